@@ -1,0 +1,86 @@
+"""Every key, its default, one comment each. An experiment is this plus what differs."""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict()
+    config.seed = 0  # draws splits, initial values, order, augmentation: all chance in a run
+    config.parallel = "jit"  # jit (over a mesh) or pmap; both give the same run
+
+    config.data = data = ConfigDict()
+    data.source = "digits"  # a file in tljax/data/
+    data.dir = ""  # image_folder: the folder of splits; tfds: where prepared sets lie
+    data.name = ""  # tfds: the data set, "cifar10"
+    data.download = True  # tfds: fetch and prepare a set that is missing
+    data.splits = ConfigDict({"train": "train", "validation": "", "test": "test"})  # part -> split of the source
+    data.fractions = ()  # or shares (train, validation, test) of all examples
+    data.validation = 0.0  # share of the training part held out to choose the best epoch
+    data.classes = ()  # names of the classes to keep; () is all
+    data.train_examples = 0  # the first so many of the training split, in the order of the source; 0 is all
+    data.examples_per_class = 0  # training examples a class, drawn by seed; 0 is all
+    data.channels = 3  # 3: RGB, 1: grey
+    data.unreadable = "error"  # a picture that cannot be read: error, or skip (counted and listed)
+    data.in_memory = True  # decode once into memory, or anew for every batch
+    data.resize = 0  # pixels of the shorter side after decoding, then the central square; 0: as stored
+    data.crop = 0  # pixels cut out of that: at random in training, the centre in evaluation; 0: all
+    data.size = 32  # pixels into the network
+    data.pad = 0  # training: pixels of black around the picture before the random crop
+    data.min_area = 0.0  # training: random resized crop of at least this share of the picture; 0: none
+    data.flip = False  # training: mirror every other picture
+
+    config.model = model = ConfigDict()
+    model.family = "resnet"  # a file in tljax/models/
+    model.variant = "18"  # one of the family's VARIANTS
+    model.weights = ""  # "": none; a .safetensors or .npz file; a run's model/ folder; a hub repository
+    model.lock_file = "tljax.lock.json"  # the commit and sha256 of every hub file, recorded at its first download
+    model.dtype = "float32"  # of the computation: float32 or bfloat16; parameters stay float32
+    model.card = ConfigDict()  # how pixels are scaled, for weights that come without a card
+    model.card.mean = ()  # per channel, after division by scale
+    model.card.std = ()  # per channel
+    model.card.scale = 255.0  # pixels are divided by this first
+    model.card.channel_order = "RGB"  # RGB or BGR
+    model.card.interpolation = "bilinear"  # bilinear, bicubic, nearest or lanczos
+
+    config.groups = ConfigDict()  # group -> stages, "stem..stage2", path patterns; empty: one group a stage
+
+    config.strategy = strategy = ConfigDict()
+    strategy.name = "full"  # a file in tljax/strategies/
+    strategy.scales = ConfigDict()  # groups: group -> factor on optimizer.lr, 0 is frozen
+    strategy.moving_statistics = ()  # frozen groups whose BatchNorm statistics follow the data all the same
+
+    config.task = ConfigDict()
+    config.task.name = "classification"  # a file in tljax/tasks/
+    config.task.label_smoothing = 0.0  # Szegedy et al. 2015, section 7
+
+    config.optimizer = optimizer = ConfigDict()
+    optimizer.name = "sgd"  # any of optax, or "package.module:function"
+    optimizer.lr = 0.01  # learning rate of a group at scale 1
+    optimizer.weight_decay = 0.0  # decoupled where the optimizer has it (adamw, lion), else L2 in the gradient
+    optimizer.decay_norms_and_biases = True  # False: decay only leaves of two or more dimensions
+    optimizer.kwargs = ConfigDict()  # the optimizer's own keyword arguments
+    optimizer.clip = 0.0  # largest global norm of the learning groups' gradients; 0: no limit
+    optimizer.schedule = "constant"  # constant, cosine, step, or "package.module:function"
+    optimizer.schedule_kwargs = ConfigDict()  # the schedule's own keyword arguments
+    optimizer.warmup = 0.0  # share of all steps in which the rate first rises from 0
+
+    config.train = train = ConfigDict()
+    train.epochs = 10.0  # passes over the training part
+    train.batch_size = 64  # examples a step, over all devices
+    train.eval_batch_size = 256  # examples a batch in evaluation
+    train.eval_epochs = 1.0  # epochs between evaluations on the validation part
+    train.checkpoint_epochs = 1.0  # epochs between checkpoints; resuming is exact from any step
+    train.keep_checkpoints = 2  # latest ones kept
+    train.patience = 0  # stop after so many evaluations without a better one; 0: never
+    train.log_steps = 50  # steps between lines in metrics.jsonl
+
+    # Several runs, one table: row -> ("key=value", ...) on top of this config; "{suite}" is the folder.
+    config.suite = suite = ConfigDict()
+    suite.rows = ConfigDict()  # empty: one plain run
+    suite.seeds = (0,)  # every row runs with every seed
+    suite.first = ()  # overrides of one run that comes before all rows, in {suite}/first
+
+    config.lock()
+    for open_table in (config.groups, strategy.scales, optimizer.kwargs, optimizer.schedule_kwargs, suite.rows):
+        open_table.unlock()
+    return config

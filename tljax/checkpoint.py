@@ -1,0 +1,155 @@
+"""Checkpoints: latest and best kept apart, written atomically by orbax, held to their own checksums."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from tljax.errors import WeightsError
+from tljax.train_state import TrainState
+
+
+@dataclasses.dataclass
+class Progress:
+    """What the loop knows besides the state; it is saved with it."""
+
+    best: float = float("-inf")  # the best validation metric so far
+    best_step: int = -1
+    since_best: int = 0  # evaluations since then
+    seconds: float = 0.0  # of training so far, over all starts of this run
+    stopped: bool = False  # early stopping has ended training
+
+
+def digests(tree: Any) -> dict[str, str]:
+    """sha256 of every leaf's shape, dtype and bytes, by the leaf's path."""
+    return {name: _digest(np.asarray(leaf)) for name, leaf in _named(tree).items()}
+
+
+class Checkpoints:
+    """The folder `checkpoints/` of a run: `latest/` (the last `keep`) and `best/` (one)."""
+
+    def __init__(self, folder: Path, *, keep: int = 2) -> None:
+        self._managers = {"latest": _manager(folder / "latest", keep), "best": _manager(folder / "best", 1)}
+
+    def save(self, kind: str, state: TrainState, progress: Progress) -> None:
+        """Write `state` (on the host) as "latest" or "best"; on return it is on disk, whole.
+
+        Raises:
+          WeightsError: the disk did not take it; earlier checkpoints are untouched.
+        """
+        leaves, step = _named(state), int(state.step)
+        note = {"progress": dataclasses.asdict(progress), "sha256": digests(state)}
+        note["seal"] = _seal(note)
+        manager = self._managers[kind]
+        if step in manager.all_steps():
+            return
+        args = ocp.args.Composite(state=ocp.args.StandardSave(leaves), note=ocp.args.JsonSave(note))
+        try:
+            manager.save(step, args=args)
+            manager.wait_until_finished()
+        except (OSError, ValueError) as error:
+            raise WeightsError(
+                f"The checkpoint at step {step} could not be written to '{manager.directory}': {error}. "
+                f"Make room and start the same command again; it goes on from the last whole checkpoint."
+            ) from error
+
+    def steps(self, kind: str) -> list[int]:
+        return sorted(self._managers[kind].all_steps())
+
+    def restore(self, kind: str, template: Any) -> tuple[TrainState, Progress] | None:
+        """The newest whole checkpoint, as numpy, or None if there is none.
+
+        A damaged one is reported and deleted, and the one before it is taken.
+
+        Args:
+          template: step -> a state with the structure, shapes and dtypes that hold at that step.
+
+        Raises:
+          WeightsError: there are checkpoints, and every one is damaged or of another network.
+        """
+        failures = []
+        for step in reversed(self.steps(kind)):
+            try:
+                found = self._read(kind, step, template(step))
+            except (ValueError, OSError, KeyError, TypeError, WeightsError) as error:
+                failures.append((step, f"step {step}: {str(error).splitlines()[0]}"))
+                continue
+            for damaged, what in failures:
+                warnings.warn(f"A damaged checkpoint is left out, the one before it taken: {what}", stacklevel=2)
+                self._managers[kind].delete(damaged)
+            return found
+        if failures:
+            raise WeightsError(
+                f"No checkpoint in '{self._managers[kind].directory}' can be restored:\n  "
+                + "\n  ".join(what for _, what in failures)
+                + "\nStart in another folder (--workdir), or remove this one."
+            )
+        return None
+
+    def close(self) -> None:
+        for manager in self._managers.values():
+            manager.close()
+
+    def _read(self, kind: str, step: int, template: TrainState) -> tuple[TrainState, Progress]:
+        wanted = _named(template)
+        abstract = {name: jax.ShapeDtypeStruct(np.shape(x), np.asarray(x).dtype) for name, x in wanted.items()}
+        # `note` is read first: without it nothing in `state` can be trusted.
+        manager = self._managers[kind]
+        note = manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore()))["note"]
+        if note.pop("seal", None) != _seal(note):
+            raise WeightsError("its checksums are damaged")
+        if set(note["sha256"]) != set(wanted):
+            raise WeightsError(f"it holds other leaves: {', '.join(sorted(set(note['sha256']) ^ set(wanted))[:10])}")
+        read = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)))["state"]
+        leaves = {name: np.array(read[name]) for name in wanted}
+        bad = [name for name, leaf in leaves.items() if _digest(leaf) != note["sha256"][name]]
+        if bad:
+            raise WeightsError(f"checksum of {', '.join(bad[:10])} differs from the one saved with it")
+        structure = jax.tree.structure(template)
+        return jax.tree.unflatten(structure, list(leaves.values())), Progress(**note["progress"])
+
+
+@contextlib.contextmanager
+def opened(folder: Path, *, keep: int = 2) -> Iterator[Checkpoints]:
+    """`Checkpoints` that are closed at the end."""
+    checkpoints = Checkpoints(folder, keep=keep)
+    try:
+        yield checkpoints
+    finally:
+        checkpoints.close()
+
+
+def _manager(folder: Path, keep: int) -> ocp.CheckpointManager:
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=keep,
+        create=True,
+        cleanup_tmp_directories=True,  # what a killed process left half-written
+        enable_async_checkpointing=False,  # an async save reports a full disk one save too late
+    )
+    return ocp.CheckpointManager(folder.absolute(), options=options)
+
+
+def _named(tree: Any) -> dict[str, Any]:
+    """Leaves under dotted paths: orbax then needs to know nothing of optax's state classes."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {".".join(_part(key) for key in path): leaf for path, leaf in leaves}
+
+
+def _part(key: Any) -> str:
+    return str(next(getattr(key, field) for field in ("key", "name", "idx") if hasattr(key, field)))
+
+
+def _digest(array: np.ndarray) -> str:
+    return hashlib.sha256(f"{array.shape}{array.dtype}".encode() + array.tobytes()).hexdigest()
+
+
+def _seal(note: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(note, sort_keys=True).encode()).hexdigest()

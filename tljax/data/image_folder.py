@@ -1,0 +1,81 @@
+"""Pictures in folders: `<data.dir>/<split>/<class>/<picture>`."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tljax import pictures
+from tljax.errors import DataError
+from tljax.types import Dataset, Info
+
+LAYOUT = "<data.dir>/<split>/<class>/<picture>, for example train/ants/1.jpg and test/ants/2.jpg"
+
+
+class Folder:
+    """The pictures of one split, decoded when asked for."""
+
+    def __init__(self, files: list[Path], labels: list[int], channels: int) -> None:
+        self.files, self.channels = files, channels
+        self.labels = np.array(labels, np.int32)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        path = self.files[index]
+        image = pictures.read(path, channels=self.channels)
+        return {"image": image, "label": int(self.labels[index]), "id": str(path)}
+
+
+def load(config: Any) -> Dataset:
+    """Every folder below `data.dir` is a split. Files that are no pictures by suffix are listed as skipped.
+
+    Raises:
+      DataError: no such folder, no pictures, an empty class folder, a class that only some splits have
+        and the training split lacks.
+    """
+    root = Path(config.dir).expanduser()
+    if not config.dir or not root.is_dir():
+        raise DataError(f"Pictures: no folder '{root if config.dir else ''}'. Set config.data.dir; the layout is {LAYOUT}.")
+    tables = {split.name: _classes(split) for split in sorted(root.iterdir()) if split.is_dir()}
+    tables = {split: table for split, table in tables.items() if table}
+    if not tables:
+        raise DataError(f"'{root}' must hold splits with class folders, but has none. The layout is {LAYOUT}.")
+    classes = _check_classes(root, tables, config.splits.get("train", ""))
+    splits, skipped = {}, []
+    for split, table in tables.items():
+        rows = [(file, classes.index(name)) for name, files in sorted(table.items()) for file in files]
+        wrong = [file for file, _ in rows if file.suffix.lower() not in pictures.SUFFIXES]
+        skipped += [f"{file}: no picture by its suffix" for file in wrong]
+        kept = [row for row in rows if row[0].suffix.lower() in pictures.SUFFIXES]
+        splits[split] = Folder([file for file, _ in kept], [label for _, label in kept], config.channels)
+    return Dataset(splits, Info(classes, str(root), tuple(skipped)))
+
+
+def _classes(split: Path) -> dict[str, list[Path]]:
+    """Class name -> its files, sorted, hidden ones left out."""
+    folders = [folder for folder in sorted(split.iterdir()) if folder.is_dir() and folder.name[0] != "."]
+    return {f.name: sorted(p for p in f.iterdir() if p.is_file() and p.name[0] != ".") for f in folders}
+
+
+def _check_classes(root: Path, tables: dict[str, dict[str, list[Path]]], train: str) -> tuple[str, ...]:
+    empty = [
+        f"{split}/{name}"
+        for split, table in tables.items()
+        for name, files in table.items()
+        if not any(file.suffix.lower() in pictures.SUFFIXES for file in files)
+    ]
+    if empty:
+        raise DataError(
+            f"Every class folder in '{root}' must hold a picture ({', '.join(sorted(pictures.SUFFIXES))}); "
+            f"empty: {', '.join(empty)}. Add pictures or remove the folders."
+        )
+    known = tables.get(train) or {name: [] for table in tables.values() for name in table}
+    unseen = [f"{split}/{name}" for split, table in tables.items() for name in table if name not in known]
+    if unseen:
+        raise DataError(
+            f"Every class must be in the training split '{train}' of '{root}' ({', '.join(known)}); "
+            f"only elsewhere: {', '.join(unseen)}. Rename or remove these folders, or add training pictures."
+        )
+    return tuple(sorted(known))

@@ -1,0 +1,119 @@
+"""What is to be learned and how: from it the step, the optimizer and the table of every phase are made."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from tljax import layer_groups, optimizer
+from tljax.layer_groups import Groups
+from tljax.train_state import TrainState
+from tljax.train_step import Step, make_train_step
+from tljax.types import Mode, Phase, count, flatten
+
+
+GROUP_COLUMNS = ("group", "stages", "parameters", "share", "lr", "decay", "BatchNorm", "optimizer bytes")
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A network, a task, and a plan over the network's groups."""
+
+    network: Any
+    task: Any
+    prepare: Any
+    groups: Groups
+    phases: Sequence[Phase]
+    steps: int  # updates in the whole run
+    config: Any  # the whole config; each part is given its own
+    axis: str | None
+
+    @property
+    def steps_per_epoch(self) -> float:
+        return self.steps / self.config.train.epochs
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        return optimizer.step_ends(self.phases, self.steps)
+
+    def mode(self, phase: Phase) -> Mode:
+        moving = tuple(self.config.strategy.moving_statistics)
+        return Mode(True, layer_groups.frozen_modules(self.groups, phase.learning, moving))
+
+    def tx(self, index: int) -> optax.GradientTransformation:
+        rates = optimizer.rates(self.phases, self.steps, self.config.optimizer)[index]
+        return optimizer.make(self.config.optimizer, rates, self.labels(index))
+
+    def labels(self, index: int) -> dict[str, Any]:
+        return optimizer.labels(self.groups, self.phases[index].learning)
+
+    def step(self, index: int) -> Step:
+        return make_train_step(
+            self.network,
+            self.task,
+            self.prepare,
+            self.tx(index),
+            self.labels(index),
+            mode=self.mode(self.phases[index]),
+            clip=self.config.optimizer.clip,
+            label_smoothing=self.config.task.label_smoothing,
+            axis=self.axis,
+        )
+
+    def enter(self, index: int, state: TrainState) -> TrainState:
+        """The state at the first step of phase `index`: groups that go on learning keep what they have."""
+        learns, _ = optimizer.split(state.params, self.labels(index))
+        fresh = jax.tree.map(np.array, jax.jit(self.tx(index).init)(learns))
+        return state.replace(opt_state=optimizer.carry(state.opt_state, fresh) if state.opt_state else fresh)
+
+    def at(self, step: int, start: TrainState) -> TrainState:
+        """A state with the structure that holds in a checkpoint of `step`: phase i's from its first step on."""
+        index = next(i for i, end in enumerate(self.ends) if step <= end)
+        learns, _ = optimizer.split(start.params, self.labels(index))
+        return start.replace(opt_state=jax.eval_shape(self.tx(index).init, learns))
+
+    def tables(self, start: TrainState) -> list[tuple[str, list[list[str]]]]:
+        """(title, rows) of the table of groups in every phase."""
+        name, schedule = self.config.optimizer.name, self.config.optimizer.schedule
+        titles = [f"phase '{phase.name}', to step {end} ({name}, {schedule} schedule)" for phase, end in zip(self.phases, self.ends, strict=True)]
+        return [(title, self.group_table(start, index)) for index, title in enumerate(titles)]
+
+    def group_table(self, start: TrainState, index: int) -> list[list[str]]:
+        """A row a group, for people: what it is, and what phase `index` does with it (GROUP_COLUMNS)."""
+        leaves = flatten(start.params)
+        begin = self.ends[index - 1] if index else 0
+        peak = begin + int(self.config.optimizer.warmup * self.steps)
+        rates = optimizer.rate_at(self.phases, self.steps, self.config.optimizer, min(peak, self.ends[index] - 1))
+        stored = optimizer.state_bytes(self.enter(index, start.replace(opt_state=())).opt_state)
+        frozen = self.mode(self.phases[index]).frozen
+        rows = []
+        for group, paths in self.groups.items():
+            size = sum(leaves[path].size for path in paths)
+            stages = dict.fromkeys(layer_groups.stage_of(path) for path in paths)
+            learns = group in self.phases[index].learning
+            rows.append(
+                [
+                    group,
+                    " ".join(stages),
+                    f"{size:,}",
+                    f"{size / count(start.params):.1%}",
+                    f"{rates[group]:.2g}" if learns else "frozen",
+                    f"{self.config.optimizer.weight_decay:g}" if learns else "-",
+                    _norm_mode(paths, start.model_state, frozen),
+                    f"{stored.get(group, 0):,}",
+                ]
+            )
+        return rows
+
+
+def _norm_mode(paths: Sequence[str], model_state: dict[str, Any], frozen: frozenset[str]) -> str:
+    """Which statistics the group's BatchNorms run on: "batch", "stored", or "-" where it has none."""
+    norms = {path.rpartition("/")[0] for path in flatten(model_state.get("batch_stats", {}))}
+    ours = norms & {path.rpartition("/")[0] for path in paths}
+    still = {norm for norm in ours if any(f"{norm}/".startswith(f"{module}/") for module in frozen)}
+    if not ours:
+        return "-"
+    return "stored" if still == ours else "batch" if not still else f"stored {len(still)} of {len(ours)}"

@@ -1,0 +1,102 @@
+"""Every parameter in exactly one ordered group: the unit of freezing and of learning rates."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+
+from tljax.errors import ConfigError
+from tljax.types import Params, flatten
+
+Groups = dict[str, tuple[str, ...]]  # group -> paths of its parameters; groups in network order
+
+
+def assign(params: Params, stages: Sequence[str], table: Mapping[str, str]) -> Groups:
+    """Sort every parameter into the groups of `table`.
+
+    Args:
+      stages: the backbone's stages, input first.
+      table: group -> words, each a stage ("stem"), a range of stages ("stem..stage2"), "head", or a
+        regular expression that matches whole parameter paths ("backbone/.*/bias"). An empty table
+        makes one group of every stage and one of the head.
+
+    Raises:
+      ConfigError: a word matches nothing, a parameter is in no group or in two; all are listed.
+    """
+    paths = tuple(flatten(params))
+    stages = (*stages, "head")
+    table = dict(table) or {stage: stage for stage in stages}
+    unmatched, members = [], {}
+    for group, words in table.items():
+        members[group] = set()
+        for word in words.split():
+            matched = {path for path in paths if re.fullmatch(_pattern(word, stages), path)}
+            members[group] |= matched
+            unmatched += [] if matched else [f"{group}: {_advice(word, stages)}"]
+    homes = {path: [group for group in members if path in members[group]] for path in paths}
+    _raise_problems(
+        stages,
+        unmatched,
+        homeless=[path for path, groups in homes.items() if not groups],
+        doubled=[f"{path} ({', '.join(groups)})" for path, groups in homes.items() if len(groups) > 1],
+        empty=[group for group in table if not members[group]],
+    )
+    order = {path: i for i, path in enumerate(_network_order(paths, stages))}
+    sorted_members = {group: tuple(sorted(members[group], key=order.__getitem__)) for group in table}
+    return dict(sorted(sorted_members.items(), key=lambda item: order[item[1][0]]))
+
+
+def stage_of(path: str) -> str:
+    """The stage that holds a parameter: "stem" of "backbone/stem/conv/kernel", "head" of "head/bias"."""
+    parts = path.split("/")
+    return parts[1] if parts[0] == "backbone" else parts[0]
+
+
+def frozen_modules(groups: Groups, learning: Sequence[str], moving: Sequence[str] = ()) -> frozenset[str]:
+    """The paths that `Mode.frozen` must hold when only the groups in `learning` learn.
+
+    A module is frozen when every parameter at or below it is; the topmost such paths are returned.
+    Groups in `moving` do not learn, but their BatchNorm statistics follow the data.
+    """
+    awake = {path for group in (*learning, *moving) for path in groups[group]}
+    paths = {path for members in groups.values() for path in members}
+    prefixes = {"/".join(path.split("/")[:end]) for path in paths for end in range(1, path.count("/") + 1)}
+    still = {p for p in prefixes if not any(path.startswith(f"{p}/") for path in awake)}
+    return frozenset(p for p in still if p.rpartition("/")[0] not in still)
+
+
+def _network_order(paths: Sequence[str], stages: Sequence[str]) -> list[str]:
+    rank = {stage: i for i, stage in enumerate(stages)}
+    return sorted(paths, key=lambda path: rank.get(stage_of(path), len(rank)))
+
+
+def _pattern(word: str, stages: Sequence[str]) -> str:
+    first, dots, last = word.partition("..")
+    if dots and first in stages and last in stages:
+        chosen = stages[stages.index(first) : stages.index(last) + 1]
+    else:
+        chosen = [stage for stage in stages if stage == word]
+    whole = [f"{stage}/.*" if stage == "head" else f"backbone/{stage}/.*" for stage in chosen]
+    return "|".join(whole) or word
+
+
+def _advice(word: str, stages: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, stages, n=1)
+    return f"'{word}' matches no parameter" + (f" (did you mean '{close[0]}'?)" if close else "")
+
+
+def _raise_problems(
+    stages: Sequence[str], unmatched: list[str], *, homeless: list[str], doubled: list[str], empty: list[str]
+) -> None:
+    problems = {
+        "matching nothing": unmatched,
+        "groups without a parameter": [group for group in empty if not any(group in text for text in unmatched)],
+        "parameters in no group": homeless,
+        "parameters in two groups": doubled,
+    }
+    if any(problems.values()):
+        lines = [f"  {what}: {', '.join(names)}" for what, names in problems.items() if names]
+        raise ConfigError(
+            "config.groups must put every parameter in exactly one group:\n"
+            + "\n".join(lines)
+            + f"\nThe stages are {', '.join(stages)}; a group is stages, ranges (stem..stage2) or path patterns."
+        )

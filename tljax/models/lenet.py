@@ -1,0 +1,108 @@
+"""A small convolutional network after LeNet-5 (LeCun et al. 1998), for 8x8 to 32x32 pictures on a CPU.
+
+Stages: conv1, conv2, fc1. Its published naming is our own, in torch's spelling and layout.
+"""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from tljax import ops
+from tljax.errors import ConfigError
+from tljax.layers import TORCH_LINEAR, Conv
+from tljax.types import EVALUATE, Mode, Name
+
+INPUT = "image"
+STAGES = ("conv1", "conv2", "fc1")
+UNUSED = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """Channels of the two convolutions, units of the dense layer."""
+
+    conv1: int
+    conv2: int
+    fc1: int
+
+
+VARIANTS = {"small": Variant(16, 32, 64), "medium": Variant(32, 64, 128)}
+
+
+def build(variant: str, *, dtype: Any = jnp.float32, bn_axis: str | None = None) -> "LeNet":
+    """The backbone; it has no BatchNorm, so `bn_axis` has no effect."""
+    del bn_axis
+    if variant not in VARIANTS:
+        raise ConfigError(f"model.variant of 'lenet' must be one of {', '.join(VARIANTS)}; got '{variant}'.")
+    return LeNet(VARIANTS[variant], dtype=dtype)
+
+
+class ConvStage(nn.Module):
+    """3x3 convolution, ReLU, 2x2 max-pool: (B, H, W, C) -> (B, H/2, W/2, features)."""
+
+    features: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = nn.relu(Conv(self.features, 3, padding=1, bias=True, dtype=self.dtype, name="conv")(x))
+        return ops.max_pool(x, window=2, stride=2)
+
+
+class DenseStage(nn.Module):
+    """Flatten, dense, ReLU: (B, H, W, C) -> (B, features)."""
+
+    features: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = x.reshape(x.shape[0], -1)
+        return nn.relu(nn.Dense(self.features, dtype=self.dtype, kernel_init=TORCH_LINEAR, name="dense")(x))
+
+
+class LeNet(nn.Module):
+    """A LeNet without its classifier."""
+
+    variant: Variant
+    dtype: Any = jnp.float32
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return STAGES
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, mode: Mode = EVALUATE, *, start: str | None = None, stop: str | None = None
+    ) -> jax.Array:
+        """Pixels (B, H, W, C) to features (B, D) in float32, or from `start` to `stop`, both included."""
+        del mode  # nothing here differs between training and evaluation
+        first = 0 if start is None else STAGES.index(start)
+        last = len(STAGES) if stop is None else STAGES.index(stop) + 1
+        for name in STAGES[first:last]:
+            stage = DenseStage if name == "fc1" else ConvStage
+            x = stage(getattr(self.variant, name), self.dtype, name=name)(x)
+        return x if stop else x.astype(jnp.float32)
+
+
+def names(variant: str) -> tuple[Name, ...]:
+    """The name of every tensor in a file, and where it lies here."""
+    del variant
+    convs = [
+        row
+        for name in ("conv1", "conv2")
+        for row in (
+            Name(f"{name}.weight", "params", f"backbone/{name}/conv/kernel", "conv"),
+            Name(f"{name}.bias", "params", f"backbone/{name}/conv/bias"),
+        )
+    ]
+    return (
+        *convs,
+        Name("fc1.weight", "params", "backbone/fc1/dense/kernel", "dense"),
+        Name("fc1.bias", "params", "backbone/fc1/dense/bias"),
+        Name("fc.weight", "params", "head/kernel", "dense"),
+        Name("fc.bias", "params", "head/bias"),
+    )

@@ -1,0 +1,151 @@
+"""A plan as an `optax.multi_transform`: every learning group has its own rate and its own state.
+
+Frozen leaves never reach the optimizer: the trees given to it hold `optax.MaskedNode()` in their
+place, so there is no gradient, no update and no state for them, and no clip norm that counts them.
+"""
+
+import difflib
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from tljax import schedules
+from tljax.errors import ConfigError
+from tljax.layer_groups import Groups
+from tljax.types import Params, Phase, flatten, unflatten
+
+Labels = dict[str, Any]  # the tree of parameters with group names, MaskedNode where frozen
+
+
+def labels(groups: Groups, learning: Sequence[str]) -> Labels:
+    """The group's name at every parameter that learns."""
+    homes = {path: group for group, paths in groups.items() for path in paths}
+    frozen = optax.MaskedNode()
+    return unflatten({path: group if group in learning else frozen for path, group in homes.items()})
+
+
+def split(params: Params, labels: Labels) -> tuple[Params, Params]:
+    """(what learns, what is frozen), each with MaskedNode in the places of the other."""
+    flat, names = flatten(params), flatten(labels)
+    frozen = {path for path in flat if isinstance(names[path], optax.MaskedNode)}
+    masked = optax.MaskedNode()
+    learns = unflatten({path: masked if path in frozen else leaf for path, leaf in flat.items()})
+    rest = unflatten({path: leaf if path in frozen else masked for path, leaf in flat.items()})
+    return learns, rest
+
+
+def merge(learns: Params, rest: Params) -> Params:
+    """The inverse of `split`."""
+    ours, others = flatten(learns), flatten(rest)
+    return unflatten({p: others[p] if isinstance(x, optax.MaskedNode) else x for p, x in ours.items()})
+
+
+def step_ends(phases: Sequence[Phase], steps: int) -> tuple[int, ...]:
+    """The step at which each phase ends; the last one is `steps`."""
+    ends = tuple(round(phase.until * steps) for phase in phases)
+    if ends[-1] != steps or list(ends) != sorted(ends):
+        raise ConfigError(f"Phases must end in order and the last at 1.0; got {[p.until for p in phases]}.")
+    return ends
+
+
+def rates(phases: Sequence[Phase], steps: int, config: Any) -> list[dict[str, schedules.Schedule]]:
+    """For every phase, the learning rate of each group that learns in it, over its optimizer's count."""
+    ends = step_ends(phases, steps)
+    schedule = schedules.make(config.schedule, steps, warmup=config.warmup, kwargs=config.schedule_kwargs)
+    begins, table = {}, []
+    for i, phase in enumerate(phases):
+        begins = {g: begins.get(g, ends[i - 1] if i else 0) for g in phase.learning}
+        scales = {g: tuple(config.lr * later.scales[g] for later in phases) for g in phase.learning}
+        table.append({g: schedules.in_phases(schedule, scales[g], ends, begins[g]) for g in phase.learning})
+    return table
+
+
+def rate_at(phases: Sequence[Phase], steps: int, config: Any, step: int) -> dict[str, float]:
+    """The learning rate of every group at `step`, 0 where frozen: for tables and logs."""
+    ends = step_ends(phases, steps)
+    phase = phases[sum(step >= end for end in ends[:-1])]
+    schedule = schedules.make(config.schedule, steps, warmup=config.warmup, kwargs=config.schedule_kwargs)
+    return {group: float(schedule(step)) * config.lr * scale for group, scale in phase.scales.items()}
+
+
+def make(config: Any, rates: Mapping[str, schedules.Schedule], labels: Labels) -> optax.GradientTransformation:
+    """The optimizer of one phase: one transformation a learning group.
+
+    Raises:
+      ConfigError: no such optimizer, or it does not take the keyword arguments.
+    """
+    transforms = {group: _transform(config, rate) for group, rate in rates.items()}
+    return optax.multi_transform(transforms, labels)
+
+
+def carry(old: Any, new: Any) -> Any:
+    """The state of a new phase: a group that went on learning keeps its own, a new one starts fresh."""
+    kept = {group: old.inner_states.get(group, fresh) for group, fresh in new.inner_states.items()}
+    return new._replace(inner_states=kept)
+
+
+def clip(grads: Params, limit: float) -> tuple[Params, jax.Array]:
+    """Gradients scaled so that their global norm is at most `limit` (0: as they are), and the norm before."""
+    norm = optax.global_norm(grads)
+    if not limit:
+        return grads, norm
+    factor = jnp.minimum(1.0, limit / jnp.maximum(norm, 1e-12))
+    return jax.tree.map(lambda g: g * factor, grads), norm
+
+
+def state_bytes(opt_state: Any) -> dict[str, int]:
+    """Bytes of optimizer state of every learning group."""
+    return {
+        group: sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(inner))
+        for group, inner in opt_state.inner_states.items()
+    }
+
+
+def _transform(config: Any, rate: schedules.Schedule) -> optax.GradientTransformation:
+    function = _function(config.name)
+    kwargs = dict(config.kwargs)
+    accepted = inspect.signature(function).parameters
+    decay, mask = float(config.weight_decay), None if config.decay_norms_and_biases else _is_kernel
+    if "weight_decay" in accepted:  # decoupled, as AdamW and Lion define it
+        kwargs = {"weight_decay": decay} | ({"mask": mask} if mask and "mask" in accepted else {}) | kwargs
+        decay = 0.0
+    try:
+        transform = function(learning_rate=rate, **kwargs)
+    except TypeError as error:
+        raise ConfigError(
+            f"config.optimizer.kwargs must fit '{config.name}': {error}.\n"
+            f"  It takes {', '.join(accepted)}; got {', '.join(kwargs) or 'none'}."
+        ) from error
+    if not decay:
+        return transform
+    # Coupled L2, as in torch.optim.SGD: the decay is part of the gradient, so momentum sees it.
+    return optax.chain(optax.add_decayed_weights(decay, mask=mask), transform)
+
+
+def _function(name: str) -> Any:
+    if ":" in name:
+        return schedules.dotted(name, "an optax optimizer")
+    known = {n: f for n, f in vars(optax).items() if callable(f) and "learning_rate" in _parameters(f)}
+    if name in known:
+        return known[name]
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    raise ConfigError(
+        f"config.optimizer.name must be an optimizer of optax ({', '.join(sorted(known))}) "
+        f"or 'package.module:function'; got '{name}'.{hint}"
+    )
+
+
+def _parameters(function: Any) -> Any:
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return ()
+
+
+def _is_kernel(params: Params) -> Params:
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)

@@ -1,0 +1,110 @@
+"""One step on all devices: `jit` over a mesh or `pmap`. The only file that knows which."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from tljax.errors import ConfigError
+from tljax.types import Batch
+
+AXIS = "data"
+
+
+class Parallel(Protocol):
+    """How steps are spread. `axis` is the name that collectives need, or None under jit."""
+
+    axis: str | None
+    devices: int
+
+    def put_state(self, state: Any) -> Any: ...
+    def get_state(self, state: Any) -> Any: ...
+    def put_batch(self, batch: Batch) -> Batch: ...
+    def compile(self, step: Callable[..., Any], state: Any, batch: Batch, *, donate: bool) -> Any: ...
+    def get(self, metrics: Any) -> Any: ...
+
+
+class Jit:
+    """Data parallel over a mesh: batches are sharded, the state is replicated, XLA adds the sums."""
+
+    axis = None
+
+    def __init__(self) -> None:
+        self.devices = jax.device_count()
+        # make_mesh defaults to Explicit axes, under which plain code does not trace.
+        mesh = jax.make_mesh((self.devices,), (AXIS,), axis_types=(AxisType.Auto,))
+        self._replicated = NamedSharding(mesh, PartitionSpec())
+        self._sharded = NamedSharding(mesh, PartitionSpec(AXIS))
+
+    def put_state(self, state: Any) -> Any:
+        """Copy a state to every device; the source stays usable (device_put may alias it: np.array copies)."""
+        return jax.device_put(jax.tree.map(np.array, state), self._replicated)
+
+    def get_state(self, state: Any) -> Any:
+        return jax.tree.map(np.asarray, state)
+
+    def put_batch(self, batch: Batch) -> Batch:
+        return jax.device_put(batch, self._sharded)
+
+    def compile(self, step: Callable[..., Any], state: Any, batch: Batch, *, donate: bool) -> Any:
+        """Compile `step(state, batch)` for these shapes; its outputs are replicated."""
+        jitted = jax.jit(
+            step,
+            in_shardings=(self._replicated, self._sharded),
+            out_shardings=self._replicated,
+            donate_argnums=(0,) if donate else (),
+        )
+        return jitted.lower(state, batch).compile()
+
+    def get(self, metrics: Any) -> Any:
+        return jax.device_get(metrics)
+
+
+class Pmap:
+    """Data parallel by `pmap`: a leading axis of devices on everything, sums over the axis "data"."""
+
+    axis = AXIS
+
+    def __init__(self) -> None:
+        self.devices = jax.local_device_count()
+        mesh = jax.make_mesh((self.devices,), (AXIS,), axis_types=(AxisType.Auto,))
+        self._by_device = NamedSharding(mesh, PartitionSpec(AXIS))
+
+    def put_state(self, state: Any) -> Any:
+        copies = jax.tree.map(lambda x: np.broadcast_to(x, (self.devices, *np.shape(x))), state)
+        return jax.device_put(copies, self._by_device)
+
+    def get_state(self, state: Any) -> Any:
+        return jax.tree.map(_first, state)
+
+    def put_batch(self, batch: Batch) -> Batch:
+        split = jax.tree.map(lambda x: x.reshape(self.devices, -1, *x.shape[1:]), batch)
+        return jax.device_put(split, self._by_device)
+
+    def compile(self, step: Callable[..., Any], state: Any, batch: Batch, *, donate: bool) -> Any:
+        mapped = jax.pmap(step, axis_name=AXIS, donate_argnums=(0,) if donate else ())
+        return mapped.lower(state, batch).compile()
+
+    def get(self, metrics: Any) -> Any:
+        return jax.tree.map(_first, metrics)
+
+
+def _first(x: Any) -> np.ndarray:
+    """The first device's copy, without a computation on the devices."""
+    return np.asarray(x.addressable_shards[0].data)[0]
+
+
+MODES = {"jit": Jit, "pmap": Pmap}
+
+
+def make(name: str) -> Parallel:
+    """The mode called `name`.
+
+    Raises:
+      ConfigError: there is none of that name.
+    """
+    if name not in MODES:
+        raise ConfigError(f"config.parallel must be one of {', '.join(MODES)}; got '{name}'.")
+    return MODES[name]()

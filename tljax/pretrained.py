@@ -1,0 +1,189 @@
+"""Initial variables, then pretrained weights on top: strictly, and saying what was left to chance."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tljax.errors import ConfigError, WeightsError
+from tljax.plugins import find
+from tljax.types import Card, Name, Published, Variables, flatten, unflatten
+
+SHOWN = 20  # names of one kind in an error; a wrong architecture has hundreds
+
+# Layout of a published tensor -> axes that make it ours; each is its own inverse's inverse.
+TO_OURS = {"same": None, "conv": (2, 3, 1, 0), "dense": (1, 0)}
+TO_THEIRS = {"same": None, "conv": (3, 2, 0, 1), "dense": (1, 0)}
+
+
+def source_of(spec: str) -> str:
+    """Which file of `tljax/weights/` reads `spec`: "owner/name" is on the hub, all else is a file."""
+    path = Path(spec).expanduser()
+    on_hub = re.fullmatch(r"[\w.-]+/[\w.-]+", spec) and path.suffix not in find("weights", "file").SUFFIXES
+    return "hub" if on_hub and not path.exists() else "file"
+
+
+def read(spec: str, *, card: Card | None, lock: Path) -> Published:
+    """The arrays and card that `spec` names; a card in the config wins over the zoo's."""
+    return find("weights", source_of(spec)).read(spec, card=card, lock=lock)
+
+
+def read_card(spec: str, *, card: Card | None, lock: Path) -> Card:
+    """Only the card, without a download: what a run from scratch needs."""
+    return find("weights", source_of(spec)).read_card(spec, card=card, lock=lock)
+
+
+def start(
+    network: nn.Module,
+    example: np.ndarray,
+    *,
+    seed: int,
+    published: Published | None = None,
+    names: Iterable[Name] = (),
+    unused: Iterable[str] = (),
+) -> tuple[Variables, tuple[str, ...]]:
+    """The variables a run starts from, and the paths that start at random.
+
+    Only what no published array fills is drawn, so a pretrained start costs no random numbers for
+    its backbone. The draw of a path does not depend on what else is drawn.
+
+    Args:
+      example: one input, (1, ...); only its shape and dtype matter.
+    """
+    if published is None:
+        variables = init(network, example, seed=seed)
+        return variables, tuple(flatten(variables["params"]))
+    variables, kept = place(shapes(network, example), published, names, unused=unused)
+    drawn = {c: flatten(leaves) for c, leaves in init(network, example, seed=seed, only=kept).items()}
+    return {c: unflatten(flatten(leaves) | drawn.get(c, {})) for c, leaves in variables.items()}, kept
+
+
+def shapes(network: nn.Module, example: np.ndarray) -> Variables:
+    """The variables' shapes and dtypes, without computing them."""
+    return dict(jax.eval_shape(network.init, jax.random.key(0), jnp.zeros(example.shape, example.dtype)))
+
+
+def fetch(config: Any, *, wanted: bool) -> tuple[Published | None, Card]:
+    """The weights that `config` (the model's) names, where `wanted`, and the card to preprocess by.
+
+    Raises:
+      ConfigError: weights are wanted and none are named, or nothing says how pixels are scaled.
+    """
+    given = Card(**{key: _plain(value) for key, value in config.card.items()}) if config.card.mean else None
+    lock = Path(config.lock_file)
+    if config.weights and wanted:
+        published = read(config.weights, card=given, lock=lock)
+        return published, published.card
+    if wanted:
+        raise ConfigError(
+            "This strategy starts from pretrained weights, and config.model.weights is empty. Name a .safetensors "
+            "file, a run's model/ folder or a hub repository, or choose --config.strategy.name=scratch."
+        )
+    if config.weights:
+        return None, read_card(config.weights, card=given, lock=lock)
+    if given is None:
+        raise ConfigError("Nothing says how pixels are scaled: set config.model.card.mean and config.model.card.std.")
+    return None, given
+
+
+def init(network: nn.Module, example: np.ndarray, *, seed: int, only: Iterable[str] | None = None) -> Variables:
+    """Random variables on the host, as numpy: a donating step cannot delete them (a trap of device_put).
+
+    Args:
+      only: the paths to draw; by default all.
+    """
+    wanted = None if only is None else frozenset(only)
+
+    def draw(key: jax.Array) -> Variables:
+        variables = network.init(key, jnp.zeros(example.shape, example.dtype))
+        leaves = {collection: flatten(variables[collection]) for collection in variables}
+        return {c: {p: x for p, x in leaves[c].items() if wanted is None or p in wanted} for c in leaves}
+
+    drawn = jax.jit(draw)(jax.random.key(seed))  # XLA drops what is not wanted
+    return {collection: unflatten(jax.tree.map(np.array, leaves)) for collection, leaves in drawn.items()}
+
+
+def place(
+    variables: Variables, published: Published, names: Iterable[Name], *, unused: Iterable[str] = (), head: bool = False
+) -> tuple[Variables, tuple[str, ...]]:
+    """Put published arrays in the place of the initial ones.
+
+    Args:
+      names: the family's name table.
+      unused: patterns of published tensors that no function of the input needs.
+      head: take the published classifier too; otherwise the head keeps its random start.
+
+    Returns:
+      New variables, and the paths that kept their random start.
+
+    Raises:
+      WeightsError: all missing, extra, wrong-shaped and non-finite tensors, in one message.
+    """
+    rows = [row for row in names if head or not row.path.startswith("head/")]
+    known = {row.published for row in names}
+    extra = [name for name in published.arrays if name not in known and not _matches(name, unused)]
+    missing, wrong, not_finite = [], [], []
+    ours = {collection: flatten(variables[collection]) for collection in variables}
+    filled = set()
+    for row in rows:
+        if row.published not in published.arrays:
+            missing.append(row.published)
+            continue
+        array = _transposed(published.arrays[row.published], TO_OURS[row.layout])
+        target = ours.get(row.collection, {}).get(row.path)
+        if target is None or array.shape != target.shape:
+            wrong.append(f"{row.published} {array.shape}, must be {getattr(target, 'shape', 'absent')} here")
+        elif not np.isfinite(array).all():
+            not_finite.append(row.published)
+        else:
+            ours[row.collection][row.path] = np.ascontiguousarray(array, dtype=target.dtype)
+            filled.add((row.collection, row.path))
+    _raise_differences(published, missing=missing, extra=extra, wrong=wrong, not_finite=not_finite)
+    kept = tuple(path for collection in ours for path in ours[collection] if (collection, path) not in filled)
+    unfilled = [path for path in kept if not path.startswith("head/")]
+    if unfilled:
+        raise WeightsError(f"The name table must cover every parameter; it lacks: {', '.join(unfilled)}.")
+    return {collection: unflatten(leaves) for collection, leaves in ours.items()}, kept
+
+
+def publish(variables: Variables, names: Iterable[Name]) -> dict[str, np.ndarray]:
+    """The inverse of `place`: every array under its published name and layout, exactly."""
+    ours = {collection: flatten(variables[collection]) for collection in variables}
+    return {
+        row.published: np.ascontiguousarray(
+            _transposed(np.asarray(ours[row.collection][row.path]), TO_THEIRS[row.layout])
+        )
+        for row in names
+    }
+
+
+def _plain(value: Any) -> Any:
+    return tuple(float(x) for x in value) if isinstance(value, tuple | list) else value
+
+
+def _transposed(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
+    # A tensor of another rank keeps its axes, so that the difference is reported by its shape.
+    return array.transpose(axes) if axes and len(axes) == array.ndim else array
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(re.fullmatch(pattern, name) for pattern in patterns)
+
+
+def _raise_differences(published: Published, **differences: list[str]) -> None:
+    if not any(differences.values()):
+        return
+    lines = [
+        f"The weights in '{published.where}' must have the tensors of this network "
+        f"(config.model.family, config.model.variant); they differ:"
+    ]
+    for kind, names in differences.items():
+        if names:
+            more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            lines.append(f"  {len(names)} {kind.replace('_', ' ')}: {', '.join(names[:SHOWN])}{more}")
+    raise WeightsError("\n".join([*lines, "Choose the variant that the file was saved from, or another file."]))

@@ -1,0 +1,208 @@
+"""What a person sees of a run, and the files that stay: tables, progress, metrics, the result."""
+
+import contextlib
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from tensorboardX import SummaryWriter
+
+from tljax import figures, settings
+from tljax.errors import ConfigError
+from tljax.types import Info, Published
+
+PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml_collections")
+PLAIN_LINES_EVERY = 10.0  # seconds, where there is no terminal to draw a bar on
+
+
+class Report:
+    """The run folder, but for its checkpoints and model."""
+
+    def __init__(self, folder: Path, config: ConfigDict) -> None:
+        """The folder of this run, new or begun earlier with the same config; nothing is written yet.
+
+        Raises:
+          ConfigError: the folder belongs to a run with another config; every difference is listed.
+        """
+        self.folder, self.seconds = folder, {"compile": 0.0, "train": 0.0, "total": 0.0}
+        self.console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+        self._began = self._last_line = time.monotonic()
+        self._bar, self._writer, self._steps, self._recent = None, None, 0, {}
+        self._config = settings.to_json(config)
+        file = folder / "config.json"
+        differences = settings.differences(file.read_text(), self._config) if file.exists() else []
+        if differences:
+            raise ConfigError(
+                f"'{folder}' belongs to a run with another config:\n  "
+                + "\n  ".join(differences)
+                + "\nChoose another --workdir, or give the config it began with to resume it."
+            )
+
+    def open(self) -> None:
+        """Make the folder, once everything that can be wrong with the input has been checked."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write(self.folder / "config.json", self._config)
+        write(self.folder / "env.json", json.dumps(_environment(), indent=2))
+
+    def finished(self) -> dict[str, Any] | None:
+        """What a finished run found, said again; None if it is not finished."""
+        file = self.folder / "result.json"
+        if not file.exists():
+            return None
+        result = json.loads(file.read_text())
+        self.say(f"already finished, {last_line(result, self.folder)}")
+        return result
+
+    def inputs(
+        self,
+        config: ConfigDict,
+        info: Info,
+        parts: Mapping[str, Sized],
+        skipped: Sequence[str],
+        published: Published | None,
+        drawn: Sequence[str],
+    ) -> None:
+        """The config, where everything came from, and what was left out or left to chance."""
+        for section, keys in config.items():
+            values = settings.as_flat(keys) if isinstance(keys, ConfigDict) else {"": keys}
+            self.say(f"{section}: " + "  ".join(f"{key}={value}" if key else str(value) for key, value in values.items()))
+        self.say(f"data: {info.source}: " + ", ".join(f"{len(part)} {name}" for name, part in parts.items()))
+        skipped = [*info.skipped, *skipped]
+        if skipped:
+            write(self.folder / "skipped.txt", "\n".join(skipped) + "\n")
+            self.say(f"skipped {len(skipped)} (all in skipped.txt): " + "; ".join(skipped[:3]))
+        if published:
+            self.say(f"weights: {published.where}; starting at random: {', '.join(drawn)}")
+        else:
+            self.say(f"weights: none; all {len(drawn)} parameters start at random (seed {config.seed})")
+
+    def say(self, text: str) -> None:
+        self.console.print(text, markup=False)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        show(title, columns, rows, console=self.console)
+
+    @contextlib.contextmanager
+    def compiling(self, what: str) -> Iterator[None]:
+        """Say that XLA compiles, and how long it took: the only long silence of a run."""
+        began = time.monotonic()
+        self.say(f"compiling {what} ...")
+        yield
+        took = time.monotonic() - began
+        self.seconds["compile"] += took
+        self.say(f"compiled {what} in {took:.1f} s")
+
+    def start(self, step: int, steps: int) -> None:
+        """Training begins at `step`, 0 unless resumed: what was logged after it is dropped."""
+        self._steps = steps
+        log = self.folder / "metrics.jsonl"
+        if log.exists():
+            kept = [line for line in _whole_lines(log) if json.loads(line)["step"] <= step]
+            write(log, "".join(f"{line}\n" for line in kept))
+        if step:
+            self.say(f"resuming at step {step} of {steps}")
+        self._writer = SummaryWriter(str(self.folder), purge_step=step + 1)
+        if self.console.is_terminal and step < steps:
+            columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+            self._bar = Progress(*columns, console=self.console)
+            self._bar.start()
+            self._bar.add_task("", total=steps, completed=step)
+
+    def advance(self, step: int) -> None:
+        """Move the bar; without a terminal, print a line now and then."""
+        if self._bar:
+            self._bar.update(self._bar.task_ids[0], completed=step, description=self._summary())
+        elif time.monotonic() - self._last_line > PLAIN_LINES_EVERY:
+            self._last_line = time.monotonic()
+            self.say(f"step {step}/{self._steps} {self._summary()}")
+
+    def metrics(self, step: int, part: str, values: dict[str, float]) -> None:
+        """One line in metrics.jsonl, one point a value in TensorBoard."""
+        with (self.folder / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps({"step": step, "part": part, **values}) + "\n")
+        for name, value in values.items():
+            if self._writer:
+                self._writer.add_scalar(f"{part}/{name}", value, step)
+        self._recent[part] = f"{part} loss {values['loss']:.4f} accuracy {values['accuracy']:.4f}"
+
+    def _evaluation(self, part: str, totals: dict[str, np.ndarray], classes: Sequence[str]) -> None:
+        """The confusion matrix and the report per class of one part, as files in report/."""
+        folder = self.folder / "report"
+        folder.mkdir(exist_ok=True)
+        figures.per_class(totals["confusion"], classes, folder / f"{part}_per_class.csv")
+        figures.confusion(totals["confusion"], classes, folder / f"{part}_confusion")
+
+    def finish(
+        self, result: dict[str, Any], totals: Mapping[str, dict[str, np.ndarray]], classes: Sequence[str]
+    ) -> dict[str, Any]:
+        """Write the figures and result.json, print the last line, and return the result with its seconds."""
+        self.stop()
+        for part, sums in totals.items():
+            self._evaluation(part, sums, classes)
+        figures.curves(self.folder / "metrics.jsonl", self.folder / "report" / "curves.png")
+        self.seconds["total"] = time.monotonic() - self._began
+        result = result | {"seconds": {name: round(value, 3) for name, value in self.seconds.items()}}
+        write(self.folder / "result.json", json.dumps(result, indent=2))
+        self.say(last_line(result, self.folder))
+        return result
+
+    def stop(self) -> None:
+        """Take the bar down and close the event file; also when a run ends with an error."""
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+        if self._writer:
+            self._writer.close()
+            self._writer = None
+
+    def _summary(self) -> str:
+        return ", ".join(self._recent.values())
+
+
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, console: Console | None = None) -> None:
+    """Print a table."""
+    table = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    (console or Console(width=None if sys.stdout.isatty() else 160, highlight=False)).print(table)
+
+
+def last_line(result: dict[str, Any], folder: Path) -> str:
+    """The one line a run ends with."""
+    parts = [f"{part} accuracy {values['accuracy']:.4f} ({values['examples']})" for part, values in result["metrics"].items()]
+    return f"result: {', '.join(parts)}; {result['seconds']['total']:.1f} s; {folder}"
+
+
+def write(file: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    part = file.with_name(f"{file.name}.part{os.getpid()}")
+    part.write_text(text)
+    part.replace(file)
+
+
+def _whole_lines(log: Path) -> list[str]:
+    """The lines of a log whose last one a kill may have cut."""
+    return [line for line in log.read_text().splitlines(keepends=False) if line.endswith("}")]
+
+
+def _environment() -> dict[str, Any]:
+    device = jax.devices()[0]
+    return {
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "devices": f"{jax.device_count()} x {device.device_kind} ({device.platform})",
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+    }

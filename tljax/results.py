@@ -1,0 +1,99 @@
+"""What runs found: the result of one, and one table over many with their seeds."""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tljax import optimizer
+from tljax.errors import DataError
+from tljax.job import Job
+from tljax.layer_groups import Groups
+from tljax.train_state import TrainState
+from tljax.types import count, flatten
+
+COLUMNS = ("row", "test accuracy %", "spread", "train %", "seeds", "test examples", "seconds", "trainable", "parameters")
+
+
+def make(job: Job, state: TrainState, totals: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of result.json, but for the seconds."""
+    metrics = {part: job.task.summarize(sums) for part, sums in totals.items()}
+    learning = {group for phase in job.phases for group in phase.learning}
+    return {
+        "metrics": metrics,
+        "counts": {part: values["examples"] for part, values in metrics.items()},
+        "seed": job.config.seed,
+        "strategy": job.config.strategy.name,
+        "step": int(state.step),
+        "parameters": {
+            "total": count(state.params),
+            "trainable": _size(state, {g: p for g, p in job.groups.items() if g in learning}),
+        },
+        "optimizer_bytes": sum(optimizer.state_bytes(state.opt_state).values()),
+    }
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The result of a finished run.
+
+    Raises:
+      DataError: the folder holds none.
+    """
+    file = folder / "result.json"
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"A finished run must hold a readable result.json; '{folder}' does not ({error}). "
+            f"Start its command again to finish it."
+        ) from error
+
+
+def summarize(rows: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Row -> its results over seeds, as mean, sample standard deviation and the values themselves."""
+    return [_summary(name, results) for name, results in rows.items() if results]
+
+
+def cells(summary: dict[str, Any]) -> list[str]:
+    """One row of the table, in the order of COLUMNS."""
+    spread = "-" if summary["spread"] is None else f"{100 * summary['spread']:.2f}"
+    return [
+        summary["name"],
+        f"{100 * summary['mean']:.2f}",
+        spread,
+        f"{100 * summary['train']:.2f}",
+        str(len(summary["values"])),
+        f"{summary['examples']:,}",
+        f"{summary['seconds']:.1f}",
+        f"{summary['trainable']:,}",
+        f"{summary['parameters']:,}",
+    ]
+
+
+def markdown(summaries: Sequence[dict[str, Any]]) -> str:
+    """The table for a README."""
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *(cells(summary) for summary in summaries)]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def _summary(name: str, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    values = [result["metrics"]["test"]["accuracy"] for result in results]
+    train = [result["metrics"]["train"]["accuracy"] for result in results if "train" in result["metrics"]]
+    return {
+        "name": name,
+        "values": values,
+        "mean": statistics.mean(values),
+        "spread": statistics.stdev(values) if len(values) > 1 else None,
+        "train": statistics.mean(train) if train else float("nan"),
+        "seeds": [result["seed"] for result in results],
+        "examples": results[0]["metrics"]["test"]["examples"],
+        "seconds": statistics.mean(result["seconds"]["total"] for result in results),
+        "trainable": results[0]["parameters"]["trainable"],
+        "parameters": results[0]["parameters"]["total"],
+    }
+
+
+def _size(state: TrainState, groups: Groups) -> int:
+    leaves = flatten(state.params)
+    return sum(leaves[path].size for paths in groups.values() for path in paths)

@@ -1,0 +1,149 @@
+"""Which examples train, which validate, which test: by name or by shares, stratified, seeded."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tljax.errors import ConfigError, DataError
+from tljax.types import Dataset, Split
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Subset:
+    """Some examples of a split, under the labels 0..K-1 of the chosen classes."""
+
+    split: Split
+    indices: np.ndarray  # (N,) positions in the split
+    labels: np.ndarray  # (N,) int32
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        example = self.split[int(self.indices[index])]
+        return {**example, "label": int(self.labels[index])}
+
+    def take(self, positions: np.ndarray) -> "Subset":
+        return Subset(self.split, self.indices[positions], self.labels[positions])
+
+
+class Joined:
+    """Several splits one after another."""
+
+    def __init__(self, splits: list[Split]) -> None:
+        self.labels = np.concatenate([split.labels for split in splits])
+        self._where = [(split, i) for split in splits for i in range(len(split))]
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        split, i = self._where[index]
+        return split[i]
+
+
+def choose(dataset: Dataset, config: Any, seed: int) -> tuple[dict[str, Subset], tuple[str, ...]]:
+    """The parts "train", "test" and, where asked for, "validation", and the names of their classes.
+
+    In this order: `data.classes` keeps some classes; `data.splits` names the source's splits, or
+    `data.fractions` divides all examples; `data.train_examples` keeps the first ones; `data.validation` holds out a share of the training part;
+    `data.examples_per_class` thins what is left of it. All draws are per class and depend on `seed`.
+
+    Raises:
+      ConfigError: shares or names that do not fit.
+      DataError: a part is empty, or a class has too few examples.
+    """
+    classes = _classes(dataset, config.classes)
+    numbers = [dataset.info.classes.index(name) for name in classes]
+    parts = _by_fractions(dataset, config, numbers, seed) if config.fractions else _by_name(dataset, config, numbers)
+    if config.train_examples:
+        parts["train"] = parts["train"].take(np.arange(min(config.train_examples, len(parts["train"]))))
+    if config.validation:
+        held = _per_class(parts["train"].labels, seed, 1, share=config.validation)
+        parts["validation"] = parts["train"].take(np.flatnonzero(held))
+        parts["train"] = parts["train"].take(np.flatnonzero(~held))
+    if config.examples_per_class:
+        kept = _per_class(parts["train"].labels, seed, 2, number=config.examples_per_class)
+        parts["train"] = parts["train"].take(np.flatnonzero(kept))
+    _check(parts, classes, config)
+    return {name: parts[name] for name in PARTS if name in parts}, classes
+
+
+def _classes(dataset: Dataset, wanted: Any) -> tuple[str, ...]:
+    known = dataset.info.classes
+    wanted = tuple(str(name) for name in wanted) or known
+    unknown = [name for name in wanted if name not in known]
+    if unknown or len(set(wanted)) < len(wanted):
+        raise ConfigError(
+            f"config.data.classes must be distinct names among {', '.join(known)}; got {', '.join(wanted)}."
+        )
+    return wanted
+
+
+def _subset(split: Split, numbers: list[int], classes: tuple[str, ...]) -> Subset:
+    labels = np.asarray(split.labels)
+    bad = np.flatnonzero((labels < 0) | (labels >= len(classes)))
+    if len(bad):
+        found = ", ".join(f"example {i}: {labels[i]}" for i in bad[:10])
+        raise DataError(f"Labels must be 0 to {len(classes) - 1} ({len(classes)} classes); {len(bad)} are not: {found}.")
+    indices = np.flatnonzero(np.isin(labels, numbers))
+    new = np.full(len(classes), -1, np.int32)
+    new[numbers] = np.arange(len(numbers))
+    return Subset(split, indices, new[labels[indices]])
+
+
+def _by_name(dataset: Dataset, config: Any, numbers: list[int]) -> dict[str, Subset]:
+    wanted = {part: name for part, name in config.splits.items() if name}
+    missing = [f"{part}='{name}'" for part, name in wanted.items() if name not in dataset.splits]
+    if missing or "train" not in wanted:
+        raise ConfigError(
+            f"config.data.splits must name splits of {dataset.info.source} ({', '.join(dataset.splits)}), and one "
+            f"to train on; got {', '.join(missing) or 'no train'}. Or set config.data.fractions to divide all examples."
+        )
+    return {part: _subset(dataset.splits[name], numbers, dataset.info.classes) for part, name in wanted.items()}
+
+
+def _by_fractions(dataset: Dataset, config: Any, numbers: list[int], seed: int) -> dict[str, Subset]:
+    shares = dict(zip(PARTS, config.fractions, strict=False))
+    if len(config.fractions) != 3 or min(config.fractions) < 0 or abs(sum(config.fractions) - 1) > 1e-6:
+        raise ConfigError(
+            f"config.data.fractions must be the shares (train, validation, test), summing to 1; got {config.fractions}."
+        )
+    everything = _subset(Joined(list(dataset.splits.values())), numbers, dataset.info.classes)
+    test = _per_class(everything.labels, seed, 3, share=shares["test"])
+    rest = everything.take(np.flatnonzero(~test))
+    held = _per_class(rest.labels, seed, 4, share=shares["validation"] / (1 - shares["test"]))
+    parts = {
+        "train": rest.take(np.flatnonzero(~held)),
+        "validation": rest.take(np.flatnonzero(held)),
+        "test": everything.take(np.flatnonzero(test)),
+    }
+    return {name: part for name, part in parts.items() if shares[name]}
+
+
+def _per_class(labels: np.ndarray, seed: int, draw: int, *, share: float = 0.0, number: int = 0) -> np.ndarray:
+    """A mask over examples: `number` or `share` (rounded) of every class, drawn at random."""
+    chosen = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        size = number or round(share * len(members))
+        order = np.random.default_rng([seed, draw, int(label)]).permutation(len(members))
+        chosen[members[order[:size]]] = True
+    return chosen
+
+
+def _check(parts: Mapping[str, Subset], classes: tuple[str, ...], config: Any) -> None:
+    need = max(1, config.examples_per_class)
+    counts = np.bincount(parts["train"].labels, minlength=len(classes))
+    short = [f"{name}: {count}" for name, count in zip(classes, counts, strict=True) if count < need]
+    empty = [name for name in parts if not len(parts[name])]
+    if short or empty:
+        raise DataError(
+            f"Every class must have at least {need} training example(s), and no part may be empty; "
+            f"too few: {', '.join(short) or 'none'}; empty parts: {', '.join(empty) or 'none'}. "
+            f"Lower config.data.examples_per_class or config.data.validation, or add examples."
+        )

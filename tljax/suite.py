@@ -1,0 +1,91 @@
+"""Several runs side by side: every row with every seed, one process, one table."""
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from tljax import figures, results, settings
+from tljax.errors import ConfigError, TljaxError
+from tljax.report import show, write
+
+Run = Callable[[Any, Path], dict[str, Any]]
+
+
+def run(run_one: Run, config: ConfigDict, folder: Path) -> list[dict[str, Any]]:
+    """Run `config.suite` below `folder`; finished runs are taken as they are, cut-off ones go on.
+
+    One that fails is reported and does not lose the others.
+
+    Raises:
+      ConfigError: a row's override does not fit; nothing has run then.
+      TljaxError: the last failure, once all other runs have ended.
+    """
+    console = Console(highlight=False)
+    plan = expand(config, folder)
+    rows: dict[str, list[dict[str, Any]]] = {}
+    failure: TljaxError | None = None
+    for number, (row, seed, one, place) in enumerate(plan, start=1):
+        try:
+            result = _quietly(run_one, one, place)
+        except TljaxError as error:
+            console.print(f"[{number}/{len(plan)}] {row} seed {seed} failed: {error}", markup=False)
+            failure = error
+            if row == "first":
+                raise  # every row starts from it
+            continue
+        accuracy, seconds = result["metrics"]["test"]["accuracy"], result["seconds"]["total"]
+        line = f"[{number}/{len(plan)}] {row} seed {seed}: test accuracy {accuracy:.4f} ({seconds:.1f} s)"
+        console.print(line, markup=False)
+        if row != "first":
+            rows.setdefault(row, []).append(result)
+    summaries = results.summarize(rows)
+    save(summaries, folder)
+    show(f"{folder}", results.COLUMNS, [results.cells(summary) for summary in summaries])
+    if failure:
+        raise failure
+    return summaries
+
+
+def expand(config: ConfigDict, folder: Path) -> list[tuple[str, int, ConfigDict, Path]]:
+    """(row, seed, config, run folder) of every run, in order; "first" is the one that comes before."""
+    plain = settings.override(config, ())
+    plain.suite.rows = ConfigDict()
+    plain.suite.first, plain.suite.seeds = (), (0,)
+    runs = []
+    if config.suite.first:
+        first = settings.override(plain, _filled(config.suite.first, folder))
+        runs.append(("first", first.seed, first, folder / "first"))
+    for seed in config.suite.seeds:
+        for row, changes in config.suite.rows.items():
+            one = settings.override(plain, [*_filled(changes, folder), f"seed={seed}"])
+            runs.append((row, seed, one, folder / row / f"seed{seed}"))
+    for _, _, one, _ in runs:
+        settings.check(one)
+    return runs
+
+
+def save(summaries: list[dict[str, Any]], folder: Path) -> None:
+    """table.md, table.json and table.png."""
+    if not summaries:
+        raise ConfigError("No run finished, so there is no table; see the messages above.")
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / "table.md", results.markdown(summaries))
+    write(folder / "table.json", json.dumps(summaries, indent=2))
+    figures.comparison(summaries, folder / "table.png")
+
+
+def _filled(changes: Any, folder: Path) -> list[str]:
+    return [change.replace("{suite}", str(folder)) for change in changes]
+
+
+def _quietly(run_one: Run, config: ConfigDict, place: Path) -> dict[str, Any]:
+    """Run with everything it prints in <folder>.log, where twenty runs' tables are in nobody's way."""
+    log = place.with_name(f"{place.name}.log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file, contextlib.redirect_stdout(file):
+        return run_one(config, place)

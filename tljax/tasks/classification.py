@@ -1,0 +1,55 @@
+"""Single-label classification: a linear head, softmax cross-entropy, accuracy, a confusion matrix."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from tljax.layers import TORCH_LINEAR
+from tljax.types import Batch
+
+BEST = "accuracy"  # the metric that picks the best epoch; larger is better
+
+
+def head(classes: int) -> nn.Module:
+    """Features (B, D) to logits (B, K), K classes."""
+    return nn.Dense(classes, kernel_init=TORCH_LINEAR)
+
+
+def loss(logits: jax.Array, batch: Batch, *, label_smoothing: float = 0.0) -> jax.Array:
+    """Mean cross-entropy over the batch; labels are validated on the host, where the data are read."""
+    logits = logits.astype(jnp.float32)
+    if label_smoothing:
+        targets = optax.smooth_labels(jax.nn.one_hot(batch["label"], logits.shape[-1]), label_smoothing)
+        return optax.softmax_cross_entropy(logits, targets).mean()
+    return optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
+
+
+def sums(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    """Exact sums over the examples where `mask` is set; they add up over batches and devices.
+
+    Returns:
+      loss: float32; confusion: (K, K) int32, row = label, column = prediction.
+    """
+    logits, mask, classes = logits.astype(jnp.float32), batch["mask"], logits.shape[-1]
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
+    cell = batch["label"] * classes + logits.argmax(-1)
+    confusion = jnp.zeros(classes * classes, jnp.int32).at[cell].add(mask.astype(jnp.int32))
+    return {"loss": (losses * mask).sum(), "confusion": confusion.reshape(classes, classes)}
+
+
+def summarize(totals: dict[str, Any]) -> dict[str, float]:
+    """Sums over a split to metrics: loss (nats), accuracy in [0, 1], mean accuracy per class, and the count."""
+    confusion = np.asarray(totals["confusion"])
+    examples, correct = confusion.sum(), np.trace(confusion)
+    present = confusion.sum(axis=1) > 0
+    per_class = np.diag(confusion)[present] / confusion.sum(axis=1)[present]
+    return {
+        "loss": float(totals["loss"]) / int(examples),
+        "accuracy": int(correct) / int(examples),
+        "accuracy_per_class": float(per_class.mean()),
+        "examples": int(examples),
+    }

@@ -1,0 +1,119 @@
+"""Step, log, evaluate, save: every timing rule of a run, and nothing else."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+
+from tljax import optimizer
+from tljax.batches import Evaluation, Training
+from tljax.checkpoint import Checkpoints, Progress
+from tljax.errors import TljaxError
+from tljax.evaluate import Evaluator
+from tljax.job import Job
+from tljax.parallel import Parallel
+from tljax.report import Report
+from tljax.train_state import TrainState
+
+
+@dataclasses.dataclass
+class Loop:
+    """One run of a job on these devices, in this folder."""
+
+    job: Job
+    training: Training
+    validation: Evaluation | None
+    evaluator: Evaluator
+    parallel: Parallel
+    checkpoints: Checkpoints
+    report: Report
+
+    def fit(self, start: TrainState) -> TrainState:
+        """Train from `start`, or from the latest checkpoint; return the best state, else the last, on the host."""
+        restored = self.checkpoints.restore("latest", lambda step: self.job.at(step, start))
+        state, progress = restored or (start, Progress())
+        self.report.start(int(state.step), self.job.steps)
+        for index, end in enumerate(self.job.ends):
+            if int(state.step) < end and not progress.stopped:
+                entering = int(state.step) == (self.job.ends[index - 1] if index else 0)
+                state = self.job.enter(index, state) if entering else state
+                state = self._run_phase(index, state, progress)
+        self.report.seconds["train"] = progress.seconds
+        if self.validation is None:
+            return state
+        best = self.checkpoints.restore("best", lambda step: self.job.at(step, start))
+        return best[0] if best else state
+
+    def _run_phase(self, index: int, state: TrainState, progress: Progress) -> TrainState:
+        """From the step of `state` to the end of the phase, or to where early stopping ends it."""
+        first, end = int(state.step), self.job.ends[index]
+        on_device = self.parallel.put_state(state)
+        compiled, pending, began = None, None, time.monotonic()
+        for step, batch in self._batches(first, end):
+            if compiled is None:
+                with self.report.compiling(f"phase '{self.job.phases[index].name}'"):
+                    compiled = self.parallel.compile(self.job.step(index), on_device, batch, donate=True)
+                began = time.monotonic()
+            with jax.transfer_guard("disallow"):
+                on_device, metrics = compiled(on_device, batch)
+            self._log(pending)  # one step late: the device is never waited for while it has work
+            pending = (step + 1, metrics)
+            self.report.advance(step + 1)
+            if self._due(step + 1, self.job.config.train.eval_epochs, end) and self.validation is not None:
+                self._validate(on_device, step + 1, progress)
+            if self._due(step + 1, self.job.config.train.checkpoint_epochs, end) or progress.stopped:
+                self._log(pending)
+                pending = None
+                progress.seconds += time.monotonic() - began
+                self.checkpoints.save("latest", self.parallel.get_state(on_device), progress)
+                began = time.monotonic()
+            if progress.stopped:
+                break
+        self._log(pending)
+        return self.parallel.get_state(on_device)
+
+    def _batches(self, first: int, end: int) -> Iterator[tuple[int, Any]]:
+        """(step, batch on the devices); the next batch is on its way while a step computes."""
+        ahead = None
+        for step, batch in zip(range(first, end), self.training.stream(first, end), strict=True):
+            now, ahead = ahead, (step, self.parallel.put_batch(batch))
+            if now:
+                yield now
+        if ahead:
+            yield ahead
+
+    def _due(self, step: int, epochs: float, end: int) -> bool:
+        """Whether something that happens every so many epochs happens after `step` steps."""
+        every = max(1, round(epochs * self.job.steps_per_epoch))
+        return step % every == 0 or step == end
+
+    def _log(self, pending: tuple[int, Any] | None) -> None:
+        if pending is None:
+            return
+        step, metrics = pending
+        if step % self.job.config.train.log_steps and step not in self.job.ends:
+            return
+        values = {name: float(value) for name, value in self.parallel.get(metrics).items()}
+        if not math.isfinite(values["loss"]):
+            raise TljaxError(
+                f"The training loss must be finite; at step {step} it is {values['loss']}. "
+                f"Lower config.optimizer.lr, set config.optimizer.clip or config.optimizer.warmup."
+            )
+        rates = optimizer.rate_at(self.job.phases, self.job.steps, self.job.config.optimizer, step - 1)
+        self.report.metrics(step, "train", values | {f"lr/{group}": rate for group, rate in rates.items()})
+
+    def _validate(self, state: Any, step: int, progress: Progress) -> None:
+        """Evaluate on the validation part; keep the state if it is the best so far."""
+        assert self.validation is not None
+        values = self.job.task.summarize(self.evaluator(state.variables(), self.validation))
+        self.report.metrics(step, "validation", values)
+        if values[self.job.task.BEST] > progress.best:
+            progress.best, progress.best_step, progress.since_best = values[self.job.task.BEST], step, 0
+            self.checkpoints.save("best", self.parallel.get_state(state), progress)
+        else:
+            progress.since_best += 1
+            patience = self.job.config.train.patience
+            progress.stopped = bool(patience) and progress.since_best >= patience

@@ -1,0 +1,82 @@
+"""One update; one evaluation batch: pure functions of (state, batch), the same under jit and pmap."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax
+from flax import linen as nn
+from jax import lax
+
+from tljax import optimizer
+from tljax.optimizer import Labels
+from tljax.preprocess import Prepare
+from tljax.train_state import TrainState
+from tljax.types import EVALUATE, Batch, Mode, Params, Variables
+
+Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+
+
+def make_train_step(
+    network: nn.Module,
+    task: Any,
+    prepare: Prepare,
+    tx: optax.GradientTransformation,
+    labels: Labels,
+    *,
+    mode: Mode,
+    clip: float = 0.0,
+    label_smoothing: float = 0.0,
+    axis: str | None = None,
+) -> Step:
+    """The training step of one phase.
+
+    Gradients are taken with respect to the learning leaves only, so XLA never builds the backward
+    pass of what is frozen, and nothing of it reaches the optimizer.
+
+    Args:
+      labels: group name at every learning leaf (`optimizer.labels`).
+      mode: which modules run on stored statistics.
+      axis: the pmap axis to average over; None under jit, where the batch is global.
+    """
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
+        for_inputs, for_network = jax.random.split(_key(state))
+        inputs = prepare(batch, for_inputs, True)
+        learns, rest = optimizer.split(state.params, labels)
+
+        def loss_of(learns: Params) -> tuple[jax.Array, tuple[jax.Array, Any]]:
+            variables = {"params": optimizer.merge(learns, rest), **state.model_state}
+            logits, new_state = network.apply(
+                variables, inputs, mode, mutable=list(state.model_state), rngs={"dropout": for_network}
+            )
+            return task.loss(logits, batch, label_smoothing=label_smoothing), (logits, new_state)
+
+        (loss, (logits, model_state)), grads = jax.value_and_grad(loss_of, has_aux=True)(learns)
+        metrics = {"loss": loss, "accuracy": (logits.argmax(-1) == batch["label"]).mean()}
+        if axis:
+            grads, metrics = lax.pmean((grads, metrics), axis)
+        grads, metrics["grad_norm"] = optimizer.clip(grads, clip)
+        updates, opt_state = tx.update(grads, state.opt_state, learns)
+        params = optimizer.merge(optax.apply_updates(learns, updates), rest)
+        new = state.replace(step=state.step + 1, params=params, model_state=model_state, opt_state=opt_state)
+        return new, metrics
+
+    return step
+
+
+def make_eval_step(
+    network: nn.Module, task: Any, prepare: Prepare, *, axis: str | None = None
+) -> Callable[[Variables, Batch], dict[str, jax.Array]]:
+    """`(variables, batch) -> sums` over the examples of the batch whose `mask` is set."""
+
+    def step(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+        inputs = prepare(batch, jax.random.key(0), False)
+        sums = task.sums(network.apply(variables, inputs, EVALUATE), batch)
+        return lax.psum(sums, axis) if axis else sums
+
+    return step
+
+
+def _key(state: TrainState) -> jax.Array:
+    return jax.random.fold_in(jax.random.wrap_key_data(state.rng), state.step)

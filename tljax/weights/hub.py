@@ -1,0 +1,165 @@
+"""Weights from a hub repository, "owner/name": a card in tljax/zoo/ says how to use them, a lock file what they are.
+
+Nothing that a card cannot know is invented: the first download records the commit that it resolved and the
+hash of the file in the lock, and every later load is held to both. Without a network the hub's cache serves.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import huggingface_hub
+import numpy as np
+import safetensors
+from huggingface_hub import constants
+
+from tljax import reach
+from tljax.errors import WeightsError
+from tljax.types import Card, Published
+
+ZOO = Path(__file__).parent.parent / "zoo"
+LOCK = Path("tljax.lock.json")
+FILE = "model.safetensors"  # where a given card names no other
+PINS = {"revision": r"[0-9a-f]{40}", "sha256": r"[0-9a-f]{64}"}
+
+
+def zoo() -> list[str]:
+    """The repositories that have a card."""
+    return sorted(str(path.relative_to(ZOO).with_suffix("")) for path in ZOO.rglob("*.json"))
+
+
+def read_card(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Card:
+    """The card of `spec` from the zoo, else the one given; nothing is downloaded.
+
+    Raises:
+      WeightsError: there is neither.
+    """
+    del lock
+    if spec in zoo():
+        fields = json.loads((ZOO / f"{spec}.json").read_text())
+        return Card(**fields | {key: tuple(fields[key]) for key in ("mean", "std")})
+    if card is None:
+        raise WeightsError(
+            f"Nothing says how pixels must be scaled for '{spec}': it has no card in tljax/zoo/.\n"
+            f"There are: {', '.join(zoo())}.\n"
+            f"For another repository give at least config.model.card.mean and config.model.card.std."
+        )
+    return dataclasses.replace(card, repository=card.repository or spec, file=card.file or FILE)
+
+
+def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Published:
+    """Read the arrays of `spec`, downloading them unless the hub's cache has them.
+
+    Raises:
+      WeightsError: no card; neither cached nor to be had; not what `lock` (or the card) holds it to; damaged.
+    """
+    card = read_card(spec, card=card)
+    lock = lock or LOCK
+    locked = _read_lock(lock)
+    held = {pin: getattr(card, pin) or locked.get(spec, {}).get(pin, "") for pin in PINS}
+    path = _locate(card, held["revision"])
+    got = {"revision": _commit(path, card), "sha256": _sha256(path)}
+    wrong = [f"{pin} must be {held[pin]}, got {got[pin]}" for pin in PINS if held[pin] not in ("", got[pin])]
+    if wrong:
+        raise WeightsError(
+            f"'{spec}' is not the file that {lock} and its card hold it to, and is refused: {'; '.join(wrong)}.\n"
+            f"Delete '{path.resolve()}' to download it again.\n"
+            f"Only if you trust the new file: delete the entry '{spec}' from {lock}."
+        )
+    if spec not in locked:
+        _write_lock(lock, locked | {spec: {"file": card.file} | got})
+    return Published(_Tensors(path), dataclasses.replace(card, **got), str(path))
+
+
+def _locate(card: Card, commit: str) -> Path:
+    """The file in the hub's cache, where it is put if need be; `commit` "" means the newest."""
+    revision = commit or constants.DEFAULT_REVISION
+    cached = huggingface_hub.try_to_load_from_cache(card.repository, card.file, revision=revision)
+    if isinstance(cached, str):
+        return Path(cached)
+    what = f"'{card.repository}' ({card.file} at revision {revision})"
+    url = huggingface_hub.hf_hub_url(card.repository, card.file, revision=revision)
+    why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else reach.unreachable(url)
+    if why:  # asked beforehand: the hub's client goes on trying for minutes
+        raise WeightsError(
+            f"Weights {what} are not cached: looked in {constants.HF_HUB_CACHE}.\n"
+            f"Nor can they be downloaded from {reach.host(url)}: {why}.\n"
+            f"Use a file that you have: --config.model.weights=<file.safetensors>"
+        )
+    try:
+        return Path(huggingface_hub.hf_hub_download(card.repository, card.file, revision=revision))
+    except Exception as error:  # HTTP, transport, xet, disk: its client has no common class for them
+        said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise WeightsError(
+            f"Weights {what} could not be downloaded from {reach.host(url)}: {said}\n"
+            f"Check the name and the revision, or use a file: --config.model.weights=<file.safetensors>"
+        ) from error
+
+
+def _commit(path: Path, card: Card) -> str:
+    """The hub's cache keeps a file at `snapshots/<commit>/<file>`."""
+    return path.parents[len(Path(card.file).parts) - 1].name
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_lock(path: Path) -> dict[str, dict[str, str]]:
+    """`{repository: {"file", "revision", "sha256"}}`; empty when there is no such file yet."""
+    try:
+        locked = json.loads(path.read_text()) if path.exists() else {}
+        for spec, entry in locked.items():
+            for pin, pattern in PINS.items():
+                if not re.fullmatch(pattern, entry[pin]):
+                    raise ValueError(f"{pin} of '{spec}' is '{entry[pin]}'")
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise WeightsError(
+            f"The lock file '{path}' must be JSON that gives each repository its revision (40 hex digits) and sha256 "
+            f"(64), but it is damaged: {error!r}.\nRestore it from version control, or delete it to record anew."
+        ) from error
+    return locked
+
+
+def _write_lock(path: Path, locked: Mapping[str, Mapping[str, str]]) -> None:
+    """Replace the lock as a whole: a reader sees the old or the new one."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False) as file:
+            json.dump(locked, file, indent=2, sort_keys=True)
+            file.write("\n")
+        os.replace(file.name, path)
+    except OSError as error:
+        raise WeightsError(
+            f"What was downloaded must be recorded in '{path}', which cannot be written: {error}."
+        ) from error
+
+
+class _Tensors(Mapping[str, np.ndarray]):
+    """The arrays of a safetensors file; one is read when it is asked for."""
+
+    def __init__(self, path: Path):
+        try:
+            self._file = safetensors.safe_open(path, framework="numpy")
+        except (safetensors.SafetensorError, OSError) as error:
+            raise WeightsError(
+                f"'{path}' must be a whole safetensors file: {error}. Delete '{path.resolve()}' to download it again."
+            ) from error
+        self._names = list(self._file.keys())
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._file.get_tensor(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
