@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tljax import layer_groups, parallel, pretrained, preprocess, results, saved_model, settings, splits
+from tljax import layer_groups, parallel, preprocess, pretrained, results, saved_model, settings, splits
 from tljax.batches import Evaluation, Pictures, Training
 from tljax.checkpoint import opened
 from tljax.cli import start

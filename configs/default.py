@@ -1,19 +1,21 @@
 """Every key, its default, one comment each. An experiment is this plus what differs."""
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 
-def get_config() -> ConfigDict:
-    config = ConfigDict()
+def get_config() -> Any:
+    config: Any = ConfigDict(sort_keys=False)
     config.seed = 0  # draws splits, initial values, order, augmentation: all chance in a run
     config.parallel = "jit"  # jit (over a mesh) or pmap; both give the same run
 
-    config.data = data = ConfigDict()
+    config.data = data = ConfigDict(sort_keys=False)
     data.source = "digits"  # a file in tljax/data/
     data.dir = ""  # image_folder: the folder of splits; tfds: where prepared sets lie
     data.name = ""  # tfds: the data set, "cifar10"
     data.download = True  # tfds: fetch and prepare a set that is missing
-    data.splits = ConfigDict({"train": "train", "validation": "", "test": "test"})  # part -> split of the source
+    data.splits = ConfigDict({"train": "train", "validation": "", "test": "test"}, sort_keys=False)  # part -> split of the source
     data.fractions = ()  # or shares (train, validation, test) of all examples
     data.validation = 0.0  # share of the training part held out to choose the best epoch
     data.classes = ()  # names of the classes to keep; () is all
@@ -29,42 +31,44 @@ def get_config() -> ConfigDict:
     data.min_area = 0.0  # training: random resized crop of at least this share of the picture; 0: none
     data.flip = False  # training: mirror every other picture
 
-    config.model = model = ConfigDict()
+    config.model = model = ConfigDict(sort_keys=False)
     model.family = "resnet"  # a file in tljax/models/
     model.variant = "18"  # one of the family's VARIANTS
     model.weights = ""  # "": none; a .safetensors or .npz file; a run's model/ folder; a hub repository
     model.lock_file = "tljax.lock.json"  # the commit and sha256 of every hub file, recorded at its first download
     model.dtype = "float32"  # of the computation: float32 or bfloat16; parameters stay float32
-    model.card = ConfigDict()  # how pixels are scaled, for weights that come without a card
+    model.card = ConfigDict(sort_keys=False)  # how pixels are scaled, for weights that come without a card
     model.card.mean = ()  # per channel, after division by scale
     model.card.std = ()  # per channel
     model.card.scale = 255.0  # pixels are divided by this first
     model.card.channel_order = "RGB"  # RGB or BGR
     model.card.interpolation = "bilinear"  # bilinear, bicubic, nearest or lanczos
 
-    config.groups = ConfigDict()  # group -> stages, "stem..stage2", path patterns; empty: one group a stage
+    config.groups = ConfigDict(
+        sort_keys=False
+    )  # group -> stages, "stem..stage2", path patterns; empty: one group a stage
 
-    config.strategy = strategy = ConfigDict()
+    config.strategy = strategy = ConfigDict(sort_keys=False)
     strategy.name = "full"  # a file in tljax/strategies/
-    strategy.scales = ConfigDict()  # groups: group -> factor on optimizer.lr, 0 is frozen
+    strategy.scales = ConfigDict(sort_keys=False)  # groups: group -> factor on optimizer.lr, 0 is frozen
     strategy.moving_statistics = ()  # frozen groups whose BatchNorm statistics follow the data all the same
 
-    config.task = ConfigDict()
+    config.task = ConfigDict(sort_keys=False)
     config.task.name = "classification"  # a file in tljax/tasks/
     config.task.label_smoothing = 0.0  # Szegedy et al. 2015, section 7
 
-    config.optimizer = optimizer = ConfigDict()
+    config.optimizer = optimizer = ConfigDict(sort_keys=False)
     optimizer.name = "sgd"  # any of optax, or "package.module:function"
     optimizer.lr = 0.01  # learning rate of a group at scale 1
     optimizer.weight_decay = 0.0  # decoupled where the optimizer has it (adamw, lion), else L2 in the gradient
     optimizer.decay_norms_and_biases = True  # False: decay only leaves of two or more dimensions
-    optimizer.kwargs = ConfigDict()  # the optimizer's own keyword arguments
+    optimizer.kwargs = ConfigDict(sort_keys=False)  # the optimizer's own keyword arguments
     optimizer.clip = 0.0  # largest global norm of the learning groups' gradients; 0: no limit
     optimizer.schedule = "constant"  # constant, cosine, step, or "package.module:function"
-    optimizer.schedule_kwargs = ConfigDict()  # the schedule's own keyword arguments
+    optimizer.schedule_kwargs = ConfigDict(sort_keys=False)  # the schedule's own keyword arguments
     optimizer.warmup = 0.0  # share of all steps in which the rate first rises from 0
 
-    config.train = train = ConfigDict()
+    config.train = train = ConfigDict(sort_keys=False)
     train.epochs = 10.0  # passes over the training part
     train.batch_size = 64  # examples a step, over all devices
     train.eval_batch_size = 256  # examples a batch in evaluation
@@ -75,12 +79,18 @@ def get_config() -> ConfigDict:
     train.log_steps = 50  # steps between lines in metrics.jsonl
 
     # Several runs, one table: row -> ("key=value", ...) on top of this config; "{suite}" is the folder.
-    config.suite = suite = ConfigDict()
-    suite.rows = ConfigDict()  # empty: one plain run
+    config.suite = suite = ConfigDict(sort_keys=False)
+    suite.rows = ConfigDict(sort_keys=False)  # empty: one plain run
     suite.seeds = (0,)  # every row runs with every seed
     suite.first = ()  # overrides of one run that comes before all rows, in {suite}/first
 
     config.lock()
-    for open_table in (config.groups, strategy.scales, optimizer.kwargs, optimizer.schedule_kwargs, suite.rows):
+    for open_table in (
+        config.groups,
+        strategy.scales,
+        optimizer.kwargs,
+        optimizer.schedule_kwargs,
+        suite.rows,
+    ):
         open_table.unlock()
     return config

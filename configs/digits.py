@@ -3,14 +3,14 @@
 python main.py --config configs/digits.py
 """
 
-from ml_collections import ConfigDict
+from typing import Any
 
 from configs import default
 
 SOURCE, TARGET = ("0", "1", "2", "3", "4"), ("5", "6", "7", "8", "9")
 
 
-def get_config() -> ConfigDict:
+def get_config() -> Any:
     config = default.get_config()
     config.data.update(source="digits", channels=1, size=8, fractions=(0.5, 0.0, 0.5))
     config.data.update(classes=TARGET, examples_per_class=10)

@@ -41,7 +41,8 @@ def summary(variant: str) -> dict[str, np.ndarray]:
     }
     drawn = {name: torch.from_numpy(array) for name, array in draw.weights(shapes).items()}
     missing, extra = network.load_state_dict(drawn, strict=False)
-    assert not extra and all(name.endswith("num_batches_tracked") for name in missing), (missing, extra)
+    if extra or not all(name.endswith("num_batches_tracked") for name in missing):
+        raise SystemExit(f"The module must take every drawn tensor; missing {missing}, extra {extra}.")
     arrays = {
         "names": np.array(list(shapes)),
         "shapes": np.array([" ".join(map(str, shape)) for shape in shapes.values()]),

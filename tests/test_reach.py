@@ -31,7 +31,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    server: Server
+    server: Server  # pyright: ignore[reportIncompatibleVariableOverride]: it is no other here
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -52,8 +52,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.server.cuts, cut = max(self.server.cuts - 1, 0), self.server.cuts > 0
             self.wfile.write(body[: len(body) // 2] if cut else body)
 
-    def log_message(self, *args: object) -> None:
-        del args
+    def log_message(self, format: str, *args: object) -> None:
+        del format, args
 
 
 @pytest.fixture
@@ -84,7 +84,9 @@ def test_a_server_that_answers_is_reachable_unless_it_says_it_is_down(server: Se
 
 
 @pytest.mark.parametrize(
-    ("listening", "expected"), [(False, "Connection refused"), (True, "no answer within 1.5 s")], ids=["closed", "silent"]
+    ("listening", "expected"),
+    [(False, "Connection refused"), (True, "no answer within 1.5 s")],
+    ids=["closed", "silent"],
 )
 def test_an_unreachable_server_is_known_within_two_seconds(server: Server, listening: bool, expected: str):
     with port(listening=listening) as url:

@@ -1,5 +1,6 @@
 """ResNet against stored torch outputs, without torch: scripts/make_reference_outputs.py wrote them."""
 
+import itertools
 from functools import cache
 from pathlib import Path
 
@@ -103,7 +104,7 @@ def test_unknown_variant_lists_those_that_exist():
 # Stages
 
 
-@pytest.mark.parametrize(("stop", "start"), list(zip(STAGES[:-1], STAGES[1:], strict=True)))
+@pytest.mark.parametrize(("stop", "start"), list(itertools.pairwise(STAGES)))
 def test_two_partial_runs_are_the_whole_run(stop, start):
     net, x = ours.network("18"), draw.image(SMALL)
     middle = net.apply(drawn18(), x, EVALUATE, stop=stop, method="features")

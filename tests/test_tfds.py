@@ -1,4 +1,4 @@
-"""TFDS sets without TensorFlow: CIFAR-10 from a stand-in archive, sets made here, and everything that can be missing."""
+"""TFDS sets without TensorFlow: CIFAR-10 from a stand-in archive, sets made here, and all that can be missing."""
 
 import functools
 import hashlib
@@ -30,10 +30,17 @@ from tljax.builders import cifar10
 from tljax.data.tfds import Name, find, load
 from tljax.errors import DataError
 
-COUNTS = {"data_batch_1": 7, "data_batch_2": 5, "data_batch_3": 1, "data_batch_4": 2, "data_batch_5": 3, "test_batch": 6}
+COUNTS = {
+    "data_batch_1": 7,
+    "data_batch_2": 5,
+    "data_batch_3": 1,
+    "data_batch_4": 2,
+    "data_batch_5": 3,
+    "test_batch": 6,
+}
 
 
-def config(root: Path, name: str = "cifar10", *, download: bool = True, channels: int = 3) -> ConfigDict:
+def config(root: Path | str, name: str = "cifar10", *, download: bool = True, channels: int = 3) -> ConfigDict:
     return ConfigDict({"name": name, "dir": str(root), "download": download, "channels": channels})
 
 
@@ -62,8 +69,8 @@ PICTURES, ARCHIVE = published()
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args: object) -> None:
-        del args
+    def log_message(self, format: str, *args: object) -> None:
+        del format, args
 
 
 @pytest.fixture
@@ -139,16 +146,16 @@ def test_an_archive_put_there_by_hand_needs_no_network(offline, tmp_path, monkey
     assert_holds_the_pictures(tmp_path)
 
 
-def test_the_files_are_in_the_order_of_tfds_and_say_so(prepared):
+def test_the_set_is_written_as_tfds_would_name_it(prepared):
     info = json.loads((prepared / "cifar10/3.0.2/dataset_info.json").read_text())
-    assert (info["name"], info["version"], info["fileFormat"]) == ("cifar10", "3.0.2", "array_record")
-    stock = tfds.image_classification.Cifar10.VERSION
-    assert str(stock) == cifar10.VERSION
+    assert (info["name"], info["fileFormat"]) == ("cifar10", "array_record")
+    assert info["version"] == str(tfds.image_classification.Cifar10.VERSION)
 
 
 def test_another_archive_than_the_published_one_leaves_nothing_behind(mirror, tmp_path, monkeypatch):
     monkeypatch.setattr(cifar10, "DIGESTS", {"md5": "c32a1d4ab5d03f1284b67883e8d83530"})
-    with pytest.raises(DataError, match="md5 must be c32a1d4ab5d03f1284b67883e8d83530, got [0-9a-f]{32}"):
+    message = "(?s)md5 must be c32a1d4ab5d03f1284b67883e8d83530, got [0-9a-f]{32}.*--config.data.source=image_folder"
+    with pytest.raises(DataError, match=message):
         load(config(tmp_path / "tfds"))
     left = [path for path in (tmp_path / "tfds").rglob("*") if path.is_file()]
     assert [path.name for path in left] == [".lock"]
@@ -174,8 +181,8 @@ def test_a_run_killed_while_preparing_leaves_nothing_that_looks_prepared(mirror,
         def slow(image):
             done.append(1)
             if len(done) == 20:  # in the second split: the first one is written
-                print("half-way", flush=True)
-                time.sleep(60)
+                print("half-way", file=sys.__stdout__, flush=True)
+                time.sleep(30)
             return png(image)
         cifar10._png = slow
         cifar10.prepare(Path({str(root)!r}))
@@ -225,6 +232,164 @@ def test_a_download_that_is_switched_off_is_not_tried(mirror, tmp_path):
 
 def test_the_folder_is_that_of_the_environment_unless_one_is_given(prepared, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(prepared))
-    assert load(config(Path(), download=False) | {"dir": ""}).info.source == (
-        f"TFDS cifar10/3.0.2 in {prepared}/cifar10/3.0.2"
-    )
+    assert load(config("", download=False)).info.source == f"TFDS cifar10/3.0.2 in {prepared}/cifar10/3.0.2"
+
+
+FOLDERS = [
+    "one/1.0.0",
+    "one/2.9.0",
+    "one/2.10.0",
+    "one/incomplete.ABC_3.0.0",
+    "two/a/1.0.0",
+    "two/b/1.0.0",
+    "solo/x/1.0.0",
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("one", "one/2.10.0"),
+        ("one:2.9.*", "one/2.9.0"),
+        ("one/1.*.*", "one/1.0.0"),
+        ("one:1.0.0", "one/1.0.0"),
+        ("one:3.*.*", None),
+        ("two/b", "two/b/1.0.0"),
+        ("two/b:2.*.*", None),
+        ("solo", "solo/x/1.0.0"),
+        ("none", None),
+    ],
+)
+def test_a_name_means_the_newest_prepared_version_that_it_allows(tmp_path, name, folder):
+    for place in FOLDERS:
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "dataset_info.json").touch()
+    assert find(Name.of(name), tmp_path) == (folder and tmp_path / folder)
+
+
+def test_a_set_with_several_configs_needs_one_named(tmp_path):
+    for place in FOLDERS:
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "dataset_info.json").touch()
+    with pytest.raises(DataError, match="which of the prepared configs is meant: two/a, two/b"):
+        load(config(tmp_path, "two"))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no such set", "must be a TFDS name: .* got 'no such set'"),
+        ("cifar10/3", "must be a TFDS name"),
+        ("mnist", r"(?s)'mnist' is not prepared.*Only cifar10 can be prepared without TensorFlow.*builder\('mnist'"),
+        ("cifar10:2.*.*", r"The builder here makes 'cifar10:3\.0\.2'"),
+        ("cifar10/plain", r"The builder here makes 'cifar10:3\.0\.2'"),
+    ],
+)
+def test_a_name_that_leads_nowhere_says_what_there_is(tmp_path, name, message):
+    with pytest.raises(DataError, match=message):
+        load(config(tmp_path, name))
+    assert list(tmp_path.iterdir()) == []
+
+
+class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Any few examples."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    name = "tiny"
+    columns: Any
+    examples: list[dict[str, Any]]
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(builder=self, features=self.columns)
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        del dl_manager
+        return {"train": enumerate(self.examples)}
+
+    def _generate_examples(self) -> None: ...
+
+
+def png(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+GREY = np.arange(12, dtype=np.uint8).reshape(3, 4)
+CLASSES = tfds.features.ClassLabel(names=["cat", "dog"])
+
+
+def tiny(root: Path, examples: list[dict[str, Any]], **columns: Any) -> Path:
+    made = type("Tiny", (Tiny,), {"columns": tfds.features.FeaturesDict(columns)}, skip_registration=True)
+    builder = made(data_dir=root, file_format="array_record")
+    builder.examples = examples
+    builder.download_and_prepare()
+    return root / "tiny" / "1.0.0"
+
+
+def test_a_set_of_grey_pictures_without_names(tmp_path):
+    picture = tfds.features.Image(shape=(None, None, 1))
+    tiny(tmp_path, [{"image": png(GREY), "label": "dog"}], image=picture, label=CLASSES)
+    dataset = load(config(tmp_path, "tiny", channels=1))
+    example = dataset.splits["train"][0]
+    np.testing.assert_array_equal(example.pop("image"), GREY[..., None])
+    assert example == {"label": 1, "id": "train/0"}
+    assert dataset.info.classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"text": tfds.features.Text(), "label": CLASSES},
+        {"image": tfds.features.Image(), "label": tfds.features.Text()},
+        {"image": tfds.features.Image(shape=(None, None, 1), dtype=np.uint16), "label": CLASSES},
+    ],
+    ids=["no picture", "no classes", "16 bits"],
+)
+def test_a_set_that_is_not_pictures_with_classes_is_refused_with_its_features(tmp_path, columns):
+    example = {"text": "hello", "image": png(GREY), "label": "cat"}
+    tiny(tmp_path, [{key: example[key] for key in columns}], **columns)
+    with pytest.raises(DataError, match=r"(?s)'tiny/1\.0\.0' must have the features.*it has:.*'label': ") as raised:
+        load(config(tmp_path, "tiny"))
+    assert all(f"'{key}'" in str(raised.value) for key in columns)
+
+
+def test_a_label_that_is_no_class_is_an_error_of_that_split(tmp_path):
+    examples = [{"image": png(GREY), "label": label} for label in (0, -1)]
+    tiny(tmp_path, examples, image=tfds.features.Image(), label=CLASSES)
+    split = load(config(tmp_path, "tiny")).splits["train"]
+    with pytest.raises(DataError, match=r"(?s)must be in 0\.\.1, but 1 of 2 are not \(example \d: -1\)"):
+        _ = split.labels
+
+
+def test_a_picture_that_cannot_be_decoded_is_a_value_error(tmp_path):
+    tiny(tmp_path, [{"image": png(GREY)[:40], "label": 0}], image=tfds.features.Image(), label=CLASSES)
+    with pytest.raises(ValueError, match="not a whole picture"):
+        load(config(tmp_path, "tiny")).splits["train"][0]
+
+
+def test_a_damaged_record_file_is_an_error_of_the_data(prepared, tmp_path):
+    shutil.copytree(prepared, tmp_path / "tfds")
+    (file,) = (tmp_path / "tfds/cifar10/3.0.2").glob("*train.array_record*")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    split = load(config(tmp_path / "tfds")).splits["train"]
+    with pytest.raises(DataError, match="(?s)Split 'train': the records 0..17 must be readable.*prepare it again"):
+        _ = split.labels
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text[: len(text) // 2], "must be a prepared TFDS set; reading it failed"),
+        (lambda text: text.replace("array_record", "tfrecord"), "must be prepared as array_record, .*; it is tfrecord"),
+    ],
+    ids=["cut", "tfrecord"],
+)
+def test_a_set_that_cannot_be_opened_is_named(prepared, tmp_path, change, message):
+    shutil.copytree(prepared, tmp_path / "tfds")
+    file = tmp_path / "tfds/cifar10/3.0.2/dataset_info.json"
+    file.write_text(change(file.read_text()))
+    with pytest.raises(DataError, match=message):
+        load(config(tmp_path / "tfds"))

@@ -69,6 +69,13 @@ def _parse(argv: Sequence[str]) -> None:
 
 
 def _default_folder(argv: Sequence[str]) -> str:
-    named = next((a.partition("=")[2] or b for a, b in zip(argv, [*argv[1:], ""], strict=True) if a.startswith("--config") and "." not in a.partition("=")[0]), "digits")
+    named = next(
+        (
+            a.partition("=")[2] or b
+            for a, b in zip(argv, [*argv[1:], ""], strict=True)
+            if a.startswith("--config") and "." not in a.partition("=")[0]
+        ),
+        "digits",
+    )
     path, _, row = named.partition(":")
     return str(Path("runs") / (Path(path).stem + (f"-{row}" if row else "")))

@@ -14,7 +14,6 @@ from tljax.train_state import TrainState
 from tljax.train_step import Step, make_train_step
 from tljax.types import Mode, Phase, count, flatten
 
-
 GROUP_COLUMNS = ("group", "stages", "parameters", "share", "lr", "decay", "BatchNorm", "optimizer bytes")
 
 
@@ -78,7 +77,10 @@ class Job:
     def tables(self, start: TrainState) -> list[tuple[str, list[list[str]]]]:
         """(title, rows) of the table of groups in every phase."""
         name, schedule = self.config.optimizer.name, self.config.optimizer.schedule
-        titles = [f"phase '{phase.name}', to step {end} ({name}, {schedule} schedule)" for phase, end in zip(self.phases, self.ends, strict=True)]
+        titles = [
+            f"phase '{phase.name}', to step {end} ({name}, {schedule} schedule)"
+            for phase, end in zip(self.phases, self.ends, strict=True)
+        ]
         return [(title, self.group_table(start, index)) for index, title in enumerate(titles)]
 
     def group_table(self, start: TrainState, index: int) -> list[list[str]]:

@@ -100,9 +100,7 @@ def _by_dot(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Arr
     height, width = kernel.shape[:2]
     rows = (x.shape[1] - height) // stride * stride + 1
     columns = (x.shape[2] - width) // stride * stride + 1
-    patches = [
-        x[:, i : i + rows : stride, j : j + columns : stride] for i in range(height) for j in range(width)
-    ]
+    patches = [x[:, i : i + rows : stride, j : j + columns : stride] for i in range(height) for j in range(width)]
     x = jnp.concatenate(patches, axis=-1)  # (B, H, W, C) -> (B, h, w, K K C)
     kernel = kernel.reshape(-1, kernel.shape[-1])
     return lax.dot_general(x, kernel, (((3,), (0,)), ((), ())))

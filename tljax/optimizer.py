@@ -6,7 +6,7 @@ place, so there is no gradient, no update and no state for them, and no clip nor
 
 import difflib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -79,7 +79,7 @@ def make(config: Any, rates: Mapping[str, schedules.Schedule], labels: Labels) -
       ConfigError: no such optimizer, or it does not take the keyword arguments.
     """
     transforms = {group: _transform(config, rate) for group, rate in rates.items()}
-    return optax.multi_transform(transforms, labels)
+    return optax.multi_transform(dict[Hashable, Any](transforms), labels)
 
 
 def carry(old: Any, new: Any) -> Any:

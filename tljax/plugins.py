@@ -24,7 +24,5 @@ def find(folder: str, name: str) -> ModuleType:
     if name not in names:
         close = difflib.get_close_matches(name, names, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
-        raise ConfigError(
-            f"'{name}' must be one of the files in tljax/{folder}/: {', '.join(names)}.{hint}"
-        )
+        raise ConfigError(f"'{name}' must be one of the files in tljax/{folder}/: {', '.join(names)}.{hint}")
     return importlib.import_module(f"tljax.{folder}.{name}")

@@ -14,6 +14,8 @@ from tljax.errors import ConfigError, WeightsError
 from tljax.plugins import find
 from tljax.types import Card, Name, Published, Variables, flatten, unflatten
 
+# Files of weights that nobody here reads: "folder/net.pth" means the file, not a hub repository.
+UNREADABLE = (".pth", ".pt", ".bin", ".pkl", ".ckpt", ".h5", ".keras", ".msgpack", ".onnx", ".npy")
 SHOWN = 20  # names of one kind in an error; a wrong architecture has hundreds
 
 # Layout of a published tensor -> axes that make it ours; each is its own inverse's inverse.
@@ -24,7 +26,8 @@ TO_THEIRS = {"same": None, "conv": (3, 2, 0, 1), "dense": (1, 0)}
 def source_of(spec: str) -> str:
     """Which file of `tljax/weights/` reads `spec`: "owner/name" is on the hub, all else is a file."""
     path = Path(spec).expanduser()
-    on_hub = re.fullmatch(r"[\w.-]+/[\w.-]+", spec) and path.suffix not in find("weights", "file").SUFFIXES
+    suffixes = (*find("weights", "file").SUFFIXES, *UNREADABLE)
+    on_hub = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", spec) and path.suffix.lower() not in suffixes
     return "hub" if on_hub and not path.exists() else "file"
 
 
@@ -109,7 +112,12 @@ def init(network: nn.Module, example: np.ndarray, *, seed: int, only: Iterable[s
 
 
 def place(
-    variables: Variables, published: Published, names: Iterable[Name], *, unused: Iterable[str] = (), head: bool = False
+    variables: Variables,
+    published: Published,
+    names: Iterable[Name],
+    *,
+    unused: Iterable[str] = (),
+    head: bool = False,
 ) -> tuple[Variables, tuple[str, ...]]:
     """Put published arrays in the place of the initial ones.
 
@@ -124,26 +132,24 @@ def place(
     Raises:
       WeightsError: all missing, extra, wrong-shaped and non-finite tensors, in one message.
     """
-    rows = [row for row in names if head or not row.path.startswith("head/")]
-    known = {row.published for row in names}
+    table = tuple(names)
+    known = {row.published for row in table}
     extra = [name for name in published.arrays if name not in known and not _matches(name, unused)]
-    missing, wrong, not_finite = [], [], []
-    ours = {collection: flatten(variables[collection]) for collection in variables}
+    problems = {"missing": [], "extra": extra, "wrong": [], "not_finite": []}
+    ours = {collection: {p: _own(x) for p, x in flatten(variables[collection]).items()} for collection in variables}
     filled = set()
-    for row in rows:
-        if row.published not in published.arrays:
-            missing.append(row.published)
+    for row in table:
+        if row.path.startswith("head/") and not head:
             continue
-        array = _transposed(published.arrays[row.published], TO_OURS[row.layout])
-        target = ours.get(row.collection, {}).get(row.path)
-        if target is None or array.shape != target.shape:
-            wrong.append(f"{row.published} {array.shape}, must be {getattr(target, 'shape', 'absent')} here")
-        elif not np.isfinite(array).all():
-            not_finite.append(row.published)
-        else:
-            ours[row.collection][row.path] = np.ascontiguousarray(array, dtype=target.dtype)
+        leaves = ours.get(row.collection, {})
+        found = _fit(row, published, leaves.get(row.path))
+        if isinstance(found, np.ndarray):
+            leaves[row.path] = found
             filled.add((row.collection, row.path))
-    _raise_differences(published, missing=missing, extra=extra, wrong=wrong, not_finite=not_finite)
+        else:
+            kind, what = found
+            problems[kind].append(what)
+    _raise_differences(published, **problems)
     kept = tuple(path for collection in ours for path in ours[collection] if (collection, path) not in filled)
     unfilled = [path for path in kept if not path.startswith("head/")]
     if unfilled:
@@ -151,12 +157,25 @@ def place(
     return {collection: unflatten(leaves) for collection, leaves in ours.items()}, kept
 
 
+def _fit(row: Name, published: Published, target: Any) -> np.ndarray | tuple[str, str]:
+    """The published tensor as `target` wants it, a copy; or the kind of its fault, and which it is."""
+    theirs = published.arrays.get(row.published)
+    if theirs is None:
+        return "missing", row.published
+    must = "absent" if target is None else _axes_moved(target.shape, TO_THEIRS[row.layout])
+    if theirs.shape != must:
+        return "wrong", f"{row.published} {theirs.shape}, must be {must} here"
+    if not np.isfinite(theirs).all():
+        return "not_finite", row.published
+    return np.array(_transposed(theirs, TO_OURS[row.layout]), dtype=target.dtype, order="C")
+
+
 def publish(variables: Variables, names: Iterable[Name]) -> dict[str, np.ndarray]:
-    """The inverse of `place`: every array under its published name and layout, exactly."""
+    """The inverse of `place`: a copy of every array under its published name and layout, exactly."""
     ours = {collection: flatten(variables[collection]) for collection in variables}
     return {
-        row.published: np.ascontiguousarray(
-            _transposed(np.asarray(ours[row.collection][row.path]), TO_THEIRS[row.layout])
+        row.published: np.array(
+            _transposed(np.asarray(ours[row.collection][row.path]), TO_THEIRS[row.layout]), order="C"
         )
         for row in names
     }
@@ -166,9 +185,17 @@ def _plain(value: Any) -> Any:
     return tuple(float(x) for x in value) if isinstance(value, tuple | list) else value
 
 
+def _own(leaf: Any) -> Any:
+    """A copy of an array; a shape that stands for one stays as it is."""
+    return np.array(leaf) if isinstance(leaf, np.ndarray) else leaf
+
+
 def _transposed(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
-    # A tensor of another rank keeps its axes, so that the difference is reported by its shape.
-    return array.transpose(axes) if axes and len(axes) == array.ndim else array
+    return array.transpose(axes) if axes else array
+
+
+def _axes_moved(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> tuple[int, ...]:
+    return tuple(shape[axis] for axis in axes or range(len(shape)))
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

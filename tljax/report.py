@@ -30,7 +30,7 @@ PLAIN_LINES_EVERY = 10.0  # seconds, where there is no terminal to draw a bar on
 class Report:
     """The run folder, but for its checkpoints and model."""
 
-    def __init__(self, folder: Path, config: ConfigDict) -> None:
+    def __init__(self, folder: Path, config: Any) -> None:
         """The folder of this run, new or begun earlier with the same config; nothing is written yet.
 
         Raises:
@@ -67,7 +67,7 @@ class Report:
 
     def inputs(
         self,
-        config: ConfigDict,
+        config: Any,
         info: Info,
         parts: Mapping[str, Sized],
         skipped: Sequence[str],
@@ -77,7 +77,9 @@ class Report:
         """The config, where everything came from, and what was left out or left to chance."""
         for section, keys in config.items():
             values = settings.as_flat(keys) if isinstance(keys, ConfigDict) else {"": keys}
-            self.say(f"{section}: " + "  ".join(f"{key}={value}" if key else str(value) for key, value in values.items()))
+            self.say(
+                f"{section}: " + "  ".join(f"{key}={value}" if key else str(value) for key, value in values.items())
+            )
         self.say(f"data: {info.source}: " + ", ".join(f"{len(part)} {name}" for name, part in parts.items()))
         skipped = [*info.skipped, *skipped]
         if skipped:
@@ -115,7 +117,12 @@ class Report:
             self.say(f"resuming at step {step} of {steps}")
         self._writer = SummaryWriter(str(self.folder), purge_step=step + 1)
         if self.console.is_terminal and step < steps:
-            columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+            columns = (
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.description}"),
+            )
             self._bar = Progress(*columns, console=self.console)
             self._bar.start()
             self._bar.add_task("", total=steps, completed=step)
@@ -181,7 +188,9 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, c
 
 def last_line(result: dict[str, Any], folder: Path) -> str:
     """The one line a run ends with."""
-    parts = [f"{part} accuracy {values['accuracy']:.4f} ({values['examples']})" for part, values in result["metrics"].items()]
+    parts = [
+        f"{part} accuracy {values['accuracy']:.4f} ({values['examples']})" for part, values in result["metrics"].items()
+    ]
     return f"result: {', '.join(parts)}; {result['seconds']['total']:.1f} s; {folder}"
 
 

@@ -6,14 +6,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tljax import optimizer
+from tljax import figures, optimizer
 from tljax.errors import DataError
 from tljax.job import Job
 from tljax.layer_groups import Groups
+from tljax.report import write
 from tljax.train_state import TrainState
 from tljax.types import count, flatten
 
-COLUMNS = ("row", "test accuracy %", "spread", "train %", "seeds", "test examples", "seconds", "trainable", "parameters")
+COLUMNS = (
+    "row",
+    "test accuracy %",
+    "spread",
+    "train %",
+    "seeds",
+    "test examples",
+    "seconds",
+    "trainable",
+    "parameters",
+)
 
 
 def make(job: Job, state: TrainState, totals: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,6 +86,14 @@ def markdown(summaries: Sequence[dict[str, Any]]) -> str:
     """The table for a README."""
     lines = [COLUMNS, ["---"] * len(COLUMNS), *(cells(summary) for summary in summaries)]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def save(summaries: list[dict[str, Any]], folder: Path) -> None:
+    """Write table.md, table.json and table.png into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / "table.md", markdown(summaries))
+    write(folder / "table.json", json.dumps(summaries, indent=2))
+    figures.comparison(summaries, folder / "table.png")
 
 
 def _summary(name: str, results: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,13 @@ INPUT_KEYS = ("resize", "crop", "size", "channels")
 
 
 def save(
-    folder: Path, variables: Variables, names: Iterable[Name], *, card: Card, classes: Sequence[str], config: Any
+    folder: Path,
+    variables: Variables,
+    names: Iterable[Name],
+    *,
+    card: Card,
+    classes: Sequence[str],
+    config: Any,
 ) -> None:
     """Write all that predicting, exporting and transferring again need.
 

@@ -53,7 +53,7 @@ RULES = {
 }
 
 
-def check(config: ConfigDict) -> None:
+def check(config: Any) -> None:
     """Raise one ConfigError that lists every value that cannot be meant."""
     bad = []
     for key, (must, holds) in RULES.items():
@@ -88,7 +88,7 @@ def get(config: Any, key: str) -> Any:
     return config
 
 
-def override(config: ConfigDict, changes: Iterable[str]) -> ConfigDict:
+def override(config: Any, changes: Iterable[str]) -> Any:
     """A copy of `config` with every "dotted.key=value" applied; values keep the key's type.
 
     Raises:
@@ -124,17 +124,17 @@ def as_flat(config: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def to_json(config: ConfigDict) -> str:
+def to_json(config: Any) -> str:
     return json.dumps(json.loads(config.to_json_best_effort()), indent=2)
 
 
 def differences(old: str, new: str) -> list[str]:
-    """"key: old -> new" for every key in which two JSON configs differ."""
+    """ "key: old -> new" for every key in which two JSON configs differ."""
     before, after = as_flat(json.loads(old)), as_flat(json.loads(new))
     keys = sorted(before.keys() | after.keys())
     return [f"{k}: {before.get(k)} -> {after.get(k)}" for k in keys if before.get(k) != after.get(k)]
 
 
-def _names_validation(config: ConfigDict) -> bool:
+def _names_validation(config: Any) -> bool:
     shares = tuple(config.data.fractions)
     return bool(shares[1]) if len(shares) == 3 else bool(config.data.splits.get("validation"))

@@ -50,8 +50,8 @@ def choose(dataset: Dataset, config: Any, seed: int) -> tuple[dict[str, Subset],
     """The parts "train", "test" and, where asked for, "validation", and the names of their classes.
 
     In this order: `data.classes` keeps some classes; `data.splits` names the source's splits, or
-    `data.fractions` divides all examples; `data.train_examples` keeps the first ones; `data.validation` holds out a share of the training part;
-    `data.examples_per_class` thins what is left of it. All draws are per class and depend on `seed`.
+    `data.fractions` divides all examples; `data.train_examples` keeps the first ones to train on;
+    `data.validation` holds out a share of them; `data.examples_per_class` thins what is left. All draws are per class and depend on `seed`.
 
     Raises:
       ConfigError: shares or names that do not fit.
@@ -89,7 +89,9 @@ def _subset(split: Split, numbers: list[int], classes: tuple[str, ...]) -> Subse
     bad = np.flatnonzero((labels < 0) | (labels >= len(classes)))
     if len(bad):
         found = ", ".join(f"example {i}: {labels[i]}" for i in bad[:10])
-        raise DataError(f"Labels must be 0 to {len(classes) - 1} ({len(classes)} classes); {len(bad)} are not: {found}.")
+        raise DataError(
+            f"Labels must be 0 to {len(classes) - 1} ({len(classes)} classes); {len(bad)} are not: {found}."
+        )
     indices = np.flatnonzero(np.isin(labels, numbers))
     new = np.full(len(classes), -1, np.int32)
     new[numbers] = np.arange(len(numbers))
@@ -108,7 +110,7 @@ def _by_name(dataset: Dataset, config: Any, numbers: list[int]) -> dict[str, Sub
 
 
 def _by_fractions(dataset: Dataset, config: Any, numbers: list[int], seed: int) -> dict[str, Subset]:
-    shares = dict(zip(PARTS, config.fractions, strict=False))
+    shares: dict[str, float] = dict(zip(PARTS, config.fractions, strict=False))
     if len(config.fractions) != 3 or min(config.fractions) < 0 or abs(sum(config.fractions) - 1) > 1e-6:
         raise ConfigError(
             f"config.data.fractions must be the shares (train, validation, test), summing to 1; got {config.fractions}."

@@ -1,7 +1,6 @@
 """Several runs side by side: every row with every seed, one process, one table."""
 
 import contextlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,14 @@ from typing import Any
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from tljax import figures, results, settings
+from tljax import results, settings
 from tljax.errors import ConfigError, TljaxError
-from tljax.report import show, write
+from tljax.report import show
 
 Run = Callable[[Any, Path], dict[str, Any]]
 
 
-def run(run_one: Run, config: ConfigDict, folder: Path) -> list[dict[str, Any]]:
+def run(run_one: Run, config: Any, folder: Path) -> list[dict[str, Any]]:
     """Run `config.suite` below `folder`; finished runs are taken as they are, cut-off ones go on.
 
     One that fails is reported and does not lose the others.
@@ -44,14 +43,16 @@ def run(run_one: Run, config: ConfigDict, folder: Path) -> list[dict[str, Any]]:
         if row != "first":
             rows.setdefault(row, []).append(result)
     summaries = results.summarize(rows)
-    save(summaries, folder)
+    if not summaries:
+        raise failure or ConfigError("config.suite.rows must hold a row to run; it is empty.")
+    results.save(summaries, folder)
     show(f"{folder}", results.COLUMNS, [results.cells(summary) for summary in summaries])
     if failure:
         raise failure
     return summaries
 
 
-def expand(config: ConfigDict, folder: Path) -> list[tuple[str, int, ConfigDict, Path]]:
+def expand(config: Any, folder: Path) -> list[tuple[str, int, Any, Path]]:
     """(row, seed, config, run folder) of every run, in order; "first" is the one that comes before."""
     plain = settings.override(config, ())
     plain.suite.rows = ConfigDict()
@@ -69,21 +70,11 @@ def expand(config: ConfigDict, folder: Path) -> list[tuple[str, int, ConfigDict,
     return runs
 
 
-def save(summaries: list[dict[str, Any]], folder: Path) -> None:
-    """table.md, table.json and table.png."""
-    if not summaries:
-        raise ConfigError("No run finished, so there is no table; see the messages above.")
-    folder.mkdir(parents=True, exist_ok=True)
-    write(folder / "table.md", results.markdown(summaries))
-    write(folder / "table.json", json.dumps(summaries, indent=2))
-    figures.comparison(summaries, folder / "table.png")
-
-
 def _filled(changes: Any, folder: Path) -> list[str]:
     return [change.replace("{suite}", str(folder)) for change in changes]
 
 
-def _quietly(run_one: Run, config: ConfigDict, place: Path) -> dict[str, Any]:
+def _quietly(run_one: Run, config: Any, place: Path) -> dict[str, Any]:
     """Run with everything it prints in <folder>.log, where twenty runs' tables are in nobody's way."""
     log = place.with_name(f"{place.name}.log")
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -9,8 +9,7 @@ import numpy as np
 from tljax.types import Params, Variables
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(flax.struct.PyTreeNode):
     """A pytree; with the seeded batches it determines the rest of the run."""
 
     step: Any  # () int32, updates so far

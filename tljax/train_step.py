@@ -58,7 +58,8 @@ def make_train_step(
             grads, metrics = lax.pmean((grads, metrics), axis)
         grads, metrics["grad_norm"] = optimizer.clip(grads, clip)
         updates, opt_state = tx.update(grads, state.opt_state, learns)
-        params = optimizer.merge(optax.apply_updates(learns, updates), rest)
+        moved: Any = optax.apply_updates(learns, updates)
+        params = optimizer.merge(moved, rest)
         new = state.replace(step=state.step + 1, params=params, model_state=model_state, opt_state=opt_state)
         return new, metrics
 

@@ -44,9 +44,7 @@ def published(arrays: Mapping[str, np.ndarray], where: str = "drawn") -> Publish
 def placed(variant: str, arrays: Mapping[str, np.ndarray]) -> Variables:
     """The published arrays as variables; every leaf is theirs."""
     rows = resnet.names(variant)
-    variables, kept = pretrained.place(
-        shapes(variant), published(arrays), rows, unused=resnet.UNUSED, head=True
-    )
+    variables, kept = pretrained.place(shapes(variant), published(arrays), rows, unused=resnet.UNUSED, head=True)
     assert not kept
     return variables
 

@@ -105,7 +105,10 @@ class Cifar10(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return {split: self._generate_examples(split) for split in FILES}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        with tarfile.open(self.archive) as tar, reach.progress(f"cifar10 {split}", None, unit=" pictures") as bar:
+        with (
+            tarfile.open(self.archive) as tar,
+            reach.progress(f"cifar10 {split}", None, unit=" pictures") as bar,
+        ):
             rows = itertools.chain.from_iterable(_rows(tar, f"{INSIDE}/{file}") for file in FILES[split])
             for index, row in enumerate(rows):
                 image = row[1:].reshape(CHANNELS_FIRST).transpose(1, 2, 0)  # (C, H, W) -> (H, W, C)

@@ -15,7 +15,7 @@ class Digits:
     """All pictures, in memory."""
 
     def __init__(self) -> None:
-        raw = load_digits()
+        raw: Any = load_digits()
         self.images = (raw.images * (255 / 16)).round().astype(np.uint8)[..., None]  # (N, 8, 8, 1)
         self.labels = raw.target.astype(np.int32)
 

@@ -37,7 +37,9 @@ def load(config: Any) -> Dataset:
     """
     root = Path(config.dir).expanduser()
     if not config.dir or not root.is_dir():
-        raise DataError(f"Pictures: no folder '{root if config.dir else ''}'. Set config.data.dir; the layout is {LAYOUT}.")
+        raise DataError(
+            f"Pictures: no folder '{root if config.dir else ''}'. Set config.data.dir; the layout is {LAYOUT}."
+        )
     tables = {split.name: _classes(split) for split in sorted(root.iterdir()) if split.is_dir()}
     tables = {split: table for split, table in tables.items() if table}
     if not tables:

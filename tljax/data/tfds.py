@@ -87,9 +87,8 @@ def prepare(name: Name, root: Path, *, download: bool) -> Path:
     Raises:
       DataError: there is none for it, or its data is not here and may not or cannot be downloaded.
     """
-    missing = (
-        f"TFDS set '{name.set}' is not prepared: looked for {root / name.set}/{name.config or '*'}/{name.version}."
-    )
+    looked = "/".join(part for part in (str(root), *name) if part)
+    missing = f"TFDS set '{name.set}' is not prepared: looked for {looked}."
     builders = plugins.available("builders")
     if name.set not in builders:
         code = f"tfds.builder('{name.set}', file_format='array_record').download_and_prepare()"
@@ -110,7 +109,10 @@ def prepare(name: Name, root: Path, *, download: bool) -> Path:
                 f"{missing}\nNor can it be downloaded from {reach.host(url)}: {why}.\n"
                 f"Put its archive at {archive}, or use your own pictures:\n  {HELP}"
             )
-    builder.prepare(root)
+    try:
+        builder.prepare(root)
+    except DataError as error:
+        raise DataError(f"{error}\nOr use your own pictures: {HELP}") from error
     return root / name.set / builder.VERSION
 
 

@@ -170,7 +170,7 @@ class ResNet(nn.Module):
 
 
 def names(variant: str) -> tuple[Name, ...]:
-    """torchvision's name of every tensor, and where it lies here."""
+    """Torchvision's name of every tensor, and where it lies here."""
     return tuple(_rows(variant_of(variant)))
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-import tempfile
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import huggingface_hub
 import numpy as np
 import safetensors
 from huggingface_hub import constants
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from tljax import reach
 from tljax.errors import WeightsError
@@ -25,31 +26,33 @@ from tljax.types import Card, Published
 ZOO = Path(__file__).parent.parent / "zoo"
 LOCK = Path("tljax.lock.json")
 FILE = "model.safetensors"  # where a given card names no other
+SCALING = ("mean", "std", "scale", "channel_order", "interpolation")
 PINS = {"revision": r"[0-9a-f]{40}", "sha256": r"[0-9a-f]{64}"}
 
 
 def zoo() -> list[str]:
     """The repositories that have a card."""
-    return sorted(str(path.relative_to(ZOO).with_suffix("")) for path in ZOO.rglob("*.json"))
+    return sorted(path.relative_to(ZOO).with_suffix("").as_posix() for path in ZOO.rglob("*.json"))
 
 
 def read_card(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Card:
-    """The card of `spec` from the zoo, else the one given; nothing is downloaded.
+    """The card of `spec` from the zoo; how pixels are scaled is as in the given one, if there is one. No download.
 
     Raises:
       WeightsError: there is neither.
     """
     del lock
-    if spec in zoo():
-        fields = json.loads((ZOO / f"{spec}.json").read_text())
-        return Card(**fields | {key: tuple(fields[key]) for key in ("mean", "std")})
-    if card is None:
-        raise WeightsError(
-            f"Nothing says how pixels must be scaled for '{spec}': it has no card in tljax/zoo/.\n"
-            f"There are: {', '.join(zoo())}.\n"
-            f"For another repository give at least config.model.card.mean and config.model.card.std."
-        )
-    return dataclasses.replace(card, repository=card.repository or spec, file=card.file or FILE)
+    if spec not in zoo():
+        if card is None:
+            raise WeightsError(
+                f"Nothing says how pixels must be scaled for '{spec}': it has no card in tljax/zoo/.\n"
+                f"There are: {', '.join(zoo())}.\n"
+                f"For another repository give at least config.model.card.mean and config.model.card.std."
+            )
+        return dataclasses.replace(card, repository=card.repository or spec, file=card.file or FILE)
+    fields = json.loads((ZOO / f"{spec}.json").read_text())
+    fields |= {key: tuple(fields[key]) for key in ("mean", "std")}
+    return Card(**fields | ({key: getattr(card, key) for key in SCALING} if card else {}))
 
 
 def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Published:
@@ -61,19 +64,25 @@ def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Pu
     card = read_card(spec, card=card)
     lock = lock or LOCK
     locked = _read_lock(lock)
-    held = {pin: getattr(card, pin) or locked.get(spec, {}).get(pin, "") for pin in PINS}
-    path = _locate(card, held["revision"])
+    held = [{pin: getattr(card, pin) for pin in PINS}, locked.get(spec, {})]
+    path = _locate(card, card.revision or locked.get(spec, {}).get("revision", ""))
     got = {"revision": _commit(path, card), "sha256": _sha256(path)}
-    wrong = [f"{pin} must be {held[pin]}, got {got[pin]}" for pin in PINS if held[pin] not in ("", got[pin])]
+    wrong = [
+        f"{pin} must be {pins[pin]}, got {got[pin]}"
+        for pins in held
+        for pin in PINS
+        if pins.get(pin) not in ("", None, got[pin])
+    ]
     if wrong:
         raise WeightsError(
             f"'{spec}' is not the file that {lock} and its card hold it to, and is refused: {'; '.join(wrong)}.\n"
             f"Delete '{path.resolve()}' to download it again.\n"
             f"Only if you trust the new file: delete the entry '{spec}' from {lock}."
         )
+    arrays = _Tensors(path)  # before it is recorded: nobody shall be held to a damaged file
     if spec not in locked:
         _write_lock(lock, locked | {spec: {"file": card.file} | got})
-    return Published(_Tensors(path), dataclasses.replace(card, **got), str(path))
+    return Published(arrays, dataclasses.replace(card, **got), str(path))
 
 
 def _locate(card: Card, commit: str) -> Path:
@@ -94,7 +103,9 @@ def _locate(card: Card, commit: str) -> Path:
     try:
         return Path(huggingface_hub.hf_hub_download(card.repository, card.file, revision=revision))
     except Exception as error:  # HTTP, transport, xet, disk: its client has no common class for them
-        said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        # "Not in the cache either" hides what the server said.
+        first = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error
+        said = textwrap.shorten(str(first), 160) or type(error).__name__
         raise WeightsError(
             f"Weights {what} could not be downloaded from {reach.host(url)}: {said}\n"
             f"Check the name and the revision, or use a file: --config.model.weights=<file.safetensors>"
@@ -129,12 +140,11 @@ def _read_lock(path: Path) -> dict[str, dict[str, str]]:
 
 def _write_lock(path: Path, locked: Mapping[str, Mapping[str, str]]) -> None:
     """Replace the lock as a whole: a reader sees the old or the new one."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False) as file:
-            json.dump(locked, file, indent=2, sort_keys=True)
-            file.write("\n")
-        os.replace(file.name, path)
+        fresh.write_text(json.dumps(locked, indent=2, sort_keys=True) + "\n")
+        os.replace(fresh, path)
     except OSError as error:
         raise WeightsError(
             f"What was downloaded must be recorded in '{path}', which cannot be written: {error}."
