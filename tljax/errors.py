@@ -4,6 +4,7 @@ A message says what must hold, what was got, all the names, and what to do next.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 
@@ -32,19 +33,17 @@ class WeightsError(TljaxError):
 
 
 def gather(*steps: Callable[[], Any]) -> list[Any]:
-    """Run every step and return the results; failures are reported together, not one at a time.
+    """Run every step, each in a thread, and return the results; failures are reported together.
 
     Raises:
       TljaxError: the one failure as it is, or all of them in one message under the first one's code.
     """
-    results, failures = [], []
-    for step in steps:
-        try:
-            results.append(step())
-        except TljaxError as error:
-            failures.append(error)
-    if len(failures) == 1:
-        raise failures[0]
+    with ThreadPoolExecutor(len(steps)) as pool:
+        futures = [pool.submit(step) for step in steps]
+    failures = [error for future in futures if (error := future.exception()) is not None]
+    unknown = [error for error in failures if not isinstance(error, TljaxError)]
+    if unknown or len(failures) == 1:
+        raise (unknown or failures)[0]
     if failures:
         raise type(failures[0])("\n".join(str(failure) for failure in failures))
-    return results
+    return [future.result() for future in futures]

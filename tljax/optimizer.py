@@ -78,8 +78,8 @@ def make(config: Any, rates: Mapping[str, schedules.Schedule], labels: Labels) -
     Raises:
       ConfigError: no such optimizer, or it does not take the keyword arguments.
     """
-    transforms = {group: _transform(config, rate) for group, rate in rates.items()}
-    return optax.multi_transform(dict[Hashable, Any](transforms), labels)
+    transforms: dict[Hashable, Any] = {group: _transform(config, rate) for group, rate in rates.items()}
+    return optax.multi_transform(transforms, labels)
 
 
 def carry(old: Any, new: Any) -> Any:

@@ -163,7 +163,7 @@ def _fit(row: Name, published: Published, target: Any) -> np.ndarray | tuple[str
     if theirs is None:
         return "missing", row.published
     must = "absent" if target is None else _axes_moved(target.shape, TO_THEIRS[row.layout])
-    if theirs.shape != must:
+    if target is None or theirs.shape != must:
         return "wrong", f"{row.published} {theirs.shape}, must be {must} here"
     if not np.isfinite(theirs).all():
         return "not_finite", row.published

@@ -17,7 +17,6 @@ from ml_collections import ConfigDict
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from tensorboardX import SummaryWriter
 
 from tljax import figures, settings
 from tljax.errors import ConfigError
@@ -115,6 +114,9 @@ class Report:
             write(log, "".join(f"{line}\n" for line in kept))
         if step:
             self.say(f"resuming at step {step} of {steps}")
+        # Imported here, 1.5 s after everything that can be wrong with the input has been said.
+        from tensorboardX import SummaryWriter
+
         self._writer = SummaryWriter(str(self.folder), purge_step=step + 1)
         if self.console.is_terminal and step < steps:
             columns = (

@@ -15,7 +15,8 @@ Batch = dict[str, Any]  # {"image": (B, H, W, C) uint8, "label": (B,) int32, "ma
 class Split(Protocol):
     """Examples by position. `split[i]` is `{"image": uint8 (H, W, C), "label": int, "id": str}`."""
 
-    labels: np.ndarray  # (N,) int32, known without decoding an example
+    @property
+    def labels(self) -> np.ndarray: ...  # (N,) int32, known without decoding an example
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> dict[str, Any]: ...

@@ -60,11 +60,16 @@ def _one_stage(net: Network, x: jax.Array, mode: Mode, name: str) -> jax.Array:
 
 def outputs(net: Network, variables: Variables, x: Any) -> dict[str, np.ndarray]:
     """The output of every stage in evaluation mode, and the logits."""
-    found = {"logits": np.asarray(jax.jit(net.apply)(variables, x))}
-    for name in net.backbone.stages:
-        x, _ = stage(net, variables, x, name)
-        found[name] = np.asarray(x)
-    return found
+
+    @jax.jit
+    def run(variables: Variables, x: Any) -> dict[str, Any]:
+        found = {"logits": net.apply(variables, x)}
+        for name in net.backbone.stages:
+            x, _ = stage(net, variables, x, name)
+            found[name] = x
+        return found
+
+    return {name: np.asarray(output) for name, output in run(variables, x).items()}
 
 
 def difference(ours: Any, theirs: Any, largest: float | None = None) -> float:

@@ -1,0 +1,78 @@
+"""Imports point down, plugins never import each other, and every module and config loads."""
+
+import ast
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PLUGINS = ("data", "models", "weights", "strategies", "tasks", "builders")
+# From the bottom up; a module may import from lower rows, and from its own row's earlier entries.
+LAYERS = (
+    ("errors", "types"),
+    ("plugins", "layer_groups", "parallel", "ops", "layers", "pictures", "reach", "schedules", "settings", "figures"),
+    PLUGINS,
+    ("splits", "batches", "preprocess", "network", "train_state", "pretrained", "optimizer", "saved_model"),
+    ("train_step", "evaluate", "checkpoint", "report"),
+    ("job", "results"),
+    ("train_loop", "suite"),
+    ("cli",),
+    ("commands", "__main__", "main"),
+)
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+
+
+def imported(file: Path) -> set[str]:
+    """The first part below tljax of everything that a file imports from it."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "tljax":
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tljax."):
+            names.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("tljax.")}
+    return names
+
+
+def place(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return parts[0] if parts[0] == "main" else parts[1]
+
+
+FILES = [ROOT / "main.py", *(p for p in sorted((ROOT / "tljax").rglob("*.py")) if p.name != "__init__.py")]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_point_down(file):
+    own = place(file)
+    upward = [name for name in imported(file) if RANK[name] > RANK[own]]
+    assert not upward, f"{own} may not import {upward}"
+    if own in PLUGINS:
+        sideways = [name for name in imported(file) if name in PLUGINS]
+        # A data source may use a builder: both are about where examples come from.
+        assert [name for name in sideways if (own, name) != ("data", "builders")] == []
+
+
+def test_every_file_has_a_layer():
+    assert {place(file) for file in FILES} == set(RANK)
+
+
+@pytest.mark.parametrize("package", ["tljax", "configs"])
+def test_every_module_loads(package):
+    root = importlib.import_module(package)
+    names = [module.name for module in pkgutil.walk_packages(root.__path__, f"{package}.")]
+    assert names
+    for name in names:
+        assert importlib.import_module(name).__doc__, f"{name} must say what it is"
+
+
+def test_the_network_is_free_of_torch_and_tensorflow():
+    heavy = {"torch", "tensorflow", "transformers"}
+    for file in FILES:
+        tree = ast.parse(file.read_text())
+        top = {a.name.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+        top |= {(n.module or "").split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+        assert not top & heavy, file

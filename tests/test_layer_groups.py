@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from tljax import layer_groups
+from tljax.errors import ConfigError
+
+STAGES = ("stem", "stage1", "stage2")
+LEAF = np.zeros(1)
+PARAMS = {
+    "backbone": {
+        "stem": {"conv": {"kernel": LEAF}, "bn": {"scale": LEAF, "bias": LEAF}},
+        "stage1": {"block0": {"conv1": {"kernel": LEAF}, "bn1": {"scale": LEAF, "bias": LEAF}}},
+        "stage2": {"block0": {"conv1": {"kernel": LEAF}}},
+    },
+    "head": {"kernel": LEAF, "bias": LEAF},
+}
+
+
+def test_an_empty_table_is_one_group_a_stage_in_network_order():
+    groups = layer_groups.assign(PARAMS, STAGES, {})
+    assert list(groups) == ["stem", "stage1", "stage2", "head"]
+    assert groups["head"] == ("head/kernel", "head/bias")
+    assert groups["stage2"] == ("backbone/stage2/block0/conv1/kernel",)
+
+
+def test_ranges_words_and_patterns_partition_the_parameters():
+    table = {"top": "head stage2", "norms": r"backbone/.*/bn\d?/.*", "low": r"backbone/(stem|stage1)/.*kernel"}
+    groups = layer_groups.assign(PARAMS, STAGES, table)
+    assert list(groups) == ["norms", "low", "top"] or list(groups) == ["low", "norms", "top"]
+    assert sum(len(paths) for paths in groups.values()) == 9
+    assert len({path for paths in groups.values() for path in paths}) == 9
+    assert len(groups["norms"]) == 4
+    assert list(layer_groups.assign(PARAMS, STAGES, {"b": "stage2..head", "a": "stem..stage1"})) == ["a", "b"]
+
+
+def test_all_problems_stand_in_one_error():
+    table = {"low": "stem stagge1", "high": "stem..stage1"}
+    with pytest.raises(ConfigError) as caught:
+        layer_groups.assign(PARAMS, STAGES, table)
+    text = str(caught.value)
+    assert "low: 'stagge1' matches no parameter (did you mean 'stage1'?)" in text
+    assert "backbone/stem/conv/kernel (low, high)" in text
+    for homeless in ("backbone/stage2/block0/conv1/kernel", "head/kernel", "head/bias"):
+        assert homeless in text
+    assert "The stages are stem, stage1, stage2, head" in text
+
+
+def test_an_empty_group_is_an_error():
+    with pytest.raises(ConfigError, match="groups without a parameter: none"):
+        layer_groups.assign(PARAMS, STAGES, {"all": "stem..head", "none": ""})
+
+
+def test_frozen_modules_are_the_topmost_still_ones():
+    groups = layer_groups.assign(PARAMS, STAGES, {})
+    frozen = layer_groups.frozen_modules
+    assert frozen(groups, ["head"]) == {"backbone"}
+    assert frozen(groups, ["stage2", "head"]) == {"backbone/stem", "backbone/stage1"}
+    assert frozen(groups, ["stage2", "head"], ["stem"]) == {"backbone/stage1"}
+    assert frozen(groups, list(groups)) == frozenset()
+
+
+def test_a_norm_is_frozen_alone_when_only_kernels_of_its_stage_learn():
+    table = {"kernels": ".*kernel", "rest": ".*(scale|bias)"}
+    groups = layer_groups.assign(PARAMS, STAGES, table)
+    assert layer_groups.frozen_modules(groups, ["kernels"]) == {"backbone/stem/bn", "backbone/stage1/block0/bn1"}
+    assert layer_groups.frozen_modules(groups, ["rest"]) == {
+        "backbone/stem/conv",
+        "backbone/stage1/block0/conv1",
+        "backbone/stage2",
+    }
