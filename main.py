@@ -55,11 +55,12 @@ def run(config: Any, workdir: Path) -> dict[str, Any]:
     phases = strategy.plan(tuple(groups), config.strategy)
     job = Job(network, task, prepare, groups, phases, training.steps(config.train.epochs), config, devices.axis)
     begin = TrainState.create(variables, seed=config.seed)
+    tables = job.tables(begin)
 
     report.open()
     skipped = [row for part in pictures.values() for row in part.skipped]
     report.inputs(config, dataset.info, pictures, skipped, published, drawn)
-    for title, rows in job.tables(begin):
+    for title, rows in tables:
         report.table(title, GROUP_COLUMNS, rows)
     evaluator = Evaluator(make_eval_step(network, task, prepare, axis=devices.axis), devices)
     with opened(workdir / "checkpoints", keep=config.train.keep_checkpoints) as checkpoints:

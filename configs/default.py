@@ -15,7 +15,9 @@ def get_config() -> Any:
     data.dir = ""  # image_folder: the folder of splits; tfds: where prepared sets lie
     data.name = ""  # tfds: the data set, "cifar10"
     data.download = True  # tfds: fetch and prepare a set that is missing
-    data.splits = ConfigDict({"train": "train", "validation": "", "test": "test"}, sort_keys=False)  # part -> split of the source
+    data.splits = ConfigDict(
+        {"train": "train", "validation": "", "test": "test"}, sort_keys=False
+    )  # part -> split of the source
     data.fractions = ()  # or shares (train, validation, test) of all examples
     data.validation = 0.0  # share of the training part held out to choose the best epoch
     data.classes = ()  # names of the classes to keep; () is all

@@ -1,7 +1,7 @@
 """The batch at step t, a pure function of (seed, t): so a resumed run is the run."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,17 +20,21 @@ class Pictures:
     """The pictures of one part as uint8 (S, S, C), in memory or decoded anew for every batch."""
 
     def __init__(self, subset: Subset, config: Any, card: Card) -> None:
-        """Decode everything once if `data.in_memory`.
+        """Decode everything once if `data.in_memory` or if what is unreadable is to be skipped.
+
+        Otherwise an unreadable picture is an error when its batch is made.
 
         Raises:
-          DataError: unreadable pictures (all are listed) unless `data.unreadable` is "skip"; pictures
-            of different sizes where `data.resize` is 0.
+          DataError: unreadable pictures (all are listed) unless `data.unreadable` is "skip", or no
+            picture of a class is left; pictures of different sizes where `data.resize` is 0.
         """
         self.subset, self.skipped = subset, ()
         self._resize, self._interpolation = config.resize, card.interpolation
-        self.in_memory = config.in_memory
-        if self.in_memory:
-            self._decode_all(skip=config.unreadable == "skip")
+        self.in_memory, self.images = config.in_memory, None
+        skip = config.unreadable == "skip"
+        if self.in_memory or skip:
+            images = self._decode_all(skip=skip)
+            self.images = _stack(images, self._name) if self.in_memory else None  # (N, S, S, C)
 
     def __len__(self) -> int:
         return len(self.subset)
@@ -38,43 +42,51 @@ class Pictures:
     @property
     def shape(self) -> tuple[int, ...]:
         """(S, S, C) of every picture."""
-        return self.images.shape[1:] if self.in_memory else self._read(0).shape
+        return self.take(np.array([0]))["image"].shape[1:]
 
     def take(self, positions: np.ndarray) -> Batch:
         """{"image": (B, S, S, C) uint8, "label": (B,) int32}."""
-        if self.in_memory:
+        if self.images is not None:
             images = self.images[positions]
         else:
-            decoded = [self._read(int(i)) for i in positions]
-            images = _stack(decoded, [self.subset[int(i)]["id"] for i in positions])
+            images = _stack([self._read(int(i)) for i in positions], lambda i: self._name(int(positions[i])))
         return {"image": images, "label": self.subset.labels[positions]}
 
     def _read(self, position: int) -> np.ndarray:
         try:
             image = self.subset[position]["image"]
         except ValueError as error:
-            raise DataError(f"Example {position} of the split must be a readable picture: {error}.") from error
+            raise DataError(f"Every picture must be readable; {self._name(position)} is not: {error}.") from error
         return pictures.fit(image, self._resize, interpolation=self._interpolation) if self._resize else image
 
-    def _decode_all(self, *, skip: bool) -> None:
+    def _decode_all(self, *, skip: bool) -> list[Any]:
+        """The readable pictures (None in their places, unless in memory); the others leave the subset."""
+
         def attempt(position: int) -> tuple[np.ndarray | None, str]:
             try:
-                return self._read(position), ""
+                image = self._read(position)
             except DataError as error:
-                return None, str(error.__cause__)
+                return None, f"{self._name(position)}: {error.__cause__}"
+            return image if self.in_memory else None, ""
 
         with ThreadPoolExecutor(THREADS) as pool:
             results = list(pool.map(attempt, range(len(self.subset))))
-        bad = [f"{_name(self.subset, i)}: {why}" for i, (_, why) in enumerate(results) if why]
-        if bad and not skip:
+        bad = [why for _, why in results if why]
+        kept = self.subset.take(np.flatnonzero([not why for _, why in results]))
+        if bad and (not skip or set(kept.labels) != set(self.subset.labels)):
             raise DataError(
-                f"Every picture must be readable; {len(bad)} of {len(results)} are not:\n  "
+                f"Every picture must be readable{', or some of every class' if skip else ''}; "
+                f"{len(bad)} of {len(results)} are not:\n  "
                 + "\n  ".join(bad)
                 + "\nRepair or remove them, or set config.data.unreadable=skip to leave them out, counted and listed."
             )
-        good = np.array([i for i, (_, why) in enumerate(results) if not why])
-        self.subset, self.skipped = self.subset.take(good), tuple(bad)
-        self.images = _stack([results[i][0] for i in good], [_name(self.subset, i) for i in range(len(good))])
+        self.subset, self.skipped = kept, tuple(bad)
+        return [image for image, why in results if not why]
+
+    def _name(self, position: int) -> str:
+        """What people call an example: its file, where it has one."""
+        index, files = self.subset.indices[position], getattr(self.subset.split, "files", None)
+        return str(files[index]) if files else f"example {index}"
 
 
 class Training:
@@ -98,41 +110,44 @@ class Training:
 
     def stream(self, start: int, stop: int) -> Iterator[Batch]:
         """The batches of steps start..stop-1; decoding, where needed, runs ahead in threads."""
-        if self.pictures.in_memory:
-            return map(self, range(start, stop))
-        options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=2 * THREADS)
-        return iter(grain.MapDataset.range(start, stop).map(self).to_iter_dataset(options))
+        return _ahead(self, range(start, stop), threads=not self.pictures.in_memory)
 
     def _shuffled(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.pictures))
 
 
 class Evaluation:
-    """Every example once, in order; the last batch is filled up and `mask` says with how many."""
+    """Every example once, in order; the last batch is filled up, and `mask` is False where it is."""
 
     def __init__(self, pictures: Pictures, *, batch_size: int) -> None:
         self.pictures, self.batch_size = pictures, batch_size
 
+    def __call__(self, number: int) -> Batch:
+        """Batch `number`, from 0."""
+        places = np.arange(number * self.batch_size, (number + 1) * self.batch_size)
+        mask = places < len(self.pictures)
+        batch = self.pictures.take(np.where(mask, places, 0))
+        return {**batch, "mask": mask, "position": np.arange(self.batch_size, dtype=np.int32)}
+
     def __iter__(self) -> Iterator[Batch]:
-        for first in range(0, len(self.pictures), self.batch_size):
-            places = np.arange(first, first + self.batch_size)
-            mask = places < len(self.pictures)
-            batch = self.pictures.take(np.where(mask, places, 0))
-            yield {**batch, "mask": mask, "position": np.arange(self.batch_size, dtype=np.int32)}
+        batches = range(-(-len(self.pictures) // self.batch_size))
+        return _ahead(self, batches, threads=not self.pictures.in_memory)
 
 
-def _name(subset: Subset, position: int) -> str:
-    files = getattr(subset.split, "files", None)
-    return str(files[subset.indices[position]]) if files else f"example {subset.indices[position]}"
+def _ahead(make: Callable[[int], Batch], numbers: range, *, threads: bool) -> Iterator[Batch]:
+    """The batches of `numbers` in order; where pictures are decoded, in threads and ahead of time."""
+    if not threads:
+        return map(make, numbers)
+    options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=2 * THREADS)
+    return iter(grain.MapDataset.range(numbers.start, numbers.stop).map(make).to_iter_dataset(options))
 
 
-def _stack(images: list[Any], names: list[str]) -> np.ndarray:
-    shapes = {image.shape for image in images}
-    if len(shapes) > 1:
-        first = images[0].shape
-        other = next(i for i, image in enumerate(images) if image.shape != first)
+def _stack(images: list[Any], name: Callable[[int], str]) -> np.ndarray:
+    shapes = [image.shape for image in images]
+    other = next((i for i, shape in enumerate(shapes) if shape != shapes[0]), None)
+    if other is not None:
         raise DataError(
-            f"Pictures must be of one size when config.data.resize is 0; got {first} ({names[0]}) and "
-            f"{images[other].shape} ({names[other]}). Set config.data.resize to the pixels of the shorter side."
+            f"Pictures must be of one size when config.data.resize is 0; got {shapes[0]} ({name(0)}) and "
+            f"{shapes[other]} ({name(other)}). Set config.data.resize to the pixels of the shorter side."
         )
     return np.stack(images)

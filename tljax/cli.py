@@ -1,36 +1,32 @@
-"""The flags of main.py, exit codes, and where compiled programs are kept."""
+"""The command line of main.py, exit codes, and where compiled programs are kept."""
 
+import argparse
+import importlib.util
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
-from absl import flags
-from ml_collections import config_flags
 
-from tljax import suite
+from tljax import settings, suite
 from tljax.errors import ConfigError, TljaxError
 
-FLAGS = flags.FLAGS
+PREFIX = "--config."
 
 
 def start(run: Callable[[Any, Path], Any], argv: Sequence[str]) -> int:
-    """Parse `argv`, run the config's experiment or suite, and return the exit code."""
-    config_flags.DEFINE_config_file("config", "configs/digits.py", "File with get_config(), and :row if it has rows.")
-    flags.DEFINE_string("workdir", "", "Folder of the run; default runs/<config>[-row]. A second start resumes it.")
-    flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
+    """Read the command line, run the config's experiment or suite, and return the exit code."""
 
     def begin() -> None:
-        _parse(argv)
+        config, workdir = read(argv[1:])
         keep_compiled()
-        workdir = Path(FLAGS.workdir or _default_folder(argv))
-        if FLAGS.config.suite.rows:
-            suite.run(run, FLAGS.config, workdir)
+        if config.suite.rows:
+            suite.run(run, config, workdir)
         else:
-            run(FLAGS.config, workdir)
+            run(config, workdir)
 
     return guarded(begin, debug="--debug" in argv)
 
@@ -50,6 +46,42 @@ def guarded(begin: Callable[[], Any], *, debug: bool = False) -> int:
     return 0
 
 
+def read(arguments: Sequence[str]) -> tuple[Any, Path]:
+    """The config with its overrides, checked, and the run folder.
+
+    Raises:
+      ConfigError: a flag, a key, a value or the config file does not fit.
+    """
+    flags, changes = _split(arguments)
+    options = _parser().parse_args(flags)
+    config = settings.override(load(options.config), changes)
+    settings.check(config)
+    path, _, row = options.config.partition(":")
+    workdir = Path(options.workdir or Path("runs") / "-".join(filter(None, (Path(path).stem, row))))
+    if workdir.exists() and not workdir.is_dir():
+        raise ConfigError(f"--workdir must be a folder, or nothing yet; '{workdir}' is a file.")
+    return config, workdir
+
+
+def load(name: str) -> Any:
+    """What `get_config(row)` of the Python file "path:row" returns; "path" alone calls `get_config()`.
+
+    Raises:
+      ConfigError: no such file, or it fails.
+    """
+    path, _, row = name.partition(":")
+    spec = importlib.util.spec_from_file_location("config", path)
+    if not Path(path).is_file() or not (spec and spec.loader):
+        shipped = ", ".join(sorted(str(file) for file in Path("configs").glob("[!_]*.py")))
+        raise ConfigError(f"--config must be a Python file with get_config(); got '{path}'. Here are: {shipped}.")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        return module.get_config(*([row] if row else []))
+    except Exception as error:  # a config is code; whatever it raises, its author wants to know which one
+        raise ConfigError(f"--config={name} must load, but fails: {type(error).__name__}: {error}") from error
+
+
 def keep_compiled() -> None:
     """Keep compiled programs in $TLJAX_CACHE or ~/.cache/tljax: a second start compiles nothing."""
     folder = Path(os.environ.get("TLJAX_CACHE", "~/.cache/tljax")).expanduser() / "xla"
@@ -58,24 +90,30 @@ def keep_compiled() -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 
-def _parse(argv: Sequence[str]) -> None:
-    try:
-        left = FLAGS(argv)
-        FLAGS.config  # noqa: B018  (the file is read here)
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError, ImportError) as error:
-        raise ConfigError(f"The command line does not fit: {error}\nEvery key stands in configs/default.py.") from error
-    if len(left) > 1:
-        raise ConfigError(f"Flags must begin with --; got {' '.join(left[1:])}.")
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"The command line does not fit: {message}.\n{self.format_usage().strip()}")
 
 
-def _default_folder(argv: Sequence[str]) -> str:
-    named = next(
-        (
-            a.partition("=")[2] or b
-            for a, b in zip(argv, [*argv[1:], ""], strict=True)
-            if a.startswith("--config") and "." not in a.partition("=")[0]
-        ),
-        "digits",
-    )
-    path, _, row = named.partition(":")
-    return str(Path("runs") / (Path(path).stem + (f"-{row}" if row else "")))
+def _parser() -> _Parser:
+    usage = "python main.py [--config FILE[:ROW]] [--config.KEY=VALUE ...] [--workdir FOLDER] [--debug]"
+    parser = _Parser(usage=usage, allow_abbrev=False, epilog="Every KEY stands in configs/default.py.")
+    parser.add_argument("--config", default="configs/digits.py", help="Python file with get_config(), and a row of it")
+    parser.add_argument("--workdir", help="folder of the run; default runs/<config>[-row]; a second start resumes it")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(flags, "key=value" of every --config.key=value, --config.key value or --config.key, which is true)."""
+    flags, changes, rest = [], [], list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith(PREFIX):
+            flags.append(word)
+        elif "=" in word:
+            changes.append(word.removeprefix(PREFIX))
+        else:
+            value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+            changes.append(f"{word.removeprefix(PREFIX)}={value}")
+    return flags, changes

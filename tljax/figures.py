@@ -12,6 +12,8 @@ import numpy as np
 matplotlib.use("agg")  # files only, no window
 from matplotlib import pyplot as plt
 
+plt.rcParams["text.parse_math"] = False  # a class may be called "$5_bills$"
+
 NAMED = 30  # classes up to which a confusion matrix is labelled with names and counts
 
 

@@ -18,6 +18,7 @@ from tljax.errors import ConfigError
 from tljax.layer_groups import Groups
 from tljax.types import Params, Phase, flatten, unflatten
 
+Rate = schedules.Schedule | float
 Labels = dict[str, Any]  # the tree of parameters with group names, MaskedNode where frozen
 
 
@@ -52,15 +53,22 @@ def step_ends(phases: Sequence[Phase], steps: int) -> tuple[int, ...]:
     return ends
 
 
-def rates(phases: Sequence[Phase], steps: int, config: Any) -> list[dict[str, schedules.Schedule]]:
-    """For every phase, the learning rate of each group that learns in it, over its optimizer's count."""
+def rates(phases: Sequence[Phase], steps: int, config: Any) -> list[dict[str, Rate]]:
+    """For every phase, the learning rate of each group that learns in it, over its optimizer's count.
+
+    A rate that never changes is a number: some optimizers (rprop, sm3) take no schedule.
+    """
     ends = step_ends(phases, steps)
     schedule = schedules.make(config.schedule, steps, warmup=config.warmup, kwargs=config.schedule_kwargs)
     begins, table = {}, []
     for i, phase in enumerate(phases):
         begins = {g: begins.get(g, ends[i - 1] if i else 0) for g in phase.learning}
-        scales = {g: tuple(config.lr * later.scales[g] for later in phases) for g in phase.learning}
-        table.append({g: schedules.in_phases(schedule, scales[g], ends, begins[g]) for g in phase.learning})
+        row: dict[str, Rate] = {}
+        for g in phase.learning:
+            scales = tuple(config.lr * other.scales[g] for other in phases)
+            steady = config.schedule == "constant" and not config.warmup and len(set(scales) - {0.0}) == 1
+            row[g] = max(scales) if steady else schedules.in_phases(schedule, scales, ends, begins[g])
+        table.append(row)
     return table
 
 
@@ -72,7 +80,7 @@ def rate_at(phases: Sequence[Phase], steps: int, config: Any, step: int) -> dict
     return {group: float(schedule(step)) * config.lr * scale for group, scale in phase.scales.items()}
 
 
-def make(config: Any, rates: Mapping[str, schedules.Schedule], labels: Labels) -> optax.GradientTransformation:
+def make(config: Any, rates: Mapping[str, Rate], labels: Labels) -> optax.GradientTransformation:
     """The optimizer of one phase: one transformation a learning group.
 
     Raises:
@@ -90,7 +98,7 @@ def carry(old: Any, new: Any) -> Any:
 
 def clip(grads: Params, limit: float) -> tuple[Params, jax.Array]:
     """Gradients scaled so that their global norm is at most `limit` (0: as they are), and the norm before."""
-    norm = optax.global_norm(grads)
+    norm = optax.tree.norm(grads)
     if not limit:
         return grads, norm
     factor = jnp.minimum(1.0, limit / jnp.maximum(norm, 1e-12))
@@ -105,7 +113,7 @@ def state_bytes(opt_state: Any) -> dict[str, int]:
     }
 
 
-def _transform(config: Any, rate: schedules.Schedule) -> optax.GradientTransformation:
+def _transform(config: Any, rate: Rate) -> optax.GradientTransformation:
     function = _function(config.name)
     kwargs = dict(config.kwargs)
     accepted = inspect.signature(function).parameters
@@ -126,25 +134,25 @@ def _transform(config: Any, rate: schedules.Schedule) -> optax.GradientTransform
     return optax.chain(optax.add_decayed_weights(decay, mask=mask), transform)
 
 
+def names() -> tuple[str, ...]:
+    """The optimizers of optax: its public functions that take a learning rate."""
+    functions = {name: f for name, f in vars(optax).items() if inspect.isfunction(f) and name[0] != "_"}
+    takes_rate = (n for n, f in functions.items() if "learning_rate" in inspect.signature(f).parameters)
+    return tuple(sorted(name for name in takes_rate if not name.startswith("scale_by_")))
+
+
 def _function(name: str) -> Any:
     if ":" in name:
         return schedules.dotted(name, "an optax optimizer")
-    known = {n: f for n, f in vars(optax).items() if callable(f) and "learning_rate" in _parameters(f)}
+    known = names()
     if name in known:
-        return known[name]
+        return getattr(optax, name)
     close = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean '{close[0]}'?" if close else ""
     raise ConfigError(
-        f"config.optimizer.name must be an optimizer of optax ({', '.join(sorted(known))}) "
+        f"config.optimizer.name must be an optimizer of optax ({', '.join(known)}) "
         f"or 'package.module:function'; got '{name}'.{hint}"
     )
-
-
-def _parameters(function: Any) -> Any:
-    try:
-        return inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return ()
 
 
 def _is_kernel(params: Params) -> Params:

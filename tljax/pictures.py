@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
 MODES = {1: "L", 3: "RGB"}
+FAST = frozenset({"JPEG"})  # formats that simplejpeg decodes: 1,124 against PIL's 388 pictures/s a core
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 
 
@@ -24,8 +25,7 @@ def decode(data: bytes, *, channels: int = 3) -> np.ndarray:
     """
     try:
         image = Image.open(io.BytesIO(data))
-        if image.format == "JPEG" and image.mode == MODES[channels] and image.getexif().get(ORIENTATION, 1) == 1:
-            # Twice as fast as PIL (PERFORMANCE: 1,124 against 388 pictures/s a core).
+        if image.format in FAST and image.mode == MODES[channels] and image.getexif().get(ORIENTATION, 1) == 1:
             return simplejpeg.decode_jpeg(data, colorspace={1: "GRAY", 3: "RGB"}[channels])
         image = ImageOps.exif_transpose(image)
         return _eight_bits(image, channels)
@@ -54,10 +54,10 @@ def fit(image: np.ndarray, size: int, *, interpolation: str = "bilinear") -> np.
 
 
 def _eight_bits(image: Image.Image, channels: int) -> np.ndarray:
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, np.float64)
-        values = (values / 257.0 if values.max(initial=0) > 255 else values).round().clip(0, 255)
-        image = Image.fromarray(values.astype(np.uint8), "L")
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image, np.float64) / 257.0).round().astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError("32-bit pictures have no agreed white; save them with 8 or 16 bits")
     if "A" in image.mode or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -69,8 +69,9 @@ def normalise(x: jax.Array, card: Card) -> jax.Array:
     """`(x / scale - mean) / std` per channel, in the card's channel order."""
     if card.channel_order == "BGR":
         x = x[..., ::-1]
-    mean, std = jnp.array(card.mean, jnp.float32), jnp.array(card.std, jnp.float32)
-    return x * (1 / (card.scale * std)) - mean / std
+    mean, std = np.array(card.mean, np.float32), np.array(card.std, np.float32)
+    scale, shift = 1 / (np.float32(card.scale) * std), mean / std
+    return x * scale[None, None, None] - shift[None, None, None]  # (B, H, W, C)
 
 
 def _augment(key: jax.Array, image: jax.Array, config: Any, crop: int) -> jax.Array:

@@ -135,12 +135,22 @@ def place(
     table = tuple(names)
     known = {row.published for row in table}
     extra = [name for name in published.arrays if name not in known and not _matches(name, unused)]
-    problems = {"missing": [], "extra": extra, "wrong": [], "not_finite": []}
     ours = {collection: {p: _own(x) for p, x in flatten(variables[collection]).items()} for collection in variables}
-    filled = set()
-    for row in table:
-        if row.path.startswith("head/") and not head:
-            continue
+    filled, problems = _fill(ours, [row for row in table if head or not row.path.startswith("head/")], published)
+    _raise_differences(published, **problems | {"extra": extra})
+    kept = tuple(path for collection in ours for path in ours[collection] if (collection, path) not in filled)
+    unfilled = [path for path in kept if not path.startswith("head/")]
+    if unfilled:
+        raise WeightsError(f"The name table must cover every parameter; it lacks: {', '.join(unfilled)}.")
+    return {collection: unflatten(leaves) for collection, leaves in ours.items()}, kept
+
+
+def _fill(
+    ours: dict[str, dict[str, Any]], rows: Iterable[Name], published: Published
+) -> tuple[set[tuple[str, str]], dict[str, list[str]]]:
+    """Put what fits into `ours`: the (collection, path) that were filled, and the faults of the rest by kind."""
+    filled, problems = set(), {"missing": [], "extra": [], "wrong": [], "not_finite": []}
+    for row in rows:
         leaves = ours.get(row.collection, {})
         found = _fit(row, published, leaves.get(row.path))
         if isinstance(found, np.ndarray):
@@ -149,12 +159,7 @@ def place(
         else:
             kind, what = found
             problems[kind].append(what)
-    _raise_differences(published, **problems)
-    kept = tuple(path for collection in ours for path in ours[collection] if (collection, path) not in filled)
-    unfilled = [path for path in kept if not path.startswith("head/")]
-    if unfilled:
-        raise WeightsError(f"The name table must cover every parameter; it lacks: {', '.join(unfilled)}.")
-    return {collection: unflatten(leaves) for collection, leaves in ours.items()}, kept
+    return filled, problems
 
 
 def _fit(row: Name, published: Published, target: Any) -> np.ndarray | tuple[str, str]:

@@ -45,19 +45,17 @@ def make(job: Job, state: TrainState, totals: Mapping[str, Any]) -> dict[str, An
     }
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """The result of a finished run.
+def read(folder: Path, file: str = "result.json") -> dict[str, Any]:
+    """The result (or the config.json) of a finished run.
 
     Raises:
-      DataError: the folder holds none.
+      DataError: the folder holds none, or it is damaged.
     """
-    file = folder / "result.json"
     try:
-        return json.loads(file.read_text())
+        return json.loads((folder / file).read_text())
     except (OSError, ValueError) as error:
         raise DataError(
-            f"A finished run must hold a readable result.json; '{folder}' does not ({error}). "
-            f"Start its command again to finish it."
+            f"A finished run must hold a readable {file}; '{folder}' does not ({error}). Remove it and run it again."
         ) from error
 
 
@@ -68,12 +66,12 @@ def summarize(rows: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, An
 
 def cells(summary: dict[str, Any]) -> list[str]:
     """One row of the table, in the order of COLUMNS."""
-    spread = "-" if summary["spread"] is None else f"{100 * summary['spread']:.2f}"
+    percent = {key: "-" if (x := summary[key]) is None else f"{100 * x:.2f}" for key in ("mean", "spread", "train")}
     return [
         summary["name"],
-        f"{100 * summary['mean']:.2f}",
-        spread,
-        f"{100 * summary['train']:.2f}",
+        percent["mean"],
+        percent["spread"],
+        percent["train"],
         str(len(summary["values"])),
         f"{summary['examples']:,}",
         f"{summary['seconds']:.1f}",
@@ -104,7 +102,7 @@ def _summary(name: str, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "values": values,
         "mean": statistics.mean(values),
         "spread": statistics.stdev(values) if len(values) > 1 else None,
-        "train": statistics.mean(train) if train else float("nan"),
+        "train": statistics.mean(train) if train else None,
         "seeds": [result["seed"] for result in results],
         "examples": results[0]["metrics"]["test"]["examples"],
         "seconds": statistics.mean(result["seconds"]["total"] for result in results),

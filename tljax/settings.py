@@ -3,6 +3,7 @@
 import ast
 import copy
 import difflib
+import functools
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -10,15 +11,22 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from tljax.errors import ConfigError
+from tljax.errors import ConfigError, gather
 
 POSITIVE = ("> 0", lambda x: math.isfinite(x) and x > 0)
 NOT_NEGATIVE = (">= 0", lambda x: math.isfinite(x) and x >= 0)
 SHARE = ("in [0, 1)", lambda x: 0 <= x < 1)
+STRINGS = ("a tuple of strings", lambda texts: isinstance(texts, tuple) and all(isinstance(x, str) for x in texts))
 
 # key -> what must hold; names of plugins are checked where they are looked up.
 RULES = {
     "seed": ("in [0, 2**31)", lambda x: 0 <= x < 2**31),
+    "data.fractions": (
+        "() or three shares (train, validation, test) that sum to 1, those of train and test above 0",
+        lambda shares: (
+            not shares or (len(shares) == 3 and min(shares[0], shares[2]) > 0 <= shares[1] and _is_one(shares))
+        ),
+    ),
     "data.validation": SHARE,
     "data.train_examples": NOT_NEGATIVE,
     "data.examples_per_class": NOT_NEGATIVE,
@@ -30,6 +38,7 @@ RULES = {
     "data.pad": NOT_NEGATIVE,
     "data.min_area": ("in [0, 1]", lambda x: 0 <= x <= 1),
     "model.dtype": ("float32 or bfloat16", lambda x: x in ("float32", "bfloat16")),
+    "model.card.mean": ("numbers", lambda means: all(math.isfinite(mean) for mean in means)),
     "model.card.scale": POSITIVE,
     "model.card.std": ("all > 0", lambda stds: all(math.isfinite(std) and std > 0 for std in stds)),
     "model.card.channel_order": ("RGB or BGR", lambda x: x in ("RGB", "BGR")),
@@ -38,6 +47,8 @@ RULES = {
         lambda x: x in ("bilinear", "bicubic", "nearest", "lanczos"),
     ),
     "task.label_smoothing": SHARE,
+    "groups.*": ("words: stages, ranges, path patterns", lambda words: isinstance(words, str)),
+    "strategy.scales.*": NOT_NEGATIVE,
     "optimizer.lr": POSITIVE,
     "optimizer.weight_decay": NOT_NEGATIVE,
     "optimizer.clip": NOT_NEGATIVE,
@@ -50,20 +61,45 @@ RULES = {
     "train.keep_checkpoints": POSITIVE,
     "train.patience": NOT_NEGATIVE,
     "train.log_steps": POSITIVE,
+    "suite.rows.*": STRINGS,
+    "suite.first": STRINGS,
+    "suite.seeds": ("integers in [0, 2**31)", lambda seeds: all(isinstance(x, int) and 0 <= x < 2**31 for x in seeds)),
+}
+
+# what is wrong -> when: keys that do not go together.
+EXCLUSIONS = {
+    "config.train.patience needs a validation part: set config.data.validation to a share, such as 0.1.": (
+        lambda c: c.train.patience and not (c.data.validation or _names_validation(c.data))
+    ),
+    "config.data.validation must be 0 where config.data.fractions or .splits already give a validation part.": (
+        lambda c: c.data.validation and _names_validation(c.data)
+    ),
+    "config.data.pad must be 0 where config.data.min_area asks for a random resized crop.": (
+        lambda c: c.data.pad and c.data.min_area
+    ),
 }
 
 
 def check(config: Any) -> None:
     """Raise one ConfigError that lists every value that cannot be meant."""
     bad = []
-    for key, (must, holds) in RULES.items():
-        value = get(config, key)
-        if not holds(value):
-            bad.append(f"config.{key} must be {must}; got {value!r}")
-    if config.train.patience and not (config.data.validation or _names_validation(config)):
-        bad.append("config.train.patience needs a validation part; set config.data.validation")
+    for rule, (must, holds) in RULES.items():
+        for key in _keys(config, rule):
+            value = get(config, key)
+            try:
+                fits = holds(value)
+            except TypeError:  # a text where a number belongs, in a tuple or an open table
+                fits = False
+            bad += [] if fits else [f"config.{key} must be {must}; got {value!r}."]
+    bad += [why for why, holds in EXCLUSIONS.items() if holds(config)]
     if bad:
         raise ConfigError("\n".join(bad))
+
+
+def _keys(config: Any, rule: str) -> list[str]:
+    """The keys that a rule is about: itself, or those of an open table ("groups.*")."""
+    table, star, _ = rule.partition(".*")
+    return [f"{table}.{key}" for key in get(config, table)] if star else [rule]
 
 
 def batch_size(config: Any, devices: int) -> tuple[int, int]:
@@ -91,26 +127,65 @@ def get(config: Any, key: str) -> Any:
 def override(config: Any, changes: Iterable[str]) -> Any:
     """A copy of `config` with every "dotted.key=value" applied; values keep the key's type.
 
+    Tables that are not locked (`groups`, `optimizer.kwargs`, ...) take new keys too, and are replaced
+    as a whole by a dict: "groups={}", "groups={'low': 'stem..stage2', 'head': 'head'}".
+
     Raises:
-      ConfigError: an unknown key, or a value of another type.
+      ConfigError: unknown keys, or values of another type; all are listed.
     """
     changed = copy.deepcopy(config)
-    for change in changes:
-        key, equals, text = change.partition("=")
-        known = list(as_flat(changed))
-        if not equals or key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f" Did you mean '{close[0]}'?" if close else ""
-            raise ConfigError(f"'{change}' must be 'key=value' with a key of configs/default.py.{hint}")
-        *parents, last = key.split(".")
-        node = get(changed, ".".join(parents)) if parents else changed
-        try:
-            node[last] = text if isinstance(node[last], str) else ast.literal_eval(text)
-        except (TypeError, ValueError, SyntaxError) as error:
-            raise ConfigError(
-                f"config.{key} must be a {type(node[last]).__name__} like {node[last]!r}; got '{text}'."
-            ) from error
+    gather(*(functools.partial(_set, changed, change) for change in changes))
     return changed
+
+
+def _set(config: Any, change: str) -> None:
+    key, equals, text = change.partition("=")
+    *parents, last = key.split(".")
+    table = config
+    for parent in parents:
+        table = table[parent] if isinstance(table, ConfigDict) and parent in table else None
+    if not equals or not isinstance(table, ConfigDict) or (table.is_locked and last not in table):
+        raise ConfigError(_unknown(config, key, equals))
+    try:
+        value = _typed(text, table[last]) if table.is_locked else _literal(text)
+    except (KeyError, ValueError) as error:
+        like = table[last]
+        must = "a table; set its keys" if isinstance(like, ConfigDict) else f"a {type(like).__name__} like {like!r}"
+        raise ConfigError(f"config.{key} must be {must}; got '{text}'.") from error
+    with table.ignore_type():  # 1 -> 0.5 in an open table; elsewhere the value has the type already
+        table[last] = value
+
+
+def _typed(text: str, like: Any) -> Any:
+    """`text` as a value of the type of `like`; KeyError or ValueError if it is none."""
+    if isinstance(like, bool):
+        return {"true": True, "false": False}[text.lower()]
+    if not isinstance(like, tuple | ConfigDict):
+        return type(like)(text)
+    value = _literal(text)
+    if isinstance(like, tuple):
+        words = tuple(word.strip() for word in text.split(",") if word.strip())
+        return words if isinstance(value, str) else tuple(value) if isinstance(value, tuple | list) else (value,)
+    if like.is_locked or not isinstance(value, dict):
+        raise ValueError("only an open table is replaced as a whole, by a dict")
+    return ConfigDict(value, sort_keys=False)
+
+
+def _literal(text: str) -> Any:
+    """A Python literal, true or false, else the text itself."""
+    try:
+        return ast.literal_eval(text.capitalize() if text in ("true", "false") else text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _unknown(config: Any, key: str, equals: str) -> str:
+    known = list(as_flat(config))
+    same_name = [name for name in known if name.rpartition(".")[2] == key.rpartition(".")[2]]
+    close = difflib.get_close_matches(key, known, n=1) or same_name[:1]
+    hint = f" Did you mean 'config.{close[0]}'?" if close else ""
+    what = "is no key" if equals else "must be given a value, as in key=value"
+    return f"config.{key} {what}: every key stands in configs/default.py.{hint}"
 
 
 def as_flat(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -135,6 +210,9 @@ def differences(old: str, new: str) -> list[str]:
     return [f"{k}: {before.get(k)} -> {after.get(k)}" for k in keys if before.get(k) != after.get(k)]
 
 
-def _names_validation(config: Any) -> bool:
-    shares = tuple(config.data.fractions)
-    return bool(shares[1]) if len(shares) == 3 else bool(config.data.splits.get("validation"))
+def _names_validation(data: Any) -> bool:
+    return bool(data.fractions[1] if len(data.fractions) == 3 else data.splits.validation)
+
+
+def _is_one(shares: Any) -> bool:
+    return abs(sum(shares) - 1) < 1e-6

@@ -37,6 +37,8 @@ class Joined:
     def __init__(self, splits: list[Split]) -> None:
         self.labels = np.concatenate([split.labels for split in splits])
         self._where = [(split, i) for split in splits for i in range(len(split))]
+        files = [getattr(split, "files", None) for split in splits]
+        self.files = [file for some in files for file in some or ()] if all(files) else None  # to name examples by
 
     def __len__(self) -> int:
         return len(self._where)
@@ -51,7 +53,8 @@ def choose(dataset: Dataset, config: Any, seed: int) -> tuple[dict[str, Subset],
 
     In this order: `data.classes` keeps some classes; `data.splits` names the source's splits, or
     `data.fractions` divides all examples; `data.train_examples` keeps the first ones to train on;
-    `data.validation` holds out a share of them; `data.examples_per_class` thins what is left. All draws are per class and depend on `seed`.
+    `data.validation` holds out a share of them; `data.examples_per_class` thins what is left. All draws
+    are per class and depend on `seed`.
 
     Raises:
       ConfigError: shares or names that do not fit.
@@ -76,10 +79,10 @@ def choose(dataset: Dataset, config: Any, seed: int) -> tuple[dict[str, Subset],
 def _classes(dataset: Dataset, wanted: Any) -> tuple[str, ...]:
     known = dataset.info.classes
     wanted = tuple(str(name) for name in wanted) or known
-    unknown = [name for name in wanted if name not in known]
-    if unknown or len(set(wanted)) < len(wanted):
+    bad = [name for name in dict.fromkeys(wanted) if name not in known or wanted.count(name) > 1]
+    if bad:
         raise ConfigError(
-            f"config.data.classes must be distinct names among {', '.join(known)}; got {', '.join(wanted)}."
+            f"config.data.classes must be distinct names among {', '.join(known)}; unknown or twice: {', '.join(bad)}."
         )
     return wanted
 
@@ -100,22 +103,23 @@ def _subset(split: Split, numbers: list[int], classes: tuple[str, ...]) -> Subse
 
 def _by_name(dataset: Dataset, config: Any, numbers: list[int]) -> dict[str, Subset]:
     wanted = {part: name for part, name in config.splits.items() if name}
-    missing = [f"{part}='{name}'" for part, name in wanted.items() if name not in dataset.splits]
-    if missing or "train" not in wanted:
+    bad = [f"{part}='{name}'" for part, name in wanted.items() if name not in dataset.splits]
+    bad += [f"{part}=''" for part in ("train", "test") if part not in wanted]
+    bad = bad or [f"{part}='{name}'" for part, name in wanted.items() if list(wanted.values()).count(name) > 1]
+    if bad:
         raise ConfigError(
-            f"config.data.splits must name splits of {dataset.info.source} ({', '.join(dataset.splits)}), and one "
-            f"to train on; got {', '.join(missing) or 'no train'}. Or set config.data.fractions to divide all examples."
+            f"config.data.splits must name different splits of {dataset.info.source} ({', '.join(dataset.splits)}), "
+            f"at least to train and to test on; got {', '.join(bad)}. "
+            f"Or set config.data.fractions to divide all examples."
         )
     return {part: _subset(dataset.splits[name], numbers, dataset.info.classes) for part, name in wanted.items()}
 
 
 def _by_fractions(dataset: Dataset, config: Any, numbers: list[int], seed: int) -> dict[str, Subset]:
-    shares: dict[str, float] = dict(zip(PARTS, config.fractions, strict=False))
-    if len(config.fractions) != 3 or min(config.fractions) < 0 or abs(sum(config.fractions) - 1) > 1e-6:
-        raise ConfigError(
-            f"config.data.fractions must be the shares (train, validation, test), summing to 1; got {config.fractions}."
-        )
-    everything = _subset(Joined(list(dataset.splits.values())), numbers, dataset.info.classes)
+    shares: dict[str, float] = dict(zip(PARTS, config.fractions, strict=True))
+    everything = _subset(
+        Joined([dataset.splits[name] for name in sorted(dataset.splits)]), numbers, dataset.info.classes
+    )
     test = _per_class(everything.labels, seed, 3, share=shares["test"])
     rest = everything.take(np.flatnonzero(~test))
     held = _per_class(rest.labels, seed, 4, share=shares["validation"] / (1 - shares["test"]))

@@ -1,6 +1,7 @@
 """Several runs side by side: every row with every seed, one process, one table."""
 
 import contextlib
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from tljax import results, settings
-from tljax.errors import ConfigError, TljaxError
+from tljax.errors import ConfigError
 from tljax.report import show
 
 Run = Callable[[Any, Path], dict[str, Any]]
@@ -22,16 +23,16 @@ def run(run_one: Run, config: Any, folder: Path) -> list[dict[str, Any]]:
 
     Raises:
       ConfigError: a row's override does not fit; nothing has run then.
-      TljaxError: the last failure, once all other runs have ended.
+      Exception: the last failure, once all other runs have ended; that of "first" at once.
     """
     console = Console(highlight=False)
     plan = expand(config, folder)
-    rows: dict[str, list[dict[str, Any]]] = {}
-    failure: TljaxError | None = None
+    rows: dict[str, list[dict[str, Any]]] = {row: [] for row in config.suite.rows}
+    failure: Exception | None = None
     for number, (row, seed, one, place) in enumerate(plan, start=1):
         try:
             result = _quietly(run_one, one, place)
-        except TljaxError as error:
+        except Exception as error:  # also what XLA raises when memory runs out: hours of other rows depend on it
             console.print(f"[{number}/{len(plan)}] {row} seed {seed} failed: {error}", markup=False)
             failure = error
             if row == "first":
@@ -41,10 +42,10 @@ def run(run_one: Run, config: Any, folder: Path) -> list[dict[str, Any]]:
         line = f"[{number}/{len(plan)}] {row} seed {seed}: test accuracy {accuracy:.4f} ({seconds:.1f} s)"
         console.print(line, markup=False)
         if row != "first":
-            rows.setdefault(row, []).append(result)
+            rows[row].append(result)
     summaries = results.summarize(rows)
     if not summaries:
-        raise failure or ConfigError("config.suite.rows must hold a row to run; it is empty.")
+        raise failure or ConfigError("config.suite.rows and config.suite.seeds must hold something to run.")
     results.save(summaries, folder)
     show(f"{folder}", results.COLUMNS, [results.cells(summary) for summary in summaries])
     if failure:
@@ -53,7 +54,13 @@ def run(run_one: Run, config: Any, folder: Path) -> list[dict[str, Any]]:
 
 
 def expand(config: Any, folder: Path) -> list[tuple[str, int, Any, Path]]:
-    """(row, seed, config, run folder) of every run, in order; "first" is the one that comes before."""
+    """(row, seed, config, run folder) of every run, in order; "first" is the one that comes before.
+
+    Raises:
+      ConfigError: a row is called "first", or an override does not fit.
+    """
+    if "first" in config.suite.rows:
+        raise ConfigError("config.suite.rows must not hold 'first', the name of the run that comes before all rows.")
     plain = settings.override(config, ())
     plain.suite.rows = ConfigDict()
     plain.suite.first, plain.suite.seeds = (), (0,)
@@ -79,4 +86,8 @@ def _quietly(run_one: Run, config: Any, place: Path) -> dict[str, Any]:
     log = place.with_name(f"{place.name}.log")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as file, contextlib.redirect_stdout(file):
-        return run_one(config, place)
+        try:
+            return run_one(config, place)
+        except Exception:
+            traceback.print_exc(file=file)
+            raise

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,14 @@ def main(arguments: Sequence[str]) -> None:
     folders: what their paths have in common.
 
     Raises:
-      DataError: no finished run among the folders.
+      DataError: no finished run in one of the folders, or a row holds a seed twice.
     """
     parser = argparse.ArgumentParser(prog="tljax table", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, help="run folders, or folders that hold them")
     parser.add_argument("--out", type=Path, help="write table.md, table.json and table.png here")
     options = parser.parse_args(arguments)
-    folders = [folder for run in options.runs for folder in find_runs(run)]
-    rows = by_row(folders)
+    folders = {folder.resolve(): folder for run in options.runs for folder in find_runs(run)}
+    rows = by_row(list(folders.values()))
     summaries = results.summarize(rows)
     show("", results.COLUMNS, [results.cells(summary) for summary in summaries])
     if options.out:
@@ -35,12 +36,14 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def find_runs(folder: Path) -> list[Path]:
-    """The finished runs at or below `folder`, sorted; an error where there is none."""
+    """The finished runs at or below `folder`, sorted; an error where there is none. The others are named."""
     found = sorted(file.parent for file in folder.rglob("result.json"))
+    begun = sorted(str(file.parent) for file in folder.rglob("env.json") if file.parent not in found)
+    unfinished = f"begun but not finished: {', '.join(begun)}; start their commands again" if begun else ""
     if not found:
-        begun = sorted(str(file.parent) for file in folder.rglob("config.json"))
-        more = f" Begun but not finished: {', '.join(begun)}; start their commands again." if begun else ""
-        raise DataError(f"'{folder}' must be or hold a finished run (a result.json); it has none.{more}")
+        raise DataError(f"'{folder}' must be or hold a finished run (a result.json); {unfinished or 'it has none'}.")
+    if unfinished:
+        print(f"left out: {unfinished}", file=sys.stderr)
     return found
 
 
@@ -48,13 +51,24 @@ def by_row(folders: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
     """Row name -> results, one a seed."""
     rows: dict[str, list[Path]] = {}
     for folder in folders:
-        config = json.loads((folder / "config.json").read_text())
+        config = results.read(folder, "config.json")
         same = json.dumps({key: value for key, value in config.items() if key not in VARIES}, sort_keys=True)
         rows.setdefault(same, []).append(folder)
-    named = {_name(members): [results.read(folder) for folder in members] for members in rows.values()}
-    if len(named) < len(rows):  # folders that share their name: tell them apart by their paths
-        named = {str(members[0]): [results.read(folder) for folder in members] for members in rows.values()}
-    return named
+    names = [_name(members) for members in rows.values()]
+    if len(set(names)) < len(names):  # folders that share their name: tell them apart by their paths
+        names = [str(members[0]) for members in rows.values()]
+    return {name: _over_seeds(members) for name, members in zip(names, rows.values(), strict=True)}
+
+
+def _over_seeds(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    found = [results.read(folder) for folder in folders]
+    seeds = [result["seed"] for result in found]
+    if len(set(seeds)) < len(seeds):
+        raise DataError(
+            f"The runs of a row must differ in their seeds; got {seeds} in {', '.join(map(str, folders))}. "
+            f"Leave one of each out."
+        )
+    return found
 
 
 def _name(folders: Sequence[Path]) -> str:

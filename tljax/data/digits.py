@@ -12,11 +12,12 @@ from tljax.types import Dataset, Info
 
 
 class Digits:
-    """All pictures, in memory."""
+    """All pictures, in memory; with 3 channels, all alike, for networks that expect colour."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int) -> None:
         raw: Any = load_digits()
-        self.images = (raw.images * (255 / 16)).round().astype(np.uint8)[..., None]  # (N, 8, 8, 1)
+        grey = (raw.images * (255 / 16)).round().astype(np.uint8)
+        self.images = np.repeat(grey[..., None], channels, axis=-1)  # (N, 8, 8, C)
         self.labels = raw.target.astype(np.int32)
 
     def __len__(self) -> int:
@@ -28,5 +29,4 @@ class Digits:
 
 def load(config: Any) -> Dataset:
     """One split, "all"; `data.fractions` divides it."""
-    del config
-    return Dataset({"all": Digits()}, Info(tuple("0123456789"), "scikit-learn load_digits"))
+    return Dataset({"all": Digits(config.channels)}, Info(tuple("0123456789"), "scikit-learn load_digits"))

@@ -29,7 +29,8 @@ class Folder:
 
 
 def load(config: Any) -> Dataset:
-    """Every folder below `data.dir` is a split. Files that are no pictures by suffix are listed as skipped.
+    """Every folder below `data.dir` is a split. Files that are no pictures by their suffix are listed as
+    skipped, as are files and folders where none belong.
 
     Raises:
       DataError: no such folder, no pictures, an empty class folder, a class that only some splits have
@@ -40,25 +41,32 @@ def load(config: Any) -> Dataset:
         raise DataError(
             f"Pictures: no folder '{root if config.dir else ''}'. Set config.data.dir; the layout is {LAYOUT}."
         )
-    tables = {split.name: _classes(split) for split in sorted(root.iterdir()) if split.is_dir()}
+    tables = {split.name: _classes(split) for split in _visible(root) if split.is_dir()}
     tables = {split: table for split, table in tables.items() if table}
     if not tables:
         raise DataError(f"'{root}' must hold splits with class folders, but has none. The layout is {LAYOUT}.")
-    classes = _check_classes(root, tables, config.splits.get("train", ""))
+    classes = _check_classes(root, tables, "" if config.fractions else config.splits.train)
     splits, skipped = {}, []
     for split, table in tables.items():
         rows = [(file, classes.index(name)) for name, files in sorted(table.items()) for file in files]
-        wrong = [file for file, _ in rows if file.suffix.lower() not in pictures.SUFFIXES]
-        skipped += [f"{file}: no picture by its suffix" for file in wrong]
-        kept = [row for row in rows if row[0].suffix.lower() in pictures.SUFFIXES]
+        skipped += [f"{file}: not in a class folder" for file in _visible(root / split) if not file.is_dir()]
+        skipped += [f"{file}: no picture by its suffix" for file, _ in rows if not _is_picture(file)]
+        kept = [row for row in rows if _is_picture(row[0])]
         splits[split] = Folder([file for file, _ in kept], [label for _, label in kept], config.channels)
     return Dataset(splits, Info(classes, str(root), tuple(skipped)))
 
 
 def _classes(split: Path) -> dict[str, list[Path]]:
-    """Class name -> its files, sorted, hidden ones left out."""
-    folders = [folder for folder in sorted(split.iterdir()) if folder.is_dir() and folder.name[0] != "."]
-    return {f.name: sorted(p for p in f.iterdir() if p.is_file() and p.name[0] != ".") for f in folders}
+    """Class name -> what its folder holds, sorted, hidden files left out."""
+    return {folder.name: _visible(folder) for folder in _visible(split) if folder.is_dir()}
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.name[0] != ".")
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in pictures.SUFFIXES and path.is_file()
 
 
 def _check_classes(root: Path, tables: dict[str, dict[str, list[Path]]], train: str) -> tuple[str, ...]:
@@ -66,7 +74,7 @@ def _check_classes(root: Path, tables: dict[str, dict[str, list[Path]]], train: 
         f"{split}/{name}"
         for split, table in tables.items()
         for name, files in table.items()
-        if not any(file.suffix.lower() in pictures.SUFFIXES for file in files)
+        if not any(_is_picture(file) for file in files)
     ]
     if empty:
         raise DataError(

@@ -1,0 +1,185 @@
+"""Parts of a data set: stratified to the example, seeded, disjoint, bound to classes by name."""
+
+import re
+
+import numpy as np
+import pytest
+
+from configs import default
+from tljax import settings, splits
+from tljax.errors import ConfigError, DataError
+from tljax.types import Dataset, Info
+
+CLASSES = ("ant", "bee", "cat")
+COUNTS = (10, 20, 40)
+
+
+class Labels:
+    """A split of labels only; example i is its own id."""
+
+    def __init__(self, name: str, labels: np.ndarray) -> None:
+        self.name, self.labels = name, np.asarray(labels, np.int32)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> dict:
+        return {"label": int(self.labels[index]), "id": f"{self.name}/{index}"}
+
+
+def labels(counts=COUNTS) -> np.ndarray:
+    return np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
+
+
+def dataset(**given) -> Dataset:
+    given = given or {"train": labels(), "test": labels((5, 5, 5))}
+    return Dataset({name: Labels(name, found) for name, found in given.items()}, Info(CLASSES, "here"))
+
+
+def choose(data: Dataset, seed: int = 0, **changes):
+    config = default.get_config()
+    config.data.update(**changes)
+    settings.check(config)
+    return splits.choose(data, config.data, seed)
+
+
+def ids(part: splits.Subset) -> list[str]:
+    return [part[i]["id"] for i in range(len(part))]
+
+
+def counts(part: splits.Subset) -> list[int]:
+    return np.bincount(part.labels, minlength=3).tolist()
+
+
+def test_by_name_takes_everything_in_order():
+    parts, classes = choose(dataset())
+    assert list(parts) == ["train", "test"] and classes == CLASSES
+    assert ids(parts["train"]) == [f"train/{i}" for i in range(70)]
+    assert parts["train"].labels.tolist() == labels().tolist()
+    assert parts["train"].labels.dtype == np.int32
+
+
+def test_a_named_validation_split_and_the_order_of_parts():
+    data = dataset(test=labels(), val=labels(), train=labels())
+    parts, _ = choose(data, splits={"train": "val", "validation": "train", "test": "test"})
+    assert list(parts) == ["train", "validation", "test"]
+    assert ids(parts["train"])[0] == "val/0" and ids(parts["validation"])[0] == "train/0"
+
+
+@pytest.mark.parametrize(
+    ("fractions", "expected"),
+    [
+        ((0.1, 0.1, 0.8), [[1, 2, 4], [1, 2, 4], [8, 16, 32]]),
+        ((0.5, 0.0, 0.5), [[5, 10, 20], [5, 10, 20]]),
+        ((0.6, 0.3, 0.1), [[6, 12, 24], [3, 6, 12], [1, 2, 4]]),
+    ],
+)
+def test_fractions_are_exact_in_every_class(fractions, expected):
+    data = dataset(train=labels((4, 10, 30)), val=labels((6, 10, 10)))
+    parts, _ = choose(data, fractions=fractions)
+    assert [counts(part) for part in parts.values()] == expected
+    every = [name for part in parts.values() for name in ids(part)]
+    assert len(every) == len(set(every)) == 70  # disjoint, and nothing is lost
+    for part in parts.values():
+        assert [part[i]["label"] for i in range(len(part))] == part.labels.tolist()
+        truth = [data.splits[split].labels[int(i)] for split, i in (name.split("/") for name in ids(part))]
+        assert truth == part.labels.tolist()
+
+
+def test_fractions_do_not_depend_on_the_order_of_splits():
+    one = choose(dataset(train=labels(), test=labels((5, 5, 5))), fractions=(0.5, 0.0, 0.5))[0]
+    two = choose(dataset(test=labels((5, 5, 5)), train=labels()), fractions=(0.5, 0.0, 0.5))[0]
+    assert ids(one["train"]) == ids(two["train"])
+
+
+@pytest.mark.parametrize(
+    "changes", [{"fractions": (0.3, 0.3, 0.4)}, {"validation": 0.25}, {"examples_per_class": 4}], ids=str
+)
+def test_draws_depend_on_the_seed_alone(changes):
+    first, again, other = (choose(dataset(), seed, **changes)[0] for seed in (0, 0, 1))
+    for part in first:
+        assert ids(first[part]) == ids(again[part])
+    assert ids(first["train"]) != ids(other["train"])
+    assert counts(first["train"]) == counts(other["train"])
+
+
+def test_validation_is_a_stratified_share_of_train_and_leaves_test_alone():
+    parts, _ = choose(dataset(), validation=0.1)
+    assert counts(parts["validation"]) == [1, 2, 4] and counts(parts["train"]) == [9, 18, 36]
+    assert not set(ids(parts["train"])) & set(ids(parts["validation"]))
+    assert len(parts["test"]) == 15
+
+
+def test_k_examples_per_class_after_validation():
+    parts, _ = choose(dataset(), validation=0.1, examples_per_class=3)
+    assert counts(parts["train"]) == [3, 3, 3] and counts(parts["validation"]) == [1, 2, 4]
+    assert not set(ids(parts["train"])) & set(ids(parts["validation"]))
+    more, _ = choose(dataset(), validation=0.1, examples_per_class=5)
+    assert set(ids(parts["train"])) < set(ids(more["train"]))  # a larger k adds examples, it does not redraw
+
+
+def test_the_first_examples_of_the_source():
+    parts, _ = choose(dataset(), train_examples=30)
+    assert ids(parts["train"]) == [f"train/{i}" for i in range(30)]
+    assert len(choose(dataset(), train_examples=1000)[0]["train"]) == 70
+
+
+def test_classes_are_chosen_and_numbered_by_name():
+    data = dataset()
+    parts, classes = choose(data, classes=("cat", "ant"))
+    assert classes == ("cat", "ant")
+    assert counts(parts["train"]) == [40, 10, 0] and counts(parts["test"]) == [5, 5, 0]
+    for part, name in ((p, n) for p in parts.values() for n in ids(p)):
+        split, i = name.split("/")
+        truth = CLASSES[data.splits[split].labels[int(i)]]
+        assert classes[part.labels[ids(part).index(name)]] == truth
+    assert all(parts["train"][i]["label"] == parts["train"].labels[i] for i in range(50))
+
+
+def test_class_names_that_look_like_numbers():
+    digits = Dataset({"train": Labels("train", labels()), "test": Labels("test", labels())}, Info(("7", "8", "9"), ""))
+    assert choose(digits, classes=(9, 7))[1] == ("9", "7")
+
+
+def test_joined_splits_know_their_files():
+    one, two = Labels("a", [0, 1]), Labels("b", [2])
+    assert splits.Joined([one, two]).files is None
+    one.files, two.files = ["a.png", "b.png"], ["c.png"]
+    joined = splits.Joined([one, two])
+    assert joined.files == ["a.png", "b.png", "c.png"] and joined[2]["id"] == "b/0"
+    assert joined.labels.tolist() == [0, 1, 2] and len(joined) == 3
+
+
+ERRORS = {
+    "label too large": (
+        {"train": [0, 1, 2, 7, 3]},
+        {},
+        DataError,
+        r"Labels must be 0 to 2 \(3 classes\); 2 are not: example 3: 7, example 4: 3",
+    ),
+    "label negative": ({"train": [0, -1, 2]}, {}, DataError, "1 are not: example 1: -1"),
+    "class only in test": ({"train": [0, 1], "test": [0, 2]}, {}, DataError, r"too few: cat: 0; empty parts: none"),
+    "too few for k": ({}, {"examples_per_class": 15}, DataError, r"at least 15 training.*too few: ant: 10;"),
+    "empty test": ({"train": [0, 1, 2], "test": []}, {}, DataError, "empty parts: test"),
+    "empty validation": ({"train": [0, 1, 2]}, {"validation": 0.1}, DataError, "empty parts: validation"),
+    "unknown class": ({}, {"classes": ("ant", "dog", "bat")}, ConfigError, "ant, bee, cat; unknown or twice: dog, bat"),
+    "class twice": ({}, {"classes": ("ant", "ant")}, ConfigError, "unknown or twice: ant"),
+    "unknown split": (
+        {},
+        {"splits": {"train": "training", "validation": "val"}},
+        ConfigError,
+        r"splits of here \(train, test\).*got train='training', validation='val'. Or set config.data.fractions",
+    ),
+    "no training split": ({}, {"splits": {"train": ""}}, ConfigError, "got train=''"),
+    "no test split": ({}, {"splits": {"test": ""}}, ConfigError, "got test=''"),
+    "one split twice": ({}, {"splits": {"test": "train"}}, ConfigError, "got train='train', test='train'"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors(name):
+    given, changes, kind, text = ERRORS[name]
+    if given and "test" not in given:
+        given = {**given, "test": [0, 1, 2]}
+    with pytest.raises(kind, match=re.compile(text, re.DOTALL)):
+        choose(dataset(**given), **changes)
