@@ -1,8 +1,10 @@
 """Small real runs for tests: digits, LeNet or a ResNet of two blocks, seconds each."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -45,7 +47,11 @@ def resnet_config(monkeypatch: Any, **changes: Any) -> Any:
 
 def losses(folder: Path) -> np.ndarray:
     """The training losses in a run's log, in order."""
-    import json
-
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return np.array([row["loss"] for row in rows if row["part"] == "train"])
+
+
+def bits(tree: Any) -> dict[str, bytes]:
+    """Every leaf's bytes by its path: what must be equal where "the same" means bit-equal."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): np.asarray(leaf).tobytes() for path, leaf in leaves}

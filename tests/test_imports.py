@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PLUGINS = ("data", "models", "weights", "strategies", "tasks", "builders")
 # From the bottom up; a module may import from lower rows, and from its own row's earlier entries.
 LAYERS = (
-    ("errors", "types"),
+    ("errors", "types", "atomic"),
     ("plugins", "layer_groups", "parallel", "ops", "layers", "pictures", "reach", "schedules", "settings", "figures"),
     PLUGINS,
     ("splits", "batches", "preprocess", "network", "train_state", "pretrained", "optimizer", "saved_model"),

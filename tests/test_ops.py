@@ -85,16 +85,37 @@ def test_cpu_conv_in_bfloat16(case):
     close(*both_forms(case, jnp.bfloat16), tolerance=2**-5)
 
 
-def test_tiny_maps_make_dots_and_ordinary_maps_convolutions():
-    def primitives(size, taps, stride):
-        x, kernel = jnp.ones((1, size, size, 4)), jnp.ones((taps, taps, 4, 4))
-        text = str(jax.make_jaxpr(lambda x, k: ops.cpu_conv(x, k, stride, taps // 2, 1))(x, kernel))
-        return "conv_general_dilated" in text, "dot_general" in text
+def traced(size: int, taps: int, stride: int, dtype=jnp.float32) -> tuple[str, str]:
+    """The jaxprs of the value and of the input's gradient."""
+    x, kernel = jnp.ones((1, size, size, 4), dtype), jnp.ones((taps, taps, 4, 4), dtype)
 
-    assert primitives(2, 3, 1) == (False, True)
-    assert primitives(8, 1, 2) == (False, True)
-    assert primitives(3, 3, 1) == (True, False)
-    assert primitives(16, 7, 2) == (True, False)
+    def value(x):
+        return ops.cpu_conv(x, kernel, stride, taps // 2, 1)
+
+    pull = jax.vjp(value, x)[1]
+    return str(jax.make_jaxpr(value)(x)), str(jax.make_jaxpr(pull)(value(x)))
+
+
+def test_tiny_maps_make_dots_and_ordinary_maps_convolutions():
+    def form(jaxpr: str) -> str:
+        found = [name for name in ("conv_general_dilated", "dot_general") if f" {name}[" in jaxpr]
+        return " and ".join(found)
+
+    direct, dot = "conv_general_dilated", "dot_general"
+    # (map, kernel, stride): forward, input gradient
+    table = {
+        (2, 3, 1): (dot, dot),
+        (8, 1, 2): (dot, dot),
+        (3, 3, 1): (direct, direct),
+        (16, 7, 1): (direct, direct),
+        (16, 3, 2): (direct, dot),
+    }
+    assert {case: tuple(map(form, traced(*case))) for case in table} == table
+
+
+def test_bfloat16_dots_accumulate_in_float32():
+    for jaxpr in traced(2, 3, 1, jnp.bfloat16):
+        assert "preferred_element_type=float32" in jaxpr
 
 
 def test_only_taps_that_meet_pixels_are_multiplied():

@@ -27,7 +27,7 @@ def test_plan(name):
     config.scales.update(scales)
     strategy = plugins.find("strategies", name)
     assert strategy.plan(GROUPS, config) == expected
-    assert strategy.PRETRAINED == (name != "scratch")
+    assert (name != "scratch") == strategy.PRETRAINED
 
 
 def test_learning_groups():

@@ -13,8 +13,11 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from tljax.atomic import write
 from tljax.errors import WeightsError
 from tljax.train_state import TrainState
+
+CHECKSUMS = "checksums.json"
 
 
 @dataclasses.dataclass
@@ -26,11 +29,6 @@ class Progress:
     since_best: int = 0  # evaluations since then
     seconds: float = 0.0  # of training so far, over all starts of this run
     stopped: bool = False  # early stopping has ended training
-
-
-def digests(tree: Any) -> dict[str, str]:
-    """sha256 of every leaf's shape, dtype and bytes, by the leaf's path."""
-    return {name: _digest(np.asarray(leaf)) for name, leaf in _named(tree).items()}
 
 
 class Checkpoints:
@@ -46,8 +44,7 @@ class Checkpoints:
           WeightsError: the disk did not take it; earlier checkpoints are untouched.
         """
         leaves, step = _named(state), int(state.step)
-        note = {"progress": dataclasses.asdict(progress), "sha256": digests(state)}
-        note["seal"] = _seal(note)
+        note = {"progress": dataclasses.asdict(progress), "leaves": _shapes(leaves)}
         manager = self._managers[kind]
         if step in manager.all_steps():
             return
@@ -55,6 +52,8 @@ class Checkpoints:
         try:
             manager.save(step, args=args)
             manager.wait_until_finished()
+            # Written last: a checkpoint without its checksums is one that a kill cut off.
+            write(self._folder(kind, step) / CHECKSUMS, json.dumps(_checksums(self._folder(kind, step))))
         except (OSError, ValueError) as error:
             raise WeightsError(
                 f"The checkpoint at step {step} could not be written to '{manager.directory}': {error}. "
@@ -79,7 +78,7 @@ class Checkpoints:
         for step in reversed(self.steps(kind)):
             try:
                 found = self._read(kind, step, template(step))
-            except (ValueError, OSError, KeyError, TypeError, WeightsError) as error:
+            except WeightsError as error:
                 failures.append((step, f"step {step}: {str(error).splitlines()[0]}"))
                 continue
             for damaged, what in failures:
@@ -98,23 +97,26 @@ class Checkpoints:
         for manager in self._managers.values():
             manager.close()
 
+    def _folder(self, kind: str, step: int) -> Path:
+        return Path(self._managers[kind].directory) / str(step)
+
     def _read(self, kind: str, step: int, template: TrainState) -> tuple[TrainState, Progress]:
+        # Orbax restores a flipped bit without a word, and what it says of a cut file is not for people.
+        _verify(self._folder(kind, step))
         wanted = _named(template)
-        abstract = {name: jax.ShapeDtypeStruct(np.shape(x), np.asarray(x).dtype) for name, x in wanted.items()}
-        # `note` is read first: without it nothing in `state` can be trusted.
         manager = self._managers[kind]
         note = manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore()))["note"]
-        if note.pop("seal", None) != _seal(note):
-            raise WeightsError("its checksums are damaged")
-        if set(note["sha256"]) != set(wanted):
-            raise WeightsError(f"it holds other leaves: {', '.join(sorted(set(note['sha256']) ^ set(wanted))[:10])}")
+        shapes = _shapes(wanted)
+        if note["leaves"] != shapes:
+            found = note["leaves"]
+            other = [
+                f"{k}: {found.get(k)}, not {shapes.get(k)}" for k in found | shapes if found.get(k) != shapes.get(k)
+            ]
+            raise WeightsError(f"it is of another network or optimizer: {'; '.join(other[:10])}")
+        abstract = {name: jax.ShapeDtypeStruct(np.shape(x), x.dtype) for name, x in wanted.items()}
         read = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)))["state"]
-        leaves = {name: np.array(read[name]) for name in wanted}
-        bad = [name for name, leaf in leaves.items() if _digest(leaf) != note["sha256"][name]]
-        if bad:
-            raise WeightsError(f"checksum of {', '.join(bad[:10])} differs from the one saved with it")
-        structure = jax.tree.structure(template)
-        return jax.tree.unflatten(structure, list(leaves.values())), Progress(**note["progress"])
+        leaves = [np.array(read[name]) for name in wanted]
+        return jax.tree.unflatten(jax.tree.structure(template), leaves), Progress(**note["progress"])
 
 
 @contextlib.contextmanager
@@ -147,9 +149,29 @@ def _part(key: Any) -> str:
     return str(next(getattr(key, field) for field in ("key", "name", "idx") if hasattr(key, field)))
 
 
-def _digest(array: np.ndarray) -> str:
-    return hashlib.sha256(f"{array.shape}{array.dtype}".encode() + array.tobytes()).hexdigest()
+def _shapes(leaves: dict[str, Any]) -> dict[str, str]:
+    """Name -> "float32[3, 4]": what must agree before anything is read."""
+    return {name: f"{leaf.dtype}{list(np.shape(leaf))}" for name, leaf in leaves.items()}
 
 
-def _seal(note: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(note, sort_keys=True).encode()).hexdigest()
+def _checksums(folder: Path) -> dict[str, str]:
+    """sha256 of every file of a checkpoint."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUMS)
+    return {str(path.relative_to(folder)): _sha256(path) for path in files}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _verify(folder: Path) -> None:
+    """Raise a WeightsError that names every file which is not as it was written."""
+    try:
+        wanted = json.loads((folder / CHECKSUMS).read_text())
+    except (OSError, ValueError) as error:
+        raise WeightsError("it was cut off while it was written, or its checksums are damaged") from error
+    found = _checksums(folder)
+    bad = sorted(name for name in wanted | found if wanted.get(name) != found.get(name))
+    if bad:
+        raise WeightsError(f"not as they were written: {', '.join(bad)}")

@@ -39,7 +39,8 @@ class Conv(nn.Module):
             groups=self.groups,
         )
         if self.bias:
-            x = x + self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32).astype(self.dtype)
+            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+            x = x + bias.astype(self.dtype)[None, None, None]  # (B, H, W, features)
         return x
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import platform
 import sys
 import time
@@ -19,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tljax import figures, settings
+from tljax.atomic import write
 from tljax.errors import ConfigError
 from tljax.types import Info, Published
 
@@ -194,13 +194,6 @@ def last_line(result: dict[str, Any], folder: Path) -> str:
         f"{part} accuracy {values['accuracy']:.4f} ({values['examples']})" for part, values in result["metrics"].items()
     ]
     return f"result: {', '.join(parts)}; {result['seconds']['total']:.1f} s; {folder}"
-
-
-def write(file: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    part = file.with_name(f"{file.name}.part{os.getpid()}")
-    part.write_text(text)
-    part.replace(file)
 
 
 def _whole_lines(log: Path) -> list[str]:

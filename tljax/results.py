@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tljax import figures, optimizer
+from tljax.atomic import write
 from tljax.errors import DataError
 from tljax.job import Job
 from tljax.layer_groups import Groups
-from tljax.report import write
 from tljax.train_state import TrainState
 from tljax.types import count, flatten
 

@@ -3,7 +3,6 @@
 import ast
 import copy
 import difflib
-import functools
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -11,7 +10,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from tljax.errors import ConfigError, gather
+from tljax.errors import ConfigError
 
 POSITIVE = ("> 0", lambda x: math.isfinite(x) and x > 0)
 NOT_NEGATIVE = (">= 0", lambda x: math.isfinite(x) and x >= 0)
@@ -133,9 +132,32 @@ def override(config: Any, changes: Iterable[str]) -> Any:
     Raises:
       ConfigError: unknown keys, or values of another type; all are listed.
     """
-    changed = copy.deepcopy(config)
-    gather(*(functools.partial(_set, changed, change) for change in changes))
+    changed = _copy(config)
+    _lock_as(changed, config)
+    failures = []
+    for change in changes:
+        try:
+            _set(changed, change)
+        except ConfigError as error:
+            failures.append(str(error))
+    if failures:
+        raise ConfigError("\n".join(failures))
     return changed
+
+
+def _copy(config: Any) -> Any:
+    """A copy in the same order; `copy.deepcopy` would sort its keys."""
+    new = ConfigDict(sort_keys=False)
+    for key, value in config.items():
+        new[key] = _copy(value) if isinstance(value, ConfigDict) else copy.deepcopy(value)
+    return new
+
+
+def _lock_as(new: Any, old: Any) -> None:
+    (new.lock if old.is_locked else new.unlock)()  # with all tables below
+    for key, value in old.items():
+        if isinstance(value, ConfigDict):
+            _lock_as(new[key], value)
 
 
 def _set(config: Any, change: str) -> None:
@@ -150,7 +172,8 @@ def _set(config: Any, change: str) -> None:
         value = _typed(text, table[last]) if table.is_locked else _literal(text)
     except (KeyError, ValueError) as error:
         like = table[last]
-        must = "a table; set its keys" if isinstance(like, ConfigDict) else f"a {type(like).__name__} like {like!r}"
+        must = f"of type {type(like).__name__}, like {like!r}"
+        must = "a table; set its keys" if isinstance(like, ConfigDict) else must
         raise ConfigError(f"config.{key} must be {must}; got '{text}'.") from error
     with table.ignore_type():  # 1 -> 0.5 in an open table; elsewhere the value has the type already
         table[last] = value

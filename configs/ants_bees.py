@@ -1,0 +1,43 @@
+"""Ants or bees: 244 photographs to learn from, 153 to test on, a ResNet-18 that has seen ImageNet.
+
+python main.py --config configs/ants_bees.py --config.data.dir=$DATA/ants_bees       linear probe, 5 seeds
+python main.py --config configs/ants_bees.py:slide --config.data.dir=$DATA/ants_bees 10 % / 10 % / 80 %
+
+Weights come from the hub; without a network add
+  --config.model.weights=$WEIGHTS/resnet18_imagenet.safetensors
+
+SGD with learning rate 0.001 and momentum 0.9 as in torch's transfer-learning tutorial.
+"""
+
+from typing import Any
+
+from configs import default
+
+# The slide's figures: a base of 60.13 becomes 86.71 by fine-tuning, on 10 % / 10 % / 80 % of the pictures.
+ROWS = {
+    "scratch": ("strategy.name=scratch", "optimizer.lr=0.01"),
+    "linear_probe": ("strategy.name=linear_probe",),
+    "fine_tune": ("strategy.name=full",),
+}
+
+
+def get_config(split: str = "standard") -> Any:
+    """The standard split with a linear probe, or the slide's split with all three rows."""
+    if split not in ("standard", "slide"):
+        raise ValueError(f"the split must be standard or slide; got '{split}'")
+    config = default.get_config()
+    config.data.update(source="image_folder", dir="ants_bees", resize=256, crop=224, size=224, flip=True)
+    config.data.splits.update(train="train", test="val")
+    config.model.update(family="resnet", variant="18", weights="timm/resnet18.tv_in1k")
+    config.model.card.update(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    config.optimizer.update(name="sgd", lr=0.001)
+    config.optimizer.kwargs.momentum = 0.9
+    config.strategy.name = "linear_probe"
+    config.train.update(epochs=10.0, batch_size=16, eval_batch_size=64, checkpoint_epochs=5.0, log_steps=5)
+    config.suite.seeds = (0, 1, 2, 3, 4)
+    config.suite.rows.update(linear_probe=ROWS["linear_probe"])
+    if split == "slide":
+        config.data.fractions = (0.1, 0.1, 0.8)
+        config.train.epochs = 20.0
+        config.suite.rows.update(ROWS)
+    return config

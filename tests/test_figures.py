@@ -1,0 +1,69 @@
+"""Tables and pictures of a run: the numbers by hand, and class names that matplotlib could trip over."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from tljax import figures
+
+COUNTS = np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]])
+NAMES = ("ant", "$bee_$x^", "cat, large")  # "cat" has no example
+
+
+def rows(file):
+    return list(csv.reader(file.read_text().splitlines()))
+
+
+def test_per_class_by_hand(tmp_path):
+    figures.per_class(COUNTS, NAMES, tmp_path / "a.csv")
+    assert rows(tmp_path / "a.csv") == [
+        ["class", "precision", "recall", "f1", "examples"],
+        ["ant", "1.0000", "0.7500", "0.8571", "4"],
+        ["$bee_$x^", "0.8000", "1.0000", "0.8889", "4"],
+        ["cat, large", "0.0000", "0.0000", "0.0000", "0"],
+    ]
+
+
+def test_confusion(tmp_path):
+    figures.confusion(COUNTS, NAMES, tmp_path / "c")
+    assert rows(tmp_path / "c.csv")[1:] == [
+        ["ant", "3", "1", "0"],
+        ["$bee_$x^", "0", "4", "0"],
+        ["cat, large"] + ["0"] * 3,
+    ]
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_confusion_of_many_classes(tmp_path):
+    figures.confusion(np.eye(100, dtype=int), [str(i) for i in range(100)], tmp_path / "many")
+    assert (tmp_path / "many.png").exists() and len(rows(tmp_path / "many.csv")) == 101
+
+
+def test_curves(tmp_path, monkeypatch):
+    log, drawn = tmp_path / "metrics.jsonl", {}
+    figures.curves(log, tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
+    lines = [
+        {"step": s, "part": p, "loss": 1 / s, "accuracy": s / 9} for s in (1, 2, 3) for p in ("train", "validation")
+    ]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    save = figures._save
+    monkeypatch.setattr(figures, "_save", lambda figure, file: (drawn.update(axes=figure.axes), save(figure, file)))
+    figures.curves(log, tmp_path / "report" / "curves.png")
+    assert (tmp_path / "report" / "curves.png").exists()
+    assert [axis.get_ylabel() for axis in drawn["axes"]] == ["loss", "accuracy"]
+    assert [line.get_label() for line in drawn["axes"][0].lines] == ["train", "validation"]
+    assert drawn["axes"][0].lines[0].get_xydata().tolist() == [[1, 1], [2, 0.5], [3, pytest.approx(1 / 3)]]
+
+
+def test_comparison_shows_every_seed(tmp_path, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(figures, "_save", lambda figure, file: drawn.update(axis=figure.axes[0]))
+    table = [{"name": "a_$b", "mean": 0.5, "values": [0.4, 0.6]}, {"name": "c", "mean": 0.05, "values": [0.05]}]
+    figures.comparison(table, tmp_path / "x.png")
+    axis = drawn["axis"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["c", "a_$b"]  # the first row on top
+    assert [list(line.get_xdata()) for line in axis.lines] == [[0.05], [0.4, 0.6]]
+    assert axis.get_xlim() == (0.0, 1.0)

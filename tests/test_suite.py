@@ -1,0 +1,114 @@
+"""Several runs side by side: which ones, in which order, and what one that fails leaves of the others."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from configs import default, digits
+from tests import runs
+from tljax import cli, settings, suite
+from tljax.errors import ConfigError, DataError, TljaxError
+
+
+def config(*changes: str):
+    base = [
+        "suite.rows.low=('optimizer.lr=0.1',)",
+        "suite.rows.high=('optimizer.lr=0.9', 'seed=5')",
+        "suite.seeds=(3, 4)",
+    ]
+    return settings.override(default.get_config(), [*base, *changes])
+
+
+class Fake:
+    """Stands for `main.run`: notes what it was given; some runs fail."""
+
+    def __init__(self, **failures: Exception) -> None:
+        self.failures, self.seen = failures, []
+
+    def __call__(self, config, folder: Path):
+        name = "_".join(folder.parts[-2:])
+        self.seen.append(name)
+        print(f"the tables of {name}")
+        if name in self.failures:
+            raise self.failures[name]
+        return runs.result(config.optimizer.lr, seed=config.seed)
+
+
+def test_expand_gives_every_row_every_seed_in_order():
+    plan = suite.expand(config(), Path("s"))
+    assert [(row, seed, str(folder)) for row, seed, _, folder in plan] == [
+        ("low", 3, "s/low/seed3"),
+        ("high", 3, "s/high/seed3"),
+        ("low", 4, "s/low/seed4"),
+        ("high", 4, "s/high/seed4"),
+    ]
+    assert [(one.optimizer.lr, one.seed) for _, _, one, _ in plan] == [(0.1, 3), (0.9, 3), (0.1, 4), (0.9, 4)]
+    for _, _, one, _ in plan:  # each is one plain run
+        assert (dict(one.suite.rows), one.suite.first, one.suite.seeds) == ({}, (), (0,))
+
+
+def test_expand_begins_with_first_and_fills_in_the_folder():
+    plan = suite.expand(digits.get_config(), Path("somewhere"))
+    assert [row for row, *_ in plan[:5]] == ["first", "scratch", "linear_probe", "fine_tune", "low_and_high"]
+    assert len(plan) == 1 + 4 * 5 and plan[0][3] == Path("somewhere/first")
+    assert plan[0][2].data.classes == ("0", "1", "2", "3", "4") and plan[0][2].strategy.name == "scratch"
+    assert plan[1][2].model.weights == "" and plan[2][2].model.weights == "somewhere/first/model"
+    assert digits.get_config().suite.first  # the config itself is as it was
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ("suite.rows.bad=('optimizer.lrr=1',)", "config.optimizer.lrr is no key"),
+        ("suite.rows.bad=('optimizer.lr=-1',)", "config.optimizer.lr must be > 0; got -1.0"),
+        ("suite.rows.first=('seed=1',)", "config.suite.rows must not hold 'first'"),
+        ("suite.seeds=()", "config.suite.rows and config.suite.seeds must hold something to run"),
+    ],
+)
+def test_nothing_runs_when_one_row_cannot(change, text, tmp_path):
+    fake = Fake()
+    with pytest.raises(ConfigError, match=text):
+        suite.run(fake, config(change), tmp_path / "s")
+    assert fake.seen == [] and not (tmp_path / "s").exists()
+
+
+def test_a_suite_ends_in_a_table(tmp_path, capsys):
+    summaries = suite.run(Fake(), config(), tmp_path)
+    assert [(row["name"], row["values"], row["seeds"]) for row in summaries] == [
+        ("low", [0.1, 0.1], [3, 4]),
+        ("high", [0.9, 0.9], [3, 4]),
+    ]
+    assert json.loads((tmp_path / "table.json").read_text()) == summaries
+    printed = capsys.readouterr().out
+    assert "[2/4] high seed 3: test accuracy 0.9000 (2.0 s)" in printed and "the tables of" not in printed
+    assert (tmp_path / "high" / "seed3.log").read_text() == "the tables of high_seed3\n"
+
+
+@pytest.mark.parametrize("failure", [DataError("a bad picture"), RuntimeError("RESOURCE_EXHAUSTED")], ids=repr)
+def test_a_failing_run_does_not_lose_the_others(tmp_path, capsys, failure):
+    fake = Fake(low_seed3=failure)
+    with pytest.raises(type(failure), match=str(failure)):
+        suite.run(fake, config(), tmp_path)
+    assert fake.seen == ["low_seed3", "high_seed3", "low_seed4", "high_seed4"]
+    rows = json.loads((tmp_path / "table.json").read_text())
+    assert [(row["name"], row["seeds"]) for row in rows] == [("low", [4]), ("high", [3, 4])]  # rows keep their order
+    assert f"[1/4] low seed 3 failed: {failure}" in capsys.readouterr().out
+    assert f"{type(failure).__name__}: {failure}" in (tmp_path / "low" / "seed3.log").read_text()
+
+
+def test_no_row_runs_after_a_failing_first(tmp_path):
+    fake = Fake(**{f"{tmp_path.name}_first": DataError("no data")})
+    with pytest.raises(DataError, match="no data"):
+        suite.run(fake, config("suite.first='seed=1',"), tmp_path)
+    assert fake.seen == [f"{tmp_path.name}_first"] and not (tmp_path / "table.json").exists()
+
+
+def test_the_exit_code_tells(tmp_path, capsys):
+    file = tmp_path / "two.py"
+    file.write_text("from tests.test_suite import config\n\ndef get_config():\n    return config()\n")
+    arguments = ["main.py", "--config", str(file), "--workdir", str(tmp_path / "s")]
+    assert cli.start(Fake(), arguments) == 0
+    assert cli.start(Fake(high_seed4=DataError("a bad picture")), arguments) == 3
+    assert cli.start(Fake(low_seed4=TljaxError("the loss is not finite")), arguments) == 1
+    assert capsys.readouterr().err == "error: a bad picture\nerror: the loss is not finite\n"
