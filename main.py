@@ -4,6 +4,7 @@ python main.py --config configs/digits.py --workdir runs/digits
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ def run(config: Any, workdir: Path) -> dict[str, Any]:
         lambda: pretrained.fetch(config.model, wanted=strategy.PRETRAINED),
     )
     parts, classes = splits.choose(dataset, config.data, config.seed)
-    pictures = {part: Pictures(subset, config.data, card) for part, subset in parts.items()}
+    decoded = gather(*(partial(Pictures, subset, config.data, card) for subset in parts.values()))
+    pictures: dict[str, Pictures] = dict(zip(parts, decoded, strict=True))
     prepare = preprocess.make(config.data, card, pictures["train"].shape)
     batch_size, eval_size = settings.batch_size(config.train, devices.devices)
     training = Training(pictures["train"], batch_size=batch_size, seed=config.seed)

@@ -17,13 +17,13 @@ def get_config() -> Any:
     config.model.update(family="lenet", variant="small")
     config.model.card.update(mean=(0.3,), std=(0.38,))  # of the digits, grey levels 0..1
     config.groups.update(features="conv1..fc1", head="head")
-    config.optimizer.update(name="sgd", lr=0.1)
+    config.optimizer.update(name="sgd", lr=0.02)
     config.optimizer.kwargs.momentum = 0.9
-    config.train.update(epochs=60.0, batch_size=50, checkpoint_epochs=60.0, log_steps=10)
+    config.train.update(epochs=100.0, batch_size=50, checkpoint_epochs=100.0, log_steps=10)
     config.strategy.scales.update(features=0.1, head=1.0)
     config.suite.first = (
         f"data.classes={SOURCE}", "data.examples_per_class=0", "strategy.name=scratch",
-        "train.epochs=20.0", "train.checkpoint_epochs=20.0",
+        "train.epochs=50.0", "train.checkpoint_epochs=50.0",
     )  # fmt: skip
     weights = "model.weights={suite}/first/model"
     config.suite.rows.update(

@@ -22,19 +22,19 @@ from tljax.types import Phase
 ROOT = Path(__file__).parents[1]
 
 
-class Cut(Exception):
+class CutError(Exception):
     """Stands for a kill, inside the process."""
 
 
 @pytest.fixture
 def cut_at(monkeypatch):
-    """Let a run end with `Cut` when it has done so many steps; 0 lets it be."""
+    """Let a run end with `CutError` when it has done so many steps; 0 lets it be."""
     where = {"step": 0}
     advance = report.Report.advance
 
     def cutting(self, step):
         if step == where["step"]:
-            raise Cut
+            raise CutError
         advance(self, step)
 
     monkeypatch.setattr(report.Report, "advance", cutting)
@@ -89,7 +89,7 @@ def test_a_run_cut_off_anywhere_ends_the_same(tmp_path, monkeypatch, cut_at, pha
     steps = json.loads((tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()[-1])["step"]
     for step in (1, 6, 13, steps):  # before a checkpoint, at the end of a phase, inside another, at the end
         cut_at(step)
-        with pytest.raises(Cut):
+        with pytest.raises(CutError):
             run(config, tmp_path / "cut")
     cut_at(0)
     run(config, tmp_path / "cut")

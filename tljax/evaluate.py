@@ -20,15 +20,20 @@ class Evaluator:
 
     def __call__(self, variables: Variables, batches: Evaluation) -> dict[str, np.ndarray]:
         """The sums over `batches`; `variables` lie on the devices (`put_state`)."""
-        totals: Any = None
+        totals, pending = None, None
         for host_batch in batches:
             batch = self._parallel.put_batch(host_batch)
             if self._compiled is None:
                 self._compiled = self._parallel.compile(self._step, variables, batch, donate=False)
-            sums = self._parallel.get(self._compiled(variables, batch))
-            sums = jax.tree.map(_wide, sums)
-            totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
-        return totals
+            sums = self._compiled(variables, batch)
+            totals, pending = self._add(totals, pending), sums  # one batch late: devices never wait
+        return self._add(totals, pending)
+
+    def _add(self, totals: Any, sums: Any) -> Any:
+        if sums is None:
+            return totals
+        wide = jax.tree.map(_wide, self._parallel.get(sums))
+        return wide if totals is None else jax.tree.map(np.add, totals, wide)
 
 
 def _wide(x: np.ndarray) -> np.ndarray:

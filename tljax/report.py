@@ -23,6 +23,7 @@ from tljax.errors import ConfigError
 from tljax.types import Info, Published
 
 PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml_collections")
+SHOWN = ("loss", "accuracy")  # of the metrics, beside the bar
 PLAIN_LINES_EVERY = 10.0  # seconds, where there is no terminal to draw a bar on
 
 
@@ -144,7 +145,8 @@ class Report:
         for name, value in values.items():
             if self._writer:
                 self._writer.add_scalar(f"{part}/{name}", value, step)
-        self._recent[part] = f"{part} loss {values['loss']:.4f} accuracy {values['accuracy']:.4f}"
+        shown = [f"{name} {value:.4f}" for name, value in values.items() if name in SHOWN]
+        self._recent[part] = f"{part} {' '.join(shown)}"
 
     def _evaluation(self, part: str, totals: dict[str, np.ndarray], classes: Sequence[str]) -> None:
         """The confusion matrix and the report per class of one part, as files in report/."""

@@ -53,7 +53,7 @@ def make_train_step(
             return task.loss(logits, batch, label_smoothing=label_smoothing), (logits, new_state)
 
         (loss, (logits, model_state)), grads = jax.value_and_grad(loss_of, has_aux=True)(learns)
-        metrics = {"loss": loss, "accuracy": (logits.argmax(-1) == batch["label"]).mean()}
+        metrics = {"loss": loss, **task.metrics(logits, batch)}
         if axis:
             grads, metrics = lax.pmean((grads, metrics), axis)
         grads, metrics["grad_norm"] = optimizer.clip(grads, clip)

@@ -28,6 +28,11 @@ def loss(logits: jax.Array, batch: Batch, *, label_smoothing: float = 0.0) -> ja
     return optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
 
 
+def metrics(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    """What is logged of a training batch besides its loss: means over it."""
+    return {"accuracy": (logits.argmax(-1) == batch["label"]).mean()}
+
+
 def sums(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     """Exact sums over the examples where `mask` is set; they add up over batches and devices.
 
