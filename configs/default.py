@@ -53,6 +53,11 @@ def get_config() -> Any:
     config.strategy = strategy = ConfigDict(sort_keys=False)
     strategy.name = "full"  # a file in tljax/strategies/
     strategy.scales = ConfigDict(sort_keys=False)  # groups: group -> factor on optimizer.lr, 0 is frozen
+    strategy.last_k = 1  # last_k: stages before the head that learn
+    strategy.layer_decay = 0.3  # layer_decay, gradual_unfreeze: factor from each group to the one before it
+    strategy.unfreeze_share = 0.5  # gradual_unfreeze: share of the run over which groups begin to learn
+    strategy.probe_share = 0.5  # lp_ft: share of the run in which only the head learns
+    strategy.tune_scale = 0.1  # lp_ft: the backbone's scale after that
     strategy.moving_statistics = ()  # frozen groups whose BatchNorm statistics follow the data all the same
 
     config.task = ConfigDict(sort_keys=False)

@@ -32,6 +32,7 @@ BASE = (
     "--config.train.batch_size=20",
     "--config.train.eval_batch_size=64",
     "--config.train.epochs=1",
+    "--config.optimizer.lr=0.1",
 )
 CIFAR = ROOT / "configs" / "cifar10_4000.py"
 
@@ -155,6 +156,7 @@ CASES = {
         ["belongs to a run with another config", "optimizer.lr: 0.1 -> 0.5", "seed: 0 -> 3", "another --workdir"],
     ),
     "workdir is a file": (file_for_a_folder, CONFIG, ["--workdir must be a folder"]),
+    "suite row that is no tuple": (["--config.suite.rows.a=seed"], CONFIG, ["suite.rows.a must be a tuple of strings"]),
     "suite row": (["--config.suite.rows.a=('lr=1',)"], CONFIG, ["config.lr is no key", "'config.optimizer.lr'?"]),
     "label out of range": ([], DATA, ["Labels must be 0 to 9 (10 classes); 1 are not: example 3: 10"]),
     "truncated picture": (

@@ -13,8 +13,25 @@ PLANS = {
     "scratch": ({}, (Phase("scratch", 1.0, {"stem": 1.0, "body": 1.0, "head": 1.0}),)),
     "full": ({}, (Phase("full", 1.0, {"stem": 1.0, "body": 1.0, "head": 1.0}),)),
     "linear_probe": ({}, (Phase("linear_probe", 1.0, {"stem": 0.0, "body": 0.0, "head": 1.0}),)),
+    "last_k": ({"last_k": 1}, (Phase("last 1", 1.0, {"stem": 0.0, "body": 1.0, "head": 1.0}),)),
+    "layer_decay": ({"layer_decay": 0.5}, (Phase("layer_decay", 1.0, {"stem": 0.25, "body": 0.5, "head": 1.0}),)),
+    "gradual_unfreeze": (
+        {"layer_decay": 0.5, "unfreeze_share": 0.4},
+        (
+            Phase("from head", 0.2, {"stem": 0.0, "body": 0.0, "head": 1.0}),
+            Phase("from body", 0.4, {"stem": 0.0, "body": 0.5, "head": 1.0}),
+            Phase("from stem", 1.0, {"stem": 0.25, "body": 0.5, "head": 1.0}),
+        ),
+    ),
+    "lp_ft": (
+        {"probe_share": 0.3, "tune_scale": 0.01},
+        (
+            Phase("probe", 0.3, {"stem": 0.0, "body": 0.0, "head": 1.0}),
+            Phase("tune", 1.0, {"stem": 0.01, "body": 0.01, "head": 1.0}),
+        ),
+    ),
     "groups": (
-        {"head": 1.0, "stem": 0.0, "body": 0.01},
+        {"scales": {"head": 1.0, "stem": 0.0, "body": 0.01}},
         (Phase("groups", 1.0, {"stem": 0.0, "body": 0.01, "head": 1.0}),),
     ),
 }
@@ -22,9 +39,10 @@ PLANS = {
 
 @pytest.mark.parametrize("name", plugins.available("strategies"))
 def test_plan(name):
-    scales, expected = PLANS[name]
+    keys, expected = PLANS[name]
     config = default.get_config().strategy
-    config.scales.update(scales)
+    config.scales.update(keys.get("scales", {}))
+    config.update({key: value for key, value in keys.items() if key != "scales"})
     strategy = plugins.find("strategies", name)
     assert strategy.plan(GROUPS, config) == expected
     assert (name != "scratch") == strategy.PRETRAINED
@@ -53,3 +71,19 @@ def test_scales_that_cannot_be_meant(scales, message):
 def test_a_linear_probe_needs_a_head():
     with pytest.raises(ConfigError, match="a group named 'head'; got low, high"):
         plugins.find("strategies", "linear_probe").plan(("low", "high"), None)
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "message"),
+    [
+        ("last_k", {"last_k": 3}, r"must be 0 to 2.*\(stem, body, head\); got 3"),
+        ("layer_decay", {"layer_decay": 1.5}, r"must be in \(0, 1\]; got 1.5"),
+        ("gradual_unfreeze", {"unfreeze_share": 1.0}, r"unfreeze_share must be in \(0, 1\)"),
+        ("lp_ft", {"tune_scale": 0.0}, "tune_scale > 0"),
+    ],
+)
+def test_keys_that_cannot_be_meant(name, keys, message):
+    config = default.get_config().strategy
+    config.update(keys)
+    with pytest.raises(ConfigError, match=message):
+        plugins.find("strategies", name).plan(GROUPS, config)

@@ -7,7 +7,7 @@ import pytest
 
 from configs import default, digits
 from tests import runs
-from tljax import cli, settings, suite
+from tljax import cli, overrides, suite
 from tljax.errors import ConfigError, DataError, TljaxError
 
 
@@ -17,7 +17,7 @@ def config(*changes: str):
         "suite.rows.high=('optimizer.lr=0.9', 'seed=5')",
         "suite.seeds=(3, 4)",
     ]
-    return settings.override(default.get_config(), [*base, *changes])
+    return overrides.apply(default.get_config(), [*base, *changes])
 
 
 class Fake:

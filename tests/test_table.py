@@ -39,6 +39,11 @@ def test_a_row_is_what_differs_in_the_seed_alone(tmp_path, capsys):
     assert re.search(r"low\s.*60\.00.*14\.14", printed) and printed.index("high") < printed.index("low")
 
 
+def test_seeds_come_in_the_order_of_numbers(tmp_path):
+    folders = [write(tmp_path, f"low/seed{seed}", LOW, seed / 100, seed) for seed in (10, 2)]
+    assert [result["seed"] for result in table.by_row(folders)["low"]] == [2, 10]
+
+
 def test_rows_come_in_the_order_of_the_arguments(tmp_path, capsys):
     suite(tmp_path)
     assert main(["table", str(tmp_path / "low"), str(tmp_path / "high")]) == 0

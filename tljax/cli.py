@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import jax
 
-from tljax import settings, suite
+from tljax import overrides, settings, suite
 from tljax.errors import ConfigError, TljaxError
 
 PREFIX = "--config."
@@ -54,7 +54,7 @@ def read(arguments: Sequence[str]) -> tuple[Any, Path]:
     """
     flags, changes = _split(arguments)
     options = _parser().parse_args(flags)
-    config = settings.override(load(options.config), changes)
+    config = overrides.apply(load(options.config), changes)
     settings.check(config)
     path, _, row = options.config.partition(":")
     workdir = Path(options.workdir or Path("runs") / "-".join(filter(None, (Path(path).stem, row))))

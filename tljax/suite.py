@@ -9,7 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from tljax import results, settings
+from tljax import overrides, results, settings
 from tljax.errors import ConfigError
 from tljax.report import show
 
@@ -61,16 +61,16 @@ def expand(config: Any, folder: Path) -> list[tuple[str, int, Any, Path]]:
     """
     if "first" in config.suite.rows:
         raise ConfigError("config.suite.rows must not hold 'first', the name of the run that comes before all rows.")
-    plain = settings.override(config, ())
+    plain = overrides.apply(config, ())
     plain.suite.rows = ConfigDict()
     plain.suite.first, plain.suite.seeds = (), (0,)
     runs = []
     if config.suite.first:
-        first = settings.override(plain, _filled(config.suite.first, folder))
+        first = overrides.apply(plain, _filled(config.suite.first, folder))
         runs.append(("first", first.seed, first, folder / "first"))
     for seed in config.suite.seeds:
         for row, changes in config.suite.rows.items():
-            one = settings.override(plain, [*_filled(changes, folder), f"seed={seed}"])
+            one = overrides.apply(plain, [*_filled(changes, folder), f"seed={seed}"])
             runs.append((row, seed, one, folder / row / f"seed{seed}"))
     for _, _, one, _ in runs:
         settings.check(one)

@@ -61,7 +61,7 @@ def by_row(folders: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _over_seeds(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    found = [results.read(folder) for folder in folders]
+    found = sorted((results.read(folder) for folder in folders), key=lambda result: result["seed"])
     seeds = [result["seed"] for result in found]
     if len(set(seeds)) < len(seeds):
         raise DataError(

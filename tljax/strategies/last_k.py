@@ -1,0 +1,24 @@
+"""The last k stages and the head learn; what comes before stays as it was pretrained."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tljax.errors import ConfigError
+from tljax.types import Phase
+
+PRETRAINED = True
+
+
+def plan(groups: Sequence[str], config: Any) -> tuple[Phase, ...]:
+    """One phase: the last group (the head) and `config.last_k` groups before it at scale 1.
+
+    Raises:
+      ConfigError: there are not so many groups.
+    """
+    if not 0 <= config.last_k < len(groups):
+        raise ConfigError(
+            f"config.strategy.last_k must be 0 to {len(groups) - 1}, as many as there are groups before the head "
+            f"({', '.join(groups)}); got {config.last_k}."
+        )
+    first = len(groups) - 1 - config.last_k
+    return (Phase(f"last {config.last_k}", 1.0, {group: float(i >= first) for i, group in enumerate(groups)}),)
