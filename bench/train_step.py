@@ -55,7 +55,7 @@ class OnFeatures(nn.Module):
 
     head: nn.Module
 
-    def __call__(self, x: jax.Array, mode: Mode = EVALUATE) -> jax.Array:
+    def __call__(self, x: jax.Array, mode: Mode = EVALUATE) -> jax.Array:  # noqa: ARG002  (a network takes it)
         return self.head(x)
 
 
@@ -121,7 +121,7 @@ def torch_runs(args: argparse.Namespace) -> dict[str, Run]:
     import torch_resnet  # beside this file
 
     batch = examples(args)
-    learning = {name: groups for name, groups in LEARNING.items()} | {"cached": ("head",)}
+    learning = LEARNING | {"cached": ("head",)}
     shape = resnet.variant_of(args.variant)
     return {
         name: Run(torch_resnet.steps(shape, batch, CLASSES, args.dtype, groups, cached=name == "cached"))

@@ -68,3 +68,9 @@ def test_a_norm_is_frozen_alone_when_only_kernels_of_its_stage_learn():
         "backbone/stage1/block0/conv1",
         "backbone/stage2",
     }
+
+
+def test_moving_statistics_of_no_group_are_an_error():
+    groups = layer_groups.assign(PARAMS, STAGES, {})
+    with pytest.raises(ConfigError, match=r"moving_statistics must name groups \(stem, .*head\); got stemm"):
+        layer_groups.frozen_modules(groups, ["head"], ["stemm"])

@@ -85,37 +85,38 @@ def test_cpu_conv_in_bfloat16(case):
     close(*both_forms(case, jnp.bfloat16), tolerance=2**-5)
 
 
-def traced(size: int, taps: int, stride: int, dtype=jnp.float32) -> tuple[str, str]:
-    """The jaxprs of the value and of the input's gradient."""
+def traced(size: int, taps: int, stride: int, dtype=jnp.float32) -> list[str]:
+    """The jaxprs of the value, of the input's gradient, and of the kernel's."""
     x, kernel = jnp.ones((1, size, size, 4), dtype), jnp.ones((taps, taps, 4, 4), dtype)
+    pads = tuple([ops._useful_taps(size, taps, stride, taps // 2)[2]] * 2)
+    g = ops._chosen(x, kernel, stride, pads)
+    gradients = (ops._input_gradient, ops._kernel_gradient)
+    return [
+        str(jax.make_jaxpr(lambda x, kernel: ops._chosen(x, kernel, stride, pads))(x, kernel)),
+        *(str(jax.make_jaxpr(lambda x, k, g, f=f: f(x, k, g, stride, pads))(x, kernel, g)) for f in gradients),
+    ]
 
-    def value(x):
-        return ops.cpu_conv(x, kernel, stride, taps // 2, 1)
 
-    pull = jax.vjp(value, x)[1]
-    return str(jax.make_jaxpr(value)(x)), str(jax.make_jaxpr(pull)(value(x)))
-
-
-def test_tiny_maps_make_dots_and_ordinary_maps_convolutions():
-    def form(jaxpr: str) -> str:
-        found = [name for name in ("conv_general_dilated", "dot_general") if f" {name}[" in jaxpr]
-        return " and ".join(found)
-
-    direct, dot = "conv_general_dilated", "dot_general"
-    # (map, kernel, stride): forward, input gradient
+def test_each_pass_takes_its_form():
+    conv, dot = "conv_general_dilated", "dot_general"
+    # (map, kernel, stride): value, input gradient, kernel gradient
     table = {
-        (2, 3, 1): (dot, dot),
-        (8, 1, 2): (dot, dot),
-        (3, 3, 1): (direct, direct),
-        (16, 7, 1): (direct, direct),
-        (16, 3, 2): (direct, dot),
+        (2, 3, 1): (dot, dot, conv),
+        (8, 1, 1): (dot, dot, dot),
+        (8, 1, 2): (dot, dot, dot),
+        (3, 3, 1): (conv, conv, conv),
+        (16, 7, 1): (conv, conv, conv),
+        (16, 3, 2): (conv, dot, conv),
     }
-    assert {case: tuple(map(form, traced(*case))) for case in table} == table
+    taken = {
+        case: tuple(" and ".join(f for f in (conv, dot) if f"{f}[" in jaxpr) for jaxpr in traced(*case))
+        for case in table
+    }
+    assert taken == table
 
 
 def test_bfloat16_dots_accumulate_in_float32():
-    for jaxpr in traced(2, 3, 1, jnp.bfloat16):
-        assert "preferred_element_type=float32" in jaxpr
+    assert all("preferred_element_type=float32" in jaxpr for jaxpr in traced(8, 1, 1, jnp.bfloat16))
 
 
 def test_only_taps_that_meet_pixels_are_multiplied():

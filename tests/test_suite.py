@@ -53,7 +53,7 @@ def test_expand_begins_with_first_and_fills_in_the_folder():
     assert [row for row, *_ in plan[:5]] == ["first", "scratch", "linear_probe", "fine_tune", "low_and_high"]
     assert len(plan) == 1 + 4 * 5 and plan[0][3] == Path("somewhere/first")
     assert plan[0][2].data.classes == ("0", "1", "2", "3", "4") and plan[0][2].strategy.name == "scratch"
-    assert plan[1][2].model.weights == "" and plan[2][2].model.weights == "somewhere/first/model"
+    assert plan[1][2].model.weights == "" and plan[2][2].model.weights == str(Path("somewhere/first/model").absolute())
     assert digits.get_config().suite.first  # the config itself is as it was
 
 

@@ -56,7 +56,15 @@ def frozen_modules(groups: Groups, learning: Sequence[str], moving: Sequence[str
 
     A module is frozen when every parameter at or below it is; the topmost such paths are returned.
     Groups in `moving` do not learn, but their BatchNorm statistics follow the data.
+
+    Raises:
+      ConfigError: `moving` names a group that does not exist.
     """
+    unknown = [group for group in moving if group not in groups]
+    if unknown:
+        raise ConfigError(
+            f"config.strategy.moving_statistics must name groups ({', '.join(groups)}); got {', '.join(unknown)}."
+        )
     awake = {path for group in (*learning, *moving) for path in groups[group]}
     paths = {path for members in groups.values() for path in members}
     prefixes = {"/".join(path.split("/")[:end]) for path in paths for end in range(1, path.count("/") + 1)}

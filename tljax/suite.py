@@ -78,7 +78,7 @@ def expand(config: Any, folder: Path) -> list[tuple[str, int, Any, Path]]:
 
 
 def _filled(changes: Any, folder: Path) -> list[str]:
-    return [change.replace("{suite}", str(folder)) for change in changes]
+    return [change.replace("{suite}", str(folder.absolute())) for change in changes]
 
 
 def _quietly(run_one: Run, config: Any, place: Path) -> dict[str, Any]:
