@@ -48,10 +48,10 @@ def run(config: Any, workdir: Path) -> dict[str, Any]:
 
     # What learns, and how fast.
     network = Network(backbone, task.head(len(classes)))
-    names = family.names(config.model.variant)
+    names, adapt = family.names(config.model.variant), getattr(family, "adapt", None)
     example = preprocess.example(config.data)
     variables, drawn = pretrained.start(
-        network, example, seed=config.seed, published=published, names=names, unused=family.UNUSED
+        network, example, seed=config.seed, published=published, names=names, unused=family.UNUSED, adapt=adapt
     )
     groups = layer_groups.assign(variables["params"], backbone.stages, config.groups)
     phases = strategy.plan(tuple(groups), config.strategy)

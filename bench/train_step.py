@@ -6,7 +6,8 @@
 Full: all parameters learn. Last stage: stage4 and the head. Head: the head behind a frozen backbone.
 Cached: the head on features computed before. SGD, momentum 0.9. torch runs eagerly on a CPU, and on
 CUDA compiled, channels last; in bfloat16 under autocast. Rounds alternate; ratios are of medians. Rounds in
-which other processes took more than a third of a core are run again, for up to --wait seconds.
+which other processes took more than a third of a core are run again, for up to --wait seconds. On a machine
+that stays busy, `taskset -c 0 python bench/train_step.py --cpu-time` compares what one core does.
 """
 
 import argparse
@@ -129,16 +130,16 @@ def torch_runs(args: argparse.Namespace) -> dict[str, Run]:
     }
 
 
-def matmul_peak(dtype: str) -> float:
+def matmul_peak(args: argparse.Namespace) -> float:
     """FLOP/s of a large square product in this run, the best of ten."""
     n = 2048 if jax.default_backend() == "cpu" else 8192
-    a = jnp.ones((n, n), dtype)
+    clock, a = clock_of(args), jnp.ones((n, n), args.dtype)
     product = jax.jit(lambda a: jnp.matmul(a, a, preferred_element_type=jnp.float32).astype(a.dtype))
     seconds = []
     for _ in range(11):  # the first one compiles
-        begin = time.perf_counter()
+        begin = clock()
         product(a).block_until_ready()
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(clock() - begin)
     return 2 * n**3 / min(seconds)
 
 
@@ -147,10 +148,10 @@ def race(runs: dict[str, Run], args: argparse.Namespace) -> dict[str, dict[str, 
     steps = {}
     for name, run in runs.items():
         run.steps(2)
-        steps[name] = max(1, round(args.seconds / timed(run, 1)[0]))
+        steps[name] = max(1, round(args.seconds / timed(run, 1, args)[0]))
     deadline, quiet, noisy = time.monotonic() + args.wait, [], []
     while len(quiet) < args.rounds and (time.monotonic() < deadline or len(quiet) + len(noisy) < args.rounds):
-        measured = {name: timed(run, steps[name]) for name, run in runs.items()}
+        measured = {name: timed(run, steps[name], args) for name, run in runs.items()}
         busy = max(others for _, others in measured.values())
         (quiet if busy < OTHERS else noisy).append({name: seconds for name, (seconds, _) in measured.items()})
     rounds = quiet if len(quiet) >= 3 else quiet + noisy
@@ -160,13 +161,18 @@ def race(runs: dict[str, Run], args: argparse.Namespace) -> dict[str, dict[str, 
     }
 
 
-def timed(run: Run, steps: int) -> tuple[float, float]:
+def timed(run: Run, steps: int, args: argparse.Namespace) -> tuple[float, float]:
     """Seconds a step, and the cores that other processes kept busy meanwhile."""
-    busy, own, begin = machine_seconds(), time.process_time(), time.perf_counter()
+    clock = clock_of(args)
+    busy, own, wall, begin = machine_seconds(), time.process_time(), time.perf_counter(), clock()
     run.steps(steps)
-    seconds = time.perf_counter() - begin
+    seconds, wall = clock() - begin, time.perf_counter() - wall
     others = machine_seconds() - busy - (time.process_time() - own)
-    return seconds / steps, others / seconds
+    return seconds / steps, 0.0 if args.cpu_time else others / wall
+
+
+def clock_of(args: argparse.Namespace) -> Callable[[], float]:
+    return time.process_time if args.cpu_time else time.perf_counter
 
 
 def machine_seconds() -> float:
@@ -180,7 +186,7 @@ def machine_seconds() -> float:
 
 def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
     """A row a technique."""
-    ours, theirs, peak = jax_runs(args), torch_runs(args), matmul_peak(args.dtype)
+    ours, theirs, peak = jax_runs(args), torch_runs(args), matmul_peak(args)
     rows = []
     for name, run in ours.items():
         pair = {"jax": run} | ({"torch": theirs[name]} if name in theirs else {})
@@ -245,6 +251,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.5, help="of one measurement in a round")
     parser.add_argument("--wait", type=float, default=60, help="seconds a row may wait for quiet rounds")
+    parser.add_argument("--cpu-time", action="store_true", help="of this process, instead of the wall clock")
     parser.add_argument("--no-torch", action="store_true")
     parser.add_argument("--out", type=Path, help="a .json file")
     args = parser.parse_args()
@@ -252,6 +259,10 @@ def main() -> None:
     print(f"ResNet-{args.variant}, {args.size} px, batch {args.batch}, {args.dtype}: {facts['device']}, {facts['cpu']}")
     print(f"{facts['cores']} cores; matmul peak {rows[0]['matmul_peak'] / 1e9:.0f} GFLOP/s; {facts['versions']}")
     print(table(rows))
+    if any(row["quiet_rounds"] < 3 for row in rows):
+        print(
+            "Other processes kept the cores busy: torch's threads wait for each other then, so its figures do not hold."
+        )
     if args.out:
         args.out.write_text(json.dumps(facts | {"rows": rows}, indent=2, default=str) + "\n")
 

@@ -79,8 +79,7 @@ def last_state(folder: Path) -> dict[str, bytes]:
     return small.bits(leaves)
 
 
-@pytest.mark.parametrize("phases", [1, 3])
-@pytest.mark.parametrize("validation", [0.0, 0.2])
+@pytest.mark.parametrize(("phases", "validation"), [(1, 0.0), (3, 0.2)])
 def test_a_run_cut_off_anywhere_ends_the_same(tmp_path, monkeypatch, cut_at, phases, validation):
     monkeypatch.setattr("tljax.strategies.scratch.plan", three_phases) if phases == 3 else None
     config = make_config(data__validation=validation)
@@ -104,7 +103,7 @@ from main import run
 from tests.test_train_loop import make_config
 from tljax.cli import keep_compiled
 keep_compiled()
-run(make_config(train__epochs=100.0), Path(sys.argv[1]))
+run(make_config(train__epochs=100.0, train__checkpoint_epochs=6.0, train__eval_epochs=4.0), Path(sys.argv[1]))
 """
 
 

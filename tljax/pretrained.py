@@ -1,7 +1,9 @@
 """Initial variables, then pretrained weights on top: strictly, and saying what was left to chance."""
 
+import dataclasses
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,12 @@ from tljax.types import Card, Name, Published, Variables, flatten, unflatten
 UNREADABLE = (".pth", ".pt", ".bin", ".pkl", ".ckpt", ".h5", ".keras", ".msgpack", ".onnx", ".npy")
 SHOWN = 20  # names of one kind in an error; a wrong architecture has hundreds
 
+Adapt = Callable[[Mapping[str, np.ndarray], tuple[int, ...]], Mapping[str, np.ndarray]]
+
 # Layout of a published tensor -> axes that make it ours; each is its own inverse's inverse.
-TO_OURS = {"same": None, "conv": (2, 3, 1, 0), "dense": (1, 0)}
-TO_THEIRS = {"same": None, "conv": (3, 2, 0, 1), "dense": (1, 0)}
+# "dense on map" and "channels" are published in another number of axes too: see `published_shape`.
+TO_OURS = {"same": None, "conv": (2, 3, 1, 0), "dense": (1, 0), "dense on map": (2, 3, 1, 0), "channels": None}
+TO_THEIRS = {"same": None, "conv": (3, 2, 0, 1), "dense": (1, 0), "dense on map": (3, 2, 0, 1), "channels": None}
 
 
 def source_of(spec: str) -> str:
@@ -49,6 +54,7 @@ def start(
     published: Published | None = None,
     names: Iterable[Name] = (),
     unused: Iterable[str] = (),
+    adapt: Adapt | None = None,
 ) -> tuple[Variables, tuple[str, ...]]:
     """The variables a run starts from, and the paths that start at random.
 
@@ -57,10 +63,13 @@ def start(
 
     Args:
       example: one input, (1, ...); only its shape and dtype matter.
+      adapt: the family's function that makes published arrays fit inputs of this shape, if it has one.
     """
     if published is None:
         variables = init(network, example, seed=seed)
         return variables, tuple(flatten(variables["params"]))
+    if adapt is not None:
+        published = dataclasses.replace(published, arrays=adapt(published.arrays, example.shape))
     variables, kept = place(shapes(network, example), published, names, unused=unused)
     drawn = {c: flatten(leaves) for c, leaves in init(network, example, seed=seed, only=kept).items()}
     return {c: unflatten(flatten(leaves) | drawn.get(c, {})) for c, leaves in variables.items()}, kept
@@ -167,23 +176,36 @@ def _fit(row: Name, published: Published, target: Any) -> np.ndarray | tuple[str
     theirs = published.arrays.get(row.published)
     if theirs is None:
         return "missing", row.published
-    must = "absent" if target is None else _axes_moved(target.shape, TO_THEIRS[row.layout])
+    must = "absent" if target is None else published_shape(target.shape, row.layout)
     if target is None or theirs.shape != must:
         return "wrong", f"{row.published} {theirs.shape}, must be {must} here"
     if not np.isfinite(theirs).all():
         return "not_finite", row.published
-    return np.array(_transposed(theirs, TO_OURS[row.layout]), dtype=target.dtype, order="C")
+    unflattened = theirs.reshape(_axes_moved(target.shape, TO_THEIRS[row.layout]))
+    return np.array(_transposed(unflattened, TO_OURS[row.layout]), dtype=target.dtype, order="C")
 
 
 def publish(variables: Variables, names: Iterable[Name]) -> dict[str, np.ndarray]:
     """The inverse of `place`: a copy of every array under its published name and layout, exactly."""
     ours = {collection: flatten(variables[collection]) for collection in variables}
-    return {
-        row.published: np.array(
-            _transposed(np.asarray(ours[row.collection][row.path]), TO_THEIRS[row.layout]), order="C"
-        )
-        for row in names
-    }
+    return {row.published: _published(np.asarray(ours[row.collection][row.path]), row.layout) for row in names}
+
+
+def published_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
+    """The shape under which a parameter of `shape` is published.
+
+    A dense layer on a flattened map is published as (out, C H W); ours, (H, W, C, out), tells H and W.
+    A vector over the channels of a map is published as (C, 1, 1), for torch to broadcast; ours is (C,).
+    """
+    moved = _axes_moved(shape, TO_THEIRS[layout])
+    if layout == "dense on map":
+        return moved[0], math.prod(moved[1:])
+    return (*moved, 1, 1) if layout == "channels" else moved
+
+
+def _published(array: np.ndarray, layout: str) -> np.ndarray:
+    moved = np.array(_transposed(array, TO_THEIRS[layout]), order="C")  # a copy; to flatten it needs no second
+    return moved.reshape(published_shape(array.shape, layout))
 
 
 def _plain(value: Any) -> Any:

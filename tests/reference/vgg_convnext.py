@@ -1,0 +1,112 @@
+"""What the VGG and ConvNeXt tests share: whole and narrow networks, their shapes, variables and stored outputs.
+
+`family` is the module tljax.models.vgg or tljax.models.convnext, `net` a network with its backbone.
+"""
+
+import dataclasses
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from reference import draw, ours
+
+from tljax import pretrained
+from tljax.network import Network
+from tljax.types import Variables, flatten
+
+NARROW = {"narrow": 8, "classes": 10}  # the stored networks: all channels divided by 8
+
+
+@cache
+def network(family: Any, variant: str, *, classes: int = 1000, narrow: int = 1, **options: Any) -> Network:
+    """The network of a variant, its channels and units divided by `narrow`."""
+    backbone = family.build(variant, **options)
+    shape = backbone.variant
+    sizes = {"widths": tuple(width // narrow for width in shape.widths)}
+    if hasattr(shape, "dense"):
+        sizes |= {"dense": shape.dense // narrow}
+    return Network(backbone.clone(variant=dataclasses.replace(shape, **sizes)), nn.Dense(classes))
+
+
+@cache
+def shapes(net: Network) -> Variables:
+    """Shape and dtype of every variable, without computing one."""
+    return dict(jax.eval_shape(net.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3))))
+
+
+def rows(family: Any, net: Network) -> tuple[Any, ...]:
+    return tuple(family.rows(net.backbone.variant))  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def published_shapes(family: Any, net: Network) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor under its published name, in the published layout."""
+    leaves = {collection: flatten(tree) for collection, tree in shapes(net).items()}
+    return {
+        row.published: pretrained.published_shape(leaves[row.collection][row.path].shape, row.layout)
+        for row in rows(family, net)
+    }
+
+
+@cache
+def drawn_arrays(family: Any, net: Network) -> dict[str, np.ndarray]:
+    return draw.weights(published_shapes(family, net))
+
+
+def placed(family: Any, net: Network, arrays: dict[str, np.ndarray]) -> Variables:
+    """The published arrays as variables; every leaf is theirs."""
+    published, table = ours.published(arrays), rows(family, net)
+    variables, kept = pretrained.place(shapes(net), published, table, unused=family.UNUSED, head=True)
+    assert not kept
+    return variables
+
+
+@cache
+def drawn(family: Any, net: Network) -> Variables:
+    """The variables drawn for the stored outputs."""
+    return placed(family, net, drawn_arrays(family, net))
+
+
+@cache
+def stored(file: str) -> dict[str, np.ndarray]:
+    with np.load(Path(__file__).parent / f"{file}.npz") as opened:
+        return dict(opened)
+
+
+def stored_shapes(file: str) -> dict[str, tuple[int, ...]]:
+    """Shape of every published tensor of the whole network."""
+    pairs = zip(stored(file)["names"], stored(file)["shapes"], strict=True)
+    return {str(name): tuple(map(int, shape.split())) for name, shape in pairs}
+
+
+def outputs(net: Network, variables: Variables, x: np.ndarray) -> dict[str, np.ndarray]:
+    """The output of every stage on that of the one before it, and the head's of the last, in evaluation mode."""
+
+    @jax.jit
+    def run(variables: Variables, x: jax.Array) -> dict[str, jax.Array]:
+        found = {}
+        for name in net.backbone.stages:  # pyright: ignore[reportAttributeAccessIssue]
+            x, _ = ours.stage(net, variables, x, name)
+            found[name] = x
+        return found | {"logits": net.apply(variables, x, method=lambda net, x: net.head(x))}
+
+    return {name: np.asarray(output) for name, output in run(variables, jnp.asarray(x)).items()}
+
+
+def differences(family: Any, net: Network, file: str) -> dict[tuple[Any, ...], float]:
+    """Difference / largest magnitude from the stored outputs: every input, stage and the logits."""
+    reference, found = stored(file), {}
+    for i, shape in enumerate(draw.INPUTS):
+        by_stage = outputs(net, drawn(family, net), draw.image(shape))
+        found[i, "logits"] = ours.difference(by_stage.pop("logits"), reference[f"{i}/logits"])
+        for stage, output in by_stage.items():
+            key = f"{i}/{stage}"
+            assert output.shape == tuple(reference[f"{key}/shape"]), key
+            largest, values = reference[f"{key}/largest"], reference[key]
+            where = draw.positions(output.size)[: len(values)]
+            found[i, stage] = ours.difference(output.reshape(-1)[where], values, largest)
+            found[i, stage, "largest"] = ours.difference(np.abs(output).max(), largest)
+    return found

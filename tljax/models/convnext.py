@@ -1,0 +1,208 @@
+"""ConvNeXt (Liu et al. 2022): torchvision's naming, NHWC.
+
+Stages: stem, stage1 ... stage4, norm. The downsampling between two stages belongs to the later one;
+norm is the mean over positions and the LayerNorm that torchvision counts to its classifier.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from tljax.errors import ConfigError
+from tljax.layers import Conv
+from tljax.types import EVALUATE, Mode, Name
+
+INPUT = "image"
+UNUSED = ()
+# torchvision truncates this normal distribution at +-2, a hundred standard deviations away.
+NORMAL = nn.initializers.normal(0.02)
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """Sizes of one published network: blocks and channels of every stage."""
+
+    blocks: tuple[int, ...]
+    widths: tuple[int, ...]
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return ("stem", *(f"stage{i + 1}" for i in range(len(self.blocks))), "norm")
+
+
+VARIANTS = {
+    "tiny": Variant((3, 3, 9, 3), (96, 192, 384, 768)),
+    "small": Variant((3, 3, 27, 3), (96, 192, 384, 768)),
+    "base": Variant((3, 3, 27, 3), (128, 256, 512, 1024)),
+}
+
+
+def variant_of(name: str) -> Variant:
+    """The sizes of variant `name`; ConfigError lists those that exist."""
+    if name not in VARIANTS:
+        raise ConfigError(f"model.variant of 'convnext' must be one of {', '.join(VARIANTS)}; got '{name}'.")
+    return VARIANTS[name]
+
+
+def build(variant: str, *, dtype: Any = jnp.float32, bn_axis: str | None = None, drop_path: float = 0.0) -> "ConvNeXt":
+    """The backbone; it has no BatchNorm, so `bn_axis` has no effect.
+
+    Args:
+      drop_path: stochastic depth (Huang et al. 2016): the chance that a training step leaves out the
+        last block for one example; it falls evenly to 0 at the first block, and frozen blocks always
+        run. It needs an rng "dropout". torchvision trained tiny, small and base for 600 epochs with
+        0.1, 0.4 and 0.5. Off here: it answers overfitting in long training from scratch, and in a
+        short fine-tuning mostly takes blocks away from weights that were trained to have them.
+    """
+    del bn_axis
+    return ConvNeXt(variant_of(variant), dtype=dtype, drop_path=drop_path)
+
+
+class LayerNorm(nn.LayerNorm):
+    """LayerNorm over channels with eps 1e-6; the variance in two passes, as torch computes it."""
+
+    epsilon: float = 1e-6
+    use_fast_variance: bool = False
+
+
+class Stem(nn.Module):
+    """4x4/4 convolution, LayerNorm: (B, H, W, 3) -> (B, H/4, W/4, width)."""
+
+    width: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        del mode  # nothing here differs between training and evaluation
+        x = Conv(self.width, 4, stride=4, bias=True, dtype=self.dtype, kernel_init=NORMAL, name="conv")(x)
+        return LayerNorm(dtype=self.dtype, name="norm")(x)
+
+
+class Block(nn.Module):
+    """7x7 depthwise convolution, LayerNorm, dense to 4 times the width, exact GELU, dense back; scaled and added."""
+
+    width: int
+    drop_path: float
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        depthwise = {"groups": self.width, "padding": 3, "bias": True, "kernel_init": NORMAL}
+        y = Conv(self.width, 7, dtype=self.dtype, name="conv", **depthwise)(x)
+        y = LayerNorm(dtype=self.dtype, name="norm")(y)
+        y = nn.Dense(4 * self.width, dtype=self.dtype, kernel_init=NORMAL, name="expand")(y)
+        y = nn.gelu(y, approximate=False)
+        y = nn.Dense(self.width, dtype=self.dtype, kernel_init=NORMAL, name="project")(y)
+        scale = self.param("layer_scale", nn.initializers.constant(1e-6), (self.width,), jnp.float32)
+        y = y * scale.astype(self.dtype)[None, None, None]  # (B, H, W, width)
+        # One draw an example, torchvision's mode "row".
+        drop = nn.Dropout(self.drop_path, broadcast_dims=(1, 2, 3))
+        return x + drop(y, deterministic=not mode.trains(self.path))
+
+
+class Stage(nn.Module):
+    """Blocks at one resolution, half of the one before; in stage1, the stem's."""
+
+    width: int
+    halves: bool
+    drop_paths: tuple[float, ...]  # of every block
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        if self.halves:
+            if min(x.shape[1:3]) < 2:
+                raise ConfigError(
+                    f"A ConvNeXt divides its picture by 32, so config.data.size must be at least 32; "
+                    f"'{self.name}' is given a map of {x.shape[1]}x{x.shape[2]}."
+                )
+            x = LayerNorm(dtype=self.dtype, name="down_norm")(x)
+            x = Conv(self.width, 2, stride=2, bias=True, dtype=self.dtype, kernel_init=NORMAL, name="down_conv")(x)
+        for i, drop_path in enumerate(self.drop_paths):
+            x = Block(self.width, drop_path, self.dtype, name=f"block{i}")(x, mode)
+        return x
+
+
+class Norm(LayerNorm):
+    """The mean over positions, in float32, then LayerNorm: (B, h, w, D) -> (B, D)."""
+
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:  # pyright: ignore[reportIncompatibleMethodOverride]
+        del mode
+        return super().__call__(x.astype(jnp.float32).mean(axis=(1, 2)))
+
+
+class ConvNeXt(nn.Module):
+    """A ConvNeXt without its classifier."""
+
+    variant: Variant
+    dtype: Any = jnp.float32
+    drop_path: float = 0.0
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return self.variant.stages
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, mode: Mode = EVALUATE, *, start: str | None = None, stop: str | None = None
+    ) -> jax.Array:
+        """Run the stages from `start` to `stop`, both included; by default all of them.
+
+        Args:
+          x: normalised pixels (B, H, W, C), at least 32 a side, or, with `start`, the output of the
+            stage before it.
+
+        Returns:
+          The output of stage `stop`: a map (B, h, w, D), of norm (B, D); without `stop`, that of norm
+          in float32.
+        """
+        first = 0 if start is None else self.stages.index(start)
+        last = len(self.stages) if stop is None else self.stages.index(stop) + 1
+        for name in self.stages[first:last]:
+            x = self.stage(name)(x, mode)
+        return x if stop else x.astype(jnp.float32)
+
+    def stage(self, name: str) -> nn.Module:
+        blocks, widths = self.variant.blocks, self.variant.widths
+        if name == "stem":
+            return Stem(widths[0], self.dtype, name=name)
+        if name == "norm":
+            return Norm(dtype=self.dtype, name=name)
+        i = self.stages.index(name) - 1
+        before, steps = sum(blocks[:i]), max(sum(blocks) - 1, 1)
+        drop_paths = tuple(self.drop_path * (before + b) / steps for b in range(blocks[i]))
+        return Stage(widths[i], halves=i > 0, drop_paths=drop_paths, dtype=self.dtype, name=name)
+
+
+def names(variant: str) -> tuple[Name, ...]:
+    """Torchvision's name of every tensor, and where it lies here."""
+    return tuple(rows(variant_of(variant)))
+
+
+def rows(shape: Variant) -> Iterator[Name]:
+    """The name table of a network of these sizes."""
+    yield from _pair("features.0.0", "backbone/stem/conv/kernel", "conv")
+    yield from _pair("features.0.1", "backbone/stem/norm/scale")
+    for s, blocks in enumerate(shape.blocks, start=1):
+        if s > 1:  # torchvision counts a downsampling between every two stages
+            yield from _pair(f"features.{2 * s - 2}.0", f"backbone/stage{s}/down_norm/scale")
+            yield from _pair(f"features.{2 * s - 2}.1", f"backbone/stage{s}/down_conv/kernel", "conv")
+        for b in range(blocks):
+            theirs, ours = f"features.{2 * s - 1}.{b}", f"backbone/stage{s}/block{b}"
+            yield Name(f"{theirs}.layer_scale", "params", f"{ours}/layer_scale", "channels")
+            yield from _pair(f"{theirs}.block.0", f"{ours}/conv/kernel", "conv")
+            yield from _pair(f"{theirs}.block.2", f"{ours}/norm/scale")
+            yield from _pair(f"{theirs}.block.3", f"{ours}/expand/kernel", "dense")
+            yield from _pair(f"{theirs}.block.5", f"{ours}/project/kernel", "dense")
+    yield from _pair("classifier.0", "backbone/norm/scale")
+    yield from _pair("classifier.2", "head/kernel", "dense")
+
+
+def _pair(theirs: str, ours: str, layout: str = "same") -> Iterator[Name]:
+    """A weight and its bias."""
+    yield Name(f"{theirs}.weight", "params", ours, layout)
+    yield Name(f"{theirs}.bias", "params", f"{ours.rpartition('/')[0]}/bias")

@@ -1,0 +1,280 @@
+"""ViT (Dosovitskiy et al. 2020), DeiT and AugReg's sizes of it: timm's naming, tokens (B, N, D).
+
+Stages: embed, block0 ... blockN, norm. Tokens lie in timm's order: class, distillation, registers, patches.
+LayerNorm's eps is 1e-6 and GELU is exact (erf), as in timm. DeiT without distillation is tiny16, small16, base16.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tljax.errors import ConfigError
+from tljax.layers import TORCH_LINEAR, Conv
+from tljax.types import EVALUATE, Mode, Name
+
+INPUT = "image"
+UNUSED = ()
+# timm's trunc_normal_(std=.02) cuts at +-2, a hundred deviations: a plain normal.
+NORMAL = nn.initializers.normal(0.02)
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """Sizes of one published network, and what its tokens are."""
+
+    patch: int
+    width: int
+    heads: int
+    depth: int
+    class_token: bool = True
+    distilled: bool = False  # DeiT: a distillation token; features are both tokens, 2 D wide
+    registers: int = 0  # Darcet et al. 2023; then positions are added to patches only, timm's no_embed_class
+    average: bool = False  # features are the mean of the patches, normalised after it: timm's fc_norm
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return ("embed", *(f"block{i}" for i in range(self.depth)), "norm")
+
+    @property
+    def tokens(self) -> dict[str, int]:
+        """How many of each kind stand before the patches, in order."""
+        counts = {"cls_token": int(self.class_token), "dist_token": int(self.distilled), "reg_token": self.registers}
+        return {name: count for name, count in counts.items() if count}
+
+
+SIZES = {"tiny": (192, 3, 12), "small": (384, 6, 12), "base": (768, 12, 12), "large": (1024, 16, 24)}
+PLAIN = {f"{size}{patch}": Variant(patch, *SIZES[size]) for patch in (16, 32) for size in SIZES}
+VARIANTS = {
+    **PLAIN,
+    **{f"{name}_gap": dataclasses.replace(shape, average=True) for name, shape in PLAIN.items()},
+    **{f"deit_{name}_distilled": dataclasses.replace(PLAIN[name], distilled=True) for name in PLAIN if "16" in name},
+    "base16_reg8_gap": dataclasses.replace(PLAIN["base16"], class_token=False, registers=8, average=True),
+}
+del VARIANTS["deit_large16_distilled"]  # never published
+
+
+def variant_of(name: str) -> Variant:
+    """The sizes of variant `name`; ConfigError lists those that exist."""
+    if name not in VARIANTS:
+        raise ConfigError(f"model.variant of 'vit' must be one of {', '.join(VARIANTS)}; got '{name}'.")
+    return VARIANTS[name]
+
+
+def build(variant: str, *, dtype: Any = jnp.float32, bn_axis: str | None = None) -> "ViT":
+    """The backbone; it has no BatchNorm, so `bn_axis` has no effect."""
+    del bn_axis
+    return ViT(variant_of(variant), dtype=dtype)
+
+
+class LayerNorm(nn.LayerNorm):
+    """LayerNorm over D in float32, eps 1e-6; the variance as torch computes it, not as E[x^2] - E[x]^2."""
+
+    epsilon: float = 1e-6
+    use_fast_variance: bool = False
+
+
+class Embed(nn.Module):
+    """Patches, the tokens before them, positions: (B, H, W, C) -> (B, N, D)."""
+
+    variant: Variant
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        del mode  # nothing here differs between training and evaluation
+        shape, size = self.variant, self.variant.patch
+        if x.shape[1] % size or x.shape[2] % size:
+            raise ConfigError(
+                f"Height and width of the input (config.data.size) must be multiples of the patch, {size} pixels; "
+                f"got {x.shape[1]} x {x.shape[2]}."
+            )
+        patches = Conv(
+            shape.width, size, stride=size, bias=True, dtype=self.dtype, kernel_init=TORCH_LINEAR, name="proj"
+        )
+        x = patches(x).reshape(x.shape[0], -1, shape.width)  # (B, H, W, C) -> (B, H/size * W/size, D)
+        before = []
+        for name, count in shape.tokens.items():
+            init = NORMAL if name == "dist_token" else nn.initializers.normal(1e-6)
+            token = self.param(name, init, (1, count, shape.width), jnp.float32).astype(self.dtype)
+            before.append(jnp.broadcast_to(token, (x.shape[0], count, shape.width)))
+        if not shape.registers:
+            x = jnp.concatenate([*before, x], axis=1)
+        positions = self.param("pos_embed", NORMAL, (1, *x.shape[1:]), jnp.float32)
+        x = x + positions.astype(self.dtype)
+        return jnp.concatenate([*before, x], axis=1) if shape.registers else x
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention on (B, N, D); queries, keys and values are one map, in timm's order (3, heads, -1)."""
+
+    heads: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        batch, tokens, width = x.shape
+        qkv = nn.Dense(3 * width, dtype=self.dtype, kernel_init=NORMAL, name="qkv")(x)
+        q, k, v = jnp.moveaxis(qkv.reshape(batch, tokens, 3, self.heads, -1), 2, 0)  # each (B, N, heads, D / heads)
+        x = jax.nn.dot_product_attention(q, k, v).reshape(batch, tokens, width)
+        return nn.Dense(width, dtype=self.dtype, kernel_init=NORMAL, name="proj")(x)
+
+
+class Mlp(nn.Module):
+    """Dense to 4 D, exact GELU, dense back to D."""
+
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        width = x.shape[-1]
+        x = nn.Dense(4 * width, dtype=self.dtype, kernel_init=NORMAL, name="fc1")(x)
+        x = nn.gelu(x, approximate=False)
+        return nn.Dense(width, dtype=self.dtype, kernel_init=NORMAL, name="fc2")(x)
+
+
+class Block(nn.Module):
+    """Attention and MLP, each on normalised tokens and added to them: (B, N, D) -> (B, N, D).
+
+    In training, each of the two is left out of an example with probability `drop_path` (Huang et al. 2016).
+    """
+
+    heads: int
+    drop_path: float
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        still = not mode.trains(self.path)
+
+        def kept(branch: jax.Array, name: str) -> jax.Array:
+            return nn.Dropout(self.drop_path, broadcast_dims=(1, 2), deterministic=still, name=name)(branch)
+
+        y = LayerNorm(dtype=self.dtype, name="norm1")(x)
+        x = x + kept(Attention(self.heads, self.dtype, name="attn")(y), "drop_path1")
+        y = LayerNorm(dtype=self.dtype, name="norm2")(x)
+        return x + kept(Mlp(self.dtype, name="mlp")(y), "drop_path2")
+
+
+class Norm(LayerNorm):
+    """The last LayerNorm: (B, N, D) -> (B, N, D); of averaging variants, of the patches' mean: -> (B, D)."""
+
+    average_from: int | None = None  # the first patch
+
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:  # pyright: ignore[reportIncompatibleMethodOverride]
+        del mode
+        if self.average_from is not None:
+            x = x[:, self.average_from :].mean(axis=1)
+        return super().__call__(x)
+
+
+class ViT(nn.Module):
+    """A vision transformer without its classifier.
+
+    `drop_path` is the last block's rate; the first one's is 0, linear in between (DeiT, Touvron et al. 2020).
+    """
+
+    variant: Variant
+    dtype: Any = jnp.float32
+    drop_path: float = 0.0
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return self.variant.stages
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, mode: Mode = EVALUATE, *, start: str | None = None, stop: str | None = None
+    ) -> jax.Array:
+        """Run the stages from `start` to `stop`, both included; by default all of them.
+
+        Args:
+          x: normalised pixels (B, H, W, C), or, with `start`, the output of the stage before it. The
+            position embeddings take the grid of the input that the variables were made for.
+
+        Returns:
+          The output of stage `stop`, (B, N, D); without `stop`, features (B, D) in float32: the class token
+          (distilled: and the distillation token, (B, 2 D)), or the patches' normalised mean.
+        """
+        first = 0 if start is None else self.stages.index(start)
+        last = len(self.stages) if stop is None else self.stages.index(stop) + 1
+        for name in self.stages[first:last]:
+            x = self.stage(name)(x, mode)
+        if stop is None:
+            if not self.variant.average:
+                x = x[:, : 1 + self.variant.distilled].reshape(x.shape[0], -1)  # (B, N, D) -> (B, D or 2 D)
+            x = x.astype(jnp.float32)
+        return x
+
+    def stage(self, name: str) -> nn.Module:
+        shape = self.variant
+        if name == "embed":
+            return Embed(shape, self.dtype, name=name)
+        if name == "norm":
+            average_from = sum(shape.tokens.values()) if shape.average else None
+            return Norm(dtype=self.dtype, average_from=average_from, name=name)
+        rate = self.drop_path * int(name.removeprefix("block")) / max(shape.depth - 1, 1)
+        return Block(shape.heads, rate, self.dtype, name=name)
+
+
+def names(variant: str) -> tuple[Name, ...]:
+    """timm's name of every tensor, and where it lies here."""
+    return tuple(_rows(variant_of(variant)))
+
+
+def _rows(shape: Variant) -> Iterator[Name]:
+    for token in (*shape.tokens, "pos_embed"):
+        yield Name(token, "params", f"backbone/embed/{token}")
+    yield from _affine("patch_embed.proj", "backbone/embed/proj", "kernel", "conv")
+    for i in range(shape.depth):
+        for norm, *dense in (("norm1", "attn.qkv", "attn.proj"), ("norm2", "mlp.fc1", "mlp.fc2")):
+            yield from _affine(f"blocks.{i}.{norm}", f"backbone/block{i}/{norm}", "scale")
+            for layer in dense:
+                path = f"backbone/block{i}/{layer.replace('.', '/')}"
+                yield from _affine(f"blocks.{i}.{layer}", path, "kernel", "dense")
+    yield from _affine("fc_norm" if shape.average else "norm", "backbone/norm", "scale")
+    yield from _affine("head", "head", "kernel", "dense")
+
+
+def _affine(theirs: str, ours: str, weight: str, layout: str = "same") -> Iterator[Name]:
+    yield Name(f"{theirs}.weight", "params", f"{ours}/{weight}", layout)
+    yield Name(f"{theirs}.bias", "params", f"{ours}/bias")
+
+
+def adapt(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Published arrays as the network on inputs of `shape`, (B, H, W, C), takes them.
+
+    Position embeddings of another grid are resized. The two classifiers of a distilled DeiT, whose mean is
+    its answer, become one on both tokens: the same function.
+    """
+    arrays, heads = dict(arrays), ("head.weight", "head_dist.weight", "head.bias", "head_dist.bias")
+    if all(name in arrays for name in heads):
+        weight, weight_dist, bias, bias_dist = (arrays.pop(name) for name in heads)
+        arrays["head.weight"] = np.concatenate([weight, weight_dist], axis=1) / 2  # (K, 2 D)
+        arrays["head.bias"] = (bias + bias_dist) / 2
+    if "pos_embed" in arrays and "patch_embed.proj.weight" in arrays:
+        patch = arrays["patch_embed.proj.weight"].shape[-1]
+        before = 0 if "reg_token" in arrays else sum(name in arrays for name in ("cls_token", "dist_token"))
+        arrays["pos_embed"] = resize_positions(arrays["pos_embed"], (shape[1] // patch, shape[2] // patch), before)
+    return arrays
+
+
+def resize_positions(positions: np.ndarray, grid: tuple[int, int], before: int) -> np.ndarray:
+    """Position embeddings (1, before + side * side, D) for a grid of (rows, columns): (1, before + rows * columns, D).
+
+    timm's resample_abs_pos_embed: bicubic (Keys 1981, a = -0.5), antialiased when it shrinks, half-pixel
+    centres, weights normalised at the borders. As in timm, a published grid is taken to be square; one
+    that cannot be is left as it is, and fits or does not.
+    """
+    side = math.isqrt(positions.shape[1] - before)
+    if side * side != positions.shape[1] - before or grid == (side, side):
+        return positions
+    square = positions[0, before:].astype(np.float32).reshape(side, side, -1)
+    resized = np.asarray(jax.image.resize(square, (*grid, square.shape[-1]), "cubic", antialias=True))
+    resized = resized.reshape(1, -1, square.shape[-1]).astype(positions.dtype)
+    return np.concatenate([positions[:, :before], resized], axis=1)
