@@ -67,7 +67,7 @@ def steps(
         awake = learning is None or name in learning
         child.train(awake).requires_grad_(awake)
     layout = torch.channels_last if device == "cuda" else torch.contiguous_format
-    network = network.to(device, memory_format=layout)
+    network = network.to(device).to(memory_format=layout)
     x = torch.from_numpy(batch["image"]).permute(0, 3, 1, 2).contiguous().to(device, memory_format=layout)
     labels = torch.from_numpy(batch["label"]).long().to(device)
     if cached:

@@ -203,8 +203,8 @@ def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 COLUMNS = {  # heading -> (key, format, factor)
-    "jax images/s": ("jax_images_s", ".0f", 1),
-    "torch images/s": ("torch_images_s", ".0f", 1),
+    "jax images/s": ("jax_images_s", ".1f", 1),
+    "torch images/s": ("torch_images_s", ".1f", 1),
     "jax/torch": ("ratio", ".2f", 1),
     "of full": ("times_full", ".2f", 1),
     "compile s": ("compile_s", ".1f", 1),

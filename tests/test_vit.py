@@ -3,13 +3,322 @@
 import dataclasses
 import itertools
 import math
-import re
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from reference import draw, ours, ours_vit, torch_vit_cases
+from reference import draw, ours, ours_vit
 
+from tljax import pretrained
+from tljax.errors import ConfigError, WeightsError
+from tljax.models import vit
+from tljax.network import Network
+from tljax.types import EVALUATE, Card, Mode, Published, count, flatten, unflatten
+
+# Stored outputs -> the size of their input. All but tiny16 are of two blocks.
+STORED = {
+    "tiny16": (32, 48),
+    "tiny32": (96, 64),
+    "tiny16_gap": (32, 48),
+    "base16_reg8_gap": (32, 48),
+    "deit_tiny16_distilled": (32, 48),
+}
+# With 1,000 classes at 224 pixels, as timm counts them.
+PARAMETERS = {
+    "tiny16": 5_717_416,
+    "small16": 22_050_664,
+    "base16": 86_567_656,
+    "large16": 304_326_632,
+    "tiny32": 6_131_560,
+    "small32": 22_878_952,
+    "base32": 88_224_232,
+    "large32": 306_535_400,
+    "deit_tiny16_distilled": 5_910_800,
+    "deit_small16_distilled": 22_436_432,
+    "deit_base16_distilled": 87_338_192,
+    "base16_reg8_gap": 86_572_264,
+}
+PARAMETERS |= {f"{name}_gap": PARAMETERS[name] for name in vit.PLAIN}
+SMALL = vit.Variant(patch=4, width=8, heads=2, depth=3)
+CARD = Card(mean=(0.5,) * 3, std=(0.5,) * 3)
+TRAIN = Mode(train=True)
+
+
+@cache
+def stored(variant: str) -> dict[str, np.ndarray]:
+    with np.load(Path(__file__).parent / "reference" / f"vit_{variant}.npz") as file:
+        return dict(file)
+
+
+def small(variant: vit.Variant = SMALL, size: tuple[int, int] = (8, 12), **options):
+    """A network of three blocks, its drawn parameters and two inputs."""
+    net = Network(vit.ViT(variant, **options), nn.Dense(5))
+    x = draw.image((2, *size, 3))
+    shapes = pretrained.shapes(net, x)["params"]
+    leaves = {path: draw.uniform(path, leaf.shape, -0.5, 0.5) for path, leaf in flatten(shapes).items()}
+    return net, {"params": unflatten(leaves)}, x
+
+
+# Parity
+
+
+@pytest.mark.parametrize("variant", STORED)
+def test_every_stage_and_the_logits_are_torchs(variant):
+    reference, size = stored(variant), STORED[variant]
+    depth = sum(key.startswith("0/block") and key.count("/") == 1 for key in reference)
+    with ours_vit.cut(variant, depth=depth) as name:
+        variables = ours_vit.placed(name, draw.weights(ours_vit.timm_shapes(name, size, 10)), size, 10)
+        found = ours_vit.outputs(ours_vit.network(name, classes=10), variables, draw.image((2, *size, 3)))
+    differences = {"logits": ours.difference(found.pop("logits"), reference["0/logits"])}
+    for stage, output in found.items():
+        assert output.shape == tuple(reference[f"0/{stage}/shape"])
+        largest, values = reference[f"0/{stage}/largest"], reference[f"0/{stage}"]
+        differences[stage] = ours.difference(output.reshape(-1)[draw.positions(output.size)[:256]], values, largest)
+        differences[stage, "largest"] = ours.difference(np.abs(output).max(), largest)
+    print(f"{variant}: {max(differences.values()):.1e}")
+    assert len(found) == depth + 2
+    assert {key: value for key, value in differences.items() if not value <= 1e-5} == {}
+
+
+@pytest.mark.parametrize("variant", STORED)
+def test_names_and_shapes_are_the_published_ones(variant):
+    published = zip(stored(variant)["names"], stored(variant)["shapes"], strict=True)
+    expected = {str(name): tuple(map(int, shape.split())) for name, shape in published}
+    assert ours_vit.timm_shapes(variant) == expected
+
+
+@pytest.mark.parametrize("variant", vit.VARIANTS)
+def test_name_table_covers_every_parameter_once_and_counts_are_the_published_ones(variant):
+    rows, shapes = vit.names(variant), ours_vit.shapes(variant)
+    assert set(shapes) == {"params"} == {row.collection for row in rows}
+    assert {row.path for row in rows} == set(flatten(shapes["params"]))
+    assert len(rows) == len({row.path for row in rows}) == len({row.published for row in rows})
+    assert sum(map(math.prod, ours_vit.timm_shapes(variant).values())) == PARAMETERS[variant]
+    # A distilled DeiT's two classifiers are one here, with one bias.
+    assert count(shapes["params"]) == PARAMETERS[variant] - 1000 * ("distilled" in variant)
+
+
+def test_place_and_publish_are_inverse():
+    arrays = draw.weights(ours_vit.timm_shapes("tiny16"))
+    back = pretrained.publish(ours_vit.placed("tiny16", arrays, (224, 224)), vit.names("tiny16"))
+    assert back.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(back[name], array, err_msg=name)
+
+
+def test_unknown_variant_lists_those_that_exist():
+    with pytest.raises(ConfigError, match=r"must be one of tiny16, small16, .*deit_base16_distilled.*; got 'huge14'"):
+        vit.build("huge14")
+
+
+# Stages
+
+
+@pytest.mark.parametrize("change", [{}, {"average": True}, {"distilled": True}, {"registers": 2, "class_token": False}])
+def test_two_partial_runs_are_the_whole_run(change):
+    net, variables, x = small(dataclasses.replace(SMALL, **{"average": "registers" in change} | change))
+    stages = net.backbone.stages
+    assert stages == ("embed", "block0", "block1", "block2", "norm")
+    for stop, start in itertools.pairwise(stages):
+        middle = net.apply(variables, x, EVALUATE, stop=stop, method="features")
+        np.testing.assert_array_equal(net.apply(variables, middle, start=start), net.apply(variables, x))
+
+
+def test_partial_runs_create_only_their_own_parameters():
+    net, variables, x = small()
+    key = jax.random.key(0)
+    front = jax.eval_shape(lambda x: net.init(key, x, EVALUATE, stop="block1", method="features"), x)
+    back = jax.eval_shape(lambda x: net.init(key, x, start="block2"), jnp.zeros((2, 7, 8)))
+    assert set(front["params"]["backbone"]) == {"embed", "block0", "block1"}
+    assert set(back["params"]["backbone"]) == {"block2", "norm"} and "head" in back["params"]
+    assert count(front["params"]) + count(back["params"]) == count(variables["params"])
+
+
+def test_features_are_the_token_both_tokens_or_the_mean():
+    for change, features in (
+        ({}, lambda tokens: tokens[:, 0]),
+        ({"distilled": True}, lambda tokens: tokens[:, :2].reshape(2, 16)),
+    ):
+        net, variables, x = small(dataclasses.replace(SMALL, **change))
+        tokens = net.apply(variables, x, EVALUATE, stop="norm", method="features")
+        assert tokens.shape == (2, 6 + 1 + len(change), 8)
+        np.testing.assert_array_equal(net.apply(variables, x, method="features"), features(tokens))
+    net, variables, x = small(dataclasses.replace(SMALL, average=True))
+    mean = net.apply(variables, x, EVALUATE, stop="block2", method="features")[:, 1:].mean(axis=1)
+    norm = variables["params"]["backbone"]["norm"]
+    expected = (mean - mean.mean(1, keepdims=True)) / np.sqrt(mean.var(1, keepdims=True) + 1e-6)
+    expected = expected * norm["scale"][None] + norm["bias"][None]
+    np.testing.assert_allclose(net.apply(variables, x, method="features"), expected, rtol=1e-5, atol=1e-6)
+
+
+# Conventions
+
+
+def test_layer_norm_epsilon_is_1e_6():
+    x = jnp.array([[1.0, 3.0, 5.0, 7.0]]) * 1e-3  # mean 4e-3, variance 5e-6
+    y = vit.LayerNorm().apply({"params": {"scale": jnp.full(4, 2.0), "bias": jnp.ones(4)}}, x)
+    np.testing.assert_allclose(y[0], 2 * np.array([-3, -1, 1, 3]) / np.sqrt(5 + 1) + 1, rtol=1e-5)
+
+
+def test_layer_norm_is_exact_far_from_zero():
+    # E[x^2] - E[x]^2 in float32 gives a variance of 0 or 32 here, where it is 5.
+    x = jnp.array([[1.0, 3.0, 5.0, 7.0]]) + 16384
+    y = vit.LayerNorm().apply({"params": {"scale": jnp.ones(4), "bias": jnp.zeros(4)}}, x)
+    np.testing.assert_allclose(y[0], np.array([-3, -1, 1, 3]) / np.sqrt(5), rtol=1e-6)
+
+
+def test_gelu_is_exact():
+    # At 2 the tanh form is 8e-5 above.
+    params = {
+        "fc1": {"kernel": jnp.eye(1, 4), "bias": jnp.zeros(4)},
+        "fc2": {"kernel": jnp.eye(4, 1), "bias": jnp.ones(1)},
+    }
+    y = vit.Mlp(jnp.float32).apply({"params": params}, jnp.full((1, 1, 1), 2.0))
+    np.testing.assert_allclose(y.item(), 1 + 2 * (1 + math.erf(math.sqrt(2))) / 2, rtol=1e-6)
+
+
+def test_a_size_that_is_no_multiple_of_the_patch_is_refused():
+    with pytest.raises(ConfigError, match=r"must be multiples of the patch, 4 pixels; got 8 x 10\."):
+        small(size=(8, 10))
+
+
+def test_bfloat16_computes_in_bfloat16_on_float32_parameters():
+    for change in ({}, {"average": True}):
+        net, variables, x = small(dataclasses.replace(SMALL, **change), dtype=jnp.bfloat16)
+        middle = net.apply(variables, x, EVALUATE, stop="block1", method="features")
+        logits = net.apply(variables, x)
+        assert (middle.dtype, logits.dtype) == (jnp.bfloat16, jnp.float32)
+        assert {leaf.dtype for leaf in jax.tree.leaves(pretrained.shapes(net, x))} == {np.dtype(np.float32)}
+        # Some 30 roundings to 8 bits, each by up to 2**-9, add up as a random walk's: sqrt(30) * 2**-9 = 1.1 %.
+        exact = small(dataclasses.replace(SMALL, **change))[0].apply(variables, x)
+        assert 1e-5 < ours.difference(logits, exact) < 0.022
+
+
+# Drop path
+
+
+def drop_path_rates(net: vit.ViT) -> list[float]:
+    """Of every block, in order."""
+    found = []
+
+    def note(run, args, kwargs, context):
+        if isinstance(context.module, vit.Block):
+            found.append(context.module.drop_path)
+        return run(*args, **kwargs)
+
+    with nn.intercept_methods(note):
+        jax.eval_shape(net.init, jax.random.key(0), jnp.zeros((1, net.variant.patch, net.variant.patch, 3)))
+    return found
+
+
+def test_drop_path_rises_linearly_over_the_depth():
+    assert drop_path_rates(vit.ViT(SMALL, drop_path=0.3)) == pytest.approx([0, 0.15, 0.3], rel=1e-12)
+    assert drop_path_rates(vit.ViT(SMALL)) == [0, 0, 0]
+    assert drop_path_rates(vit.ViT(dataclasses.replace(SMALL, depth=1), drop_path=0.5)) == [0]
+
+
+def test_drop_path_leaves_out_whole_branches_and_scales_the_others():
+    block = vit.Block(heads=2, drop_path=0.25, dtype=jnp.float32)
+    x = draw.image((64, 3, 8))
+    params = jax.tree.map(partial(jnp.multiply, 0.3), block.init(jax.random.key(0), x, EVALUATE))
+    params["params"]["mlp"]["fc2"] = jax.tree.map(jnp.zeros_like, params["params"]["mlp"]["fc2"])  # attention alone
+    branch = block.apply(params, x, EVALUATE) - x
+    added = block.apply(params, x, TRAIN, rngs={"dropout": jax.random.key(1)}) - x
+    dropped = np.abs(added).max(axis=(1, 2)) == 0
+    np.testing.assert_allclose(added[~dropped], branch[~dropped] / 0.75, atol=1e-6)
+    assert 6 <= dropped.sum() <= 26  # 16 expected of 64, with a standard deviation of 3.5
+
+
+def test_without_drop_path_training_is_evaluation():
+    net, variables, x = small()
+    np.testing.assert_array_equal(net.apply(variables, x, TRAIN), net.apply(variables, x))
+
+
+@pytest.mark.parametrize("frozen", ["backbone/block2", "backbone"])
+def test_a_frozen_block_drops_nothing(frozen):
+    net, variables, x = small(drop_path=0.9)
+    tokens = net.apply(variables, x, EVALUATE, stop="block1", method="features")
+
+    def last_block(mode, seed):
+        rngs = {"dropout": jax.random.key(seed)}
+        return net.apply(variables, tokens, mode, rngs=rngs, method=lambda n, x, m: n.backbone(x, m, start="block2"))
+
+    evaluated = last_block(EVALUATE, 0)
+    mode = Mode(train=True, frozen=frozenset({frozen}))
+    np.testing.assert_array_equal(last_block(mode, 0), evaluated)
+    assert any(ours.difference(last_block(TRAIN, seed), evaluated) > 0.01 for seed in range(5))
+
+
+# Published arrays of another size
+
+
+def keys_matrix(old: int, new: int) -> np.ndarray:
+    """Weights of `old` samples in each of `new`: Keys 1981 with a = -0.5, stretched when it shrinks, rows sum to 1."""
+    scale = old / new
+    t = np.abs((np.arange(new)[:, None] + 0.5) * scale - 0.5 - np.arange(old)[None]) / max(scale, 1)
+    near, far = 1.5 * t**3 - 2.5 * t**2 + 1, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
+    weights = np.where(t < 1, near, np.where(t < 2, far, 0))
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("grid", [(4, 4), (24, 24), (2, 3), (14, 7), (28, 7), (13, 40)])
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_positions_are_resized_by_the_formula(grid, before):
+    positions = draw.uniform("positions", (1, before + 196, 5), -1.0, 1.0)
+    resized = vit.resize_positions(positions, grid, before)
+    square = positions[0, before:].reshape(14, 14, 5)
+    expected = np.einsum("ri,cj,ijd->rcd", keys_matrix(14, grid[0]), keys_matrix(14, grid[1]), square)
+    assert resized.shape == (1, before + grid[0] * grid[1], 5) and resized.dtype == np.float32
+    np.testing.assert_array_equal(resized[:, :before], positions[:, :before])
+    np.testing.assert_allclose(resized[0, before:].reshape(*grid, 5), expected, atol=1e-5)  # float32 positions
+
+
+def test_positions_that_fit_or_are_of_no_square_stay():
+    positions = draw.uniform("positions", (1, 1 + 196, 5), -1.0, 1.0)
+    assert vit.resize_positions(positions, (14, 14), 1) is positions
+    assert vit.resize_positions(positions[:, :141], (14, 10), 1).shape == (1, 141, 5)
+
+
+def small_arrays(size: tuple[int, int], change: dict) -> dict[str, np.ndarray]:
+    with ours_vit.cut("tiny16", **vars(SMALL) | change) as name:
+        return draw.weights(ours_vit.timm_shapes(name, size, 5))
+
+
+@pytest.mark.parametrize("change", [{}, {"distilled": True}, {"registers": 2, "class_token": False}, {"registers": 2}])
+def test_a_network_starts_from_arrays_of_another_size(change):
+    arrays, example = small_arrays((16, 16), change), np.zeros((1, 8, 12, 3), np.float32)
+    with ours_vit.cut("tiny16", **vars(SMALL) | change) as name:
+        net, rows = ours_vit.network(name, classes=7), vit.names(name)
+    options = {"seed": 0, "published": Published(arrays, CARD, "some.file"), "names": rows}
+    variables, kept = pretrained.start(net, example, **options, adapt=vit.adapt)
+    assert set(kept) == {"head/kernel", "head/bias"}
+    before = 0 if "registers" in change else 1 + len(change)
+    found = variables["params"]["backbone"]["embed"]
+    np.testing.assert_array_equal(found["pos_embed"], vit.resize_positions(arrays["pos_embed"], (2, 3), before))
+    np.testing.assert_array_equal(found["proj"]["bias"], arrays["patch_embed.proj.bias"])
+    with pytest.raises(WeightsError, match=rf"pos_embed \(1, {16 + before}, 8\), must be \(1, {6 + before}, 8\) here"):
+        pretrained.start(net, example, **options)
+
+
+def test_two_classifiers_of_a_distilled_network_become_one_with_the_same_answer():
+    arrays = small_arrays((8, 12), {"distilled": True})
+    with ours_vit.cut("tiny16", **vars(SMALL) | {"distilled": True}) as name:
+        net, variables = ours_vit.network(name, classes=5), ours_vit.placed(name, arrays, (8, 12), 5)
+    x = draw.image((2, 8, 12, 3))
+    token, other = np.split(np.asarray(net.apply(variables, x, method="features")), 2, axis=1)
+    first = token @ arrays["head.weight"].T + arrays["head.bias"][None]
+    second = other @ arrays["head_dist.weight"].T + arrays["head_dist.bias"][None]
+    np.testing.assert_allclose(net.apply(variables, x), (first + second) / 2, rtol=1e-5, atol=1e-6)
+
+
+def test_adapt_leaves_the_arrays_it_was_given():
+    arrays = small_arrays((16, 16), {"distilled": True})
+    before = {name: array.copy() for name, array in arrays.items()}
+    vit.adapt(arrays, (1, 8, 12, 3))
+    assert arrays.keys() == before.keys()
+    for name in arrays:
+        np.testing.assert_array_equal(arrays[name], before[name])

@@ -120,13 +120,13 @@ def _dot_is_faster(x: jax.Array, kernel: jax.Array) -> bool:
 
     XLA leaves its fast path (Eigen's) where the map is smaller than the kernel: 3x3 on (64, 2, 2, 512)
     takes 539 ms, im2col and dot 6.5. On (64, 3, 3, 256), the next size up, the two are equal; on larger
-    maps copying the patches costs more than it saves (1.5 to 5 times). A 1x1 kernel needs no patches.
+    maps copying the patches costs more than it saves (1.1 to 3.7 times). A 1x1 kernel needs no patches.
     """
     return kernel.shape[:2] == (1, 1) or x.shape[1] < kernel.shape[0] or x.shape[2] < kernel.shape[1]
 
 
 def _input_gradient(x: jax.Array, kernel: jax.Array, g: jax.Array, stride: int, pads: Pads) -> jax.Array:
-    """With a stride, lax convolves a map dilated with zeros: 131 ms where 3x3/2 on (64, 4, 4, 256) takes
+    """With a stride, lax convolves a map dilated with zeros: 123 ms where 3x3/2 on (64, 4, 4, 256) takes
     3.1 as a dot whose products are added in place, 18.5 against 13.4 on (16, 56, 56, 64).
     """
     if stride == 1 and not _dot_is_faster(g, kernel):
@@ -139,7 +139,10 @@ def _input_gradient(x: jax.Array, kernel: jax.Array, g: jax.Array, stride: int, 
 
 
 def _kernel_gradient(x: jax.Array, kernel: jax.Array, g: jax.Array, stride: int, pads: Pads) -> jax.Array:
-    """lax is the faster one on every map, tiny ones too; a 1x1 kernel is 1.7 to 3 times faster as a dot."""
+    """lax, which is as fast on tiny maps too: 6.8 ms on (64, 2, 2, 512), im2col and dot 7.9.
+
+    A 1x1 kernel is 1.3 to 2.8 times faster as a dot.
+    """
     if kernel.shape[:2] == (1, 1):
         pixels = _patches(x, kernel, stride, pads)
         return _dot(pixels, g, (0, 1, 2), (0, 1, 2)).reshape(kernel.shape).astype(kernel.dtype)

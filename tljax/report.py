@@ -91,7 +91,7 @@ class Report:
             self.say(f"weights: none; all {len(drawn)} parameters start at random (seed {config.seed})")
 
     def say(self, text: str) -> None:
-        self.console.print(text, markup=False)
+        self.console.print(text, markup=False, soft_wrap=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         show(title, columns, rows, console=self.console)
@@ -106,9 +106,14 @@ class Report:
         self.seconds["compile"] += took
         self.say(f"compiled {what} in {took:.1f} s")
 
-    def start(self, step: int, steps: int) -> None:
-        """Training begins at `step`, 0 unless resumed: what was logged after it is dropped."""
-        self._steps = steps
+    @contextlib.contextmanager
+    def training(self, step: int, steps: int, *, seconds: float) -> Iterator[None]:
+        """Training from `step`, 0 unless resumed: what was logged after it is dropped.
+
+        Args:
+          seconds: of training before this start, so that the total counts all starts.
+        """
+        self._steps, self._began = steps, self._began - seconds
         log = self.folder / "metrics.jsonl"
         if log.exists():
             kept = [line for line in _whole_lines(log) if json.loads(line)["step"] <= step]
@@ -129,6 +134,10 @@ class Report:
             self._bar = Progress(*columns, console=self.console)
             self._bar.start()
             self._bar.add_task("", total=steps, completed=step)
+        try:
+            yield
+        finally:
+            self._stop()
 
     def advance(self, step: int) -> None:
         """Move the bar; without a terminal, print a line now and then."""
@@ -159,7 +168,6 @@ class Report:
         self, result: dict[str, Any], totals: Mapping[str, dict[str, np.ndarray]], classes: Sequence[str]
     ) -> dict[str, Any]:
         """Write the figures and result.json, print the last line, and return the result with its seconds."""
-        self.stop()
         for part, sums in totals.items():
             self._evaluation(part, sums, classes)
         figures.curves(self.folder / "metrics.jsonl", self.folder / "report" / "curves.png")
@@ -169,7 +177,7 @@ class Report:
         self.say(last_line(result, self.folder))
         return result
 
-    def stop(self) -> None:
+    def _stop(self) -> None:
         """Take the bar down and close the event file; also when a run ends with an error."""
         if self._bar:
             self._bar.stop()

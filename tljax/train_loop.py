@@ -35,12 +35,12 @@ class Loop:
         """Train from `start`, or from the latest checkpoint; return the best state, else the last, on the host."""
         restored = self.checkpoints.restore("latest", lambda step: self.job.at(step, start))
         state, progress = restored or (start, Progress())
-        self.report.start(int(state.step), self.job.steps)
-        for index, end in enumerate(self.job.ends):
-            if int(state.step) < end and not progress.stopped:
-                entering = int(state.step) == (self.job.ends[index - 1] if index else 0)
-                state = self.job.enter(index, state) if entering else state
-                state = self._run_phase(index, state, progress)
+        with self.report.training(int(state.step), self.job.steps, seconds=progress.seconds):
+            for index, end in enumerate(self.job.ends):
+                if int(state.step) < end and not progress.stopped:
+                    entering = int(state.step) == (self.job.ends[index - 1] if index else 0)
+                    state = self.job.enter(index, state) if entering else state
+                    state = self._run_phase(index, state, progress)
         self.report.seconds["train"] = progress.seconds
         if self.validation is None:
             return state

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 from unittest import mock
 
@@ -33,7 +34,12 @@ def network(variant: str, *, classes: int = CLASSES, dtype: Any = jnp.float32) -
 
 def shapes(variant: str, size: Size = (224, 224), classes: int = CLASSES) -> Variables:
     """Shape and dtype of every variable, without computing one."""
-    return pretrained.shapes(network(variant, classes=classes), np.zeros((1, *size, 3), np.float32))
+    return _shapes(vit.VARIANTS[variant], size, classes)
+
+
+@cache
+def _shapes(variant: vit.Variant, size: Size, classes: int) -> Variables:
+    return pretrained.shapes(Network(vit.ViT(variant), nn.Dense(classes)), np.zeros((1, *size, 3), np.float32))
 
 
 def timm_shapes(variant: str, size: Size = (224, 224), classes: int = CLASSES) -> dict[str, tuple[int, ...]]:
