@@ -155,6 +155,22 @@ def test_features_are_the_token_both_tokens_or_the_mean():
     np.testing.assert_allclose(net.apply(variables, x, method="features"), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_tokens_stand_before_the_patches_in_order():
+    # With registers, positions are the patches' alone; without, every token's.
+    for change, names in (
+        ({"registers": 2}, ("cls_token", "reg_token")),
+        ({"distilled": True}, ("cls_token", "dist_token")),
+    ):
+        net, variables, x = small(dataclasses.replace(SMALL, **change))
+        embed = variables["params"]["backbone"]["embed"]
+        before = np.concatenate([embed[name] for name in names], axis=1)
+        if "distilled" in change:
+            before = before + embed["pos_embed"][:, :2]
+        tokens = net.apply(variables, x, EVALUATE, stop="embed", method="features")
+        np.testing.assert_array_equal(tokens[:, : before.shape[1]], np.repeat(before, 2, axis=0))
+        assert tokens.shape == (2, before.shape[1] + 6, 8)
+
+
 # Conventions
 
 

@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from reference import draw, ours
 
 from tljax import pretrained
@@ -110,3 +111,28 @@ def differences(family: Any, net: Network, file: str) -> dict[tuple[Any, ...], f
             found[i, stage] = ours.difference(output.reshape(-1)[where], values, largest)
             found[i, stage, "largest"] = ours.difference(np.abs(output).max(), largest)
     return found
+
+
+def gradients(family: Any, variant: str, x: np.ndarray, labels: np.ndarray) -> tuple[float, dict[str, np.ndarray]]:
+    """Mean cross-entropy of a narrow network in evaluation mode, in float64; its gradient by tensors and input."""
+    table = [row for row in rows(family, network(family, variant, **NARROW)) if row.collection == "params"]
+    variables = jax.tree.map(np.float64, drawn(family, network(family, variant, **NARROW)))
+    with jax.enable_x64(True):
+        net = network(family, variant, dtype=jnp.float64, **NARROW)
+
+        def loss(params: Any, x: jax.Array) -> jax.Array:
+            logits = net.apply({**variables, "params": params}, x)
+            return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+        step = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
+        value, (grads, grad_x) = step(variables["params"], x.astype(np.float64))
+        return float(value), pretrained.publish({"params": grads}, table) | {"input": np.asarray(grad_x)}
+
+
+def above(tolerance: float, found: dict[str, Any], expected: dict[str, Any], title: str) -> dict[str, float]:
+    """The differences above `tolerance`; the largest ones are printed (pytest -rP shows them)."""
+    assert {key: value.shape for key, value in found.items()} == {key: value.shape for key, value in expected.items()}
+    share = {key: ours.difference(found[key], expected[key]) for key in expected}
+    worst = sorted(share, key=lambda key: -share[key])[:4]
+    print(f"{title}: " + ", ".join(f"{name} {share[name]:.1e}" for name in worst))
+    return {key: value for key, value in share.items() if not value <= tolerance}
