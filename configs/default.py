@@ -82,7 +82,7 @@ def get_config() -> Any:
     train.eval_epochs = 1.0  # epochs between evaluations on the validation part
     train.checkpoint_epochs = 1.0  # epochs between checkpoints; resuming is exact from any step
     train.keep_checkpoints = 2  # latest ones kept
-    train.patience = 0  # stop after so many evaluations without a better one; 0: never
+    train.patience = 0  # end the last phase after so many evaluations without a better one; 0: never
     train.log_steps = 50  # steps between lines in metrics.jsonl
 
     # Several runs, one table: row -> ("key=value", ...) on top of this config; "{suite}" is the folder.

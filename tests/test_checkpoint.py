@@ -141,3 +141,30 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path, monkeypatch):
         monkeypatch.setattr(checkpoints._managers["latest"], "save", full)
         with pytest.raises(WeightsError, match="step 1 could not be written.*No space left"):
             checkpoints.save("latest", make_state(1), Progress())
+
+
+def test_a_checkpoint_that_a_kill_cut_off_was_never_saved(tmp_path):
+    """Between orbax's commit and the checksums: nothing is lost but that checkpoint."""
+    save_two(tmp_path)
+    (tmp_path / "latest" / "2" / "checksums.json").unlink()
+    with opened(tmp_path) as checkpoints, pytest.warns(UserWarning, match="step 2 was cut off"):
+        assert int(checkpoints.restore("latest", template)[0].step) == 1
+    (tmp_path / "latest" / "1" / "checksums.json").unlink()
+    with opened(tmp_path) as checkpoints, pytest.warns(UserWarning, match="step 1 was cut off"):
+        assert checkpoints.restore("latest", template) is None
+
+
+@pytest.mark.parametrize("harm", [flip_bits, Path.unlink])
+def test_saving_again_mends_what_is_not_whole(tmp_path, harm):
+    save_two(tmp_path)
+    harm(data_files(tmp_path, 2)[0])
+    with opened(tmp_path) as checkpoints:
+        checkpoints.save("latest", make_state(2), Progress())
+        assert int(checkpoints.restore("latest", template)[0].step) == 2
+
+
+def test_a_future_is_forgotten(tmp_path):
+    save_two(tmp_path)
+    with opened(tmp_path) as checkpoints:
+        checkpoints.forget("latest", after=1)
+        assert checkpoints.steps("latest") == [1]

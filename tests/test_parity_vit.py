@@ -75,10 +75,16 @@ def hugging_face_arrays(arrays: dict[str, np.ndarray], kind: str) -> dict[str, n
     """timm's arrays under transformers' names; queries, keys and values apart."""
     heads = DISTILLED if kind == "DeiT" else {"head": "classifier"}
     layers = {
-        "cls_token": "embeddings.cls_token", "dist_token": "embeddings.distillation_token",
-        "pos_embed": "embeddings.position_embeddings", "patch_embed.proj": "embeddings.patch_embeddings.projection",
-        "norm1": "layernorm_before", "norm2": "layernorm_after", "attn.proj": "attention.o_proj",
-        "mlp.fc1": "mlp.fc1", "mlp.fc2": "mlp.fc2", "norm": "layernorm",
+        "cls_token": "embeddings.cls_token",
+        "dist_token": "embeddings.distillation_token",
+        "pos_embed": "embeddings.position_embeddings",
+        "patch_embed.proj": "embeddings.patch_embeddings.projection",
+        "norm1": "layernorm_before",
+        "norm2": "layernorm_after",
+        "attn.proj": "attention.o_proj",
+        "mlp.fc1": "mlp.fc1",
+        "mlp.fc2": "mlp.fc2",
+        "norm": "layernorm",
     }
     found, base = {}, kind.lower()
     for name, array in arrays.items():

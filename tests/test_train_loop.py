@@ -14,7 +14,7 @@ import safetensors.numpy
 
 from main import run
 from tests import small
-from tljax import report
+from tljax import checkpoint, report
 from tljax.checkpoint import opened
 from tljax.errors import TljaxError
 from tljax.types import Phase
@@ -134,6 +134,54 @@ def test_a_killed_process_goes_on_to_the_same_end(tmp_path):
     assert whole.wait() == 0
     assert everything(tmp_path / "killed") == everything(tmp_path / "whole")
     assert last_state(tmp_path / "killed") == last_state(tmp_path / "whole")
+
+
+class CutSaves:
+    """Ends the process's run right before the n-th write of a checkpoint of one kind, or right before its checksums."""
+
+    def __init__(self, monkeypatch, kind, number, *, checksums):
+        self.left = number
+        save, sums = checkpoint.Checkpoints.save, checkpoint._checksums
+
+        def cutting_save(checkpoints, of_kind, state, progress):
+            self.now = of_kind == kind
+            self.left -= self.now
+            if self.now and not self.left and not checksums:
+                raise CutError
+            save(checkpoints, of_kind, state, progress)
+
+        def cutting_sums(folder):
+            if self.now and not self.left and checksums:
+                raise CutError
+            return sums(folder)
+
+        monkeypatch.setattr(checkpoint.Checkpoints, "save", cutting_save)
+        monkeypatch.setattr(checkpoint, "_checksums", cutting_sums)
+
+
+@pytest.mark.filterwarnings("ignore:The .* checkpoint at step .* was cut off")
+def test_a_run_cut_off_while_it_saves_ends_the_same(tmp_path, monkeypatch):
+    """In every window of the first three saves of either kind: before the write, and before its checksums."""
+    config = make_config(train__epochs=6.0)
+    run(config, tmp_path / "whole")
+    for kind in ("latest", "best"):
+        for number in (1, 2):
+            for checksums in (False, True):
+                folder = tmp_path / f"{kind}{number}{checksums}"
+                with monkeypatch.context() as patched:
+                    CutSaves(patched, kind, number, checksums=checksums)
+                    with pytest.raises(CutError):
+                        run(config, folder)
+                run(config, folder)
+                assert everything(folder) == everything(tmp_path / "whole"), folder
+
+
+def test_patience_does_not_end_a_phase_before_the_last(tmp_path, monkeypatch):
+    monkeypatch.setattr("tljax.strategies.scratch.plan", three_phases)
+    config = make_config(train__epochs=20.0, train__patience=1, optimizer__lr=1e-7, train__eval_epochs=0.5)
+    run(config, tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert 0.7 * 40 < rows[-1]["step"] < 40  # it ended in the last phase, and did end there
 
 
 def test_the_best_epoch_on_validation_is_what_is_tested(tmp_path):

@@ -47,7 +47,9 @@ class Checkpoints:
         note = {"progress": dataclasses.asdict(progress), "leaves": _shapes(leaves)}
         manager = self._managers[kind]
         if step in manager.all_steps():
-            return
+            if not self._trouble(kind, step):
+                return
+            manager.delete(step)
         args = ocp.args.Composite(state=ocp.args.StandardSave(leaves), note=ocp.args.JsonSave(note))
         try:
             manager.save(step, args=args)
@@ -66,7 +68,8 @@ class Checkpoints:
     def restore(self, kind: str, template: Any) -> tuple[TrainState, Progress] | None:
         """The newest whole checkpoint, as numpy, or None if there is none.
 
-        A damaged one is reported and deleted, and the one before it is taken.
+        One that a kill cut off was never saved. A damaged one is reported and deleted, and the one
+        before it is taken.
 
         Args:
           template: step -> a state with the structure, shapes and dtypes that hold at that step.
@@ -75,6 +78,7 @@ class Checkpoints:
           WeightsError: there are checkpoints, and every one is damaged or of another network.
         """
         failures = []
+        self._drop_cut_off(kind)
         for step in reversed(self.steps(kind)):
             try:
                 found = self._read(kind, step, template(step))
@@ -93,6 +97,12 @@ class Checkpoints:
             )
         return None
 
+    def forget(self, kind: str, after: int) -> None:
+        """Delete the checkpoints of steps later than `after`: of a future that a resumed run will make anew."""
+        for step in self.steps(kind):
+            if step > after:
+                self._managers[kind].delete(step)
+
     def close(self) -> None:
         for manager in self._managers.values():
             manager.close()
@@ -100,9 +110,27 @@ class Checkpoints:
     def _folder(self, kind: str, step: int) -> Path:
         return Path(self._managers[kind].directory) / str(step)
 
+    def _drop_cut_off(self, kind: str) -> None:
+        for step in self.steps(kind):
+            if not (self._folder(kind, step) / CHECKSUMS).exists():
+                warnings.warn(f"The {kind} checkpoint at step {step} was cut off while it was written.", stacklevel=3)
+                self._managers[kind].delete(step)
+
+    def _trouble(self, kind: str, step: int) -> str:
+        """Which files of a checkpoint are not as they were written; "" if all are."""
+        folder = self._folder(kind, step)
+        try:
+            wanted = json.loads((folder / CHECKSUMS).read_text())
+        except (OSError, ValueError) as error:
+            return f"its checksums cannot be read: {error}"
+        found = _checksums(folder)
+        bad = sorted(name for name in wanted | found if wanted.get(name) != found.get(name))
+        return f"not as they were written: {', '.join(bad)}" if bad else ""
+
     def _read(self, kind: str, step: int, template: TrainState) -> tuple[TrainState, Progress]:
         # Orbax restores a flipped bit without a word, and what it says of a cut file is not for people.
-        _verify(self._folder(kind, step))
+        if trouble := self._trouble(kind, step):
+            raise WeightsError(trouble)
         wanted = _named(template)
         manager = self._managers[kind]
         note = manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore()))["note"]
@@ -163,15 +191,3 @@ def _checksums(folder: Path) -> dict[str, str]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _verify(folder: Path) -> None:
-    """Raise a WeightsError that names every file which is not as it was written."""
-    try:
-        wanted = json.loads((folder / CHECKSUMS).read_text())
-    except (OSError, ValueError) as error:
-        raise WeightsError("it was cut off while it was written, or its checksums are damaged") from error
-    found = _checksums(folder)
-    bad = sorted(name for name in wanted | found if wanted.get(name) != found.get(name))
-    if bad:
-        raise WeightsError(f"not as they were written: {', '.join(bad)}")

@@ -11,7 +11,7 @@ import jax
 from tljax import optimizer
 from tljax.batches import Evaluation, Training
 from tljax.checkpoint import Checkpoints, Progress
-from tljax.errors import TljaxError
+from tljax.errors import TljaxError, WeightsError
 from tljax.evaluate import Evaluator
 from tljax.job import Job
 from tljax.parallel import Parallel
@@ -33,19 +33,38 @@ class Loop:
 
     def fit(self, start: TrainState) -> TrainState:
         """Train from `start`, or from the latest checkpoint; return the best state, else the last, on the host."""
-        restored = self.checkpoints.restore("latest", lambda step: self.job.at(step, start))
-        state, progress = restored or (start, Progress())
+        state, progress = self._resume(start)
         with self.report.training(int(state.step), self.job.steps, seconds=progress.seconds):
             for index, end in enumerate(self.job.ends):
                 if int(state.step) < end and not progress.stopped:
-                    entering = int(state.step) == (self.job.ends[index - 1] if index else 0)
-                    state = self.job.enter(index, state) if entering else state
+                    if int(state.step) == (self.job.ends[index - 1] if index else 0):
+                        state, progress.since_best = self.job.enter(index, state), 0
                     state = self._run_phase(index, state, progress)
         self.report.seconds["train"] = progress.seconds
         if self.validation is None:
             return state
         best = self.checkpoints.restore("best", lambda step: self.job.at(step, start))
-        return best[0] if best else state
+        if best is None or int(best[0].step) != progress.best_step:
+            raise WeightsError(
+                f"The best epoch was at step {progress.best_step}, and its checkpoint is gone from checkpoints/best. "
+                f"Start again in another folder (--workdir)."
+            )
+        return best[0]
+
+    def _resume(self, start: TrainState) -> tuple[TrainState, Progress]:
+        """Where the latest checkpoint left off, with the best one that belongs to it; else the start."""
+        restored = self.checkpoints.restore("latest", lambda step: self.job.at(step, start))
+        state, progress = restored or (start, Progress())
+        # "latest" is written first, so it knows of a best that a kill kept from being written.
+        self.checkpoints.forget("best", after=progress.best_step)
+        if progress.best_step == int(state.step):
+            self.checkpoints.save("best", state, progress)
+        elif progress.best_step not in [-1, *self.checkpoints.steps("best")]:
+            self.report.say(
+                f"the best checkpoint (step {progress.best_step}) is gone; the best is sought anew from here"
+            )
+            progress.best, progress.best_step = float("-inf"), -1
+        return state, progress
 
     def _run_phase(self, index: int, state: TrainState, progress: Progress) -> TrainState:
         """From the step of `state` to the end of the phase, or to where early stopping ends it."""
@@ -62,13 +81,14 @@ class Loop:
             self._log(pending)  # one step late: the device is never waited for while it has work
             pending = (step + 1, metrics)
             self.report.advance(step + 1)
+            better = False
             if self._due(step + 1, self.job.config.train.eval_epochs, end) and self.validation is not None:
-                self._validate(on_device, step + 1, progress)
-            if self._due(step + 1, self.job.config.train.checkpoint_epochs, end) or progress.stopped:
+                better = self._validate(on_device, step + 1, progress, last=index == len(self.job.ends) - 1)
+            if better or progress.stopped or self._due(step + 1, self.job.config.train.checkpoint_epochs, end):
                 self._log(pending)
                 pending = None
                 progress.seconds += time.monotonic() - began
-                self.checkpoints.save("latest", self.parallel.get_state(on_device), progress)
+                self._save(on_device, progress, better=better)
                 began = time.monotonic()
             if progress.stopped:
                 break
@@ -105,15 +125,20 @@ class Loop:
         rates = optimizer.rate_at(self.job.phases, self.job.steps, self.job.config.optimizer, step - 1)
         self.report.metrics(step, "train", values | {f"lr/{group}": rate for group, rate in rates.items()})
 
-    def _validate(self, state: Any, step: int, progress: Progress) -> None:
-        """Evaluate on the validation part; keep the state if it is the best so far."""
+    def _save(self, on_device: Any, progress: Progress, *, better: bool) -> None:
+        state = self.parallel.get_state(on_device)
+        for kind in ("latest", "best") if better else ("latest",):  # in this order: see `_resume`
+            self.checkpoints.save(kind, state, progress)
+
+    def _validate(self, state: Any, step: int, progress: Progress, *, last: bool) -> bool:
+        """Evaluate on the validation part; whether the state is the best so far. Patience ends the last phase only."""
         assert self.validation is not None
         values = self.job.task.summarize(self.evaluator(state.variables(), self.validation))
         self.report.metrics(step, "validation", values)
         if values[self.job.task.BEST] > progress.best:
             progress.best, progress.best_step, progress.since_best = values[self.job.task.BEST], step, 0
-            self.checkpoints.save("best", self.parallel.get_state(state), progress)
-        else:
-            progress.since_best += 1
-            patience = self.job.config.train.patience
-            progress.stopped = bool(patience) and progress.since_best >= patience
+            return True
+        progress.since_best += 1
+        patience = self.job.config.train.patience
+        progress.stopped = last and bool(patience) and progress.since_best >= patience
+        return False
