@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 def get_config() -> Any:
     config: Any = ConfigDict(sort_keys=False)
     config.seed = 0  # draws splits, initial values, order, augmentation: all chance in a run
-    config.parallel = "jit"  # jit (over a mesh) or pmap; both give the same run
+    config.parallel = "jit"  # jit (over a mesh) or pmap; without dropout both give the same run
 
     config.data = data = ConfigDict(sort_keys=False)
     data.source = "digits"  # a file in tljax/data/

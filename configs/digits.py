@@ -19,7 +19,7 @@ def get_config() -> Any:
     config.groups.update(features="conv1..fc1", head="head")
     config.optimizer.update(name="sgd", lr=0.02)
     config.optimizer.kwargs.momentum = 0.9
-    config.train.update(epochs=100.0, batch_size=50, checkpoint_epochs=100.0, log_steps=10)
+    config.train.update(epochs=100.0, batch_size=40, checkpoint_epochs=100.0, log_steps=10)
     config.strategy.scales.update(features=0.1, head=1.0)
     config.suite.first = (
         f"data.classes={SOURCE}", "data.examples_per_class=0", "strategy.name=scratch",

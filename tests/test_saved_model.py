@@ -24,7 +24,9 @@ def saved(tmp_path):
     network = Network(lenet.build("small"), classification.head(3))
     variables = pretrained.init(network, preprocess.example(config.data), seed=3)
     names = lenet.names("small")
-    saved_model.save(tmp_path / "model", variables, names, card=CARD, classes=CLASSES, config=config)
+    saved_model.save(
+        tmp_path / "model", variables, names, card=CARD, classes=CLASSES, config=config, started_from="timm/x"
+    )
     return tmp_path / "model", network, variables
 
 
@@ -64,6 +66,7 @@ def test_what_predicting_needs(saved):
         "variant": "small",
         "task": "classification",
         "classes": list(CLASSES),
+        "started_from": "timm/x",
         "input": {"resize": 0, "crop": 0, "size": 8, "channels": 1},
     }
     assert sorted(file.name for file in folder.iterdir()) == ["card.json", "model.json", "model.safetensors"]
@@ -74,6 +77,7 @@ def test_saving_again_replaces(saved):
     before = (folder / "model.safetensors").read_bytes()
     variables["params"]["head"]["bias"] = variables["params"]["head"]["bias"] + 1
     names = lenet.names("small")
-    saved_model.save(folder, variables, names, card=CARD, classes=CLASSES, config=small.config())
+    saved_model.save(folder, variables, names, card=CARD, classes=CLASSES, config=small.config(), started_from="")
     assert (folder / "model.safetensors").read_bytes() != before
+    assert json.loads((folder / "card.json").read_text())["licence"] == ""  # it came from no weights
     assert len(list(folder.iterdir())) == 3

@@ -121,7 +121,8 @@ def test_k_examples_per_class_after_validation():
 def test_the_first_examples_of_the_source():
     parts, _ = choose(dataset(), train_examples=30)
     assert ids(parts["train"]) == [f"train/{i}" for i in range(30)]
-    assert len(choose(dataset(), train_examples=1000)[0]["train"]) == 70
+    with pytest.raises(DataError, match="at most the 70 training examples of here; got 71"):
+        choose(dataset(), train_examples=71)
 
 
 def test_classes_are_chosen_and_numbered_by_name():

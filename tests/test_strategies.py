@@ -7,7 +7,11 @@ from tljax import plugins
 from tljax.errors import ConfigError
 from tljax.types import Phase
 
-GROUPS = ("stem", "body", "head")
+GROUPS = {
+    "stem": ("backbone/stem/conv/kernel",),
+    "body": ("backbone/stage1/conv/kernel",),
+    "head": ("head/kernel", "head/bias"),
+}
 
 PLANS = {
     "scratch": ({}, (Phase("scratch", 1.0, {"stem": 1.0, "body": 1.0, "head": 1.0}),)),
@@ -68,9 +72,14 @@ def test_scales_that_cannot_be_meant(scales, message):
         plugins.find("strategies", "groups").plan(GROUPS, config)
 
 
-def test_a_linear_probe_needs_a_head():
-    with pytest.raises(ConfigError, match="a group named 'head'; got low, high"):
-        plugins.find("strategies", "linear_probe").plan(("low", "high"), None)
+@pytest.mark.parametrize("name", ["linear_probe", "lp_ft", "last_k", "layer_decay", "gradual_unfreeze"])
+def test_the_head_needs_a_group_of_its_own(name):
+    strategy, config = plugins.find("strategies", name), default.get_config().strategy
+    kernels = {"biases": ("head/bias",), "kernels": ("backbone/stem/conv/kernel", "head/kernel")}
+    with pytest.raises(ConfigError, match="the head in a group of its own.*the groups are biases, kernels"):
+        strategy.plan(kernels, config)
+    renamed = {"stem": ("backbone/stem/conv/kernel",), "classifier": ("head/kernel", "head/bias")}
+    assert strategy.plan(renamed, config)[0].scales["classifier"] == 1.0
 
 
 @pytest.mark.parametrize(

@@ -87,14 +87,28 @@ def test_a_suite_ends_in_a_table(tmp_path, capsys):
 
 @pytest.mark.parametrize("failure", [DataError("a bad picture"), RuntimeError("RESOURCE_EXHAUSTED")], ids=repr)
 def test_a_failing_run_does_not_lose_the_others(tmp_path, capsys, failure):
-    fake = Fake(low_seed3=failure)
+    fake = Fake(low_seed4=failure)
     with pytest.raises(type(failure), match=str(failure)):
         suite.run(fake, config(), tmp_path)
     assert fake.seen == ["low_seed3", "high_seed3", "low_seed4", "high_seed4"]
     rows = json.loads((tmp_path / "table.json").read_text())
-    assert [(row["name"], row["seeds"]) for row in rows] == [("low", [4]), ("high", [3, 4])]  # rows keep their order
-    assert f"[1/4] low seed 3 failed: {failure}" in capsys.readouterr().out
-    assert f"{type(failure).__name__}: {failure}" in (tmp_path / "low" / "seed3.log").read_text()
+    assert [(row["name"], row["seeds"]) for row in rows] == [("low", [3]), ("high", [3, 4])]
+    assert f"[3/4] low seed 4 failed: {failure}" in capsys.readouterr().out
+    assert f"{type(failure).__name__}: {failure}" in (tmp_path / "low" / "seed4.log").read_text()
+
+
+def test_rows_keep_their_order_when_the_first_run_fails(tmp_path):
+    with pytest.raises(RuntimeError):
+        suite.run(Fake(low_seed3=RuntimeError("RESOURCE_EXHAUSTED")), config(), tmp_path)
+    rows = json.loads((tmp_path / "table.json").read_text())
+    assert [(row["name"], row["seeds"]) for row in rows] == [("low", [4]), ("high", [3, 4])]
+
+
+def test_what_is_missing_for_the_first_run_is_said_once(tmp_path):
+    fake = Fake(low_seed3=DataError("no pictures"))
+    with pytest.raises(DataError, match="no pictures"):
+        suite.run(fake, config(), tmp_path)
+    assert fake.seen == ["low_seed3"]
 
 
 def test_no_row_runs_after_a_failing_first(tmp_path):

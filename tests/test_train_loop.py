@@ -16,7 +16,8 @@ from main import run
 from tests import small
 from tljax import checkpoint, report
 from tljax.checkpoint import opened
-from tljax.errors import TljaxError
+from tljax.data import digits
+from tljax.errors import DataError, TljaxError
 from tljax.types import Phase
 
 ROOT = Path(__file__).parents[1]
@@ -217,3 +218,16 @@ def test_a_finished_run_prints_its_result_and_stops(tmp_path, monkeypatch, capsy
     monkeypatch.setattr("tljax.data.digits.load", None)  # would fail if it were called
     assert run(config, tmp_path) == result
     assert "already finished, result: train accuracy" in capsys.readouterr().out
+
+
+def test_a_resumed_run_must_learn_from_the_same_examples(tmp_path, monkeypatch, cut_at):
+    config = make_config()
+    cut_at(13)
+    with pytest.raises(CutError):
+        run(config, tmp_path)
+    cut_at(0)
+    changed = digits.Digits(1)
+    changed.images = changed.images[:, ::-1].copy()
+    monkeypatch.setattr(digits, "Digits", lambda *_: changed)
+    with pytest.raises(DataError, match="must learn from what it began with(.|\n)*train: (.|\n)*test: "):
+        run(config, tmp_path)

@@ -1,5 +1,6 @@
 """Exact sums and counts over every example of a part, each counted once."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,12 +11,15 @@ from tljax.batches import Evaluation
 from tljax.parallel import Parallel
 from tljax.types import Batch, Variables
 
+Say = Callable[[str], contextlib.AbstractContextManager[None]]
+
 
 class Evaluator:
     """Compiles once, then sums over any number of parts whose batches have one shape."""
 
-    def __init__(self, step: Callable[[Variables, Batch], Any], parallel: Parallel) -> None:
-        self._step, self._parallel = step, parallel
+    def __init__(self, step: Callable[[Variables, Batch], Any], parallel: Parallel, say: Say = contextlib.nullcontext):
+        """`say("evaluation")` is entered while XLA compiles."""
+        self._step, self._parallel, self._say = step, parallel, say
         self._compiled: Any = None
 
     def __call__(self, variables: Variables, batches: Evaluation) -> dict[str, np.ndarray]:
@@ -24,7 +28,8 @@ class Evaluator:
         for host_batch in batches:
             batch = self._parallel.put_batch(host_batch)
             if self._compiled is None:
-                self._compiled = self._parallel.compile(self._step, variables, batch, donate=False)
+                with self._say("evaluation"):
+                    self._compiled = self._parallel.compile(self._step, variables, batch, donate=False)
             sums = self._compiled(variables, batch)
             totals, pending = self._add(totals, pending), sums  # one batch late: devices never wait
         return self._add(totals, pending)

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 
 from tljax import layer_groups, optimizer
+from tljax.errors import ConfigError
 from tljax.layer_groups import Groups
 from tljax.train_state import TrainState
 from tljax.train_step import Step, make_train_step
@@ -87,9 +88,9 @@ class Job:
         """A row a group, for people: what it is, and what phase `index` does with it (GROUP_COLUMNS)."""
         leaves = flatten(start.params)
         begin = self.ends[index - 1] if index else 0
-        peak = begin + int(self.config.optimizer.warmup * self.steps)
+        peak = max(begin, int(self.config.optimizer.warmup * self.steps))
         rates = optimizer.rate_at(self.phases, self.steps, self.config.optimizer, min(peak, self.ends[index] - 1))
-        stored = optimizer.state_bytes(self.enter(index, start.replace(opt_state=())).opt_state)
+        stored = self._stored(index, start)
         frozen = self.mode(self.phases[index]).frozen
         rows = []
         for group, paths in self.groups.items():
@@ -109,6 +110,19 @@ class Job:
                 ]
             )
         return rows
+
+    def _stored(self, index: int, start: TrainState) -> dict[str, int]:
+        """Bytes of optimizer state of every learning group; an update is tried out, on shapes only."""
+        tx, (learns, _) = self.tx(index), optimizer.split(start.params, self.labels(index))
+        try:
+            opt_state = jax.eval_shape(tx.init, learns)
+            jax.eval_shape(tx.update, learns, opt_state, learns)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(
+                f"The optimizer '{self.config.optimizer.name}' must accept its arguments "
+                f"({dict(self.config.optimizer.kwargs)}) and plain gradients, but fails: {str(error).splitlines()[0]}"
+            ) from error
+        return optimizer.state_bytes(opt_state)
 
 
 def _norm_mode(paths: Sequence[str], model_state: dict[str, Any], frozen: frozenset[str]) -> str:

@@ -29,7 +29,7 @@ def assign(params: Params, stages: Sequence[str], table: Mapping[str, str]) -> G
     for group, words in table.items():
         members[group] = set()
         for word in words.split():
-            matched = {path for path in paths if re.fullmatch(_pattern(word, stages), path)}
+            matched = _matched(word, paths, stages)
             members[group] |= matched
             unmatched += [] if matched else [f"{group}: {_advice(word, stages)}"]
     homes = {path: [group for group in members if path in members[group]] for path in paths}
@@ -51,6 +51,23 @@ def stage_of(path: str) -> str:
     return parts[1] if parts[0] == "backbone" else parts[0]
 
 
+def head(groups: Groups) -> str:
+    """The group of the head, which must come last and hold nothing else.
+
+    Raises:
+      ConfigError: there is no such group.
+    """
+    last = list(groups)[-1]
+    inside = [path for path in groups[last] if path.startswith("head/")]
+    outside = [path for group in groups for path in groups[group] if path.startswith("head/") and group != last]
+    if outside or len(inside) < len(groups[last]):
+        raise ConfigError(
+            f"This strategy needs the head in a group of its own, as in config.groups.head=head; "
+            f"the groups are {', '.join(groups)}."
+        )
+    return last
+
+
 def frozen_modules(groups: Groups, learning: Sequence[str], moving: Sequence[str] = ()) -> frozenset[str]:
     """The paths that `Mode.frozen` must hold when only the groups in `learning` learn.
 
@@ -70,6 +87,16 @@ def frozen_modules(groups: Groups, learning: Sequence[str], moving: Sequence[str
     prefixes = {"/".join(path.split("/")[:end]) for path in paths for end in range(1, path.count("/") + 1)}
     still = {p for p in prefixes if not any(path.startswith(f"{p}/") for path in awake)}
     return frozenset(p for p in still if p.rpartition("/")[0] not in still)
+
+
+def _matched(word: str, paths: Sequence[str], stages: Sequence[str]) -> set[str]:
+    try:
+        pattern = re.compile(_pattern(word, stages))
+    except re.error as error:
+        raise ConfigError(
+            f"config.groups must hold stages or regular expressions; '{word}' is none: {error}."
+        ) from error
+    return {path for path in paths if pattern.fullmatch(path)}
 
 
 def _network_order(paths: Sequence[str], stages: Sequence[str]) -> list[str]:

@@ -117,10 +117,21 @@ def _transform(config: Any, rate: Rate) -> optax.GradientTransformation:
     function = _function(config.name)
     kwargs = dict(config.kwargs)
     accepted = inspect.signature(function).parameters
+    own = [f"{key} (config.optimizer.{short})" for key, short in OWN_KEYS.items() if key in kwargs]
+    if own:
+        raise ConfigError(f"config.optimizer.kwargs must not hold what has a key of its own: {', '.join(own)}.")
     decay, mask = float(config.weight_decay), None if config.decay_norms_and_biases else _is_kernel
-    if "weight_decay" in accepted:  # decoupled, as AdamW and Lion define it
-        kwargs = {"weight_decay": decay} | ({"mask": mask} if mask and "mask" in accepted else {}) | kwargs
+    if "weight_decay" in accepted and decay:  # decoupled, as AdamW and Lion define it
+        masks = [name for name in MASKS if name in accepted]
+        if mask and not masks:
+            raise ConfigError(
+                f"The weight decay of '{config.name}' cannot skip norms and biases: it takes no mask. "
+                f"Set config.optimizer.decay_norms_and_biases=true, or config.optimizer.weight_decay=0."
+            )
+        kwargs |= {"weight_decay": decay} | ({masks[0]: mask} if mask else {})
         decay = 0.0
+    elif "weight_decay" in accepted:
+        kwargs |= {"weight_decay": 0.0}
     try:
         transform = function(learning_rate=rate, **kwargs)
     except TypeError as error:
@@ -134,17 +145,39 @@ def _transform(config: Any, rate: Rate) -> optax.GradientTransformation:
     return optax.chain(optax.add_decayed_weights(decay, mask=mask), transform)
 
 
+def check(config: Any) -> None:
+    """Look up the optimizer and the schedule, before anything is downloaded.
+
+    Raises:
+      ConfigError: there is no such one.
+    """
+    _function(config.name)
+    schedules.make(config.schedule, 1, warmup=config.warmup, kwargs=config.schedule_kwargs)
+
+
+# optax's names for the leaves that decay, and the keyword arguments that have a config key of their own.
+MASKS = ("mask", "weight_decay_mask")
+OWN_KEYS = {"learning_rate": "lr", "weight_decay": "weight_decay"}
+# What a step cannot serve, and why.
+UNFIT = {
+    "lbfgs": "its line search needs the loss as a function",
+    "noisy_sgd": "its state holds a typed random key, which no checkpoint takes",
+}
+
+
 def names() -> tuple[str, ...]:
     """The optimizers of optax: its public functions that take a learning rate."""
     functions = {name: f for name, f in vars(optax).items() if inspect.isfunction(f) and name[0] != "_"}
     takes_rate = (n for n, f in functions.items() if "learning_rate" in inspect.signature(f).parameters)
-    return tuple(sorted(name for name in takes_rate if not name.startswith("scale_by_")))
+    return tuple(sorted(name for name in takes_rate if not name.startswith("scale_by_") and name not in UNFIT))
 
 
 def _function(name: str) -> Any:
     if ":" in name:
         return schedules.dotted(name, "an optax optimizer")
     known = names()
+    if name in UNFIT:
+        raise ConfigError(f"config.optimizer.name '{name}' does not fit a training step: {UNFIT[name]}.")
     if name in known:
         return getattr(optax, name)
     close = difflib.get_close_matches(name, known, n=1)

@@ -37,7 +37,7 @@ def source_of(spec: str) -> str:
 
 
 def read(spec: str, *, card: Card | None, lock: Path) -> Published:
-    """The arrays and card that `spec` names; a card in the config wins over the zoo's."""
+    """The arrays and card that `spec` names; `card` serves weights that have none of their own."""
     return find("weights", source_of(spec)).read(spec, card=card, lock=lock)
 
 
@@ -90,14 +90,14 @@ def fetch(config: Any, *, wanted: bool) -> tuple[Published | None, Card]:
     lock = Path(config.lock_file)
     if config.weights and wanted:
         published = read(config.weights, card=given, lock=lock)
-        return published, published.card
+        return published, _agreed(published.card, given, config.weights)
     if wanted:
         raise ConfigError(
             "This strategy starts from pretrained weights, and config.model.weights is empty. Name a .safetensors "
             "file, a run's model/ folder or a hub repository, or choose --config.strategy.name=scratch."
         )
     if config.weights:
-        return None, read_card(config.weights, card=given, lock=lock)
+        return None, _agreed(read_card(config.weights, card=given, lock=lock), given, config.weights)
     if given is None:
         raise ConfigError("Nothing says how pixels are scaled: set config.model.card.mean and config.model.card.std.")
     return None, given
@@ -206,6 +206,16 @@ def published_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
 def _published(array: np.ndarray, layout: str) -> np.ndarray:
     moved = np.array(_transposed(array, TO_THEIRS[layout]), order="C")  # a copy; to flatten it needs no second
     return moved.reshape(published_shape(array.shape, layout))
+
+
+def _agreed(card: Card, given: Card | None, spec: str) -> Card:
+    """The weights' own card, which the one in the config must not contradict."""
+    if given and (card.mean, card.std) != (given.mean, given.std):
+        raise ConfigError(
+            f"The weights '{spec}' have a card: mean {card.mean}, std {card.std}; config.model.card says mean "
+            f"{given.mean}, std {given.std}. Leave the config's empty: --config.model.card.mean='()' and .std='()'."
+        )
+    return card
 
 
 def _plain(value: Any) -> Any:

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from tljax import figures, settings
 from tljax.atomic import write
-from tljax.errors import ConfigError
+from tljax.errors import ConfigError, DataError
 from tljax.types import Info, Published
 
 PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml_collections")
@@ -50,9 +50,25 @@ class Report:
                 + "\nChoose another --workdir, or give the config it began with to resume it."
             )
 
-    def open(self) -> None:
-        """Make the folder, once everything that can be wrong with the input has been checked."""
+    def open(self, inputs: Mapping[str, str]) -> None:
+        """Make the folder, once everything that can be wrong with the input has been checked.
+
+        Args:
+          inputs: what the run learns from, as checksums; on a resumed run it must be what it was.
+
+        Raises:
+          DataError: it is not.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / "inputs.json"
+        changed = settings.differences(file.read_text(), json.dumps(inputs)) if file.exists() else []
+        if changed:
+            raise DataError(
+                f"A resumed run must learn from what it began with; in '{self.folder}' there differ:\n  "
+                + "\n  ".join(changed)
+                + "\nPut the examples back, or choose another --workdir."
+            )
+        write(file, json.dumps(inputs, indent=2))
         write(self.folder / "config.json", self._config)
         write(self.folder / "env.json", json.dumps(_environment(), indent=2))
 

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors.numpy
 
 from tljax.pretrained import publish
-from tljax.types import Card, Name, Variables
+from tljax.types import Card, Name, Variables, count
 
 INPUT_KEYS = ("resize", "crop", "size", "channels")
 
@@ -23,26 +22,29 @@ def save(
     card: Card,
     classes: Sequence[str],
     config: Any,
+    started_from: str,
 ) -> None:
     """Write all that predicting, exporting and transferring again need.
 
     `model.safetensors` loads in the library whose naming the family speaks; `card.json` is the weights'
-    card as it now is; `model.json` holds family, variant, classes in order and the input sizes.
+    card as it now is; `model.json` holds family, variant, classes in order, the input sizes, and which
+    weights training started from ("" for none).
     """
     folder.mkdir(parents=True, exist_ok=True)
     arrays = publish(variables, names)
     part = folder / "model.safetensors.part"
     safetensors.numpy.save_file(arrays, part, metadata={"format": "pt"})
     part.replace(folder / "model.safetensors")
-    size = sum(int(np.prod(leaf.shape)) for name, leaf in arrays.items() if "running_" not in name)
     # The weights are new ones: what identified the file they came from no longer holds.
     card = dataclasses.replace(
         card,
         family=config.model.family,
         variant=config.model.variant,
         classes=len(classes),
-        parameters=size,
+        parameters=count(variables["params"]),
         size=config.data.size,
+        licence=card.licence if started_from else "",  # of the weights these came from
+        repository="",
         revision="",
         file="model.safetensors",
         sha256="",
@@ -53,6 +55,7 @@ def save(
         "variant": config.model.variant,
         "task": config.task.name,
         "classes": list(classes),
+        "started_from": started_from,
         "input": {key: config.data[key] for key in INPUT_KEYS},
     }
     (folder / "model.json").write_text(json.dumps(model, indent=2))

@@ -25,7 +25,7 @@ def cosine(steps: int, *, end: float = 0.0) -> Schedule:
 
 
 def step(steps: int, *, at: tuple[float, ...] = (0.5, 0.75), factor: float = 0.1) -> Schedule:
-    """Multiplied by `factor` at every share of the run in `at`."""
+    """Multiplied by `factor` at every share in `at` of the run, what warm-up takes left out."""
     return optax.piecewise_constant_schedule(1.0, {int(share * steps): factor for share in at})
 
 

@@ -63,8 +63,13 @@ def choose(dataset: Dataset, config: Any, seed: int) -> tuple[dict[str, Subset],
     classes = _classes(dataset, config.classes)
     numbers = [dataset.info.classes.index(name) for name in classes]
     parts = _by_fractions(dataset, config, numbers, seed) if config.fractions else _by_name(dataset, config, numbers)
+    if config.train_examples > len(parts["train"]):
+        raise DataError(
+            f"config.data.train_examples must be at most the {len(parts['train'])} training examples of "
+            f"{dataset.info.source}; got {config.train_examples}. Lower it, or set 0 for all."
+        )
     if config.train_examples:
-        parts["train"] = parts["train"].take(np.arange(min(config.train_examples, len(parts["train"]))))
+        parts["train"] = parts["train"].take(np.arange(config.train_examples))
     if config.validation:
         held = _per_class(parts["train"].labels, seed, 1, share=config.validation)
         parts["validation"] = parts["train"].take(np.flatnonzero(held))

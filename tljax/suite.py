@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from tljax import overrides, results, settings
-from tljax.errors import ConfigError
+from tljax.errors import ConfigError, TljaxError
 from tljax.report import show
 
 Run = Callable[[Any, Path], dict[str, Any]]
@@ -35,8 +35,8 @@ def run(run_one: Run, config: Any, folder: Path) -> list[dict[str, Any]]:
         except Exception as error:  # also what XLA raises when memory runs out: hours of other rows depend on it
             console.print(f"[{number}/{len(plan)}] {row} seed {seed} failed: {error}", markup=False)
             failure = error
-            if row == "first":
-                raise  # every row starts from it
+            if row == "first" or (number == 1 and isinstance(error, TljaxError) and error.code > 1):
+                raise  # every row starts from it; and what is missing for the first run is missing for all
             continue
         accuracy, seconds = result["metrics"]["test"]["accuracy"], result["seconds"]["total"]
         line = f"[{number}/{len(plan)}] {row} seed {seed}: test accuracy {accuracy:.4f} ({seconds:.1f} s)"

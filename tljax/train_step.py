@@ -42,6 +42,8 @@ def make_train_step(
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
         for_inputs, for_network = jax.random.split(_key(state))
+        if axis:  # masks of dropout differ between devices, as they do between examples
+            for_network = jax.random.fold_in(for_network, lax.axis_index(axis))
         inputs = prepare(batch, for_inputs, True)
         learns, rest = optimizer.split(state.params, labels)
 

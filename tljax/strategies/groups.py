@@ -4,16 +4,16 @@ Discriminative fine-tuning in the sense of Howard & Ruder 2018 (ULMFiT), section
 """
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from tljax.errors import ConfigError
+from tljax.layer_groups import Groups
 from tljax.types import Phase
 
 PRETRAINED = True
 
 
-def plan(groups: Sequence[str], config: Any) -> tuple[Phase, ...]:
+def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
     """One phase with the scales of `config.scales`, which must name every group.
 
     Raises:

@@ -1,20 +1,22 @@
 """The last k stages and the head learn; what comes before stays as it was pretrained."""
 
-from collections.abc import Sequence
 from typing import Any
 
+from tljax import layer_groups
 from tljax.errors import ConfigError
+from tljax.layer_groups import Groups
 from tljax.types import Phase
 
 PRETRAINED = True
 
 
-def plan(groups: Sequence[str], config: Any) -> tuple[Phase, ...]:
+def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
     """One phase: the last group (the head) and `config.last_k` groups before it at scale 1.
 
     Raises:
-      ConfigError: there are not so many groups.
+      ConfigError: there are not so many groups, or the head has none of its own.
     """
+    layer_groups.head(groups)
     if not 0 <= config.last_k < len(groups):
         raise ConfigError(
             f"config.strategy.last_k must be 0 to {len(groups) - 1}, as many as there are groups before the head "

@@ -1,14 +1,14 @@
 """Training from scratch: random weights, everything learns. What every transfer must beat."""
 
-from collections.abc import Sequence
 from typing import Any
 
+from tljax.layer_groups import Groups
 from tljax.types import Phase
 
 PRETRAINED = False  # model.weights then gives only its card, for the preprocessing
 
 
-def plan(groups: Sequence[str], config: Any) -> tuple[Phase, ...]:
+def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
     """One phase, every group at scale 1."""
     del config
     return (Phase("scratch", 1.0, dict.fromkeys(groups, 1.0)),)

@@ -26,7 +26,6 @@ from tljax.types import Card, Published
 ZOO = Path(__file__).parent.parent / "zoo"
 LOCK = Path("tljax.lock.json")
 FILE = "model.safetensors"  # where a given card names no other
-SCALING = ("mean", "std", "scale", "channel_order", "interpolation")
 PINS = {"revision": r"[0-9a-f]{40}", "sha256": r"[0-9a-f]{64}"}
 
 
@@ -36,7 +35,7 @@ def zoo() -> list[str]:
 
 
 def read_card(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Card:
-    """The card of `spec` from the zoo; how pixels are scaled is as in the given one, if there is one. No download.
+    """The card of `spec` from the zoo, else the given one. No download.
 
     Raises:
       WeightsError: there is neither.
@@ -52,7 +51,7 @@ def read_card(spec: str, *, card: Card | None = None, lock: Path | None = None) 
         return dataclasses.replace(card, repository=card.repository or spec, file=card.file or FILE)
     fields = json.loads((ZOO / f"{spec}.json").read_text())
     fields |= {key: tuple(fields[key]) for key in ("mean", "std")}
-    return Card(**fields | ({key: getattr(card, key) for key in SCALING} if card else {}))
+    return Card(**fields)
 
 
 def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Published:
