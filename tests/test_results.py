@@ -45,7 +45,7 @@ def test_the_table_as_files(tmp_path):
     summaries = results.summarize(ROWS)
     results.save(summaries, tmp_path / "new")
     lines = (tmp_path / "new" / "table.md").read_text().splitlines()
-    assert lines[0].startswith("| row | test accuracy % | spread |") and lines[2].startswith("| low | 83.00 | 2.65 |")
+    assert lines[0].startswith("| row | test % | spread |") and lines[2].startswith("| low | 83.00 | 2.65 |")
     assert len(lines) == 4 and {line.count("|") for line in lines} == {len(results.COLUMNS) + 1}
     assert json.loads((tmp_path / "new" / "table.json").read_text()) == summaries
     assert (tmp_path / "new" / "table.png").read_bytes().startswith(b"\x89PNG")

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 from ml_collections import ConfigDict
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -140,14 +141,16 @@ class Report:
         from tensorboardX import SummaryWriter
 
         self._writer = SummaryWriter(str(self.folder), purge_step=step + 1)
-        if self.console.is_terminal and step < steps:
+        # In a suite standard output goes to the run's log; the bar is for who watches.
+        screen = self.console if self.console.is_terminal else Console(stderr=True)
+        if screen.is_terminal and step < steps:
             columns = (
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
                 TextColumn("{task.description}"),
             )
-            self._bar = Progress(*columns, console=self.console)
+            self._bar = Progress(*columns, console=screen, transient=screen is not self.console)
             self._bar.start()
             self._bar.add_task("", total=steps, completed=step)
         try:
@@ -208,7 +211,9 @@ class Report:
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, console: Console | None = None) -> None:
     """Print a table."""
-    table = Table(*columns, title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")  # a narrow terminal must not lose a digit
     for row in rows:
         table.add_row(*row)
     (console or Console(width=None if sys.stdout.isatty() else 160, highlight=False)).print(table)

@@ -14,17 +14,7 @@ from tljax.layer_groups import Groups
 from tljax.train_state import TrainState
 from tljax.types import count, flatten
 
-COLUMNS = (
-    "row",
-    "test accuracy %",
-    "spread",
-    "train %",
-    "seeds",
-    "test examples",
-    "seconds",
-    "trainable",
-    "parameters",
-)
+COLUMNS = ("row", "test %", "spread", "train %", "seeds", "test n", "seconds", "trainable", "parameters")
 
 
 def make(job: Job, state: TrainState, totals: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ def run(run_one: Run, config: Any, folder: Path) -> list[dict[str, Any]]:
     """
     console = Console(highlight=False)
     plan = expand(config, folder)
+    console.print(f"{len(plan)} runs; what each prints is in {folder}/<row>/seed<n>.log", markup=False)
     rows: dict[str, list[dict[str, Any]]] = {row: [] for row in config.suite.rows}
     failure: Exception | None = None
     for number, (row, seed, one, place) in enumerate(plan, start=1):
