@@ -56,3 +56,10 @@ class BatchNorm(nn.BatchNorm):
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:  # pyright: ignore[reportIncompatibleMethodOverride]
         return super().__call__(x, use_running_average=not mode.trains(self.path))
+
+
+class LayerNorm(nn.LayerNorm):
+    """LayerNorm over the last axis with eps 1e-6; the variance in two passes as in torch, not E[x^2] - E[x]^2."""
+
+    epsilon: float = 1e-6
+    use_fast_variance: bool = False

@@ -80,7 +80,7 @@ class Name:
     published: str  # "layer1.0.conv1.weight"
     collection: str  # "params" or "batch_stats"
     path: str  # "backbone/stage1/block0/conv1/kernel"
-    layout: str = "same"  # "conv": OIHW <-> HWIO, "dense": (out, in) <-> (in, out), "same"
+    layout: str = "same"  # how its axes lie: a key of pretrained.TO_OURS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from tljax.errors import ConfigError
-from tljax.layers import Conv
+from tljax.layers import Conv, LayerNorm
 from tljax.types import EVALUATE, Mode, Name
 
 INPUT = "image"
@@ -60,13 +60,6 @@ def build(variant: str, *, dtype: Any = jnp.float32, bn_axis: str | None = None,
     """
     del bn_axis
     return ConvNeXt(variant_of(variant), dtype=dtype, drop_path=drop_path)
-
-
-class LayerNorm(nn.LayerNorm):
-    """LayerNorm over channels with eps 1e-6; the variance in two passes, as torch computes it."""
-
-    epsilon: float = 1e-6
-    use_fast_variance: bool = False
 
 
 class Stem(nn.Module):

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tljax.errors import ConfigError
-from tljax.layers import TORCH_LINEAR, Conv
+from tljax.layers import TORCH_LINEAR, Conv, LayerNorm
 from tljax.types import EVALUATE, Mode, Name
 
 INPUT = "image"
@@ -70,13 +70,6 @@ def build(variant: str, *, dtype: Any = jnp.float32, bn_axis: str | None = None)
     """The backbone; it has no BatchNorm, so `bn_axis` has no effect."""
     del bn_axis
     return ViT(variant_of(variant), dtype=dtype)
-
-
-class LayerNorm(nn.LayerNorm):
-    """LayerNorm over D in float32, eps 1e-6; the variance as torch computes it, not as E[x^2] - E[x]^2."""
-
-    epsilon: float = 1e-6
-    use_fast_variance: bool = False
 
 
 class Embed(nn.Module):
