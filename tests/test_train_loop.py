@@ -177,6 +177,20 @@ def test_a_run_cut_off_while_it_saves_ends_the_same(tmp_path, monkeypatch):
                 assert everything(folder) == everything(tmp_path / "whole"), folder
 
 
+def test_latest_is_written_before_best(tmp_path, monkeypatch):
+    """So that a resumed run knows which best belongs to it, also where bits do not repeat."""
+    saved, save = [], checkpoint.Checkpoints.save
+
+    def recording(checkpoints, kind, state, progress):
+        saved.append((kind, int(state.step)))
+        save(checkpoints, kind, state, progress)
+
+    monkeypatch.setattr(checkpoint.Checkpoints, "save", recording)
+    run(make_config(train__epochs=4.0), tmp_path)
+    bests = [i for i, (kind, _) in enumerate(saved) if kind == "best"]
+    assert bests and all(saved[i - 1] == ("latest", saved[i][1]) for i in bests)
+
+
 def test_patience_does_not_end_a_phase_before_the_last(tmp_path, monkeypatch):
     monkeypatch.setattr("tljax.strategies.scratch.plan", three_phases)
     config = make_config(train__epochs=20.0, train__patience=1, optimizer__lr=1e-7, train__eval_epochs=0.5)

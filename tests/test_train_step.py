@@ -1,5 +1,7 @@
 """Frozen is proved: bits, statistics, FLOPs and bytes; and jit and pmap give the same run."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import optax
@@ -149,3 +151,18 @@ def test_jit_and_pmap_give_the_same_run(tmp_path, monkeypatch):
         curves[mode] = small.losses(tmp_path / mode)
     assert len(curves["jit"]) == 5 and np.abs(np.diff(curves["jit"])).min() > 1e-2
     np.testing.assert_allclose(curves["jit"], curves["pmap"], rtol=0, atol=1e-5)
+
+
+def test_every_step_draws_anew():
+    """The same batch at two steps is augmented differently, and at one step always alike."""
+
+    def noisy(batch, key, train):
+        return batch["image"] + jax.random.normal(key, batch["image"].shape)
+
+    job, state = make_job(dict.fromkeys(FROZEN, 1.0), lr=1e-9)
+    step = jax.jit(dataclasses.replace(job, prepare=noisy).step(0))
+    losses = [float(step(state.replace(step=np.int32(at)), make_batch())[1]["loss"]) for at in (0, 0, 1)]
+    assert losses[0] == losses[1]
+    assert abs(losses[0] - losses[2]) > 1e-3
+    other = state.replace(rng=state.rng + 1)
+    assert abs(float(step(other, make_batch())[1]["loss"]) - losses[0]) > 1e-3
