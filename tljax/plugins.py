@@ -3,9 +3,13 @@
 import difflib
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from types import ModuleType
+from typing import TypeVar
 
 from tljax.errors import ConfigError
+
+Entry = TypeVar("Entry")
 
 
 def available(folder: str) -> list[str]:
@@ -26,3 +30,14 @@ def find(folder: str, name: str) -> ModuleType:
         hint = f" Did you mean '{close[0]}'?" if close else ""
         raise ConfigError(f"'{name}' must be one of the files in tljax/{folder}/: {', '.join(names)}.{hint}")
     return importlib.import_module(f"tljax.{folder}.{name}")
+
+
+def entry(table: Mapping[str, Entry], name: str, what: str) -> Entry:
+    """The entry `name` of a plugin's own table, such as its variants.
+
+    Raises:
+      ConfigError: there is none; the message lists those that exist.
+    """
+    if name not in table:
+        raise ConfigError(f"{what} must be one of {', '.join(table)}; got '{name}'.")
+    return table[name]

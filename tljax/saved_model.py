@@ -8,6 +8,7 @@ from typing import Any
 
 import safetensors.numpy
 
+from tljax.atomic import write
 from tljax.pretrained import publish
 from tljax.types import Card, Name, Variables, count
 
@@ -49,7 +50,7 @@ def save(
         file="model.safetensors",
         sha256="",
     )
-    (folder / "card.json").write_text(json.dumps(card.as_dict(), indent=2))
+    write(folder / "card.json", json.dumps(card.as_dict(), indent=2))
     model = {
         "family": config.model.family,
         "variant": config.model.variant,
@@ -58,4 +59,4 @@ def save(
         "started_from": started_from,
         "input": {key: config.data[key] for key in INPUT_KEYS},
     }
-    (folder / "model.json").write_text(json.dumps(model, indent=2))
+    write(folder / "model.json", json.dumps(model, indent=2))

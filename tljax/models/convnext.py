@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from tljax import plugins
 from tljax.errors import ConfigError
 from tljax.layers import Conv, LayerNorm
 from tljax.types import EVALUATE, Mode, Name
@@ -43,9 +44,7 @@ VARIANTS = {
 
 def variant_of(name: str) -> Variant:
     """The sizes of variant `name`; ConfigError lists those that exist."""
-    if name not in VARIANTS:
-        raise ConfigError(f"model.variant of 'convnext' must be one of {', '.join(VARIANTS)}; got '{name}'.")
-    return VARIANTS[name]
+    return plugins.entry(VARIANTS, name, "model.variant of 'convnext'")
 
 
 def build(variant: str, *, dtype: Any = jnp.float32, bn_axis: str | None = None, drop_path: float = 0.0) -> "ConvNeXt":

@@ -10,8 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from tljax import ops
-from tljax.errors import ConfigError
+from tljax import ops, plugins
 from tljax.layers import TORCH_LINEAR, Conv
 from tljax.types import EVALUATE, Mode, Name
 
@@ -35,9 +34,7 @@ VARIANTS = {"small": Variant(16, 32, 64), "medium": Variant(32, 64, 128)}
 def build(variant: str, *, dtype: Any = jnp.float32, bn_axis: str | None = None) -> "LeNet":
     """The backbone; it has no BatchNorm, so `bn_axis` has no effect."""
     del bn_axis
-    if variant not in VARIANTS:
-        raise ConfigError(f"model.variant of 'lenet' must be one of {', '.join(VARIANTS)}; got '{variant}'.")
-    return LeNet(VARIANTS[variant], dtype=dtype)
+    return LeNet(plugins.entry(VARIANTS, variant, "model.variant of 'lenet'"), dtype=dtype)
 
 
 class ConvStage(nn.Module):

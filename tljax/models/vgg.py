@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from tljax import ops
+from tljax import ops, plugins
 from tljax.errors import ConfigError
 from tljax.layers import BatchNorm, Conv
 from tljax.types import EVALUATE, Mode, Name
@@ -44,9 +44,7 @@ VARIANTS = {
 
 def variant_of(name: str) -> Variant:
     """The sizes of variant `name`; ConfigError lists those that exist."""
-    if name not in VARIANTS:
-        raise ConfigError(f"model.variant of 'vgg' must be one of {', '.join(VARIANTS)}; got '{name}'.")
-    return VARIANTS[name]
+    return plugins.entry(VARIANTS, name, "model.variant of 'vgg'")
 
 
 def build(variant: str, *, dtype: Any = jnp.float32, bn_axis: str | None = None, dropout: float = 0.5) -> "VGG":

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tljax import plugins
 from tljax.errors import ConfigError
 from tljax.layers import TORCH_LINEAR, Conv, LayerNorm
 from tljax.types import EVALUATE, Mode, Name
@@ -61,9 +62,7 @@ del VARIANTS["deit_large16_distilled"]  # never published
 
 def variant_of(name: str) -> Variant:
     """The sizes of variant `name`; ConfigError lists those that exist."""
-    if name not in VARIANTS:
-        raise ConfigError(f"model.variant of 'vit' must be one of {', '.join(VARIANTS)}; got '{name}'.")
-    return VARIANTS[name]
+    return plugins.entry(VARIANTS, name, "model.variant of 'vit'")
 
 
 def build(variant: str, *, dtype: Any = jnp.float32, bn_axis: str | None = None) -> "ViT":
