@@ -9,6 +9,7 @@ def result(accuracy: float, *, seed: int = 0, seconds: float = 2.0, **more: Any)
     """The content of a result.json."""
     metrics = {"train": {"accuracy": 1.0, "examples": 10}, "test": {"accuracy": accuracy, "examples": 1000}}
     return {
+        "metric": "accuracy",
         "metrics": metrics,
         "counts": {"train": 10, "test": 1000},
         "seed": seed,

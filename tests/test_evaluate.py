@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from tljax import parallel
 from tljax.batches import Evaluation
@@ -49,5 +50,5 @@ def test_every_example_counts_once(mode, batch_size):
     np.add.at(expected, (LABELS, logits.argmax(-1)), 1)
     np.testing.assert_array_equal(totals["confusion"], expected)
     assert totals["confusion"].dtype == np.int64 and totals["loss"].dtype == np.float64
-    loss = classification.loss(logits, {"label": LABELS}) * N
+    loss = classification.loss(logits, {"label": LABELS}, ConfigDict({"label_smoothing": 0.0})) * N
     assert float(totals["loss"]) == pytest.approx(float(loss), rel=1e-5)

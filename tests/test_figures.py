@@ -43,7 +43,7 @@ def test_confusion_of_many_classes(tmp_path):
 
 def test_curves(tmp_path, monkeypatch):
     log, drawn = tmp_path / "metrics.jsonl", {}
-    figures.curves(log, tmp_path / "none.png")
+    figures.curves(log, tmp_path / "none.png", ("loss",))
     assert not (tmp_path / "none.png").exists()
     lines = [
         {"step": s, "part": p, "loss": 1 / s, "accuracy": s / 9} for s in (1, 2, 3) for p in ("train", "validation")
@@ -51,7 +51,7 @@ def test_curves(tmp_path, monkeypatch):
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
     save = figures._save
     monkeypatch.setattr(figures, "_save", lambda figure, file: (drawn.update(axes=figure.axes), save(figure, file)))
-    figures.curves(log, tmp_path / "report" / "curves.png")
+    figures.curves(log, tmp_path / "report" / "curves.png", ("loss", "accuracy"))
     assert (tmp_path / "report" / "curves.png").exists()
     assert [axis.get_ylabel() for axis in drawn["axes"]] == ["loss", "accuracy"]
     assert [line.get_label() for line in drawn["axes"][0].lines] == ["train", "validation"]
@@ -62,8 +62,9 @@ def test_comparison_shows_every_seed(tmp_path, monkeypatch):
     drawn = {}
     monkeypatch.setattr(figures, "_save", lambda figure, file: drawn.update(axis=figure.axes[0]))
     table = [{"name": "a_$b", "mean": 0.5, "values": [0.4, 0.6]}, {"name": "c", "mean": 0.05, "values": [0.05]}]
+    table = [row | {"metric": "f1"} for row in table]
     figures.comparison(table, tmp_path / "x.png")
     axis = drawn["axis"]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["c", "a_$b"]  # the first row on top
     assert [list(line.get_xdata()) for line in axis.lines] == [[0.05], [0.4, 0.6]]
-    assert axis.get_xlim() == (0.0, 1.0)
+    assert axis.get_xlim() == (0.0, 1.0) and axis.get_xlabel() == "test f1"

@@ -12,7 +12,7 @@ PLUGINS = ("data", "models", "weights", "strategies", "tasks", "builders")
 # From the bottom up; a module may import from lower rows, and from its own row's earlier entries.
 LAYERS = (
     ("errors", "types", "atomic"),
-    ("plugins", "layer_groups", "parallel", "ops", "layers", "pictures", "reach", "schedules", "settings", "figures"),
+    ("plugins", "layer_groups", "ops", "parallel", "layers", "pictures", "reach", "schedules", "settings", "figures"),
     PLUGINS,
     (
         "splits",
@@ -22,10 +22,10 @@ LAYERS = (
         "train_state",
         "pretrained",
         "optimizer",
-        "saved_model",
         "overrides",
     ),
-    ("train_step", "evaluate", "checkpoint", "report"),
+    ("experiment",),
+    ("train_step", "evaluate", "checkpoint", "report", "saved_model"),
     ("job", "results"),
     ("train_loop", "suite"),
     ("cli",),

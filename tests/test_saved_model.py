@@ -1,5 +1,6 @@
 """The folder model/: what was trained comes back exactly, with all that predicting needs, and never code."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,14 +8,20 @@ import pytest
 import safetensors.numpy
 
 from tests import small
-from tljax import preprocess, pretrained, saved_model
+from tljax import experiment, preprocess, pretrained, saved_model
 from tljax.models import lenet
 from tljax.network import Network
 from tljax.tasks import classification
-from tljax.types import Card, flatten
+from tljax.types import Card, Published, flatten
 
 CLASSES = ("five", "six", "seven")
 CARD = Card(mean=(0.3,), std=(0.38,), revision="a" * 40, sha256="b" * 64, file="old.safetensors", licence="MIT")
+
+
+def made(config, published):
+    """An experiment on digits that says it has other classes, another card and other weights."""
+    one = experiment.load(config, axis=None, pretrained_wanted=False)
+    return dataclasses.replace(one, classes=CLASSES, card=CARD, published=published)
 
 
 @pytest.fixture
@@ -23,10 +30,8 @@ def saved(tmp_path):
     config = small.config()
     network = Network(lenet.build("small"), classification.head(3))
     variables = pretrained.init(network, preprocess.example(config.data), seed=3)
-    names = lenet.names("small")
-    saved_model.save(
-        tmp_path / "model", variables, names, card=CARD, classes=CLASSES, config=config, started_from="timm/x"
-    )
+    published = Published({}, dataclasses.replace(CARD, repository="timm/x"), "a file")
+    saved_model.save(tmp_path / "model", variables, made(config, published), config)
     return tmp_path / "model", network, variables
 
 
@@ -76,8 +81,7 @@ def test_saving_again_replaces(saved):
     folder, _, variables = saved
     before = (folder / "model.safetensors").read_bytes()
     variables["params"]["head"]["bias"] = variables["params"]["head"]["bias"] + 1
-    names = lenet.names("small")
-    saved_model.save(folder, variables, names, card=CARD, classes=CLASSES, config=small.config(), started_from="")
+    saved_model.save(folder, variables, made(small.config(), None), small.config())
     assert (folder / "model.safetensors").read_bytes() != before
     assert json.loads((folder / "card.json").read_text())["licence"] == ""  # it came from no weights
     assert len(list(folder.iterdir())) == 3

@@ -17,13 +17,14 @@ plt.rcParams["text.parse_math"] = False  # a class may be called "$5_bills$"
 NAMED = 30  # classes up to which a confusion matrix is labelled with names and counts
 
 
-def curves(log: Path, file: Path) -> None:
-    """Loss and accuracy over steps, from a run's metrics.jsonl."""
+def curves(log: Path, file: Path, metrics: Sequence[str]) -> None:
+    """`metrics` over steps, each in its own axes, from a run's metrics.jsonl."""
     rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     if not rows:
         return
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
-    for axis, metric in zip(axes, ("loss", "accuracy"), strict=True):
+    size = (5 * len(metrics), 3.5)
+    figure, axes = plt.subplots(1, len(metrics), figsize=size, layout="constrained", squeeze=False)
+    for axis, metric in zip(axes[0], metrics, strict=True):
         for part in dict.fromkeys(row["part"] for row in rows):
             points = [(row["step"], row[metric]) for row in rows if row["part"] == part]
             axis.plot(*zip(*points, strict=True), label=part, marker="." if len(points) < 50 else None)
@@ -66,14 +67,14 @@ def per_class(counts: np.ndarray, classes: Sequence[str], file: Path) -> None:
 
 
 def comparison(rows: Sequence[dict[str, Any]], file: Path) -> None:
-    """Test accuracy of every row: each seed a dot, the mean a bar."""
+    """The test metric of every row: each seed a dot, the mean a bar."""
     figure, axis = plt.subplots(figsize=(7, 0.8 + 0.45 * len(rows)), layout="constrained")
     for y, row in enumerate(reversed(rows)):
         axis.barh(y, row["mean"], color="#9ecae1", height=0.6)
         axis.plot(row["values"], [y] * len(row["values"]), "o", color="#08519c", markersize=4)
     axis.set_yticks(range(len(rows)), [row["name"] for row in reversed(rows)])
     low = min(min(row["values"]) for row in rows)
-    axis.set(xlabel="test accuracy", xlim=(max(0.0, low - 0.1), 1.0))
+    axis.set(xlabel=f"test {rows[0]['metric']}", xlim=(max(0.0, low - 0.1), 1.0))
     axis.grid(axis="x", alpha=0.3)
     _save(figure, file)
 

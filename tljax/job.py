@@ -58,8 +58,8 @@ class Job:
             self.tx(index),
             self.labels(index),
             mode=self.mode(self.phases[index]),
+            task_config=self.config.task,
             clip=self.config.optimizer.clip,
-            label_smoothing=self.config.task.label_smoothing,
             axis=self.axis,
         )
 

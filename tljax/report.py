@@ -5,13 +5,12 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 from rich import box
 from rich.console import Console
@@ -21,18 +20,20 @@ from rich.table import Table
 from tljax import figures, settings
 from tljax.atomic import write
 from tljax.errors import ConfigError, DataError
-from tljax.types import Info, Published
+from tljax.experiment import Experiment
 
 PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml_collections")
-SHOWN = ("loss", "accuracy")  # of the metrics, beside the bar
 PLAIN_LINES_EVERY = 10.0  # seconds, where there is no terminal to draw a bar on
 
 
 class Report:
     """The run folder, but for its checkpoints and model."""
 
-    def __init__(self, folder: Path, config: Any) -> None:
+    def __init__(self, folder: Path, config: Any, *, best: str) -> None:
         """The folder of this run, new or begun earlier with the same config; nothing is written yet.
+
+        Args:
+          best: the metric that people watch besides the loss.
 
         Raises:
           ConfigError: the folder belongs to a run with another config; every difference is listed.
@@ -41,6 +42,7 @@ class Report:
         self.console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
         self._began = self._last_line = time.monotonic()
         self._bar, self._writer, self._steps, self._recent = None, None, 0, {}
+        self._watched = ("loss", best)
         self._config = settings.to_json(config)
         file = folder / "config.json"
         differences = settings.differences(file.read_text(), self._config) if file.exists() else []
@@ -82,30 +84,21 @@ class Report:
         self.say(f"already finished, {last_line(result, self.folder)}")
         return result
 
-    def inputs(
-        self,
-        config: Any,
-        info: Info,
-        parts: Mapping[str, Sized],
-        skipped: Sequence[str],
-        published: Published | None,
-        drawn: Sequence[str],
-    ) -> None:
+    def inputs(self, config: Any, made: Experiment) -> None:
         """The config, where everything came from, and what was left out or left to chance."""
         for section, keys in config.items():
             values = settings.as_flat(keys) if isinstance(keys, ConfigDict) else {"": keys}
             self.say(
                 f"{section}: " + "  ".join(f"{key}={value}" if key else str(value) for key, value in values.items())
             )
-        self.say(f"data: {info.source}: " + ", ".join(f"{len(part)} {name}" for name, part in parts.items()))
-        skipped = [*info.skipped, *skipped]
-        if skipped:
+        self.say(f"data: {made.info.source}: " + ", ".join(f"{len(part)} {name}" for name, part in made.parts.items()))
+        if skipped := made.skipped:
             write(self.folder / "skipped.txt", "\n".join(skipped) + "\n")
             self.say(f"skipped {len(skipped)} (all in skipped.txt): " + "; ".join(skipped[:3]))
-        if published:
-            self.say(f"weights: {published.where}; starting at random: {', '.join(drawn)}")
+        if made.published:
+            self.say(f"weights: {made.published.where}; starting at random: {', '.join(made.drawn)}")
         else:
-            self.say(f"weights: none; all {len(drawn)} parameters start at random (seed {config.seed})")
+            self.say(f"weights: none; all {len(made.drawn)} parameters start at random (seed {config.seed})")
 
     def say(self, text: str) -> None:
         self.console.print(text, markup=False, soft_wrap=True)
@@ -173,23 +166,21 @@ class Report:
         for name, value in values.items():
             if self._writer:
                 self._writer.add_scalar(f"{part}/{name}", value, step)
-        shown = [f"{name} {value:.4f}" for name, value in values.items() if name in SHOWN]
+        shown = [f"{name} {value:.4f}" for name, value in values.items() if name in self._watched]
         self._recent[part] = f"{part} {' '.join(shown)}"
 
-    def _evaluation(self, part: str, totals: dict[str, np.ndarray], classes: Sequence[str]) -> None:
-        """The confusion matrix and the report per class of one part, as files in report/."""
+    def finish(self, result: dict[str, Any], totals: Mapping[str, Any], files: Callable[..., None]) -> dict[str, Any]:
+        """Write the figures and result.json, print the last line, and return the result with its seconds.
+
+        Args:
+          totals: part -> the sums of its evaluation.
+          files: the task's own; called with the sums of a part and the beginning of the files' names.
+        """
         folder = self.folder / "report"
         folder.mkdir(exist_ok=True)
-        figures.per_class(totals["confusion"], classes, folder / f"{part}_per_class.csv")
-        figures.confusion(totals["confusion"], classes, folder / f"{part}_confusion")
-
-    def finish(
-        self, result: dict[str, Any], totals: Mapping[str, dict[str, np.ndarray]], classes: Sequence[str]
-    ) -> dict[str, Any]:
-        """Write the figures and result.json, print the last line, and return the result with its seconds."""
         for part, sums in totals.items():
-            self._evaluation(part, sums, classes)
-        figures.curves(self.folder / "metrics.jsonl", self.folder / "report" / "curves.png")
+            files(sums, folder / part)
+        figures.curves(self.folder / "metrics.jsonl", folder / "curves.png", self._watched)
         self.seconds["total"] = time.monotonic() - self._began
         result = result | {"seconds": {name: round(value, 3) for name, value in self.seconds.items()}}
         write(self.folder / "result.json", json.dumps(result, indent=2))
@@ -221,9 +212,8 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, c
 
 def last_line(result: dict[str, Any], folder: Path) -> str:
     """The one line a run ends with."""
-    parts = [
-        f"{part} accuracy {values['accuracy']:.4f} ({values['examples']})" for part, values in result["metrics"].items()
-    ]
+    best = result["metric"]
+    parts = [f"{part} {best} {values[best]:.4f} ({values['examples']})" for part, values in result["metrics"].items()]
     return f"result: {', '.join(parts)}; {result['seconds']['total']:.1f} s; {folder}"
 
 

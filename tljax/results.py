@@ -22,6 +22,7 @@ def make(job: Job, state: TrainState, totals: Mapping[str, Any]) -> dict[str, An
     metrics = {part: job.task.summarize(sums) for part, sums in totals.items()}
     learning = {group for phase in job.phases for group in phase.learning}
     return {
+        "metric": job.task.BEST,
         "metrics": metrics,
         "counts": {part: values["examples"] for part, values in metrics.items()},
         "seed": job.config.seed,
@@ -85,10 +86,12 @@ def save(summaries: list[dict[str, Any]], folder: Path) -> None:
 
 
 def _summary(name: str, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    values = [result["metrics"]["test"]["accuracy"] for result in results]
-    train = [result["metrics"]["train"]["accuracy"] for result in results if "train" in result["metrics"]]
+    metric = results[0]["metric"]
+    values = [result["metrics"]["test"][metric] for result in results]
+    train = [result["metrics"]["train"][metric] for result in results if "train" in result["metrics"]]
     return {
         "name": name,
+        "metric": metric,
         "values": values,
         "mean": statistics.mean(values),
         "spread": statistics.stdev(values) if len(values) > 1 else None,

@@ -2,29 +2,20 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import safetensors.numpy
 
 from tljax.atomic import write
+from tljax.experiment import Experiment
 from tljax.pretrained import publish
-from tljax.types import Card, Name, Variables, count
+from tljax.types import Variables, count
 
 INPUT_KEYS = ("resize", "crop", "size", "channels")
 
 
-def save(
-    folder: Path,
-    variables: Variables,
-    names: Iterable[Name],
-    *,
-    card: Card,
-    classes: Sequence[str],
-    config: Any,
-    started_from: str,
-) -> None:
+def save(folder: Path, variables: Variables, made: Experiment, config: Any) -> None:
     """Write all that predicting, exporting and transferring again need.
 
     `model.safetensors` loads in the library whose naming the family speaks; `card.json` is the weights'
@@ -32,19 +23,21 @@ def save(
     weights training started from ("" for none).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = publish(variables, names)
+    published = made.published
+    started_from = (published.card.repository or published.where) if published else ""
+    arrays = publish(variables, made.names)
     part = folder / "model.safetensors.part"
     safetensors.numpy.save_file(arrays, part, metadata={"format": "pt"})
     part.replace(folder / "model.safetensors")
     # The weights are new ones: what identified the file they came from no longer holds.
     card = dataclasses.replace(
-        card,
+        made.card,
         family=config.model.family,
         variant=config.model.variant,
-        classes=len(classes),
+        classes=len(made.classes),
         parameters=count(variables["params"]),
         size=config.data.size,
-        licence=card.licence if started_from else "",  # of the weights these came from
+        licence=made.card.licence if started_from else "",  # of the weights these came from
         repository="",
         revision="",
         file="model.safetensors",
@@ -55,7 +48,7 @@ def save(
         "family": config.model.family,
         "variant": config.model.variant,
         "task": config.task.name,
-        "classes": list(classes),
+        "classes": list(made.classes),
         "started_from": started_from,
         "input": {key: config.data[key] for key in INPUT_KEYS},
     }

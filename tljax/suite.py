@@ -39,8 +39,9 @@ def run(run_one: Run, config: Any, folder: Path) -> list[dict[str, Any]]:
             if row == "first" or (number == 1 and isinstance(error, TljaxError) and error.code > 1):
                 raise  # every row starts from it; and what is missing for the first run is missing for all
             continue
-        accuracy, seconds = result["metrics"]["test"]["accuracy"], result["seconds"]["total"]
-        line = f"[{number}/{len(plan)}] {row} seed {seed}: test accuracy {accuracy:.4f} ({seconds:.1f} s)"
+        best, seconds = result["metric"], result["seconds"]["total"]
+        value = result["metrics"]["test"][best]
+        line = f"[{number}/{len(plan)}] {row} seed {seed}: test {best} {value:.4f} ({seconds:.1f} s)"
         console.print(line, markup=False)
         if row != "first":
             rows[row].append(result)

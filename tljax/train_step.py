@@ -25,8 +25,8 @@ def make_train_step(
     labels: Labels,
     *,
     mode: Mode,
+    task_config: Any,
     clip: float = 0.0,
-    label_smoothing: float = 0.0,
     axis: str | None = None,
 ) -> Step:
     """The training step of one phase.
@@ -37,6 +37,7 @@ def make_train_step(
     Args:
       labels: group name at every learning leaf (`optimizer.labels`).
       mode: which modules run on stored statistics.
+      task_config: what the task's loss is given.
       axis: the pmap axis to average over; None under jit, where the batch is global.
     """
 
@@ -52,7 +53,7 @@ def make_train_step(
             logits, new_state = network.apply(
                 variables, inputs, mode, mutable=list(state.model_state), rngs={"dropout": for_network}
             )
-            return task.loss(logits, batch, label_smoothing=label_smoothing), (logits, new_state)
+            return task.loss(logits, batch, task_config), (logits, new_state)
 
         (loss, (logits, model_state)), grads = jax.value_and_grad(loss_of, has_aux=True)(learns)
         metrics = {"loss": loss, **task.metrics(logits, batch)}

@@ -1,5 +1,7 @@
 """Single-label classification: a linear head, softmax cross-entropy, accuracy, a confusion matrix."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -8,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from tljax import figures
 from tljax.layers import TORCH_LINEAR
 from tljax.types import Batch
 
-BEST = "accuracy"  # the metric that picks the best epoch; larger is better
+BEST = "accuracy"  # the metric that picks the best epoch and stands in tables: larger is better, at most 1
 
 
 def head(classes: int) -> nn.Module:
@@ -19,11 +22,15 @@ def head(classes: int) -> nn.Module:
     return nn.Dense(classes, kernel_init=TORCH_LINEAR)
 
 
-def loss(logits: jax.Array, batch: Batch, *, label_smoothing: float = 0.0) -> jax.Array:
-    """Mean cross-entropy over the batch; labels are validated on the host, where the data are read."""
+def loss(logits: jax.Array, batch: Batch, config: Any) -> jax.Array:
+    """Mean cross-entropy over the batch; labels are validated on the host, where the data are read.
+
+    Args:
+      config: the task's own; `label_smoothing` mixes so much of the uniform distribution into every label.
+    """
     logits = logits.astype(jnp.float32)
-    if label_smoothing:
-        targets = optax.smooth_labels(jax.nn.one_hot(batch["label"], logits.shape[-1]), label_smoothing)
+    if config.label_smoothing:
+        targets = optax.smooth_labels(jax.nn.one_hot(batch["label"], logits.shape[-1]), config.label_smoothing)
         return optax.softmax_cross_entropy(logits, targets).mean()
     return optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
 
@@ -58,3 +65,9 @@ def summarize(totals: dict[str, Any]) -> dict[str, float]:
         "accuracy_per_class": float(per_class.mean()),
         "examples": int(examples),
     }
+
+
+def files(totals: dict[str, Any], stem: Path, *, classes: Sequence[str]) -> None:
+    """Write the confusion matrix and the report per class of one part, <stem>_confusion.png and so on."""
+    figures.per_class(totals["confusion"], classes, stem.with_name(f"{stem.name}_per_class.csv"))
+    figures.confusion(totals["confusion"], classes, stem.with_name(f"{stem.name}_confusion"))
