@@ -1,39 +1,35 @@
-"""Initial variables, then pretrained weights on top: strictly, and saying what was left to chance."""
+"""The pretrained weights that a config names: read, under the family's names, with their variant and their card."""
 
 import dataclasses
-import math
-import re
-from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import flax.linen as nn
-import jax
-import jax.numpy as jnp
-import numpy as np
-
+from tljax import channels as for_channels
+from tljax import plugins, translation
 from tljax.errors import ConfigError, WeightsError
 from tljax.plugins import find
-from tljax.types import Card, Name, Published, Variables, flatten, unflatten
+from tljax.types import Card, Published
 
-# Files of weights that nobody here reads: "folder/net.pth" means the file, not a hub repository.
-UNREADABLE = (".pth", ".pt", ".bin", ".pkl", ".ckpt", ".h5", ".keras", ".msgpack", ".onnx", ".npy")
-SHOWN = 20  # names of one kind in an error; a wrong architecture has hundreds
+AUTO = "auto"  # the variant that is read from the weights
 
-Adapt = Callable[[Mapping[str, np.ndarray], tuple[int, ...]], Mapping[str, np.ndarray]]
 
-# Layout of a published tensor -> axes that make it ours; each is its own inverse's inverse.
-# "dense on map" and "channels" are published in another number of axes too: see `published_shape`.
-TO_OURS = {"same": None, "conv": (2, 3, 1, 0), "dense": (1, 0), "dense on map": (2, 3, 1, 0), "channels": None}
-TO_THEIRS = {"same": None, "conv": (3, 2, 0, 1), "dense": (1, 0), "dense on map": (3, 2, 0, 1), "channels": None}
+@dataclasses.dataclass(frozen=True)
+class Pretrained:
+    """What is known of the network before its first pixel."""
+
+    published: Published | None  # the weights it starts from, under the family's names
+    card: Card  # to preprocess by
+    variant: Any  # a name in the family's table, or sizes of its own
+    notes: tuple[str, ...] = ()  # what was found out or changed, for people
 
 
 def source_of(spec: str) -> str:
-    """Which file of `tljax/weights/` reads `spec`: "owner/name" is on the hub, all else is a file."""
-    path = Path(spec).expanduser()
-    suffixes = (*find("weights", "file").SUFFIXES, *UNREADABLE)
-    on_hub = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", spec) and path.suffix.lower() not in suffixes
-    return "hub" if on_hub and not path.exists() else "file"
+    """Which file of `tljax/weights/` reads `spec`: the one that claims it, else a local file."""
+    claims = [name for name in plugins.available("weights") if find("weights", name).claims(spec)]
+    if len(claims) > 1:
+        raise ConfigError(f"config.model.weights must mean one source; '{spec}' is claimed by {', '.join(claims)}.")
+    return claims[0] if claims else "file"
 
 
 def read(spec: str, *, card: Card | None, lock: Path) -> Published:
@@ -46,170 +42,123 @@ def read_card(spec: str, *, card: Card | None, lock: Path) -> Card:
     return find("weights", source_of(spec)).read_card(spec, card=card, lock=lock)
 
 
-def start(
-    network: nn.Module,
-    example: np.ndarray,
-    *,
-    seed: int,
-    published: Published | None = None,
-    names: Iterable[Name] = (),
-    unused: Iterable[str] = (),
-    adapt: Adapt | None = None,
-) -> tuple[Variables, tuple[str, ...]]:
-    """The variables a run starts from, and the paths that start at random.
-
-    Only what no published array fills is drawn, so a pretrained start costs no random numbers for
-    its backbone. The draw of a path does not depend on what else is drawn.
-
-    Args:
-      example: one input, (1, ...); only its shape and dtype matter.
-      adapt: the family's function that makes published arrays fit inputs of this shape, if it has one.
-    """
-    if published is None:
-        variables = init(network, example, seed=seed)
-        return variables, tuple(flatten(variables["params"]))
-    if adapt is not None:
-        published = dataclasses.replace(published, arrays=adapt(published.arrays, example.shape))
-    variables, kept = place(shapes(network, example), published, names, unused=unused)
-    drawn = {c: flatten(leaves) for c, leaves in init(network, example, seed=seed, only=kept).items()}
-    return {c: unflatten(flatten(leaves) | drawn.get(c, {})) for c, leaves in variables.items()}, kept
-
-
-def shapes(network: nn.Module, example: np.ndarray) -> Variables:
-    """The variables' shapes and dtypes, without computing them."""
-    return dict(jax.eval_shape(network.init, jax.random.key(0), jnp.zeros(example.shape, example.dtype)))
-
-
-def fetch(config: Any, *, wanted: bool) -> tuple[Published | None, Card]:
-    """The weights that `config` (the model's) names, where `wanted`, and the card to preprocess by.
+def folder_of(spec: str) -> Path:
+    """The folder in which the weights lie on this machine, with what belongs to them: a tokenizer.
 
     Raises:
-      ConfigError: weights are wanted and none are named, or nothing says how pixels are scaled.
+      ConfigError: their source has no such folder.
     """
-    given = Card(**{key: _plain(value) for key, value in config.card.items()}) if config.card.mean else None
-    lock = Path(config.lock_file)
-    if config.weights and wanted:
-        published = read(config.weights, card=given, lock=lock)
-        return published, _agreed(published.card, given, config.weights)
-    if wanted:
+    source = find("weights", source_of(spec))
+    if not hasattr(source, "locate"):
         raise ConfigError(
-            "This strategy starts from pretrained weights, and config.model.weights is empty. Name a .safetensors "
-            "file, a run's model/ folder or a hub repository, or choose --config.strategy.name=scratch."
+            f"The tokenizer of '{spec}' is not read from there: set config.model.tokenizer to its folder."
         )
-    if config.weights:
-        return None, _agreed(read_card(config.weights, card=given, lock=lock), given, config.weights)
-    if given is None:
-        raise ConfigError("Nothing says how pixels are scaled: set config.model.card.mean and config.model.card.std.")
-    return None, given
+    place = source.locate(spec)
+    return place if place.is_dir() else place.parent
 
 
-def init(network: nn.Module, example: np.ndarray, *, seed: int, only: Iterable[str] | None = None) -> Variables:
-    """Random variables on the host, as numpy: a donating step cannot delete them (a trap of device_put).
+def fetch(config: Any, *, channels: int = 3, wanted: bool) -> Pretrained:
+    """What `config` (the model's) says: its weights, where `wanted`, its variant, and the card to preprocess by.
 
     Args:
-      only: the paths to draw; by default all.
-    """
-    wanted = None if only is None else frozenset(only)
-
-    def draw(key: jax.Array) -> Variables:
-        variables = network.init(key, jnp.zeros(example.shape, example.dtype))
-        leaves = {collection: flatten(variables[collection]) for collection in variables}
-        return {c: {p: x for p, x in leaves[c].items() if wanted is None or p in wanted} for c in leaves}
-
-    drawn = jax.jit(draw)(jax.random.key(seed))  # XLA drops what is not wanted
-    return {collection: unflatten(jax.tree.map(np.array, leaves)) for collection, leaves in drawn.items()}
-
-
-def place(
-    variables: Variables,
-    published: Published,
-    names: Iterable[Name],
-    *,
-    unused: Iterable[str] = (),
-    head: bool = False,
-) -> tuple[Variables, tuple[str, ...]]:
-    """Put published arrays in the place of the initial ones.
-
-    Args:
-      names: the family's name table.
-      unused: patterns of published tensors that no function of the input needs.
-      head: take the published classifier too; otherwise the head keeps its random start.
-
-    Returns:
-      New variables, and the paths that kept their random start.
+      channels: of the pictures; weights that saw others are made to fit, see `channels`.
 
     Raises:
-      WeightsError: all missing, extra, wrong-shaped and non-finite tensors, in one message.
+      ConfigError: weights are wanted and none are named, nothing says how pixels are scaled, or no such variant.
+      WeightsError: the weights cannot be read, or are of another family.
     """
-    table = tuple(names)
-    known = {row.published for row in table}
-    extra = [name for name in published.arrays if name not in known and not _matches(name, unused)]
-    ours = {collection: {p: _own(x) for p, x in flatten(variables[collection]).items()} for collection in variables}
-    filled, problems = _fill(ours, [row for row in table if head or not row.path.startswith("head/")], published)
-    _raise_differences(published, **problems | {"extra": extra})
-    kept = tuple(path for collection in ours for path in ours[collection] if (collection, path) not in filled)
-    unfilled = [path for path in kept if not path.startswith("head/")]
-    if unfilled:
-        raise WeightsError(f"The name table must cover every parameter; it lacks: {', '.join(unfilled)}.")
-    return {collection: unflatten(leaves) for collection, leaves in ours.items()}, kept
+    family = find("models", config.family)
+    reads = wanted or config.variant == AUTO
+    if config.variant != AUTO:
+        family.names(config.variant)  # before anything is read: no such variant
+    given = Card(**{key: _plain(value) for key, value in config.card.items()}) if config.card.mean else None
+    if family.INPUT != "image":
+        given = Card(mean=(), std=())  # there are no pixels to scale
+    lock = Path(config.lock_file)
+    if not config.weights:
+        if reads:
+            why = "This strategy starts from pretrained weights" if wanted else "config.model.variant='auto' reads them"
+            raise ConfigError(
+                f"{why}, and config.model.weights is empty. Name a .safetensors file, a run's model/ folder or a hub "
+                f"repository, or choose --config.strategy.name=scratch and a variant."
+            )
+        if given is None:
+            raise ConfigError("Nothing says how pixels are scaled: set config.model.card.mean and .card.std.")
+        return Pretrained(None, given, config.variant)
+    if not reads:
+        card = _agreed(read_card(config.weights, card=given, lock=lock), given, config.weights)
+        card = for_channels.card(card, channels) if family.INPUT == "image" else card
+        return Pretrained(None, card, config.variant)
+    variant, published, notes = understood(family, config, read(config.weights, card=given, lock=lock))
+    published = dataclasses.replace(published, card=_agreed(published.card, given, config.weights))
+    if family.INPUT == "image":
+        published, said = for_channels.fit(published, family.names(variant), channels)
+        notes += said
+    return Pretrained(published if wanted else None, published.card, variant, notes if wanted else ())
 
 
-def _fill(
-    ours: dict[str, dict[str, Any]], rows: Iterable[Name], published: Published
-) -> tuple[set[tuple[str, str]], dict[str, list[str]]]:
-    """Put what fits into `ours`: the (collection, path) that were filled, and the faults of the rest by kind."""
-    filled, problems = set(), {"missing": [], "extra": [], "wrong": [], "not_finite": []}
-    for row in rows:
-        leaves = ours.get(row.collection, {})
-        found = _fit(row, published, leaves.get(row.path))
-        if isinstance(found, np.ndarray):
-            leaves[row.path] = found
-            filled.add((row.collection, row.path))
-        else:
-            kind, what = found
-            problems[kind].append(what)
-    return filled, problems
+def understood(family: ModuleType, config: Any, published: Published) -> tuple[Any, Published, tuple[str, ...]]:
+    """The variant that the weights are of, the weights under the family's names, and what there is to say of it.
 
-
-def _fit(row: Name, published: Published, target: Any) -> np.ndarray | tuple[str, str]:
-    """The published tensor as `target` wants it, a copy; or the kind of its fault, and which it is."""
-    theirs = published.arrays.get(row.published)
-    if theirs is None:
-        return "missing", row.published
-    must = "absent" if target is None else published_shape(target.shape, row.layout)
-    if target is None or theirs.shape != must:
-        return "wrong", f"{row.published} {theirs.shape}, must be {must} here"
-    if not np.isfinite(theirs).all():
-        return "not_finite", row.published
-    unflattened = theirs.reshape(_axes_moved(target.shape, TO_THEIRS[row.layout]))
-    return np.array(_transposed(unflattened, TO_OURS[row.layout]), dtype=target.dtype, order="C")
-
-
-def publish(variables: Variables, names: Iterable[Name]) -> dict[str, np.ndarray]:
-    """The inverse of `place`: a copy of every array under its published name and layout, exactly."""
-    ours = {collection: flatten(variables[collection]) for collection in variables}
-    return {row.published: _published(np.asarray(ours[row.collection][row.path]), row.layout) for row in names}
-
-
-def published_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
-    """The shape under which a parameter of `shape` is published.
-
-    A dense layer on a flattened map is published as (out, C H W); ours, (H, W, C, out), tells H and W.
-    A vector over the channels of a map is published as (C, 1, 1), for torch to broadcast; ours is (C,).
+    Raises:
+      WeightsError: they are of another family, or of a network that is not computed here.
     """
-    moved = _axes_moved(shape, TO_THEIRS[layout])
-    if layout == "dense on map":
-        return moved[0], math.prod(moved[1:])
-    return (*moved, 1, 1) if layout == "channels" else moved
+    spelling = None
+    if family.INPUT == "image":  # a text encoder's files differ by a prefix, which its `adapt` knows
+        spelling = translation.recognise(published.arrays, config.family, published.where)
+    if spelling is None:
+        variant = _variant(family, config, published, published.config or None)
+        return _named(family, variant), published, _said(family, config.variant, variant)
+    facts = translation.facts(published.config, spelling, published.where)
+    arrays = translation.translate(published.arrays, spelling, published.where)
+    published = dataclasses.replace(published, arrays=arrays, config={})
+    variant = dataclasses.replace(family.variant_of(_variant(family, config, published, facts)), **facts)
+    note = f"names: as {spelling.library} spells a {spelling.family}"
+    return _named(family, variant), published, (note, *_said(family, config.variant, variant))
 
 
-def _published(array: np.ndarray, layout: str) -> np.ndarray:
-    moved = np.array(_transposed(array, TO_THEIRS[layout]), order="C")  # a copy; to flatten it needs no second
-    return moved.reshape(published_shape(array.shape, layout))
+def _variant(family: ModuleType, config: Any, published: Published, facts: Any) -> Any:
+    """The variant that `config` names; where that is "auto", that of the weights."""
+    if config.variant != AUTO:
+        return config.variant
+    said = published.config
+    if "variant" in said and said.get("family") == config.family:  # a model/ folder of ours
+        return said["variant"]
+    if not hasattr(family, "infer"):
+        raise ConfigError(
+            f"config.model.variant='auto' needs a family that reads its sizes from tensors; '{config.family}' does "
+            f"not. Name one of {', '.join(family.VARIANTS)}."
+        )
+    try:
+        return family.infer(published.arrays, facts)
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise WeightsError(
+            f"The sizes of a '{config.family}' must show in the tensors of '{published.where}', but {error} does not "
+            f"fit one. Name config.model.variant: {', '.join(family.VARIANTS)}."
+        ) from error
+
+
+def _named(family: ModuleType, variant: Any) -> Any:
+    """The name of these sizes in the family's table, where they stand in it."""
+    if isinstance(variant, str):
+        return variant
+    sizes = family.variant_of(variant)
+    return next((name for name, entry in family.VARIANTS.items() if entry == sizes), sizes)
+
+
+def _said(family: ModuleType, asked: str, variant: Any) -> tuple[str, ...]:
+    """What to tell of a variant that was not asked for by this name."""
+    found = _named(family, variant)
+    return () if found == asked else (f"variant: {found}, by the weights",)
 
 
 def _agreed(card: Card, given: Card | None, spec: str) -> Card:
-    """The weights' own card, which the one in the config must not contradict."""
+    """The weights' own card, which the one in the config must not contradict.
+
+    One with another number of channels is of pictures that the weights have not seen: it stands.
+    """
+    if given and len(given.mean) != len(card.mean):
+        return dataclasses.replace(card, mean=given.mean, std=given.std)
     if given and (card.mean, card.std) != (given.mean, given.std):
         raise ConfigError(
             f"The weights '{spec}' have a card: mean {card.mean}, std {card.std}; config.model.card says mean "
@@ -220,34 +169,3 @@ def _agreed(card: Card, given: Card | None, spec: str) -> Card:
 
 def _plain(value: Any) -> Any:
     return tuple(float(x) for x in value) if isinstance(value, tuple | list) else value
-
-
-def _own(leaf: Any) -> Any:
-    """A copy of an array; a shape that stands for one stays as it is."""
-    return np.array(leaf) if isinstance(leaf, np.ndarray) else leaf
-
-
-def _transposed(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
-    return array.transpose(axes) if axes else array
-
-
-def _axes_moved(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> tuple[int, ...]:
-    return tuple(shape[axis] for axis in axes or range(len(shape)))
-
-
-def _matches(name: str, patterns: Iterable[str]) -> bool:
-    return any(re.fullmatch(pattern, name) for pattern in patterns)
-
-
-def _raise_differences(published: Published, **differences: list[str]) -> None:
-    if not any(differences.values()):
-        return
-    lines = [
-        f"The weights in '{published.where}' must have the tensors of this network "
-        f"(config.model.family, config.model.variant); they differ:"
-    ]
-    for kind, names in differences.items():
-        if names:
-            more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            lines.append(f"  {len(names)} {kind.replace('_', ' ')}: {', '.join(names[:SHOWN])}{more}")
-    raise WeightsError("\n".join([*lines, "Choose the variant that the file was saved from, or another file."]))

@@ -1,7 +1,9 @@
 """The nouns that every part of the flow shares."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import jax
@@ -38,6 +40,18 @@ class Dataset:
 
 
 @dataclasses.dataclass(frozen=True)
+class Inputs:
+    """The examples of every part, and how a batch of them becomes what the network is given."""
+
+    parts: dict[str, Any]  # part -> `batches.Examples`
+    prepare: Callable[[Batch, jax.Array, bool], Any]  # (batch, key, train) -> the backbone's input; pure
+    example: Any  # one such input, (1, ...): only shapes and dtypes matter
+    augmented: bool  # whether training sees other inputs than evaluation does
+    notes: tuple[str, ...] = ()  # what was found out, for people
+    save: Callable[[Path], None] = lambda _: None  # write what else predicting needs into a model/ folder
+
+
+@dataclasses.dataclass(frozen=True)
 class Card:
     """What must be known to use a set of weights: preprocessing, and where they come from.
 
@@ -48,17 +62,20 @@ class Card:
     std: tuple[float, ...]
     scale: float = 255.0
     channel_order: str = "RGB"
-    size: int = 0  # pixels into the network when it was trained; 0: unknown
+    size: int = 0  # pixels into the network, as its authors evaluate it; 0: unknown
+    crop: float = 0.0  # share of the resized picture's shorter side that `size` is; 0: unknown
     interpolation: str = "bilinear"
     family: str = ""
     variant: str = ""
     classes: int = 0
     parameters: int = 0
+    gflops: float = 0.0  # of one picture of `size`, as `flops.count` says; 0: not counted
     licence: str = ""
     repository: str = ""
     revision: str = ""  # 40 hex digits, or "" until the first download records it
     file: str = ""
     sha256: str = ""
+    sources: Mapping[str, str] = dataclasses.field(default_factory=dict)  # fields -> where they were learned
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -71,6 +88,55 @@ class Published:
     arrays: Mapping[str, np.ndarray]
     card: Card
     where: str  # the file they were read from
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of the network, as it stands beside the file
+
+
+class Arrays(Mapping[str, np.ndarray]):
+    """Arrays by name, each made when it is asked for, and anew each time."""
+
+    def __init__(self, make: Mapping[str, Callable[[], np.ndarray]]) -> None:
+        self._make = dict(make)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._make[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._make)
+
+    def __len__(self) -> int:
+        return len(self._make)
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray], changed: Mapping[str, Callable[[], np.ndarray] | None]) -> "Arrays":
+        """The same arrays, but for those `changed`; None leaves one out."""
+        make = {name: partial(arrays.__getitem__, name) for name in arrays} | dict(changed)
+        return cls({name: one for name, one in make.items() if one is not None})
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """One row of a spelling: tensors that another library names so, and what they are called here.
+
+    `name` is called with the groups of `pattern`, numbers as int; None leaves such tensors out. Tensors of
+    one name are joined along the first axis, in the order of their `part`.
+    """
+
+    pattern: str  # a regular expression for whole names
+    name: Callable[..., str] | None
+    part: int = 0
+    change: Callable[[np.ndarray], np.ndarray] | None = None  # to the layout in which the family is published
+
+
+@dataclasses.dataclass(frozen=True)
+class Spelling:
+    """How another library names the tensors of a family, and what its config says that tensors do not show."""
+
+    library: str
+    family: str
+    rules: tuple[Rule, ...]
+    # Field of the family's Variant -> (the config's key, its default there; None: there is none).
+    facts: Mapping[str, tuple[str, Any]] = dataclasses.field(default_factory=dict)
+    must: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what the config must say, where it says it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +146,7 @@ class Name:
     published: str  # "layer1.0.conv1.weight"
     collection: str  # "params" or "batch_stats"
     path: str  # "backbone/stage1/block0/conv1/kernel"
-    layout: str = "same"  # how its axes lie: a key of pretrained.TO_OURS
+    layout: str = "same"  # how its axes lie: a key of layouts.TO_OURS
 
 
 @dataclasses.dataclass(frozen=True)

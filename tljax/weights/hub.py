@@ -10,16 +10,15 @@ import json
 import os
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import huggingface_hub
 import numpy as np
-import safetensors
 from huggingface_hub import constants
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from tljax import reach
+from tljax import reach, tensors
 from tljax.errors import WeightsError
 from tljax.types import Card, Published
 
@@ -27,6 +26,12 @@ ZOO = Path(__file__).parent.parent / "zoo"
 LOCK = Path("tljax.lock.json")
 FILE = "model.safetensors"  # where a given card names no other
 PINS = {"revision": r"[0-9a-f]{40}", "sha256": r"[0-9a-f]{64}"}
+
+
+def claims(spec: str) -> bool:
+    """Whether `spec` is "owner/name", and neither a path that exists nor one that ends as a file of weights."""
+    named = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", spec) is not None
+    return named and not tensors.is_file_name(spec) and not Path(spec).exists()
 
 
 def zoo() -> list[str]:
@@ -78,10 +83,17 @@ def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Pu
             f"Delete '{path.resolve()}' to download it again.\n"
             f"Only if you trust the new file: delete the entry '{spec}' from {lock}."
         )
-    arrays = _Tensors(path)  # before it is recorded: nobody shall be held to a damaged file
+    arrays = _arrays(path)  # before it is recorded: nobody shall be held to a damaged file
     if spec not in locked:
         _write_lock(lock, locked | {spec: {"file": card.file} | got})
     return Published(arrays, dataclasses.replace(card, **got), str(path))
+
+
+def _arrays(path: Path) -> Mapping[str, np.ndarray]:
+    try:
+        return tensors.read(path)
+    except WeightsError as error:
+        raise WeightsError(f"{error}\nDelete '{path.resolve()}' to download it again.") from error
 
 
 def _locate(card: Card, commit: str) -> Path:
@@ -148,27 +160,3 @@ def _write_lock(path: Path, locked: Mapping[str, Mapping[str, str]]) -> None:
         raise WeightsError(
             f"What was downloaded must be recorded in '{path}', which cannot be written: {error}."
         ) from error
-
-
-class _Tensors(Mapping[str, np.ndarray]):
-    """The arrays of a safetensors file; one is read when it is asked for."""
-
-    def __init__(self, path: Path):
-        try:
-            self._file = safetensors.safe_open(path, framework="numpy")
-        except (safetensors.SafetensorError, OSError) as error:
-            raise WeightsError(
-                f"'{path}' must be a whole safetensors file: {error}. Delete '{path.resolve()}' to download it again."
-            ) from error
-        self._names = list(self._file.keys())
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self._names:
-            raise KeyError(name)
-        return self._file.get_tensor(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)

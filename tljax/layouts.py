@@ -1,0 +1,51 @@
+"""How the axes of a published tensor lie, and of the parameter that it becomes."""
+
+import math
+
+import numpy as np
+
+# Layout of a published tensor -> axes that make it ours; each is its own inverse's inverse.
+# The last three are published in another number of axes too: see `published_shape`.
+TO_OURS = {
+    "same": None,
+    "conv": (2, 3, 1, 0),
+    "dense": (1, 0),
+    "dense on map": (2, 3, 1, 0),
+    "dense as 1x1": None,
+    "channels": None,
+}
+TO_THEIRS = TO_OURS | {"conv": (3, 2, 0, 1), "dense on map": (3, 2, 0, 1)}
+
+
+def published_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
+    """The shape under which a parameter of `shape` is published.
+
+    A dense layer on a flattened map is published as (out, C H W); ours, (H, W, C, out), tells H and W.
+    One that is published as a convolution of 1x1, (1, 1, in, out), is (in, out) here.
+    A vector over the channels of a map is published as (C, 1, 1), for torch to broadcast; ours is (C,).
+    """
+    moved = _axes_moved(shape, TO_THEIRS[layout])
+    if layout == "dense on map":
+        return moved[0], math.prod(moved[1:])
+    if layout == "dense as 1x1":
+        return 1, 1, *moved
+    return (*moved, 1, 1) if layout == "channels" else moved
+
+
+def to_ours(array: np.ndarray, layout: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A view of a published tensor as the parameter of `shape` that it is; `published_shape` must hold."""
+    return _transposed(array.reshape(_axes_moved(shape, TO_THEIRS[layout])), TO_OURS[layout])
+
+
+def to_theirs(array: np.ndarray, layout: str) -> np.ndarray:
+    """A parameter as it is published, a copy that lies in C order: safetensors writes memory as it lies."""
+    moved = np.array(_transposed(array, TO_THEIRS[layout]), order="C")  # a copy; to flatten it needs no second
+    return moved.reshape(published_shape(array.shape, layout))
+
+
+def _transposed(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
+    return array.transpose(axes) if axes else array
+
+
+def _axes_moved(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> tuple[int, ...]:
+    return tuple(shape[axis] for axis in axes or range(len(shape)))

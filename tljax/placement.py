@@ -1,0 +1,187 @@
+"""Initial variables, then published arrays on top: strictly, and saying what was left to chance. And back again."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tljax import layer_groups
+from tljax.errors import WeightsError
+from tljax.layouts import TO_THEIRS, published_shape, to_ours, to_theirs
+from tljax.types import Name, Published, Variables, flatten, unflatten
+
+SHOWN = 20  # names of one kind in an error; a wrong architecture has hundreds
+
+Adapt = Callable[[Mapping[str, np.ndarray], tuple[int, ...]], Mapping[str, np.ndarray]]
+
+
+def start(
+    network: nn.Module,
+    example: Any,
+    *,
+    seed: int,
+    published: Published | None = None,
+    names: Iterable[Name] = (),
+    unused: Iterable[str] = (),
+    adapt: Adapt | None = None,
+    head: bool = False,
+    stages: Collection[str] | None = None,
+) -> tuple[Variables, tuple[str, ...]]:
+    """The variables a run starts from, and the paths that start at random.
+
+    Only what no published array fills is drawn, so a pretrained start costs no random numbers for
+    its backbone. The draw of a path does not depend on what else is drawn.
+
+    Args:
+      example: one input, an array (1, ...) or a tree of them; only shapes and dtypes matter.
+      adapt: the family's function that makes published arrays fit inputs of this shape, if it has one.
+      head: take the published classifier too, see `place`.
+      stages: the backbone's stages that take published arrays, the others start at random; by default all.
+    """
+    if published is None:
+        variables = init(network, example, seed=seed)
+        return variables, tuple(flatten(variables["params"]))
+    if adapt is not None:
+        published = dataclasses.replace(published, arrays=adapt(published.arrays, jax.tree.map(np.shape, example)))
+    empty = {collection: flatten(leaves) for collection, leaves in shapes(network, example).items()}
+    left = [path for leaves in empty.values() for path in leaves if not _takes(path, stages, head)]
+    # Drawn before anything is placed, for what XLA needs to compile comes on top of what lies in memory.
+    drawn = init(network, example, seed=seed, only=left) if left else {}
+    begin = {c: unflatten(leaves | flatten(drawn.get(c, {}))) for c, leaves in empty.items()}
+    return place(begin, published, names, unused=unused, head=head, stages=stages)
+
+
+def shapes(network: nn.Module, example: Any) -> Variables:
+    """The variables' shapes and dtypes, without computing them."""
+    return dict(jax.eval_shape(network.init, jax.random.key(0), jax.tree.map(jnp.zeros_like, example)))
+
+
+def init(network: nn.Module, example: Any, *, seed: int, only: Iterable[str] | None = None) -> Variables:
+    """Random variables on the host, as numpy: a donating step cannot delete them (a trap of device_put).
+
+    Args:
+      only: the paths to draw; by default all.
+    """
+    wanted = None if only is None else frozenset(only)
+
+    def draw(key: jax.Array) -> Variables:
+        variables = network.init(key, jax.tree.map(jnp.zeros_like, example))
+        leaves = {collection: flatten(variables[collection]) for collection in variables}
+        return {c: {p: x for p, x in leaves[c].items() if wanted is None or p in wanted} for c in leaves}
+
+    drawn = jax.jit(draw)(jax.random.key(seed))  # XLA drops what is not wanted
+    return {collection: unflatten(jax.tree.map(np.array, leaves)) for collection, leaves in drawn.items()}
+
+
+def place(
+    variables: Variables,
+    published: Published,
+    names: Iterable[Name],
+    *,
+    unused: Iterable[str] = (),
+    head: bool = False,
+    stages: Collection[str] | None = None,
+) -> tuple[Variables, tuple[str, ...]]:
+    """Put published arrays in the place of the initial ones.
+
+    Args:
+      names: the family's name table.
+      unused: patterns of published tensors that no function of the input needs.
+      head: take the published classifier too; otherwise the head keeps its random start.
+      stages: the backbone's stages that take published arrays; by default all.
+
+    Returns:
+      New variables, and the paths that kept their random start.
+
+    Raises:
+      WeightsError: all missing, extra, wrong-shaped and non-finite tensors, in one message.
+    """
+    table = tuple(names)
+    known = {row.published for row in table}
+    extra = [name for name in published.arrays if name not in known and not _matches(name, unused)]
+    ours = {collection: {p: _own(x) for p, x in flatten(variables[collection]).items()} for collection in variables}
+    filled, problems = _fill(ours, [row for row in table if _takes(row.path, stages, head)], published)
+    _raise_differences(published, **problems | {"extra": extra})
+    kept = tuple(path for collection in ours for path in ours[collection] if (collection, path) not in filled)
+    unfilled = [path for path in kept if layer_groups.stage_of(path) != "head" and _takes(path, stages, head)]
+    if unfilled:
+        raise WeightsError(f"The name table must cover every parameter; it lacks: {', '.join(unfilled)}.")
+    return {collection: unflatten(leaves) for collection, leaves in ours.items()}, kept
+
+
+def publish(variables: Variables, names: Iterable[Name]) -> dict[str, np.ndarray]:
+    """The inverse of `place`: a copy of every array under its published name and layout, exactly."""
+    ours = {collection: flatten(variables[collection]) for collection in variables}
+    return {row.published: to_theirs(np.asarray(ours[row.collection][row.path]), row.layout) for row in names}
+
+
+def _takes(path: str, stages: Collection[str] | None, head: bool) -> bool:
+    """Whether a parameter takes a published array; the others start at random."""
+    stage = layer_groups.stage_of(path)
+    return head if stage == "head" else stages is None or stage in stages
+
+
+def _fill(
+    ours: dict[str, dict[str, Any]], rows: Iterable[Name], published: Published
+) -> tuple[set[tuple[str, str]], dict[str, list[str]]]:
+    """Put what fits into `ours`: the (collection, path) that were filled, and the faults of the rest by kind."""
+    filled = set()
+    problems: dict[str, list[str]] = {"missing": [], "extra": [], "wrong": [], "transposed": [], "not_finite": []}
+    for row in rows:
+        leaves = ours.get(row.collection, {})
+        found = _fit(row, published, leaves.get(row.path))
+        if isinstance(found, np.ndarray):
+            leaves[row.path] = found
+            filled.add((row.collection, row.path))
+        else:
+            kind, what = found
+            problems[kind].append(what)
+    return filled, problems
+
+
+def _fit(row: Name, published: Published, target: Any) -> np.ndarray | tuple[str, str]:
+    """The published tensor as `target` wants it, a copy; or the kind of its fault, and which it is."""
+    theirs = published.arrays.get(row.published)
+    if theirs is None:
+        return "missing", row.published
+    must = "absent" if target is None else published_shape(target.shape, row.layout)
+    if target is None or theirs.shape != must:
+        # In the layout of another library; a square kernel shows nothing by its shape.
+        turned = target is not None and TO_THEIRS[row.layout] and theirs.shape in (target.shape, must[::-1])
+        return "transposed" if turned else "wrong", f"{row.published} {theirs.shape}, must be {must} here"
+    if not _is_finite(theirs):
+        return "not_finite", row.published
+    return np.array(to_ours(theirs, row.layout, target.shape), dtype=target.dtype, order="C")
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    """Whether no number is infinite or NaN, without a copy: the least and the greatest tell, and NaN is both."""
+    return array.size == 0 or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
+
+
+def _own(leaf: Any) -> Any:
+    """A copy of an array; a shape that stands for one stays as it is."""
+    return np.array(leaf) if isinstance(leaf, np.ndarray) else leaf
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(re.fullmatch(pattern, name) for pattern in patterns)
+
+
+def _raise_differences(published: Published, **differences: list[str]) -> None:
+    if not any(differences.values()):
+        return
+    lines = [
+        f"The weights in '{published.where}' must have the tensors of this network "
+        f"(config.model.family, config.model.variant); they differ:"
+    ]
+    for kind, names in differences.items():
+        if names:
+            more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            lines.append(f"  {len(names)} {kind.replace('_', ' ')}: {', '.join(names[:SHOWN])}{more}")
+    raise WeightsError("\n".join([*lines, "Choose the variant that the file was saved from, or another file."]))

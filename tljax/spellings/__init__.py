@@ -1,0 +1,1 @@
+"""How other libraries name the tensors of our families: a file here is a library, a table `SPELLINGS`."""

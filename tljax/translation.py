@@ -1,0 +1,125 @@
+"""Which library named a file's tensors, and the same tensors under the names of the family they are of."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tljax import plugins
+from tljax.errors import WeightsError
+from tljax.types import Arrays, Rule, Spelling
+
+SHOWN = 5  # names of each kind in an error: the first tell a strange file
+MOST = 0.5  # of a file's names must be known, for it to be taken as a family's
+
+
+def recognise(names: Iterable[str], family: str, where: str) -> Spelling | None:
+    """The spelling of a file whose tensors have these names; None for the naming of `family` itself.
+
+    The one that knows most of the names, and the family's own where none knows more.
+
+    Raises:
+      WeightsError: the file is of another family, or of none; the nearest one and the first differences are named.
+    """
+    names, own = frozenset(names), frozenset().union(*_tables(family).values())
+    libraries = [plugins.find("spellings", name) for name in plugins.available("spellings")]
+    rows = [row for library in libraries for row in library.SPELLINGS]
+    counts = [(_known(row, names, own if row.family == family else frozenset()), row) for row in rows]
+    known, best = max(counts, key=lambda count: count[0])
+    if max(known, len(names & own)) < MOST * len(names):
+        raise WeightsError(_strange(names, family, where))
+    if known <= len(names & own):
+        return None
+    if best.family != family:
+        raise WeightsError(
+            f"'{where}' holds a {best.family} as {best.library} names it ({known} of {len(names)} tensors), and "
+            f"config.model.family is '{family}'. Set --config.model.family={best.family}, or choose another file."
+        )
+    return best
+
+
+def translate(arrays: Mapping[str, np.ndarray], spelling: Spelling, where: str) -> Arrays:
+    """The same tensors under the family's names, joined where it keeps several as one; unknown names stay.
+
+    Raises:
+      WeightsError: two tensors become one.
+    """
+    found: dict[str, dict[int, tuple[str, Rule]]] = {}
+    make: dict[str, Callable[[], np.ndarray]] = {}
+    for theirs in arrays:
+        match = _match(spelling, theirs)
+        if match is None:
+            make[theirs] = partial(arrays.__getitem__, theirs)
+            continue
+        rule, groups = match
+        if rule.name is None:
+            continue
+        parts = found.setdefault(rule.name(*groups), {})
+        if rule.part in parts:
+            raise WeightsError(f"'{where}' must hold every tensor once; it holds {parts[rule.part][0]} and {theirs}.")
+        parts[rule.part] = theirs, rule
+    for ours, parts in found.items():
+        make[ours] = partial(_joined, arrays, [parts[part] for part in sorted(parts)])
+    return Arrays(make)
+
+
+def facts(config: Mapping[str, Any], spelling: Spelling, where: str) -> dict[str, Any]:
+    """Fields of the family's Variant that tensors do not show, as the config beside the file has them.
+
+    Raises:
+      WeightsError: the config asks for what the family does not compute.
+    """
+    wrong = [
+        f"{key} {config[key]!r} (must be {must!r})"
+        for key, must in spelling.must.items()
+        if config.get(key, must) != must
+    ]
+    if wrong:
+        raise WeightsError(
+            f"The config.json beside '{where}' describes a {spelling.family} that is not computed here: "
+            f"{', '.join(wrong)}. Choose other weights."
+        )
+    found = {field: config.get(key, default) for field, (key, default) in spelling.facts.items()}
+    return {field: value for field, value in found.items() if value is not None}
+
+
+def _known(spelling: Spelling, names: frozenset[str], own: frozenset[str]) -> int:
+    """How many names the spelling knows; a library may name some of a family's tensors as the family itself."""
+    return sum(name in own or _match(spelling, name) is not None for name in names)
+
+
+def _match(spelling: Spelling, name: str) -> tuple[Rule, list[Any]] | None:
+    """The rule for `name` and the groups of its pattern, numbers as int."""
+    for rule in spelling.rules:
+        if match := re.fullmatch(rule.pattern, name):
+            return rule, [int(group) if group.isdigit() else group for group in match.groups()]
+    return None
+
+
+def _joined(arrays: Mapping[str, np.ndarray], parts: list[tuple[str, Rule]]) -> np.ndarray:
+    pieces = [rule.change(arrays[name]) if rule.change else arrays[name] for name, rule in parts]
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def _tables(family: str) -> dict[str, frozenset[str]]:
+    """Variant -> the published names of its tensors."""
+    module = plugins.find("models", family)
+    return {variant: frozenset(row.published for row in module.names(variant)) for variant in module.VARIANTS}
+
+
+def _strange(names: frozenset[str], family: str, where: str) -> str:
+    """What to say of a file that does not fit: the variant that shares most names, and the first that it does not."""
+    tables = {(other, v): table for other in plugins.available("models") for v, table in _tables(other).items()}
+    shares = {key: len(names & table) / len(names | table) for key, table in tables.items()}
+    nearest = max(shares, key=shares.__getitem__)
+    lines = [
+        f"'{where}' must hold the tensors of config.model.family '{family}', in its own naming or one of "
+        f"{', '.join(plugins.available('spellings'))}; it does not.",
+        f"Nearest is family '{nearest[0]}', variant '{nearest[1]}', with {shares[nearest]:.0%} of the names:",
+    ]
+    for kind, those in (("missing", tables[nearest] - names), ("not in it", names - tables[nearest])):
+        if those:
+            lines.append(f"  {len(those)} {kind}: {', '.join(sorted(those)[:SHOWN])}" + ", ..." * (len(those) > SHOWN))
+    return "\n".join([*lines, "Set config.model.family to what the file holds, or choose another file."])
