@@ -32,6 +32,9 @@ CONVS = (
     ((8, 8), 4, 8, 3, 1, 1, 2),
     ((7, 7), 6, 6, 3, 2, 1, 6),
     ((1, 1), 4, 8, 3, 1, 1, 4),
+    ((7, 8), 32, 64, 3, 1, 1, 16),
+    ((7, 7), 32, 64, 3, 2, 1, 32),
+    ((6, 5), 18, 12, 3, 2, 1, 6),
 )
 POOLS = (
     *[((size, size), 3, 2, 1) for size in (1, 2, 3, 4, 7, 8, 9, 16)],
@@ -173,3 +176,16 @@ def test_vmap_and_a_frozen_kernel():
     close([mapped[1]], [ops.lax_conv(x[1], kernel, 1, 1, 1)], tolerance=1e-5)
     gradient = jax.grad(lambda x: ops.cpu_conv(x, jax.lax.stop_gradient(kernel), 1, 1, 1).sum())(x[0])
     close([gradient], [jax.grad(lambda x: ops.lax_conv(x, kernel, 1, 1, 1).sum())(x[0])], tolerance=1e-5)
+
+
+def test_inside_plain_every_backend_gets_lax():
+    x, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((1, 1, 2, 3))
+
+    def primitives():
+        program = jax.make_jaxpr(lambda x, k: ops.max_pool(ops.conv(x, k), window=2, stride=2))(x, kernel)
+        return {equation.primitive.name for equation in program.jaxpr.eqns}
+
+    with ops.plain():
+        assert not ops.on_cpu()
+        assert {"conv_general_dilated", "reduce_window_max"} <= primitives()
+    assert ops.on_cpu() and not {"conv_general_dilated", "reduce_window_max"} & primitives()
