@@ -13,14 +13,15 @@ from torch.nn import functional
 class Block(nn.Module):
     """Basic (3x3, 3x3) or bottleneck (1x1, 3x3, 1x1)."""
 
-    def __init__(self, channels: int, width: int, stride: int, bottleneck: bool) -> None:
+    def __init__(self, shape: Any, channels: int, width: int, stride: int) -> None:
         super().__init__()
-        out = width * 4 if bottleneck else width
-        sizes = ((1, 1), (3, stride), (1, 1)) if bottleneck else ((3, stride), (3, 1))
-        widths = (channels, width, width, out) if bottleneck else (channels, width, out)
+        inner, out = width * shape.inner, width * (4 if shape.bottleneck else 1)
+        bottleneck = ((1, 1, 1), (3, stride, shape.groups), (1, 1, 1))
+        sizes = bottleneck if shape.bottleneck else ((3, stride, 1), (3, 1, 1))
+        widths = (channels, inner, inner, out) if shape.bottleneck else (channels, width, out)
         self.convs = nn.ModuleList(
-            nn.Conv2d(i, o, size, step, size // 2, bias=False)
-            for i, o, (size, step) in zip(widths[:-1], widths[1:], sizes, strict=True)
+            nn.Conv2d(i, o, size, step, size // 2, groups=groups, bias=False)
+            for i, o, (size, step, groups) in zip(widths[:-1], widths[1:], sizes, strict=True)
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(o) for o in widths[1:])
         same = stride == 1 and channels == out
@@ -44,7 +45,7 @@ def build(shape: Any, classes: int) -> nn.Sequential:
     for i, blocks in enumerate(shape.blocks):
         width, stage = shape.width * 2**i, nn.Sequential()
         for b in range(blocks):
-            stage.append(Block(channels, width, 2 if i and not b else 1, shape.bottleneck))
+            stage.append(Block(shape, channels, width, 2 if i and not b else 1))
             channels = width * (4 if shape.bottleneck else 1)
         network.add_module(f"stage{i + 1}", stage)
     network.add_module("pool", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()))

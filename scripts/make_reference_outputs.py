@@ -21,26 +21,39 @@ import torch
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 sys.path.insert(0, str(TESTS))  # as pytest does for the tests, which are no package
 
-from reference import draw, torch_convnext, torch_resnet, torch_vgg, torch_vit  # noqa: E402  # pyright: ignore[reportMissingImports]
+from reference import (  # noqa: E402  # pyright: ignore[reportMissingImports]
+    draw,
+    torch_bit,
+    torch_convnext,
+    torch_mobile,
+    torch_resnet,
+    torch_text,
+    torch_vgg,
+    torch_vit,
+)
 
 LIMIT = 100_000  # bytes of one file
 
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """One file."""
+    """One file; what its network is given is drawn by `given` from a shape of `inputs`."""
 
     module: Callable[..., Any]  # makes the network, which returns the outputs of `stages`, and the logits
     stages: tuple[str, ...]
     narrow: dict[str, Any] = dataclasses.field(default_factory=dict)  # arguments of `module` for the values
     kept: int = draw.KEPT  # values of each stage's output
     inputs: tuple[tuple[int, ...], ...] = draw.INPUTS  # (B, H, W, C)
+    given: Callable[[Any], Any] = lambda shape: torch.from_numpy(draw.image(shape)).permute(0, 3, 1, 2)
 
 
 RESNET_STAGES = ("stem", "stage1", "stage2", "stage3", "stage4")
 # File name without .npz -> what it holds.
 REFERENCES = {
-    **{f"resnet{v}": Reference(partial(torch_resnet.ResNet, v), RESNET_STAGES) for v in torch_resnet.BLOCKS},
+    **{
+        f"resnet{v}": Reference(partial(torch_resnet.ResNet, v), RESNET_STAGES, inputs=draw.resnet_inputs(v))
+        for v in torch_resnet.BLOCKS
+    },
     **{
         f"vgg{v}": Reference(partial(torch_vgg.VGG, v), torch_vgg.STAGES, {"narrow": 8, "classes": 10}, kept=256)
         for v in torch_vgg.VARIANTS
@@ -52,6 +65,20 @@ REFERENCES = {
         for v in torch_convnext.BLOCKS
     },
     **{
+        f"bit_{v}": Reference(
+            partial(torch_bit.BiT, v),
+            torch_bit.STAGES,
+            {"narrow": draw.BIT_NARROW[v], "classes": 10},
+            kept=512,
+            inputs=draw.INPUTS[1:],
+        )
+        for v in torch_bit.SIZES
+    },
+    **{
+        name: Reference(partial(torch_mobile.Net, v), torch_mobile.stages(v), kept=256, inputs=draw.INPUTS[1:])
+        for name, v in torch_mobile.STORED.items()
+    },
+    **{
         f"vit_{v}": Reference(
             partial(torch_vit.ViT, v),
             ("embed", *(f"block{i}" for i in range(depth)), "norm"),
@@ -60,6 +87,17 @@ REFERENCES = {
             inputs=((2, *size, 3),),  # position embeddings are of one size
         )
         for v, depth, size in torch_vit.STORED
+    },
+    **{
+        f"{family}_base": Reference(
+            partial(torch_text.Encoder, family),
+            ("embed", "block0", "block1", "pool"),
+            {**torch_text.NARROW, "classes": 10},
+            kept=512,
+            inputs=draw.TEXTS,
+            given=partial(torch_text.given, family),
+        )
+        for family in torch_text.FAMILIES
     },
 }
 
@@ -85,7 +123,7 @@ def summary(reference: Reference) -> dict[str, np.ndarray]:
     network = _drawn(reference.module(**reference.narrow))
     for i, shape in enumerate(reference.inputs):
         with torch.inference_mode():
-            stages, logits = network(torch.from_numpy(draw.image(shape)).permute(0, 3, 1, 2))
+            stages, logits = network(reference.given(shape))
         for stage, output in zip(reference.stages, stages, strict=True):
             output = output.permute(0, 2, 3, 1) if output.ndim == 4 else output  # NCHW -> NHWC
             arrays |= _kept(f"{i}/{stage}", output.numpy(), reference.kept)

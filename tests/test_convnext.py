@@ -11,7 +11,7 @@ from flax.errors import InvalidRngError
 from reference import draw, ours
 from reference import vgg_convnext as shared
 
-from tljax import pretrained
+from tljax import placement
 from tljax.errors import ConfigError, WeightsError
 from tljax.models import convnext
 from tljax.types import EVALUATE, Mode, count, flatten
@@ -56,7 +56,7 @@ def test_name_table_covers_every_variable_once(variant):
 def test_place_and_publish_are_inverse():
     net = narrow()
     arrays = shared.drawn_arrays(convnext, net)
-    back = pretrained.publish(shared.drawn(convnext, net), shared.rows(convnext, net))
+    back = placement.publish(shared.drawn(convnext, net), shared.rows(convnext, net))
     assert back.keys() == arrays.keys()
     for name, array in arrays.items():
         assert back[name].dtype == array.dtype and back[name].flags.c_contiguous, name

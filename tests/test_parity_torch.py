@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from reference import draw, ours
 
-from tljax import pretrained
+from tljax import placement
 from tljax.models import resnet
 from tljax.types import Card, Mode, Variables
 from tljax.weights import file
@@ -26,6 +26,8 @@ from reference import torch_resnet  # noqa: E402
 
 STAGES = ("stem", "stage1", "stage2", "stage3", "stage4")
 SHARED = Path(os.environ.get("TLJAX_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+HUGGING_FACE = ("18", "34", "50", "101", "152")  # transformers has no wide one and no groups
+SMALL = ("18", "34", "50")  # the others only repeat their blocks, but for groups
 CARD = Card(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 TRAIN = Mode(train=True)
 
@@ -112,7 +114,7 @@ def above(tolerance: float, found: dict[str, float], title: str) -> dict[str, fl
 def test_stages_and_logits_on_drawn_weights(variant, shape):
     arrays, x = draw.weights(ours.published_shapes(variant)), draw.image(shape)
     found = ours.outputs(ours.network(variant), ours.placed(variant, arrays), x)
-    for reference in (written_out, hugging_face):
+    for reference in (written_out, hugging_face) if variant in HUGGING_FACE else (written_out,):
         expected = torch_outputs(reference(variant, arrays), x)
         assert above(1e-5, differences(found, expected), f"{variant} {reference.__name__} {shape}") == {}
 
@@ -166,7 +168,7 @@ def loss(net: Any, params: Any, variables: Variables, x: np.ndarray, labels: np.
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), new["batch_stats"]
 
 
-@pytest.mark.parametrize("variant", ours.VARIANTS)
+@pytest.mark.parametrize("variant", [*SMALL, "resnext50_32x4d"])
 def test_one_training_step_in_float64(variant):
     """Loss, all gradients and the moved statistics of the whole network.
 
@@ -181,7 +183,7 @@ def test_one_training_step_in_float64(variant):
         variables = jax.tree.map(np.float64, ours.placed(variant, arrays))
         step = jax.jit(jax.value_and_grad(partial(loss, net), has_aux=True))
         (value, stats), grads = step(variables["params"], variables, x, labels)
-        found = pretrained.publish({"params": grads, "batch_stats": stats}, resnet.names(variant))
+        found = placement.publish({"params": grads, "batch_stats": stats}, resnet.names(variant))
     module, positions = written_out(variant, arrays, torch.float64).train(), {}
     for name, layer in module.named_modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
@@ -205,7 +207,7 @@ def count_positions(positions: dict[str, int], name: str, _: Any, inputs: tuple[
 
 
 @pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("variant", ours.VARIANTS)
+@pytest.mark.parametrize("variant", SMALL)
 def test_gradients_of_a_stage_in_float32(variant, stage):
     """Gradients of every parameter and of the input, BatchNorm in training mode."""
     arrays, index = draw.weights(ours.published_shapes(variant)), STAGES.index(stage)
@@ -225,7 +227,7 @@ def test_gradients_of_a_stage_in_float32(variant, stage):
         return upstream, pull(upstream), stats
 
     upstream, (grads, grad_x), _ = run(variables["params"], x)
-    found = pretrained.publish({**variables, "params": grads}, resnet.names(variant)) | {"input": np.asarray(grad_x)}
+    found = placement.publish({**variables, "params": grads}, resnet.names(variant)) | {"input": np.asarray(grad_x)}
     theirs = nchw(x.astype(np.float64)).requires_grad_()
     module.stage(theirs, index).backward(nchw(np.asarray(upstream, np.float64)))
     expected = {name: p.grad.numpy() for name, p in module.named_parameters() if p.grad is not None}

@@ -10,7 +10,7 @@ import pytest
 from reference import draw, ours, ours_vit
 from sklearn.linear_model import LogisticRegression
 
-from tljax import pictures, pretrained
+from tljax import pictures, placement
 from tljax.models import vit
 from tljax.types import Card, Mode
 from tljax.weights import file
@@ -137,7 +137,7 @@ def test_loss_and_gradients_of_two_blocks(variant):
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
     loss, grads = jax.jit(jax.value_and_grad(loss_of))(variables["params"])
-    found = pretrained.publish({"params": grads}, rows)
+    found = placement.publish({"params": grads}, rows)
     module = torch_vit.ViT(variant, size=size, depth=2, classes=10).double()
     module.load_state_dict({name: torch.from_numpy(array).double() for name, array in arrays.items()})
     theirs = torch.nn.functional.cross_entropy(module(nchw(x).double())[1], torch.from_numpy(labels))

@@ -10,7 +10,7 @@ from flax.errors import InvalidRngError
 from reference import draw, ours
 from reference import vgg_convnext as shared
 
-from tljax import layer_groups, pretrained
+from tljax import layer_groups, placement
 from tljax.errors import ConfigError, WeightsError
 from tljax.models import vgg
 from tljax.types import EVALUATE, Mode, count, flatten
@@ -70,7 +70,7 @@ def test_name_table_covers_every_variable_once(variant):
 def test_place_and_publish_are_inverse(variant):
     net = narrow(variant)
     arrays = shared.drawn_arrays(vgg, net)
-    back = pretrained.publish(shared.drawn(vgg, net), shared.rows(vgg, net))
+    back = placement.publish(shared.drawn(vgg, net), shared.rows(vgg, net))
     assert back.keys() == arrays.keys()
     for name, array in arrays.items():
         assert back[name].dtype == array.dtype and back[name].flags.c_contiguous, name

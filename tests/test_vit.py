@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from reference import draw, ours, ours_vit
 
-from tljax import pretrained
+from tljax import placement
 from tljax.errors import ConfigError, WeightsError
 from tljax.models import vit
 from tljax.network import Network
@@ -58,7 +58,7 @@ def small(variant: vit.Variant = SMALL, size: tuple[int, int] = (8, 12), **optio
     """A network of three blocks, its drawn parameters and two inputs."""
     net = Network(vit.ViT(variant, **options), nn.Dense(5))
     x = draw.image((2, *size, 3))
-    shapes = pretrained.shapes(net, x)["params"]
+    shapes = placement.shapes(net, x)["params"]
     leaves = {path: draw.uniform(path, leaf.shape, -0.5, 0.5) for path, leaf in flatten(shapes).items()}
     return net, {"params": unflatten(leaves)}, x
 
@@ -104,7 +104,7 @@ def test_name_table_covers_every_parameter_once_and_counts_are_the_published_one
 
 def test_place_and_publish_are_inverse():
     arrays = draw.weights(ours_vit.timm_shapes("tiny16"))
-    back = pretrained.publish(ours_vit.placed("tiny16", arrays, (224, 224)), vit.names("tiny16"))
+    back = placement.publish(ours_vit.placed("tiny16", arrays, (224, 224)), vit.names("tiny16"))
     assert back.keys() == arrays.keys()
     for name, array in arrays.items():
         np.testing.assert_array_equal(back[name], array, err_msg=name)
@@ -208,7 +208,7 @@ def test_bfloat16_computes_in_bfloat16_on_float32_parameters():
         middle = net.apply(variables, x, EVALUATE, stop="block1", method="features")
         logits = net.apply(variables, x)
         assert (middle.dtype, logits.dtype) == (jnp.bfloat16, jnp.float32)
-        assert {leaf.dtype for leaf in jax.tree.leaves(pretrained.shapes(net, x))} == {np.dtype(np.float32)}
+        assert {leaf.dtype for leaf in jax.tree.leaves(placement.shapes(net, x))} == {np.dtype(np.float32)}
         # Some 30 roundings to 8 bits, each by up to 2**-9, add up as a random walk's: sqrt(30) * 2**-9 = 1.1 %.
         exact = small(dataclasses.replace(SMALL, **change))[0].apply(variables, x)
         assert 1e-5 < ours.difference(logits, exact) < 0.022
@@ -238,7 +238,8 @@ def test_drop_path_rises_linearly_over_the_depth():
 
 
 def test_drop_path_leaves_out_whole_branches_and_scales_the_others():
-    block = vit.Block(heads=2, drop_path=0.25, dtype=jnp.float32)
+    shape = vit.Variant(patch=8, width=8, heads=2, depth=1)
+    block = vit.Block(shape, drop_path=0.25, dtype=jnp.float32)
     x = draw.image((64, 3, 8))
     params = jax.tree.map(partial(jnp.multiply, 0.3), block.init(jax.random.key(0), x, EVALUATE))
     params["params"]["mlp"]["fc2"] = jax.tree.map(jnp.zeros_like, params["params"]["mlp"]["fc2"])  # attention alone
@@ -310,14 +311,14 @@ def test_a_network_starts_from_arrays_of_another_size(change):
     with ours_vit.cut("tiny16", **vars(SMALL) | change) as name:
         net, rows = ours_vit.network(name, classes=7), vit.names(name)
     options = {"seed": 0, "published": Published(arrays, CARD, "some.file"), "names": rows}
-    variables, kept = pretrained.start(net, example, **options, adapt=vit.adapt)
+    variables, kept = placement.start(net, example, **options, adapt=vit.adapt)
     assert set(kept) == {"head/kernel", "head/bias"}
     before = 0 if "registers" in change else 1 + len(change)
     found = variables["params"]["backbone"]["embed"]
     np.testing.assert_array_equal(found["pos_embed"], vit.resize_positions(arrays["pos_embed"], (2, 3), before))
     np.testing.assert_array_equal(found["proj"]["bias"], arrays["patch_embed.proj.bias"])
     with pytest.raises(WeightsError, match=rf"pos_embed \(1, {16 + before}, 8\), must be \(1, {6 + before}, 8\) here"):
-        pretrained.start(net, example, **options)
+        placement.start(net, example, **options)
 
 
 def test_two_classifiers_of_a_distilled_network_become_one_with_the_same_answer():
@@ -338,3 +339,12 @@ def test_adapt_leaves_the_arrays_it_was_given():
     assert arrays.keys() == before.keys()
     for name in arrays:
         np.testing.assert_array_equal(arrays[name], before[name])
+
+
+def test_the_single_classifier_of_a_distilled_network_is_on_its_class_token():
+    """transformers' DeiTForImageClassification: the distillation token is there, and nothing asks it."""
+    arrays = {"dist_token": np.zeros((1, 1, 3)), "head.weight": np.arange(6.0).reshape(2, 3), "head.bias": np.ones(2)}
+    found = vit.adapt(arrays, (1, 8, 8, 3))
+    np.testing.assert_array_equal(found["head.weight"], [[0, 1, 2, 0, 0, 0], [3, 4, 5, 0, 0, 0]])
+    joined = vit.adapt(dict(found), (1, 8, 8, 3))  # one on both tokens stays as it is
+    np.testing.assert_array_equal(joined["head.weight"], found["head.weight"])

@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tljax import pretrained
+from tljax import layouts, placement
 from tljax.models import resnet
 from tljax.network import Network
 from tljax.types import EVALUATE, Card, Mode, Published, Variables, flatten
 
 CLASSES = 1000
-VARIANTS = ("18", "34", "50")
+VARIANTS = tuple(resnet.VARIANTS)
 
 
 def network(variant: str, *, dtype: Any = jnp.float32) -> Network:
@@ -32,7 +32,7 @@ def published_shapes(variant: str) -> dict[str, tuple[int, ...]]:
     """Shape of every tensor under its published name, in the published layout."""
     ours = {collection: flatten(tree) for collection, tree in shapes(variant).items()}
     rows = resnet.names(variant)
-    axes = {row.published: pretrained.TO_THEIRS[row.layout] for row in rows}
+    axes = {row.published: layouts.TO_THEIRS[row.layout] for row in rows}
     found = {row.published: ours[row.collection][row.path].shape for row in rows}
     return {name: tuple(shape[i] for i in axes[name] or range(len(shape))) for name, shape in found.items()}
 
@@ -44,7 +44,7 @@ def published(arrays: Mapping[str, np.ndarray], where: str = "drawn") -> Publish
 def placed(variant: str, arrays: Mapping[str, np.ndarray]) -> Variables:
     """The published arrays as variables; every leaf is theirs."""
     rows = resnet.names(variant)
-    variables, kept = pretrained.place(shapes(variant), published(arrays), rows, unused=resnet.UNUSED, head=True)
+    variables, kept = placement.place(shapes(variant), published(arrays), rows, unused=resnet.UNUSED, head=True)
     assert not kept
     return variables
 

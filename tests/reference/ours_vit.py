@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tljax import pretrained
+from tljax import layouts, placement
 from tljax.models import vit
 from tljax.network import Network
 from tljax.types import Card, Published, Variables, flatten
@@ -39,13 +39,13 @@ def shapes(variant: str, size: Size = (224, 224), classes: int = CLASSES) -> Var
 
 @cache
 def _shapes(variant: vit.Variant, size: Size, classes: int) -> Variables:
-    return pretrained.shapes(Network(vit.ViT(variant), nn.Dense(classes)), np.zeros((1, *size, 3), np.float32))
+    return placement.shapes(Network(vit.ViT(variant), nn.Dense(classes)), np.zeros((1, *size, 3), np.float32))
 
 
 def timm_shapes(variant: str, size: Size = (224, 224), classes: int = CLASSES) -> dict[str, tuple[int, ...]]:
     """Shape of every tensor that timm publishes."""
     ours = flatten(shapes(variant, size, classes)["params"])
-    axes = {row.published: pretrained.TO_THEIRS[row.layout] for row in vit.names(variant)}
+    axes = {row.published: layouts.TO_THEIRS[row.layout] for row in vit.names(variant)}
     paths = {row.published: ours[row.path].shape for row in vit.names(variant)}
     found = {name: tuple(shape[i] for i in axes[name] or range(len(shape))) for name, shape in paths.items()}
     if vit.VARIANTS[variant].distilled:  # two classifiers of D, where we have one of 2 D
@@ -59,7 +59,7 @@ def placed(variant: str, arrays: Mapping[str, np.ndarray], size: Size, classes: 
     """timm's arrays as variables; every leaf is theirs."""
     published = Published(vit.adapt(arrays, (1, *size, 3)), Card(mean=(0.5,) * 3, std=(0.5,) * 3), "drawn")
     rows = vit.names(variant)
-    variables, kept = pretrained.place(shapes(variant, size, classes), published, rows, unused=vit.UNUSED, head=True)
+    variables, kept = placement.place(shapes(variant, size, classes), published, rows, unused=vit.UNUSED, head=True)
     assert not kept
     return variables
 

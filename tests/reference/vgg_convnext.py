@@ -1,9 +1,10 @@
-"""What the VGG and ConvNeXt tests share: whole and narrow networks, their shapes, variables and stored outputs.
+"""What the VGG, ConvNeXt and BiT tests share: whole and narrow networks, their shapes, variables and stored outputs.
 
-`family` is the module tljax.models.vgg or tljax.models.convnext, `net` a network with its backbone.
+`family` is the module tljax.models.vgg, .convnext or .bit, `net` a network with its backbone.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import optax
 from reference import draw, ours
 
-from tljax import pretrained
+from tljax import layouts, placement
 from tljax.network import Network
 from tljax.types import Variables, flatten
 
@@ -27,9 +28,8 @@ def network(family: Any, variant: str, *, classes: int = 1000, narrow: int = 1, 
     """The network of a variant, its channels and units divided by `narrow`."""
     backbone = family.build(variant, **options)
     shape = backbone.variant
-    sizes = {"widths": tuple(width // narrow for width in shape.widths)}
-    if hasattr(shape, "dense"):
-        sizes |= {"dense": shape.dense // narrow}
+    sizes = {name: getattr(shape, name) for name in ("width", "widths", "dense") if hasattr(shape, name)}
+    sizes = jax.tree.map(lambda size: size // narrow, sizes)
     return Network(backbone.clone(variant=dataclasses.replace(shape, **sizes)), nn.Dense(classes))
 
 
@@ -47,7 +47,7 @@ def published_shapes(family: Any, net: Network) -> dict[str, tuple[int, ...]]:
     """Shape of every tensor under its published name, in the published layout."""
     leaves = {collection: flatten(tree) for collection, tree in shapes(net).items()}
     return {
-        row.published: pretrained.published_shape(leaves[row.collection][row.path].shape, row.layout)
+        row.published: layouts.published_shape(leaves[row.collection][row.path].shape, row.layout)
         for row in rows(family, net)
     }
 
@@ -60,7 +60,7 @@ def drawn_arrays(family: Any, net: Network) -> dict[str, np.ndarray]:
 def placed(family: Any, net: Network, arrays: dict[str, np.ndarray]) -> Variables:
     """The published arrays as variables; every leaf is theirs."""
     published, table = ours.published(arrays), rows(family, net)
-    variables, kept = pretrained.place(shapes(net), published, table, unused=family.UNUSED, head=True)
+    variables, kept = placement.place(shapes(net), published, table, unused=family.UNUSED, head=True)
     assert not kept
     return variables
 
@@ -84,23 +84,25 @@ def stored_shapes(file: str) -> dict[str, tuple[int, ...]]:
 
 
 def outputs(net: Network, variables: Variables, x: np.ndarray) -> dict[str, np.ndarray]:
-    """The output of every stage on that of the one before it, and the head's of the last, in evaluation mode."""
+    """The output of every stage on that of the one before it, and the logits, in evaluation mode."""
 
     @jax.jit
     def run(variables: Variables, x: jax.Array) -> dict[str, jax.Array]:
         found = {}
         for name in net.backbone.stages:  # pyright: ignore[reportAttributeAccessIssue]
-            x, _ = ours.stage(net, variables, x, name)
+            before, (x, _) = x, ours.stage(net, variables, x, name)
             found[name] = x
-        return found | {"logits": net.apply(variables, x, method=lambda net, x: net.head(x))}
+        return found | {"logits": net.apply(variables, before, start=name)}
 
     return {name: np.asarray(output) for name, output in run(variables, jnp.asarray(x)).items()}
 
 
-def differences(family: Any, net: Network, file: str) -> dict[tuple[Any, ...], float]:
+def differences(
+    family: Any, net: Network, file: str, inputs: tuple[tuple[int, ...], ...] = draw.INPUTS
+) -> dict[tuple[Any, ...], float]:
     """Difference / largest magnitude from the stored outputs: every input, stage and the logits."""
     reference, found = stored(file), {}
-    for i, shape in enumerate(draw.INPUTS):
+    for i, shape in enumerate(inputs):
         by_stage = outputs(net, drawn(family, net), draw.image(shape))
         found[i, "logits"] = ours.difference(by_stage.pop("logits"), reference[f"{i}/logits"])
         for stage, output in by_stage.items():
@@ -113,12 +115,14 @@ def differences(family: Any, net: Network, file: str) -> dict[tuple[Any, ...], f
     return found
 
 
-def gradients(family: Any, variant: str, x: np.ndarray, labels: np.ndarray) -> tuple[float, dict[str, np.ndarray]]:
+def gradients(
+    family: Any, variant: str, x: np.ndarray, labels: np.ndarray, sizes: Mapping[str, int] = NARROW
+) -> tuple[float, dict[str, np.ndarray]]:
     """Mean cross-entropy of a narrow network in evaluation mode, in float64; its gradient by tensors and input."""
-    table = [row for row in rows(family, network(family, variant, **NARROW)) if row.collection == "params"]
-    variables = jax.tree.map(np.float64, drawn(family, network(family, variant, **NARROW)))
+    table = [row for row in rows(family, network(family, variant, **sizes)) if row.collection == "params"]
+    variables = jax.tree.map(np.float64, drawn(family, network(family, variant, **sizes)))
     with jax.enable_x64(True):
-        net = network(family, variant, dtype=jnp.float64, **NARROW)
+        net = network(family, variant, dtype=jnp.float64, **sizes)
 
         def loss(params: Any, x: jax.Array) -> jax.Array:
             logits = net.apply({**variables, "params": params}, x)
@@ -126,7 +130,7 @@ def gradients(family: Any, variant: str, x: np.ndarray, labels: np.ndarray) -> t
 
         step = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
         value, (grads, grad_x) = step(variables["params"], x.astype(np.float64))
-        return float(value), pretrained.publish({"params": grads}, table) | {"input": np.asarray(grad_x)}
+        return float(value), placement.publish({"params": grads}, table) | {"input": np.asarray(grad_x)}
 
 
 def above(tolerance: float, found: dict[str, Any], expected: dict[str, Any], title: str) -> dict[str, float]:

@@ -5,14 +5,15 @@ norm is the mean over positions and the LayerNorm that torchvision counts to its
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from tljax import plugins
+from tljax import sizes
 from tljax.errors import ConfigError
 from tljax.layers import Conv, LayerNorm
 from tljax.types import EVALUATE, Mode, Name
@@ -29,6 +30,7 @@ class Variant:
 
     blocks: tuple[int, ...]
     widths: tuple[int, ...]
+    eps: float = 1e-6  # of the last LayerNorm; that of the others is 1e-6 always
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -42,12 +44,20 @@ VARIANTS = {
 }
 
 
-def variant_of(name: str) -> Variant:
-    """The sizes of variant `name`; ConfigError lists those that exist."""
-    return plugins.entry(VARIANTS, name, "model.variant of 'convnext'")
+def variant_of(said: Any) -> Variant:
+    """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
+    return sizes.variant(VARIANTS, said, "model.variant of 'convnext'")
 
 
-def build(variant: str, *, dtype: Any = jnp.float32, bn_axis: str | None = None, drop_path: float = 0.0) -> "ConvNeXt":
+def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
+    """The sizes that published tensors have; KeyError or IndexError where they are of no ConvNeXt."""
+    del config  # the tensors show all
+    blocks = sizes.depths(arrays, r"features\.(\d+)\.\d+\.layer_scale")
+    widths = tuple(arrays[f"features.{2 * s + 1}.0.layer_scale"].shape[0] for s in range(len(blocks)))
+    return Variant(blocks, widths)
+
+
+def build(variant: Any, *, dtype: Any = jnp.float32, bn_axis: str | None = None, drop_path: float = 0.0) -> "ConvNeXt":
     """The backbone; it has no BatchNorm, so `bn_axis` has no effect.
 
     Args:
@@ -163,14 +173,14 @@ class ConvNeXt(nn.Module):
         if name == "stem":
             return Stem(widths[0], self.dtype, name=name)
         if name == "norm":
-            return Norm(dtype=self.dtype, name=name)
+            return Norm(epsilon=self.variant.eps, dtype=self.dtype, name=name)
         i = self.stages.index(name) - 1
         before, steps = sum(blocks[:i]), max(sum(blocks) - 1, 1)
         drop_paths = tuple(self.drop_path * (before + b) / steps for b in range(blocks[i]))
         return Stage(widths[i], halves=i > 0, drop_paths=drop_paths, dtype=self.dtype, name=name)
 
 
-def names(variant: str) -> tuple[Name, ...]:
+def names(variant: Any) -> tuple[Name, ...]:
     """Torchvision's name of every tensor, and where it lies here."""
     return tuple(rows(variant_of(variant)))
 

@@ -4,13 +4,15 @@ Stages: conv1, conv2, fc1. Its published naming is our own, in torch's spelling 
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from tljax import ops, plugins
+from tljax import ops, sizes
 from tljax.layers import TORCH_LINEAR, Conv
 from tljax.types import EVALUATE, Mode, Name
 
@@ -31,10 +33,21 @@ class Variant:
 VARIANTS = {"small": Variant(16, 32, 64), "medium": Variant(32, 64, 128)}
 
 
-def build(variant: str, *, dtype: Any = jnp.float32, bn_axis: str | None = None) -> "LeNet":
+def variant_of(said: Any) -> Variant:
+    """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
+    return sizes.variant(VARIANTS, said, "model.variant of 'lenet'")
+
+
+def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
+    """The sizes that published tensors have; KeyError or IndexError where they are of no LeNet."""
+    del config  # the tensors show all
+    return Variant(*(arrays[f"{stage}.weight"].shape[0] for stage in STAGES))
+
+
+def build(variant: Any, *, dtype: Any = jnp.float32, bn_axis: str | None = None) -> "LeNet":
     """The backbone; it has no BatchNorm, so `bn_axis` has no effect."""
     del bn_axis
-    return LeNet(plugins.entry(VARIANTS, variant, "model.variant of 'lenet'"), dtype=dtype)
+    return LeNet(variant_of(variant), dtype=dtype)
 
 
 class ConvStage(nn.Module):
@@ -85,7 +98,7 @@ class LeNet(nn.Module):
         return x if stop else x.astype(jnp.float32)
 
 
-def names(variant: str) -> tuple[Name, ...]:
+def names(variant: Any) -> tuple[Name, ...]:
     """The name of every tensor in a file, and where it lies here."""
     del variant
     convs = [

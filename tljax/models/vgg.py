@@ -5,14 +5,16 @@ conv3_2 is backbone/conv3/conv2 here, its fc8 is the head.
 """
 
 import dataclasses
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from tljax import ops, plugins
+from tljax import ops, sizes
 from tljax.errors import ConfigError
 from tljax.layers import BatchNorm, Conv
 from tljax.types import EVALUATE, Mode, Name
@@ -42,12 +44,29 @@ VARIANTS = {
 }
 
 
-def variant_of(name: str) -> Variant:
-    """The sizes of variant `name`; ConfigError lists those that exist."""
-    return plugins.entry(VARIANTS, name, "model.variant of 'vgg'")
+def variant_of(said: Any) -> Variant:
+    """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
+    return sizes.variant(VARIANTS, said, "model.variant of 'vgg'")
 
 
-def build(variant: str, *, dtype: Any = jnp.float32, bn_axis: str | None = None, dropout: float = 0.5) -> "VGG":
+def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
+    """The sizes that published tensors have; KeyError or IndexError where they are of no VGG."""
+    del config  # the tensors show all
+    batch_norm = any(name.endswith(".running_mean") for name in arrays)
+    kernels = {name: arrays[name].shape for name in arrays if re.fullmatch(r"features\.\d+\.weight", name)}
+    widths = {int(name.split(".")[1]): shape[0] for name, shape in kernels.items() if len(shape) == 4}
+    blocks: list[list[int]] = []  # of every convolution, its channels
+    before = -9
+    for n in sorted(widths):  # a pool stands between two blocks, and makes their distance one more
+        if n - before > (3 if batch_norm else 2):
+            blocks.append([])
+        blocks[-1].append(widths[n])
+        before = n
+    dense = arrays["classifier.0.weight"].shape[0]
+    return Variant(tuple(map(len, blocks)), batch_norm, tuple(block[0] for block in blocks), dense)
+
+
+def build(variant: Any, *, dtype: Any = jnp.float32, bn_axis: str | None = None, dropout: float = 0.5) -> "VGG":
     """The backbone.
 
     Args:
@@ -156,7 +175,7 @@ class VGG(nn.Module):
         return ConvStage(shape.blocks[i], shape.widths[i], shape.batch_norm, self.dtype, self.bn_axis, name=name)
 
 
-def names(variant: str) -> tuple[Name, ...]:
+def names(variant: Any) -> tuple[Name, ...]:
     """Torchvision's name of every tensor, and where it lies here."""
     return tuple(rows(variant_of(variant)))
 

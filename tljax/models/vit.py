@@ -6,7 +6,8 @@ LayerNorm's eps is 1e-6 and GELU is exact (erf), as in timm. DeiT without distil
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -14,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tljax import plugins
-from tljax.errors import ConfigError
+from tljax import sizes
+from tljax.errors import ConfigError, WeightsError
 from tljax.layers import TORCH_LINEAR, Conv, LayerNorm
-from tljax.types import EVALUATE, Mode, Name
+from tljax.types import EVALUATE, Arrays, Mode, Name
 
 INPUT = "image"
 UNUSED = ()
@@ -37,6 +38,9 @@ class Variant:
     distilled: bool = False  # DeiT: a distillation token; features are both tokens, 2 D wide
     registers: int = 0  # Darcet et al. 2023; then positions are added to patches only, timm's no_embed_class
     average: bool = False  # features are the mean of the patches, normalised after it: timm's fc_norm
+    hidden: int = 0  # units of the MLP; 0: 4 times the width
+    qkv_bias: bool = True
+    eps: float = 1e-6  # of every LayerNorm
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -60,12 +64,43 @@ VARIANTS = {
 del VARIANTS["deit_large16_distilled"]  # never published
 
 
-def variant_of(name: str) -> Variant:
-    """The sizes of variant `name`; ConfigError lists those that exist."""
-    return plugins.entry(VARIANTS, name, "model.variant of 'vit'")
+def variant_of(said: Any) -> Variant:
+    """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
+    return sizes.variant(VARIANTS, said, "model.variant of 'vit'")
 
 
-def build(variant: str, *, dtype: Any = jnp.float32, bn_axis: str | None = None) -> "ViT":
+def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
+    """The sizes that published tensors have; KeyError or IndexError where they are of no ViT.
+
+    The number of heads does not show in them: it is `config`'s "heads", or that of the table's width.
+
+    Raises:
+      WeightsError: neither tells it.
+    """
+    width, _, _, patch = arrays["patch_embed.proj.weight"].shape  # (D, C, size, size)
+    table = {row[0]: row[1] for row in SIZES.values()}
+    heads = (config or {}).get("heads") or table.get(width)
+    if heads is None:
+        raise WeightsError(
+            f"How many heads a ViT of width {width} has must stand in a config.json beside its file, as "
+            f"num_attention_heads: its tensors do not show it."
+        )
+    hidden = arrays["blocks.0.mlp.fc1.weight"].shape[0]
+    return Variant(
+        patch,
+        width,
+        heads,
+        sum(sizes.depths(arrays, r"blocks\.(\d+)\.norm1\.weight")),
+        class_token="cls_token" in arrays,
+        distilled="dist_token" in arrays,
+        registers=arrays["reg_token"].shape[1] if "reg_token" in arrays else 0,
+        average="fc_norm.weight" in arrays,
+        hidden=0 if hidden == 4 * width else hidden,
+        qkv_bias="blocks.0.attn.qkv.bias" in arrays,
+    )
+
+
+def build(variant: Any, *, dtype: Any = jnp.float32, bn_axis: str | None = None) -> "ViT":
     """The backbone; it has no BatchNorm, so `bn_axis` has no effect."""
     del bn_axis
     return ViT(variant_of(variant), dtype=dtype)
@@ -105,27 +140,29 @@ class Embed(nn.Module):
 class Attention(nn.Module):
     """Multi-head self-attention on (B, N, D); queries, keys and values are one map, in timm's order (3, heads, -1)."""
 
-    heads: int
+    variant: Variant
     dtype: Any
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         batch, tokens, width = x.shape
-        qkv = nn.Dense(3 * width, dtype=self.dtype, kernel_init=NORMAL, name="qkv")(x)
-        q, k, v = jnp.moveaxis(qkv.reshape(batch, tokens, 3, self.heads, -1), 2, 0)  # each (B, N, heads, D / heads)
+        shape = self.variant
+        qkv = nn.Dense(3 * width, use_bias=shape.qkv_bias, dtype=self.dtype, kernel_init=NORMAL, name="qkv")(x)
+        q, k, v = jnp.moveaxis(qkv.reshape(batch, tokens, 3, shape.heads, -1), 2, 0)  # each (B, N, heads, D / heads)
         x = jax.nn.dot_product_attention(q, k, v).reshape(batch, tokens, width)
         return nn.Dense(width, dtype=self.dtype, kernel_init=NORMAL, name="proj")(x)
 
 
 class Mlp(nn.Module):
-    """Dense to 4 D, exact GELU, dense back to D."""
+    """Dense to 4 D (or as many as the variant says), exact GELU, dense back to D."""
 
     dtype: Any
+    hidden: int = 0
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         width = x.shape[-1]
-        x = nn.Dense(4 * width, dtype=self.dtype, kernel_init=NORMAL, name="fc1")(x)
+        x = nn.Dense(self.hidden or 4 * width, dtype=self.dtype, kernel_init=NORMAL, name="fc1")(x)
         x = nn.gelu(x, approximate=False)
         return nn.Dense(width, dtype=self.dtype, kernel_init=NORMAL, name="fc2")(x)
 
@@ -136,7 +173,7 @@ class Block(nn.Module):
     In training, each of the two is left out of an example with probability `drop_path` (Huang et al. 2016).
     """
 
-    heads: int
+    variant: Variant
     drop_path: float
     dtype: Any
 
@@ -147,10 +184,10 @@ class Block(nn.Module):
         def kept(branch: jax.Array, name: str) -> jax.Array:
             return nn.Dropout(self.drop_path, broadcast_dims=(1, 2), deterministic=still, name=name)(branch)
 
-        y = LayerNorm(dtype=self.dtype, name="norm1")(x)
-        x = x + kept(Attention(self.heads, self.dtype, name="attn")(y), "drop_path1")
-        y = LayerNorm(dtype=self.dtype, name="norm2")(x)
-        return x + kept(Mlp(self.dtype, name="mlp")(y), "drop_path2")
+        y = LayerNorm(epsilon=self.variant.eps, dtype=self.dtype, name="norm1")(x)
+        x = x + kept(Attention(self.variant, self.dtype, name="attn")(y), "drop_path1")
+        y = LayerNorm(epsilon=self.variant.eps, dtype=self.dtype, name="norm2")(x)
+        return x + kept(Mlp(self.dtype, self.variant.hidden, name="mlp")(y), "drop_path2")
 
 
 class Norm(LayerNorm):
@@ -209,12 +246,12 @@ class ViT(nn.Module):
             return Embed(shape, self.dtype, name=name)
         if name == "norm":
             average_from = sum(shape.tokens.values()) if shape.average else None
-            return Norm(dtype=self.dtype, average_from=average_from, name=name)
+            return Norm(epsilon=shape.eps, dtype=self.dtype, average_from=average_from, name=name)
         rate = self.drop_path * int(name.removeprefix("block")) / max(shape.depth - 1, 1)
-        return Block(shape.heads, rate, self.dtype, name=name)
+        return Block(shape, rate, self.dtype, name=name)
 
 
-def names(variant: str) -> tuple[Name, ...]:
+def names(variant: Any) -> tuple[Name, ...]:
     """timm's name of every tensor, and where it lies here."""
     return tuple(_rows(variant_of(variant)))
 
@@ -228,31 +265,52 @@ def _rows(shape: Variant) -> Iterator[Name]:
             yield from _affine(f"blocks.{i}.{norm}", f"backbone/block{i}/{norm}", "scale")
             for layer in dense:
                 path = f"backbone/block{i}/{layer.replace('.', '/')}"
-                yield from _affine(f"blocks.{i}.{layer}", path, "kernel", "dense")
+                bias = shape.qkv_bias or layer != "attn.qkv"
+                yield from _affine(f"blocks.{i}.{layer}", path, "kernel", "dense", bias=bias)
     yield from _affine("fc_norm" if shape.average else "norm", "backbone/norm", "scale")
     yield from _affine("head", "head", "kernel", "dense")
 
 
-def _affine(theirs: str, ours: str, weight: str, layout: str = "same") -> Iterator[Name]:
+def _affine(theirs: str, ours: str, weight: str, layout: str = "same", *, bias: bool = True) -> Iterator[Name]:
     yield Name(f"{theirs}.weight", "params", f"{ours}/{weight}", layout)
-    yield Name(f"{theirs}.bias", "params", f"{ours}/bias")
+    if bias:
+        yield Name(f"{theirs}.bias", "params", f"{ours}/bias")
 
 
-def adapt(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+def adapt(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Arrays:
     """Published arrays as the network on inputs of `shape`, (B, H, W, C), takes them.
 
     Position embeddings of another grid are resized. The two classifiers of a distilled DeiT, whose mean is
-    its answer, become one on both tokens: the same function.
+    its answer, become one on both tokens, as does a single one, on the class token: the same function.
     """
-    arrays, heads = dict(arrays), ("head.weight", "head_dist.weight", "head.bias", "head_dist.bias")
+    changed: dict[str, Callable[[], np.ndarray] | None] = {}
+    heads = ("head.weight", "head_dist.weight", "head.bias", "head_dist.bias")
     if all(name in arrays for name in heads):
-        weight, weight_dist, bias, bias_dist = (arrays.pop(name) for name in heads)
-        arrays["head.weight"] = np.concatenate([weight, weight_dist], axis=1) / 2  # (K, 2 D)
-        arrays["head.bias"] = (bias + bias_dist) / 2
+        weight, weight_dist, bias, bias_dist = (arrays[name] for name in heads)
+        changed["head.weight"] = lambda: np.concatenate([weight, weight_dist], axis=1) / 2  # (K, 2 D)
+        changed["head.bias"] = lambda: (bias + bias_dist) / 2
+        changed |= {"head_dist.weight": None, "head_dist.bias": None}
+    elif "dist_token" in arrays and "head.weight" in arrays:
+        single, width = arrays["head.weight"], arrays["dist_token"].shape[-1]
+        changed["head.weight"] = lambda: np.pad(single, ((0, 0), (0, 2 * width - single.shape[1])))  # (K, 2 D)
     if "pos_embed" in arrays and "patch_embed.proj.weight" in arrays:
         patch = arrays["patch_embed.proj.weight"].shape[-1]
         before = 0 if "reg_token" in arrays else sum(name in arrays for name in ("cls_token", "dist_token"))
-        arrays["pos_embed"] = resize_positions(arrays["pos_embed"], (shape[1] // patch, shape[2] // patch), before)
+        grid = shape[1] // patch, shape[2] // patch
+        changed["pos_embed"] = partial(resize_positions, arrays["pos_embed"], grid, before)
+    return Arrays.of(arrays, changed)
+
+
+def as_published(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The inverse of `adapt` where it joined two classifiers: on twice the width, they are two again.
+
+    Their mean is the joined one, bit for bit, so timm's distilled DeiT takes them.
+    """
+    arrays, width = dict(arrays), arrays["cls_token"].shape[-1] if "dist_token" in arrays else 0
+    if width and arrays["head.weight"].shape[-1] == 2 * width:
+        halves = np.split(arrays["head.weight"] * 2, 2, axis=1)
+        arrays["head.weight"], arrays["head_dist.weight"] = (np.ascontiguousarray(half) for half in halves)
+        arrays["head_dist.bias"] = arrays["head.bias"].copy()
     return arrays
 
 

@@ -1,0 +1,230 @@
+"""Networks of inverted residual blocks (Sandler et al. 2018): what MobileNet and EfficientNet have in common, NHWC.
+
+Stages: stem, stage1 ... stageN, each with the blocks of one width, then top: the last 1x1 convolution and
+the mean over positions; and fc, where a network has a dense layer before its classifier.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from tljax.layers import BatchNorm, Conv
+from tljax.types import EVALUATE, Mode
+
+Activation = Callable[[jax.Array], jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """Of one block: channels in its middle and at its end; the depthwise kernel; units of squeeze-and-excitation."""
+
+    inner: int
+    out: int
+    kernel: int = 3
+    stride: int = 1
+    squeezed: int = 0  # 0: none
+    activation: Activation = nn.relu6
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One published network: its sizes, and what else its weights were trained with."""
+
+    stem: int
+    blocks: tuple[tuple[Sizes, ...], ...]  # of every stage
+    top: int
+    dense: int = 0  # units of fc; 0: there is none
+    activation: Activation = nn.relu6  # of stem, top and fc
+    squeeze_activation: Activation = nn.relu
+    gate: Activation = nn.sigmoid
+    dropout: float = 0.2
+    epsilon: float = 1e-5
+    momentum: float = 0.9  # of BatchNorm's statistics: torch's is 1 minus this
+    layers: str = "block"  # torchvision's name of the layers of a block
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return ("stem", *(f"stage{i + 1}" for i in range(len(self.blocks))), "top", *(("fc",) if self.dense else ()))
+
+
+class ConvNorm(nn.Module):
+    """Convolution padded by half its kernel, BatchNorm, activation: (B, H, W, C) -> (B, H/stride, W/stride, D)."""
+
+    features: int
+    kernel: int
+    variant: Variant
+    dtype: Any
+    bn_axis: str | None
+    stride: int = 1
+    groups: int = 1
+    activation: Activation | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        x = Conv(
+            self.features,
+            self.kernel,
+            stride=self.stride,
+            padding=self.kernel // 2,
+            groups=self.groups,
+            dtype=self.dtype,
+            name="conv",
+        )(x)
+        x = BatchNorm(
+            epsilon=self.variant.epsilon,
+            momentum=self.variant.momentum,
+            dtype=self.dtype,
+            axis_name=self.bn_axis,
+            name="bn",
+        )(x, mode)
+        return self.activation(x) if self.activation else x
+
+
+class SqueezeExcite(nn.Module):
+    """Every channel times a gate computed from the means of all (Hu et al. 2017): (B, H, W, C) -> the same."""
+
+    squeezed: int
+    activation: Activation
+    gate: Activation
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        means = x.astype(jnp.promote_types(x.dtype, jnp.float32)).mean(axis=(1, 2), keepdims=True)  # (B, 1, 1, C)
+        squeezed = self.activation(Conv(self.squeezed, 1, bias=True, dtype=self.dtype, name="reduce")(means))
+        return x * self.gate(Conv(x.shape[-1], 1, bias=True, dtype=self.dtype, name="expand")(squeezed))
+
+
+class InvertedResidual(nn.Module):
+    """1x1 convolution to more channels, depthwise, squeeze-and-excitation, 1x1 to few; added where shapes agree."""
+
+    sizes: Sizes
+    variant: Variant
+    drop_path: float
+    dtype: Any
+    bn_axis: str | None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        def conv_norm(y: jax.Array, features: int, kernel: int, name: str, **options: Any) -> jax.Array:
+            return ConvNorm(features, kernel, self.variant, self.dtype, self.bn_axis, name=name, **options)(y, mode)
+
+        y, size, shape = x, self.sizes, self.variant
+        if size.inner != x.shape[-1]:
+            y = conv_norm(y, size.inner, 1, "expand", activation=size.activation)
+        options = {"stride": size.stride, "groups": size.inner, "activation": size.activation}
+        y = conv_norm(y, size.inner, size.kernel, "depthwise", **options)
+        if size.squeezed:
+            y = SqueezeExcite(size.squeezed, shape.squeeze_activation, shape.gate, self.dtype, name="squeeze_excite")(y)
+        y = conv_norm(y, size.out, 1, "project")
+        if size.stride > 1 or x.shape[-1] != size.out:
+            return y
+        # One draw an example, torchvision's mode "row".
+        drop = nn.Dropout(self.drop_path, broadcast_dims=(1, 2, 3))
+        return x + drop(y, deterministic=not mode.trains(self.path))
+
+
+class Stage(nn.Module):
+    """Blocks of one width."""
+
+    blocks: tuple[Sizes, ...]
+    drop_paths: tuple[float, ...]  # of every block
+    variant: Variant
+    dtype: Any
+    bn_axis: str | None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        for i, (sizes, drop_path) in enumerate(zip(self.blocks, self.drop_paths, strict=True)):
+            x = InvertedResidual(sizes, self.variant, drop_path, self.dtype, self.bn_axis, name=f"block{i}")(x, mode)
+        return x
+
+
+class Top(ConvNorm):
+    """1x1 convolution, BatchNorm, activation, the mean over positions in float32, dropout: (B, h, w, C) -> (B, D)."""
+
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        x = super().__call__(x, mode).astype(jnp.float32).mean(axis=(1, 2))  # (B, h, w, D) -> (B, D)
+        return nn.Dropout(self.dropout)(x, deterministic=not mode.trains(self.path))
+
+
+class Dense(nn.Module):
+    """Dense, activation, dropout: (B, C) -> (B, D)."""
+
+    features: int
+    activation: Activation
+    dropout: float
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        # torchvision draws dense kernels from a normal distribution of 0.01.
+        initial = nn.initializers.normal(0.01)
+        x = self.activation(nn.Dense(self.features, dtype=self.dtype, kernel_init=initial, name="dense")(x))
+        return nn.Dropout(self.dropout)(x, deterministic=not mode.trains(self.path))
+
+
+class InvertedResidualNet(nn.Module):
+    """A MobileNet or an EfficientNet without its classifier.
+
+    Attributes:
+      dropout: share of what the head is given that a training step drops where the last stage is not frozen.
+      drop_path: stochastic depth (Huang et al. 2016): block i of n is left out for one example with a
+        chance of drop_path i / n, where it is not frozen. Both need an rng "dropout".
+    """
+
+    variant: Variant
+    dtype: Any = jnp.float32
+    bn_axis: str | None = None
+    dropout: float = 0.0
+    drop_path: float = 0.0
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return self.variant.stages
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, mode: Mode = EVALUATE, *, start: str | None = None, stop: str | None = None
+    ) -> jax.Array:
+        """Run the stages from `start` to `stop`, both included; by default all of them.
+
+        Args:
+          x: normalised pixels (B, H, W, C), or, with `start`, the output of the stage before it.
+
+        Returns:
+          The output of stage `stop`: a map (B, h, w, D), of top and fc (B, D); without `stop`, that of
+          the last stage in float32.
+        """
+        first = 0 if start is None else self.stages.index(start)
+        last = len(self.stages) if stop is None else self.stages.index(stop) + 1
+        for name in self.stages[first:last]:
+            x = self.stage(name)(x, mode)
+        return x if stop else x.astype(jnp.float32)
+
+    def stage(self, name: str) -> nn.Module:
+        shape, dtype, axis = self.variant, self.dtype, self.bn_axis
+        if name == "stem":
+            return ConvNorm(shape.stem, 3, shape, dtype, axis, stride=2, activation=shape.activation, name=name)
+        if name == "top":
+            dropout = 0.0 if shape.dense else self.dropout
+            return Top(shape.top, 1, shape, dtype, axis, activation=shape.activation, dropout=dropout, name=name)
+        if name == "fc":
+            return Dense(shape.dense, shape.activation, self.dropout, dtype, name=name)
+        i = self.stages.index(name) - 1
+        before, n = sum(map(len, shape.blocks[:i])), sum(map(len, shape.blocks))
+        drop_paths = tuple(self.drop_path * (before + b) / n for b in range(len(shape.blocks[i])))
+        return Stage(shape.blocks[i], drop_paths, shape, dtype, axis, name=name)
+
+
+def divisible(channels: float) -> int:
+    """The multiple of 8 next to `channels`, 8 or more, and not less than 9/10 of it."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded

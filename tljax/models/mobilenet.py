@@ -1,0 +1,124 @@
+"""MobileNetV2 (Sandler et al. 2018) and MobileNetV3 (Howard et al. 2019): torchvision's naming, NHWC.
+
+Stages: stem, then one for every width of blocks (seven of v2, five of v3_small, six of v3_large), top;
+fc, which torchvision counts to its classifier, in v3 only.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+
+from tljax import inverted_residual_names, sizes
+from tljax.inverted_residual import InvertedResidualNet, Sizes, Variant, divisible
+from tljax.types import Name
+
+INPUT = "image"
+UNUSED = inverted_residual_names.UNUSED
+
+
+def _v2() -> Variant:
+    """Table 2 of the paper."""
+    stages, channels = [], 32
+    # Factor of the channels in the middle, channels, blocks, stride of the first.
+    for factor, out, blocks, stride in (
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    ):
+        rest = [Sizes(factor * out, out)] * (blocks - 1)
+        stages.append((Sizes(factor * channels, out, stride=stride), *rest))
+        channels = out
+    return Variant(32, tuple(stages), top=1280, layers="conv")
+
+
+def _v3(top: int, dense: int, *stages: tuple[Sizes, ...]) -> Variant:
+    return Variant(
+        16,
+        stages,
+        top,
+        dense,
+        activation=nn.hard_swish,
+        squeeze_activation=nn.relu,
+        gate=nn.hard_sigmoid,
+        epsilon=1e-3,
+        momentum=0.99,
+    )
+
+
+def _relu(inner: int, out: int, kernel: int, stride: int = 1, *, squeeze: bool = False) -> Sizes:
+    return Sizes(inner, out, kernel, stride, divisible(inner // 4) if squeeze else 0, nn.relu)
+
+
+def _swish(inner: int, out: int, kernel: int, stride: int = 1, *, squeeze: bool = True) -> Sizes:
+    return Sizes(inner, out, kernel, stride, divisible(inner // 4) if squeeze else 0, nn.hard_swish)
+
+
+VARIANTS = {
+    "v2": _v2(),
+    "v3_small": _v3(  # table 2 of the paper
+        576,
+        1024,
+        (_relu(16, 16, 3, 2, squeeze=True),),
+        (_relu(72, 24, 3, 2), _relu(88, 24, 3)),
+        (_swish(96, 40, 5, 2), _swish(240, 40, 5), _swish(240, 40, 5)),
+        (_swish(120, 48, 5), _swish(144, 48, 5)),
+        (_swish(288, 96, 5, 2), _swish(576, 96, 5), _swish(576, 96, 5)),
+    ),
+    "v3_large": _v3(  # table 1
+        960,
+        1280,
+        (_relu(16, 16, 3),),
+        (_relu(64, 24, 3, 2), _relu(72, 24, 3)),
+        (_relu(72, 40, 5, 2, squeeze=True), _relu(120, 40, 5, squeeze=True), _relu(120, 40, 5, squeeze=True)),
+        (
+            _swish(240, 80, 3, 2, squeeze=False),
+            _swish(200, 80, 3, squeeze=False),
+            _swish(184, 80, 3, squeeze=False),
+            _swish(184, 80, 3, squeeze=False),
+        ),
+        (_swish(480, 112, 3), _swish(672, 112, 3)),
+        (_swish(672, 160, 5, 2), _swish(960, 160, 5), _swish(960, 160, 5)),
+    ),
+}
+
+
+def variant_of(said: Any) -> Variant:
+    """The sizes that a variant's name, or they themselves mean; ConfigError lists the names."""
+    return sizes.variant(VARIANTS, said, "model.variant of 'mobilenet'")
+
+
+def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
+    """The variant that published tensors are of; KeyError where they are of none."""
+    del config  # the tensors show all
+    return inverted_residual_names.infer(VARIANTS, rows, arrays)
+
+
+def build(
+    variant: Any, *, dtype: Any = jnp.float32, bn_axis: str | None = None, dropout: float = 0.2
+) -> InvertedResidualNet:
+    """The backbone.
+
+    Args:
+      bn_axis: the pmap axis that BatchNorm statistics span, if any.
+      dropout: share of what the head is given that a training step drops where the last stage is not
+        frozen; it needs an rng "dropout". torchvision trained all three with 0.2.
+    """
+    return InvertedResidualNet(variant_of(variant), dtype=dtype, bn_axis=bn_axis, dropout=dropout)
+
+
+def names(variant: Any) -> tuple[Name, ...]:
+    """Torchvision's name of every tensor, and where it lies here."""
+    return tuple(rows(variant_of(variant)))
+
+
+def rows(shape: Variant) -> Iterator[Name]:
+    """The name table of a network of these sizes; torchvision counts blocks through all stages."""
+    blocks = [f"features.{i + 1}" for i in range(sum(map(len, shape.blocks)))]
+    return inverted_residual_names.rows(shape, blocks, top=f"features.{len(blocks) + 1}")
