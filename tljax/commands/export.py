@@ -1,0 +1,25 @@
+"""Write a finished run's network for another program: torchvision, timm, numpy, StableHLO."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from tljax import exports, saved_model
+from tljax.plugins import entry
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`tljax export RUN --to=FORMAT [--out FILE]`, by default to `RUN/export/<FORMAT><suffix>`.
+
+    Raises:
+      TljaxError: no such run, format or suffix; see `exports.save`.
+    """
+    parser = argparse.ArgumentParser(prog="tljax export", description=__doc__)
+    parser.add_argument("run", type=Path, help="folder of a finished run, or its model/")
+    parser.add_argument("--to", required=True, help=f"one of {', '.join(exports.FORMATS)}")
+    parser.add_argument("--out", type=Path, help="the file to write; its card and classes come beside it")
+    options = parser.parse_args(arguments)
+    suffix, _ = entry(exports.FORMATS, options.to, "--to")
+    out = options.out or options.run / "export" / f"{options.to}{suffix}"
+    for file in exports.save(saved_model.load(options.run), options.to, out):
+        print(file)

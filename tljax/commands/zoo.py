@@ -1,0 +1,143 @@
+"""The cards of published weights; `zoo check FILE` looks into a file and runs it."""
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from tljax import layer_groups, published_model
+from tljax.cli import keep_compiled
+from tljax.errors import ConfigError, DataError
+from tljax.plugins import find
+from tljax.predictor import most_probable, softmax
+from tljax.pretrained import AUTO
+from tljax.report import show
+from tljax.saved_model import Model
+from tljax.types import Card, Published, flatten
+
+COLUMNS = ("weights", "family", "variant", "parameters", "GFLOPs", "pixels", "classes", "licence")
+STAGES = ("stage", "parameters", "share", "output of a picture")
+TOP = 5  # classes to show of a picture
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`tljax zoo [--family NAME]`, or `tljax zoo check FILE [--family NAME] [--variant NAME] [--picture FILE]`.
+
+    GFLOPs are those of one picture at the card's pixels: 2 a multiply-add of convolutions and matrix products.
+
+    Raises:
+      TljaxError: no such family; a file that cannot be read, or is not what it is taken for.
+    """
+    if list(arguments[:1]) == ["check"]:
+        return check(arguments[1:])
+    parser = argparse.ArgumentParser(prog="tljax zoo", description=__doc__, epilog="tljax zoo check --help")
+    parser.add_argument("--family", help="only the cards of this family")
+    family = parser.parse_args(arguments).family
+    cards = [find("weights", "hub").read_card(spec) for spec in find("weights", "hub").zoo()]
+    chosen = [card for card in cards if family in (None, card.family)]
+    if not chosen:
+        known = ", ".join(sorted({card.family for card in cards}))
+        raise ConfigError(f"--family must be one of those with cards, {known}; got '{family}'.")
+    order = sorted(chosen, key=lambda card: (card.family, card.parameters, card.repository))
+    return show("", COLUMNS, [_row(card) for card in order])
+
+
+def check(arguments: Sequence[str]) -> None:
+    """Print what a file of weights holds, by stage, and what it says of a picture, or of noise.
+
+    Raises:
+      WeightsError: it cannot be read, or differs from every network of its family; all differences.
+      DataError: the picture cannot be read.
+    """
+    parser = argparse.ArgumentParser(prog="tljax zoo check", description=check.__doc__)
+    parser.add_argument("file", help="a file of weights, a folder that holds one, or a hub repository")
+    parser.add_argument("--family", default="", help="a file in tljax/models/; by default told by the tensors' names")
+    parser.add_argument("--variant", default=AUTO, help="one of the family's; by default told by the tensors' shapes")
+    parser.add_argument("--picture", type=Path, help="what to run it on; by default noise")
+    options = parser.parse_args(arguments)
+    keep_compiled()
+    lock = find("weights", "hub").LOCK
+    model, notes, published = published_model.load(
+        options.file, family=options.family, variant=options.variant, lock=lock
+    )
+    kept = ("backbone/", "head/") if model.classes else ("backbone/",)
+    leaves = {path: x for path, x in flatten(model.variables["params"]).items() if path.startswith(kept)}
+    total = sum(leaf.size for leaf in leaves.values())
+    print(f"file: {published.where}: {len(published.arrays)} tensors, {_types(published)}")
+    print(f"network: {model.family} {_named(model)}, {total:,} parameters, {len(model.classes)} classes")
+    for note in notes:
+        print(note)
+    print(f"card: {_said(model.card)}")
+    show("", STAGES, _stages(model, leaves, total))
+    print(f"differences: none\n{_ran(model, options.picture)}")
+
+
+def _row(card: Card) -> tuple[str, ...]:
+    sizes = (f"{card.parameters:,}", f"{card.gflops:.2f}", str(card.size), str(card.classes))
+    return (card.repository, card.family, card.variant, *sizes, card.licence)
+
+
+def _stages(model: Model, leaves: dict[str, np.ndarray], total: int) -> list[tuple[str, ...]]:
+    """A row a stage, and one of the head."""
+    sizes: dict[str, int] = {}
+    for path, leaf in leaves.items():
+        stage = layer_groups.stage_of(path)
+        sizes[stage] = sizes.get(stage, 0) + leaf.size
+    pixels = (1, model.input["size"], model.input["size"], model.input["channels"])
+    x, rows = jax.ShapeDtypeStruct(pixels, np.float32), []
+    for stage in model.network.backbone.stages:
+
+        def run(variables, x, stage=stage):
+            return model.network.apply(variables, x, method=lambda net, x: net.backbone(x, start=stage, stop=stage))
+
+        x = jax.eval_shape(run, model.variables, x)
+        rows.append((stage, sizes.get(stage, 0), " x ".join(map(str, x.shape[1:]))))
+    rows.append(("head", sizes.get("head", 0), str(len(model.classes))))
+    return [(stage, f"{size:,}", f"{size / total:.1%}", shape) for stage, size, shape in rows]
+
+
+def _ran(model: Model, picture: Path | None) -> str:
+    """What the network says of a picture; without one, of noise as normalised pixels are."""
+    what = f"ran on '{picture}'" if picture else "ran on noise"
+    pixels = _pixels(model, picture)
+    apply = partial(model.network.apply, method=None if model.classes else "features")
+    found = np.asarray(jax.jit(apply)(model.variables, pixels))
+    if not np.isfinite(found).all():
+        return f"{what}: {np.count_nonzero(~np.isfinite(found)):,} of {found.size:,} outputs are not finite"
+    if not model.classes:
+        return f"{what}: features {' x '.join(map(str, found.shape[1:]))}, all finite; it has no classifier"
+    best = most_probable(softmax(found)[0], model.classes, TOP)
+    return f"{what}: " + ", ".join(f"class {name} {probability:.4f}" for name, probability in best)
+
+
+def _pixels(model: Model, picture: Path | None) -> Any:
+    """(1, H, W, C), normalised."""
+    if picture is None:
+        shape = (1, model.input["size"], model.input["size"], model.input["channels"])
+        return np.random.default_rng(0).standard_normal(shape, np.float32)
+    if not model.card.mean:
+        raise ConfigError("--picture needs a card: nothing says how these weights want their pixels scaled.")
+    try:
+        image = model.read(picture)
+    except ValueError as error:
+        raise DataError(f"--picture must be a readable picture; '{picture}' is {error}.") from error
+    return model.prepare({"image": image[None]}, jax.random.key(0), False)
+
+
+def _types(published: Published) -> str:
+    return ", ".join(sorted({str(published.arrays[name].dtype) for name in published.arrays}))
+
+
+def _named(model: Model) -> str:
+    return model.variant if isinstance(model.variant, str) else f"of sizes of its own ({model.variant})"
+
+
+def _said(card: Card) -> str:
+    if not card.mean:
+        return "none: set config.model.card.mean and .std to use these weights"
+    mean, std = (", ".join(f"{x:g}" for x in values) for values in (card.mean, card.std))
+    return f"{card.channel_order} / {card.scale:g}, mean {mean}, std {std}, {card.size or 'unknown'} pixels"

@@ -1,0 +1,104 @@
+"""A finished run's network for other programs: files that they load, with the card and the classes beside them."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import safetensors.numpy
+
+from tljax import ops, saved_model
+from tljax.atomic import write
+from tljax.errors import ConfigError
+from tljax.plugins import entry
+from tljax.saved_model import Model
+from tljax.types import count, flatten
+
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+LARGEST = 2**31  # bytes of a StableHLO file, a flatbuffer
+# What was tried, with its versions, and what serves in its place.
+NO_ONNX = (
+    "--to=onnx: no converter serves. jax2onnx 0.17.1 makes of max-pooling over (B, H, W, C) a node that onnxruntime "
+    "1.31.1 refuses, and puts an older orbax-checkpoint in place of ours. Use --to=safetensors-torch, load that in "
+    "torchvision or timm and call torch.onnx.export there; or --to=stablehlo."
+)
+
+
+def save(model: Model, to: str, file: Path) -> list[Path]:
+    """Write the network as format `to`, a key of FORMATS: the files written, `file` first.
+
+    `<stem>.card.json` beside it is the card, so that `config.model.weights=<file>` knows how to preprocess.
+    `<stem>.json` holds family, variant, the classes in order and the input sizes.
+
+    Raises:
+      ConfigError: no such format, `file` does not end as it must, or the format cannot hold the network.
+    """
+    suffix, put = entry(FORMATS, to, "--to")
+    if file.suffix != suffix:
+        raise ConfigError(f"--out must be a file that ends in {suffix} for --to={to}; got '{file}'.")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.part{suffix}")  # numpy adds .npz to a file that lacks it
+    put(model, part)
+    part.replace(file)
+    card, about = file.with_suffix(".card.json"), file.with_suffix(".json")
+    write(card, json.dumps(dataclasses.replace(model.card, file=file.name).as_dict(), indent=2))
+    variant = saved_model.variant_as_json(model.variant)
+    said = {"family": model.family, "variant": variant, "classes": model.classes, "input": dict(model.input)}
+    write(about, json.dumps(said, indent=2))
+    return [file, card, about]
+
+
+def torch(model: Model, file: Path) -> None:
+    """Published names and layouts: what torchvision (ResNet, VGG, ConvNeXt, ...) and timm (ViT, DeiT) load."""
+    safetensors.numpy.save_file(published(model), file, metadata={"format": "pt"})
+
+
+def flax(model: Model, file: Path) -> None:
+    """The tree as `nn.Module.apply` takes it, paths joined by dots: "params.backbone.stem.conv.kernel"."""
+    leaves = {path.replace("/", "."): np.ascontiguousarray(x) for path, x in flatten(model.variables).items()}
+    safetensors.numpy.save_file(leaves, file, metadata={"format": "flax"})
+
+
+def npz(model: Model, file: Path) -> None:
+    """Published names and layouts, for numpy and for `config.model.weights`."""
+    arrays: Any = published(model)
+    np.savez(file, **arrays)
+
+
+def stablehlo(model: Model, file: Path) -> None:
+    """A program with the weights inside: stored pictures (b, S, S, C) uint8, any b, to logits (b, K) float32.
+
+    Resizing to the network's size and normalising are in it; S and C are `input` of `<stem>.json`. It runs on
+    PLATFORMS without tljax: `jax.export.deserialize(file.read_bytes()).call(pictures)`.
+    """
+    if (size := 4 * count(model.variables)) >= LARGEST:
+        raise ConfigError(f"--to=stablehlo holds at most {LARGEST:,} bytes of weights; these are {size:,}.")
+    pictures = jax.ShapeDtypeStruct((*jax.export.symbolic_shape("b"), *model.stored), np.uint8)
+    program = jax.jit(lambda images: model.logits(model.variables, images))
+    with ops.plain():
+        exported = jax.export.export(program, platforms=PLATFORMS)(pictures)
+    file.write_bytes(exported.serialize())
+
+
+def onnx(model: Model, file: Path) -> None:
+    """Not to be had: see NO_ONNX."""
+    del model, file
+    raise ConfigError(NO_ONNX)
+
+
+def published(model: Model) -> dict[str, np.ndarray]:
+    """Every array under its published name, in its published layout."""
+    return saved_model.published_arrays(model.variables, model.names, model.family)
+
+
+# Format -> the suffix of its file, and what writes it.
+FORMATS: dict[str, tuple[str, Callable[[Model, Path], None]]] = {
+    "safetensors-torch": (".safetensors", torch),
+    "safetensors-flax": (".safetensors", flax),
+    "npz": (".npz", npz),
+    "stablehlo": (".stablehlo", stablehlo),
+    "onnx": (".onnx", onnx),
+}
