@@ -23,6 +23,14 @@ def test_an_empty_table_is_one_group_a_stage_in_network_order():
     assert groups["stage2"] == ("backbone/stage2/block0/conv1/kernel",)
 
 
+def test_a_stage_without_parameters_is_in_no_group_and_cannot_be_asked_for():
+    stages = (*STAGES, "pool")
+    assert layer_groups.assign(PARAMS, stages, {}) == layer_groups.assign(PARAMS, STAGES, {})
+    assert list(layer_groups.assign(PARAMS, stages, {"low": "stem", "top": "stage1..pool head"})) == ["low", "top"]
+    with pytest.raises(ConfigError, match="last: 'pool' matches no parameter"):
+        layer_groups.assign(PARAMS, stages, {"low": "stem..stage2 head", "last": "pool"})
+
+
 def test_ranges_words_and_patterns_partition_the_parameters():
     table = {"top": "head stage2", "norms": r"backbone/.*/bn\d?/.*", "low": r"backbone/(stem|stage1)/.*kernel"}
     groups = layer_groups.assign(PARAMS, STAGES, table)
@@ -74,3 +82,40 @@ def test_moving_statistics_of_no_group_are_an_error():
     groups = layer_groups.assign(PARAMS, STAGES, {})
     with pytest.raises(ConfigError, match=r"moving_statistics must name groups \(stem, .*head\); got stemm"):
         layer_groups.frozen_modules(groups, ["head"], ["stemm"])
+
+
+CARVED = {"low": ("backbone/stem/conv/kernel", "backbone/stem/bn/bias"), "head": ("head/kernel", "head/bias")}
+
+
+def test_carving_splits_groups_but_the_heads():
+    carved = layer_groups.carve(CARVED, "biases", {"backbone/stem/bn/bias", "head/bias"})
+    assert list(carved.items()) == [
+        ("low", ("backbone/stem/conv/kernel",)),
+        ("low_biases", ("backbone/stem/bn/bias",)),
+        ("head", ("head/kernel", "head/bias")),
+    ]
+    assert layer_groups.carve(carved, "biases", {"backbone/stem/bn/bias"}) == carved
+
+
+def test_carving_needs_something_a_free_name_and_a_head():
+    with pytest.raises(ConfigError, match="learns the backbone's biases, and this network has none"):
+        layer_groups.carve(CARVED, "biases", {"head/bias"})
+    taken = {"low_biases": ("backbone/stage1/conv/kernel",), **CARVED}
+    with pytest.raises(ConfigError, match="makes a group 'low_biases'; give yours in config.groups another"):
+        layer_groups.carve(taken, "biases", {"backbone/stem/bn/bias"})
+    with pytest.raises(ConfigError, match="the head in a group of its own"):
+        layer_groups.carve({"all": CARVED["low"] + CARVED["head"]}, "biases", {"backbone/stem/bn/bias"})
+
+
+def test_norms_are_scales_and_their_shifts():
+    groups = {
+        "stem": ("backbone/stem/conv/kernel", "backbone/stem/conv/bias", "backbone/stem/bn/bias"),
+        "rest": ("backbone/stem/bn/scale", "backbone/stage1/norm/scale", "backbone/stage1/layer_scale", "head/bias"),
+    }
+    norms = {"backbone/stem/bn/scale", "backbone/stem/bn/bias", "backbone/stage1/norm/scale"}
+    assert layer_groups.norms(groups) == norms
+
+
+def test_the_stage_of_what_a_strategy_adds():
+    paths = ("backbone/stem/conv/kernel", "lora/stem/conv/kernel/a", "head/kernel", "head/mlp/kernel")
+    assert [layer_groups.stage_of(path) for path in paths] == ["stem", "stem", "head", "head"]

@@ -12,6 +12,26 @@ GROUPS = {
     "body": ("backbone/stage1/conv/kernel",),
     "head": ("head/kernel", "head/bias"),
 }
+# Groups as a strategy's own `begin` leaves them.
+BIASES = {
+    "stem": ("backbone/stem/conv/kernel", "backbone/stem/bn/scale"),
+    "stem_biases": ("backbone/stem/conv/bias", "backbone/stem/bn/bias"),
+    "head": ("head/kernel", "head/bias"),
+}
+NORMS = {
+    "stem": ("backbone/stem/conv/kernel", "backbone/stem/conv/bias"),
+    "stem_norms": ("backbone/stem/bn/scale", "backbone/stem/bn/bias"),
+    "head": ("head/kernel", "head/bias"),
+}
+
+
+def having(name, groups):
+    """The groups with one for what a strategy adds, before the head's."""
+    before = {group: paths for group, paths in groups.items() if group != "head"}
+    return {**before, name: (f"{name}/stem/conv/kernel",), "head": groups["head"]}
+
+
+# strategy -> (keys, phases), and where it needs groups of its own, those
 
 PLANS = {
     "scratch": ({}, (Phase("scratch", 1.0, {"stem": 1.0, "body": 1.0, "head": 1.0}),)),
@@ -34,22 +54,78 @@ PLANS = {
             Phase("tune", 1.0, {"stem": 0.01, "body": 0.01, "head": 1.0}),
         ),
     ),
+    "classic": ({}, (Phase("classic", 1.0, {"stem": 0.0, "body": 0.0, "head": 1.0}),)),
     "groups": (
         {"scales": {"head": 1.0, "stem": 0.0, "body": 0.01}},
         (Phase("groups", 1.0, {"stem": 0.0, "body": 0.01, "head": 1.0}),),
+    ),
+    "bitfit": (
+        {"backbone_scale": 0.5},
+        (Phase("bitfit", 1.0, {"stem": 0.0, "stem_biases": 0.5, "head": 1.0}),),
+        BIASES,
+    ),
+    "norm_only": (
+        {"backbone_scale": 0.5},
+        (Phase("norm_only", 1.0, {"stem": 0.0, "stem_norms": 0.5, "head": 1.0}),),
+        NORMS,
+    ),
+    "lora": (
+        {"backbone_scale": 0.5},
+        (Phase("lora", 1.0, {"stem": 0.0, "body": 0.0, "lora": 0.5, "head": 1.0}),),
+        having("lora", GROUPS),
+    ),
+    "adapter": (
+        {"backbone_scale": 0.5},
+        (Phase("adapter", 1.0, {"stem": 0.0, "stem_norms": 0.5, "adapter": 0.5, "head": 1.0}),),
+        having("adapter", NORMS),
+    ),
+    "l2_sp": (
+        {"backbone_scale": 0.5},
+        (Phase("l2_sp", 1.0, {"stem": 0.5, "body": 0.5, "start": 0.0, "head": 1.0}),),
+        having("start", GROUPS),
+    ),
+    "mixout": (
+        {"backbone_scale": 0.5},
+        (Phase("mixout", 1.0, {"stem": 0.5, "body": 0.5, "start": 0.0, "head": 1.0}),),
+        having("start", GROUPS),
     ),
 }
 
 
 @pytest.mark.parametrize("name", plugins.available("strategies"))
 def test_plan(name):
-    keys, expected = PLANS[name]
+    keys, expected, *own = PLANS[name]
     config = default.get_config().strategy
     config.scales.update(keys.get("scales", {}))
     config.update({key: value for key, value in keys.items() if key != "scales"})
     strategy = plugins.find("strategies", name)
-    assert strategy.plan(GROUPS, config) == expected
+    groups = own[0] if own else GROUPS
+    phases = strategy.plan(groups, config)
+    assert phases == expected
+    assert all(list(phase.scales) == list(groups) for phase in phases)
     assert (name != "scratch") == strategy.PRETRAINED
+
+
+def test_without_its_key_the_normalisation_beside_adapters_is_frozen():
+    config = default.get_config().strategy
+    config.adapter_norms = False
+    assert plugins.find("strategies", "adapter").plan(having("adapter", NORMS), config)[0].learning == (
+        "adapter",
+        "head",
+    )
+
+
+@pytest.mark.parametrize(("name", "own", "expected"), [("bitfit", "biases", BIASES), ("norm_only", "norms", NORMS)])
+def test_every_group_is_split(name, own, expected):
+    begin, config = plugins.find("strategies", name).begin, default.get_config().strategy
+    members = [path for group, paths in expected.items() if group != "head" for path in paths]
+    groups = {"stem": tuple(members), "head": expected["head"]}
+    assert begin({}, groups, config, stages=("stem",), seed=0) == ({}, expected)
+    by_hand = {"rest": expected["stem"], "mine": expected[f"stem_{own}"], "head": expected["head"]}
+    assert begin({}, by_hand, config, stages=("stem",), seed=0)[1] == by_hand  # already split
+    assert plugins.find("strategies", name).plan(by_hand, config)[0].learning == ("mine", "head")
+    with pytest.raises(ConfigError, match=f"learns the backbone's {own}, and this network has none"):
+        begin({}, GROUPS, config, stages=("stem",), seed=0)
 
 
 def test_learning_groups():

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tljax.errors import ConfigError
 from tljax.types import Params, flatten
@@ -17,21 +17,21 @@ def assign(params: Params, stages: Sequence[str], table: Mapping[str, str]) -> G
       stages: the backbone's stages, input first.
       table: group -> words, each a stage ("stem"), a range of stages ("stem..stage2"), "head", or a
         regular expression that matches whole parameter paths ("backbone/.*/bias"). An empty table
-        makes one group of every stage and one of the head.
+        makes one group of every stage that has parameters and one of the head.
 
     Raises:
       ConfigError: a word matches nothing, a parameter is in no group or in two; all are listed.
     """
     paths = tuple(flatten(params))
     stages = (*stages, "head")
-    table = dict(table) or {stage: stage for stage in stages}
+    table = dict(table) or {stage: stage for stage in stages if any(stage_of(path) == stage for path in paths)}
     unmatched, members = [], {}
     for group, words in table.items():
         members[group] = set()
         for word in words.split():
-            matched = _matched(word, paths, stages)
+            matched = chosen(word, paths, stages)
             members[group] |= matched
-            unmatched += [] if matched else [f"{group}: {_advice(word, stages)}"]
+            unmatched += [] if matched else [f"{group}: {advice(word, stages)}"]
     homes = {path: [group for group in members if path in members[group]] for path in paths}
     _raise_problems(
         stages,
@@ -40,15 +40,27 @@ def assign(params: Params, stages: Sequence[str], table: Mapping[str, str]) -> G
         doubled=[f"{path} ({', '.join(groups)})" for path, groups in homes.items() if len(groups) > 1],
         empty=[group for group in table if not members[group]],
     )
-    order = {path: i for i, path in enumerate(_network_order(paths, stages))}
+    order = {path: i for i, path in enumerate(network_order(paths, stages))}
     sorted_members = {group: tuple(sorted(members[group], key=order.__getitem__)) for group in table}
     return dict(sorted(sorted_members.items(), key=lambda item: order[item[1][0]]))
 
 
+def chosen(word: str, paths: Sequence[str], stages: Sequence[str], key: str = "config.groups") -> set[str]:
+    """The paths that one word of `key` chooses: a stage, a range of stages or a pattern, as in `assign`."""
+    try:
+        pattern = re.compile(_pattern(word, stages))
+    except re.error as error:
+        raise ConfigError(f"{key} must hold stages or regular expressions; '{word}' is none: {error}.") from error
+    return {path for path in paths if pattern.fullmatch(path)}
+
+
 def stage_of(path: str) -> str:
-    """The stage that holds a parameter: "stem" of "backbone/stem/conv/kernel", "head" of "head/bias"."""
+    """The stage that holds a parameter: "stem" of "backbone/stem/conv/kernel", "head" of "head/bias".
+
+    What a strategy adds lies as it does in the backbone: "stem" of "lora/stem/conv/kernel/a".
+    """
     parts = path.split("/")
-    return parts[1] if parts[0] == "backbone" else parts[0]
+    return parts[0] if parts[0] == "head" else parts[1]
 
 
 def head(groups: Groups) -> str:
@@ -66,6 +78,35 @@ def head(groups: Groups) -> str:
             f"the groups are {', '.join(groups)}."
         )
     return last
+
+
+def carve(groups: Groups, name: str, paths: Collection[str]) -> Groups:
+    """Split the backbone's groups: those of `paths` that were in "stage1" become "stage1_<name>", right behind it.
+
+    A group that holds nothing else is kept as it is, name and all; the head's is never split.
+
+    Raises:
+      ConfigError: there is nothing to carve out, a new name is taken, or the head has no group of its own.
+    """
+    last, carved = head(groups), {}
+    for group, members in groups.items():
+        ours = tuple(path for path in members if path in paths and group != last)
+        rest = tuple(path for path in members if path not in ours)
+        carved[group] = rest or ours
+        if ours and rest:
+            if f"{group}_{name}" in groups:
+                raise ConfigError(f"This strategy makes a group '{group}_{name}'; give yours in config.groups another.")
+            carved[f"{group}_{name}"] = ours
+    if not any(path in paths for group, members in groups.items() if group != last for path in members):
+        raise ConfigError(f"This strategy learns the backbone's {name}, and this network has none.")
+    return carved
+
+
+def norms(groups: Groups) -> frozenset[str]:
+    """The paths of normalisation: every module's scale, and its bias (shift) if it has one."""
+    paths = [path for members in groups.values() for path in members]
+    modules = {path.removesuffix("/scale") for path in paths if path.endswith("/scale")}
+    return frozenset(f"{module}/{leaf}" for module in modules for leaf in ("scale", "bias")).intersection(paths)
 
 
 def frozen_modules(groups: Groups, learning: Sequence[str], moving: Sequence[str] = ()) -> frozenset[str]:
@@ -89,17 +130,8 @@ def frozen_modules(groups: Groups, learning: Sequence[str], moving: Sequence[str
     return frozenset(p for p in still if p.rpartition("/")[0] not in still)
 
 
-def _matched(word: str, paths: Sequence[str], stages: Sequence[str]) -> set[str]:
-    try:
-        pattern = re.compile(_pattern(word, stages))
-    except re.error as error:
-        raise ConfigError(
-            f"config.groups must hold stages or regular expressions; '{word}' is none: {error}."
-        ) from error
-    return {path for path in paths if pattern.fullmatch(path)}
-
-
-def _network_order(paths: Sequence[str], stages: Sequence[str]) -> list[str]:
+def network_order(paths: Sequence[str], stages: Sequence[str]) -> list[str]:
+    """Sorted by stage, input first; what `stages` does not name comes last."""
     rank = {stage: i for i, stage in enumerate(stages)}
     return sorted(paths, key=lambda path: rank.get(stage_of(path), len(rank)))
 
@@ -114,7 +146,8 @@ def _pattern(word: str, stages: Sequence[str]) -> str:
     return "|".join(whole) or word
 
 
-def _advice(word: str, stages: Sequence[str]) -> str:
+def advice(word: str, stages: Sequence[str]) -> str:
+    """What is said of a word that chooses nothing."""
     close = difflib.get_close_matches(word, stages, n=1)
     return f"'{word}' matches no parameter" + (f" (did you mean '{close[0]}'?)" if close else "")
 
