@@ -1,0 +1,147 @@
+"""Rank pretrained weights for a data set before anything is trained: transferability scores on frozen features."""
+
+import json
+import re
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from tljax import cli, experiment, features, overrides, parallel, placement, plugins, preprocess, pretrained, settings
+from tljax.atomic import write
+from tljax.errors import ConfigError, TljaxError
+from tljax.experiment import Experiment
+from tljax.network import Network
+from tljax.report import Report, show
+from tljax.transferability import scores
+from tljax.types import Card, flatten
+
+# The shares of which the table shows as per cent.
+PERCENT = ("kNN",)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`tljax score --config FILE[:ROW] [--weights A,B:KEY=VALUE,...] [--config.KEY=VALUE ...] [--out FOLDER]`.
+
+    Features are those of the training part, computed once and kept. LEEP and NCE need the weights' own classifier,
+    and are "-" where they have none. A card that names family and variant sets them; else say so after the weights:
+    `--weights 'net.safetensors:model.family=vit:model.variant=tiny16'`.
+
+    Raises:
+      ConfigError: the command line does not fit.
+      TljaxError: the last of the weights that could not be scored, once the table of the others stands.
+    """
+    flags, changes = cli.split(arguments)
+    options = _parser().parse_args(flags)
+    config = overrides.apply(cli.load(options.config), changes)
+    entries = re.split(r",(?![^()]*\))", options.weights) if options.weights else [config.model.weights]
+    configs = {entry: _configured(config, entry) for entry in entries}  # every mistake is said before the first
+    cli.keep_compiled()
+    rows, failure = {}, None
+    for entry, one in configs.items():
+        try:
+            rows[entry] = score(one)
+        except TljaxError as error:
+            print(f"{entry}: {error}")
+            failure = error
+    ranked = dict(sorted(rows.items(), key=lambda item: -item[1]["LogME"]))
+    if ranked:
+        cells = [[_name(entry, ranked), *map(_cell, row, row.values())] for entry, row in ranked.items()]
+        show("by LogME; larger is better", ("weights", *next(iter(ranked.values()))), cells)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        write(options.out / "scores.json", json.dumps(ranked, indent=2))
+    if failure:
+        raise failure
+
+
+def score(config: Any) -> dict[str, Any]:
+    """One row: sizes, the scores of `transferability.scores`, and the seconds that features and scores took."""
+    devices, task = parallel.make(config.parallel), plugins.find("tasks", config.task.name)
+    settings.batch_size(config.train, devices.devices)
+    made = experiment.load(config, axis=devices.axis)
+    report = Report(features.folder(), config, best=task.BEST)  # what it says is wanted, and no folder
+    parts, _ = features.cached(made, None, "memory", devices, report, config)
+    train = parts["train"].take(np.arange(len(parts["train"])))
+    rows, labels = train["features"].astype(np.float64), train["label"]
+    began = time.monotonic()
+    found = scores(rows, labels, source_logits(made, task, rows, config))
+    seconds = {"features s": report.seconds["features"], "scores s": time.monotonic() - began}
+    return {"examples": len(rows), "width": rows.shape[1], **found, **seconds}
+
+
+def source_logits(made: Experiment, task: Any, rows: np.ndarray, config: Any) -> np.ndarray | None:
+    """What the weights' own classifier makes of features (N, D): (N, Z); None where they have none."""
+    family, published = plugins.find("models", config.model.family), made.published
+    assert published is not None  # `experiment.load` has read them
+    bias = next((row.published for row in made.names if row.path == "head/bias"), "")
+    if bias not in published.arrays:
+        return None
+    network = Network(made.network.backbone, task.head(len(published.arrays[bias])))
+    variables, _ = placement.start(
+        network,
+        preprocess.example(config.data),
+        seed=0,
+        published=published,
+        names=made.names,
+        unused=family.UNUSED,
+        adapt=getattr(family, "adapt", None),
+        head=True,
+    )
+    head = flatten(variables["params"]["head"])
+    return rows @ head["kernel"].astype(np.float64) + head["bias"]
+
+
+def _configured(config: Any, entry: str) -> Any:
+    """The config of one entry, "WEIGHTS:KEY=VALUE:KEY=VALUE"; what it does not say, the weights' card may."""
+    spec, *changes = _parts(entry)
+    if not spec:
+        raise ConfigError("tljax score needs weights: --weights A,B or --config.model.weights=A.")
+    said = {change.partition("=")[0] for change in changes}
+    card = _card(spec, config)
+    known = [f"model.{key}={getattr(card, key)}" for key in ("family", "variant") if getattr(card, key)]
+    known = [change for change in known if change.partition("=")[0] not in said]
+    if known and not any(key.startswith("model.card.") for key in said):
+        known += ["model.card.mean=()", "model.card.std=()"]  # the card's own
+    one = overrides.apply(config, [f"model.weights={spec}", *known, *changes])
+    one.groups = ConfigDict()  # nothing learns, and families have other stages
+    settings.check(one)
+    return one
+
+
+def _card(spec: str, config: Any) -> Card:
+    """The card of weights that have one; else an empty one."""
+    try:
+        return pretrained.read_card(spec, card=None, lock=Path(config.model.lock_file))
+    except TljaxError:
+        return Card(mean=(), std=())  # what is wrong with them is said when they are read
+
+
+def _name(entry: str, entries: Iterable[str]) -> str:
+    """The weights without what was said of them, where that tells them apart."""
+    spec = _parts(entry)[0]
+    return spec if sum(_parts(other)[0] == spec for other in entries) == 1 else entry
+
+
+def _parts(entry: str) -> list[str]:
+    return re.split(r":(?=[\w.]+=)", entry)
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if name in PERCENT:
+        return f"{100 * value:.2f} %"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.1f}" if name.endswith(" s") else f"{value:.4f}"
+
+
+def _parser() -> cli.Parser:
+    usage = "tljax score [--config FILE[:ROW]] [--weights A,B:KEY=VALUE,...] [--config.KEY=VALUE ...] [--out FOLDER]"
+    parser = cli.Parser(prog="tljax score", usage=usage, allow_abbrev=False)
+    parser.add_argument("--config", default="configs/digits.py", help="Python file with get_config(), and a row of it")
+    parser.add_argument("--weights", help="zoo entries, files or hub repositories; default: config.model.weights")
+    parser.add_argument("--out", type=Path, help="write scores.json here")
+    return parser

@@ -1,0 +1,136 @@
+"""How well frozen features will serve a task, before anything is trained: scores from features, labels, source outputs.
+
+Larger is better in each of them. They rank weights on one data set; none is an accuracy but `knn`.
+"""
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.covariance import LedoitWolf
+
+ROUNDS = 100  # of LogME's fixed point; it has converged long before
+CLOSE = 1e-6  # relative change of alpha / beta at which it has
+TINY = 1e-12  # in the place of a zero that something is divided by
+
+
+def logme(features: np.ndarray, labels: np.ndarray) -> float:
+    """LogME (You et al. 2021): the largest log evidence of a linear model from features to labels, an example.
+
+    y = F w + noise, w ~ N(0, 1 / alpha), noise ~ N(0, 1 / beta). With A = alpha I + beta F'F and m = beta A^-1 F'y,
+
+      L = n/2 log beta + D/2 log alpha - n/2 log 2 pi - beta/2 |Fm - y|^2 - alpha/2 m'm - 1/2 log det A
+
+    is raised by alpha <- gamma / m'm and beta <- (n - gamma) / |Fm - y|^2, where gamma is the sum of
+    beta s_i^2 / (alpha + beta s_i^2) over the singular values s_i of F; both start at 1. The score is the mean over
+    classes of max L / n, y being 1 for examples of the class and 0 for the others.
+
+    Args:
+      features: (N, D).
+      labels: (N,), 0 to K - 1.
+    """
+    features = np.asarray(features, np.float64)
+    left, singular, _ = np.linalg.svd(features, full_matrices=False)
+    classes = range(int(labels.max()) + 1)
+    return float(np.mean([_evidence(left, singular, features.shape, labels == label) for label in classes]))
+
+
+def _evidence(left: np.ndarray, singular: np.ndarray, shape: tuple[int, ...], target: np.ndarray) -> float:
+    """max L / n of one target (N,); `left` (N, r) and `singular` (r,) are of the features, (N, D)."""
+    (n, width), squares = shape, singular**2
+    projected = (left.T @ target) ** 2  # (r,): y'y along each singular vector
+    outside = max(float(target.sum() - projected.sum()), 0.0)  # y'y where no feature reaches
+    alpha = beta = 1.0
+    for _ in range(ROUNDS):
+        shares = beta * squares / (alpha + beta * squares)
+        gamma, ratio = shares.sum(), alpha / beta
+        length = (shares**2 * projected / np.maximum(squares, TINY)).sum()  # m'm
+        residual = ((1 - shares) ** 2 * projected).sum() + outside  # |Fm - y|^2
+        alpha, beta = gamma / max(length, TINY), (n - gamma) / max(residual, TINY)
+        if abs(alpha / beta - ratio) <= CLOSE * ratio:
+            break
+    shares = beta * squares / (alpha + beta * squares)
+    length = (shares**2 * projected / np.maximum(squares, TINY)).sum()
+    residual = ((1 - shares) ** 2 * projected).sum() + outside
+    determinant = np.log(alpha + beta * squares).sum() + (width - len(squares)) * np.log(alpha)
+    evidence = n * np.log(beta / (2 * np.pi)) + width * np.log(alpha) - beta * residual - alpha * length - determinant
+    return float(evidence / (2 * n))
+
+
+def h_score(features: np.ndarray, labels: np.ndarray) -> float:
+    """H-score (Bao et al. 2019): tr(cov(f)^-1 cov(E[f | y])), 0 to K - 1.
+
+    The inverse is Moore and Penrose's. With no more examples than features it is K - 1 for any features in general
+    position, and says nothing.
+    """
+    centred = _centred(features)
+    inverse = np.linalg.pinv(centred.T @ centred / len(labels), hermitian=True)
+    return float(np.sum(inverse * _between(centred, labels)))
+
+
+def shrunk_h_score(features: np.ndarray, labels: np.ndarray) -> float:
+    """The H-score with a covariance that few examples can give (Ibrahim et al. 2021).
+
+    tr(cov_a^-1 (1 - a) cov(E[f | y])), where cov_a = (1 - a) cov(f) + a (tr cov(f) / D) I, and a is Ledoit's and
+    Wolf's (2004).
+    """
+    centred = _centred(features)
+    found = LedoitWolf(assume_centered=True).fit(centred)
+    return float(np.sum(np.linalg.inv(found.covariance_) * (1 - found.shrinkage_) * _between(centred, labels)))
+
+
+def _centred(features: np.ndarray) -> np.ndarray:
+    return np.asarray(features, np.float64) - np.mean(features, axis=0, dtype=np.float64)
+
+
+def _between(centred: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """cov(E[f | y]), (D, D)."""
+    means = np.stack([centred[labels == label].mean(0) for label in range(int(labels.max()) + 1)])[labels]
+    return means.T @ means / len(labels)
+
+
+def leep(outputs: np.ndarray, labels: np.ndarray) -> float:
+    """LEEP (Nguyen et al. 2020): the mean over examples of log sum_z P(y | z) p(z | x).
+
+    p(z | x), (N, Z), are the source classifier's probabilities, and P(y | z) follows from P(y, z), their mean over
+    the examples of class y, weighted by its share.
+    """
+    joint = np.stack([outputs[labels == label].sum(0) for label in range(int(labels.max()) + 1)]) / len(labels)
+    given = joint / np.maximum(joint.sum(0), TINY)  # (K, Z)
+    return float(np.log((given[labels] * outputs).sum(1)).mean())
+
+
+def nce(outputs: np.ndarray, labels: np.ndarray) -> float:
+    """Negative conditional entropy -H(Y | Z) (Tran et al. 2019): z is the source class predicted."""
+    predicted = outputs.argmax(1)
+    counts = np.zeros((int(labels.max()) + 1, outputs.shape[1]))
+    np.add.at(counts, (labels, predicted), 1)
+    return float(np.log(counts[labels, predicted] / counts.sum(0)[predicted]).mean())
+
+
+def knn(features: np.ndarray, labels: np.ndarray, *, k: int = 5) -> float:
+    """Accuracy of every example's k nearest others by cosine: votes; of equals, the class of the larger similarity."""
+    unit = np.asarray(features, np.float64)
+    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), TINY)
+    k, one_hot = min(k, len(labels) - 1), np.eye(int(labels.max()) + 1)[labels]
+    correct = 0
+    for begin in range(0, len(unit), 1024):  # (1024, N) at a time
+        places = np.arange(begin, min(begin + 1024, len(unit)))
+        near = unit[places] @ unit.T
+        near[np.arange(len(places)), places] = -np.inf
+        chosen = np.argpartition(-near, k - 1, axis=1)[:, :k]
+        similar = np.take_along_axis(near, chosen, axis=1)  # (b, k), in [-1, 1]
+        votes = one_hot[chosen].sum(1) + (one_hot[chosen] * (similar[..., None] + 1)).sum(1) / (2 * k + 1)
+        correct += int((votes.argmax(1) == labels[places]).sum())
+    return correct / len(labels)
+
+
+def scores(features: np.ndarray, labels: np.ndarray, logits: np.ndarray | None) -> dict[str, float | None]:
+    """All of them; None where a score says nothing: the H-score of few examples, and without the source's `logits`."""
+    outputs = None if logits is None else softmax(np.asarray(logits, np.float64), axis=1)
+    return {
+        "LogME": logme(features, labels),
+        "H-score": h_score(features, labels) if len(features) > features.shape[1] else None,
+        "shrunk H": shrunk_h_score(features, labels),
+        "LEEP": None if outputs is None else leep(outputs, labels),
+        "NCE": None if outputs is None else nce(outputs, labels),
+        "kNN": knn(features, labels),
+    }
