@@ -68,3 +68,69 @@ def test_comparison_shows_every_seed(tmp_path, monkeypatch):
     assert [label.get_text() for label in axis.get_yticklabels()] == ["c", "a_$b"]  # the first row on top
     assert [list(line.get_xdata()) for line in axis.lines] == [[0.05], [0.4, 0.6]]
     assert axis.get_xlim() == (0.0, 1.0) and axis.get_xlabel() == "test f1"
+
+
+def test_predictions(tmp_path):
+    figures.predictions(np.array([2, 0]), np.array([1, 0]), NAMES, tmp_path / "p.csv")
+    assert rows(tmp_path / "p.csv") == [
+        ["example", "label", "prediction"],
+        ["0", "cat, large", "$bee_$x^"],
+        ["1", "ant", "ant"],
+    ]
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    found = {}
+    monkeypatch.setattr(figures, "_save", lambda figure, file: found.update(axis=figure.axes[0]))
+    return found
+
+
+def test_intervals_show_seeds_and_both_uncertainties(drawn, tmp_path):
+    one = {
+        "metric": "f1",
+        "wilson": (0.4, 0.7),
+        "mean": 0.5,
+        "values": [0.4, 0.6],
+        "interval": (0.3, 0.7),
+        "best": True,
+    }
+    other = one | {"name": "b", "mean": 0.2, "values": [0.2], "interval": None, "wilson": (0.1, 0.3), "best": False}
+    figures.intervals([one | {"name": "a_$b"}, other], tmp_path / "x.png")
+    axis = drawn["axis"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["b", "a_$b"]  # the first row on top
+    assert [list(line.get_xdata()) for line in axis.lines] == [[0.2], [0.2], [0.4, 0.6], [0.3, 0.7], [0.5]]
+    assert [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axis.patches] == [
+        (0.1, pytest.approx(0.3)),
+        (0.4, pytest.approx(0.7)),
+    ]
+    assert axis.get_xlabel().startswith("test f1")
+
+
+def test_learning_curves(drawn, tmp_path):
+    def point(size, mean, interval):
+        return {"examples_per_class": size, "metric": "f1", "mean": mean, "interval": interval}
+
+    lines = {"a": [point(1, 0.3, None), point(10, 0.8, (0.7, 0.9))], "b": [point(10, 0.5, (0.1, 0.9))]}
+    figures.learning_curves(lines, tmp_path / "x.png")
+    axis = drawn["axis"]
+    assert axis.get_xscale() == "log" and [label.get_text() for label in axis.get_xticklabels()] == ["1", "10"]
+    [a, b] = axis.containers
+    assert list(a.lines[0].get_ydata()) == [0.3, 0.8] and [text.get_text() for text in axis.get_legend().texts] == [
+        "a",
+        "b",
+    ]
+    bars = [segment[:, 1].tolist() for segment in a.lines[2][0].get_segments()]
+    assert bars == [[0.3, 0.3], [pytest.approx(0.7), pytest.approx(0.9)]]
+    assert a.lines[0].get_xdata()[1] < 10 < b.lines[0].get_xdata()[0]  # beside each other
+
+
+def test_sweeps(drawn, tmp_path):
+    one = {"rates": [0.1, 1.0], "losses": [2.0, 50.0], "smoothed": [2.0, 9.0], "suggestion": 0.01}
+    figures.sweeps(
+        {"all": one, "none": {"rates": [], "losses": [], "smoothed": [], "suggestion": None}}, tmp_path / "x"
+    )
+    axis = drawn["axis"]
+    assert list(axis.lines[0].get_ydata()) == [2.0, 9.0] and list(axis.lines[1].get_ydata()) == [2.0, 50.0]
+    assert axis.lines[2].get_xdata()[0] == 0.01 and len(axis.lines) == 5  # no line where nothing is suggested
+    assert axis.get_xscale() == "log" and axis.get_ylim() == (0, 3.0)

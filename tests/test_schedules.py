@@ -20,6 +20,7 @@ def halving(steps, *, floor=0.0):
         ("cosine", {}, 0.0, {0: 1.0, 25: (1 + math.cos(math.pi / 4)) / 2, 50: 0.5, 100: 0.0}),
         ("cosine", {"end": 0.2}, 0.0, {0: 1.0, 50: 0.6, 100: 0.2}),
         ("cosine", {}, 0.2, {0: 0.0, 10: 0.5, 20: 1.0, 60: 0.5, 100: 0.0}),
+        ("exponential", {"end": 1e-4}, 0.0, {0: 1.0, 33: 10 ** (-4 / 3), 99: 1e-4}),
         ("step", {}, 0.0, {0: 1.0, 49: 1.0, 51: 0.1, 76: 0.01}),
         ("step", {"at": (0.3,), "factor": 0.5}, 0.0, {29: 1.0, 31: 0.5}),
         ("tests.test_schedules:halving", {"floor": 1.0}, 0.0, {0: 2.0, 100: 1.5}),
@@ -42,7 +43,7 @@ def test_a_group_follows_the_run_through_phases():
 @pytest.mark.parametrize(
     ("name", "kwargs", "message"),
     [
-        ("cosinus", {}, r"must be a schedule \(constant, cosine, step\) or a dotted path"),
+        ("cosinus", {}, r"must be a schedule \(constant, cosine, exponential, step\) or a dotted path"),
         ("nowhere.to:go", {}, "must be importable"),
         ("math:nothing", {}, "must be importable"),
         ("cosine", {"ends": 1.0}, "schedule_kwargs must fit 'cosine': .*ends"),

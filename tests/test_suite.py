@@ -57,6 +57,12 @@ def test_expand_begins_with_first_and_fills_in_the_folder():
     assert digits.get_config().suite.first  # the config itself is as it was
 
 
+def test_a_row_may_start_from_another_row_of_its_seed():
+    plan = suite.expand(config("suite.rows.high=('model.weights={suite}/low/seed{seed}/model',)"), Path("s"))
+    low, high = Path("s/low").absolute(), [one.model.weights for row, _, one, _ in plan if row == "high"]
+    assert high == [f"{low}/seed3/model", f"{low}/seed4/model"]
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [

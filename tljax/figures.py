@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 matplotlib.use("agg")  # files only, no window
 from matplotlib import pyplot as plt
+from matplotlib.colors import LogNorm
 
 plt.rcParams["text.parse_math"] = False  # a class may be called "$5_bills$"
 
@@ -66,6 +67,14 @@ def per_class(counts: np.ndarray, classes: Sequence[str], file: Path) -> None:
             rows.writerow([name, f"{precision:.4f}", f"{recall:.4f}", f"{f1:.4f}", int(labels[k])])
 
 
+def predictions(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str], file: Path) -> None:
+    """The label and the prediction of every example, in the order of its part, as CSV."""
+    with file.open("w", newline="") as out:
+        rows = csv.writer(out)
+        rows.writerow(["example", "label", "prediction"])
+        rows.writerows((i, classes[a], classes[b]) for i, (a, b) in enumerate(zip(labels, predicted, strict=True)))
+
+
 def comparison(rows: Sequence[dict[str, Any]], file: Path) -> None:
     """The test metric of every row: each seed a dot, the mean a bar."""
     figure, axis = plt.subplots(figsize=(7, 0.8 + 0.45 * len(rows)), layout="constrained")
@@ -76,6 +85,94 @@ def comparison(rows: Sequence[dict[str, Any]], file: Path) -> None:
     low = min(min(row["values"]) for row in rows)
     axis.set(xlabel=f"test {rows[0]['metric']}", xlim=(max(0.0, low - 0.1), 1.0))
     axis.grid(axis="x", alpha=0.3)
+    _save(figure, file)
+
+
+def curves_over(lines: Mapping[str, Mapping[int, Sequence[float]]], file: Path, *, xlabel: str, ylabel: str) -> None:
+    """The mean of several values at every x, with their standard deviation as a bar; a line a name."""
+    figure, axis = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    for shift, (name, points) in enumerate(lines.items()):
+        means = [float(np.mean(values)) for values in points.values()]
+        spreads = [float(np.std(values, ddof=1)) if len(values) > 1 else 0.0 for values in points.values()]
+        places = [x + 0.02 * (shift - len(lines) / 2) for x in points]  # side by side, so that no bar hides another
+        axis.errorbar(places, means, spreads, label=name, marker="o", capsize=3, markersize=4)
+    axis.set(xlabel=xlabel, ylabel=ylabel, xticks=sorted({x for points in lines.values() for x in points}))
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+    _save(figure, file)
+
+
+def intervals(rows: Sequence[dict[str, Any]], file: Path) -> None:
+    """The test metric of every row: seeds as dots, the mean with its interval over seeds, and that of the test size."""
+    figure, axis = plt.subplots(figsize=(7.5, 1.0 + 0.5 * len(rows)), layout="constrained")
+    for y, row in enumerate(reversed(rows)):
+        color = "#08519c" if row["best"] else "#4d4d4d"
+        low, high = row["wilson"]
+        axis.barh(y, high - low, left=low, height=0.55, color="#e0e0e0", zorder=1)
+        axis.plot(row["values"], [y] * len(row["values"]), "o", color=color, alpha=0.45, markersize=4)
+        if row["interval"]:
+            axis.plot(row["interval"], [y, y], color=color, linewidth=2)
+        axis.plot(row["mean"], y, "|", color=color, markersize=16, markeredgewidth=2.5)
+    axis.set_yticks(range(len(rows)), [row["name"] for row in reversed(rows)])
+    axis.set(xlabel=f"test {rows[0]['metric']}\n(dots: seeds; line: 95 % over seeds; grey: 95 % of the test size)")
+    axis.grid(axis="x", alpha=0.3)
+    _save(figure, file)
+
+
+def learning_curves(lines: dict[str, list[dict[str, Any]]], file: Path) -> None:
+    """The test metric over the number of training examples a class; bars are 95 % intervals over seeds."""
+    figure, axis = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
+    for place, (name, points) in enumerate(lines.items()):
+        # Beside each other, so that bars do not hide bars.
+        x = [point["examples_per_class"] * 1.03 ** (place - (len(lines) - 1) / 2) for point in points]
+        ends = [point["interval"] or (point["mean"], point["mean"]) for point in points]
+        means = np.array([point["mean"] for point in points])
+        bars = [means - [low for low, _ in ends], [high for _, high in ends] - means]
+        axis.errorbar(x, means, yerr=bars, marker="o", markersize=4, capsize=3, label=name)
+    every = [point for points in lines.values() for point in points]
+    numbers = sorted({point["examples_per_class"] for point in every})
+    axis.set_xscale("log")
+    axis.set_xticks(numbers, [str(number) for number in numbers])
+    axis.minorticks_off()
+    axis.set(xlabel="training examples a class", ylabel=f"test {every[0]['metric']}")
+    axis.grid(alpha=0.3)
+    axis.legend()
+    _save(figure, file)
+
+
+def plan(table: dict[str, Any], limits: tuple[float, float], file: Path) -> None:
+    """A plan's chart (`plan.chart`): groups down, epochs across, learning rate as shade, frozen hatched."""
+    groups, edges = list(table["rates"]), table["edges"]
+    rates = np.array([[np.nan if rate is None else rate for rate in row] for row in table["rates"].values()])
+    figure, axis = plt.subplots(figsize=(8, 1.4 + 0.3 * len(groups)), layout="constrained")
+    axis.set_facecolor("white")
+    axis.patch.set(hatch="////", edgecolor="#cccccc")
+    low, high = limits
+    norm = LogNorm(low / 2, high) if low == high else LogNorm(low, high)
+    shades = axis.pcolormesh(edges, range(len(groups) + 1), np.maximum(rates, low), norm=norm, cmap="Blues")
+    for phase in table["phases"][1:]:
+        axis.axvline(phase["from"], color="black", linewidth=0.8)
+    axis.set_yticks(np.arange(len(groups)) + 0.5, groups)
+    axis.invert_yaxis()
+    axis.set(xlabel="epoch (hatched: frozen; lines: phases)")
+    figure.colorbar(shades, ax=axis, label="learning rate", format="%.0e", extend="min")
+    _save(figure, file)
+
+
+def sweeps(found: dict[str, dict[str, Any]], file: Path) -> None:
+    """The loss over the learning rate of every sweep (`lr_sweep.Sweep.as_json`), and what is suggested."""
+    figure, axis = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
+    for group, one in found.items():
+        [line] = axis.plot(one["rates"], one["smoothed"], label=group)
+        axis.plot(one["rates"], one["losses"], ".", color=line.get_color(), alpha=0.25)
+        if one["suggestion"]:
+            axis.axvline(one["suggestion"], color=line.get_color(), linestyle="--", linewidth=1)
+    top = max((1.5 * one["smoothed"][0] for one in found.values() if one["smoothed"]), default=1.0)
+    axis.set(xscale="log", xlabel="learning rate (dashed: suggested)", ylabel="training loss (dots: batches)")
+    axis.set_ylim(0, top)  # where it diverges is out of sight
+    axis.xaxis.set_major_formatter("{x:.0e}")
+    axis.grid(alpha=0.3)
+    axis.legend()
     _save(figure, file)
 
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from tljax import schedules
+from tljax import averaging, schedules
 from tljax.errors import ConfigError
 from tljax.layer_groups import Groups
 from tljax.types import Params, Phase, flatten, unflatten
@@ -77,7 +77,8 @@ def rate_at(phases: Sequence[Phase], steps: int, config: Any, step: int) -> dict
     ends = step_ends(phases, steps)
     phase = phases[sum(step >= end for end in ends[:-1])]
     schedule = schedules.make(config.schedule, steps, warmup=config.warmup, kwargs=config.schedule_kwargs)
-    return {group: float(schedule(step)) * config.lr * scale for group, scale in phase.scales.items()}
+    factor = float(schedule(step))
+    return {group: factor * config.lr * scale for group, scale in phase.scales.items()}
 
 
 def make(config: Any, rates: Mapping[str, Rate], labels: Labels) -> optax.GradientTransformation:
@@ -87,6 +88,8 @@ def make(config: Any, rates: Mapping[str, Rate], labels: Labels) -> optax.Gradie
       ConfigError: no such optimizer, or it does not take the keyword arguments.
     """
     transforms: dict[Hashable, Any] = {group: _transform(config, rate) for group, rate in rates.items()}
+    if config.ema:
+        transforms = {group: averaging.after(one, config.ema) for group, one in transforms.items()}
     return optax.multi_transform(transforms, labels)
 
 

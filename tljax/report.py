@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tljax import figures, settings
+from tljax import figures, plan, settings
 from tljax.atomic import write
 from tljax.errors import ConfigError, DataError
 from tljax.experiment import Experiment
@@ -38,7 +38,8 @@ class Report:
         Raises:
           ConfigError: the folder belongs to a run with another config; every difference is listed.
         """
-        self.folder, self.seconds = folder, {"compile": 0.0, "train": 0.0, "total": 0.0}
+        self.folder, self.seconds = folder, {"compile": 0.0, "features": 0.0, "train": 0.0, "total": 0.0}
+        self.step_bytes = 0
         self.console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
         self._began = self._last_line = time.monotonic()
         self._bar, self._writer, self._steps, self._recent = None, None, 0, {}
@@ -97,8 +98,27 @@ class Report:
             self.say(f"skipped {len(skipped)} (all in skipped.txt): " + "; ".join(skipped[:3]))
         if made.published:
             self.say(f"weights: {made.published.where}; starting at random: {', '.join(made.drawn)}")
+            for note in made.notes:
+                self.say(f"  {note}")
         else:
             self.say(f"weights: none; all {len(made.drawn)} parameters start at random (seed {config.seed})")
+
+    def plan(self, tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]], chart: dict[str, Any]) -> None:
+        """Print what every phase does with the groups, and the chart over all; write it, report/plan.json and .png.
+
+        Args:
+          tables: title, columns and rows of each.
+          chart: as `plan.chart` makes it.
+        """
+        for table in tables:
+            self.table(*table)
+        for line in plan.lines(chart):
+            self.say(line)
+        folder = self.folder / "report"
+        folder.mkdir(exist_ok=True)
+        if not (folder / "plan.png").exists():  # a resumed run's plan is the one it began with
+            write(folder / "plan.json", json.dumps(chart, indent=2))
+            figures.plan(chart, plan.limits(chart), folder / "plan.png")
 
     def say(self, text: str) -> None:
         self.console.print(text, markup=False, soft_wrap=True)
@@ -182,7 +202,8 @@ class Report:
             files(sums, folder / part)
         figures.curves(self.folder / "metrics.jsonl", folder / "curves.png", self._watched)
         self.seconds["total"] = time.monotonic() - self._began
-        result = result | {"seconds": {name: round(value, 3) for name, value in self.seconds.items()}}
+        seconds = {name: round(value, 3) for name, value in self.seconds.items()}
+        result = result | {"step_bytes": self.step_bytes, "seconds": seconds}
         write(self.folder / "result.json", json.dumps(result, indent=2))
         self.say(last_line(result, self.folder))
         return result

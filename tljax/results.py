@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from tljax import figures, optimizer
 from tljax.atomic import write
 from tljax.errors import DataError
@@ -29,7 +31,7 @@ def make(job: Job, state: TrainState, totals: Mapping[str, Any]) -> dict[str, An
         "strategy": job.config.strategy.name,
         "step": int(state.step),
         "parameters": {
-            "total": count(state.params),
+            "total": count(jax.eval_shape(job.method.effective, state.params)),  # of the network that is left
             "trainable": _size(state, {g: p for g, p in job.groups.items() if g in learning}),
         },
         "optimizer_bytes": sum(optimizer.state_bytes(state.opt_state).values()),

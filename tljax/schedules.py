@@ -1,6 +1,7 @@
 """Learning-rate schedules by name or dotted path: step of the run -> factor on the learning rate."""
 
 import importlib
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,7 +30,13 @@ def step(steps: int, *, at: tuple[float, ...] = (0.5, 0.75), factor: float = 0.1
     return optax.piecewise_constant_schedule(1.0, {int(share * steps): factor for share in at})
 
 
-NAMES = {"constant": constant, "cosine": cosine, "step": step}
+def exponential(steps: int, *, end: float = 0.01) -> Schedule:
+    """From 1 to `end` at the last step, multiplied by the same factor at every step."""
+    rate = math.log(end) / max(steps - 1, 1)
+    return lambda step: jnp.exp(rate * step)
+
+
+NAMES = {"constant": constant, "cosine": cosine, "exponential": exponential, "step": step}
 
 
 def make(name: str, steps: int, *, warmup: float = 0.0, kwargs: Mapping[str, Any] | None = None) -> Schedule:

@@ -2,85 +2,113 @@
 
 import contextlib
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 from rich.console import Console
 
 from tljax import overrides, results, settings
-from tljax.errors import ConfigError, TljaxError
+from tljax.errors import ConfigError, DataError, WeightsError
 from tljax.report import show
 
 Run = Callable[[Any, Path], dict[str, Any]]
+Found = dict[str, list[dict[str, Any]]]  # row -> results, in the order of their seeds
+Failed = list[tuple[str, int, Exception]]  # row, seed and why, in the order in which they failed
+
+
+class Planned(NamedTuple):
+    """One run of a suite."""
+
+    row: str
+    seed: int
+    config: Any
+    folder: Path
 
 
 def run(run_one: Run, config: Any, folder: Path) -> list[dict[str, Any]]:
-    """Run `config.suite` below `folder`; finished runs are taken as they are, cut-off ones go on.
-
-    One that fails is reported and does not lose the others.
+    """Run `config.suite` below `folder` and write its table.
 
     Raises:
       ConfigError: a row's override does not fit; nothing has run then.
       Exception: the last failure, once all other runs have ended; that of "first" at once.
     """
-    console = Console(highlight=False)
     plan = expand(config, folder)
+    found, failed = each(run_one, plan, folder)
+    summaries = results.summarize({row: found[row] for row in config.suite.rows if row in found})
+    if summaries:
+        results.save(summaries, folder)
+        show(f"{folder}", results.COLUMNS, [results.cells(summary) for summary in summaries])
+    if failed:
+        raise failed[-1][2]
+    return summaries
+
+
+def each(run_one: Run, plan: Sequence[Planned], folder: Path) -> tuple[Found, Failed]:
+    """Run every one in order. Finished runs are taken as they are, cut-off ones go on.
+
+    One that fails is reported and does not lose the others.
+
+    Raises:
+      Exception: the failure of "first"; that of the very first run, if what it misses is missing for all.
+    """
+    console = Console(highlight=False)
     console.print(f"{len(plan)} runs; what each prints is in {folder}/<row>/seed<n>.log", markup=False)
-    rows: dict[str, list[dict[str, Any]]] = {row: [] for row in config.suite.rows}
-    failure: Exception | None = None
+    found: Found = {}
+    failed: Failed = []
     for number, (row, seed, one, place) in enumerate(plan, start=1):
         try:
             result = _quietly(run_one, one, place)
         except Exception as error:  # also what XLA raises when memory runs out: hours of other rows depend on it
             console.print(f"[{number}/{len(plan)}] {row} seed {seed} failed: {error}", markup=False)
-            failure = error
-            if row == "first" or (number == 1 and isinstance(error, TljaxError) and error.code > 1):
-                raise  # every row starts from it; and what is missing for the first run is missing for all
+            failed.append((row, seed, error))
+            if row == "first" or (number == 1 and isinstance(error, DataError | WeightsError)):
+                raise
             continue
         best, seconds = result["metric"], result["seconds"]["total"]
         value = result["metrics"]["test"][best]
         line = f"[{number}/{len(plan)}] {row} seed {seed}: test {best} {value:.4f} ({seconds:.1f} s)"
         console.print(line, markup=False)
         if row != "first":
-            rows[row].append(result)
-    summaries = results.summarize(rows)
-    if not summaries:
-        raise failure or ConfigError("config.suite.rows and config.suite.seeds must hold something to run.")
-    results.save(summaries, folder)
-    show(f"{folder}", results.COLUMNS, [results.cells(summary) for summary in summaries])
-    if failure:
-        raise failure
-    return summaries
+            found.setdefault(row, []).append(result)
+    return found, failed
 
 
-def expand(config: Any, folder: Path) -> list[tuple[str, int, Any, Path]]:
-    """(row, seed, config, run folder) of every run, in order; "first" is the one that comes before.
+def expand(config: Any, folder: Path, rows: Mapping[str, Sequence[str]] | None = None) -> list[Planned]:
+    """Every run of a suite, in order; "first" is the one that comes before the others.
+
+    In an override "{suite}" stands for `folder`, "{seed}" for the run's seed.
+
+    Args:
+      rows: name -> overrides; by default `config.suite.rows`.
 
     Raises:
-      ConfigError: a row is called "first", or an override does not fit.
+      ConfigError: there are none, one is called "first", or an override does not fit.
     """
-    if "first" in config.suite.rows:
+    rows = config.suite.rows if rows is None else rows
+    if not rows or not config.suite.seeds:
+        raise ConfigError("config.suite.rows and config.suite.seeds must hold something to run.")
+    if "first" in rows:
         raise ConfigError("config.suite.rows must not hold 'first', the name of the run that comes before all rows.")
     plain = overrides.apply(config, ())
     plain.suite.rows = ConfigDict()
     plain.suite.first, plain.suite.seeds = (), (0,)
     runs = []
     if config.suite.first:
-        first = overrides.apply(plain, _filled(config.suite.first, folder))
-        runs.append(("first", first.seed, first, folder / "first"))
+        first = overrides.apply(plain, _filled(config.suite.first, folder, config.seed))
+        runs.append(Planned("first", first.seed, first, folder / "first"))
     for seed in config.suite.seeds:
-        for row, changes in config.suite.rows.items():
-            one = overrides.apply(plain, [*_filled(changes, folder), f"seed={seed}"])
-            runs.append((row, seed, one, folder / row / f"seed{seed}"))
-    for _, _, one, _ in runs:
-        settings.check(one)
+        for row, changes in rows.items():
+            one = overrides.apply(plain, [*_filled(changes, folder, seed), f"seed={seed}"])
+            runs.append(Planned(row, seed, one, folder / row / f"seed{seed}"))
+    for planned in runs:
+        settings.check(planned.config)
     return runs
 
 
-def _filled(changes: Any, folder: Path) -> list[str]:
-    return [change.replace("{suite}", str(folder.absolute())) for change in changes]
+def _filled(changes: Any, folder: Path, seed: int) -> list[str]:
+    return [change.replace("{suite}", str(folder.absolute())).replace("{seed}", str(seed)) for change in changes]
 
 
 def _quietly(run_one: Run, config: Any, place: Path) -> dict[str, Any]:

@@ -1,0 +1,99 @@
+"""Running means: the formula, who has one, what is evaluated, and that they come through phases and resume."""
+
+import json
+
+import jax
+import numpy as np
+import optax
+import pytest
+import safetensors.numpy
+
+from main import run
+from tests import small, test_train_loop
+from tests.test_train_loop import cut_at  # noqa: F401, a fixture
+from tests.test_train_step import FROZEN, bits, make_job, train
+from tljax import averaging
+from tljax.types import Phase, flatten
+
+THREE = (
+    Phase("head", 0.3, {"features": 0.0, "head": 1.0}),
+    Phase("all", 0.7, {"features": 0.1, "head": 0.5}),
+    Phase("again", 1.0, {"features": 0.0, "head": 0.1}),
+)
+
+
+def test_the_mean_by_hand():
+    """x falls by 1 a step from 10; d = 1/10, 2/11, then 0.25 = 3/12, and never above the decay, 0.3."""
+    tx = averaging.after(optax.sgd(1.0), 0.3)
+    x = np.float32(10)
+    state, expected = tx.init({"x": x}), x
+    for d in (0.1, 2 / 11, 0.25, 0.3, 0.3):
+        updates, state = tx.update({"x": np.float32(1)}, state, {"x": x})
+        assert float(updates["x"]) == -1.0
+        x = x - np.float32(1)
+        expected = d * expected + (1 - d) * x
+        found = averaging.averaged({"x": x, "y": x}, state)
+        assert float(found["x"]) == pytest.approx(float(expected), rel=1e-6) and found["y"] is x
+
+
+def test_frozen_leaves_have_no_mean_and_what_learns_goes_its_way():
+    """The parameters of a run with a mean are bit for bit those of one without."""
+    job, start = make_job(FROZEN, ema=0.9, kwargs={"momentum": 0.9})
+    plain, plain_start = make_job(FROZEN, kwargs={"momentum": 0.9})
+    state, _ = train(job, start)
+    assert bits(state.params) == bits(train(plain, plain_start)[0].params)
+    learning = sum(x.size for path, x in flatten(start.params).items() if path.startswith(("backbone/stage2", "head")))
+    means = [node for node in jax.tree.leaves(state.opt_state, is_leaf=_is_mean) if _is_mean(node)]
+    assert sum(leaf.size for node in means for leaf in jax.tree.leaves(node.mean)) == learning
+    before, seen, last = (flatten(tree) for tree in (start.params, job.variables(state)["params"], state.params))
+    for path, leaf in seen.items():
+        if path.startswith(("backbone/stem", "backbone/stage1")):
+            assert np.array_equal(leaf, before[path])
+        elif path.endswith("kernel"):  # between where it was and where it is
+            assert 0 < np.linalg.norm(leaf - last[path]) < np.linalg.norm(before[path] - last[path])
+
+
+def test_a_group_that_stops_stays_as_its_mean():
+    job, start = make_job({"stem": 1.0, "stage1": 0.0, "stage2": 0.0, "head": 1.0}, ema=0.9)
+    both = (job.phases[0], Phase("then", 1.0, {"stem": 0.0, "stage1": 0.0, "stage2": 0.0, "head": 1.0}))
+    both = (Phase("first", 0.5, both[0].scales), both[1])
+    job = job.__class__(**{**vars(job), "phases": both})
+    state, _ = train(job, start, steps=2)
+    after = job.enter(1, jax.device_get(state))
+    seen = job.variables(state)["params"]
+    assert bits(after.params["backbone"]["stem"]) == bits(seen["backbone"]["stem"])
+    assert bits(after.params["head"]) == bits(state.params["head"]) != bits(seen["head"])  # goes on with both
+    assert bits(job.variables(after)["params"]) == bits(seen)
+
+
+def test_a_run_cut_off_ends_the_same_and_leaves_its_mean(tmp_path, monkeypatch, cut_at):  # noqa: F811
+    monkeypatch.setattr("tljax.strategies.scratch.plan", lambda groups, config: THREE)
+    config = test_train_loop.make_config(optimizer__ema=0.8)
+    cut_at(0)
+    run(config, tmp_path / "whole")
+    cut_at(13)  # in the second phase, between two checkpoints
+    with pytest.raises(test_train_loop.CutError):
+        run(config, tmp_path / "cut")
+    cut_at(0)
+    run(config, tmp_path / "cut")
+    assert test_train_loop.everything(tmp_path / "cut") == test_train_loop.everything(tmp_path / "whole")
+    assert test_train_loop.last_state(tmp_path / "cut") == test_train_loop.last_state(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+def test_evaluation_and_the_model_take_the_mean(tmp_path, mode):
+    """A mean that hardly moves stays at the start; without one the same run ends elsewhere."""
+    accuracies, heads = {}, {}
+    for ema in (0.0, 0.999):
+        config = small.config(optimizer__ema=ema, optimizer__lr=0.1, train__epochs=2.0, parallel=mode)
+        accuracies[ema] = run(config, tmp_path / f"{ema}")["metrics"]["train"]["loss"]
+        heads[ema] = safetensors.numpy.load_file(tmp_path / f"{ema}" / "model" / "model.safetensors")
+    assert accuracies[0.0] != accuracies[0.999]
+    assert any((heads[0.0][name] != heads[0.999][name]).any() for name in heads[0.0])
+    losses = [[json.loads(line)["loss"] for line in (tmp_path / f"{e}" / "metrics.jsonl").read_text().splitlines()]
+              for e in (0.0, 0.999)]  # fmt: skip
+    assert losses[0] == losses[1]  # training itself goes the same way
+
+
+def _is_mean(node):
+    return isinstance(node, averaging.Average)

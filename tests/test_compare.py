@@ -1,0 +1,153 @@
+"""`tljax compare`: which runs it makes of a command line, and what one that fails leaves of the others."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import main as program
+from tests import runs
+from tljax import comparison
+from tljax.__main__ import main
+from tljax.commands import compare
+from tljax.errors import DataError
+
+CONFIG = """
+from configs import default
+
+def get_config(row="plain"):
+    config = default.get_config()
+    config.optimizer.lr = 0.5 if row == "other" else 0.1
+    config.suite.rows.update(mine=("strategy.name=last_k", "strategy.last_k=2"))
+    config.suite.seeds = (7,)
+    return config
+"""
+
+
+class Fake:
+    """Stands for `main.run`: notes the configs it was given; the accuracy is the learning rate; some runs fail."""
+
+    def __init__(self) -> None:
+        self.seen, self.failures = {}, {}
+
+    def __call__(self, config, folder: Path):
+        self.seen["/".join(folder.parts[-3:])] = config
+        if folder.parent.name in self.failures:
+            raise self.failures[folder.parent.name]
+        return runs.result(config.optimizer.lr, seed=config.seed)
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    one = Fake()
+    monkeypatch.setattr(compare, "_experiment", lambda: one)
+    return one
+
+
+@pytest.fixture
+def start(tmp_path, fake):
+    (tmp_path / "x.py").write_text(CONFIG)
+
+    def run(*arguments, row=""):
+        folder = str(tmp_path / "out")
+        return main(["compare", "--config", f"{tmp_path / 'x.py'}{row}", "--workdir", folder, *arguments])
+
+    return run
+
+
+def test_rows_of_the_config_and_strategies_with_overrides(start, fake):
+    words = "mine,mine:optimizer.lr=0.3,full:optimizer.name=optax:adam:data.flip=true,linear_probe"
+    assert (
+        start("--strategies", words, "--seeds", "2", "--config.train.epochs=3", "--config.model.weights={suite}/w") == 0
+    )
+    seen = fake.seen
+    assert list(seen) == [
+        f"out/{row}/seed{seed}"
+        for seed in (0, 1)
+        for row in ("mine", "mine-optimizer.lr=0.3", "full-optimizer.name=optax-adam-data.flip=true", "linear_probe")
+    ]
+    mine, faster, full, probe = list(seen.values())[4:]
+    assert (mine.strategy.name, mine.strategy.last_k, mine.optimizer.lr) == ("last_k", 2, 0.1)
+    assert (faster.strategy.last_k, faster.optimizer.lr) == (2, 0.3)
+    assert (full.strategy.name, full.optimizer.name, full.data.flip) == ("full", "optax:adam", True)
+    assert probe.strategy.name == "linear_probe" and not probe.data.flip
+    assert {one.train.epochs for one in seen.values()} == {3.0} and {one.seed for one in seen.values()} == {0, 1}
+    assert {Path(one.model.weights).parent.name for one in seen.values()} == {"out"}  # of rows only, and filled in
+
+
+def test_by_default_the_rows_and_seeds_of_the_config(start, fake, tmp_path):
+    assert start(row=":other") == 0
+    assert list(fake.seen) == ["out/mine/seed7"] and fake.seen["out/mine/seed7"].optimizer.lr == 0.5
+    table = json.loads((tmp_path / "out" / "comparison.json").read_text())["tables"][0]
+    assert table["examples_per_class"] == 0 and [row["values"] for row in table["rows"]] == [[0.5]]
+
+
+def test_learning_curves_thin_the_training_part(start, fake, tmp_path, capsys):
+    assert start("--strategies", "full,mine", "--seeds", "4,9", "--examples", "1,5") == 0
+    assert list(fake.seen)[:4] == [f"{n}_per_class/{row}/seed4" for n in (1, 5) for row in ("full", "mine")]
+    assert [one.data.examples_per_class for one in fake.seen.values()] == [1, 1, 5, 5] * 2
+    lines = json.loads((tmp_path / "out" / "learning_curves.json").read_text())
+    assert {name: [p["examples_per_class"] for p in points] for name, points in lines.items()} == {
+        "full": [1, 5],
+        "mine": [1, 5],
+    }
+    assert "5 training examples a class" in capsys.readouterr().out
+
+
+def test_a_failing_row_is_told_and_does_not_lose_the_others(start, fake, tmp_path, capsys):
+    fake.failures["mine"] = DataError("a bad picture")
+    assert start("--strategies", "full,mine,linear_probe", "--seeds", "2") == 3
+    rows = json.loads((tmp_path / "out" / "comparison.json").read_text())["tables"][0]["rows"]
+    assert [(row["name"], len(row["values"])) for row in rows] == [("full", 2), ("mine", 0), ("linear_probe", 2)]
+    printed = capsys.readouterr()
+    assert "failed: mine, seed 0, 1: a bad picture" in printed.out and printed.err == "error: a bad picture\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--strategies", "fill"), "must be rows of the config (mine) or files in tljax/strategies/ (.*full.*'fill'"),
+        (("--strategies", "full:lr=1"), "config.lr is no key"),
+        (("--strategies", "full:data.name=a/b,full:data.name=a:b"), "must differ in more than signs"),
+        (("--seeds", "0"), "--seeds must be whole numbers from 1 on, such as 1,5,10; got '0'"),
+        (("--seeds", "x"), "--seeds must be whole numbers"),
+        (("--examples", "1,0"), "--examples must be whole numbers from 1 on"),
+        (("--example", "1"), "unrecognized arguments: --example"),
+    ],
+)  # fmt: skip
+def test_nothing_runs_when_the_command_line_does_not_fit(start, fake, capsys, arguments, text):
+    assert start(*arguments) == 2
+    error = capsys.readouterr().err
+    assert all(part in error for part in text.split(".*")) and not fake.seen
+
+
+def test_real_runs_on_digits(tmp_path, capsys):
+    """One example a class: predictions add up to the accuracy, and a second start takes the runs as they are."""
+    words = ["--strategies", "fine_tune,linear_probe", "--seeds", "2", "--examples", "1"]
+    words += ["--config.suite.first=('data.classes=0,1', 'strategy.name=scratch', 'train.epochs=1')"]
+    words += ["--config.train.epochs=2", "--config.train.min_steps=12"]
+    words += ["--config.train.batch_size=20", "--config.train.eval_batch_size=64", "--workdir", str(tmp_path)]
+    assert main(["compare", "--config", "configs/digits.py", *words]) == 0
+    first = (tmp_path / "comparison.json").read_text()
+    tune, probe = json.loads(first)["tables"][0]["rows"]
+    assert tune["updates"] == [12, 12] and tune["trainable"] > probe["trainable"] > 0
+    assert tune["step_bytes"] > probe["step_bytes"] > 0  # no activations kept, no gradient of what is frozen
+    run = tmp_path / "1_per_class" / "fine_tune" / "seed1"
+    found = json.loads((run / "result.json").read_text())
+    part, right = comparison.read_hits(run, found["metrics"]["test"]["accuracy"])
+    assert right.shape == (found["counts"]["test"],) and right.mean() == found["metrics"]["test"]["accuracy"]
+    assert part == json.loads((run / "inputs.json").read_text())["test"]
+    capsys.readouterr()
+    assert main(["compare", "--config", "configs/digits.py", *words]) == 0
+    assert (tmp_path / "comparison.json").read_text() == first
+    assert "already finished" in run.with_name("seed1.log").read_text()
+
+
+def test_it_runs_what_main_runs():
+    assert compare._experiment() is program.run
+
+
+def test_it_says_where_it_must_be_started(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "main", None)
+    with pytest.raises(compare.ConfigError, match="must be started in the folder that holds main.py"):
+        compare._experiment()

@@ -1,0 +1,65 @@
+"""`tljax lr_find`: what it sweeps, what it leaves, and what it says of a command line that does not fit."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tljax.__main__ import main
+from tljax.types import Phase
+
+WORDS = ["lr_find", "--config", "configs/digits.py", "--config.strategy.name=scratch", "--config.data.validation=0"]
+
+
+def find(out, *more):
+    code = main([*WORDS, "--steps", "40", "--min", "1e-3", "--max", "100", "--out", str(out), *more])
+    return code, json.loads((out / "lr_find.json").read_text()) if code == 0 else None
+
+
+def test_all_groups_at_the_rates_of_the_plan(tmp_path, capsys):
+    code, found = find(tmp_path / "out")
+    assert code == 0 and list(found["sweeps"]) == ["all"]
+    one = found["sweeps"]["all"]
+    np.testing.assert_allclose(one["rates"], np.geomspace(1e-3, 100, 40)[: len(one["rates"])], rtol=1e-12)
+    assert one["losses"][0] == pytest.approx(np.log(5), abs=0.2)  # five classes, nothing learned yet
+    assert one["ended"] and len(one["losses"]) < 40  # rate 100 is beyond what SGD bears
+    assert 1e-3 < one["suggestion"] == one["suggestions"]["minimum / 10"] < 0.1
+    assert min(one["smoothed"]) < one["losses"][0] - 0.15
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["lr_find.json", "lr_find.png"]
+    printed = capsys.readouterr().out
+    assert (
+        f"optimizer.lr: suggested {one['suggestion']:.2g} (minimum / 10" in printed
+        and "; the sweep ended at" in printed
+    )
+
+
+def test_each_group_alone_from_the_same_start(tmp_path, capsys):
+    code, found = find(tmp_path / "out", "--group", "each")
+    assert code == 0 and list(found["sweeps"]) == ["features", "head"]
+    features, head = found["sweeps"].values()
+    assert features["losses"][0] == head["losses"][0] and features["losses"][5] != head["losses"][5]
+    assert "the rate of group 'head', alone: suggested" in capsys.readouterr().out
+
+
+def test_a_plan_of_phases_is_swept_in_its_first(tmp_path, monkeypatch):
+    """The head alone, then all: the sweep of the plan is the head's own, bit for bit."""
+    phases = (Phase("head", 0.5, {"features": 0.0, "head": 1.0}), Phase("all", 1.0, {"features": 1.0, "head": 1.0}))
+    monkeypatch.setattr("tljax.strategies.scratch.plan", lambda groups, config: phases)
+    found = [find(tmp_path / group, "--steps", "12", "--group", group)[1] for group in ("all", "head", "features")]
+    plan, head, features = (next(iter(one["sweeps"].values()))["losses"] for one in found)
+    assert plan == head != features
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (("--group", "body"), "--group must be all, each, or one of features, head; got 'body'"),
+        (("--min", "1", "--max", "0.1"), "lr_find needs 0 < --min < --max, and more than 10 --steps; got 1, 0.1 and"),
+        (("--steps", "5"), "more than 10 --steps"),
+        (("--config.optimizer.name=sgdd",), "config.optimizer.name must be an optimizer of optax"),
+        (("--groups", "head"), "unrecognized arguments"),
+    ],
+)  # fmt: skip
+def test_errors(tmp_path, capsys, more, text):
+    assert find(tmp_path / "out", *more)[0] == 2
+    assert text in capsys.readouterr().err and not (tmp_path / "out").exists()

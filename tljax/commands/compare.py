@@ -1,0 +1,126 @@
+"""Run strategies side by side on the same splits and seeds, and say which one won."""
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tljax import cli, comparison, overrides, plugins, suite
+from tljax.errors import ConfigError
+from tljax.report import show
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`tljax compare --config FILE[:ROW] --strategies A,B:KEY=VALUE --seeds 5 [--examples 1,5,10]`.
+
+    The same command goes on where it was cut off; finished runs are taken as they are. With few examples an
+    epoch is few updates: set `--config.train.min_steps`, or what is compared is how little was trained.
+
+    Raises:
+      ConfigError: the command line or a row does not fit; nothing has run then.
+      Exception: the last failure of a run, once all others have ended and the tables are written.
+    """
+    flags, changes = cli.split(arguments)
+    options = _parser().parse_args(flags)
+    # What names the folder or the seed has a meaning in a row only.
+    of_rows = tuple(change for change in changes if "{suite}" in change or "{seed}" in change)
+    config = overrides.apply(cli.load(options.config), [change for change in changes if change not in of_rows])
+    if options.seeds:
+        config = overrides.apply(config, [f"suite.seeds={_seeds(options.seeds)}"])
+    entries = options.strategies.split(",") if options.strategies else list(config.suite.rows)
+    rows = {entry: (*_overrides(entry, config), *of_rows) for entry in entries}
+    sizes = _numbers("--examples", options.examples, least=1) if options.examples else (0,)
+    folder = Path(options.workdir or f"runs/compare-{Path(options.config.partition(':')[0]).stem}")
+
+    places = {(size, entry): _place(size, entry) for size in sizes for entry in rows}
+    thin = {size: (f"data.examples_per_class={size}",) if size else () for size in sizes}
+    wanted = {place: (*rows[entry], *thin[size]) for (size, entry), place in places.items()}
+    if len(wanted) < len(places):
+        raise ConfigError(f"--strategies must differ in more than signs, for their folders; got {', '.join(rows)}.")
+    plan = suite.expand(config, folder, wanted)
+    run = _experiment()
+    cli.keep_compiled()
+    found, failed = suite.each(run, plan, folder)
+    tables = {
+        size: comparison.rows(
+            {entry: found.get(places[size, entry], []) for entry in rows},
+            {entry: folder / places[size, entry] for entry in rows},
+        )
+        for size in sizes
+    }
+    names = {place: entry + (f" ({size} a class)" if size else "") for (size, entry), place in places.items()}
+    failed = [(names.get(place, place), seed, error) for place, seed, error in failed]
+    _tell(tables, failed, folder)
+    if failed:
+        raise failed[-1][2]
+
+
+def _tell(tables: dict[int, Any], failed: Sequence[comparison.Failure], folder: Path) -> None:
+    """Write and print the tables, and what is to be known of them."""
+    comparison.save(tables, failed, folder)
+    for size, table in tables.items():
+        title = f"{folder}" + (f", {size} training examples a class" if size else "")
+        show(title, comparison.COLUMNS, [comparison.cells(row) for row in table])
+    print("\n".join(comparison.notes(tables, failed)))
+
+
+def _overrides(entry: str, config: Any) -> tuple[str, ...]:
+    """ "full:optimizer.lr=0.1:data.flip=true" as overrides; "full" is a row of the config's suite, else a strategy."""
+    name, *changes = re.split(r":(?=[\w.]+=)", entry)
+    if name in config.suite.rows:
+        return (*config.suite.rows[name], *changes)
+    known = plugins.available("strategies")
+    if name not in known:
+        raise ConfigError(
+            f"--strategies must be rows of the config ({', '.join(config.suite.rows) or 'it has none'}) "
+            f"or files in tljax/strategies/ ({', '.join(known)}); got '{name}'."
+        )
+    return (f"strategy.name={name}", *changes)
+
+
+def _place(size: int, entry: str) -> str:
+    """The folder of a row: what a path can hold of its name, below its size."""
+    place = re.sub(r"[^\w.=+-]+", "-", entry)
+    return f"{size}_per_class/{place}" if size else place
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    """ "5" is 0 to 4, "3,7" is 3 and 7."""
+    return _numbers("--seeds", text, least=0) if "," in text else tuple(range(*_numbers("--seeds", text, least=1)))
+
+
+def _numbers(flag: str, text: str, *, least: int) -> tuple[int, ...]:
+    words = [word for word in text.split(",") if word]
+    if not words or not all(word.isdecimal() and int(word) >= least for word in words):
+        raise ConfigError(f"{flag} must be whole numbers from {least} on, such as 1,5,10; got '{text}'.")
+    return tuple(dict.fromkeys(int(word) for word in words))
+
+
+def _experiment() -> suite.Run:
+    """`run` of main.py, which stands beside the package and not in it."""
+    sys.path.insert(0, "")
+    try:
+        from main import run
+    except ImportError as error:
+        raise ConfigError(f"tljax compare must be started in the folder that holds main.py ({error}).") from error
+    finally:
+        sys.path.remove("")
+    return run
+
+
+def _parser() -> cli.Parser:
+    usage = (
+        "tljax compare [--config FILE[:ROW]] [--strategies A,B:KEY=VALUE,...] [--seeds N|A,B,...] "
+        "[--examples N,N,...] [--config.KEY=VALUE ...] [--workdir FOLDER]"
+    )
+    parser = cli.Parser(prog="tljax compare", usage=usage, allow_abbrev=False)
+    parser.add_argument("--config", default="configs/digits.py", help="Python file with get_config(), and a row of it")
+    parser.add_argument(
+        "--strategies",
+        help="rows of the config's suite, or strategies, each with overrides after colons; default: the suite's rows",
+    )
+    parser.add_argument("--seeds", help="how many, or which; default: the config's suite.seeds")
+    parser.add_argument("--examples", help="training examples a class, for learning curves")
+    parser.add_argument("--workdir", help="folder of the runs and the tables; default runs/compare-<config>")
+    return parser

@@ -1,0 +1,99 @@
+"""Find a learning rate: an exponential sweep over all groups, or one, of the first phase; curve and suggestion."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tljax import cli, experiment, figures, lr_sweep, optimizer, overrides, parallel, settings
+from tljax.atomic import write
+from tljax.batches import Training
+from tljax.errors import ConfigError
+from tljax.job import Job
+from tljax.method import Method
+from tljax.plugins import find
+from tljax.train_state import TrainState
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`tljax lr_find --config FILE[:ROW] [--group all|each|NAME] [--config.KEY=VALUE] [--out FOLDER]`.
+
+    With "all" the groups of the plan's first phase learn, at its scales: the suggestion is optimizer.lr. With a
+    name, and with "each" in turn, one group learns alone at scale 1 and all others are frozen: the suggestion
+    is that group's own rate. No run folder is read or written.
+
+    Raises:
+      TljaxError: the command line, the config, data or weights do not fit.
+    """
+    flags, changes = cli.split(arguments)
+    options = _parser().parse_args(flags)
+    config = overrides.apply(cli.load(options.config), changes)
+    settings.check(config)
+    if not (0 < options.min < options.max < float("inf") and options.steps > lr_sweep.SETTLED):
+        raise ConfigError(
+            f"lr_find needs 0 < --min < --max, and more than {lr_sweep.SETTLED} --steps; "
+            f"got {options.min:g}, {options.max:g} and {options.steps}."
+        )
+    cli.keep_compiled()
+    sweeps = sweep(config, options.group, np.geomspace(options.min, options.max, options.steps).tolist())
+    folder = Path(options.out or f"runs/lr_find-{Path(options.config.partition(':')[0]).stem}")
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {group: one.as_json() for group, one in sweeps.items()}
+    about = {"rules": lr_sweep.RULES, "rule": lr_sweep.RULE}
+    write(folder / "lr_find.json", json.dumps(about | {"sweeps": found}, indent=2))
+    figures.sweeps(found, folder / "lr_find.png")
+    for group, one in found.items():
+        print("\n".join(_told(group, one)))
+    print(f"{lr_sweep.RULE}: {lr_sweep.RULES[lr_sweep.RULE]} (Gugger 2018). Curves: {folder / 'lr_find.png'}")
+
+
+def sweep(config: Any, group: str, rates: Sequence[float]) -> dict[str, lr_sweep.Sweep]:
+    """Group, or "all", -> its sweep; each from the same start and over the same batches."""
+    strategy, task = find("strategies", config.strategy.name), find("tasks", config.task.name)
+    devices = parallel.make(config.parallel)
+    settings.batch_size(config.train, devices.devices)
+    optimizer.check(config.optimizer)
+    made = experiment.load(config, axis=devices.axis, pretrained_wanted=strategy.PRETRAINED)
+    method = Method(strategy, config.strategy)
+    made = method.begin(made, seed=config.seed)
+    phases = strategy.plan(made.groups, config.strategy)
+    names = {"all": ("all",), "each": tuple(made.groups)}.get(group, (group,))
+    unknown = [name for name in names if name not in (*made.groups, "all")]
+    if unknown:
+        raise ConfigError(f"--group must be all, each, or one of {', '.join(made.groups)}; got '{group}'.")
+    train = made.parts["train"]
+    weights = task.weights(config.task, train.subset.labels, made.classes)
+    training = Training(train, batch_size=config.train.batch_size, seed=config.seed, weights=weights)
+    job = Job(made.network, task, made.prepare, made.groups, phases, len(rates), config, devices.axis, method)
+    start = TrainState.create(made.variables, seed=config.seed)
+    sweeps = {}
+    for name in names:
+        scales = phases[0].scales if name == "all" else {other: float(other == name) for other in made.groups}
+        sweeps[name] = lr_sweep.run(lr_sweep.job_of(job, scales, rates), start, training, devices, rates)
+    return sweeps
+
+
+def _told(group: str, found: dict[str, Any]) -> list[str]:
+    what = "optimizer.lr" if group == "all" else f"the rate of group '{group}', alone"
+    rules = ", ".join(f"{rule} {rate:.2g}" for rule, rate in found["suggestions"].items())
+    at = f"at {found['rates'][-1]:.2g}" if found["rates"] else "at once"
+    end = f"ended {at}: {found['ended']}" if found["ended"] else "went on to the highest rate"
+    value = f"{found['suggestion']:.2g} ({rules})" if rules else "none"
+    return [f"{what}: suggested {value}; the sweep {end}", *(f"  but {doubt}" for doubt in found["doubts"])]
+
+
+def _parser() -> cli.Parser:
+    usage = (
+        "tljax lr_find [--config FILE[:ROW]] [--group all|each|NAME] [--min RATE] [--max RATE] [--steps N] "
+        "[--config.KEY=VALUE ...] [--out FOLDER]"
+    )
+    parser = cli.Parser(prog="tljax lr_find", usage=usage, allow_abbrev=False)
+    parser.add_argument("--config", default="configs/digits.py", help="Python file with get_config(), and a row of it")
+    parser.add_argument("--group", default="all", help="all, each, or the name of a group")
+    parser.add_argument("--min", type=float, default=1e-6, help="the lowest rate")
+    parser.add_argument("--max", type=float, default=10.0, help="the highest rate")
+    parser.add_argument("--steps", type=int, default=100, help="rates from the lowest to the highest")
+    parser.add_argument("--out", help="folder of lr_find.json and .png; default runs/lr_find-<config>")
+    return parser

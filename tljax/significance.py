@@ -1,0 +1,97 @@
+"""How sure a mean and a difference are, over seeds and over test examples: intervals and paired tests."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+ALPHA = 0.05
+# What `Difference.test` names, for people.
+TESTS = {
+    "seeds and examples": "runs and test examples are both samples: the variance of the mean difference is taken from "
+    "the two-way layout seeds x examples (Hillis 2007, Statistics in Medicine 26:596, with its degrees of freedom)",
+    "McNemar": "one seed: the exact test on the examples that only one of the two gets right (McNemar 1947), which "
+    "says nothing of other seeds",
+    "t over seeds": "paired t over seeds, where the test parts differ between seeds or predictions are missing; "
+    "overlapping parts make it too sure (Nadeau & Bengio 2003, Machine Learning 52:239)",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """A mean difference of a metric, its 95 % interval and its two-sided p."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+    test: str
+
+
+def interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % t-interval of the mean of independent runs; None for one."""
+    if len(values) < 2:
+        return None
+    mean, half = float(np.mean(values)), _t(len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return mean - half, mean + half
+
+
+def wilson(share: float, examples: int) -> tuple[float, float]:
+    """The 95 % interval of a share of `examples` (Wilson 1927): what one test part of this size can say."""
+    z2 = _t(math.inf) ** 2 / examples
+    half = math.sqrt(z2 * share * (1 - share) + z2**2 / 4)
+    return (share + z2 / 2 - half) / (1 + z2), (share + z2 / 2 + half) / (1 + z2)
+
+
+def over_seeds(differences: np.ndarray) -> Difference:
+    """Paired t over (S,) differences, S at least 2."""
+    seeds = len(differences)
+    return _difference(differences.mean(), differences.var(ddof=1) / seeds, seeds - 1, "t over seeds")
+
+
+def over_seeds_and_examples(differences: np.ndarray) -> Difference:
+    """(S, N) differences between two rows in -1, 0, 1; S seeds and N examples are both drawn at random.
+
+    With mean squares A of seeds, B of examples and E of the rest, the variance of the mean is
+    (A + max(B - E, 0)) / (S N), on (A + max(B - E, 0))^2 (S - 1) / A^2 degrees of freedom: Hillis 2007,
+    for two treatments, seeds as readers and accuracy as the figure of merit.
+    """
+    seeds, examples = differences.shape
+    mean, by_seed, by_example = differences.mean(), differences.mean(axis=1), differences.mean(axis=0)
+    rest = differences - by_seed[:, None] - by_example[None] + mean
+    a = examples * by_seed.var(ddof=1)
+    b = seeds * by_example.var(ddof=1)
+    e = (rest**2).sum() / ((seeds - 1) * (examples - 1))
+    total = a + max(b - e, 0.0)
+    freedom = total**2 * (seeds - 1) / a**2 if a else math.inf
+    return _difference(mean, total / (seeds * examples), freedom, "seeds and examples")
+
+
+def mcnemar(differences: np.ndarray) -> Difference:
+    """(N,) differences in -1, 0, 1 of one seed: the exact binomial test on those that are not 0."""
+    won, lost = int((differences > 0).sum()), int((differences < 0).sum())
+    p = stats.binomtest(won, won + lost).pvalue if won + lost else 1.0
+    wald = _difference(differences.mean(), differences.var(ddof=1) / len(differences), math.inf, "McNemar")
+    return dataclasses.replace(wald, p=float(p))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p values corrected for their number (Holm 1979): the k-th smallest of m times m - k + 1, and never falling."""
+    order, corrected, highest = np.argsort(p), [0.0] * len(p), 0.0
+    for k, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(p) - k) * p[i]))
+        corrected[i] = highest
+    return corrected
+
+
+def _difference(mean: float, variance: float, freedom: float, test: str) -> Difference:
+    value, error = float(mean), math.sqrt(variance)
+    half = _t(freedom) * error
+    p = 2 * float(stats.t.sf(abs(value) / error, freedom)) if error else float(value == 0)
+    return Difference(value, value - half, value + half, p, test)
+
+
+def _t(freedom: float) -> float:
+    return float(stats.t.ppf(1 - ALPHA / 2, freedom))
