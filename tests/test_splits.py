@@ -184,3 +184,50 @@ def test_errors(name):
         given = {**given, "test": [0, 1, 2]}
     with pytest.raises(kind, match=re.compile(text, re.DOTALL)):
         choose(dataset(**given), **changes)
+
+
+def test_halves_of_the_classes_are_drawn_by_seed():
+    data = Dataset({"train": Labels("train", labels((9,) * 7)), "test": Labels("test", labels((2,) * 7))},
+                   Info(tuple("abcdefg"), "here"))  # fmt: skip
+    draws = set()
+    for seed in range(20):
+        (parts, first), (_, second) = (choose(data, seed, half=half) for half in "ab")
+        assert len(first) == 4 and len(second) == 3 and sorted(first + second) == list("abcdefg")
+        assert list(first) == sorted(first) and np.bincount(parts["train"].labels).tolist() == [9] * 4
+        assert first == choose(data, seed, half="a")[1]
+        draws.add(first)
+    assert len(draws) > 10
+    assert choose(data, 0, half="a", classes=("c", "a"))[1] in (("a",), ("c",))
+
+
+def domains() -> Dataset:
+    return dataset(books=labels(), video=labels((8, 8, 8)), train=labels(), test=labels((5, 5, 5)))
+
+
+def test_targets_are_evaluated_on_whole():
+    parts, _ = choose(domains(), targets=("video", "books"), classes=("cat", "ant"))
+    assert list(parts) == ["train", "test", "video", "books"]
+    assert counts(parts["video"])[:2] == [8, 8] and len(parts["books"]) == 50
+    assert ids(parts["video"])[0].startswith("video/")
+
+
+def test_some_splits_are_divided_and_others_are_targets():
+    parts, _ = choose(domains(), fractions=(0.5, 0.0, 0.5), divide=("books",), targets=("video",))
+    assert counts(parts["train"]) == [5, 10, 20] == counts(parts["test"]) and counts(parts["video"]) == [8, 8, 8]
+    assert {name.split("/")[0] for name in (*ids(parts["train"]), *ids(parts["test"]))} == {"books"}
+    assert set(ids(parts["train"])).isdisjoint(ids(parts["test"]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"targets": ("audio",)}, r"\(books, video, train, test\) to evaluate on; no split: audio"),
+        ({"targets": ("train",)}, "used for another part: train; the name of a part: train"),
+        ({"targets": ("video", "video")}, "named twice: video"),
+        ({"targets": ("video",), "fractions": (0.5, 0.0, 0.5)}, "used for another part: video"),
+        ({"divide": ("audio",), "fractions": (0.5, 0.0, 0.5)}, "config.data.divide must name splits .* got audio"),
+    ],
+)
+def test_targets_that_cannot_be(changes, text):
+    with pytest.raises(ConfigError, match=text):
+        choose(domains(), **changes)

@@ -49,18 +49,18 @@ class Joined:
 
 
 def choose(dataset: Dataset, config: Any, seed: int) -> tuple[dict[str, Subset], tuple[str, ...]]:
-    """The parts "train", "test" and, where asked for, "validation", and the names of their classes.
+    """The parts "train", "test" and, where asked for, "validation" and `data.targets`, and their classes' names.
 
-    In this order: `data.classes` keeps some classes; `data.splits` names the source's splits, or
-    `data.fractions` divides all examples; `data.train_examples` keeps the first ones to train on;
-    `data.validation` holds out a share of them; `data.examples_per_class` thins what is left. All draws
-    are per class and depend on `seed`.
+    In this order: `data.classes` keeps some classes, and `data.half` one half of them, drawn at random;
+    `data.splits` names the source's splits, or `data.fractions` divides those of `data.divide`;
+    `data.train_examples` keeps the first ones to train on; `data.validation` holds out a share of them;
+    `data.examples_per_class` thins what is left. All draws are per class and depend on `seed`.
 
     Raises:
       ConfigError: shares or names that do not fit.
       DataError: a part is empty, or a class has too few examples.
     """
-    classes = _classes(dataset, config.classes)
+    classes = _half(_classes(dataset, config.classes), config.half, seed)
     numbers = [dataset.info.classes.index(name) for name in classes]
     parts = _by_fractions(dataset, config, numbers, seed) if config.fractions else _by_name(dataset, config, numbers)
     if config.train_examples > len(parts["train"]):
@@ -77,8 +77,10 @@ def choose(dataset: Dataset, config: Any, seed: int) -> tuple[dict[str, Subset],
     if config.examples_per_class:
         kept = _per_class(parts["train"].labels, seed, 2, number=config.examples_per_class)
         parts["train"] = parts["train"].take(np.flatnonzero(kept))
-    _check(parts, classes, config)
-    return {name: parts[name] for name in PARTS if name in parts}, classes
+    _check_targets(dataset, config)
+    targets = {name: _subset(dataset.splits[name], numbers, dataset.info.classes) for name in config.targets}
+    _check(parts | targets, classes, config)
+    return {name: parts[name] for name in PARTS if name in parts} | targets, classes
 
 
 def _classes(dataset: Dataset, wanted: Any) -> tuple[str, ...]:
@@ -90,6 +92,17 @@ def _classes(dataset: Dataset, wanted: Any) -> tuple[str, ...]:
             f"config.data.classes must be distinct names among {', '.join(known)}; unknown or twice: {', '.join(bad)}."
         )
     return wanted
+
+
+def _half(classes: tuple[str, ...], half: str, seed: int) -> tuple[str, ...]:
+    """Half "a" or "b" of the classes, in their order, the same for every run of this seed; "" is all of them.
+
+    An odd one goes to "a".
+    """
+    if not half:
+        return classes
+    drawn = np.random.default_rng([seed, 5]).permutation(len(classes))[: -(-len(classes) // 2)]
+    return tuple(name for i, name in enumerate(classes) if (i in drawn) == (half == "a"))
 
 
 def _subset(split: Split, numbers: list[int], classes: tuple[str, ...]) -> Subset:
@@ -122,9 +135,14 @@ def _by_name(dataset: Dataset, config: Any, numbers: list[int]) -> dict[str, Sub
 
 def _by_fractions(dataset: Dataset, config: Any, numbers: list[int], seed: int) -> dict[str, Subset]:
     shares: dict[str, float] = dict(zip(PARTS, config.fractions, strict=True))
-    everything = _subset(
-        Joined([dataset.splits[name] for name in sorted(dataset.splits)]), numbers, dataset.info.classes
-    )
+    divided = sorted(config.divide or dataset.splits)
+    unknown = [name for name in divided if name not in dataset.splits]
+    if unknown:
+        raise ConfigError(
+            f"config.data.divide must name splits of {dataset.info.source} ({', '.join(dataset.splits)}); "
+            f"got {', '.join(unknown)}."
+        )
+    everything = _subset(Joined([dataset.splits[name] for name in divided]), numbers, dataset.info.classes)
     test = _per_class(everything.labels, seed, 3, share=shares["test"])
     rest = everything.take(np.flatnonzero(~test))
     held = _per_class(rest.labels, seed, 4, share=shares["validation"] / (1 - shares["test"]))
@@ -145,6 +163,23 @@ def _per_class(labels: np.ndarray, seed: int, draw: int, *, share: float = 0.0, 
         order = np.random.default_rng([seed, draw, int(label)]).permutation(len(members))
         chosen[members[order[:size]]] = True
     return chosen
+
+
+def _check_targets(dataset: Dataset, config: Any) -> None:
+    """Targets are splits that nothing is learned from."""
+    used = set(config.divide or dataset.splits) if config.fractions else set(config.splits.values())
+    bad = {
+        "no split": [name for name in config.targets if name not in dataset.splits],
+        "used for another part": [name for name in config.targets if name in used],
+        "the name of a part": [name for name in config.targets if name in PARTS],
+        "named twice": [name for name in dict.fromkeys(config.targets) if list(config.targets).count(name) > 1],
+    }
+    if any(bad.values()):
+        found = "; ".join(f"{why}: {', '.join(names)}" for why, names in bad.items() if names)
+        raise ConfigError(
+            f"config.data.targets must name further splits of {dataset.info.source} ({', '.join(dataset.splits)}) "
+            f"to evaluate on; {found}."
+        )
 
 
 def _check(parts: Mapping[str, Subset], classes: tuple[str, ...], config: Any) -> None:
