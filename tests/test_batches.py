@@ -71,6 +71,13 @@ def test_a_batch_is_whole_and_its_labels_belong_to_its_pictures():
     assert batch["position"].tolist() == [0, 1, 2, 3]
 
 
+def test_examples_carry_the_weight_of_their_class():
+    weights = np.array([0.5, 2.0, 1.0], np.float32)
+    batch = Training(pictures(), batch_size=4, seed=0, weights=weights)(3)
+    assert (batch["weight"] == weights[batch["label"]]).all() and batch["weight"].dtype == np.float32
+    assert "weight" not in Training(pictures(), batch_size=4, seed=0)(3)
+
+
 def test_epochs_and_seeds_differ_in_order():
     drawn = {
         seed: [i for step in range(3) for i in which(Training(pictures(Greys(30)), batch_size=20, seed=seed)(step))]
@@ -177,3 +184,32 @@ def test_pictures_of_several_sizes_need_a_resize(in_memory):
     ):
         pictures(split, in_memory=in_memory).take(np.arange(5))
     assert len(pictures(split, in_memory=in_memory, resize=4).take(np.arange(5))["image"]) == 5
+
+
+class Lines:
+    """Examples of many lengths; `take` gives their positions."""
+
+    in_memory, views = True, 1
+
+    def __init__(self, number):
+        self.lengths = np.random.default_rng(0).integers(1, 100, number)
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def take(self, positions):
+        return {"place": positions}
+
+
+def test_batches_hold_examples_of_like_length_and_still_every_one_once():
+    lines = Lines(1005)
+    training = Training(lines, batch_size=10, seed=3)
+    epoch = [training(step)["place"] for step in range(101)]
+    assert sorted(np.concatenate(epoch)[:1005]) == list(range(1005))
+    spread = np.mean([np.ptp(lines.lengths[places]) for places in epoch[:-1]])
+    assert spread < 10  # drawn at random, ten of them differ by 80
+    firsts = [lines.lengths[places].mean() for places in epoch[:30]]
+    assert np.std(np.diff(firsts)) > 20  # short and long batches in turn, not the short ones first
+    again = Training(lines, batch_size=10, seed=3)
+    np.testing.assert_array_equal(again(57)["place"], epoch[57])
+    assert not np.array_equal(training(101)["place"], epoch[0])

@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import grain
 import numpy as np
@@ -16,10 +16,24 @@ from tljax.splits import Subset
 from tljax.types import Batch, Card
 
 THREADS = 4  # decoding releases the interpreter's lock
+WINDOW = 32  # batches whose examples are sorted by length, where they have one
+Made = TypeVar("Made")
+
+
+class Examples(Protocol):
+    """One part by position: pictures, or what was made of them."""
+
+    in_memory: bool  # whether `take` needs no thread
+    views: int  # how often every example is there: position v * len + i is view v of example i
+
+    def __len__(self) -> int: ...
+    def take(self, positions: np.ndarray) -> Batch: ...
 
 
 class Pictures:
     """The pictures of one part as uint8 (S, S, C), in memory or decoded anew for every batch."""
+
+    views = 1
 
     def __init__(self, subset: Subset, config: Any, card: Card) -> None:
         """Decode everything once if `data.in_memory` or if what is unreadable is to be skipped.
@@ -118,8 +132,9 @@ def one_shape(parts: Mapping[str, Pictures]) -> tuple[int, ...]:
 class Training:
     """An endless stream of shuffled epochs, cut into batches: every example once an epoch, none dropped."""
 
-    def __init__(self, pictures: Pictures, *, batch_size: int, seed: int) -> None:
-        self.pictures, self.batch_size, self.seed = pictures, batch_size, seed
+    def __init__(self, pictures: Examples, *, batch_size: int, seed: int, weights: np.ndarray | None = None) -> None:
+        """`weights` (K,), where given, puts the "weight" of its class beside every example."""
+        self.pictures, self.batch_size, self.seed, self.weights = pictures, batch_size, seed, weights
         self._order = functools.lru_cache(maxsize=4)(self._shuffled)
 
     def __call__(self, step: int) -> Batch:
@@ -127,8 +142,10 @@ class Training:
         places = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
         epochs, offsets = np.divmod(places, len(self.pictures))
         positions = np.array([self._order(int(e))[o] for e, o in zip(epochs, offsets, strict=True)])
+        positions += epochs % self.pictures.views * len(self.pictures)
         place = np.arange(self.batch_size, dtype=np.int32)
-        return {**self.pictures.take(positions), "position": place}
+        batch = {**self.pictures.take(positions), "position": place}
+        return batch if self.weights is None else batch | {"weight": self.weights[batch["label"]]}
 
     def steps(self, epochs: float) -> int:
         """Updates in so many passes, at least one."""
@@ -136,16 +153,32 @@ class Training:
 
     def stream(self, start: int, stop: int) -> Iterator[Batch]:
         """The batches of steps start..stop-1; decoding, where needed, runs ahead in threads."""
-        return _ahead(self, range(start, stop), threads=not self.pictures.in_memory)
+        return ahead(self, range(start, stop), threads=not self.pictures.in_memory)
 
     def _shuffled(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self.seed, epoch]).permutation(len(self.pictures))
+        rng = np.random.default_rng([self.seed, epoch])
+        order, lengths = rng.permutation(len(self.pictures)), getattr(self.pictures, "lengths", None)
+        return order if lengths is None else _by_length(order, lengths, self.batch_size, rng)
+
+
+def _by_length(order: np.ndarray, lengths: np.ndarray, batch_size: int, rng: np.random.Generator) -> np.ndarray:
+    """The same order, but that batches hold examples of like length, so that little of them is padding.
+
+    Windows of WINDOW batches are sorted by length, and their batches shuffled.
+    """
+    mixed = []
+    for begin in range(0, len(order), WINDOW * batch_size):
+        window = order[begin : begin + WINDOW * batch_size]
+        window = window[np.argsort(lengths[window], kind="stable")]
+        whole = len(window) // batch_size * batch_size  # what is left over comes last, and moves no batch's bounds
+        mixed += [rng.permutation(window[:whole].reshape(-1, batch_size)).ravel(), window[whole:]]
+    return np.concatenate(mixed)
 
 
 class Evaluation:
     """Every example once, in order; the last batch is filled up, and `mask` is False where it is."""
 
-    def __init__(self, pictures: Pictures, *, batch_size: int) -> None:
+    def __init__(self, pictures: Examples, *, batch_size: int) -> None:
         self.pictures, self.batch_size = pictures, batch_size
 
     def __call__(self, number: int) -> Batch:
@@ -157,11 +190,11 @@ class Evaluation:
 
     def __iter__(self) -> Iterator[Batch]:
         batches = range(-(-len(self.pictures) // self.batch_size))
-        return _ahead(self, batches, threads=not self.pictures.in_memory)
+        return ahead(self, batches, threads=not self.pictures.in_memory)
 
 
-def _ahead(make: Callable[[int], Batch], numbers: range, *, threads: bool) -> Iterator[Batch]:
-    """The batches of `numbers` in order; where pictures are decoded, in threads and ahead of time."""
+def ahead(make: Callable[[int], Made], numbers: range, *, threads: bool) -> Iterator[Made]:
+    """`make` of every number in order: where pictures are decoded, in threads and ahead of time."""
     if not threads:
         return map(make, numbers)
     options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=2 * THREADS)

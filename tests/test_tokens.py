@@ -1,0 +1,120 @@
+"""Texts as token ids: what the tokenizer says, padded by batch, kept by hash, cut and counted."""
+
+import os
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import re
+
+import numpy as np
+import pytest
+
+from configs import default
+from tests import small
+from tljax import tokens
+from tljax.errors import ConfigError, DataError, WeightsError
+from tljax.splits import Subset
+from tljax.texts import Row, Texts
+from tljax.tokens import Tokenizer, Tokens
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TLJAX_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "tokens"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A tokenizer of whole words: [CLS] a text [SEP] another [SEP]."""
+    return small.word_tokenizer(tmp_path / "tokenizer")
+
+
+def subset(*texts, pairs=()):
+    rows = [Row(text, pairs[i] if pairs else "", "ab"[i % 2], f"row {i}") for i, text in enumerate(texts)]
+    split = Texts(rows, ("a", "b"))
+    return Subset(split, np.arange(len(rows)), split.labels)
+
+
+def make(folder, *texts, lengths=(4, 8), pairs=()):
+    config = default.get_config().data
+    config.lengths = lengths
+    return Tokens(subset(*texts, pairs=pairs), config, Tokenizer(folder))
+
+
+def test_a_batch_is_as_wide_as_its_longest_text_needs(folder):
+    part = make(folder, "good", "very good book", "odd")
+    assert part.lengths.tolist() == [3, 5, 3] and part.highest == 7 and part.cut == 0 and len(part) == 3
+    narrow = part.take(np.array([2, 0]))
+    np.testing.assert_array_equal(narrow["ids"], [[1, 3, 2, 0], [1, 4, 2, 0]])
+    np.testing.assert_array_equal(narrow["tokens"], [[1, 1, 1, 0], [1, 1, 1, 0]])
+    np.testing.assert_array_equal(narrow["label"], [0, 0])
+    wide = part.take(np.array([0, 1]))
+    np.testing.assert_array_equal(wide["ids"], [[1, 4, 2, 0, 0, 0, 0, 0], [1, 6, 4, 7, 2, 0, 0, 0]])
+    assert {key: wide[key].dtype for key in ("ids", "types", "tokens", "label")} == {
+        "ids": np.int32, "types": np.int32, "tokens": np.bool_, "label": np.int32,
+    }  # fmt: skip
+
+
+def test_what_is_too_long_is_cut_and_counted(folder):
+    part = make(folder, "very " * 2 + "good", "very very very good", "book " * 50, lengths=(3, 5))
+    assert part.lengths.tolist() == [5, 5, 5] and part.cut == 2
+    np.testing.assert_array_equal(part.take(np.array([1]))["ids"], [[1, 6, 6, 6, 2]])  # [SEP] stays
+
+
+def test_pairs_have_two_types(folder):
+    batch = make(folder, "good book", "bad", pairs=("very good", "")).take(np.array([0, 1]))
+    np.testing.assert_array_equal(batch["ids"], [[1, 4, 7, 2, 6, 4, 2, 0], [1, 5, 2, 2, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(batch["types"], [[0, 0, 0, 0, 1, 1, 1, 0], [0, 0, 0, 1, 0, 0, 0, 0]])
+
+
+def test_kept_by_hash_and_made_again_where_damaged(folder, cache, monkeypatch):
+    first = make(folder, "good", "bad book")
+    (file,) = cache.iterdir()
+    calls = []
+    call = Tokenizer.__call__
+    monkeypatch.setattr(Tokenizer, "__call__", lambda *args: calls.append(1) or call(*args))
+    again = make(folder, "good", "bad book")
+    assert calls == [] and again.fingerprint() == first.fingerprint() and again.cut == first.cut
+    for other in (("good", "bad books"), ("bad book", "good")):
+        make(folder, *other)
+    make(folder, "good", "bad book", lengths=(4, 9))
+    assert len(calls) == 3 and len(list(cache.iterdir())) == 4
+    file.write_bytes(file.read_bytes()[:-40])
+    assert make(folder, "good", "bad book").fingerprint() == first.fingerprint() and len(calls) == 4
+    config = (folder / "tokenizer_config.json").read_text()
+    (folder / "tokenizer_config.json").write_text(config + "\n")  # another tokenizer is another key
+    make(folder, "good", "bad book")
+    assert len(calls) == 5
+
+
+def test_the_fingerprint_is_of_ids_and_labels(folder):
+    prints = {make(folder, *texts).fingerprint() for texts in (("good", "bad"), ("bad", "good"), ("good",))}
+    assert len(prints) == 3
+    assert make(folder, "odd", "bad").fingerprint() == make(folder, "strange", "bad").fingerprint()  # both [UNK]
+
+
+def test_saved_it_is_the_same_tokenizer(folder, tmp_path):
+    Tokenizer(folder).save(tmp_path / "model")
+    other = Tokenizer(tmp_path / "model")
+    assert other(["very good"], [""], 9) == ([[1, 6, 4, 2]], [[0, 0, 0, 0]], 0) and other.padding == 0
+
+
+def test_refusals(folder, tmp_path):
+    with pytest.raises(WeightsError, match=re.escape("Set config.model.tokenizer")):
+        Tokenizer(tmp_path)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "tokenizer.json").write_text("{}")
+    with pytest.raises(WeightsError, match="must be readable; it is not"):
+        Tokenizer(broken)
+    for lengths in ((), (8, 4), (4, 4), (0, 4)):
+        with pytest.raises(ConfigError, match=r"config\.data\.lengths must rise"):
+            make(folder, "good", lengths=lengths)
+
+
+def test_a_text_without_tokens(folder, monkeypatch):
+    monkeypatch.setattr(Tokenizer, "__call__", lambda *_: ([[1, 2], []], [[0, 0], []], 0))
+    with pytest.raises(DataError, match="1 have none .*: row 1"):
+        make(folder, "good", "\x1a")
+    assert not tokens.folder().exists()

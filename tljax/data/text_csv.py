@@ -1,0 +1,96 @@
+"""Texts in tables: `.csv`, `.tsv` or `.jsonl` with named columns, for one text or a pair (GLUE style)."""
+
+import csv
+import difflib
+import io
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tljax import texts
+from tljax.errors import DataError
+from tljax.texts import Row
+from tljax.types import Dataset
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+SUFFIXES = (*DELIMITERS, ".jsonl")
+csv.field_size_limit(sys.maxsize)  # a text may be longer than csv's 128 KiB
+
+
+def load(config: Any) -> Dataset:
+    """Every table in the folder `data.dir` is a split under its own name; a single file is the split "all".
+
+    `data.columns` names the columns; quoted fields may hold line ends.
+
+    Raises:
+      DataError: no such file, a column that is missing (with the nearest name), a row with too many or
+        too few fields, a line that is no JSON object; see also `texts.read` and `texts.dataset`.
+    """
+    root = Path(config.dir).expanduser()
+    files = [root] if root.is_file() else sorted(path for path in root.glob("*") if path.suffix.lower() in SUFFIXES)
+    if not config.dir or not files:
+        raise DataError(
+            f"Tables: no {', '.join(SUFFIXES)} in '{root if config.dir else ''}'. Set config.data.dir to a folder "
+            f"with, for example, train.csv and test.csv, or to one file, with config.data.fractions to divide it."
+        )
+    splits: dict[str, list[Row]] = {}
+    for file in files:
+        name = "all" if root.is_file() else file.stem
+        if name in splits:
+            raise DataError(f"Every split must be in one table; '{root}' holds several called '{name}'.")
+        splits[name] = list(_rows(file, config))
+    return texts.dataset(splits, str(root), config)
+
+
+def _rows(file: Path, config: Any) -> Iterator[Row]:
+    content = texts.read(file, config.encoding)
+    records = _json_lines(file, content) if file.suffix.lower() == ".jsonl" else _table(file, content)
+    wanted = {role: name for role, name in config.columns.items() if name}
+    for line, record in records:
+        cells = {role: _cell(record, name, f"{file}:{line}") for role, name in wanted.items()}
+        yield Row(cells["text"], cells.get("pair", ""), cells["label"], f"{file}:{line}")
+
+
+def _table(file: Path, content: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """(line, column -> cell) of every row."""
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=DELIMITERS[file.suffix.lower()], strict=True)
+    header = next(reader, None)
+    if header is None:
+        raise DataError(f"'{file}' must begin with a line of column names; it is empty.")
+    begin = reader.line_num + 1
+    try:
+        for cells in reader:
+            if cells and len(cells) != len(header):
+                raise DataError(
+                    f"Every row of '{file}' must have the {len(header)} fields of its header ({', '.join(header)}); "
+                    f"the one at line {begin} has {len(cells)}. Quote fields that hold the delimiter or a line end."
+                )
+            if cells:
+                yield begin, dict(zip(header, cells, strict=True))
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"'{file}' must be a table with quoted fields closed; at line {begin}: {error}.") from error
+
+
+def _json_lines(file: Path, content: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for number, line in enumerate(content.split("\n"), start=1):  # splitlines would cut at U+2028 too
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"Every line of '{file}' must be JSON; line {number} is not: {error}.") from error
+        if not isinstance(record, dict):
+            raise DataError(f"Every line of '{file}' must be a JSON object; line {number} is {line[:40]!r}.")
+        yield number, record
+
+
+def _cell(record: Mapping[str, Any], name: str, where: str) -> str:
+    if record.get(name) is not None:
+        value = record[name]
+        return value if isinstance(value, str) else json.dumps(value)  # a label may be a number or true
+    close = difflib.get_close_matches(name, record, n=1)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    raise DataError(f"{where} must have the column '{name}' (config.data.columns); it has {', '.join(record)}.{hint}")
