@@ -8,17 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tljax import experiment, optimizer, parallel, results, saved_model, settings
-from tljax.batches import Evaluation, Training
+from tljax import experiment, fit, optimizer, parallel, plan, results, saved_model, settings, views
 from tljax.checkpoint import opened
 from tljax.cli import start
-from tljax.evaluate import Evaluator
-from tljax.job import GROUP_COLUMNS, Job
+from tljax.job import Job
+from tljax.method import Method
 from tljax.plugins import find
 from tljax.report import Report
 from tljax.train_loop import Loop
 from tljax.train_state import TrainState
-from tljax.train_step import make_eval_step
 
 
 def run(config: Any, workdir: Path) -> dict[str, Any]:
@@ -29,33 +27,35 @@ def run(config: Any, workdir: Path) -> dict[str, Any]:
     if finished := report.finished():
         return finished
     devices = parallel.make(config.parallel)
-    batch_size, eval_size = settings.batch_size(config.train, devices.devices)
+    settings.batch_size(config.train, devices.devices)
     optimizer.check(config.optimizer)
 
     # Everything that can be wrong with the input is said here, before anything is written.
     made = experiment.load(config, axis=devices.axis, pretrained_wanted=strategy.PRETRAINED)
-    training = Training(made.parts["train"], batch_size=batch_size, seed=config.seed)
-    evaluations = {part: Evaluation(pictures, batch_size=eval_size) for part, pictures in made.parts.items()}
 
     # What learns, how fast, and when.
+    method = Method(strategy, config.strategy)
+    made = method.begin(made, seed=config.seed)
     phases = strategy.plan(made.groups, config.strategy)
-    steps = training.steps(config.train.epochs)
-    job = Job(made.network, task, made.prepare, made.groups, phases, steps, config, devices.axis)
+    if hasattr(strategy, "fit"):
+        return fit.run(strategy, made, task, devices, report, config, workdir)
+    seen = views.make(made, phases, task, devices, report, config)
+    steps = max(seen[0].training.steps(config.train.epochs), config.train.min_steps)
+    job = Job(made.network, task, made.prepare, made.groups, phases, steps, config, devices.axis, method)
     begin = TrainState.create(made.variables, seed=config.seed)
     tables = job.tables(begin)
 
     report.open(made.fingerprints())
     report.inputs(config, made)
-    for title, rows in tables:
-        report.table(title, GROUP_COLUMNS, rows)
-    evaluator = Evaluator(
-        make_eval_step(made.network, task, made.prepare, axis=devices.axis), devices, report.compiling
-    )
+    report.plan(tables, plan.chart(phases, steps, config.train.epochs, config.optimizer))
+    for view in seen:
+        report.say(view.note)
     with opened(workdir / "checkpoints", keep=config.train.keep_checkpoints) as checkpoints:
-        state = Loop(job, training, evaluations.get("validation"), evaluator, devices, checkpoints, report).fit(begin)
-    final = devices.put_state(state.variables())
-    totals = {part: evaluator(final, evaluations[part]) for part in evaluations}
-    saved_model.save(workdir / "model", state.variables(), made, config)
+        loop = Loop(job, seen, devices, checkpoints, report)
+        state = loop.fit(begin)
+    final, last = loop.variables(devices.put_state(state)), seen[-1]
+    totals = {part: last.evaluator(final, examples) for part, examples in last.evaluations.items()}
+    saved_model.save(workdir / "model", devices.get_state(final), made, config)
     return report.finish(results.make(job, state, totals), totals, partial(task.files, classes=made.classes))
 
 

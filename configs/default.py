@@ -19,12 +19,21 @@ def get_config() -> Any:
         {"train": "train", "validation": "", "test": "test"}, sort_keys=False
     )  # part -> split of the source
     data.fractions = ()  # or shares (train, validation, test) of all examples
+    data.divide = ()  # those of which splits; () is all
+    data.targets = ()  # further splits to evaluate on at the end: other domains
     data.validation = 0.0  # share of the training part held out to choose the best epoch
     data.classes = ()  # names of the classes to keep; () is all
+    data.half = ""  # of those classes, a random half: a, or b, the other one; "" is both
     data.train_examples = 0  # the first so many of the training split, in the order of the source; 0 is all
     data.examples_per_class = 0  # training examples a class, drawn by seed; 0 is all
-    data.channels = 3  # 3: RGB, 1: grey
-    data.unreadable = "error"  # a picture that cannot be read: error, or skip (counted and listed)
+    data.channels = 3  # 3: RGB, 1: grey, 4: RGB and transparency; weights that saw others are made to fit
+    data.columns = ConfigDict(
+        {"text": "text", "pair": "", "label": "label"}, sort_keys=False
+    )  # text_csv: names of the columns; pair: the second text where examples are pairs
+    data.encoding = "utf-8"  # texts: how they are written
+    data.lengths = (64, 128, 256)  # texts: tokens that batches are padded to; beyond the last they are cut, and counted
+    data.duplicates = "keep"  # texts that repeat, in any split: keep, or remove (counted and listed)
+    data.unreadable = "error"  # a picture that cannot be read, an empty text: error, or skip (counted and listed)
     data.in_memory = True  # decode once into memory, or anew for every batch
     data.resize = 0  # pixels of the shorter side after decoding, then the central square; 0: as stored
     data.crop = 0  # pixels cut out of that: at random in training, the centre in evaluation; 0: all
@@ -32,11 +41,19 @@ def get_config() -> Any:
     data.pad = 0  # training: pixels of black around the picture before the random crop
     data.min_area = 0.0  # training: random resized crop of at least this share of the picture; 0: none
     data.flip = False  # training: mirror every other picture
+    data.augment = True  # False: training sees pictures as evaluation does, whatever the keys above say
+    data.cache = "auto"  # what frozen stages put out: off, auto, memory (of this run alone), disk ($TLJAX_CACHE)
+    data.cache_memory = 2.0  # GiB of it that auto holds in memory; more is mapped from disk
+    data.cached_views = 0  # augmented views of a training example to cache, one an epoch in turn; 0: no cache then
 
     config.model = model = ConfigDict(sort_keys=False)
     model.family = "resnet"  # a file in tljax/models/
-    model.variant = "18"  # one of the family's VARIANTS
-    model.weights = ""  # "": none; a .safetensors or .npz file; a run's model/ folder; a hub repository
+    model.variant = "18"  # one of the family's VARIANTS; auto: its sizes are read from the weights
+    # "": none; a .safetensors, .npz or (with torch) .pth file; a folder that a run (model/) or transformers left;
+    # a hub repository, "owner/name"; "package:NAME/path/inside" of an installed package
+    model.weights = ""  # "": none
+    model.copied_stages = -1  # stages, from the input on, that take the weights; the others start at random; -1: all
+    model.tokenizer = ""  # text encoders: the tokenizer's folder; "" is that of the weights
     model.lock_file = "tljax.lock.json"  # the commit and sha256 of every hub file, recorded at its first download
     model.dtype = "float32"  # of the computation: float32 or bfloat16; parameters stay float32
     model.card = ConfigDict(sort_keys=False)  # how pixels are scaled, for weights that come without a card
@@ -58,11 +75,26 @@ def get_config() -> Any:
     strategy.unfreeze_share = 0.5  # gradual_unfreeze: share of the run over which groups begin to learn
     strategy.probe_share = 0.5  # lp_ft: share of the run in which only the head learns
     strategy.tune_scale = 0.1  # lp_ft: the backbone's scale after that
+    # bitfit, norm_only, lora, adapter, l2_sp, mixout
+    strategy.backbone_scale = 1.0  # scale of what learns in the backbone, the head's being 1; in L2-SP's paper 0.1
+    strategy.kernels = "backbone/.*/kernel"  # those that lora, adapter, l2_sp, mixout are about, chosen as in groups
+    strategy.lora_rank = 8  # lora: r; here and alpha as for RoBERTa base in the paper
+    strategy.lora_alpha = 8.0  # lora: an update is multiplied by alpha / rank
+    strategy.lora_dropout = 0.0  # lora: share of the inputs of A dropped in a training step; 0.1 for GPT-2 in the paper
+    strategy.adapter_norms = True  # adapter: normalisation learns too, as in the paper
+    strategy.l2_sp_alpha = 0.1  # l2_sp: pull of the backbone to its start; the authors' code has 0.1
+    strategy.l2_sp_beta = 0.01  # l2_sp: pull of the head to 0; the authors' code has 0.01
+    strategy.mixout = 0.7  # mixout: share of inputs that go by their start in a training step; paper: 0.7, 0.8, 0.9
+    strategy.classifier = "logistic"  # classic: logistic, linear_svm, rbf_svm, knn, random_forest or ridge
+    strategy.folds = 5  # classic: of the cross-validation; a smaller class has as many as it has examples
     strategy.moving_statistics = ()  # frozen groups whose BatchNorm statistics follow the data all the same
 
     config.task = ConfigDict(sort_keys=False)
     config.task.name = "classification"  # a file in tljax/tasks/
     config.task.label_smoothing = 0.0  # Szegedy et al. 2015, section 7
+    config.task.mixup = 0.0  # training: alpha of mixup (Zhang et al. 2018: 0.2 to 0.4); 0: none
+    config.task.cutmix = 0.0  # training: alpha of CutMix (Yun et al. 2019: 1); 0: none; with mixup, either
+    config.task.class_weights = ()  # of the terms of the loss: balanced, or a number a class; (): all the same
 
     config.optimizer = optimizer = ConfigDict(sort_keys=False)
     optimizer.name = "sgd"  # any of optax, or "package.module:function"
@@ -70,13 +102,15 @@ def get_config() -> Any:
     optimizer.weight_decay = 0.0  # decoupled where the optimizer has it (adamw, lion), else L2 in the gradient
     optimizer.decay_norms_and_biases = True  # False: decay only leaves of two or more dimensions
     optimizer.kwargs = ConfigDict(sort_keys=False)  # the optimizer's own keyword arguments
+    optimizer.ema = 0.0  # decay of the running mean of what learns, which evaluation and model/ take; 0: none
     optimizer.clip = 0.0  # largest global norm of the learning groups' gradients; 0: no limit
-    optimizer.schedule = "constant"  # constant, cosine, step, or "package.module:function"
+    optimizer.schedule = "constant"  # constant, cosine, exponential, step, or "package.module:function"
     optimizer.schedule_kwargs = ConfigDict(sort_keys=False)  # the schedule's own keyword arguments
     optimizer.warmup = 0.0  # share of all steps in which the rate first rises from 0
 
     config.train = train = ConfigDict(sort_keys=False)
     train.epochs = 10.0  # passes over the training part
+    train.min_steps = 0  # updates at least, however few the examples; an epoch then is that much longer
     train.batch_size = 64  # examples a step, over all devices
     train.eval_batch_size = 256  # examples a batch in evaluation
     train.eval_epochs = 1.0  # epochs between evaluations on the validation part
@@ -85,7 +119,7 @@ def get_config() -> Any:
     train.patience = 0  # end the last phase after so many evaluations without a better one; 0: never
     train.log_steps = 50  # steps between lines in metrics.jsonl
 
-    # Several runs, one table: row -> ("key=value", ...) on top of this config; "{suite}" is the folder.
+    # Several runs, one table: row -> ("key=value", ...) on top of this config; "{suite}", "{seed}" are filled in.
     config.suite = suite = ConfigDict(sort_keys=False)
     suite.rows = ConfigDict(sort_keys=False)  # empty: one plain run
     suite.seeds = (0,)  # every row runs with every seed

@@ -17,6 +17,7 @@ def result(accuracy: float, *, seed: int = 0, seconds: float = 2.0, **more: Any)
         "step": 5,
         "parameters": {"total": 1234, "trainable": 34},
         "optimizer_bytes": 0,
+        "step_bytes": 0,
         "seconds": {"compile": 0.5, "train": 1.0, "total": seconds},
     } | more
 

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 from ml_collections import ConfigDict
+from PIL import Image
 
 from configs import digits
 from tljax.models import resnet
@@ -55,3 +56,39 @@ def bits(tree: Any) -> dict[str, bytes]:
     """Every leaf's bytes by its path: what must be equal where "the same" means bit-equal."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(path): np.asarray(leaf).tobytes() for path, leaf in leaves}
+
+
+def photographs(root: Path, monkeypatch: Any) -> Any:
+    """A run on colour photographs of three classes, of many sizes, below `root`: resized, cropped, normalised."""
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(("ant", "bee", "fly")):
+        for split, number in (("train", 8), ("test", 5)):
+            (root / split / name).mkdir(parents=True)
+            for i in range(number):
+                pixels = rng.integers(0, 200, (20 + i, 33 - 2 * i, 3), np.uint8)
+                pixels[..., label] += 55
+                Image.fromarray(pixels).save(root / split / name / f"{i}.png")
+    one = resnet_config(monkeypatch, data__source="image_folder", data__dir=str(root), data__channels=3)
+    one.data.update(fractions=(), classes=(), examples_per_class=0, resize=20, crop=16, size=24)
+    one.model.card.update(mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3))
+    one.train.update(epochs=2.0, batch_size=8, eval_batch_size=8)
+    return one
+
+
+WORDS = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "good", "bad", "very", "book")
+
+
+def word_tokenizer(folder: Path) -> Path:
+    """A tokenizer of the words above as Hugging Face saves one: [CLS] a text [SEP] another [SEP]."""
+    import tokenizers
+    import transformers
+
+    model = tokenizers.models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]")
+    fast = tokenizers.Tokenizer(model)
+    fast.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    fast.post_processor = tokenizers.processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+    )
+    wrapped = transformers.PreTrainedTokenizerFast(tokenizer_object=fast, pad_token="[PAD]", unk_token="[UNK]")
+    wrapped.save_pretrained(folder)
+    return folder

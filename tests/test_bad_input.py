@@ -15,7 +15,7 @@ from PIL import Image
 
 from main import run
 from tests import runs, small
-from tljax import cli, preprocess, pretrained, settings
+from tljax import cli, placement, preprocess, settings
 from tljax.errors import DataError
 from tljax.models import lenet
 from tljax.network import Network
@@ -57,8 +57,8 @@ FULL = {"train_ant": 6, "train_bee": 6, "test_ant": 2, "test_bee": 2}
 @functools.cache
 def arrays(variant: str) -> dict[str, np.ndarray]:
     network = Network(lenet.build(variant), classification.head(5))
-    variables = pretrained.init(network, preprocess.example(small.config().data), seed=0)
-    return pretrained.publish(variables, lenet.names(variant))
+    variables = placement.init(network, preprocess.example(small.config().data), seed=0)
+    return placement.publish(variables, lenet.names(variant))
 
 
 def weights(root: Path, variant: str = "small", keep: float = 1.0, without: str = "", **more: np.ndarray) -> list[str]:
@@ -126,7 +126,7 @@ CASES = {
     "unknown strategy": (
         ["--config.strategy.name=fulll"],
         CONFIG,
-        ["tljax/strategies/: full, ", "Did you mean 'full'?"],
+        ["tljax/strategies/: adapter, bitfit", "Did you mean 'full'?"],
     ),
     "unknown task": (["--config.task.name=detection"], CONFIG, ["tljax/tasks/: classification"]),
     "unknown source": (["--config.data.source=folder"], CONFIG, ["tljax/data/: digits, image_folder"]),

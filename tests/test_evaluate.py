@@ -49,6 +49,8 @@ def test_every_example_counts_once(mode, batch_size):
     expected = np.zeros((CLASSES, CLASSES), int)
     np.add.at(expected, (LABELS, logits.argmax(-1)), 1)
     np.testing.assert_array_equal(totals["confusion"], expected)
+    np.testing.assert_array_equal(totals["prediction"], logits.argmax(-1))  # one an example, in order, no filling
+    np.testing.assert_array_equal(totals["label"], LABELS)
     assert totals["confusion"].dtype == np.int64 and totals["loss"].dtype == np.float64
     loss = classification.loss(logits, {"label": LABELS}, ConfigDict({"label_smoothing": 0.0})) * N
     assert float(totals["loss"]) == pytest.approx(float(loss), rel=1e-5)

@@ -162,3 +162,18 @@ def test_fit_antialiases():
     found = pictures.fit(stripes, 16)  # every output pixel covers as many black as white ones
     assert np.abs(found[:, 1:-1].astype(int) - 127).max() <= 2  # at the edges a pixel weighs more
     assert set(np.unique(pictures.fit(stripes, 16, interpolation="nearest"))) <= {0, 255}
+
+
+def test_four_channels_keep_transparency_and_the_colours_under_it():
+    values = RNG.integers(0, 256, (6, 5, 4), np.uint8)
+    np.testing.assert_array_equal(pictures.decode(encode(values), channels=4), values)
+    opaque = pictures.decode(encode(values[..., :3]), channels=4)
+    np.testing.assert_array_equal(opaque[..., :3], values[..., :3])
+    assert (opaque[..., 3] == 255).all()
+
+
+def test_four_channels_are_resized_each_by_itself():
+    values = RNG.integers(0, 256, (24, 30, 4), np.uint8)
+    fitted = pictures.fit(values, 8)
+    for i in range(4):
+        np.testing.assert_array_equal(fitted[..., i], pictures.fit(values[..., i : i + 1], 8)[..., 0])

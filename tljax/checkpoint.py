@@ -29,6 +29,7 @@ class Progress:
     since_best: int = 0  # evaluations since then
     seconds: float = 0.0  # of training so far, over all starts of this run
     stopped: bool = False  # early stopping has ended training
+    step_bytes: int = 0  # memory of the largest training step so far (`parallel.step_bytes`)
 
 
 class Checkpoints:

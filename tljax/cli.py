@@ -52,7 +52,7 @@ def read(arguments: Sequence[str]) -> tuple[Any, Path]:
     Raises:
       ConfigError: a flag, a key, a value or the config file does not fit.
     """
-    flags, changes = _split(arguments)
+    flags, changes = split(arguments)
     options = _parser().parse_args(flags)
     config = overrides.apply(load(options.config), changes)
     settings.check(config)
@@ -90,21 +90,7 @@ def keep_compiled() -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"The command line does not fit: {message}.\n{self.format_usage().strip()}")
-
-
-def _parser() -> _Parser:
-    usage = "python main.py [--config FILE[:ROW]] [--config.KEY=VALUE ...] [--workdir FOLDER] [--debug]"
-    parser = _Parser(usage=usage, allow_abbrev=False, epilog="Every KEY stands in configs/default.py.")
-    parser.add_argument("--config", default="configs/digits.py", help="Python file with get_config(), and a row of it")
-    parser.add_argument("--workdir", help="folder of the run; default runs/<config>[-row]; a second start resumes it")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return parser
-
-
-def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """(flags, "key=value" of every --config.key=value, --config.key value or --config.key, which is true)."""
     flags, changes, rest = [], [], list(arguments)
     while rest:
@@ -117,3 +103,19 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
             value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
             changes.append(f"{word.removeprefix(PREFIX)}={value}")
     return flags, changes
+
+
+class Parser(argparse.ArgumentParser):
+    """What does not fit is a ConfigError, as everywhere."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"The command line does not fit: {message}.\n{self.format_usage().strip()}")
+
+
+def _parser() -> Parser:
+    usage = "python main.py [--config FILE[:ROW]] [--config.KEY=VALUE ...] [--workdir FOLDER] [--debug]"
+    parser = Parser(usage=usage, allow_abbrev=False, epilog="Every KEY stands in configs/default.py.")
+    parser.add_argument("--config", default="configs/digits.py", help="Python file with get_config(), and a row of it")
+    parser.add_argument("--workdir", help="folder of the run; default runs/<config>[-row]; a second start resumes it")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser

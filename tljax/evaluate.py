@@ -1,4 +1,4 @@
-"""Exact sums and counts over every example of a part, each counted once."""
+"""Exact sums and counts over every example of a part, each counted once, and what was said of each."""
 
 import contextlib
 from collections.abc import Callable
@@ -8,36 +8,35 @@ import jax
 import numpy as np
 
 from tljax.batches import Evaluation
-from tljax.parallel import Parallel
+from tljax.parallel import Parallel, Program, Say
 from tljax.types import Batch, Variables
-
-Say = Callable[[str], contextlib.AbstractContextManager[None]]
 
 
 class Evaluator:
-    """Compiles once, then sums over any number of parts whose batches have one shape."""
+    """Goes over any number of parts; compiles once for every shape of batch."""
 
     def __init__(self, step: Callable[[Variables, Batch], Any], parallel: Parallel, say: Say = contextlib.nullcontext):
-        """`say("evaluation")` is entered while XLA compiles."""
-        self._step, self._parallel, self._say = step, parallel, say
-        self._compiled: Any = None
+        """`say()` is entered while XLA compiles."""
+        self._parallel, self._program = parallel, Program(step, parallel, say)
 
     def __call__(self, variables: Variables, batches: Evaluation) -> dict[str, np.ndarray]:
-        """The sums over `batches`; `variables` lie on the devices (`put_state`)."""
-        totals, pending = None, None
+        """The task's sums over `batches`, and its values (N,) of each example; `variables` lie on the devices."""
+        totals, each, pending = None, [], None
         for host_batch in batches:
             batch = self._parallel.put_batch(host_batch)
-            if self._compiled is None:
-                with self._say("evaluation"):
-                    self._compiled = self._parallel.compile(self._step, variables, batch, donate=False)
-            sums = self._compiled(variables, batch)
-            totals, pending = self._add(totals, pending), sums  # one batch late: devices never wait
-        return self._add(totals, pending)
+            step = self._program.compiled(variables, batch)
+            found = (step(variables, batch), host_batch["mask"])
+            totals, pending = self._add(totals, each, pending), found  # one batch late: devices never wait
+        totals = self._add(totals, each, pending)
+        return totals | {name: np.concatenate([some[name] for some in each]) for name in each[0]}
 
-    def _add(self, totals: Any, sums: Any) -> Any:
-        if sums is None:
+    def _add(self, totals: Any, each: list[dict[str, np.ndarray]], found: Any) -> Any:
+        """The totals with a batch's sums; its values of each example are appended, without what fills it up."""
+        if found is None:
             return totals
-        wide = jax.tree.map(_wide, self._parallel.get(sums))
+        (sums, values), mask = self._parallel.get(found[0]), found[1]
+        each.append({name: value[mask] for name, value in values.items()})
+        wide = jax.tree.map(_wide, sums)
         return wide if totals is None else jax.tree.map(np.add, totals, wide)
 
 

@@ -1,13 +1,12 @@
 """What a config names, loaded and checked as a whole, before anything is written or trained."""
 
 import dataclasses
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from tljax import layer_groups, preprocess, pretrained, splits
-from tljax.batches import Pictures, one_shape
-from tljax.errors import gather
+from tljax import layer_groups, placement, pretrained, splits
+from tljax.errors import ConfigError, gather
 from tljax.layer_groups import Groups
 from tljax.network import Network
 from tljax.plugins import find
@@ -21,9 +20,13 @@ class Experiment:
 
     info: Info
     classes: Sequence[str]  # of the task, in the order of its labels
-    parts: dict[str, Pictures]  # "train", "test", and "validation" where there is one
-    published: Published | None  # the weights it starts from
+    parts: dict[str, Any]  # "train", "test", "validation" where there is one, targets -> `batches.Examples`
+    augmented: bool  # whether training sees other inputs than evaluation does
+    save_inputs: Callable[[Path], None]  # writes what else predicting needs into a model/ folder: a tokenizer
+    published: Published | None  # the weights it starts from, under the family's names
     card: Card
+    variant: Any  # a name in the family's table, or sizes of its own
+    notes: Sequence[str]  # what was found out about the weights and inputs, or changed in them
     prepare: Prepare
     network: Network
     names: Sequence[Name]  # the family's name table
@@ -57,24 +60,49 @@ def load(config: Any, *, axis: str | None, pretrained_wanted: bool = True) -> Ex
       TljaxError: of config, data or weights; see `errors`.
     """
     family, task = find("models", config.model.family), find("tasks", config.task.name)
-    backbone = family.build(config.model.variant, dtype=config.model.dtype, bn_axis=axis)
-    dataset, (published, card) = gather(
+    dataset, known = gather(
         lambda: find("data", config.data.source).load(config.data),
-        lambda: pretrained.fetch(config.model, wanted=pretrained_wanted),
+        lambda: pretrained.fetch(config.model, channels=config.data.channels, wanted=pretrained_wanted),
     )
+    published, card, variant = known.published, known.card, known.variant
+    backbone = family.build(variant, dtype=config.model.dtype, bn_axis=axis)
     subsets, classes = splits.choose(dataset, config.data, config.seed)
-    decoded = gather(*(partial(Pictures, subset, config.data, card) for subset in subsets.values()))
-    parts: dict[str, Pictures] = dict(zip(subsets, decoded, strict=True))
-    prepare = preprocess.make(config.data, card, one_shape(parts))
-    network, names = Network(backbone, task.head(len(classes))), tuple(family.names(config.model.variant))
-    variables, drawn = pretrained.start(
+    inputs = find("inputs", family.INPUT).load(subsets, config, card=card, backbone=backbone)
+    network, names = Network(backbone, task.head(len(classes))), tuple(family.names(variant))
+    variables, drawn = placement.start(
         network,
-        preprocess.example(config.data),
+        inputs.example,
         seed=config.seed,
         published=published,
         names=names,
         unused=family.UNUSED,
         adapt=getattr(family, "adapt", None),
+        stages=_copied(backbone.stages, config.model.copied_stages),
     )
     groups = layer_groups.assign(variables["params"], backbone.stages, config.groups)
-    return Experiment(dataset.info, classes, parts, published, card, prepare, network, names, variables, drawn, groups)
+    return Experiment(
+        info=dataset.info,
+        classes=classes,
+        parts=inputs.parts,
+        augmented=inputs.augmented,
+        save_inputs=inputs.save,
+        published=published,
+        card=card,
+        variant=variant,
+        notes=(*known.notes, *inputs.notes),
+        prepare=inputs.prepare,
+        network=network,
+        names=names,
+        variables=variables,
+        drawn=drawn,
+        groups=groups,
+    )
+
+
+def _copied(stages: Sequence[str], number: int) -> Sequence[str] | None:
+    """The first `number` stages; None, which is all, for -1."""
+    if number > len(stages):
+        raise ConfigError(
+            f"config.model.copied_stages must be at most the {len(stages)} stages ({', '.join(stages)}); got {number}."
+        )
+    return None if number < 0 else stages[:number]

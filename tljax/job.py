@@ -9,11 +9,13 @@ import numpy as np
 import optax
 
 from tljax import layer_groups, optimizer
+from tljax.averaging import averaged
 from tljax.errors import ConfigError
 from tljax.layer_groups import Groups
+from tljax.method import PLAIN, Method
 from tljax.train_state import TrainState
 from tljax.train_step import Step, make_train_step
-from tljax.types import Mode, Phase, count, flatten
+from tljax.types import Mode, Phase, Variables, count, flatten
 
 GROUP_COLUMNS = ("group", "stages", "parameters", "share", "lr", "decay", "BatchNorm", "optimizer bytes")
 
@@ -30,6 +32,7 @@ class Job:
     steps: int  # updates in the whole run
     config: Any  # the whole config; each part is given its own
     axis: str | None
+    method: Method = PLAIN
 
     @property
     def steps_per_epoch(self) -> float:
@@ -61,13 +64,30 @@ class Job:
             task_config=self.config.task,
             clip=self.config.optimizer.clip,
             axis=self.axis,
+            method=self.method,
         )
 
+    def variables(self, state: TrainState) -> Variables:
+        """What evaluation is given of `state` and leaves behind: running means, a strategy's additions merged."""
+        return {"params": self.method.effective(averaged(state.params, state.opt_state)), **state.model_state}
+
+    @property
+    def changes(self) -> bool:
+        """Whether evaluation is given anything but the state's own parameters."""
+        return self.method.changes or bool(self.config.optimizer.ema)
+
     def enter(self, index: int, state: TrainState) -> TrainState:
-        """The state at the first step of phase `index`: groups that go on learning keep what they have."""
-        learns, _ = optimizer.split(state.params, self.labels(index))
+        """The state at the first step of phase `index`.
+
+        Groups that go on learning keep what they have; those that stop stay as their running mean, where they have one.
+        """
+        before = state.opt_state.inner_states if state.opt_state else {}
+        stopped = {group: kept for group, kept in before.items() if group not in self.phases[index].learning}
+        params = averaged(state.params, stopped)
+        learns, _ = optimizer.split(params, self.labels(index))
         fresh = jax.tree.map(np.array, jax.jit(self.tx(index).init)(learns))
-        return state.replace(opt_state=optimizer.carry(state.opt_state, fresh) if state.opt_state else fresh)
+        opt_state = optimizer.carry(state.opt_state, fresh) if state.opt_state else fresh
+        return state.replace(params=params, opt_state=opt_state)
 
     def at(self, step: int, start: TrainState) -> TrainState:
         """A state with the structure that holds in a checkpoint of `step`: phase i's from its first step on."""
@@ -75,14 +95,14 @@ class Job:
         learns, _ = optimizer.split(start.params, self.labels(index))
         return start.replace(opt_state=jax.eval_shape(self.tx(index).init, learns))
 
-    def tables(self, start: TrainState) -> list[tuple[str, list[list[str]]]]:
-        """(title, rows) of the table of groups in every phase."""
+    def tables(self, start: TrainState) -> list[tuple[str, Sequence[str], list[list[str]]]]:
+        """(title, columns, rows) of the table of groups in every phase."""
         name, schedule = self.config.optimizer.name, self.config.optimizer.schedule
         titles = [
             f"phase '{phase.name}', to step {end} ({name}, {schedule} schedule)"
             for phase, end in zip(self.phases, self.ends, strict=True)
         ]
-        return [(title, self.group_table(start, index)) for index, title in enumerate(titles)]
+        return [(title, GROUP_COLUMNS, self.group_table(start, index)) for index, title in enumerate(titles)]
 
     def group_table(self, start: TrainState, index: int) -> list[list[str]]:
         """A row a group, for people: what it is, and what phase `index` does with it (GROUP_COLUMNS)."""

@@ -8,7 +8,7 @@ import simplejpeg
 from PIL import Image, ImageOps
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
-MODES = {1: "L", 3: "RGB"}
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 FAST = frozenset({"JPEG"})  # formats that simplejpeg decodes: 1,124 against PIL's 388 pictures/s a core
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 
@@ -18,7 +18,7 @@ def decode(data: bytes, *, channels: int = 3) -> np.ndarray:
 
     Returns:
       uint8 (H, W, channels). EXIF rotation is applied, 16-bit values are scaled to 8 bits (PIL's own
-      conversion clips them to white), transparency is laid over white.
+      conversion clips them to white), transparency is laid over white, or with 4 channels is the fourth.
 
     Raises:
       ValueError: the bytes are no whole picture.
@@ -47,10 +47,15 @@ def fit(image: np.ndarray, size: int, *, interpolation: str = "bilinear") -> np.
     height, width, channels = image.shape
     scale = size / min(height, width)
     shape = (max(size, round(width * scale)), max(size, round(height * scale)))
-    picture = Image.fromarray(image[..., 0] if channels == 1 else image).resize(shape, method)
     left, top = (shape[0] - size) // 2, (shape[1] - size) // 2
-    square = np.asarray(picture.crop((left, top, left + size, top + size)))
-    return square[..., None] if channels == 1 else square
+
+    def square(plane: np.ndarray) -> np.ndarray:
+        return np.asarray(Image.fromarray(plane).resize(shape, method).crop((left, top, left + size, top + size)))
+
+    if channels == 3:
+        return square(image)
+    # Each by itself: PIL weights colours by their transparency.
+    return np.stack([square(np.ascontiguousarray(image[..., i])) for i in range(channels)], axis=-1)
 
 
 def _eight_bits(image: Image.Image, channels: int) -> np.ndarray:
@@ -58,7 +63,7 @@ def _eight_bits(image: Image.Image, channels: int) -> np.ndarray:
         image = Image.fromarray((np.asarray(image, np.float64) / 257.0).round().astype(np.uint8))
     if image.mode in ("I", "F"):
         raise ValueError("32-bit pictures have no agreed white; save them with 8 or 16 bits")
-    if "A" in image.mode or "transparency" in image.info:
+    if channels != 4 and ("A" in image.mode or "transparency" in image.info):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     array = np.asarray(image.convert(MODES[channels]))

@@ -41,7 +41,7 @@ def make(config: Any, card: Card, shape: tuple[int, ...]) -> Prepare:
 
     def prepare(batch: Batch, key: jax.Array, train: bool) -> jax.Array:
         x = batch["image"]
-        if train and (config.pad or config.flip or config.min_area or crop < stored):
+        if train and draws(config, stored):
             keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["position"])
             x = jax.vmap(lambda k, image: _augment(k, image, config, crop))(keys, x)
         elif crop < stored:
@@ -50,6 +50,12 @@ def make(config: Any, card: Card, shape: tuple[int, ...]) -> Prepare:
         return normalise(resize(x, config.size, card.interpolation), card)
 
     return prepare
+
+
+def draws(config: Any, stored: int) -> bool:
+    """Whether training sees pictures, `stored` pixels wide, other than evaluation does."""
+    crops = config.pad or config.min_area or 0 < config.crop < stored
+    return bool(config.augment and (config.flip or crops))
 
 
 def example(config: Any) -> np.ndarray:

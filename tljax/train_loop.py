@@ -1,22 +1,24 @@
 """Step, log, evaluate, save: every timing rule of a run, and nothing else."""
 
 import dataclasses
+import functools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 
 from tljax import optimizer
-from tljax.batches import Evaluation, Training
 from tljax.checkpoint import Checkpoints, Progress
 from tljax.errors import TljaxError, WeightsError
-from tljax.evaluate import Evaluator
 from tljax.job import Job
-from tljax.parallel import Parallel
+from tljax.parallel import Parallel, Program
 from tljax.report import Report
 from tljax.train_state import TrainState
+from tljax.types import Variables
+from tljax.views import View
 
 
 @dataclasses.dataclass
@@ -24,9 +26,7 @@ class Loop:
     """One run of a job on these devices, in this folder."""
 
     job: Job
-    training: Training
-    validation: Evaluation | None
-    evaluator: Evaluator
+    views: Sequence[View]  # one a phase
     parallel: Parallel
     checkpoints: Checkpoints
     report: Report
@@ -40,8 +40,8 @@ class Loop:
                     if int(state.step) == (self.job.ends[index - 1] if index else 0):
                         state, progress.since_best = self.job.enter(index, state), 0
                     state = self._run_phase(index, state, progress)
-        self.report.seconds["train"] = progress.seconds
-        if self.validation is None:
+        self.report.seconds["train"], self.report.step_bytes = progress.seconds, progress.step_bytes
+        if "validation" not in self.views[-1].evaluations:
             return state
         best = self.checkpoints.restore("best", lambda step: self.job.at(step, start))
         if best is None or int(best[0].step) != progress.best_step:
@@ -50,6 +50,11 @@ class Loop:
                 f"Start again in another folder (--workdir)."
             )
         return best[0]
+
+    @functools.cached_property
+    def variables(self) -> Callable[[TrainState], Variables]:
+        """What evaluation is given of a state on the devices (`Job.variables`), compiled once where it computes."""
+        return self.parallel.each(self.job.variables) if self.job.changes else TrainState.variables
 
     def _resume(self, start: TrainState) -> tuple[TrainState, Progress]:
         """Where the latest checkpoint left off, with the best one that belongs to it; else the start."""
@@ -68,37 +73,43 @@ class Loop:
 
     def _run_phase(self, index: int, state: TrainState, progress: Progress) -> TrainState:
         """From the step of `state` to the end of the phase, or to where early stopping ends it."""
-        first, end = int(state.step), self.job.ends[index]
+        first, end, view = int(state.step), self.job.ends[index], self.views[index]
+        view.fill()
+        job = dataclasses.replace(self.job, network=view.network, prepare=view.prepare)
         on_device = self.parallel.put_state(state)
-        compiled, pending, began = None, None, time.monotonic()
-        for step, batch in self._batches(first, end):
-            if compiled is None:
-                with self.report.compiling(f"phase '{self.job.phases[index].name}'"):
-                    compiled = self.parallel.compile(self.job.step(index), on_device, batch, donate=True)
-                began = time.monotonic()
+        say = partial(self.report.compiling, f"phase '{job.phases[index].name}'")
+        program = Program(job.step(index), self.parallel, say)
+        pending, began = None, self._clock()
+        for step, batch in self._batches(view, first, end):
+            train_step = program.compiled(on_device, batch, donate=True)
+            progress.step_bytes = max(progress.step_bytes, program.bytes)
             with jax.transfer_guard("disallow"):
-                on_device, metrics = compiled(on_device, batch)
+                on_device, metrics = train_step(on_device, batch)
             self._log(pending)  # one step late: the device is never waited for while it has work
             pending = (step + 1, metrics)
             self.report.advance(step + 1)
             better = False
-            if self._due(step + 1, self.job.config.train.eval_epochs, end) and self.validation is not None:
-                better = self._validate(on_device, step + 1, progress, last=index == len(self.job.ends) - 1)
+            if self._due(step + 1, self.job.config.train.eval_epochs, end) and "validation" in view.evaluations:
+                better = self._validate(view, on_device, step + 1, progress, last=index == len(self.job.ends) - 1)
             if better or progress.stopped or self._due(step + 1, self.job.config.train.checkpoint_epochs, end):
                 self._log(pending)
                 pending = None
-                progress.seconds += time.monotonic() - began
+                progress.seconds += self._clock() - began
                 self._save(on_device, progress, better=better)
-                began = time.monotonic()
+                began = self._clock()
             if progress.stopped:
                 break
         self._log(pending)
         return self.parallel.get_state(on_device)
 
-    def _batches(self, first: int, end: int) -> Iterator[tuple[int, Any]]:
+    def _clock(self) -> float:
+        """Seconds, those in which XLA compiles apart."""
+        return time.monotonic() - self.report.seconds["compile"]
+
+    def _batches(self, view: View, first: int, end: int) -> Iterator[tuple[int, Any]]:
         """(step, batch on the devices); the next batch is on its way while a step computes."""
         ahead = None
-        for step, batch in zip(range(first, end), self.training.stream(first, end), strict=True):
+        for step, batch in zip(range(first, end), view.training.stream(first, end), strict=True):
             now, ahead = ahead, (step, self.parallel.put_batch(batch))
             if now:
                 yield now
@@ -130,10 +141,9 @@ class Loop:
         for kind in ("latest", "best") if better else ("latest",):  # in this order: see `_resume`
             self.checkpoints.save(kind, state, progress)
 
-    def _validate(self, state: Any, step: int, progress: Progress, *, last: bool) -> bool:
+    def _validate(self, view: View, state: Any, step: int, progress: Progress, *, last: bool) -> bool:
         """Evaluate on the validation part; whether the state is the best so far. Patience ends the last phase only."""
-        assert self.validation is not None
-        values = self.job.task.summarize(self.evaluator(state.variables(), self.validation))
+        values = self.job.task.summarize(view.evaluator(self.variables(state), view.evaluations["validation"]))
         self.report.metrics(step, "validation", values)
         if values[self.job.task.BEST] > progress.best:
             progress.best, progress.best_step, progress.since_best = values[self.job.task.BEST], step, 0

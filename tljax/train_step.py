@@ -8,13 +8,16 @@ import optax
 from flax import linen as nn
 from jax import lax
 
-from tljax import optimizer
+from tljax import mixing, optimizer
+from tljax.method import PLAIN, Method
 from tljax.optimizer import Labels
 from tljax.preprocess import Prepare
 from tljax.train_state import TrainState
 from tljax.types import EVALUATE, Batch, Mode, Params, Variables
 
 Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+Sums = dict[str, jax.Array]  # what a task's `sums` returns
+Each = dict[str, jax.Array]  # what its `each` returns
 
 
 def make_train_step(
@@ -28,6 +31,7 @@ def make_train_step(
     task_config: Any,
     clip: float = 0.0,
     axis: str | None = None,
+    method: Method = PLAIN,
 ) -> Step:
     """The training step of one phase.
 
@@ -39,24 +43,27 @@ def make_train_step(
       mode: which modules run on stored statistics.
       task_config: what the task's loss is given.
       axis: the pmap axis to average over; None under jit, where the batch is global.
+      method: what the strategy makes of the parameters before the network is given them, and adds to the loss.
     """
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
-        for_inputs, for_network = jax.random.split(_key(state))
+        for_inputs, for_network, for_params = jax.random.split(_key(state), 3)
         if axis:  # masks of dropout differ between devices, as they do between examples
             for_network = jax.random.fold_in(for_network, lax.axis_index(axis))
-        inputs = prepare(batch, for_inputs, True)
+        inputs, batch = mixing.mix(prepare(batch, for_inputs, True), batch, for_inputs, task_config)
         learns, rest = optimizer.split(state.params, labels)
 
-        def loss_of(learns: Params) -> tuple[jax.Array, tuple[jax.Array, Any]]:
-            variables = {"params": optimizer.merge(learns, rest), **state.model_state}
+        def loss_of(learns: Params) -> tuple[jax.Array, tuple[jax.Array, Any, Any]]:
+            params = optimizer.merge(learns, rest)
+            variables = {"params": method.effective(params, for_params), **state.model_state}
             logits, new_state = network.apply(
                 variables, inputs, mode, mutable=list(state.model_state), rngs={"dropout": for_network}
             )
-            return task.loss(logits, batch, task_config), (logits, new_state)
+            penalty = method.penalty(params)
+            return sum(penalty.values(), task.loss(logits, batch, task_config)), (logits, new_state, penalty)
 
-        (loss, (logits, model_state)), grads = jax.value_and_grad(loss_of, has_aux=True)(learns)
-        metrics = {"loss": loss, **task.metrics(logits, batch)}
+        (loss, (logits, model_state, penalty)), grads = jax.value_and_grad(loss_of, has_aux=True)(learns)
+        metrics = {"loss": loss, **penalty, **task.metrics(logits, batch)}
         if axis:
             grads, metrics = lax.pmean((grads, metrics), axis)
         grads, metrics["grad_norm"] = optimizer.clip(grads, clip)
@@ -71,13 +78,14 @@ def make_train_step(
 
 def make_eval_step(
     network: nn.Module, task: Any, prepare: Prepare, *, axis: str | None = None
-) -> Callable[[Variables, Batch], dict[str, jax.Array]]:
-    """`(variables, batch) -> sums` over the examples of the batch whose `mask` is set."""
+) -> Callable[[Variables, Batch], tuple[Sums, Each]]:
+    """`(variables, batch) -> (sums, each)`: over the examples whose `mask` is set, and (B,) values, one an example."""
 
-    def step(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+    def step(variables: Variables, batch: Batch) -> tuple[Sums, Each]:
         inputs = prepare(batch, jax.random.key(0), False)
-        sums = task.sums(network.apply(variables, inputs, EVALUATE), batch)
-        return lax.psum(sums, axis) if axis else sums
+        logits = network.apply(variables, inputs, EVALUATE)
+        sums, each = task.sums(logits, batch), task.each(logits, batch)
+        return (lax.psum(sums, axis), lax.all_gather(each, axis, tiled=True)) if axis else (sums, each)
 
     return step
 

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from tljax import figures
+from tljax.errors import ConfigError
 from tljax.layers import TORCH_LINEAR
 from tljax.types import Batch
 
@@ -26,13 +27,41 @@ def loss(logits: jax.Array, batch: Batch, config: Any) -> jax.Array:
     """Mean cross-entropy over the batch; labels are validated on the host, where the data are read.
 
     Args:
+      batch: "weight" (B,), where there is one, multiplies each example's term; the mean is over B all the same.
+        Where pictures are mixed (`mixing`), "share" (B,) is that of the example's own term, the rest is its "other"'s.
       config: the task's own; `label_smoothing` mixes so much of the uniform distribution into every label.
     """
-    logits = logits.astype(jnp.float32)
-    if config.label_smoothing:
-        targets = optax.smooth_labels(jax.nn.one_hot(batch["label"], logits.shape[-1]), config.label_smoothing)
-        return optax.softmax_cross_entropy(logits, targets).mean()
-    return optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
+    losses = _losses(logits.astype(jnp.float32), batch, config)
+    if "other" in batch:
+        others = _losses(logits.astype(jnp.float32), batch["other"], config)
+        losses = batch["share"] * losses + (1 - batch["share"]) * others
+    return losses.mean()
+
+
+def weights(config: Any, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:
+    """What an example of each class counts in the loss, (K,) float32; None where all count the same.
+
+    "balanced" is N / (K n_k) for n_k of N training examples (King & Zeng 2001, as in scikit-learn). Weights are
+    scaled to a mean of 1 over the training examples, so that they change no learning rate; and because they are
+    not divided by their sum over a batch, as torch does, the loss of a batch is the mean of its parts'.
+
+    Args:
+      labels: of the training examples.
+
+    Raises:
+      ConfigError: not one number a class.
+    """
+    wanted = tuple(config.class_weights)
+    if not wanted:
+        return None
+    counts = np.bincount(labels, minlength=len(classes))
+    if wanted != ("balanced",) and len(wanted) != len(classes):
+        raise ConfigError(
+            f"config.task.class_weights must be balanced or one number for each of the {len(classes)} classes "
+            f"({', '.join(classes)}); got {len(wanted)}."
+        )
+    chosen = 1 / counts if wanted == ("balanced",) else np.array(wanted, float)
+    return (chosen * counts.sum() / (chosen * counts).sum()).astype(np.float32)
 
 
 def metrics(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
@@ -53,6 +82,11 @@ def sums(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     return {"loss": (losses * mask).sum(), "confusion": confusion.reshape(classes, classes)}
 
 
+def each(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    """What is kept of every example: its label and what was predicted, (B,) int32."""
+    return {"label": batch["label"], "prediction": logits.argmax(-1).astype(jnp.int32)}
+
+
 def summarize(totals: dict[str, Any]) -> dict[str, float]:
     """Sums over a split to metrics: loss (nats), accuracy in [0, 1], mean accuracy per class, and the count."""
     confusion = np.asarray(totals["confusion"])
@@ -68,6 +102,17 @@ def summarize(totals: dict[str, Any]) -> dict[str, float]:
 
 
 def files(totals: dict[str, Any], stem: Path, *, classes: Sequence[str]) -> None:
-    """Write the confusion matrix and the report per class of one part, <stem>_confusion.png and so on."""
+    """Write one part's predictions, confusion matrix and report per class: <stem>_confusion.png and so on."""
+    figures.predictions(totals["label"], totals["prediction"], classes, stem.with_name(f"{stem.name}_predictions.csv"))
     figures.per_class(totals["confusion"], classes, stem.with_name(f"{stem.name}_per_class.csv"))
     figures.confusion(totals["confusion"], classes, stem.with_name(f"{stem.name}_confusion"))
+
+
+def _losses(logits: jax.Array, batch: Batch, config: Any) -> jax.Array:
+    """(B,) cross-entropies in nats, smoothed and weighted."""
+    if config.label_smoothing:
+        targets = optax.smooth_labels(jax.nn.one_hot(batch["label"], logits.shape[-1]), config.label_smoothing)
+        losses = optax.softmax_cross_entropy(logits, targets)
+    else:
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
+    return losses * batch["weight"] if "weight" in batch else losses

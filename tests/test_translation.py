@@ -1,0 +1,257 @@
+"""The spellings of other libraries: recognised by names, translated to the family's own, joined where it joins."""
+
+import re
+
+import numpy as np
+import pytest
+
+from tljax import placement, translation
+from tljax.errors import WeightsError
+from tljax.models import convnext, resnet, vgg, vit
+from tljax.network import Network
+from tljax.plugins import available, find
+from tljax.spellings import timm, torchvision, transformers
+from tljax.tasks import classification
+from tljax.types import Rule, Spelling
+
+CLASSES = 3
+SMALL = {
+    "resnet": (resnet, resnet.Variant((1, 2), bottleneck=True, width=4)),
+    "vit": (vit, vit.Variant(patch=8, width=8, heads=2, depth=2)),
+    "convnext": (convnext, convnext.Variant((1, 2), (4, 8))),
+    "vgg": (vgg, vgg.Variant((1, 1, 1, 1, 1), batch_norm=True, widths=(2, 2, 2, 2, 2), dense=4)),
+}
+
+
+def published(family: str) -> dict[str, np.ndarray]:
+    """Arrays of a small network under the family's own names, each number once."""
+    module, shape = SMALL[family]
+    network = Network(module.build(shape), classification.head(CLASSES))
+    empty = placement.shapes(network, np.zeros((1, 32, 32, 3), np.float32))
+    rng = np.random.default_rng(1)
+    leaves = {c: fill(tree, rng) for c, tree in empty.items()}
+    return placement.publish(leaves, module.names(shape))
+
+
+def fill(tree, rng):
+    return {key: fill(x, rng) if isinstance(x, dict) else rng.random(x.shape, np.float32) for key, x in tree.items()}
+
+
+# (library, family) -> our name -> theirs, or the three that it is joined of; and how theirs lies.
+def transformers_resnet(name):
+    kinds = {"conv": "convolution", "bn": "normalization"}
+    if match := re.fullmatch(r"(conv|bn)1\.(\w+)", name):
+        return f"resnet.embedder.embedder.{kinds[match[1]]}.{match[2]}"
+    if match := re.fullmatch(r"layer(\d)\.(\d)\.(conv|bn)(\d)\.(\w+)", name):
+        s, b, kind, c, leaf = match.groups()
+        return f"resnet.encoder.stages.{int(s) - 1}.layers.{b}.layer.{int(c) - 1}.{kinds[kind]}.{leaf}"
+    if match := re.fullmatch(r"layer(\d)\.(\d)\.downsample\.(\d)\.(\w+)", name):
+        s, b, i, leaf = match.groups()
+        return f"resnet.encoder.stages.{int(s) - 1}.layers.{b}.shortcut.{list(kinds.values())[int(i)]}.{leaf}"
+    return name.replace("fc.", "classifier.1.")
+
+
+def transformers_vit(name):
+    block = re.fullmatch(r"blocks\.(\d+)\.(.*)\.(weight|bias)", name)
+    if block:
+        i, layer, leaf = block.groups()
+        inside = {
+            "norm1": "layernorm_before",
+            "norm2": "layernorm_after",
+            "attn.proj": "attention.output.dense",
+            "mlp.fc1": "intermediate.dense",
+            "mlp.fc2": "output.dense",
+        }
+        if layer == "attn.qkv":
+            parts = "query", "key", "value"
+            return tuple(f"vit.encoder.layer.{i}.attention.attention.{part}.{leaf}" for part in parts)
+        return f"vit.encoder.layer.{i}.{inside[layer]}.{leaf}"
+    name = name.replace("pos_embed", "vit.embeddings.position_embeddings")
+    name = name.replace("patch_embed.proj", "vit.embeddings.patch_embeddings.projection").replace(
+        "head.", "classifier."
+    )
+    return (
+        name.replace("cls_token", "vit.embeddings.cls_token")
+        if "cls" in name
+        else re.sub(r"^norm", "vit.layernorm", name)
+    )
+
+
+def torchvision_vit(name):
+    swaps = {
+        r"blocks\.(\d+)": r"encoder.layers.encoder_layer_\1",
+        r"norm(\d)": r"ln_\1",
+        r"attn\.qkv\.": "self_attention.in_proj_",
+        r"attn\.proj": "self_attention.out_proj",
+        r"mlp\.fc1": "mlp.0",
+        r"mlp\.fc2": "mlp.3",
+        r"^norm\.": "encoder.ln.",
+        r"^head\.": "heads.head.",
+        "cls_token": "class_token",
+        "pos_embed": "encoder.pos_embedding",
+        r"patch_embed\.proj": "conv_proj",
+    }
+    for ours, theirs in swaps.items():
+        name = re.sub(ours, theirs, name)
+    return name
+
+
+def of_convnext(block, down, stem, inside, last):
+    """The names of a library by the words in which libraries differ."""
+
+    def spell(name):
+        if match := re.fullmatch(r"features\.0\.(\d)\.(\w+)", name):
+            return f"{stem[int(match[1])]}.{match[2]}"
+        if match := re.fullmatch(r"features\.(\d+)\.(\d)\.(weight|bias)", name):
+            return f"{down.format(s=int(match[1]) // 2, i=match[2])}.{match[3]}"
+        if match := re.fullmatch(r"features\.(\d+)\.(\d+)\.(?:block\.)?(\w+)(.*)", name):
+            return f"{block.format(s=int(match[1]) // 2, b=match[2])}.{inside[match[3]]}{match[4]}"
+        return re.sub(r"classifier\.(\d)", lambda match: last[match[1]], name)
+
+    return spell
+
+
+def timm_vgg(name):
+    return (
+        name.replace("classifier.0", "pre_logits.fc1")
+        .replace("classifier.3", "pre_logits.fc2")
+        .replace("classifier.6", "head.fc")
+    )
+
+
+LIBRARIES = {
+    ("transformers", "resnet"): transformers_resnet,
+    ("transformers", "vit"): transformers_vit,
+    ("torchvision", "vit"): torchvision_vit,
+    ("transformers", "convnext"): of_convnext(
+        "convnext.encoder.stages.{s}.layers.{b}",
+        "convnext.encoder.stages.{s}.downsampling_layer.{i}",
+        ("convnext.embeddings.patch_embeddings", "convnext.embeddings.layernorm"),
+        {"layer_scale": "layer_scale_parameter", "0": "dwconv", "2": "layernorm", "3": "pwconv1", "5": "pwconv2"},
+        {"0": "convnext.layernorm", "2": "classifier"},
+    ),
+    ("timm", "convnext"): of_convnext(
+        "stages.{s}.blocks.{b}",
+        "stages.{s}.downsample.{i}",
+        ("stem.0", "stem.1"),
+        {"layer_scale": "gamma", "0": "conv_dw", "2": "norm", "3": "mlp.fc1", "5": "mlp.fc2"},
+        {"0": "head.norm", "2": "head.fc"},
+    ),
+    ("timm", "vgg"): timm_vgg,
+}
+
+
+def spelled(library: str, family: str) -> dict[str, np.ndarray]:
+    """The same arrays as that library saves them."""
+    found = {}
+    for name, array in published(family).items():
+        theirs = LIBRARIES[library, family](name)
+        if isinstance(theirs, tuple):
+            found |= dict(zip(theirs, np.split(array, len(theirs)), strict=True))
+        elif array.ndim == 3 and "layer_scale" in name:
+            found[theirs] = array.reshape(-1)
+        elif "pre_logits" in theirs and array.ndim == 2:
+            side = 7 if "fc1" in theirs else 1
+            found[theirs] = array.reshape(len(array), -1, side, side)
+        else:
+            found[theirs] = array
+    return found
+
+
+@pytest.mark.parametrize(("library", "family"), LIBRARIES)
+def test_a_spelling_is_recognised_and_translated_exactly(library, family):
+    theirs, ours = spelled(library, family), published(family)
+    spelling = translation.recognise(theirs, family, "a file")
+    assert spelling is not None and (spelling.library, spelling.family) == (library, family)
+    found = translation.translate(theirs, spelling, "a file")
+    assert set(found) == set(ours)
+    for name, array in ours.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+
+def test_every_spelling_is_tested():
+    rows = [(name, row.family) for name in available("spellings") for row in find("spellings", name).SPELLINGS]
+    assert set(rows) == set(LIBRARIES)
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_a_familys_own_naming_needs_no_translation(family):
+    assert translation.recognise(published(family), family, "a file") is None
+
+
+def test_both_generations_of_transformers_are_read():
+    """Modules of transformers 5 name a ViT's layers otherwise than its files do."""
+    new = {"vit.encoder.layer.": "vit.layers.", "attention.attention.query": "attention.q_proj", "vit.": ""}
+    new |= {"attention.attention.key": "attention.k_proj", "attention.attention.value": "attention.v_proj"}
+    new |= {"attention.output.dense": "attention.o_proj", "intermediate.dense": "mlp.fc1", "output.dense": "mlp.fc2"}
+    theirs = {}
+    for name, array in spelled("transformers", "vit").items():
+        for old, changed in new.items():
+            name = name.replace(old, changed)
+        theirs[name] = array
+    assert "layers.0.attention.q_proj.weight" in theirs
+    found = translation.translate(theirs, transformers.SPELLINGS[1], "a file")
+    assert {name: array.tobytes() for name, array in found.items()} == {
+        name: array.tobytes() for name, array in published("vit").items()
+    }
+
+
+def test_what_no_function_needs_is_left_out_and_what_is_unknown_stays():
+    theirs = spelled("transformers", "vit") | {"pooler.dense.weight": np.ones(1), "extra": np.ones(1)}
+    found = translation.translate(theirs, transformers.SPELLINGS[1], "a file")
+    assert set(found) - set(published("vit")) == {"extra"}
+
+
+def test_two_tensors_that_become_one_are_refused():
+    theirs = spelled("transformers", "vit")
+    theirs["vit.layers.0.attention.q_proj.weight"] = np.ones(1)
+    with pytest.raises(
+        WeightsError, match=r"every tensor once; it holds vit\..*query\.weight and vit\.layers\.0.*q_proj"
+    ):
+        translation.translate(theirs, transformers.SPELLINGS[1], "a file")
+
+
+def test_another_family_in_a_known_spelling_is_named():
+    message = r"'a file' holds a vit as transformers names it \(40 of 40 tensors\).*Set --config\.model\.family=vit"
+    with pytest.raises(WeightsError, match=message):
+        translation.recognise(spelled("transformers", "vit"), "resnet", "a file")
+
+
+def test_a_file_of_another_family_shows_the_nearest_and_the_first_differences():
+    names = [row.published for row in vit.names("small16") if row.published != "blocks.3.norm1.bias"] + ["mystery"]
+    with pytest.raises(WeightsError) as error:
+        translation.recognise(names, "resnet", "a file")
+    lines = str(error.value).splitlines()
+    assert "'a file' must hold the tensors of config.model.family 'resnet'" in lines[0]
+    assert lines[1].startswith("Nearest is family 'vit', variant 'tiny16', with 99% of the names")
+    assert lines[2:4] == ["  1 missing: blocks.3.norm1.bias", "  1 not in it: mystery"]
+
+
+def test_a_file_of_nothing_known_shows_only_the_first_names():
+    with pytest.raises(WeightsError, match=r"with 0% of the names(?s:.*)9 not in it: a0, a1, a2, a3, a4, \.\.\."):
+        translation.recognise([f"a{i}" for i in range(9)], "lenet", "a file")
+
+
+# What the config beside a file says
+
+TOY = Spelling("x", "vit", (Rule("a", None),), {"heads": ("n_heads", None), "eps": ("eps", 1e-12)}, {"act": "gelu"})
+
+
+def test_facts_are_the_configs_or_the_librarys_defaults():
+    assert translation.facts({"n_heads": 4, "eps": 1e-5, "act": "gelu", "else": 1}, TOY, "a file") == {
+        "heads": 4,
+        "eps": 1e-5,
+    }
+    assert translation.facts({}, TOY, "a file") == {"eps": 1e-12}
+
+
+def test_what_is_not_computed_here_is_refused():
+    with pytest.raises(WeightsError, match=r"config\.json beside 'a file' .* act 'relu' \(must be 'gelu'\)"):
+        translation.facts({"act": "relu"}, TOY, "a file")
+
+
+@pytest.mark.parametrize("library", [timm, torchvision, transformers])
+def test_no_name_fits_two_rules_of_a_spelling(library):
+    for row in library.SPELLINGS:
+        for name in spelled(row.library, row.family):
+            assert sum(re.fullmatch(rule.pattern, name) is not None for rule in row.rules) <= 1, name
