@@ -21,7 +21,7 @@ format: .venv/.dev
 	$(BIN)/ruff format .
 
 parity: .venv/.parity
-	$(BIN)/python -m pytest -q -m parity
+	$(BIN)/python -m pytest -q -n 2 -m parity
 
 bench: .venv/.installed
 	$(BIN)/python bench/train_step.py

@@ -85,7 +85,7 @@ def jax_run(network: nn.Module, variables: Any, batch: Any, groups: Any, learnin
     labels = optimizer.labels(groups, learning)
     tx = optax.multi_transform({group: optax.sgd(0.01, momentum=0.9) for group in learning}, labels)
     mode = Mode(train=True, frozen=layer_groups.frozen_modules(groups, learning))
-    task_config = ConfigDict({"label_smoothing": 0.0})
+    task_config = ConfigDict({"label_smoothing": 0.0, "mixup": 0.0, "cutmix": 0.0})
     step = make_train_step(
         network, classification, lambda batch, *_: batch["image"], tx, labels, mode=mode, task_config=task_config
     )
