@@ -48,13 +48,13 @@ def above(tolerance: float, found: dict[str, Any], expected: dict[str, Any], tit
 
 def torch_module(family: str, arrays: dict[str, np.ndarray], **sizes: int) -> Any:
     module = torch_text.Encoder(family, classes=10, **sizes)
-    module.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    module.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
     return module.eval()
 
 
 def torch_outputs(module: Any, x: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     with torch.inference_mode():
-        stages, logits = module({name: torch.from_numpy(array) for name, array in x.items()})
+        stages, logits = module({name: torch.tensor(array) for name, array in x.items()})
     names = ("embed", *(f"block{i}" for i in range(len(stages) - 2)), "pool")
     return {
         name: output.numpy() for name, output in {**dict(zip(names, stages, strict=True)), "logits": logits}.items()
@@ -165,7 +165,7 @@ def test_real_sentence_embeddings_are_torchs_and_near_where_sentences_mean_the_s
     assert not mask.all()
     model = transformers.BertModel.from_pretrained(str(folder), local_files_only=True).eval()
     with torch.inference_mode():
-        states = model(**{name: torch.from_numpy(array) for name, array in told.items()}).last_hidden_state.numpy()
+        states = model(**{name: torch.tensor(array) for name, array in told.items()}).last_hidden_state.numpy()
     expected = normalised((states * mask).sum(axis=1) / mask.sum(axis=1))
     assert above(1e-5, {"embeddings": found}, {"embeddings": expected}, "all-MiniLM-L6-v2") == {}
     others = found @ found.T - 2 * np.eye(len(SENTENCES))

@@ -71,7 +71,7 @@ def hugging_face_name(name: str) -> str:
 
 def load(module: Any, arrays: dict[str, np.ndarray]) -> None:
     """Every tensor of the module, by name; torch's own count of batches apart."""
-    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    tensors = {name: torch.tensor(array) for name, array in arrays.items()}  # copies: a mapped file is read-only
     missing, extra = module.load_state_dict(tensors, strict=False)
     assert not extra and all(name.endswith("num_batches_tracked") for name in missing), (missing, extra)
 

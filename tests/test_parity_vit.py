@@ -38,7 +38,7 @@ def nchw(x: np.ndarray) -> Any:
 
 def written_out(variant: str, arrays: dict[str, np.ndarray], x: np.ndarray) -> dict[str, np.ndarray]:
     module = torch_vit.ViT(variant, size=x.shape[1:3]).eval()
-    module.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    module.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
     with torch.inference_mode():
         stages, logits = module(nchw(x))
     stages = dict(zip(vit.VARIANTS[variant].stages, stages, strict=True))
@@ -62,7 +62,7 @@ def hugging_face(variant: str, arrays: dict[str, np.ndarray], x: np.ndarray) -> 
     assert config.hidden_act == "gelu"
     suffix = "WithTeacher" if shape.distilled else ""
     module = getattr(transformers, f"{kind}ForImageClassification{suffix}")(config).eval()
-    module.load_state_dict({n: torch.from_numpy(a) for n, a in hugging_face_arrays(arrays, kind).items()})
+    module.load_state_dict({n: torch.tensor(a) for n, a in hugging_face_arrays(arrays, kind).items()})
     with torch.inference_mode():
         hidden = module.base_model(nchw(x), output_hidden_states=True)
         stages = [*hidden.hidden_states, hidden.last_hidden_state]
@@ -139,7 +139,7 @@ def test_loss_and_gradients_of_two_blocks(variant):
     loss, grads = jax.jit(jax.value_and_grad(loss_of))(variables["params"])
     found = placement.publish({"params": grads}, rows)
     module = torch_vit.ViT(variant, size=size, depth=2, classes=10).double()
-    module.load_state_dict({name: torch.from_numpy(array).double() for name, array in arrays.items()})
+    module.load_state_dict({name: torch.tensor(array).double() for name, array in arrays.items()})
     theirs = torch.nn.functional.cross_entropy(module(nchw(x).double())[1], torch.from_numpy(labels))
     theirs.backward()
     expected = {name: parameter.grad.numpy() for name, parameter in module.named_parameters()}

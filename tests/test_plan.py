@@ -72,6 +72,9 @@ def test_the_picture(tmp_path, monkeypatch):
     shown = np.ma.filled(mesh.get_array().reshape(2, 4), np.nan)
     np.testing.assert_allclose(shown, [[np.nan, 0.001, 0.001, 0.001], [0.1, 0.01, 0.01, 0.01]])
     assert [label.get_text() for label in axis.get_yticklabels()] == ["low", "head"] and axis.get_ylim() == (2, 0)
+    drawn["axes"][1].figure.canvas.draw()
+    texts = [label.get_text() for label in drawn["axes"][1].get_yticklabels(which="both")]
+    assert "1e-02" in texts and not any("$" in text for text in texts)  # no formula that nobody parses
     assert axis.patch.get_hatch() and [line.get_xdata()[0] for line in axis.lines] == [0.5]
     assert mesh.norm.vmin == 0.001 and mesh.norm.vmax == 0.1
 

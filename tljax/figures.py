@@ -12,6 +12,7 @@ import numpy as np
 matplotlib.use("agg")  # files only, no window
 from matplotlib import pyplot as plt
 from matplotlib.colors import LogNorm
+from matplotlib.ticker import NullFormatter
 
 plt.rcParams["text.parse_math"] = False  # a class may be called "$5_bills$"
 
@@ -155,7 +156,8 @@ def plan(table: dict[str, Any], limits: tuple[float, float], file: Path) -> None
     axis.set_yticks(np.arange(len(groups)) + 0.5, groups)
     axis.invert_yaxis()
     axis.set(xlabel="epoch (hatched: frozen; lines: phases)")
-    figure.colorbar(shades, ax=axis, label="learning rate", format="%.0e", extend="min")
+    bar = figure.colorbar(shades, ax=axis, label="learning rate", format="%.0e", extend="min")
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())  # its default writes formulas, which are not parsed here
     _save(figure, file)
 
 
