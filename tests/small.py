@@ -15,19 +15,24 @@ from tljax.models import resnet
 TINY = resnet.Variant((1, 1), bottleneck=False, width=8)
 
 
+def changed(config: Any, changes: dict[str, Any]) -> Any:
+    """The config with "data__size" set where `data.size` is."""
+    for key, value in changes.items():
+        *parents, last = key.split("__")
+        node = config
+        for parent in parents:
+            node = node[parent]
+        node[last] = value
+    return config
+
+
 def config(**changes: Any) -> Any:
     """One run on digits: "data__size"=16 sets data.size."""
     one = digits.get_config()
     one.suite.rows, one.suite.first, one.suite.seeds = ConfigDict(), (), (0,)
     one.strategy.name = "scratch"
     one.train.update(epochs=2.0, batch_size=20, eval_batch_size=64, log_steps=1, checkpoint_epochs=1.0)
-    for key, value in changes.items():
-        *parents, last = key.split("__")
-        node = one
-        for parent in parents:
-            node = node[parent]
-        node[last] = value
-    return one
+    return changed(one, changes)
 
 
 def resnet_config(monkeypatch: Any, **changes: Any) -> Any:
@@ -37,13 +42,7 @@ def resnet_config(monkeypatch: Any, **changes: Any) -> Any:
     one.groups = ConfigDict({"low": "stem", "high": "stage1..stage2", "head": "head"}, sort_keys=False)
     one.strategy.scales = ConfigDict({"low": 0.1, "high": 1.0, "head": 1.0}, sort_keys=False)
     one.optimizer.lr = 0.02
-    for key, value in changes.items():
-        *parents, last = key.split("__")
-        node = one
-        for parent in parents:
-            node = node[parent]
-        node[last] = value
-    return one
+    return changed(one, changes)
 
 
 def losses(folder: Path) -> np.ndarray:

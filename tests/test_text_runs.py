@@ -52,13 +52,7 @@ def config(folder, **changes):
     one.model.update(family="bert", variant="test", weights=str(folder / "bert"))
     one.optimizer.update(name="adamw", lr=5e-3)
     one.train.update(epochs=12.0, batch_size=8, eval_batch_size=16, log_steps=1, checkpoint_epochs=4.0)
-    for key, value in changes.items():
-        *parents, last = key.split("__")
-        node = one
-        for parent in parents:
-            node = node[parent]
-        node[last] = value
-    return one
+    return small.changed(one, changes)
 
 
 @pytest.mark.parametrize("mode", ["jit", "pmap"])
