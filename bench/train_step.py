@@ -68,19 +68,22 @@ def jax_runs(args: argparse.Namespace) -> dict[str, Run]:
     batch = examples(args)
     variables = jax.jit(network.init)(jax.random.key(0), batch["image"][:1])
     groups = layer_groups.assign(variables["params"], backbone.stages, {})
+    options = {} if args.as_xla_chooses else compiler_options()
     runs = {
-        name: jax_run(network, variables, batch, groups, tuple(learning or groups))
+        name: jax_run(network, variables, batch, groups, tuple(learning or groups), options)
         for name, learning in LEARNING.items()
     }
     extract = jax.jit(lambda v, x: network.apply(v, x, method="features"))
     head = {"params": {"head": variables["params"]["head"]}}
     features = batch | {"image": np.asarray(extract(variables, batch["image"]))}
     only_head = {"head": groups["head"]}
-    runs["cached"] = jax_run(OnFeatures(classification.head(CLASSES)), head, features, only_head, ("head",))
+    runs["cached"] = jax_run(OnFeatures(classification.head(CLASSES)), head, features, only_head, ("head",), options)
     return runs
 
 
-def jax_run(network: nn.Module, variables: Any, batch: Any, groups: Any, learning: tuple[str, ...]) -> Run:
+def jax_run(
+    network: nn.Module, variables: Any, batch: Any, groups: Any, learning: tuple[str, ...], options: dict[str, Any]
+) -> Run:
     """The step as a run compiles it: gradients of the learning groups only, the state donated."""
     labels = optimizer.labels(groups, learning)
     tx = optax.multi_transform({group: optax.sgd(0.01, momentum=0.9) for group in learning}, labels)
@@ -93,7 +96,7 @@ def jax_run(network: nn.Module, variables: Any, batch: Any, groups: Any, learnin
     state = jax.device_put(state.replace(opt_state=tx.init(optimizer.split(state.params, labels)[0])))
     batch = jax.device_put(batch)
     begin = time.perf_counter()
-    compiled = jax.jit(step, donate_argnums=0).lower(state, batch).compile(compiler_options=compiler_options())
+    compiled = jax.jit(step, donate_argnums=0).lower(state, batch).compile(compiler_options=options)
     facts = {"compile_s": time.perf_counter() - begin, **costs(compiled)}
     held = [state]
 
@@ -257,6 +260,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.5, help="of one measurement in a round")
     parser.add_argument("--wait", type=float, default=60, help="seconds a row may wait for quiet rounds")
     parser.add_argument("--cpu-time", action="store_true", help="of this process, instead of the wall clock")
+    parser.add_argument("--as-xla-chooses", action="store_true", help="without what a run tells XLA on a CPU")
     parser.add_argument("--no-torch", action="store_true")
     parser.add_argument("--out", type=Path, help="a .json file")
     args = parser.parse_args()

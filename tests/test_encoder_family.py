@@ -3,6 +3,7 @@
 import dataclasses
 import re
 
+import jax
 import numpy as np
 import pytest
 from reference import draw, ours, ours_text
@@ -117,7 +118,9 @@ def test_gamma_and_beta_of_older_files_are_weight_and_bias():
 )
 def test_buffers_and_other_heads_are_not_asked_for(family, extra):
     net = ours_text.network(ours_text.narrow(family))
-    ours_text.placed(family, net, {**arrays(family), extra: np.zeros(3, np.float32)})
+    without = ours_text.placed(family, net, arrays(family))
+    placed = ours_text.placed(family, net, {**arrays(family), extra: np.zeros(3, np.float32)})
+    jax.tree.map(np.testing.assert_array_equal, placed, without)
 
 
 @pytest.mark.parametrize("extra", ["bert.encoder.layer.2.output.dense.bias", "encoder.extra.weight", "clsx"])

@@ -9,7 +9,7 @@ import numpy as np
 from tljax import layer_groups
 from tljax.errors import ConfigError
 from tljax.layer_groups import Groups
-from tljax.types import Params, flatten, unflatten
+from tljax.types import Params, Phase, flatten, unflatten
 
 
 def kernels(params: Params, stages: Sequence[str], words: str) -> dict[str, np.ndarray]:
@@ -49,6 +49,22 @@ def add(params: Params, groups: Groups, name: str, leaves: Mapping[str, np.ndarr
     others = {group: paths for group, paths in groups.items() if group != last}
     ours = tuple(f"{name}/{path}" for path in leaves)
     return {**params, name: unflatten(leaves)}, {**others, name: ours, last: groups[last]}
+
+
+def start(params: Params, groups: Groups, stages: Sequence[str], words: str) -> tuple[Params, Groups]:
+    """The parameters with "start", a copy of the kernels that `words` choose as they now are, in a group of its own.
+
+    Raises:
+      ConfigError: see `kernels` and `add`.
+    """
+    chosen = kernels(params, stages, words)
+    return add(params, groups, "start", {path: np.array(kernel) for path, kernel in chosen.items()})
+
+
+def from_start(name: str, groups: Groups, backbone_scale: float) -> tuple[Phase, ...]:
+    """One phase `name`: the backbone at `backbone_scale`, the head at 1, "start" frozen."""
+    scales = {group: backbone_scale * (group != "start") for group in groups}
+    return (Phase(name, 1.0, scales | {layer_groups.head(groups): 1.0}),)
 
 
 def network(params: Params) -> Params:

@@ -17,7 +17,7 @@ import numpy as np
 
 from tljax.errors import ConfigError, DataError
 from tljax.layers import LayerNorm
-from tljax.types import EVALUATE, Mode
+from tljax.types import EVALUATE, Mode, between
 
 POOLINGS = ("class", "mean", "pooler")
 NORMAL = nn.initializers.normal(0.02)
@@ -216,9 +216,7 @@ class Encoder(nn.Module):
         Returns:
           The output of stage `stop`: {"hidden": (B, L, D), "mask"}, of pool features (B, D) in float32.
         """
-        first = 0 if start is None else self.stages.index(start)
-        last = len(self.stages) if stop is None else self.stages.index(stop) + 1
-        for name in self.stages[first:last]:
+        for name in between(self.stages, start, stop):
             kind = {"embed": Embed, "pool": Pool}.get(name, Block)
             x = kind(self.variant, self.dtype, name=name)(x, mode)
         return x

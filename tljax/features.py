@@ -22,7 +22,7 @@ from tljax.experiment import Experiment
 from tljax.feature_store import Found, Store
 from tljax.parallel import Parallel, Program
 from tljax.report import Report
-from tljax.types import EVALUATE, Batch, Variables, flatten, unflatten
+from tljax.types import EVALUATE, Batch, Variables, between, flatten, unflatten
 
 SHARD = 2**28  # bytes of rows that are written at a time: what a kill loses at most
 SAY_EVERY = 10.0  # seconds between lines of progress
@@ -44,15 +44,16 @@ class Prefix:
           stop: the last of the stages; None: all of them, and features as the head is given them, (B, D).
           augment: examples are augmented as in training; else prepared as in evaluation.
         """
-        stages = made.stages if stop is None else made.stages[: made.stages.index(stop) + 1]
-        inside = tuple(f"backbone/{stage}/" for stage in stages)
+        inside = tuple(f"backbone/{stage}/" for stage in between(made.stages, None, stop))
         self.variables: Variables = {
             collection: unflatten({path: x for path, x in flatten(tree).items() if path.startswith(inside)})
             for collection, tree in made.variables.items()
         }
         self.augment, self._made, self._stop, self._devices = augment, made, stop, devices
         self._program: Program | None = None
-        first = inputs_of(made.parts["train"], np.array([0])) | {"position": np.zeros(1, np.int32)}
+        train = made.parts["train"]
+        longest = int(np.argmax(getattr(train, "lengths", 0)))  # texts differ in width; the key must not, by the split
+        first = inputs_of(train, np.array([longest])) | {"position": np.zeros(1, np.int32)}
         self._example = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in first.items()}
 
     def step(self, variables: Variables, batch: Batch) -> jax.Array:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from tljax.layers import BatchNorm, Conv
-from tljax.types import EVALUATE, Mode
+from tljax.types import EVALUATE, Mode, between
 
 Activation = Callable[[jax.Array], jax.Array]
 
@@ -203,9 +203,7 @@ class InvertedResidualNet(nn.Module):
           The output of stage `stop`: a map (B, h, w, D), of top and fc (B, D); without `stop`, that of
           the last stage in float32.
         """
-        first = 0 if start is None else self.stages.index(start)
-        last = len(self.stages) if stop is None else self.stages.index(stop) + 1
-        for name in self.stages[first:last]:
+        for name in between(self.stages, start, stop):
             x = self.stage(name)(x, mode)
         return x if stop else x.astype(jnp.float32)
 

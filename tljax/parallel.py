@@ -17,8 +17,8 @@ AXIS = "data"
 Say = Callable[[], contextlib.AbstractContextManager[None]]
 
 # On a CPU, XLA gives convolutions to YNNPACK, which computes those of many shapes on one core: 3x3 on
-# (64, 16, 16, 64) takes 12.4 ms there and 8.1 in Eigen on 2 cores. Matrix products and sums stay with it:
-# ResNet-18 at 64 px, batch 16, trains at 112 images/s so, at 84 without it, at 71 as XLA chooses.
+# (64, 16, 16, 64) takes 12.4 ms there and 8.1 in Eigen on 2 cores. Matrix products and sums stay with it. What
+# that is worth: bench/train_step.py, with and without --as-xla-chooses.
 YNN = ("INDIVIDUAL_DOT", "REDUCE")
 CPU_OPTIONS: dict[str, str | bool] = {
     "xla_cpu_experimental_ynn_fusion_type": ",".join(f"LIBRARY_FUSION_TYPE_{kind}" for kind in YNN)

@@ -22,7 +22,8 @@ class Predictor:
 
     def __init__(self, model: Model, *, batch_size: int = 32) -> None:
         """`batch_size` is rounded up to a multiple of the devices."""
-        self.model, self._devices, self._compiled = model, parallel.make("jit"), None
+        self.model, self._devices = model, parallel.make("jit")
+        self._program = parallel.Program(self._step, self._devices)
         self.batch_size = -(-batch_size // self._devices.devices) * self._devices.devices
         self._variables = self._devices.put_state(model.variables)
 
@@ -52,9 +53,8 @@ class Predictor:
         """At most `batch_size` pictures; fewer are repeated until the program's batch is full."""
         whole = images[np.arange(self.batch_size) % len(images)]
         batch = self._devices.put_batch({"image": whole})
-        if self._compiled is None:
-            self._compiled = self._devices.compile(self._step, self._variables, batch, donate=False)
-        return np.asarray(self._compiled(self._variables, batch), np.float32)[: len(images)]
+        step = self._program.compiled(self._variables, batch)
+        return np.asarray(step(self._variables, batch), np.float32)[: len(images)]
 
     def _step(self, variables: Variables, batch: Batch) -> jax.Array:
         return self.model.logits(variables, batch["image"])

@@ -1,7 +1,7 @@
 """The nouns that every part of the flow shares."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -167,6 +167,13 @@ class Mode:
 
 
 EVALUATE = Mode(train=False)
+
+
+def between(stages: Sequence[str], start: str | None, stop: str | None) -> Sequence[str]:
+    """The stages from `start` to `stop`, both included; None is the first, or the last."""
+    first = 0 if start is None else stages.index(start)
+    last = len(stages) if stop is None else stages.index(stop) + 1
+    return stages[first:last]
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from tljax import ops, sizes
 from tljax.layers import KAIMING
-from tljax.types import EVALUATE, Mode, Name
+from tljax.types import EVALUATE, Mode, Name, between
 
 INPUT = "image"
 UNUSED = ()
@@ -191,9 +191,7 @@ class BiT(nn.Module):
           positions, in float32.
         """
         del mode
-        first = 0 if start is None else self.stages.index(start)
-        last = len(self.stages) if stop is None else self.stages.index(stop) + 1
-        for name in self.stages[first:last]:
+        for name in between(self.stages, start, stop):
             x = self.stage(name)(x)
         if stop is None:
             x = x.astype(jnp.float32).mean(axis=(1, 2))  # (B, h, w, D) -> (B, D)

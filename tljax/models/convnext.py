@@ -16,7 +16,7 @@ import numpy as np
 from tljax import sizes
 from tljax.errors import ConfigError
 from tljax.layers import Conv, LayerNorm
-from tljax.types import EVALUATE, Mode, Name
+from tljax.types import EVALUATE, Mode, Name, between
 
 INPUT = "image"
 UNUSED = ()
@@ -162,9 +162,7 @@ class ConvNeXt(nn.Module):
           The output of stage `stop`: a map (B, h, w, D), of norm (B, D); without `stop`, that of norm
           in float32.
         """
-        first = 0 if start is None else self.stages.index(start)
-        last = len(self.stages) if stop is None else self.stages.index(stop) + 1
-        for name in self.stages[first:last]:
+        for name in between(self.stages, start, stop):
             x = self.stage(name)(x, mode)
         return x if stop else x.astype(jnp.float32)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from tljax import ops, sizes
 from tljax.layers import BatchNorm, Conv
-from tljax.types import EVALUATE, Mode, Name
+from tljax.types import EVALUATE, Mode, Name, between
 
 INPUT = "image"
 
@@ -173,9 +173,7 @@ class ResNet(nn.Module):
           The output of stage `stop`, (B, h, w, D); without `stop`, features (B, D): its mean over
           positions, in float32.
         """
-        first = 0 if start is None else self.stages.index(start)
-        last = len(self.stages) if stop is None else self.stages.index(stop) + 1
-        for name in self.stages[first:last]:
+        for name in between(self.stages, start, stop):
             x = self.stage(name)(x, mode)
         if stop is None:
             x = x.astype(jnp.float32).mean(axis=(1, 2))  # (B, h, w, D) -> (B, D)

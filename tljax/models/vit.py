@@ -18,7 +18,7 @@ import numpy as np
 from tljax import sizes
 from tljax.errors import ConfigError, WeightsError
 from tljax.layers import TORCH_LINEAR, Conv, LayerNorm
-from tljax.types import EVALUATE, Arrays, Mode, Name
+from tljax.types import EVALUATE, Arrays, Mode, Name, between
 
 INPUT = "image"
 UNUSED = ()
@@ -230,9 +230,7 @@ class ViT(nn.Module):
           The output of stage `stop`, (B, N, D); without `stop`, features (B, D) in float32: the class token
           (distilled: and the distillation token, (B, 2 D)), or the patches' normalised mean.
         """
-        first = 0 if start is None else self.stages.index(start)
-        last = len(self.stages) if stop is None else self.stages.index(stop) + 1
-        for name in self.stages[first:last]:
+        for name in between(self.stages, start, stop):
             x = self.stage(name)(x, mode)
         if stop is None:
             if not self.variant.average:

@@ -17,9 +17,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from tljax import additions, layer_groups
+from tljax import additions
 from tljax.layer_groups import Groups
 from tljax.types import Params, Phase, flatten, unflatten
 
@@ -33,14 +32,12 @@ def begin(params: Params, groups: Groups, config: Any, *, stages: Sequence[str],
       ConfigError: `config.kernels` chooses none, a group is called "start", or the head has none of its own.
     """
     del seed
-    chosen = additions.kernels(params, stages, config.kernels)
-    return additions.add(params, groups, "start", {path: np.array(kernel) for path, kernel in chosen.items()})
+    return additions.start(params, groups, stages, config.kernels)
 
 
 def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
     """One phase: the backbone at `config.backbone_scale`, the head at 1, "start" frozen."""
-    scales = {group: config.backbone_scale * (group != "start") for group in groups}
-    return (Phase("mixout", 1.0, scales | {layer_groups.head(groups): 1.0}),)
+    return additions.from_start("mixout", groups, config.backbone_scale)
 
 
 def effective(params: Params, config: Any, rng: jax.Array | None = None) -> Params:
