@@ -191,7 +191,7 @@ def test_the_pool_of_the_stem_is_padded_with_zeros():
     x = np.zeros((1, 8, 8, 3), np.float32)
     x[..., 0] = 1
     params = {"params": {"conv": {"kernel": kernel}}}
-    conv, pooled = std_conv(kernel, x, stride=2), bit.Stem(32, jnp.float32).apply(params, x)
+    conv, pooled = std_conv(kernel, x, stride=2), bit.Stem(32, jnp.float32, 1e-10).apply(params, x)
     assert conv.max() < -8 and conv.shape == (1, 4, 4, 32)
     np.testing.assert_array_equal(pooled[0, :, :, 0], [[0, 0], [0, conv[0, 1:, 1:, 0].max()]])
 

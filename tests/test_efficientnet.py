@@ -7,6 +7,7 @@ import pytest
 from reference import draw
 from reference import vgg_convnext as shared
 
+from tests.test_inverted_residual_names import published
 from tljax import placement
 from tljax.errors import ConfigError
 from tljax.models import efficientnet
@@ -61,10 +62,7 @@ def test_place_and_publish_are_inverse():
 
 def test_the_variant_shows_in_the_tensors():
     for variant, shape in efficientnet.VARIANTS.items():
-        # b0 and b1 are equally wide, b1 and b2 equally deep.
-        arrays = {row.published: np.empty(0) for row in efficientnet.names(variant)}
-        arrays[f"features.{len(shape.blocks) + 1}.0.weight"] = np.empty((shape.top, 1, 1, 1))
-        assert efficientnet.infer(arrays, None) is shape
+        assert efficientnet.infer(published(efficientnet, shape), None) is efficientnet.VARIANTS[variant]
     with pytest.raises(KeyError, match="a network other than b0, b1"):
         efficientnet.infer({"fc.weight": np.empty((10, 10))}, None)
 

@@ -17,11 +17,11 @@ from tljax.types import EVALUATE, Mode, flatten
 
 SMALL = Variant(
     8,
-    ((Sizes(8, 8),), (Sizes(16, 8, 5, 2), Sizes(24, 8, squeezed=4, activation=nn.hard_swish))),
+    ((Sizes(8, 8),), (Sizes(16, 8, 5, 2), Sizes(24, 8, squeezed=4, activation="hard_swish"))),
     top=16,
     dense=12,
-    activation=nn.silu,
-    gate=nn.hard_sigmoid,
+    activation="silu",
+    gate="hard_sigmoid",
 )
 STAGES = ("stem", "stage1", "stage2", "top", "fc")
 TRAIN = Mode(train=True)
@@ -51,7 +51,7 @@ def test_squeeze_excite_by_hand():
     shapes = {"reduce": (1, 1, 2, 3), "expand": (1, 1, 3, 2)}
     kernels = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     params = {name: {"kernel": kernel, "bias": kernel[0, 0, 0] / 2} for name, kernel in kernels.items()}
-    y = SqueezeExcite(3, nn.relu, nn.hard_sigmoid, jnp.float32).apply({"params": params}, x)
+    y = SqueezeExcite(3, "relu", "hard_sigmoid", jnp.float32).apply({"params": params}, x)
     reduce, expand = params["reduce"], params["expand"]
     squeezed = np.maximum(x.mean((1, 2)) @ reduce["kernel"][0, 0] + reduce["bias"], 0)
     gate = np.clip(squeezed @ expand["kernel"][0, 0] + expand["bias"] + 3, 0, 6) / 6

@@ -251,3 +251,20 @@ def test_start_without_weights_draws_all_and_says_so():
     variables, kept = placement.start(TINY, EXAMPLE, seed=1)
     jax.tree.map(np.testing.assert_array_equal, variables, placement.init(TINY, EXAMPLE, seed=1))
     assert set(kept) == set(flatten(variables["params"]))
+
+
+def test_parameters_are_stored_in_the_dtype_that_is_asked_for():
+    """Drawn ones and published ones; statistics stay as they are."""
+    found = {"stem.weight": np.full((4, 2), 1 + 2**-9, np.float32), "stem.bias": np.ones(4, np.float32)}
+    published = Published(found, CARD, "some.file")
+    options = {"seed": 1, "published": published, "names": TINY_NAMES}
+    variables, kept = placement.start(TINY, EXAMPLE, **options, dtype="bfloat16")
+    leaves, whole = flatten(variables["params"]), flatten(placement.start(TINY, EXAMPLE, **options)[0]["params"])
+    assert set(kept) == {"head/kernel", "head/bias"}
+    for path, leaf in leaves.items():
+        assert leaf.dtype == jnp.bfloat16
+        np.testing.assert_array_equal(leaf, whole[path].astype(jnp.bfloat16), err_msg=path)
+    drawn, _ = placement.start(TINY, EXAMPLE, seed=1, dtype="bfloat16")
+    assert {leaf.dtype for leaf in jax.tree.leaves(drawn)} == {jnp.dtype(jnp.bfloat16)}
+    stored = placement._stored(initial(), "bfloat16")  # pyright: ignore[reportPrivateUsage]
+    assert stored["batch_stats"]["backbone"]["stem"]["bn"]["mean"].dtype == np.float32

@@ -7,7 +7,7 @@ import pytest
 
 from tljax import placement, translation
 from tljax.errors import WeightsError
-from tljax.models import convnext, resnet, vgg, vit
+from tljax.models import bit, convnext, efficientnet, mobilenet, resnet, vgg, vit
 from tljax.network import Network
 from tljax.plugins import available, find
 from tljax.spellings import timm, torchvision, transformers
@@ -19,6 +19,9 @@ SMALL = {
     "resnet": (resnet, resnet.Variant((1, 2), bottleneck=True, width=4)),
     "vit": (vit, vit.Variant(patch=8, width=8, heads=2, depth=2)),
     "convnext": (convnext, convnext.Variant((1, 2), (4, 8))),
+    "bit": (bit, bit.Variant((1, 2), width=32)),
+    "mobilenet": (mobilenet, mobilenet.VARIANTS["v2"]),
+    "efficientnet": (efficientnet, efficientnet.scaled(0.5, 0.5, 0.2)),
     "vgg": (vgg, vgg.Variant((1, 1, 1, 1, 1), batch_norm=True, widths=(2, 2, 2, 2, 2), dense=4)),
 }
 
@@ -119,7 +122,88 @@ def timm_vgg(name):
     )
 
 
+def bit_as(unit, stem, norm, head):
+    """The names of a library by the words in which libraries differ."""
+
+    def spell(name):
+        leaf = "bias" if name.endswith(("beta", "bias")) else "weight"
+        if match := re.match(r"resnet/block(\d)/unit(\d+)/(\w)/(\w+)", name):
+            s, u, letter, kind = match.groups()
+            layer = {"group_norm": "norm", "standardized_conv2d": "conv"}.get(kind)
+            layer = f"{layer}{'abc'.index(letter) + 1}" if layer else "downsample.conv"
+            return f"{unit.format(s=int(s) - 1, u=int(u) - 1)}.{layer}.{leaf}"
+        return f"{stem if 'root' in name else head if 'head' in name else norm}.{leaf}"
+
+    return spell
+
+
+def inverted_as(family, block, first, others, ends):
+    """The names of a library of the layers of blocks, of the first and the others, and of both ends."""
+
+    def spell(name):
+        module, shape = SMALL[family]
+        _, stage, *rest = next(row.path for row in module.names(shape) if row.published == name).split("/")
+        leaf = name.rpartition(".")[2]
+        if not stage.startswith("stage"):
+            return f"{ends[stage, rest[0] if len(rest) > 1 else '']}.{leaf}"
+        s, b, layer = int(stage[5:]) - 1, int(rest[0][5:]), "/".join(rest[1:3])
+        i = sum(map(len, shape.blocks[:s])) + b
+        return f"{block(s, b, i)}.{(first if s == 0 else others)[layer]}.{leaf}"
+
+    return spell
+
+
+KINDS = {"conv": "convolution", "bn": "normalization"}
+V2_LAYERS = {"expand": "expand_1x1", "depthwise": "conv_3x3", "project": "reduce_1x1"}
+V2_LAYERS = {f"{ours}/{kind}": f"{theirs}.{KINDS[kind]}" for ours, theirs in V2_LAYERS.items() for kind in KINDS}
+EFFICIENT_LAYERS = {
+    "expand/conv": "expansion.expand_conv",
+    "expand/bn": "expansion.expand_bn",
+    "depthwise/conv": "depthwise_conv.depthwise_conv",
+    "depthwise/bn": "depthwise_conv.depthwise_norm",
+    "project/conv": "projection.project_conv",
+    "project/bn": "projection.project_bn",
+}
+TIMM_FIRST = {"depthwise/conv": "conv_dw", "depthwise/bn": "bn1", "project/conv": "conv_pw", "project/bn": "bn2"}
+TIMM_OTHERS = {"expand/conv": "conv_pw", "expand/bn": "bn1", "depthwise/conv": "conv_dw", "depthwise/bn": "bn2"}
+TIMM_OTHERS |= {"project/conv": "conv_pwl", "project/bn": "bn3"}
+EXCITE = {"squeeze_excite/reduce": "se.conv_reduce", "squeeze_excite/expand": "se.conv_expand"}
+TIMM_ENDS = {("stem", "conv"): "conv_stem", ("stem", "bn"): "bn1", ("top", "conv"): "conv_head", ("top", "bn"): "bn2"}
+TIMM_ENDS |= {("kernel", ""): "classifier", ("bias", ""): "classifier"}
 LIBRARIES = {
+    ("transformers", "bit"): bit_as(
+        "bit.encoder.stages.{s}.layers.{u}", "bit.embedder.convolution", "bit.norm", "classifier.1"
+    ),
+    ("timm", "bit"): bit_as("stages.{s}.blocks.{u}", "stem.conv", "norm", "head.fc"),
+    ("transformers", "mobilenet"): inverted_as(
+        "mobilenet",
+        lambda s, b, i: f"mobilenet_v2.layer.{i - 1}" if i else "mobilenet_v2.conv_stem",
+        V2_LAYERS,
+        V2_LAYERS,
+        {("stem", kind): f"mobilenet_v2.conv_stem.first_conv.{KINDS[kind]}" for kind in KINDS}
+        | {("top", kind): f"mobilenet_v2.conv_1x1.{KINDS[kind]}" for kind in KINDS}
+        | {("kernel", ""): "classifier", ("bias", ""): "classifier"},
+    ),
+    ("transformers", "efficientnet"): inverted_as(
+        "efficientnet",
+        lambda s, b, i: f"efficientnet.encoder.blocks.{i}",
+        EFFICIENT_LAYERS | {name: name.replace("/", ".") for name in EXCITE},
+        EFFICIENT_LAYERS | {name: name.replace("/", ".") for name in EXCITE},
+        {
+            ("stem", "conv"): "efficientnet.embeddings.convolution",
+            ("stem", "bn"): "efficientnet.embeddings.batchnorm",
+            ("top", "conv"): "efficientnet.encoder.top_conv",
+            ("top", "bn"): "efficientnet.encoder.top_bn",
+            ("kernel", ""): "classifier",
+            ("bias", ""): "classifier",
+        },
+    ),
+    ("timm", "mobilenet"): inverted_as(
+        "mobilenet", lambda s, b, i: f"blocks.{s}.{b}", TIMM_FIRST, TIMM_OTHERS, TIMM_ENDS
+    ),
+    ("timm", "efficientnet"): inverted_as(
+        "efficientnet", lambda s, b, i: f"blocks.{s}.{b}", TIMM_FIRST | EXCITE, TIMM_OTHERS | EXCITE, TIMM_ENDS
+    ),
     ("transformers", "resnet"): transformers_resnet,
     ("transformers", "vit"): transformers_vit,
     ("torchvision", "vit"): torchvision_vit,
@@ -148,6 +232,9 @@ def spelled(library: str, family: str) -> dict[str, np.ndarray]:
         theirs = LIBRARIES[library, family](name)
         if isinstance(theirs, tuple):
             found |= dict(zip(theirs, np.split(array, len(theirs)), strict=True))
+        elif family == "bit" and array.ndim == 4:  # (H, W, I, O) -> (O, I, H, W); of the classifier (O, I) in one
+            turned = array.transpose(3, 2, 0, 1)
+            found[theirs] = turned[:, :, 0, 0] if theirs == "classifier.1.weight" else turned
         elif array.ndim == 3 and "layer_scale" in name:
             found[theirs] = array.reshape(-1)
         elif "pre_logits" in theirs and array.ndim == 2:

@@ -14,6 +14,7 @@ from reference import draw
 from tests import small
 from tljax import cards, flops, layouts, placement, preprocess
 from tljax.__main__ import main
+from tljax.inputs import tokens
 from tljax.models import resnet
 from tljax.network import Network
 from tljax.plugins import available, find
@@ -21,7 +22,9 @@ from tljax.types import Card, flatten
 from tljax.weights import hub
 
 CONFIG, DATA, WEIGHTS = 2, 3, 4
-CARDS = {spec: hub.read_card(spec) for spec in hub.zoo()}
+ALL = {spec: hub.read_card(spec) for spec in hub.zoo()}
+CARDS = {spec: card for spec, card in ALL.items() if find("models", card.family).INPUT == "image"}
+TEXTS = {spec: card for spec, card in ALL.items() if spec not in CARDS}
 # One of each network at each size; the others differ in nothing that is computed.
 NETWORKS = {(card.family, card.variant, card.size, card.classes): card for card in CARDS.values()}
 QUICK = ("timm/resnet18.tv_in1k", "timm/vgg11_bn.tv_in1k", "timm/deit_tiny_distilled_patch16_224.fb_in1k")
@@ -75,6 +78,25 @@ def test_a_card_says_what_is_known_and_where_from(spec):
     assert all(card.sources.values())
 
 
+@pytest.mark.parametrize("spec", TEXTS)
+def test_a_card_of_a_text_encoder(spec):
+    card = TEXTS[spec]
+    family, licence = find("models", card.family), "MIT" if card.family == "roberta" else "Apache-2.0"
+    network = Network(family.build(card.variant), nn.Dense(2))
+    shapes = placement.shapes(network, tokens.example())["params"]["backbone"]
+    assert card.parameters == sum(leaf.size for leaf in flatten(shapes).values())
+    assert (card.repository, card.file, card.licence) == (spec, "model.safetensors", licence)
+    assert (card.mean, card.std, card.size, card.classes, card.gflops) == ((), (), 0, 0, 0.0)
+    assert set(card.sources) == {"file", "licence", "parameters"} and all(card.sources.values())
+
+
+def test_text_encoders_of_the_zoo():
+    assert {spec: card.parameters for spec, card in TEXTS.items()} == {
+        "FacebookAI/roberta-base": 124_055_040, "distilbert/distilbert-base-uncased": 66_362_880,
+        "google-bert/bert-base-uncased": 109_482_240, "sentence-transformers/all-MiniLM-L6-v2": 22_565_376,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("spec", CARDS)
 def test_the_numbers_in_a_repositorys_name_are_those_of_its_card(spec):
     """Patch, pixels and depth, as timm writes them into names."""
@@ -84,7 +106,7 @@ def test_the_numbers_in_a_repositorys_name_are_those_of_its_card(spec):
         assert (find("models", "vit").VARIANTS[card.variant].patch, card.size) == (patch, size)
         assert find("models", "vit").VARIANTS[card.variant].distilled == ("distilled" in name)
     else:
-        assert card.variant.replace("wide50_2", "50_2").replace("resnext", "") in name
+        assert card.variant.replace("wide50_2", "50_2").replace("resnext", "").removeprefix("R") in name
     assert card.classes == {"in21k": 21843, "in22k": 21841}.get(name.rpartition("_")[2].rpartition(".")[2], 1000)
 
 
@@ -101,7 +123,9 @@ def test_counts_that_papers_and_slides_print():
 def test_the_table_has_a_row_a_card_and_a_filter(capsys):
     assert main(["zoo"]) == 0
     printed = capsys.readouterr().out
-    assert all(f" {spec} " in printed for spec in CARDS)
+    assert all(f" {spec} " in printed for spec in ALL)
+    row = next(line.split() for line in printed.splitlines() if "roberta-base" in line)
+    assert row == ["FacebookAI/roberta-base", "roberta", "base", "124,055,040", "-", "-", "-", "MIT"]
     assert main(["zoo", "--family=vgg"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if "timm/" in line]
     assert [row[2] for row in rows] == ["11", "11_bn", "13", "13_bn", "16", "16_bn", "19", "19_bn"]
@@ -110,7 +134,10 @@ def test_the_table_has_a_row_a_card_and_a_filter(capsys):
 
 def test_a_family_without_cards_is_an_error(capsys):
     assert main(["zoo", "--family=lenet"]) == CONFIG
-    assert "must be one of those with cards, convnext, resnet, vgg, vit; got 'lenet'" in capsys.readouterr().err
+    assert (
+        "must be one of those with cards, bert, bit, convnext, distilbert, efficientnet, mobilenet, "
+        "resnet, roberta, vgg, vit; got 'lenet'" in capsys.readouterr().err
+    )
 
 
 # A file

@@ -5,7 +5,7 @@ the mean over positions; and fc, where a network has a dense layer before its cl
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -14,8 +14,6 @@ import jax.numpy as jnp
 
 from tljax.layers import BatchNorm, Conv
 from tljax.types import EVALUATE, Mode, between
-
-Activation = Callable[[jax.Array], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Sizes:
     kernel: int = 3
     stride: int = 1
     squeezed: int = 0  # 0: none
-    activation: Activation = nn.relu6
+    activation: str = "relu6"  # a function of flax.linen, as all activations here
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,21 +36,44 @@ class Variant:
     blocks: tuple[tuple[Sizes, ...], ...]  # of every stage
     top: int
     dense: int = 0  # units of fc; 0: there is none
-    activation: Activation = nn.relu6  # of stem, top and fc
-    squeeze_activation: Activation = nn.relu
-    gate: Activation = nn.sigmoid
+    activation: str = "relu6"  # of stem, top and fc
+    squeeze_activation: str = "relu"
+    gate: str = "sigmoid"
     dropout: float = 0.2
     epsilon: float = 1e-5
     momentum: float = 0.9  # of BatchNorm's statistics: torch's is 1 minus this
     layers: str = "block"  # torchvision's name of the layers of a block
+    padding: str = "half"  # of convolutions that halve a map, see `padded`
+    halves: tuple[int, ...] = ()  # blocks, counted from 0 through all stages, that pad by half whatever `padding` says
+
+    def __post_init__(self) -> None:
+        """Sizes as JSON has them are made those of blocks."""
+        stages = [tuple(Sizes(**one) if isinstance(one, Mapping) else one for one in stage) for stage in self.blocks]
+        object.__setattr__(self, "blocks", tuple(stages))
+
+    def __str__(self) -> str:
+        blocks = "-".join(str(len(stage)) for stage in self.blocks)
+        return f"its own sizes (blocks {blocks}, stem {self.stem}, top {self.top}, padding {self.padding})"
 
     @property
     def stages(self) -> tuple[str, ...]:
         return ("stem", *(f"stage{i + 1}" for i in range(len(self.blocks))), "top", *(("fc",) if self.dense else ()))
 
 
+def padded(size: int, kernel: int, stride: int, padding: str) -> tuple[int, int]:
+    """Zeros before and after a side of `size`.
+
+    half: as torchvision, half of the kernel at both ends. same: TensorFlow's SAME, as few as give ceil(size / stride)
+    outputs, an odd one at the end. after: what SAME is on even sizes, whatever the size (transformers' EfficientNet).
+    """
+    if padding == "half" or stride == 1:
+        return kernel // 2, kernel // 2
+    zeros = kernel - stride if padding == "after" else max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return zeros // 2, zeros - zeros // 2
+
+
 class ConvNorm(nn.Module):
-    """Convolution padded by half its kernel, BatchNorm, activation: (B, H, W, C) -> (B, H/stride, W/stride, D)."""
+    """Convolution padded as `padded` says, BatchNorm, activation: (B, H, W, C) -> (B, H/stride, W/stride, D)."""
 
     features: int
     kernel: int
@@ -61,15 +82,19 @@ class ConvNorm(nn.Module):
     bn_axis: str | None
     stride: int = 1
     groups: int = 1
-    activation: Activation | None = None
+    activation: str = ""  # "": none
+    padding: str = "half"
 
     @nn.compact
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        zeros = [padded(size, self.kernel, self.stride, self.padding) for size in x.shape[1:3]]
+        even = len({*zeros[0], *zeros[1]}) == 1
+        x = x if even else jnp.pad(x, ((0, 0), *zeros, (0, 0)))
         x = Conv(
             self.features,
             self.kernel,
             stride=self.stride,
-            padding=self.kernel // 2,
+            padding=zeros[0][0] if even else 0,
             groups=self.groups,
             dtype=self.dtype,
             name="conv",
@@ -81,22 +106,23 @@ class ConvNorm(nn.Module):
             axis_name=self.bn_axis,
             name="bn",
         )(x, mode)
-        return self.activation(x) if self.activation else x
+        return getattr(nn, self.activation)(x) if self.activation else x
 
 
 class SqueezeExcite(nn.Module):
     """Every channel times a gate computed from the means of all (Hu et al. 2017): (B, H, W, C) -> the same."""
 
     squeezed: int
-    activation: Activation
-    gate: Activation
+    activation: str
+    gate: str
     dtype: Any
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         means = x.astype(jnp.promote_types(x.dtype, jnp.float32)).mean(axis=(1, 2), keepdims=True)  # (B, 1, 1, C)
-        squeezed = self.activation(Conv(self.squeezed, 1, bias=True, dtype=self.dtype, name="reduce")(means))
-        return x * self.gate(Conv(x.shape[-1], 1, bias=True, dtype=self.dtype, name="expand")(squeezed))
+        squeezed = Conv(self.squeezed, 1, bias=True, dtype=self.dtype, name="reduce")(means)
+        squeezed = getattr(nn, self.activation)(squeezed)
+        return x * getattr(nn, self.gate)(Conv(x.shape[-1], 1, bias=True, dtype=self.dtype, name="expand")(squeezed))
 
 
 class InvertedResidual(nn.Module):
@@ -107,6 +133,7 @@ class InvertedResidual(nn.Module):
     drop_path: float
     dtype: Any
     bn_axis: str | None
+    padding: str = "half"
 
     @nn.compact
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
@@ -116,7 +143,7 @@ class InvertedResidual(nn.Module):
         y, size, shape = x, self.sizes, self.variant
         if size.inner != x.shape[-1]:
             y = conv_norm(y, size.inner, 1, "expand", activation=size.activation)
-        options = {"stride": size.stride, "groups": size.inner, "activation": size.activation}
+        options = {"stride": size.stride, "groups": size.inner, "activation": size.activation, "padding": self.padding}
         y = conv_norm(y, size.inner, size.kernel, "depthwise", **options)
         if size.squeezed:
             y = SqueezeExcite(size.squeezed, shape.squeeze_activation, shape.gate, self.dtype, name="squeeze_excite")(y)
@@ -136,11 +163,15 @@ class Stage(nn.Module):
     variant: Variant
     dtype: Any
     bn_axis: str | None
+    first: int = 0  # blocks before this stage
 
     @nn.compact
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        shape = self.variant
         for i, (sizes, drop_path) in enumerate(zip(self.blocks, self.drop_paths, strict=True)):
-            x = InvertedResidual(sizes, self.variant, drop_path, self.dtype, self.bn_axis, name=f"block{i}")(x, mode)
+            padding = "half" if self.first + i in shape.halves else shape.padding
+            block = InvertedResidual(sizes, shape, drop_path, self.dtype, self.bn_axis, padding, name=f"block{i}")
+            x = block(x, mode)
         return x
 
 
@@ -159,7 +190,7 @@ class Dense(nn.Module):
     """Dense, activation, dropout: (B, C) -> (B, D)."""
 
     features: int
-    activation: Activation
+    activation: str
     dropout: float
     dtype: Any
 
@@ -167,7 +198,8 @@ class Dense(nn.Module):
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         # torchvision draws dense kernels from a normal distribution of 0.01.
         initial = nn.initializers.normal(0.01)
-        x = self.activation(nn.Dense(self.features, dtype=self.dtype, kernel_init=initial, name="dense")(x))
+        x = nn.Dense(self.features, dtype=self.dtype, kernel_init=initial, name="dense")(x)
+        x = getattr(nn, self.activation)(x)
         return nn.Dropout(self.dropout)(x, deterministic=not mode.trains(self.path))
 
 
@@ -210,7 +242,8 @@ class InvertedResidualNet(nn.Module):
     def stage(self, name: str) -> nn.Module:
         shape, dtype, axis = self.variant, self.dtype, self.bn_axis
         if name == "stem":
-            return ConvNorm(shape.stem, 3, shape, dtype, axis, stride=2, activation=shape.activation, name=name)
+            options = {"stride": 2, "activation": shape.activation, "padding": shape.padding}
+            return ConvNorm(shape.stem, 3, shape, dtype, axis, name=name, **options)
         if name == "top":
             dropout = 0.0 if shape.dense else self.dropout
             return Top(shape.top, 1, shape, dtype, axis, activation=shape.activation, dropout=dropout, name=name)
@@ -219,7 +252,7 @@ class InvertedResidualNet(nn.Module):
         i = self.stages.index(name) - 1
         before, n = sum(map(len, shape.blocks[:i])), sum(map(len, shape.blocks))
         drop_paths = tuple(self.drop_path * (before + b) / n for b in range(len(shape.blocks[i])))
-        return Stage(shape.blocks[i], drop_paths, shape, dtype, axis, name=name)
+        return Stage(shape.blocks[i], drop_paths, shape, dtype, axis, before, name=name)
 
 
 def divisible(channels: float) -> int:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tljax import layer_groups
+from tljax import layer_groups, memory
 from tljax.errors import WeightsError
 from tljax.layouts import TO_THEIRS, published_shape, to_ours, to_theirs
 from tljax.types import Name, Published, Variables, flatten, unflatten
@@ -31,6 +31,7 @@ def start(
     adapt: Adapt | None = None,
     head: bool = False,
     stages: Collection[str] | None = None,
+    dtype: str = "float32",
 ) -> tuple[Variables, tuple[str, ...]]:
     """The variables a run starts from, and the paths that start at random.
 
@@ -42,9 +43,10 @@ def start(
       adapt: the family's function that makes published arrays fit inputs of this shape, if it has one.
       head: take the published classifier too, see `place`.
       stages: the backbone's stages that take published arrays, the others start at random; by default all.
+      dtype: in which parameters are stored; modules compute in their own. Statistics stay as they are.
     """
     if published is None:
-        variables = init(network, example, seed=seed)
+        variables = _stored(init(network, example, seed=seed), dtype)
         return variables, tuple(flatten(variables["params"]))
     if adapt is not None:
         published = dataclasses.replace(published, arrays=adapt(published.arrays, jax.tree.map(np.shape, example)))
@@ -52,13 +54,33 @@ def start(
     left = [path for leaves in empty.values() for path in leaves if not _takes(path, stages, head)]
     # Drawn before anything is placed, for what XLA needs to compile comes on top of what lies in memory.
     drawn = init(network, example, seed=seed, only=left) if left else {}
+    memory.give_back()
     begin = {c: unflatten(leaves | flatten(drawn.get(c, {}))) for c, leaves in empty.items()}
-    return place(begin, published, names, unused=unused, head=head, stages=stages)
+    return place(_stored(begin, dtype), published, names, unused=unused, head=head, stages=stages)
+
+
+def _stored(variables: Variables, dtype: str) -> Variables:
+    """The same with parameters, arrays or shapes that stand for them, in `dtype`."""
+
+    def stored(leaf: Any) -> Any:
+        shape = isinstance(leaf, jax.ShapeDtypeStruct)
+        return leaf.update(dtype=dtype) if shape else leaf.astype(dtype, copy=False)
+
+    return {**variables, "params": jax.tree.map(stored, variables["params"])}
 
 
 def shapes(network: nn.Module, example: Any) -> Variables:
     """The variables' shapes and dtypes, without computing them."""
     return dict(jax.eval_shape(network.init, jax.random.key(0), jax.tree.map(jnp.zeros_like, example)))
+
+
+def features(network: nn.Module, example: Any) -> Any:
+    """Shapes and dtypes of what the head is given, without computing it."""
+
+    def run(key: jax.Array, x: Any) -> Any:
+        return network.init_with_output(key, x, method="features")[0]
+
+    return jax.eval_shape(run, jax.random.key(0), jax.tree.map(jnp.zeros_like, example))
 
 
 def init(network: nn.Module, example: Any, *, seed: int, only: Iterable[str] | None = None) -> Variables:
@@ -68,9 +90,12 @@ def init(network: nn.Module, example: Any, *, seed: int, only: Iterable[str] | N
       only: the paths to draw; by default all.
     """
     wanted = None if only is None else frozenset(only)
+    # A module draws by the seed and its own path: the head alone draws what it would in the whole network.
+    start = "head" if wanted and all(layer_groups.stage_of(path) == "head" for path in wanted) else None
+    given = features(network, example) if start else example
 
     def draw(key: jax.Array) -> Variables:
-        variables = network.init(key, jax.tree.map(jnp.zeros_like, example))
+        variables = network.init(key, jax.tree.map(jnp.zeros_like, given), start=start)
         leaves = {collection: flatten(variables[collection]) for collection in variables}
         return {c: {p: x for p, x in leaves[c].items() if wanted is None or p in wanted} for c in leaves}
 

@@ -62,7 +62,8 @@ def translate(arrays: Mapping[str, np.ndarray], spelling: Spelling, where: str) 
         parts[rule.part] = theirs, rule
     for ours, parts in found.items():
         make[ours] = partial(_joined, arrays, [parts[part] for part in sorted(parts)])
-    return Arrays(make)
+    found_arrays = Arrays(make)
+    return spelling.arrange(found_arrays) if spelling.arrange else found_arrays
 
 
 def facts(config: Mapping[str, Any], spelling: Spelling, where: str) -> dict[str, Any]:
@@ -82,7 +83,9 @@ def facts(config: Mapping[str, Any], spelling: Spelling, where: str) -> dict[str
             f"{', '.join(wrong)}. Choose other weights."
         )
     found = {field: config.get(key, default) for field, (key, default) in spelling.facts.items()}
-    return {field: value for field, value in found.items() if value is not None}
+    found |= spelling.told(config, where) if spelling.told else {}
+    plain = {field: tuple(value) if isinstance(value, list) else value for field, value in found.items()}
+    return {field: value for field, value in plain.items() if value is not None}
 
 
 def _known(spelling: Spelling, names: frozenset[str], own: frozenset[str]) -> int:

@@ -13,7 +13,6 @@ from tljax import layer_groups, published_model
 from tljax.cli import keep_compiled
 from tljax.errors import ConfigError, DataError
 from tljax.plugins import find
-from tljax.predictor import most_probable, softmax
 from tljax.pretrained import AUTO
 from tljax.report import show
 from tljax.saved_model import Model
@@ -28,6 +27,7 @@ def main(arguments: Sequence[str]) -> None:
     """`tljax zoo [--family NAME]`, or `tljax zoo check FILE [--family NAME] [--variant NAME] [--picture FILE]`.
 
     GFLOPs are those of one picture at the card's pixels: 2 a multiply-add of convolutions and matrix products.
+    A text encoder has neither pixels nor classes.
 
     Raises:
       TljaxError: no such family; a file that cannot be read, or is not what it is taken for.
@@ -77,7 +77,8 @@ def check(arguments: Sequence[str]) -> None:
 
 
 def _row(card: Card) -> tuple[str, ...]:
-    sizes = (f"{card.parameters:,}", f"{card.gflops:.2f}", str(card.size), str(card.classes))
+    sizes = (f"{card.parameters:,}", f"{card.gflops:.2f}" if card.gflops else "-")
+    sizes += (str(card.size or "-"), str(card.classes or "-"))
     return (card.repository, card.family, card.variant, *sizes, card.licence)
 
 
@@ -110,7 +111,7 @@ def _ran(model: Model, picture: Path | None) -> str:
         return f"{what}: {np.count_nonzero(~np.isfinite(found)):,} of {found.size:,} outputs are not finite"
     if not model.classes:
         return f"{what}: features {' x '.join(map(str, found.shape[1:]))}, all finite; it has no classifier"
-    best = most_probable(softmax(found)[0], model.classes, TOP)
+    best = model.task.answer(model.task.outputs(found)[0], model.classes, TOP)
     return f"{what}: " + ", ".join(f"class {name} {probability:.4f}" for name, probability in best)
 
 
@@ -122,10 +123,10 @@ def _pixels(model: Model, picture: Path | None) -> Any:
     if not model.card.mean:
         raise ConfigError("--picture needs a card: nothing says how these weights want their pixels scaled.")
     try:
-        image = model.read(picture)
+        image = model.asked.read(picture)
     except ValueError as error:
         raise DataError(f"--picture must be a readable picture; '{picture}' is {error}.") from error
-    return model.prepare({"image": image[None]}, jax.random.key(0), False)
+    return model.asked.prepare({"image": image[None]}, jax.random.key(0), False)
 
 
 def _types(published: Published) -> str:

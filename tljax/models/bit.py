@@ -7,6 +7,7 @@ Stages: stem, stage1 ... stage4, norm; norm is the GroupNorm and ReLU behind the
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -29,6 +30,7 @@ class Variant:
 
     units: tuple[int, ...]
     width: int
+    eps: float = 1e-10  # of weight standardisation; transformers and timm have 1e-8
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -77,13 +79,15 @@ class StdConv(nn.Module):
     size: int
     stride: int = 1
     dtype: Any = jnp.float32
+    eps: float = 1e-10
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         # The scale of a kernel does not reach the output, only how fast it learns.
         kernel = self.param("kernel", KAIMING, (self.size, self.size, x.shape[-1], self.features), jnp.float32)
+        kernel = kernel.astype(jnp.promote_types(kernel.dtype, jnp.float32))  # stored ones may be bfloat16
         kernel = kernel - kernel.mean((0, 1, 2), keepdims=True)
-        kernel = kernel / jnp.sqrt(jnp.square(kernel).mean((0, 1, 2), keepdims=True) + 1e-10)
+        kernel = kernel / jnp.sqrt(jnp.square(kernel).mean((0, 1, 2), keepdims=True) + self.eps)
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
         return ops.conv(x, kernel, stride=self.stride, padding=self.size // 2)
 
@@ -120,10 +124,11 @@ class Stem(nn.Module):
 
     width: int
     dtype: Any
+    eps: float
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        x = StdConv(self.width, 7, stride=2, dtype=self.dtype, name="conv")(x)
+        x = StdConv(self.width, 7, stride=2, dtype=self.dtype, eps=self.eps, name="conv")(x)
         # Published so: padded with zeros, which win over negative values; the pool of a ResNet ignores its padding.
         return ops.max_pool(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), window=3, stride=2)
 
@@ -137,18 +142,19 @@ class Unit(nn.Module):
     width: int
     stride: int
     dtype: Any
+    eps: float
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        out = 4 * self.width
+        out, conv = 4 * self.width, partial(StdConv, dtype=self.dtype, eps=self.eps)
         y = GroupNorm(self.dtype, name="norm1")(x)
         if self.stride > 1 or x.shape[-1] != out:
-            x = StdConv(out, 1, stride=self.stride, dtype=self.dtype, name="project")(y)
-        y = StdConv(self.width, 1, dtype=self.dtype, name="conv1")(y)
+            x = conv(out, 1, stride=self.stride, name="project")(y)
+        y = conv(self.width, 1, name="conv1")(y)
         y = GroupNorm(self.dtype, name="norm2")(y)
-        y = StdConv(self.width, 3, stride=self.stride, dtype=self.dtype, name="conv2")(y)
+        y = conv(self.width, 3, stride=self.stride, name="conv2")(y)
         y = GroupNorm(self.dtype, name="norm3")(y)
-        return x + StdConv(out, 1, dtype=self.dtype, name="conv3")(y)
+        return x + conv(out, 1, name="conv3")(y)
 
 
 class Stage(nn.Module):
@@ -158,11 +164,12 @@ class Stage(nn.Module):
     width: int
     stride: int
     dtype: Any
+    eps: float
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         for i in range(self.units):
-            x = Unit(self.width, self.stride if i == 0 else 1, self.dtype, name=f"unit{i}")(x)
+            x = Unit(self.width, self.stride if i == 0 else 1, self.dtype, self.eps, name=f"unit{i}")(x)
         return x
 
 
@@ -200,11 +207,11 @@ class BiT(nn.Module):
     def stage(self, name: str) -> nn.Module:
         shape = self.variant
         if name == "stem":
-            return Stem(shape.width, self.dtype, name=name)
+            return Stem(shape.width, self.dtype, shape.eps, name=name)
         if name == "norm":
             return GroupNorm(self.dtype, name=name)
         i = self.stages.index(name) - 1
-        return Stage(shape.units[i], shape.width * 2**i, 1 if i == 0 else 2, self.dtype, name=name)
+        return Stage(shape.units[i], shape.width * 2**i, 1 if i == 0 else 2, self.dtype, shape.eps, name=name)
 
 
 def names(variant: Any) -> tuple[Name, ...]:

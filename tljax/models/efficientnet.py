@@ -4,10 +4,9 @@ Stages: stem, stage1 ... stage7, the stages 2 to 8 of the paper's table 1, top.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
@@ -32,22 +31,30 @@ STAGES = (
 
 def scaled(width: float, depth: float, dropout: float, *, epsilon: float = 1e-5, momentum: float = 0.9) -> Variant:
     """b0 with `width` times the channels, rounded to multiples of 8, and `depth` times the blocks, rounded up."""
+    numbers = [math.ceil(blocks * depth) for *_, blocks in STAGES]
+    return _made(width, numbers, dropout, epsilon, momentum)
+
+
+def _made(
+    width: float, numbers: Sequence[int], dropout: float = 0.2, epsilon: float = 1e-5, momentum: float = 0.9
+) -> Variant:
+    """b0 with `width` times the channels and so many blocks in every stage."""
     stem = channels = divisible(32 * width)
     stages = []
-    for factor, kernel, stride, base, blocks in STAGES:
+    for blocks, (factor, kernel, stride, base, _) in zip(numbers, STAGES, strict=True):
         out, stage = divisible(base * width), []
-        for i in range(math.ceil(blocks * depth)):
+        for i in range(blocks):
             inner, squeezed = divisible(channels * factor), max(1, channels // 4)
-            stage.append(Sizes(inner, out, kernel, stride if i == 0 else 1, squeezed, nn.silu))
+            stage.append(Sizes(inner, out, kernel, stride if i == 0 else 1, squeezed, "silu"))
             channels = out
         stages.append(tuple(stage))
     return Variant(
         stem,
         tuple(stages),
         top=4 * channels,
-        activation=nn.silu,
-        squeeze_activation=nn.silu,
-        gate=nn.sigmoid,
+        activation="silu",
+        squeeze_activation="silu",
+        gate="sigmoid",
         dropout=dropout,
         epsilon=epsilon,
         momentum=momentum,
@@ -68,14 +75,17 @@ VARIANTS = {
 
 
 def variant_of(said: Any) -> Variant:
-    """The sizes that a variant's name, or they themselves mean; ConfigError lists the names."""
+    """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
     return sizes.variant(VARIANTS, said, "model.variant of 'efficientnet'")
 
 
 def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
-    """The variant that published tensors are of; KeyError where they are of none."""
+    """The sizes that published tensors have; KeyError where they are of no EfficientNet."""
     del config  # the tensors show all
-    return inverted_residual_names.infer(VARIANTS, rows, arrays)
+    numbers = sizes.depths(arrays, r"features\.(\d+)\.\d+\.block\.0\.0\.weight")
+    if len(numbers) != len(STAGES):
+        raise KeyError(f"a network other than {', '.join(VARIANTS)}")
+    return inverted_residual_names.infer({"": _made(1.0, numbers)}, VARIANTS, rows, arrays)
 
 
 def build(

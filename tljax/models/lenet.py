@@ -14,7 +14,7 @@ import numpy as np
 
 from tljax import ops, sizes
 from tljax.layers import TORCH_LINEAR, Conv
-from tljax.types import EVALUATE, Mode, Name
+from tljax.types import EVALUATE, Mode, Name, between
 
 INPUT = "image"
 STAGES = ("conv1", "conv2", "fc1")
@@ -90,9 +90,7 @@ class LeNet(nn.Module):
     ) -> jax.Array:
         """Pixels (B, H, W, C) to features (B, D) in float32, or from `start` to `stop`, both included."""
         del mode  # nothing here differs between training and evaluation
-        first = 0 if start is None else STAGES.index(start)
-        last = len(STAGES) if stop is None else STAGES.index(stop) + 1
-        for name in STAGES[first:last]:
+        for name in between(STAGES, start, stop):
             stage = DenseStage if name == "fc1" else ConvStage
             x = stage(getattr(self.variant, name), self.dtype, name=name)(x)
         return x if stop else x.astype(jnp.float32)

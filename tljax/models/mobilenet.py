@@ -4,10 +4,11 @@ Stages: stem, then one for every width of blocks (seven of v2, five of v3_small,
 fc, which torchvision counts to its classifier, in v3 only.
 """
 
-from collections.abc import Iterator, Mapping
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
@@ -19,19 +20,16 @@ INPUT = "image"
 UNUSED = inverted_residual_names.UNUSED
 
 
-def _v2() -> Variant:
-    """Table 2 of the paper."""
+LAST = r"features\.(\d+)\.conv\.\d+\.weight"  # of a block of v2: its last convolution, and BatchNorm
+V2_BLOCKS = (1, 2, 3, 4, 3, 3, 1)
+
+
+def _v2(numbers: Sequence[int] = V2_BLOCKS) -> Variant:
+    """Table 2 of the paper, or with other `numbers` of blocks."""
     stages, channels = [], 32
-    # Factor of the channels in the middle, channels, blocks, stride of the first.
-    for factor, out, blocks, stride in (
-        (1, 16, 1, 1),
-        (6, 24, 2, 2),
-        (6, 32, 3, 2),
-        (6, 64, 4, 2),
-        (6, 96, 3, 1),
-        (6, 160, 3, 2),
-        (6, 320, 1, 1),
-    ):
+    # Factor of the channels in the middle, channels, stride of the first.
+    rows = ((1, 16, 1), (6, 24, 2), (6, 32, 2), (6, 64, 2), (6, 96, 1), (6, 160, 2), (6, 320, 1))
+    for blocks, (factor, out, stride) in zip(numbers, rows, strict=True):
         rest = [Sizes(factor * out, out)] * (blocks - 1)
         stages.append((Sizes(factor * channels, out, stride=stride), *rest))
         channels = out
@@ -44,20 +42,20 @@ def _v3(top: int, dense: int, *stages: tuple[Sizes, ...]) -> Variant:
         stages,
         top,
         dense,
-        activation=nn.hard_swish,
-        squeeze_activation=nn.relu,
-        gate=nn.hard_sigmoid,
+        activation="hard_swish",
+        squeeze_activation="relu",
+        gate="hard_sigmoid",
         epsilon=1e-3,
         momentum=0.99,
     )
 
 
 def _relu(inner: int, out: int, kernel: int, stride: int = 1, *, squeeze: bool = False) -> Sizes:
-    return Sizes(inner, out, kernel, stride, divisible(inner // 4) if squeeze else 0, nn.relu)
+    return Sizes(inner, out, kernel, stride, divisible(inner // 4) if squeeze else 0, "relu")
 
 
 def _swish(inner: int, out: int, kernel: int, stride: int = 1, *, squeeze: bool = True) -> Sizes:
-    return Sizes(inner, out, kernel, stride, divisible(inner // 4) if squeeze else 0, nn.hard_swish)
+    return Sizes(inner, out, kernel, stride, divisible(inner // 4) if squeeze else 0, "hard_swish")
 
 
 VARIANTS = {
@@ -90,14 +88,25 @@ VARIANTS = {
 
 
 def variant_of(said: Any) -> Variant:
-    """The sizes that a variant's name, or they themselves mean; ConfigError lists the names."""
+    """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
     return sizes.variant(VARIANTS, said, "model.variant of 'mobilenet'")
 
 
 def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
-    """The variant that published tensors are of; KeyError where they are of none."""
+    """The sizes that published tensors have; KeyError where they are of no MobileNet.
+
+    v2 may have any channels, and any number of blocks; v3 any channels.
+    """
     del config  # the tensors show all
-    return inverted_residual_names.infer(VARIANTS, rows, arrays)
+    found = [(match, arrays[match[0]]) for match in (re.fullmatch(LAST, name) for name in arrays) if match]
+    widths = {int(match[1]): len(array) for match, array in found if array.ndim == 4}  # not BatchNorm's
+    outs = [widths[i] for i in sorted(widths)]
+    # Narrow ones have stages of one width side by side.
+    numbers = V2_BLOCKS if len(outs) == sum(V2_BLOCKS) else [len(list(run)) for _, run in itertools.groupby(outs)]
+    if outs and len(numbers) != len(V2_BLOCKS):
+        raise KeyError(f"a network other than {', '.join(VARIANTS)}")
+    templates = {"v2": _v2(numbers)} if outs else VARIANTS
+    return inverted_residual_names.infer(templates, VARIANTS, rows, arrays)
 
 
 def build(

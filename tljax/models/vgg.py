@@ -17,7 +17,7 @@ import numpy as np
 from tljax import ops, sizes
 from tljax.errors import ConfigError
 from tljax.layers import BatchNorm, Conv
-from tljax.types import EVALUATE, Mode, Name
+from tljax.types import EVALUATE, Mode, Name, between
 
 INPUT = "image"
 STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7")
@@ -161,9 +161,7 @@ class VGG(nn.Module):
           The output of stage `stop`: a map (B, h, w, D), of fc6 and fc7 (B, D); without `stop`, that
           of fc7 in float32.
         """
-        first = 0 if start is None else STAGES.index(start)
-        last = len(STAGES) if stop is None else STAGES.index(stop) + 1
-        for name in STAGES[first:last]:
+        for name in between(STAGES, start, stop):
             x = self.stage(name)(x, mode)
         return x if stop else x.astype(jnp.float32)
 

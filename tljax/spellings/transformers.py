@@ -3,8 +3,13 @@
 Where a pattern has two spellings, the first is that of the files, the second that of the modules since transformers 5.
 """
 
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
 import numpy as np
 
+from tljax.inverted_residual_names import arranged
 from tljax.types import Rule, Spelling
 
 LEAF = r"(weight|bias)"
@@ -68,6 +73,82 @@ CONVNEXT = (
     Rule(rf"classifier\.{LEAF}", lambda leaf: f"classifier.2.{leaf}"),
 )
 
+BIT_UNIT = r"(?:bit\.)?encoder\.stages\.(\d+)\.layers\.(\d+)\."
+
+
+def _hwio(kernel: np.ndarray) -> np.ndarray:
+    return kernel.transpose(2, 3, 1, 0)  # (O, I, H, W) -> (H, W, I, O)
+
+
+def _as_1x1(kernel: np.ndarray) -> np.ndarray:
+    return kernel.T[None, None]  # (O, I) -> (1, 1, I, O)
+
+
+def _unit(s: int, u: int, scope: str) -> str:
+    return f"resnet/block{s + 1}/unit{u + 1:02d}/{scope}"
+
+
+def _gamma(leaf: str) -> str:
+    return "group_norm/" + {"weight": "gamma", "bias": "beta"}[leaf]
+
+
+KERNEL = "standardized_conv2d/kernel"
+BIT = (
+    Rule(r"(?:bit\.)?embedder\.convolution\.weight", lambda: f"resnet/root_block/{KERNEL}", change=_hwio),
+    Rule(BIT_UNIT + r"conv([123])\.weight", lambda s, u, c: _unit(s, u, f"{' abc'[c]}/{KERNEL}"), change=_hwio),
+    Rule(BIT_UNIT + r"downsample\.conv\.weight", lambda s, u: _unit(s, u, f"a/proj/{KERNEL}"), change=_hwio),
+    Rule(BIT_UNIT + rf"norm([123])\.{LEAF}", lambda s, u, c, leaf: _unit(s, u, f"{' abc'[c]}/{_gamma(leaf)}")),
+    Rule(rf"(?:bit\.)?norm\.{LEAF}", lambda leaf: f"resnet/{_gamma(leaf)}"),
+    Rule(r"classifier\.1\.weight", lambda: "resnet/head/conv2d/kernel", change=_as_1x1),
+    Rule(r"classifier\.1\.bias", lambda: "resnet/head/conv2d/bias"),
+)
+V2 = r"(?:mobilenet_v2\.)?"
+KINDS = {"convolution": "conv", "normalization": "bn"}
+V2_PARTS = {"expand_1x1": "expand", "conv_3x3": "depthwise", "reduce_1x1": "project"}
+CONV = r"(convolution|normalization)\.(\w+)"
+MOBILENET_V2 = (
+    Rule(rf"{V2}conv_stem\.first_conv\.convolution\.weight", lambda: "features.0.0.weight"),
+    Rule(rf"{V2}conv_stem\.first_conv\.normalization\.(\w+)", lambda leaf: f"features.0.1.{leaf}"),
+    Rule(
+        rf"{V2}conv_stem\.(conv_3x3|reduce_1x1)\.{CONV}",
+        lambda part, kind, leaf: f"blocks.0.0.{V2_PARTS[part]}.{KINDS[kind]}.{leaf}",
+    ),
+    Rule(
+        rf"{V2}layer\.(\d+)\.(expand_1x1|conv_3x3|reduce_1x1)\.{CONV}",
+        lambda i, part, kind, leaf: f"blocks.0.{i + 1}.{V2_PARTS[part]}.{KINDS[kind]}.{leaf}",
+    ),
+    Rule(rf"{V2}conv_1x1\.{CONV}", lambda kind, leaf: f"top.{KINDS[kind]}.{leaf}"),
+    Rule(rf"classifier\.{LEAF}", lambda leaf: f"classifier.1.{leaf}"),
+)
+
+
+def _v2_padding(config: Mapping[str, Any], where: str) -> dict[str, Any]:
+    del where
+    return {"padding": "same" if config.get("tf_padding", True) else "half"}
+
+
+EFF = r"(?:efficientnet\.)?"
+EFF_BLOCK = EFF + r"encoder\.blocks\.(\d+)\."
+EFFICIENTNET = (
+    Rule(rf"{EFF}embeddings\.convolution\.weight", lambda: "features.0.0.weight"),
+    Rule(rf"{EFF}embeddings\.batchnorm\.(\w+)", lambda leaf: f"features.0.1.{leaf}"),
+    Rule(rf"{EFF_BLOCK}expansion\.expand_(conv|bn)\.(\w+)", lambda i, kind, leaf: f"blocks.0.{i}.expand.{kind}.{leaf}"),
+    Rule(
+        rf"{EFF_BLOCK}depthwise_conv\.depthwise_(conv|norm)\.(\w+)",
+        lambda i, kind, leaf: f"blocks.0.{i}.depthwise.{'conv' if kind == 'conv' else 'bn'}.{leaf}",
+    ),
+    Rule(
+        rf"{EFF_BLOCK}squeeze_excite\.(reduce|expand)\.{LEAF}",
+        lambda i, kind, leaf: f"blocks.0.{i}.squeeze_excite.{kind}.{leaf}",
+    ),
+    Rule(
+        rf"{EFF_BLOCK}projection\.project_(conv|bn)\.(\w+)",
+        lambda i, kind, leaf: f"blocks.0.{i}.project.{kind}.{leaf}",
+    ),
+    Rule(rf"{EFF}encoder\.top_(conv|bn)\.(\w+)", lambda kind, leaf: f"top.{kind}.{leaf}"),
+    Rule(rf"classifier\.{LEAF}", lambda leaf: f"classifier.1.{leaf}"),
+)
+
 SPELLINGS = (
     Spelling(
         "transformers",
@@ -89,5 +170,42 @@ SPELLINGS = (
         CONVNEXT,
         facts={"eps": ("layer_norm_eps", 1e-12)},  # of the last LayerNorm alone; the others have 1e-6
         must={"hidden_act": "gelu"},
+    ),
+    Spelling(
+        "transformers",
+        "bit",
+        BIT,
+        facts={"eps": ("", 1e-8)},
+        must={
+            "layer_type": "preactivation",
+            "global_padding": None,
+            "embedding_dynamic_padding": False,
+            "hidden_act": "relu",
+            "num_groups": 32,
+            "output_stride": 32,
+            "width_factor": 1,
+        },
+    ),
+    Spelling(
+        "transformers",
+        "mobilenet",
+        MOBILENET_V2,
+        facts={"epsilon": ("layer_norm_eps", 1e-3)},
+        must={"hidden_act": "relu6", "output_stride": 32, "first_layer_is_expansion": True},
+        told=_v2_padding,
+        arrange=partial(arranged, counted=True, first_adds=False),
+    ),
+    Spelling(
+        "transformers",
+        "efficientnet",
+        EFFICIENTNET,
+        facts={
+            "epsilon": ("batch_norm_eps", 1e-3),
+            "momentum": ("batch_norm_momentum", 0.99),
+            "padding": ("", "after"),
+            "halves": ("depthwise_padding", ()),
+        },
+        must={"hidden_act": "swish", "pooling_type": "mean", "strides": [1, 2, 2, 2, 1, 2, 1]},
+        arrange=partial(arranged, counted=False, first_adds=False),
     ),
 )
