@@ -102,7 +102,7 @@ def test_a_variant_says_how_a_text_becomes_a_vector():
     }
     with pytest.raises(ConfigError, match=r"variant of 'bert' must be one of base, large, mini, .*; got 'huge'"):
         bert.build("huge")
-    with pytest.raises(ConfigError, match=r"pooling must be one of class, mean, pooler, .*; got pooling 'max'"):
+    with pytest.raises(ConfigError, match=r"must be one of class, mean, normalised, pooler, .*; got pooling 'max'"):
         Variant(32, 4, 2, 48, pooling="max")
     with pytest.raises(ConfigError, match=r"width a multiple of its heads; got .* width 30, 4 heads"):
         Variant(30, 4, 2, 48)

@@ -12,6 +12,7 @@ def test_variants_have_no_pooler():
         "base": "class",
         "base_class": "class",
         "base_mean": "mean",
+        "base_normalised": "normalised",
     }
 
 

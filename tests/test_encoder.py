@@ -76,9 +76,11 @@ def test_pool_without_parameters_is_in_no_group():
 def test_features_are_the_first_token_the_mean_over_the_mask_or_the_poolers():
     states = np.asarray(hidden(*small(), X))
     pooler = small()[1]["params"]["backbone"]["pool"]["dense"]
+    mean = np.stack([row[:length].mean(axis=0) for row, length in zip(states, (10, 7, 4), strict=True)])
     expected = {
         "class": states[:, 0],
-        "mean": np.stack([row[:length].mean(axis=0) for row, length in zip(states, (10, 7, 4), strict=True)]),
+        "mean": mean,
+        "normalised": mean / np.sqrt((mean**2).sum(axis=1))[:, None],
         "pooler": np.tanh(states[:, 0] @ pooler["kernel"] + pooler["bias"][None]),
     }
     for pooling, features in expected.items():
@@ -345,3 +347,14 @@ def test_all_bad_tokens_stand_in_one_error():
     with pytest.raises(DataError) as caught:
         encoder.check({**changed("ids", (0, 1), 50), "types": changed("types", (0, 1), 2)["types"]}, BERT)
     assert "1 ids out of range" in str(caught.value) and "1 types out of range" in str(caught.value)
+
+
+@pytest.mark.parametrize(("family", "told"), [("bert", True), ("roberta", False), ("distilbert", False)])
+def test_only_bert_is_told_which_text_of_a_pair_a_token_is_of(family, told):
+    """RoBERTa's published table has one row, DistilBERT none: types change nothing there."""
+    net, x = ours_text.network(ours_text.narrow(family)), ours_text.tokens(family)
+    variables = ours_text.drawn(family, net)
+    second = {**x, "types": np.where(np.arange(x["ids"].shape[1]) > 2, 1, 0) * np.ones_like(x["ids"])}
+    first = {**x, "types": np.zeros_like(x["ids"])}
+    one, two = (np.asarray(net.apply(variables, given, method="features")) for given in (first, second))
+    assert np.isfinite(two).all() and (np.abs(one - two).max() > 1e-3) == told

@@ -1,6 +1,7 @@
 """Published spellings of a text encoder's tensors, and the sizes that config.json or the tensors tell."""
 
 import dataclasses
+import json
 import re
 
 import jax
@@ -213,3 +214,13 @@ def test_a_variant_can_be_given_by_its_sizes():
     shape = Variant(32, 4, 1, 48, types=0)
     assert distilbert.build(shape).variant == shape
     assert len(distilbert.names(shape)) == 4 + 16 + 2
+
+
+@pytest.mark.parametrize("family", [bert, roberta, distilbert])
+def test_a_config_json_of_ours_is_read_back(family):
+    """And sizes that stand in no table come back from a run's model.json."""
+    shape = dataclasses.replace(family.VARIANTS["base"], depth=3, dropout=0.3, pooling="class")
+    said = json.loads(json.dumps(family.describe(shape, ("no", "yes"))))
+    assert family.infer({}, said) == shape
+    assert said["label2id"] == {"no": 0, "yes": 1} and said["id2label"] == {"0": "no", "1": "yes"}
+    assert family.FAMILY.variant_of(json.loads(json.dumps(dataclasses.asdict(shape)))) == shape

@@ -31,6 +31,7 @@ def test_the_published_file_without_a_pooler_fits_the_plain_variant():
 
 
 def test_variants_are_the_published_ones_and_their_poolings():
-    assert set(roberta.VARIANTS) == {f"{s}{p}" for s in ("base", "large") for p in ("", "_class", "_mean", "_pooler")}
+    poolings = ("", "_class", "_mean", "_normalised", "_pooler")
+    assert set(roberta.VARIANTS) == {f"{size}{pooling}" for size in ("base", "large") for pooling in poolings}
     assert {shape.epsilon for shape in roberta.VARIANTS.values()} == {1e-5}
     assert roberta.VARIANTS["base_class"] == SHAPE

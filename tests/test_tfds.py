@@ -25,8 +25,10 @@ import pytest
 import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
+from configs import default
 from tljax import reach
 from tljax.builders import cifar10
+from tljax.data import tfds as tfds_source
 from tljax.data.tfds import Name, find, load
 from tljax.errors import DataError
 
@@ -40,8 +42,10 @@ COUNTS = {
 }
 
 
-def config(root: Path | str, name: str = "cifar10", *, download: bool = True, channels: int = 3) -> ConfigDict:
-    return ConfigDict({"name": name, "dir": str(root), "download": download, "channels": channels})
+def config(root: Path | str, name: str = "cifar10", **changes: Any) -> ConfigDict:
+    data = default.get_config().data
+    data.update(name=name, dir=str(root), **changes)
+    return data
 
 
 def published() -> tuple[dict[str, tuple[np.ndarray, int]], bytes]:
@@ -176,6 +180,7 @@ def test_a_run_killed_while_preparing_leaves_nothing_that_looks_prepared(mirror,
         import sys, time
         from pathlib import Path
         from tljax.builders import cifar10
+from tljax.data import tfds as tfds_source
         cifar10.DIGESTS = {cifar10.DIGESTS}
         png, done = cifar10._png, []
         def slow(image):
@@ -340,14 +345,15 @@ def test_a_set_of_grey_pictures_without_names(tmp_path):
 @pytest.mark.parametrize(
     "columns",
     [
-        {"text": tfds.features.Text(), "label": CLASSES},
+        {"words": tfds.features.Text(), "label": CLASSES},
+        {"text": tfds.features.Text(), "label": tfds.features.Text()},
         {"image": tfds.features.Image(), "label": tfds.features.Text()},
         {"image": tfds.features.Image(shape=(None, None, 1), dtype=np.uint16), "label": CLASSES},
     ],
-    ids=["no picture", "no classes", "16 bits"],
+    ids=["neither", "no label", "no classes", "16 bits"],
 )
-def test_a_set_that_is_not_pictures_with_classes_is_refused_with_its_features(tmp_path, columns):
-    example = {"text": "hello", "image": png(GREY), "label": "cat"}
+def test_a_set_without_pictures_or_texts_and_labels_is_refused_with_its_features(tmp_path, columns):
+    example = {"text": "hello", "words": "hello", "image": png(GREY), "label": "cat"}
     tiny(tmp_path, [{key: example[key] for key in columns}], **columns)
     with pytest.raises(DataError, match=r"(?s)'tiny/1\.0\.0' must have the features.*it has:.*'label': ") as raised:
         load(config(tmp_path, "tiny"))
@@ -393,3 +399,72 @@ def test_a_set_that_cannot_be_opened_is_named(prepared, tmp_path, change, messag
     file.write_text(change(file.read_text()))
     with pytest.raises(DataError, match=message):
         load(config(tmp_path / "tfds"))
+
+
+GLUE = {"sentence1": tfds.features.Text(), "sentence2": tfds.features.Text(), "idx": np.int32}
+PAIRS = [("Ein Satz.", "zwei", 0), ("a", "größer", 1), ("b", "c", -1)]
+COLUMNS = {"text": "sentence1", "pair": "sentence2", "label": "label"}
+ALL = {"columns": COLUMNS, "fractions": (0.5, 0.0, 0.5)}
+
+
+def glue(root: Path, label: Any, values: list[Any]) -> None:
+    """Pairs as TFDS has GLUE's, with labels of this feature."""
+    rows = zip(PAIRS, values, strict=False)
+    examples = [{"sentence1": a, "sentence2": b, "idx": i, "label": v} for i, ((a, b, _), v) in enumerate(rows)]
+    tiny(root, examples, **GLUE, label=label)
+
+
+def seen(dataset: Any) -> dict[str, Any]:
+    """First text -> its pair and its label, of the split "train"."""
+    rows = (dataset.splits["train"][i] for i in range(len(dataset.splits["train"])))
+    return {row["text"]: (row["pair"], np.asarray(row["label"]).tolist()) for row in rows}
+
+
+def test_pairs_of_texts_with_a_class_a_number_or_a_set(tmp_path):
+    labels = {
+        "classes": (CLASSES, [0, 1], ("cat", "dog"), [0, 1]),
+        "numbers": (np.float32, [2.5, 4.0], ("label",), [[2.5], [4.0]]),
+        "sets": (tfds.features.Sequence(CLASSES), [["dog", "cat"], []], ("cat", "dog"), [[True, True], [False, False]]),
+    }
+    for kind, (feature, values, names, expected) in labels.items():
+        glue(tmp_path / kind, feature, values)
+        dataset = load(config(tmp_path / kind, "tiny", **ALL))
+        assert (dataset.info.classes, dataset.info.labels) == (names, kind)
+        assert seen(dataset) == {"Ein Satz.": ("zwei", expected[0]), "a": ("größer", expected[1])}
+
+
+def test_a_text_without_a_pair_and_a_vector_of_numbers(tmp_path):
+    vector = tfds.features.Tensor(shape=(2,), dtype=np.float32)
+    glue(tmp_path, vector, [[1.0, 2.0], [3.0, 4.0]])
+    dataset = load(config(tmp_path, "tiny", **ALL | {"columns": COLUMNS | {"pair": ""}}))
+    assert dataset.info.classes == ("label 0", "label 1")
+    assert seen(dataset) == {"Ein Satz.": ("", [1.0, 2.0]), "a": ("", [3.0, 4.0])}
+
+
+def test_texts_that_are_not_labelled_are_an_error_of_a_split_that_is_used(tmp_path):
+    glue(tmp_path, CLASSES, [0, 1, -1])
+    with pytest.raises(
+        DataError, match=r"(?s)Split 'train': .* in 0\.\.1, but 1 are not \(example \d: -1\).*config.data.splits"
+    ):
+        load(config(tmp_path, "tiny", **ALL))
+
+
+def test_only_the_splits_that_the_config_names_are_read():
+    named = config("", splits={"train": "train", "validation": "", "test": "validation"}, targets=("far",))
+    names = ("train", "validation", "test", "far", "near")
+    assert tfds_source._used(names, named) == ["train", "validation", "far"]
+    assert tfds_source._used(names, config("", fractions=(0.5, 0, 0.5), divide=("test",))) == ["test"]
+    assert tfds_source._used(names, config("", fractions=(0.5, 0, 0.5))) == list(names)
+
+
+def test_pictures_with_numbers_and_with_sets(tmp_path):
+    for kind, feature, values, expected in (
+        ("numbers", np.float32, [0.5, 2.0], [[0.5], [2.0]]),
+        ("sets", tfds.features.Sequence(CLASSES), [["dog"], ["dog", "cat"]], [[False, True], [True, True]]),
+    ):
+        examples = [{"image": png(GREY + i), "label": value} for i, value in enumerate(values)]
+        tiny(tmp_path / kind, examples, image=tfds.features.Image(shape=(None, None, 1)), label=feature)
+        dataset = load(config(tmp_path / kind, "tiny", channels=1))
+        split = dataset.splits["train"]
+        found = {int(split[i]["image"].min()): split.labels[i].tolist() for i in range(2)}
+        assert found == dict(enumerate(expected)) and dataset.info.labels == kind

@@ -19,7 +19,10 @@ from tljax.errors import ConfigError, DataError
 from tljax.layers import LayerNorm
 from tljax.types import EVALUATE, Mode, between
 
-POOLINGS = ("class", "mean", "pooler")
+# class: the first token; mean: over the mask; normalised: the mean, of length 1 (sentence embeddings); pooler: of the
+# first token, dense and tanh
+POOLINGS = ("class", "mean", "normalised", "pooler")
+TINY = 1e-24  # in the place of a square of 0, by which nothing can be divided
 NORMAL = nn.initializers.normal(0.02)
 SHOWN = 5  # places in an error
 
@@ -42,7 +45,7 @@ class Variant:
     epsilon: float = 1e-12
     dropout: float = 0.1
     attention_dropout: float = 0.1
-    pooling: str = "class"  # class: the first token; mean: over the mask; pooler: of the first, dense and tanh
+    pooling: str = "class"  # one of POOLINGS
 
     def __post_init__(self) -> None:
         if self.pooling not in POOLINGS or self.width % self.heads:
@@ -102,7 +105,8 @@ class Embed(nn.Module):
             )
 
         def embedded(count: int, indices: jax.Array, name: str) -> jax.Array:
-            return nn.Embed(count, shape.width, embedding_init=NORMAL, name=name)(indices)  # float32 (B or 1, L, D)
+            y = nn.Embed(count, shape.width, embedding_init=NORMAL, name=name)(indices)  # (B or 1, L, D)
+            return y.astype(jnp.promote_types(y.dtype, jnp.float32))  # stored ones may be bfloat16
 
         y = embedded(shape.vocabulary, x["ids"], "word")
         y = y + embedded(shape.positions, self.places(x["mask"]), "position")
@@ -185,9 +189,11 @@ class Pool(nn.Module):
     @nn.compact
     def __call__(self, x: Hidden, mode: Mode) -> jax.Array:
         del mode  # nothing here differs between training and evaluation
-        if self.shape.pooling == "mean":
+        if self.shape.pooling in ("mean", "normalised"):
             weights = x["mask"].astype(jnp.float32)[..., None]  # (B, L, 1)
-            return (x["hidden"] * weights).sum(axis=1) / jnp.maximum(weights.sum(axis=1), 1.0)
+            y = (x["hidden"] * weights).sum(axis=1) / jnp.maximum(weights.sum(axis=1), 1.0)
+            squares = jnp.square(y).sum(axis=1, keepdims=True)
+            return y if self.shape.pooling == "mean" else y / jnp.sqrt(jnp.maximum(squares, TINY))
         y = x["hidden"][:, 0]
         if self.shape.pooling == "pooler":
             y = jnp.tanh(nn.Dense(self.shape.width, dtype=self.dtype, kernel_init=NORMAL, name="dense")(y))

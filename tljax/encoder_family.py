@@ -7,7 +7,7 @@ second spelling is ours, and `adapt` brings the first, and the older gamma and b
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ import numpy as np
 
 from tljax import plugins
 from tljax.encoder import POOLINGS, Encoder, Variant
-from tljax.errors import ConfigError
+from tljax.errors import ConfigError, WeightsError
 from tljax.types import Name
 
 # Layer here -> its published name, for BERT and RoBERTa; {i} is the number of the block.
@@ -59,10 +59,13 @@ class Family:
     layers: Mapping[str, str]  # as BERT_LAYERS
     keys: Mapping[str, str]  # as BERT_KEYS
     variants: Mapping[str, Variant]
+    masked: Mapping[str, str]  # what the head of masked language modelling has -> its published name
 
-    def variant_of(self, variant: str | Variant) -> Variant:
-        """The sizes of the variant of that name, or those given; ConfigError lists those that exist."""
+    def variant_of(self, variant: Any) -> Variant:
+        """The sizes of the variant of that name, or those given, or their fields; ConfigError lists the names."""
         what = f"model.variant of '{self.name}'"
+        if isinstance(variant, Mapping):
+            return Variant(**variant)
         return variant if isinstance(variant, Variant) else plugins.entry(self.variants, variant, what)
 
     def build(self, variant: str | Variant, *, dtype: Any = jnp.float32, bn_axis: str | None = None) -> Encoder:
@@ -72,15 +75,48 @@ class Family:
 
     def names(self, variant: str | Variant) -> tuple[Name, ...]:
         """Hugging Face's name of every tensor, and where it lies here."""
-        return tuple(self._rows(self.variant_of(variant)))
+        return (*self._rows(self.variant_of(variant)), *_layer("head", "classifier"))
+
+    def unpooled(self, variant: str | Variant) -> str | Variant:
+        """The variant with its first token in the place of a pooler, by its name where that has one."""
+        shape = self.variant_of(variant)
+        if shape.pooling != "pooler":
+            return variant
+        kept = dataclasses.replace(shape, pooling="class")
+        return next((name for name, entry in self.variants.items() if entry == kept), kept)
+
+    def masked_names(self, variant: str | Variant) -> tuple[Name, ...]:
+        """As `names`, with the head of masked language modelling in the place of the classifier."""
+        return (*self._rows(self.variant_of(variant)), *self._masked_rows())
+
+    def has_masked_head(self, arrays: Mapping[str, np.ndarray]) -> bool:
+        """Whether these arrays hold the head of masked language modelling, or some of it.
+
+        Raises:
+          WeightsError: its last layer is a matrix of its own, not the word embeddings.
+        """
+        arrays = self.adapt(arrays)
+        words = arrays.get(f"{self.name}.{self.layers['embed/word']}.weight", np.empty(0))
+        decoder = self.masked["decoder"]
+        if decoder in arrays and not np.array_equal(arrays[decoder], words):
+            raise WeightsError(
+                f"The last layer of a head for masked language modelling must be the word embeddings; '{decoder}' in "
+                f"these weights is another matrix. Choose other weights."
+            )
+        return any(row.published in arrays for row in self._masked_rows())
 
     def _rows(self, shape: Variant) -> Iterator[Name]:
+        """The encoder's."""
         for ours, theirs in self.layers.items():
             if ours.startswith("pool") and shape.pooling != "pooler":
                 continue
             for i in range(shape.depth if "{i}" in ours else 1):
                 yield from _layer(f"backbone/{ours.format(i=i)}", f"{self.name}.{theirs.format(i=i)}")
-        yield from _layer("head", "classifier")
+
+    def _masked_rows(self) -> Iterator[Name]:
+        for ours in ("dense", "norm"):
+            yield from _layer(f"head/{ours}", self.masked[ours])
+        yield Name(self.masked["bias"], "params", "head/bias")
 
     def adapt(self, arrays: Mapping[str, np.ndarray], shape: Any = None) -> dict[str, np.ndarray]:
         """Published arrays in the spelling of `names`; they fit inputs of any `shape`."""
@@ -118,6 +154,18 @@ class Family:
         fields: dict[str, Any] = {ours: config_json[key] for ours, key in self.keys.items() if key in config_json}
         fields.setdefault("types", 0)
         return Variant(**fields)
+
+    def describe(self, variant: str | Variant, classes: Sequence[str]) -> dict[str, Any]:
+        """The config.json with which transformers loads these sizes: what `infer` reads, and the classes."""
+        shape = self.variant_of(variant)
+        gelu = "activation" if self.name == "distilbert" else "hidden_act"
+        return {
+            "model_type": self.name,
+            gelu: BUILT[gelu],
+            **{key: getattr(shape, ours) for ours, key in self.keys.items()},
+            "id2label": dict(enumerate(classes)),
+            "label2id": {name: i for i, name in enumerate(classes)},
+        }
 
     def _measured(self, arrays: Mapping[str, np.ndarray]) -> Variant:
         """The sizes that show in the arrays' shapes; the rest from the published network of that width."""

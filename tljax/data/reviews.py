@@ -36,6 +36,5 @@ def load(config: Any) -> Dataset:
 
 def _rows(folder: Path, label: str, config: Any) -> list[Row]:
     file = folder / f"review_{label}"
-    lines = texts.read(file, config.encoding).split("\n")  # splitlines would cut inside of reviews
-    lines = lines[:-1] if lines[-1] == "" else lines
-    return [Row(line.strip(), "", label, f"{file}:{number}") for number, line in enumerate(lines, start=1)]
+    lines = texts.lines(texts.read(file, config.encoding))
+    return [Row(line, "", label, f"{file}:{number}") for number, line in enumerate(lines, start=1)]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tljax import texts
+from tljax import labels, texts
 from tljax.errors import DataError
 from tljax.texts import Row
 from tljax.types import Dataset
@@ -22,11 +22,14 @@ csv.field_size_limit(sys.maxsize)  # a text may be longer than csv's 128 KiB
 def load(config: Any) -> Dataset:
     """Every table in the folder `data.dir` is a split under its own name; a single file is the split "all".
 
-    `data.columns` names the columns; quoted fields may hold line ends.
+    `data.columns` names the columns, and `data.labels` says what their label is: a class; a number a column; or a
+    set, of which one column holds the names (a JSON list, or with `data.separator` between) or every column 0 or 1.
+    Quoted fields may hold line ends.
 
     Raises:
       DataError: no such file, a column that is missing (with the nearest name), a row with too many or
-        too few fields, a line that is no JSON object; see also `texts.read` and `texts.dataset`.
+        too few fields, a line that is no JSON object, labels that are no numbers, or neither 0 nor 1 (the first
+        are listed); see also `texts.read` and `texts.dataset`.
     """
     root = Path(config.dir).expanduser()
     files = [root] if root.is_file() else sorted(path for path in root.glob("*") if path.suffix.lower() in SUFFIXES)
@@ -40,17 +43,34 @@ def load(config: Any) -> Dataset:
         name = "all" if root.is_file() else file.stem
         if name in splits:
             raise DataError(f"Every split must be in one table; '{root}' holds several called '{name}'.")
-        splits[name] = list(_rows(file, config))
-    return texts.dataset(splits, str(root), config)
+        splits[name] = _rows(file, config)
+    named = labels.columns(config.labels, config.columns.label)
+    known = named if config.labels == "numbers" or len(named) > 1 else ()
+    return texts.dataset(splits, str(root), config, kind=config.labels, classes=known)
 
 
-def _rows(file: Path, config: Any) -> Iterator[Row]:
+def _rows(file: Path, config: Any) -> list[Row]:
     content = texts.read(file, config.encoding)
     records = _json_lines(file, content) if file.suffix.lower() == ".jsonl" else _table(file, content)
-    wanted = {role: name for role, name in config.columns.items() if name}
+    named = labels.columns(config.labels, config.columns.label)
+    rows, faults = [], []
     for line, record in records:
-        cells = {role: _cell(record, name, f"{file}:{line}") for role, name in wanted.items()}
-        yield Row(cells["text"], cells.get("pair", ""), cells["label"], f"{file}:{line}")
+        where = f"{file}:{line}"
+        text = _cell(record, config.columns.text, where)
+        pair = _cell(record, config.columns.pair, where) if config.columns.pair else ""
+        cells = {name: _cell(record, name, where) for name in named}
+        try:
+            rows.append(Row(text, pair, labels.parse(config.labels, cells, config.separator), where))
+        except ValueError as error:
+            faults.append(f"{where}: {error}")
+    if faults:
+        more = f"\n  and {len(faults) - labels.SHOWN} more" if len(faults) > labels.SHOWN else ""
+        raise DataError(
+            f"Labels must be {config.labels} (config.data.labels); {len(faults)} of '{file}' are not:\n  "
+            + "\n  ".join(faults[: labels.SHOWN])
+            + f"{more}\nCorrect or remove these rows."
+        )
+    return rows
 
 
 def _table(file: Path, content: str) -> Iterator[tuple[int, Mapping[str, Any]]]:

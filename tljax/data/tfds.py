@@ -6,21 +6,19 @@ A set must be prepared, or have a builder in tljax/builders/. TFDS's own builder
 import functools
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
-from tensorflow_datasets.proto import tf_example_pb2
 
-from tljax import pictures, plugins, reach
+from tljax import pictures, plugins, reach, texts, tfds_features
 from tljax.errors import DataError
 from tljax.types import Dataset, Info
 
 BLOCK = 1024  # records a read: one by one costs 20 times as much
-IDS = ("id", "file_name", "image/filename")  # features that name an example, where a set has one
 HELP = "--config.data.source=image_folder --config.data.dir=<folder with train/ and test/>"
 
 
@@ -44,22 +42,32 @@ class Name(NamedTuple):
 def load(config: Any) -> Dataset:
     """All splits of the TFDS set `config.name`, prepared first if we have a builder and may.
 
+    A set whose features `columns.text` (and `columns.pair`) are texts is read as texts, those of its splits that the
+    config names: GLUE's test splits, for example, are not labelled. Any other must have pictures under 'image'. The
+    label is `columns.label`: a ClassLabel; a float, or a vector of them; or a Sequence of ClassLabel, a set.
+
     Args:
-      config: `name`; `dir`, the TFDS folder ("": $TFDS_DATA_DIR, else ~/tensorflow_datasets); `download`; `channels`.
+      config: `name`; `dir`, the TFDS folder ("": $TFDS_DATA_DIR, else ~/tensorflow_datasets); `download`; `channels`;
+        `columns`; of texts all that `texts.dataset` takes.
 
     Raises:
-      DataError: the set is not there and cannot be had, is unreadable, or is not pictures with classes.
+      DataError: the set is not there and cannot be had, is unreadable, or is neither pictures nor texts with labels.
     """
     name = Name.of(config.name)
     root = Path(config.dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     folder = find(name, root) or prepare(name, root, download=config.download)
     builder = _open(folder)
-    classes = _classes(builder.info)
+    features, columns = tfds_features.named(builder.info), config.columns
+    kind, classes = _labels(builder.info, features, columns)
     raw = builder.as_data_source(deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
-    splits: dict[str, Any] = {
-        str(split): TfdsSplit(str(split), records, len(classes), config.channels) for split, records in raw.items()
-    }
-    return Dataset(splits, Info(classes, f"TFDS {builder.info.full_name} in {folder}"))
+    records = {str(split): found for split, found in raw.items()}
+    source = f"TFDS {builder.info.full_name} in {folder}"
+    if tfds_features.says(features, columns):
+        used = _used(tuple(records), config)
+        rows = {name: tfds_features.rows(name, _all(name, records[name]), columns, kind, classes) for name in used}
+        return texts.dataset(rows, source, config, kind=kind, classes=classes)
+    splits: dict[str, Any] = {name: TfdsSplit(name, found, kind, classes, config) for name, found in records.items()}
+    return Dataset(splits, Info(classes, source, labels=kind))
 
 
 def find(name: Name, root: Path) -> Path | None:
@@ -132,72 +140,79 @@ def _open(folder: Path) -> Any:
     return builder
 
 
-def _classes(info: Any) -> tuple[str, ...]:
-    """Names of the classes; DataError unless the set is uint8 pictures under 'image' with a class under 'label'."""
-    features = info.features
-    named = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
-    image, label = (named.get(key) for key in ("image", "label"))
-    fits = isinstance(image, tfds.features.Image) and image.np_dtype == np.uint8
-    if not fits or not isinstance(label, tfds.features.ClassLabel):
+def _labels(info: Any, features: Mapping[str, Any], columns: Any) -> tuple[str, tuple[str, ...]]:
+    """What labels are, and their names; DataError unless there are labels, and pictures or texts."""
+    found = tfds_features.kind_of(features.get(columns.label), columns.label)
+    seen = tfds_features.says(features, columns) or tfds_features.shows_pictures(features)
+    if found is None or not seen:
+        pair = f" and '{columns.pair}'" if columns.pair else ""
         raise DataError(
-            f"TFDS set '{info.full_name}' must have the features 'image' (Image, uint8) and 'label' (ClassLabel); "
-            f"it has:\n{features}"
+            f"TFDS set '{info.full_name}' must have the features 'image' (Image, uint8), or '{columns.text}'{pair} "
+            f"(Text), and '{columns.label}' (ClassLabel, a Sequence of it, or floats): see config.data.columns; "
+            f"it has:\n{info.features}"
         )
-    return tuple(label.names)
+    return found
+
+
+def _used(names: Sequence[str], config: Any) -> list[str]:
+    """The splits that the config names, of those there are; the others' names are faults that `splits` finds."""
+    wanted = {*config.targets, *((config.divide or names) if config.fractions else config.splits.values())}
+    return [name for name in names if name in wanted] or list(names)
+
+
+def _all(name: str, records: Any) -> Iterator[bytes]:
+    """Every record of a split, in order.
+
+    Raises:
+      DataError: some cannot be read.
+    """
+    for start in range(0, len(records), BLOCK):
+        stop = min(start + BLOCK, len(records))
+        try:
+            yield from records.__getitems__(range(start, stop))
+        except Exception as error:  # array_record has no class of its own for damaged or absent files
+            raise DataError(
+                f"Split '{name}': the records {start}..{stop - 1} must be readable: {error}.\n"
+                "Delete the set and prepare it again."
+            ) from error
 
 
 class TfdsSplit:
-    """A split in array_record files; nothing is read before it is asked for."""
+    """A split of pictures in array_record files; nothing is read before it is asked for."""
 
-    def __init__(self, name: str, records: Any, classes: int, channels: int) -> None:
-        self._name, self._records, self._classes, self._channels = name, records, classes, channels
+    def __init__(self, name: str, records: Any, kind: str, classes: Sequence[str], config: Any) -> None:
+        self._name, self._records, self._kind, self._classes, self._config = name, records, kind, classes, config
 
     def __len__(self) -> int:
         return len(self._records)
 
     @functools.cached_property
     def labels(self) -> np.ndarray:
-        """(N,) int32; every record is read, no picture decoded.
+        """As `Info.labels` says; every record is read, no picture decoded.
 
         Raises:
           DataError: records are damaged, or labels are no class.
         """
-        labels = np.empty(len(self), np.int32)
-        for start in range(0, len(self), BLOCK):
-            stop = min(start + BLOCK, len(self))
-            try:
-                records = self._records.__getitems__(range(start, stop))
-            except Exception as error:  # array_record has no class of its own for damaged or absent files
-                raise DataError(
-                    f"Split '{self._name}': the records {start}..{stop - 1} must be readable: {error}.\n"
-                    "Delete the set and prepare it again."
-                ) from error
-            labels[start:stop] = [_label(_features(record)) for record in records]
-        outside = np.flatnonzero((labels < 0) | (labels >= self._classes))
-        if outside.size:
+        column, kind = self._config.columns.label, self._kind
+        found = [tfds_features.label(tfds_features.read(r), column, kind) for r in _all(self._name, self._records)]
+        if kind == "numbers":
+            return np.array(found).reshape(len(found), -1)
+        outside = [i for i, label in enumerate(found) if not np.isin(label, range(len(self._classes))).all()]
+        if outside:
             raise DataError(
-                f"Split '{self._name}': every label must be in 0..{self._classes - 1}, but {outside.size} of "
-                f"{len(self)} are not (example {outside[0]}: {labels[outside[0]]}).\n"
+                f"Split '{self._name}': every label must be in 0..{len(self._classes) - 1}, but {len(outside)} of "
+                f"{len(self)} are not (example {outside[0]}: {found[outside[0]]}).\n"
                 "TFDS marks unlabelled examples with -1: use another split."
             )
-        return labels
+        if kind == "classes":
+            return np.array(found, np.int32)
+        return np.array([np.isin(range(len(self._classes)), label) for label in found])
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """One example; ValueError if its picture is unreadable."""
-        features = _features(self._records[index])
-        own = [features[key].bytes_list.value for key in IDS if key in features]
+        features = tfds_features.read(self._records[index])
         return {
-            "image": pictures.decode(features["image"].bytes_list.value[0], channels=self._channels),
-            "label": _label(features),
-            "id": own[0][0].decode() if own and own[0] else f"{self._name}/{index}",
+            "image": pictures.decode(features["image"].bytes_list.value[0], channels=self._config.channels),
+            "label": tfds_features.label(features, self._config.columns.label, self._kind),
+            "id": tfds_features.identity(features, f"{self._name}/{index}"),
         }
-
-
-def _features(record: bytes) -> Mapping[str, Any]:
-    """A record is a tf.train.Example: `{feature: Feature}`."""
-    example = tf_example_pb2.Example.FromString(record)  # pyright: ignore[reportAttributeAccessIssue]: made at import
-    return example.features.feature
-
-
-def _label(features: Mapping[str, Any]) -> int:
-    return int(features["label"].int64_list.value[0])

@@ -1,7 +1,8 @@
 """BERT (Devlin et al. 2018), the small ones of Turc et al. 2019, MiniLM of six blocks (Wang et al. 2020).
 
 Hugging Face's naming. A text becomes a vector as it was published, by BERT's pooler or MiniLM's mean; "base_class",
-"base_mean" and "base_pooler" choose: the first token, the mean over all tokens, or the pooler.
+"base_mean", "base_normalised" and "base_pooler" choose: the first token, the mean over all tokens, that mean at
+length 1, or the pooler.
 """
 
 from tljax.encoder import Variant
@@ -24,5 +25,13 @@ VARIANTS = pooled(
         "minilm_l6": Variant(384, 12, 6, 1536, pooling="mean"),
     }
 )
-FAMILY = Family("bert", BERT_LAYERS, BERT_KEYS, VARIANTS)
-build, names, adapt, infer = FAMILY.build, FAMILY.names, FAMILY.adapt, FAMILY.infer
+MASKED = {
+    "dense": "cls.predictions.transform.dense",
+    "norm": "cls.predictions.transform.LayerNorm",
+    "bias": "cls.predictions.bias",
+    "decoder": "cls.predictions.decoder.weight",
+}
+FAMILY = Family("bert", BERT_LAYERS, BERT_KEYS, VARIANTS, MASKED)
+build, names, adapt, infer, describe = FAMILY.build, FAMILY.names, FAMILY.adapt, FAMILY.infer, FAMILY.describe
+variant_of, unpooled = FAMILY.variant_of, FAMILY.unpooled
+masked_names, has_masked_head = FAMILY.masked_names, FAMILY.has_masked_head

@@ -1,6 +1,7 @@
 """DistilBERT (Sanh et al. 2019): half of BERT's blocks, no kinds of segments and no pooler.
 
-Hugging Face's naming. A text's vector is its first token; "base_mean" takes the mean over all tokens.
+Hugging Face's naming. A text's vector is its first token; "base_mean" takes the mean over all tokens,
+"base_normalised" that mean at length 1.
 """
 
 from tljax.encoder import Variant
@@ -33,6 +34,14 @@ KEYS = {
     "dropout": "dropout",
     "attention_dropout": "attention_dropout",
 }
-VARIANTS = pooled({"base": Variant(768, 12, 6, 3072, types=0)}, ("class", "mean"))
-FAMILY = Family("distilbert", LAYERS, KEYS, VARIANTS)
-build, names, adapt, infer = FAMILY.build, FAMILY.names, FAMILY.adapt, FAMILY.infer
+VARIANTS = pooled({"base": Variant(768, 12, 6, 3072, types=0)}, ("class", "mean", "normalised"))
+MASKED = {
+    "dense": "vocab_transform",
+    "norm": "vocab_layer_norm",
+    "bias": "vocab_projector.bias",
+    "decoder": "vocab_projector.weight",
+}
+FAMILY = Family("distilbert", LAYERS, KEYS, VARIANTS, MASKED)
+build, names, adapt, infer, describe = FAMILY.build, FAMILY.names, FAMILY.adapt, FAMILY.infer, FAMILY.describe
+variant_of, unpooled = FAMILY.variant_of, FAMILY.unpooled
+masked_names, has_masked_head = FAMILY.masked_names, FAMILY.has_masked_head

@@ -1,7 +1,7 @@
 """RoBERTa (Liu et al. 2019): BERT's network with one kind of segment, and positions that begin behind the padding's id.
 
 Hugging Face's naming. The published files hold no pooler, so a text's vector is its first token; "base_mean" takes the
-mean over all tokens, "base_pooler" a pooler, for weights that were trained with one.
+mean over all tokens, "base_normalised" that mean at length 1, "base_pooler" a pooler, for weights trained with one.
 """
 
 from typing import Any
@@ -20,5 +20,13 @@ UNUSED = (
 )
 SHARED: dict[str, Any] = {"vocabulary": 50_265, "positions": 514, "types": 1, "padding": 1, "epsilon": 1e-5}
 VARIANTS = pooled({"base": Variant(768, 12, 12, 3072, **SHARED), "large": Variant(1024, 16, 24, 4096, **SHARED)})
-FAMILY = Family("roberta", BERT_LAYERS, {**BERT_KEYS, "padding": "pad_token_id"}, VARIANTS)
-build, names, adapt, infer = FAMILY.build, FAMILY.names, FAMILY.adapt, FAMILY.infer
+MASKED = {
+    "dense": "lm_head.dense",
+    "norm": "lm_head.layer_norm",
+    "bias": "lm_head.bias",
+    "decoder": "lm_head.decoder.weight",
+}
+FAMILY = Family("roberta", BERT_LAYERS, {**BERT_KEYS, "padding": "pad_token_id"}, VARIANTS, MASKED)
+build, names, adapt, infer, describe = FAMILY.build, FAMILY.names, FAMILY.adapt, FAMILY.infer, FAMILY.describe
+variant_of, unpooled = FAMILY.variant_of, FAMILY.unpooled
+masked_names, has_masked_head = FAMILY.masked_names, FAMILY.has_masked_head

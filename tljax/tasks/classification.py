@@ -9,12 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from scipy.special import softmax
 
 from tljax import figures
 from tljax.errors import ConfigError
 from tljax.layers import TORCH_LINEAR
 from tljax.types import Batch
 
+LABELS = "classes"  # what a label must be
 BEST = "accuracy"  # the metric that picks the best epoch and stands in tables: larger is better, at most 1
 
 
@@ -64,6 +66,12 @@ def weights(config: Any, labels: np.ndarray, classes: Sequence[str]) -> np.ndarr
     return (chosen * counts.sum() / (chosen * counts).sum()).astype(np.float32)
 
 
+def entropy(logits: jax.Array) -> jax.Array:
+    """How unsure each prediction is, in nats: (B, K) -> (B,)."""
+    logs = jax.nn.log_softmax(logits.astype(jnp.float32))
+    return -(jnp.exp(logs) * logs).sum(axis=-1)
+
+
 def metrics(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     """What is logged of a training batch besides its loss: means over it."""
     return {"accuracy": (logits.argmax(-1) == batch["label"]).mean()}
@@ -99,6 +107,17 @@ def summarize(totals: dict[str, Any]) -> dict[str, float]:
         "accuracy_per_class": float(per_class.mean()),
         "examples": int(examples),
     }
+
+
+def outputs(logits: np.ndarray) -> np.ndarray:
+    """Logits (N, K) to what people are told, probabilities; float64 inside."""
+    return softmax(np.float64(logits), axis=-1).astype(np.float32)
+
+
+def answer(outputs: np.ndarray, classes: Sequence[str], top: int) -> list[tuple[str, float]]:
+    """What is said of one example: its `top` classes with their probabilities, most probable first."""
+    order = np.argsort(-outputs, kind="stable")[:top]
+    return [(classes[i], float(outputs[i])) for i in map(int, order)]
 
 
 def files(totals: dict[str, Any], stem: Path, *, classes: Sequence[str]) -> None:
