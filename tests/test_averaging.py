@@ -5,6 +5,7 @@ import json
 import jax
 import numpy as np
 import optax
+import orbax.checkpoint as ocp
 import pytest
 import safetensors.numpy
 
@@ -13,6 +14,8 @@ from tests import small, test_train_loop
 from tests.test_train_loop import cut_at  # noqa: F401, a fixture
 from tests.test_train_step import FROZEN, bits, make_job, train
 from tljax import averaging
+from tljax.checkpoint import opened
+from tljax.errors import ConfigError
 from tljax.types import Phase, flatten
 
 THREE = (
@@ -36,9 +39,36 @@ def test_the_mean_by_hand():
         assert float(found["x"]) == pytest.approx(float(expected), rel=1e-6) and found["y"] is x
 
 
-def test_frozen_leaves_have_no_mean_and_what_learns_goes_its_way():
+@pytest.mark.parametrize(
+    ("ends", "taken"),
+    [
+        (averaging.Ends(0, 5, 3, 10), (6, 9, 10)),  # the last step ends a broken epoch
+        (averaging.Ends(0, 6, 3, 9), (6, 9)),
+        (averaging.Ends(4, 1, 3, 9), (6, 9)),  # a group that began to learn after step 4
+        (averaging.Ends(6, 1, 3, 9), (9,)),
+        (averaging.Ends(0, 8, 7, 8), (8,)),
+    ],
+)
+def test_the_equal_mean_by_hand(ends, taken):
+    """x is 100 before the group's first update and falls by its square root: the mean of those at `taken`, exactly."""
+    tx = averaging.at_ends(optax.sgd(1.0), ends)
+    x, kept = np.float32(100), []
+    state = tx.init({"x": x})
+    for step in range(ends.begin + 1, ends.last + 1):
+        grad = np.sqrt(x)
+        _, state = tx.update({"x": grad}, state, {"x": x})
+        x = x - grad
+        kept += [x] if step in taken else []
+        found = float(averaging.averaged({"x": x}, state)["x"])
+        assert found == (pytest.approx(np.mean(kept), rel=1e-6) if len(kept) > 1 else float(kept[0] if kept else x))
+    assert len(kept) == len(taken)
+
+
+@pytest.mark.parametrize("mean", [{"ema": 0.9}, {"swa": 0.3}], ids=str)
+def test_frozen_leaves_have_no_mean_and_what_learns_goes_its_way(mean):
     """The parameters of a run with a mean are bit for bit those of one without."""
-    job, start = make_job(FROZEN, ema=0.9, kwargs={"momentum": 0.9})
+    job, start = make_job(FROZEN, **mean, kwargs={"momentum": 0.9})
+    job.config.train.epochs = 5.0  # of one step
     plain, plain_start = make_job(FROZEN, kwargs={"momentum": 0.9})
     state, _ = train(job, start)
     assert bits(state.params) == bits(train(plain, plain_start)[0].params)
@@ -66,9 +96,11 @@ def test_a_group_that_stops_stays_as_its_mean():
     assert bits(job.variables(after)["params"]) == bits(seen)
 
 
-def test_a_run_cut_off_ends_the_same_and_leaves_its_mean(tmp_path, monkeypatch, cut_at):  # noqa: F811
+@pytest.mark.parametrize("mean", [{"ema": 0.8}, {"swa": 0.3}], ids=str)
+def test_a_run_cut_off_ends_the_same_and_leaves_its_mean(tmp_path, monkeypatch, cut_at, mean):  # noqa: F811
     monkeypatch.setattr("tljax.strategies.scratch.plan", lambda groups, config: THREE)
-    config = test_train_loop.make_config(optimizer__ema=0.8)
+    config = test_train_loop.make_config()
+    config.optimizer.update(mean)
     cut_at(0)
     run(config, tmp_path / "whole")
     cut_at(13)  # in the second phase, between two checkpoints
@@ -93,6 +125,32 @@ def test_evaluation_and_the_model_take_the_mean(tmp_path, mode):
     losses = [[json.loads(line)["loss"] for line in (tmp_path / f"{e}" / "metrics.jsonl").read_text().splitlines()]
               for e in (0.0, 0.999)]  # fmt: skip
     assert losses[0] == losses[1]  # training itself goes the same way
+
+
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+def test_the_model_is_the_mean_of_its_checkpoints(tmp_path, monkeypatch, mode):
+    """The last three of five epochs, to 1e-6, and BatchNorm statistics that are not those of training."""
+    config = small.resnet_config(monkeypatch, optimizer__swa=0.5, train__epochs=5.0, parallel=mode, data__pad=1)
+    config.train.update(batch_size=12, keep_checkpoints=9)  # 50 pictures: 4 steps an epoch, of 21
+    assert run(config, tmp_path / "swa")["step"] == 21
+    kept = {}
+    with opened(tmp_path / "swa" / "checkpoints", keep=9) as checkpoints:
+        manager = checkpoints._managers["latest"]
+        for step in manager.all_steps():
+            args = ocp.args.Composite(state=ocp.args.StandardRestore())
+            kept[step] = manager.restore(step, args=args)["state"]
+    assert sorted(kept) == [4, 8, 12, 16, 20, 21]
+    model = safetensors.numpy.load_file(tmp_path / "swa" / "model" / "model.safetensors")
+    mean = np.mean([kept[step]["params.head.bias"] for step in (12, 16, 20, 21)], axis=0)  # from step 11 on
+    np.testing.assert_allclose(model["fc.bias"], mean, rtol=1e-5, atol=1e-7)
+    stored = kept[21]["model_state.batch_stats.backbone.stem.bn.mean"]
+    assert not np.allclose(model["bn1.running_mean"], stored, rtol=1e-3)
+
+
+def test_two_means_are_one_too_many(tmp_path):
+    config = small.config(optimizer__ema=0.9, optimizer__swa=0.5)
+    with pytest.raises(ConfigError, match="are two means of the same weights: set one to 0"):
+        run(config, tmp_path)
 
 
 def _is_mean(node):

@@ -1,6 +1,11 @@
 """`tljax compare`: which runs it makes of a command line, and what one that fails leaves of the others."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +17,7 @@ from tljax.__main__ import main
 from tljax.commands import compare
 from tljax.errors import DataError
 
+ROOT = Path(__file__).parents[1]
 CONFIG = """
 from configs import default
 
@@ -134,13 +140,48 @@ def test_real_runs_on_digits(tmp_path, capsys):
     assert tune["step_bytes"] > probe["step_bytes"] > 0  # no activations kept, no gradient of what is frozen
     run = tmp_path / "1_per_class" / "fine_tune" / "seed1"
     found = json.loads((run / "result.json").read_text())
-    part, right = comparison.read_hits(run, found["metrics"]["test"]["accuracy"])
+    part, right = comparison.read_hits(run, found)
     assert right.shape == (found["counts"]["test"],) and right.mean() == found["metrics"]["test"]["accuracy"]
     assert part == json.loads((run / "inputs.json").read_text())["test"]
     capsys.readouterr()
     assert main(["compare", "--config", "configs/digits.py", *words]) == 0
     assert (tmp_path / "comparison.json").read_text() == first
     assert "already finished" in run.with_name("seed1.log").read_text()
+
+
+def tables(folder: Path) -> tuple:
+    """What `compare` found, the seconds apart."""
+    found, curves = (json.loads((folder / name).read_text()) for name in ("comparison.json", "learning_curves.json"))
+    kept = [{key: x for key, x in row.items() if "seconds" not in key} for t in found["tables"] for row in t["rows"]]
+    return kept, curves
+
+
+def test_killed_in_the_middle_it_goes_on_to_the_same_table(tmp_path):
+    """kill -9 inside the second run, after a checkpoint: the same command ends in the same table and curves."""
+    words = ["compare", "--config", "configs/digits.py", "--strategies", "scratch,scratch:data.pad=1", "--seeds", "1"]
+    words += ["--examples", "1", "--config.suite.first=()"]
+    words += ["--config.train.epochs=4", "--config.train.min_steps=60", "--config.train.checkpoint_epochs=1"]
+    words += ["--config.train.batch_size=20", "--config.train.eval_batch_size=64", "--config.train.log_steps=1"]
+    cut = tmp_path / "cut"
+    log = cut / "1_per_class" / "scratch-data.pad=1" / "seed0" / "metrics.jsonl"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "tljax", *words, "--workdir", str(cut)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    while process.poll() is None and not (log.exists() and log.read_text().count("\n") >= 20):
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    first = cut / "1_per_class" / "scratch" / "seed0" / "result.json"
+    before = first.read_bytes()
+    assert not (log.parent / "result.json").exists()  # cut in the run that was meant
+    assert len(list((log.parent / "checkpoints" / "latest").glob("[0-9]*"))) > 0
+
+    for folder in (cut, tmp_path / "whole"):
+        assert main([*words, "--workdir", str(folder)]) == 0
+    assert first.read_bytes() == before
+    assert "resuming at step" in log.parent.with_name("seed0.log").read_text()
+    assert tables(cut) == tables(tmp_path / "whole")
+    assert len(tables(cut)[0]) == 2 and [len(points) for points in tables(cut)[1].values()] == [1, 1]
 
 
 def test_it_runs_what_main_runs():

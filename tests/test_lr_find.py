@@ -5,6 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from main import run
+from tests import small
+from tljax import lr_sweep
 from tljax.__main__ import main
 from tljax.types import Phase
 
@@ -48,6 +51,48 @@ def test_a_plan_of_phases_is_swept_in_its_first(tmp_path, monkeypatch):
     found = [find(tmp_path / group, "--steps", "12", "--group", group)[1] for group in ("all", "head", "features")]
     plan, head, features = (next(iter(one["sweeps"].values()))["losses"] for one in found)
     assert plan == head != features
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a run."""
+    folder = tmp_path_factory.mktemp("finished")
+    run(small.config(train__epochs=4.0), folder)
+    return folder
+
+
+def test_a_run_and_the_state_of_the_sweep_stay_as_they_were(tmp_path, finished, monkeypatch):
+    """Every file of the folder whose model it starts from, and the bits of the state it starts from."""
+    started, sweep = [], lr_sweep.run
+
+    def watched(job, start, *rest):
+        before = small.bits(start)
+        found = sweep(job, start, *rest)
+        started.append(small.bits(start) == before)
+        return found
+
+    monkeypatch.setattr(lr_sweep, "run", watched)
+    before = contents(finished)
+    code, _ = find(tmp_path / "out", "--group", "each", f"--config.model.weights={finished}/model")
+    assert code == 0 and contents(finished) == before and started == [True, True]
+
+
+def contents(folder):
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_frozen_prefix_runs_once(tmp_path, finished, monkeypatch, capsys):
+    """On cached features the sweep is the sweep: losses to 1e-5; from the first stage on nothing is cached."""
+    monkeypatch.setenv("TLJAX_CACHE", str(tmp_path / "cache"))
+    words, found = [f"--config.model.weights={finished}/model", "--config.strategy.name=full", "--max", "1"], {}
+    for cache in ("auto", "off"):
+        _, one = find(tmp_path / cache, *words, f"--config.data.cache={cache}", "--group", "each")
+        found[cache] = {group: sweep["losses"] for group, sweep in one["sweeps"].items()}
+        said = capsys.readouterr().out
+        assert ("after fc1 (64,)" in said) == (cache == "auto")
+        assert ("not cached: conv1 is not frozen" in said) == (cache == "auto")
+    assert found["auto"]["features"] == found["off"]["features"]
+    np.testing.assert_allclose(found["auto"]["head"], found["off"]["head"], rtol=1e-5)
 
 
 @pytest.mark.parametrize(

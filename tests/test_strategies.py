@@ -92,7 +92,11 @@ PLANS = {
 }
 
 
-@pytest.mark.parametrize("name", plugins.available("strategies"))
+# What chooses another has no plan of its own: tests/test_auto.py.
+WITH_PLAN = [n for n in plugins.available("strategies") if not hasattr(plugins.find("strategies", n), "choose")]
+
+
+@pytest.mark.parametrize("name", WITH_PLAN)
 def test_plan(name):
     keys, expected, *own = PLANS[name]
     config = default.get_config().strategy
@@ -126,6 +130,37 @@ def test_every_group_is_split(name, own, expected):
     assert plugins.find("strategies", name).plan(by_hand, config)[0].learning == ("mine", "head")
     with pytest.raises(ConfigError, match=f"learns the backbone's {own}, and this network has none"):
         begin({}, GROUPS, config, stages=("stem",), seed=0)
+
+
+VGG = {
+    **{f"conv{i}": (f"backbone/conv{i}/conv1/kernel",) for i in range(1, 6)},
+    "fc6": ("backbone/fc6/dense/kernel",),
+    "fc7": ("backbone/fc7/dense/kernel",),
+    "head": ("head/kernel",),
+}
+
+
+@pytest.mark.parametrize(
+    ("groups", "begins"),
+    [
+        (VGG, ("fc6", "conv3", "conv1")),
+        ({**{f"stage{i}": (f"backbone/stage{i}/kernel",) for i in range(4)}, "head": ("head/bias",)},
+         ("head", "stage2", "stage0")),
+        ({"body": ("backbone/conv1/kernel",), "head": ("head/bias",)}, ("head", "body")),
+        ({"body": ("backbone/conv1/kernel", "backbone/fc1/kernel"), "head": ("head/bias",)}, ("head", "body")),
+    ],
+    ids=("vgg", "resnet", "two groups", "a mixed group is no dense one"),
+)  # fmt: skip
+def test_dense_layers_first_then_convolutions_then_all(groups, begins):
+    config = default.get_config().strategy
+    config.update(unfreeze="dense_conv_full", unfreeze_share=0.5, layer_decay=0.5)
+    order, expected = list(groups), []
+    for number, begin in enumerate(begins, start=1):
+        first = order.index(begin)
+        scales = {g: 0.5 ** (len(order) - 1 - i) if i >= first else 0.0 for i, g in enumerate(order)}
+        until = 1.0 if number == len(begins) else 0.5 * number / (len(begins) - 1)
+        expected.append(Phase(f"from {begin}", until, scales))
+    assert plugins.find("strategies", "gradual_unfreeze").plan(groups, config) == tuple(expected)
 
 
 def test_learning_groups():
@@ -164,6 +199,7 @@ def test_the_head_needs_a_group_of_its_own(name):
         ("last_k", {"last_k": 3}, r"must be 0 to 2.*\(stem, body, head\); got 3"),
         ("layer_decay", {"layer_decay": 1.5}, r"must be in \(0, 1\]; got 1.5"),
         ("gradual_unfreeze", {"unfreeze_share": 1.0}, r"unfreeze_share must be in \(0, 1\)"),
+        ("gradual_unfreeze", {"unfreeze": "dense"}, r"unfreeze one of each, dense_conv_full; got .* and 'dense'"),
         ("lp_ft", {"tune_scale": 0.0}, "tune_scale > 0"),
     ],
 )

@@ -2,7 +2,8 @@
 
 There it is carried through phases by the group's name, saved and resumed with the rest, and frozen parameters
 have none. Polyak & Juditsky 1992 average the iterates; the decaying mean is that of Szegedy et al. 2015,
-section 8, as evaluation of Inception has used it since.
+section 8, as evaluation of Inception has used it since; the equal mean of the weights at the ends of the last epochs
+that of Izmailov et al. 2018 (SWA), or of the last k checkpoints (a uniform soup of one run).
 """
 
 from typing import Any, NamedTuple
@@ -35,6 +36,34 @@ def after(transform: optax.GradientTransformation, decay: float) -> optax.Gradie
         moved = optax.apply_updates(params, updates)
         d = jnp.minimum(decay, (1 + state.count) / (10 + state.count))
         mean = jax.tree.map(lambda old, new: d * old + (1 - d) * new, state.mean, moved)
+        return updates, Average(state.count + 1, mean)
+
+    return optax.chain(transform, optax.GradientTransformation(init, update))
+
+
+class Ends(NamedTuple):
+    """Steps of the run at which parameters are taken into an equal mean: `every` so many, and the last one."""
+
+    begin: int  # the step at which the group's count is 0
+    first: int  # none before this one
+    every: int
+    last: int
+
+
+def at_ends(transform: optax.GradientTransformation, ends: Ends) -> optax.GradientTransformation:
+    """`transform`, and then the equal mean of the parameters at `ends`; before the first of them, the parameters."""
+    before = max(ends.first - 1, ends.begin) // ends.every  # multiples of `every` that do not count
+
+    def init(params: Any) -> Any:
+        return Average(jnp.zeros([], jnp.int32), jax.tree.map(jnp.asarray, params))
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        moved, step = optax.apply_updates(params, updates), ends.begin + state.count + 1
+        odd = (step == ends.last) & (ends.last % ends.every != 0)
+        number = step // ends.every - before + odd  # of the newest one in the mean
+        share = jnp.where(odd | (step % ends.every == 0), 1 / jnp.maximum(number, 1), 0.0)
+        share = jnp.where(number < 1, 1.0, share)
+        mean = jax.tree.map(lambda old, new: jnp.where(share == 1, new, old + share * (new - old)), state.mean, moved)
         return updates, Average(state.count + 1, mean)
 
     return optax.chain(transform, optax.GradientTransformation(init, update))

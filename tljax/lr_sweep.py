@@ -15,6 +15,7 @@ import numpy as np
 from tljax import overrides
 from tljax.batches import Training
 from tljax.job import Job
+from tljax.pairs import Paired
 from tljax.parallel import Parallel
 from tljax.train_state import TrainState
 from tljax.types import Phase
@@ -56,7 +57,7 @@ def job_of(job: Job, scales: Mapping[str, float], rates: Sequence[float]) -> Job
     return dataclasses.replace(job, phases=(Phase("sweep", 1.0, scales),), steps=len(rates), config=config)
 
 
-def run(job: Job, start: TrainState, training: Training, devices: Parallel, rates: Sequence[float]) -> Sweep:
+def run(job: Job, start: TrainState, training: Training | Paired, devices: Parallel, rates: Sequence[float]) -> Sweep:
     """Take a step at every rate, from a copy of `start`, until the loss diverges.
 
     Args:

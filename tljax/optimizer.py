@@ -60,15 +60,23 @@ def rates(phases: Sequence[Phase], steps: int, config: Any) -> list[dict[str, Ra
     """
     ends = step_ends(phases, steps)
     schedule = schedules.make(config.schedule, steps, warmup=config.warmup, kwargs=config.schedule_kwargs)
-    begins, table = {}, []
-    for i, phase in enumerate(phases):
-        begins = {g: begins.get(g, ends[i - 1] if i else 0) for g in phase.learning}
+    table = []
+    for phase, begins in zip(phases, begun(phases, ends), strict=True):
         row: dict[str, Rate] = {}
         for g in phase.learning:
             scales = tuple(config.lr * other.scales[g] for other in phases)
             steady = config.schedule == "constant" and not config.warmup and len(set(scales) - {0.0}) == 1
             row[g] = max(scales) if steady else schedules.in_phases(schedule, scales, ends, begins[g])
         table.append(row)
+    return table
+
+
+def begun(phases: Sequence[Phase], ends: Sequence[int]) -> list[dict[str, int]]:
+    """For every phase, the step at which each group that learns in it began to, and has not stopped since."""
+    table: list[dict[str, int]] = []
+    for i, phase in enumerate(phases):
+        before, begin = (table[-1], ends[i - 1]) if i else ({}, 0)
+        table.append({group: before.get(group, begin) for group in phase.learning})
     return table
 
 
@@ -81,8 +89,13 @@ def rate_at(phases: Sequence[Phase], steps: int, config: Any, step: int) -> dict
     return {group: factor * config.lr * scale for group, scale in phase.scales.items()}
 
 
-def make(config: Any, rates: Mapping[str, Rate], labels: Labels) -> optax.GradientTransformation:
+def make(
+    config: Any, rates: Mapping[str, Rate], labels: Labels, ends: Mapping[str, averaging.Ends] | None = None
+) -> optax.GradientTransformation:
     """The optimizer of one phase: one transformation a learning group.
+
+    Args:
+      ends: of every group, the steps that `config.swa` asks to average; None without it.
 
     Raises:
       ConfigError: no such optimizer, or it does not take the keyword arguments.
@@ -90,6 +103,8 @@ def make(config: Any, rates: Mapping[str, Rate], labels: Labels) -> optax.Gradie
     transforms: dict[Hashable, Any] = {group: _transform(config, rate) for group, rate in rates.items()}
     if config.ema:
         transforms = {group: averaging.after(one, config.ema) for group, one in transforms.items()}
+    if ends:
+        transforms = {group: averaging.at_ends(one, ends[str(group)]) for group, one in transforms.items()}
     return optax.multi_transform(transforms, labels)
 
 

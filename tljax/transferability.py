@@ -3,6 +3,8 @@
 Larger is better in each of them. They rank weights on one data set; none is an accuracy but `knn`.
 """
 
+import dataclasses
+
 import numpy as np
 from scipy.special import softmax
 from sklearn.covariance import LedoitWolf
@@ -10,6 +12,56 @@ from sklearn.covariance import LedoitWolf
 ROUNDS = 100  # of LogME's fixed point; it has converged long before
 CLOSE = 1e-6  # relative change of alpha / beta at which it has
 TINY = 1e-12  # in the place of a zero that something is divided by
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What is known of a task before anything is trained."""
+
+    examples: int
+    classes: int
+    smallest: int  # examples of the smallest class
+    largest: int
+    knn: float  # accuracy among `measured` examples
+    chance: float  # that of naming the largest class always, among them
+    logme: float
+    shrunk_h: float
+    measured: int  # examples that the scores are of
+
+    @property
+    def per_class(self) -> float:
+        return self.examples / self.classes
+
+    @property
+    def similarity(self) -> float:
+        """The accuracy above chance as a share of what there is above it: at most 1, below 0 for worse than chance."""
+        return (self.knn - self.chance) / max(1 - self.chance, TINY)
+
+    @property
+    def error(self) -> float:
+        """The standard error of `similarity`, as of so many independent examples: a binomial's."""
+        return float(np.sqrt(self.knn * (1 - self.knn) / self.measured)) / max(1 - self.chance, TINY)
+
+
+def facts(features: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> Facts:
+    """Measure them.
+
+    Args:
+      features: (N, D), frozen ones of training examples, or of some of them.
+      labels: (N,), theirs.
+      counts: (K,) training examples of every class.
+    """
+    return Facts(
+        examples=int(counts.sum()),
+        classes=len(counts),
+        smallest=int(counts.min()),
+        largest=int(counts.max()),
+        knn=knn(features, labels),
+        chance=float(np.bincount(labels).max() / len(labels)),
+        logme=logme(features, labels),
+        shrunk_h=shrunk_h_score(features, labels),
+        measured=len(labels),
+    )
 
 
 def logme(features: np.ndarray, labels: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 """Find a learning rate: an exponential sweep over all groups, or one, of the first phase; curve and suggestion."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,13 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from tljax import cli, experiment, figures, lr_sweep, optimizer, overrides, parallel, settings
+from tljax import (
+    cli,
+    decision,
+    experiment,
+    features,
+    figures,
+    lr_sweep,
+    optimizer,
+    overrides,
+    parallel,
+    settings,
+    views,
+)
 from tljax.atomic import write
-from tljax.batches import Training
 from tljax.errors import ConfigError
 from tljax.job import Job
 from tljax.method import Method
 from tljax.plugins import find
+from tljax.report import Report
 from tljax.train_state import TrainState
 
 
@@ -51,11 +64,13 @@ def main(arguments: Sequence[str]) -> None:
 
 def sweep(config: Any, group: str, rates: Sequence[float]) -> dict[str, lr_sweep.Sweep]:
     """Group, or "all", -> its sweep; each from the same start and over the same batches."""
-    strategy, task = find("strategies", config.strategy.name), find("tasks", config.task.name)
+    strategy = find("strategies", config.strategy.name)
     devices = parallel.make(config.parallel)
-    settings.batch_size(config.train, devices.devices)
+    settings.batch_size(config.train, devices.devices, accumulate=config.optimizer.accumulate)
     optimizer.check(config.optimizer)
     made = experiment.load(config, axis=devices.axis, pretrained_wanted=strategy.PRETRAINED)
+    report = Report(features.folder(), config, best=made.task.BEST)  # what it says is wanted, and no folder
+    strategy, made = decision.settle(strategy, made, devices, report, config)
     method = Method(strategy, config.strategy)
     made = method.begin(made, seed=config.seed)
     phases = strategy.plan(made.groups, config.strategy)
@@ -63,15 +78,18 @@ def sweep(config: Any, group: str, rates: Sequence[float]) -> dict[str, lr_sweep
     unknown = [name for name in names if name not in (*made.groups, "all")]
     if unknown:
         raise ConfigError(f"--group must be all, each, or one of {', '.join(made.groups)}; got '{group}'.")
-    train = made.parts["train"]
-    weights = task.weights(config.task, train.subset.labels, made.classes)
-    training = Training(train, batch_size=config.train.batch_size, seed=config.seed, weights=weights)
-    job = Job(made.network, task, made.prepare, made.groups, phases, len(rates), config, devices.axis, method)
-    start = TrainState.create(made.variables, seed=config.seed)
-    sweeps = {}
+    job = Job(made.network, made.task, made.prepare, made.groups, phases, len(rates), config, devices.axis, method)
+    start, sweeps = TrainState.create(made.variables, seed=config.seed), {}
     for name in names:
         scales = phases[0].scales if name == "all" else {other: float(other == name) for other in made.groups}
-        sweeps[name] = lr_sweep.run(lr_sweep.job_of(job, scales, rates), start, training, devices, rates)
+        one = lr_sweep.job_of(job, scales, rates)
+        epochs = len(rates) * config.train.batch_size / len(made.parts["train"])
+        passes = overrides.apply(config, (f"train.epochs={epochs!r}", "train.min_steps=0"))
+        passes.adaptation.name = ""  # of the source's loss alone
+        (view,) = views.make(made, one.phases, made.task, devices, report, passes)  # a frozen prefix runs once
+        report.say(view.note)
+        one = dataclasses.replace(one, network=view.network, prepare=view.prepare)
+        sweeps[name] = lr_sweep.run(one, start, view.training, devices, rates)
     return sweeps
 
 
