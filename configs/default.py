@@ -13,7 +13,7 @@ def get_config() -> Any:
     config.data = data = ConfigDict(sort_keys=False)
     data.source = "digits"  # a file in tljax/data/
     data.dir = ""  # image_folder: the folder of splits; tfds: where prepared sets lie
-    data.name = ""  # tfds: the data set, "cifar10"
+    data.name = ""  # tfds: the data set, "cifar10"; docstrings: the package, "scipy"
     data.download = True  # tfds: fetch and prepare a set that is missing
     data.splits = ConfigDict(
         {"train": "train", "validation": "", "test": "test"}, sort_keys=False
@@ -21,6 +21,8 @@ def get_config() -> Any:
     data.fractions = ()  # or shares (train, validation, test) of all examples
     data.divide = ()  # those of which splits; () is all
     data.targets = ()  # further splits to evaluate on at the end: other domains
+    data.unlabelled = ()  # further splits whose examples, without labels, training may see: adaptation, train.select
+    data.unlabelled_share = 0.5  # so much of each is seen; a target is evaluated on the rest, or for 1 on all of it
     data.validation = 0.0  # share of the training part held out to choose the best epoch
     data.classes = ()  # names of the classes to keep; () is all
     data.half = ""  # of those classes, a random half: a, or b, the other one; "" is both
@@ -29,7 +31,9 @@ def get_config() -> Any:
     data.channels = 3  # 3: RGB, 1: grey, 4: RGB and transparency; weights that saw others are made to fit
     data.columns = ConfigDict(
         {"text": "text", "pair": "", "label": "label"}, sort_keys=False
-    )  # text_csv: names of the columns; pair: the second text where examples are pairs
+    )  # text_csv, tfds: names of columns; pair: the second text, of pairs; label: of numbers and sets "a,b" is two
+    data.labels = "classes"  # text_csv: what a label is: classes (one a text), numbers, sets (of labels), none
+    data.separator = "|"  # text_csv: between the labels of a set in one column; of several columns each is 0 or 1
     data.encoding = "utf-8"  # texts: how they are written
     data.lengths = (64, 128, 256)  # texts: tokens that batches are padded to; beyond the last they are cut, and counted
     data.duplicates = "keep"  # texts that repeat, in any split: keep, or remove (counted and listed)
@@ -55,7 +59,10 @@ def get_config() -> Any:
     model.copied_stages = -1  # stages, from the input on, that take the weights; the others start at random; -1: all
     model.tokenizer = ""  # text encoders: the tokenizer's folder; "" is that of the weights
     model.lock_file = "tljax.lock.json"  # the commit and sha256 of every hub file, recorded at its first download
-    model.dtype = "float32"  # of the computation: float32 or bfloat16; parameters stay float32
+    model.drop_path = 0.0  # stochastic depth: chance of leaving out the last block; vit, convnext, efficientnet
+    model.dtype = "float32"  # of the computation: float32 or bfloat16
+    model.param_dtype = "float32"  # of stored parameters: float32 or bfloat16, whose 8 bits lose small updates
+    model.remat = ""  # stages ("stem..stage2", all) computed again in the backward pass: less memory on a GPU or TPU
     model.card = ConfigDict(sort_keys=False)  # how pixels are scaled, for weights that come without a card
     model.card.mean = ()  # per channel, after division by scale
     model.card.std = ()  # per channel
@@ -73,6 +80,7 @@ def get_config() -> Any:
     strategy.last_k = 1  # last_k: stages before the head that learn
     strategy.layer_decay = 0.3  # layer_decay, gradual_unfreeze: factor from each group to the one before it
     strategy.unfreeze_share = 0.5  # gradual_unfreeze: share of the run over which groups begin to learn
+    strategy.unfreeze = "each"  # gradual_unfreeze: group by group from the head, or dense_conv_full: in three steps
     strategy.probe_share = 0.5  # lp_ft: share of the run in which only the head learns
     strategy.tune_scale = 0.1  # lp_ft: the backbone's scale after that
     # bitfit, norm_only, lora, adapter, l2_sp, mixout
@@ -87,6 +95,15 @@ def get_config() -> Any:
     strategy.mixout = 0.7  # mixout: share of inputs that go by their start in a training step; paper: 0.7, 0.8, 0.9
     strategy.classifier = "logistic"  # classic: logistic, linear_svm, rbf_svm, knn, random_forest or ridge
     strategy.folds = 5  # classic: of the cross-validation; a smaller class has as many as it has examples
+    strategy.auto = auto = ConfigDict(sort_keys=False)
+    auto.much = 200.0  # auto: training examples a class from which data are much
+    auto.very_much = 5000.0  # auto: and very much
+    auto.similar = 0.7  # auto: from which similarity on (0: chance, 1: no error among nearest frozen features)
+    auto.little_similar = "linear_probe"  # auto: strategy of this cell; further keys are those of the strategy
+    auto.little_different = "last_k"  # auto: the same
+    auto.much_similar = "layer_decay"  # auto: the same
+    auto.much_different = "full"  # auto: the same
+    auto.very_much_different = "scratch"  # auto: the same
     strategy.moving_statistics = ()  # frozen groups whose BatchNorm statistics follow the data all the same
 
     config.task = ConfigDict(sort_keys=False)
@@ -95,6 +112,21 @@ def get_config() -> Any:
     config.task.mixup = 0.0  # training: alpha of mixup (Zhang et al. 2018: 0.2 to 0.4); 0: none
     config.task.cutmix = 0.0  # training: alpha of CutMix (Yun et al. 2019: 1); 0: none; with mixup, either
     config.task.class_weights = ()  # of the terms of the loss: balanced, or a number a class; (): all the same
+    config.task.mask_share = 0.15  # masked_lm: share of a text's tokens that are hidden
+    config.task.whole_words = False  # masked_lm: hide words, not tokens; tokenizers of WordPiece alone show them
+    config.task.huber = 0.0  # regression: from so many standard deviations on the loss is linear; 0: squares
+    config.task.threshold = 0.5  # multilabel: the probability from which on a label holds
+    config.task.pos_weight = ()  # multilabel: what a yes counts in the loss: balanced (no / yes), or a number a label
+
+    config.adaptation = adaptation = ConfigDict(sort_keys=False)
+    adaptation.name = ""  # a file in tljax/adaptation/: brings features of training and data.unlabelled close; "": none
+    adaptation.weight = 1.0  # of its term in the loss; dann: of the reversed gradient
+    adaptation.ramp = 10.0  # the weight rises by 2 / (1 + exp(-ramp p)) - 1, p: share of the run done; 0: constant
+    adaptation.estimator = "unbiased"  # mmd: unbiased or biased
+    adaptation.bandwidth = 0.0  # mmd: sigma of a kernel of width 1; 0: the median distance in the batch
+    adaptation.widths = (0.25, 0.5, 1.0, 2.0, 4.0)  # mmd: a kernel each, factors on the square of sigma
+    adaptation.hidden = (100,)  # dann: units of the domain classifier's hidden layers
+    adaptation.classifier_scale = 1.0  # dann: the domain classifier's factor on optimizer.lr
 
     config.optimizer = optimizer = ConfigDict(sort_keys=False)
     optimizer.name = "sgd"  # any of optax, or "package.module:function"
@@ -103,6 +135,9 @@ def get_config() -> Any:
     optimizer.decay_norms_and_biases = True  # False: decay only leaves of two or more dimensions
     optimizer.kwargs = ConfigDict(sort_keys=False)  # the optimizer's own keyword arguments
     optimizer.ema = 0.0  # decay of the running mean of what learns, which evaluation and model/ take; 0: none
+    # SWA: share of the run from which on evaluation and model/ take the mean of the weights at the ends of epochs, and
+    optimizer.swa = 0.0  # BatchNorm statistics measured anew; 1 - k / epochs: the mean of the last k; 0: none
+    optimizer.accumulate = 1  # micro-batches that a batch is split into, one after another: so much less memory a step
     optimizer.clip = 0.0  # largest global norm of the learning groups' gradients; 0: no limit
     optimizer.schedule = "constant"  # constant, cosine, exponential, step, or "package.module:function"
     optimizer.schedule_kwargs = ConfigDict(sort_keys=False)  # the schedule's own keyword arguments
@@ -117,6 +152,8 @@ def get_config() -> Any:
     train.checkpoint_epochs = 1.0  # epochs between checkpoints; resuming is exact from any step
     train.keep_checkpoints = 2  # latest ones kept
     train.patience = 0  # end the last phase after so many evaluations without a better one; 0: never
+    train.select = "validation"  # which epoch is kept: best on the validation part, or by entropy on data.unlabelled
+    train.oracle = False  # evaluate data.targets each time too, and report their best epochs, which choose nothing
     train.log_steps = 50  # steps between lines in metrics.jsonl
 
     # Several runs, one table: row -> ("key=value", ...) on top of this config; "{suite}", "{seed}" are filled in.

@@ -13,7 +13,7 @@ from main import run
 from tests import small
 from tljax import exports, placement, pretrained, saved_model
 from tljax.__main__ import main
-from tljax.predictor import softmax
+from tljax.tasks.classification import outputs as softmax
 from tljax.types import unflatten
 
 CONFIG = 2
@@ -27,7 +27,7 @@ def trained(tmp_path_factory):
         run(small.photographs(root / "pictures", monkeypatch), root / "run")
         model = saved_model.load(root / "run")
         images = np.random.default_rng(1).integers(0, 256, (5, *model.stored), np.uint8)
-        probabilities = softmax(np.asarray(jax.jit(model.logits)(model.variables, images)))
+        probabilities = softmax(np.asarray(jax.jit(model.logits)(model.variables, {"image": images})))
         assert probabilities.std() > 0.01
         yield root / "run", model, images, probabilities
 
@@ -61,7 +61,9 @@ def test_the_flax_tree_comes_back_exactly(trained, tmp_path):
     assert "params.backbone.stem.conv.kernel" in arrays and "batch_stats.backbone.stem.bn.mean" in arrays
     variables = unflatten({name.replace(".", "/"): array for name, array in arrays.items()})
     assert small.bits(variables) == small.bits(model.variables)
-    np.testing.assert_array_equal(softmax(np.asarray(jax.jit(model.logits)(variables, images))), probabilities)
+    np.testing.assert_array_equal(
+        softmax(np.asarray(jax.jit(model.logits)(variables, {"image": images}))), probabilities
+    )
 
 
 def test_stablehlo_runs_any_batch_on_all_platforms(trained, tmp_path):

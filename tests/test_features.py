@@ -27,7 +27,7 @@ class Say:
     """A report that keeps what it is told."""
 
     def __init__(self):
-        self.lines, self.seconds = [], {"features": 0.0}
+        self.lines, self.seconds, self.tokens, self.places = [], {"features": 0.0}, 0, 0
         self.say = self.lines.append
 
     def compiling(self, what):

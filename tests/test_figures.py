@@ -134,3 +134,25 @@ def test_sweeps(drawn, tmp_path):
     assert list(axis.lines[0].get_ydata()) == [2.0, 9.0] and list(axis.lines[1].get_ydata()) == [2.0, 50.0]
     assert axis.lines[2].get_xdata()[0] == 0.01 and len(axis.lines) == 5  # no line where nothing is suggested
     assert axis.get_xscale() == "log" and axis.get_ylim() == (0, 3.0)
+
+
+def test_a_metric_that_only_validation_has_and_a_row_without_a_test_size(drawn, tmp_path):
+    log = tmp_path / "metrics.jsonl"
+    rows = [{"step": 1, "part": "train", "loss": 2.0}, {"step": 1, "part": "validation", "loss": 3.0, "map": 0.5}]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    figures.curves(log, tmp_path / "x.png", ("map", "loss"))
+    assert [line.get_label() for line in drawn["axis"].lines] == ["validation"]
+    one = {"name": "a", "metric": "r2", "wilson": None, "mean": -0.5, "values": [-0.5], "interval": None, "best": True}
+    figures.intervals([one], tmp_path / "x.png")
+    assert len(drawn["axis"].patches) == 0
+    figures.comparison([one], tmp_path / "x.png")
+    assert drawn["axis"].get_xlim() == (-0.5, 1.0)
+
+
+def test_scatter_has_axes_a_target_and_the_line_of_equals(drawn, tmp_path):
+    labels, found = np.array([[1.0, 5.0], [2.0, 6.0]]), np.array([[1.5, 5.0], [1.0, 7.0]])
+    figures.scatter(labels, found, ("a", "$b$"), tmp_path / "x.png")
+    points, line = drawn["axis"].lines
+    np.testing.assert_array_equal(points.get_xydata(), [[1.0, 1.5], [2.0, 1.0]])
+    assert line.get_slope() == 1.0 and line.get_xy1()[0] == line.get_xy1()[1]
+    assert drawn["axis"].get_xlabel() == "a" and drawn["axis"].get_ylabel() == "a, predicted"

@@ -35,12 +35,13 @@ def sha256(data: bytes) -> str:
 
 
 class Hub(http.server.ThreadingHTTPServer):
-    """One repository with a file, its commits, and a branch "main"."""
+    """One repository with a file of weights and some beside it, its commits, and a branch "main"."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.repository, self.file = SPEC, "model.safetensors"
         self.commits, self.main = {FIRST: published()}, FIRST
+        self.beside: dict[str, bytes] = {}  # at every commit
         self.said: str | None = None  # the commit it says it serves, where it lies
         self.asked: list[tuple[str, str]] = []
 
@@ -57,7 +58,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append((self.command, self.path))
-        files = {sha256(data): data for data in self.server.commits.values()}
+        files = {sha256(data): data for data in (*self.server.commits.values(), *self.server.beside.values())}
         start, _, rest = self.path.partition("/resolve/")
         revision, _, file = rest.partition("/")
         commit = self.server.main if revision == "main" else revision
@@ -67,10 +68,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._answer(404, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
         elif commit not in self.server.commits:
             self._answer(404, {"X-Error-Code": "RevisionNotFound", "X-Error-Message": f"Invalid rev id: {commit}"})
-        elif file != self.server.file:
-            self._answer(404, {"X-Error-Code": "EntryNotFound", "X-Error-Message": "Entry not found"})
-        else:  # a large file: its place, size and hash are headers of a redirect
-            data = self.server.commits[commit]
+        elif file != self.server.file and file not in self.server.beside:
+            said = {"X-Error-Code": "EntryNotFound", "X-Error-Message": "Entry not found", "X-Repo-Commit": commit}
+            self._answer(404, said)
+        else:  # as of a large file: its place, size and hash are headers of a redirect
+            data = self.server.beside[file] if file in self.server.beside else self.server.commits[commit]
             linked = {"X-Linked-Size": str(len(data)), "X-Linked-Etag": f'"{sha256(data)}"', "ETag": '"pointer"'}
             # The client follows redirects within a host and stops at those to another, as the hub's storage is.
             place = {
@@ -132,9 +134,9 @@ def assert_is(got: types.Published, scale: float = 1.0) -> None:
 def test_every_card_of_the_zoo_can_be_used(spec):
     card = hub.read_card(spec)
     assert card.repository == spec
-    assert len(card.mean) == len(card.std) == 3
-    assert min(card.std) > 0
-    assert card.licence and card.file and card.family and card.variant and card.parameters and card.classes
+    assert len(card.mean) == len(card.std) == (3 if card.classes else 0)
+    assert all(value > 0 for value in card.std)
+    assert card.licence and card.file and card.family and card.variant and card.parameters
 
 
 def test_the_card_of_resnet18_is_that_of_torchvision_and_needs_no_download():
@@ -154,7 +156,7 @@ def test_the_first_download_gives_the_arrays_and_records_what_it_got(server, loc
     assert_is(got)
     assert (got.card.revision, got.card.sha256) == (FIRST, sha256(published()))
     assert json.loads(lock.read_text()) == {
-        SPEC: {"file": "model.safetensors", "revision": FIRST, "sha256": sha256(published())}
+        SPEC: {"file": "model.safetensors", "revision": FIRST, "sha256": sha256(published()), "beside": {}}
     }
     assert list(lock.parent.iterdir()) == [lock]
 
@@ -315,3 +317,92 @@ def test_a_server_that_is_no_hub_is_quoted(server, lock, monkeypatch):
     monkeypatch.setattr(Handler, "do_GET", lambda handler: handler._answer(404))
     with pytest.raises(WeightsError, match=rf"from 127\.0\.0\.1:{server.server_port}: Client error '404 Not Found'"):
         hub.read(SPEC, lock=lock)
+
+
+# What lies beside the weights
+
+BESIDE = {"config.json": b'{"hidden_size": 16}', "tokenizer.json": b'{"version": "1.0"}', "vocab.txt": b"[PAD]\n"}
+
+
+@pytest.fixture
+def texts(server):
+    """A repository of a text encoder."""
+    server.repository, server.beside = "some/bert", dict(BESIDE)
+    return server
+
+
+def read(lock, spec="some/bert"):
+    return hub.read(spec, card=types.Card(mean=(), std=()), lock=lock)
+
+
+def test_what_lies_beside_is_taken_along_at_the_same_commit_and_recorded(texts, lock):
+    got = read(lock)
+    folder = Path(got.where).parent
+    assert got.config == {"hidden_size": 16}
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == {"model.safetensors": published(), **BESIDE}
+    assert json.loads(lock.read_text())["some/bert"]["beside"] == {k: sha256(v) for k, v in BESIDE.items()}
+    asked = {path.split("/resolve/")[1] for _, path in texts.asked if "/resolve/" in path}
+    assert asked == {"main/model.safetensors", *(f"{FIRST}/{name}" for name in hub.BESIDE)}
+    assert hub.locate("some/bert", card=CARD, lock=lock) == folder
+
+
+def test_what_lies_beside_comes_from_the_cache_and_asks_nobody(texts, lock, monkeypatch):
+    read(lock)
+    texts.asked.clear()
+    assert read(lock).config == {"hidden_size": 16}
+    lock.unlink()
+    assert read(lock).config == {"hidden_size": 16}  # what the repository does not have is known from the cache, too
+    assert texts.asked == [] and len(json.loads(lock.read_text())["some/bert"]["beside"]) == 3
+
+
+@pytest.mark.parametrize("cached", [False, True], ids=["by the server", "on the disk"])
+def test_a_tokenizer_that_is_not_the_locked_one_is_refused(texts, lock, cache, cached):
+    place = Path(read(lock).where).with_name("tokenizer.json")
+    before = lock.read_text()
+    if cached:
+        place.resolve().write_bytes(b"{}")
+    else:
+        cache.rename(cache.with_name("old"))
+        texts.beside["tokenizer.json"] = b"{}"
+    with pytest.raises(WeightsError) as raised:
+        read(lock)
+    held, got = sha256(BESIDE["tokenizer.json"]), sha256(b"{}")
+    assert f"sha256 of tokenizer.json must be {held}, got {got}" in str(raised.value)
+    assert lock.read_text() == before
+
+
+def test_a_locked_file_beside_that_is_gone_is_an_error(texts, lock, cache):
+    read(lock)
+    cache.rename(cache.with_name("old"))
+    del texts.beside["vocab.txt"]
+    with pytest.raises(WeightsError, match=rf"\(vocab.txt at revision {FIRST}\) could not be downloaded"):
+        read(lock)
+
+
+def test_without_a_network_the_cache_serves_and_what_is_unknown_is_locked_later(texts, lock, cache, monkeypatch):
+    read(lock)
+    for file in next(cache.glob("*/.no_exist")).rglob("*.json"):
+        file.unlink()  # as where the folder was copied here
+    lock.unlink()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert read(lock).config == {"hidden_size": 16}
+    assert "beside" not in json.loads(lock.read_text())["some/bert"]
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    read(lock)
+    assert len(json.loads(lock.read_text())["some/bert"]["beside"]) == 3
+
+
+def test_a_lock_that_names_another_file_beside_is_damaged(texts, lock):
+    read(lock)
+    said = json.loads(lock.read_text())
+    said["some/bert"]["beside"] = {"../evil": "0" * 64}
+    lock.write_text(json.dumps(said))
+    with pytest.raises(WeightsError, match="is damaged: .*evil"):
+        read(lock)
+
+
+def test_files_beside_weights_in_a_folder_are_those_of_that_folder(texts, lock):
+    texts.file = "onnx/net.safetensors"
+    texts.beside = {"onnx/config.json": b'{"hidden_size": 8}', "config.json": b"{}"}
+    got = hub.read("some/bert", card=types.Card(mean=(), std=(), file=texts.file), lock=lock)
+    assert got.config == {"hidden_size": 8}

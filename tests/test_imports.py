@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PLUGINS = ("data", "models", "weights", "strategies", "tasks", "builders", "formats", "spellings")
+PLUGINS = ("data", "models", "weights", "strategies", "tasks", "adaptation", "builders", "formats", "spellings")
 # From the bottom up; a module may import from lower rows, and from its own row's earlier entries.
 LAYERS = (
-    ("errors", "types", "atomic", "significance", "transferability"),
+    ("errors", "types", "atomic", "memory", "labels", "significance", "transferability"),
     (
         "plugins",
         "layouts",
@@ -24,22 +24,35 @@ LAYERS = (
         "layers",
         "pictures",
         "texts",
+        "tfds_features",
         "reach",
         "schedules",
         "settings",
         "figures",
+        "throughput",
     ),
-    ("additions", "encoder", "encoder_family", "inverted_residual", "inverted_residual_names"),
+    ("network", "masking"),
+    (
+        "additions",
+        "encoder",
+        "encoder_family",
+        "vision_transformer",
+        "inverted_residual",
+        "inverted_residual_names",
+        "masked_network",
+    ),
     ("cards", "tensors", "local_weights"),
     PLUGINS,
     (
         "feature_store",
         "splits",
+        "domains",
         "batches",
+        "pairs",
         "preprocess",
-        "network",
         "train_state",
         "averaging",
+        "accumulation",
         "mixing",
         "placement",
         "translation",
@@ -51,13 +64,13 @@ LAYERS = (
     ),
     ("tokens",),
     ("inputs",),
-    ("experiment", "method"),
-    ("train_step", "evaluate", "checkpoint", "report", "saved_model"),
-    ("features", "predictor", "exports", "published_model"),
+    ("experiment", "method", "alignment"),
+    ("train_step", "norm_statistics", "evaluate", "checkpoint", "report", "saved_model"),
+    ("features", "selection", "predictor", "exports", "published_model"),
     ("views",),
     ("fit",),
-    ("job", "results"),
-    ("train_loop", "suite", "comparison", "lr_sweep"),
+    ("job", "results", "transfer"),
+    ("train_loop", "suite", "comparison", "lr_sweep", "decision"),
     ("cli",),
     ("commands", "__main__", "main"),
 )

@@ -119,3 +119,24 @@ def test_norms_are_scales_and_their_shifts():
 def test_the_stage_of_what_a_strategy_adds():
     paths = ("backbone/stem/conv/kernel", "lora/stem/conv/kernel/a", "head/kernel", "head/mlp/kernel")
     assert [layer_groups.stage_of(path) for path in paths] == ["stem", "stem", "head", "head"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", ()),
+        ("all", ("stem", "stage1", "stage2")),
+        ("stage2 stem", ("stem", "stage2")),
+        ("stage1..stage2", ("stage1", "stage2")),
+        ("stem stem..stage1", ("stem", "stage1")),
+    ],
+)
+def test_words_choose_stages(words, expected):
+    assert layer_groups.stages_of(words, ("stem", "stage1", "stage2"), "key") == expected
+
+
+def test_words_that_are_no_stages_are_all_named():
+    with pytest.raises(
+        ConfigError, match=r"key must hold stages, .* not so stage3, stem\.\.stage9, head\. The stages are"
+    ):
+        layer_groups.stages_of("stage3 stem..stage9 head stem", ("stem", "stage1"), "key")

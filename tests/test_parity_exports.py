@@ -1,17 +1,24 @@
 """What `safetensors-torch` writes, in torch: loaded strictly under the published names, with the live probabilities."""
 
+import dataclasses
 import json
 from functools import partial
 
 import numpy as np
 import pytest
 import safetensors.numpy
-from reference import draw, ours, ours_vit
+from reference import draw, ours, ours_text, ours_vit
 from reference import vgg_convnext as shared
 
-from tljax import exports, published_model
+from tests import small
+from tljax import exports, published_model, saved_model
+from tljax.inputs import tokens as inputs
 from tljax.models import convnext, mobilenet, vgg
-from tljax.predictor import Predictor, softmax
+from tljax.network import Network
+from tljax.plugins import find
+from tljax.predictor import Predictor
+from tljax.tasks import classification
+from tljax.tasks.classification import outputs as softmax
 from tljax.types import Card
 
 pytestmark = pytest.mark.parity
@@ -68,3 +75,40 @@ def test_torch_loads_it_strictly_and_says_the_same(name, tmp_path):
     found, expected = softmax(Predictor(model, batch_size=3)(images)), torch.softmax(logits, dim=-1).numpy()
     assert expected.std() > 0.01
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
+def test_transformers_loads_a_text_encoder_and_says_the_same(family, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    tokenizer = small.word_tokenizer(tmp_path / "run")
+    module, head = find("models", family), classification.head(3)
+    shape = dataclasses.replace(ours_text.narrow(family, vocabulary=len(small.WORDS)), padding=None)
+    if family == "roberta":
+        shape = dataclasses.replace(shape, padding=0)  # the tokenizer's
+    network = Network(module.build(shape), head)
+    variables = ours_text.placed(family, network, draw.weights(ours_text.published_shapes(family, network)))
+    asked = inputs.reopen(tokenizer, {"lengths": [8, 16], "pairs": False}, card=CARD, backbone=network.backbone)
+    names, classes = tuple(module.names(shape)), ("a", "b", "c")
+    model = saved_model.Model(
+        family=family, task=classification, variant=shape, network=network, variables=variables, names=names,
+        classes=classes, card=CARD, input={"lengths": [8, 16], "pairs": False}, asked=asked,
+    )  # fmt: skip
+    exports.save(model, "safetensors-torch", tmp_path / "out" / "model.safetensors")
+    texts = ["very good", "bad book", "very very very good book"]
+    found = Predictor(model, batch_size=3)([asked.read(text) for text in texts])
+
+    loaded, report = transformers.AutoModel.from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert not [name for name in report["missing_keys"] if not name.startswith("pooler")]
+    told = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")(texts, padding=True, return_tensors="pt")
+    told = {key: told[key] for key in ("input_ids", "attention_mask")}
+    with torch.inference_mode():
+        out = loaded.eval()(**told)
+    pooled = out.pooler_output if shape.pooling == "pooler" else out.last_hidden_state[:, 0]
+    kernel, bias = (np.asarray(variables["params"]["head"][key]) for key in ("kernel", "bias"))
+    np.testing.assert_allclose(found, pooled.numpy() @ kernel + bias, rtol=0, atol=1e-5 * np.abs(found).max())
+    if family == "bert":
+        whole = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").eval()
+        with torch.inference_mode():
+            logits = whole(**told).logits.numpy()
+        np.testing.assert_allclose(found, logits, rtol=0, atol=1e-5 * np.abs(found).max())
+        assert whole.config.id2label == dict(enumerate(classes))

@@ -8,11 +8,12 @@ import pytest
 
 from main import run
 from tests import small
-from tljax import experiment, parallel, pictures, predictor, saved_model
+from tljax import experiment, parallel, pictures, saved_model
 from tljax.__main__ import main
 from tljax.batches import Evaluation
 from tljax.evaluate import Evaluator
 from tljax.predictor import Predictor
+from tljax.tasks import classification
 from tljax.train_step import make_eval_step
 
 DATA, CONFIG = 3, 2
@@ -56,10 +57,10 @@ def test_files_are_read_as_the_runs_examples_were(trained):
     model = saved_model.load(folder)
     files = sorted((root / "test").glob("*/*"))
     images, logits = evaluated(config, model)
-    np.testing.assert_array_equal(np.stack([model.read(file) for file in files]), images)
-    answers = list(Predictor(model, batch_size=config.train.eval_batch_size).files(files))
+    np.testing.assert_array_equal(np.stack([model.asked.read(file) for file in files]), images)
+    answers = list(Predictor(model, batch_size=config.train.eval_batch_size).answers(files))
     assert [file for file, _ in answers] == files
-    np.testing.assert_array_equal(np.stack([found for _, found in answers]), predictor.softmax(logits))
+    np.testing.assert_array_equal(np.stack([found for _, found in answers]), classification.outputs(logits))
 
 
 def test_what_it_says_is_what_the_run_counted(trained, capsys):
@@ -125,22 +126,14 @@ def test_mistakes(trained, tmp_path, capsys, arguments, code, said):
     assert said.format(**words) in capsys.readouterr().err
 
 
-def test_a_family_that_reads_no_pictures_says_what_it_reads(trained, monkeypatch, capsys):
-    from tljax.models import resnet
-
-    monkeypatch.setattr(resnet, "INPUT", "text")
-    assert main(["predict", str(trained[1]), "x.png"]) == CONFIG
-    assert "must be of a run on pictures; its family 'resnet' sees text." in capsys.readouterr().err
-
-
 def test_probabilities_of_large_logits_are_finite():
-    found = predictor.softmax(np.array([[1e4, 1e4, 0.0], [-1e4, 0.0, 0.0]], np.float32))
+    found = classification.outputs(np.array([[1e4, 1e4, 0.0], [-1e4, 0.0, 0.0]], np.float32))
     np.testing.assert_array_equal(found, np.array([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]], np.float32))
-    assert predictor.most_probable(found[1], "abc", 2) == [("b", 0.5), ("c", 0.5)]
+    assert classification.answer(found[1], "abc", 2) == [("b", 0.5), ("c", 0.5)]
 
 
 def test_pictures_of_other_sizes_and_channels_are_fitted(trained):
     model = saved_model.load(trained[1])
     assert model.stored == (20, 20, 3)
     file = trained[2] / "test" / "ant" / "0.png"
-    assert pictures.read(file).shape == (20, 33, 3) and model.read(file).shape == (20, 20, 3)
+    assert pictures.read(file).shape == (20, 33, 3) and model.asked.read(file).shape == (20, 20, 3)

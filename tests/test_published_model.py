@@ -43,14 +43,14 @@ def test_caffes_pixels_are_bgr_from_0_to_255_less_their_means(arrays, tmp_path):
     )  # fmt: skip
     image = np.zeros((1, 40, 40, 3), np.uint8)
     image[..., :] = 255, 100, 1  # R, G, B
-    found = np.asarray(model.prepare({"image": image}, None, False))
+    found = np.asarray(model.asked.prepare({"image": image}, None, False))
     assert found.shape == (1, 32, 32, 3)
     np.testing.assert_allclose(found[0, 5, 7], [1 - 103.939, 100 - 116.779, 255 - 123.68], rtol=1e-6)
 
 
 def logits(path, picture):
     model = load(path)
-    return Predictor(model, batch_size=1)(model.read(picture)[None])[0]
+    return Predictor(model, batch_size=1)(model.asked.read(picture)[None])[0]
 
 
 def test_the_same_network_in_both_conventions(arrays, tmp_path):

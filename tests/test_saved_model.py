@@ -99,7 +99,7 @@ def test_what_was_saved_is_loaded_again(saved):
     assert (model.card.mean, model.card.crop, model.card.size) == (CARD.mean, 1.0, 8)
     images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
     expected = network.apply(variables, (images / np.float32(255) - np.float32(0.3)) / np.float32(0.38))
-    np.testing.assert_allclose(model.logits(model.variables, images), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.logits(model.variables, {"image": images}), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_sizes_that_stand_in_no_table_are_saved_as_they_are(tmp_path):

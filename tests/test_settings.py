@@ -41,6 +41,7 @@ BAD_VALUES = {
     "data.min_area": (1.5,),
     "model.copied_stages": (-2,),
     "model.dtype": ("float16",),
+    "model.param_dtype": ("float16",),
     "model.card.mean": (("a",), (math.nan,)),
     "model.card.std": ((0.0,), (-1.0,), ("a",)),
     "model.card.channel_order": ("RBG",),
@@ -53,6 +54,9 @@ BAD_VALUES = {
     "strategy.l2_sp_beta": (-0.1, math.nan),
     "strategy.mixout": (1.0, -0.1),
     "optimizer.ema": (1.0, -0.1),
+    "optimizer.swa": (1.0, -0.1, math.nan),
+    "optimizer.accumulate": (0, -1),
+    "model.drop_path": (1.0, -0.1),
     "train.min_steps": (-1,),
     "task.label_smoothing": (1.0,),
     "task.mixup": (-0.1, math.inf),
@@ -98,6 +102,8 @@ def test_all_bad_values_are_listed():
         (["data.validation=0.1", "data.fractions=(0.4, 0.2, 0.4)"], "config.data.validation must be 0 where"),
         (["data.validation=0.1", "data.splits.validation=val"], "config.data.validation must be 0 where"),
         (["data.pad=4", "data.min_area=0.5"], "config.data.pad must be 0 where"),
+        (["optimizer.ema=0.9", "model.param_dtype=bfloat16"], "config.optimizer.ema and .swa must be 0 where"),
+        (["optimizer.swa=0.5", "model.param_dtype=bfloat16"], "config.optimizer.ema and .swa must be 0 where"),
     ],
 )
 def test_keys_that_do_not_go_together(changes, text):

@@ -231,3 +231,48 @@ def test_some_splits_are_divided_and_others_are_targets():
 def test_targets_that_cannot_be(changes, text):
     with pytest.raises(ConfigError, match=text):
         choose(domains(), **changes)
+
+
+def matrix(kind, train, test=((1, 0), (0, 1))):
+    """A data set of numbers or sets, its labels (N, 2)."""
+    dtype = float if kind == "numbers" else bool
+
+    class Rows(Labels):
+        def __init__(self, name, found):
+            self.name, self.labels = name, np.array(found, dtype)
+
+        def __getitem__(self, index):
+            return {"label": self.labels[index], "id": f"{self.name}/{index}"}
+
+    return Dataset({"train": Rows("train", train), "test": Rows("test", test)}, Info(("a", "b"), "here", labels=kind))
+
+
+@pytest.mark.parametrize("kind", ["numbers", "sets"])
+def test_numbers_and_sets_are_divided_by_plain_draws(kind):
+    """By seed, to the example, nothing lost; each example keeps its label."""
+    rows = np.random.default_rng(0).random((50, 2)) if kind == "numbers" else np.arange(100).reshape(50, 2) % 3 == 0
+    data = matrix(kind, rows)
+    parts, classes = choose(data, validation=0.2)
+    assert classes == ("a", "b") and [len(part) for part in parts.values()] == [40, 10, 2]
+    assert sorted(ids(parts["train"]) + ids(parts["validation"])) == sorted(f"train/{i}" for i in range(50))
+    np.testing.assert_array_equal(parts["validation"].labels, rows[parts["validation"].indices])
+    np.testing.assert_array_equal(parts["validation"][3]["label"], rows[parts["validation"].indices[3]])
+    assert ids(choose(data, validation=0.2)[0]["train"]) == ids(parts["train"])
+    assert ids(choose(data, 1, validation=0.2)[0]["train"]) != ids(parts["train"])
+    shares, _ = choose(data, fractions=(0.5, 0.25, 0.25))
+    assert [len(part) for part in shares.values()] == [26, 13, 13]
+
+
+def test_numbers_and_sets_have_no_classes_to_choose_by():
+    for change in ({"classes": ("a",)}, {"half": "a"}, {"examples_per_class": 1}):
+        with pytest.raises(ConfigError, match=rf"those of here are sets. Take out config\.data\.{next(iter(change))}="):
+            choose(matrix("sets", [[1, 1]]), **change)
+
+
+def test_numbers_must_be_finite_and_labels_have_a_training_example():
+    with pytest.raises(DataError, match=r"finite numbers; 1 are not: example 1: \[inf, 0.0\]"):
+        choose(matrix("numbers", [[1, 1], [np.inf, 0]]))
+    with pytest.raises(DataError, match="Every label must have at least 1 training example.*too few: b: 0;"):
+        choose(matrix("sets", [[1, 0], [0, 0]]))
+    with pytest.raises(DataError, match="empty parts: test"):
+        choose(matrix("numbers", [[1, 1]], np.zeros((0, 2))))

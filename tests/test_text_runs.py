@@ -14,7 +14,7 @@ from tljax import experiment, placement
 from tljax.encoder import Variant
 from tljax.errors import ConfigError, WeightsError
 from tljax.inputs import tokens as inputs
-from tljax.models import bert
+from tljax.models import bert, roberta
 from tljax.network import Network
 from tljax.tasks import classification
 
@@ -27,6 +27,10 @@ SETTINGS = {
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
+    return written(tmp_path, monkeypatch)
+
+
+def written(tmp_path, monkeypatch):
     """Weights, config.json and tokenizer, and beside them train.csv and test.csv."""
     monkeypatch.setenv("TLJAX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(bert.VARIANTS, "test", TINY)
@@ -112,9 +116,11 @@ def test_the_model_folder_is_weights_for_the_next_transfer(folder):
         ({"data__lengths": (8, 64)}, ConfigError, "at most the 32 tokens of this encoder; got"),
         ({"model__weights": ""}, ConfigError, "needs a tokenizer: set config.model.token"),
         ({"model__variant": "narrow"}, WeightsError, "makes the id 7, and the encoder knows 5"),
+        ({"model__family": "roberta"}, WeightsError, "it pads with the id 0, and the encoder with 1"),
     ],
 )
 def test_what_does_not_belong_together(folder, monkeypatch, changes, error, text):
     monkeypatch.setitem(bert.VARIANTS, "narrow", Variant(16, 2, 2, 32, vocabulary=5, positions=32, pooling="mean"))
+    monkeypatch.setitem(roberta.VARIANTS, "test", Variant(16, 2, 2, 32, vocabulary=9, positions=32, padding=1))
     with pytest.raises(error, match=text):
         experiment.load(config(folder, **changes), axis=None, pretrained_wanted=False)

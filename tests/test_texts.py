@@ -56,11 +56,13 @@ def test_one_table_pairs_and_labels_that_are_numbers(tmp_path):
     dataset = text_csv.load(config(file, fractions=(0.5, 0.0, 0.5)))
     assert dataset.info.classes == ("9", "10")  # in the order of numbers
     assert examples(dataset) == {"all": [("line\u2028separator", "", "10"), ("nine", "", "9")]}
-    pairs = write(tmp_path / "p", **{"train.csv": "a,b,y\nhe,she,1\n", "test.csv": "a,b,y\nit,,1\n"})
+    pairs = write(tmp_path / "p", **{"train.csv": "a,b,y\nhe,she,1\n", "test.csv": "a,b,y\nit,,1\nwe,I,1\n"})
     columns = {"text": "a", "pair": "b", "label": "y"}
-    assert examples(text_csv.load(config(pairs, columns=columns))) == {
+    with pytest.raises(DataError, match=r"Every text of a pair in .* 1 do not: .*test.csv:2"):
+        text_csv.load(config(pairs, columns=columns))
+    assert examples(text_csv.load(config(pairs, columns=columns, unreadable="skip"))) == {
         "train": [("he", "she", "1")],
-        "test": [("it", "", "1")],
+        "test": [("we", "I", "1")],
     }
 
 
@@ -93,6 +95,12 @@ FAULTS = {
     "list": ({"train.jsonl": "[1]"}, {}, r"must be a JSON object; line 1 is '\[1\]'"),
     "utf-8": ({"train.csv": b"text,label\nok,1\nfa\xe7ade,1\n"}, {}, "must be utf-8; .*byte 0xe7 in line 3"),
     "nul": ({"train.csv": b"text,label\na\0b,1\n"}, {}, "must not hold NUL characters; .* in line 2"),
+    "nul in json": (
+        {"train.jsonl": '{"text": "a\\u0000b", "label": 1}'},
+        {},
+        "train.jsonl:1: it holds a NUL character",
+    ),
+    "half a character": ({"train.jsonl": '{"text": "\\ud83d", "label": 1}'}, {}, "train.jsonl:1: it is not UTF-8"),
     "encoding": ({"train.csv": "text,label\na,1\n"}, {"encoding": "utf-9"}, "an encoding of Python, .* got 'utf-9'"),
     "no text": ({"train.csv": "text,label\n"}, {}, "must hold texts; it holds none"),
     "empty text": ({"train.csv": "text,label\na,1\n  ,1\n"}, {}, "more than spaces; 1 do not: .*train.csv:3"),
@@ -178,3 +186,26 @@ def test_the_real_reviews(shared):
     assert {name: len(split) for name, split in whole.splits.items()} == dict.fromkeys(kept, 6000)
     rows = [row for split in dataset.splits.values() for row in split.rows]
     assert texts.repeated(rows) == {} and json.dumps(kept)
+
+
+def test_tables_of_numbers_and_of_sets(tmp_path):
+    table = "text,score,tone,old,new\na,1.5,dry|warm,0,1\nb,-2,,1,1\n"
+    folder = write(tmp_path, **{"train.csv": table, "test.csv": table})
+    columns = {"text": "text", "pair": "", "label": "score,old"}
+    numbers = text_csv.load(config(folder, columns=columns, labels="numbers"))
+    assert (numbers.info.labels, numbers.info.classes) == ("numbers", ("score", "old"))
+    assert numbers.splits["train"].labels.tolist() == [[1.5, 0], [-2, 1]]
+    sets = text_csv.load(config(folder, columns=columns | {"label": "new,old"}, labels="sets"))
+    assert (sets.info.labels, sets.info.classes) == ("sets", ("new", "old"))
+    assert sets.splits["test"].labels.tolist() == [[True, False], [True, True]]
+    named = text_csv.load(config(folder, columns=columns | {"label": "tone"}, labels="sets"))
+    assert named.info.classes == ("dry", "warm") and named.splits["test"].labels.tolist() == [[True] * 2, [False] * 2]
+
+
+def test_repeats_with_other_numbers_or_sets_contradict(tmp_path):
+    table = "text,score\na,1\na,1.0\nb,2\nb,3\nc,4\n"
+    folder = write(tmp_path, **{"train.csv": table})
+    columns = {"text": "text", "pair": "", "label": "score"}
+    dataset = text_csv.load(config(folder, columns=columns, labels="numbers", duplicates="remove"))
+    assert dataset.splits["train"].labels.tolist() == [[1.0], [4.0]]
+    assert f"{folder / 'train.csv'}:4: the same text is labelled 2 and 3" in dataset.info.skipped

@@ -97,7 +97,7 @@ def test_the_fingerprint_is_of_ids_and_labels(folder):
 def test_saved_it_is_the_same_tokenizer(folder, tmp_path):
     Tokenizer(folder).save(tmp_path / "model")
     other = Tokenizer(tmp_path / "model")
-    assert other(["very good"], [""], 9) == ([[1, 6, 4, 2]], [[0, 0, 0, 0]], 0) and other.padding == 0
+    assert other(["very good"], (), 9) == ([[1, 6, 4, 2]], [[0, 0, 0, 0]], 0) and other.padding == 0
 
 
 def test_refusals(folder, tmp_path):
@@ -118,3 +118,19 @@ def test_a_text_without_tokens(folder, monkeypatch):
     with pytest.raises(DataError, match="1 have none .*: row 1"):
         make(folder, "good", "\x1a")
     assert not tokens.folder().exists()
+
+
+def test_of_pairs_the_longer_text_is_cut_first_and_counted(folder):
+    """[CLS] 5 [SEP] 1 [SEP] are 9 tokens: of 6, the first text keeps 2; 3 and 4 texts of 10 keep 1 and 2 or 2 and 1."""
+    part = make(folder, "very very very very book", "good", pairs=("bad", "book"), lengths=(6,))
+    np.testing.assert_array_equal(part.take(np.array([0]))["ids"], [[1, 6, 6, 2, 5, 2]])
+    assert part.cut == 1 and part.lengths.tolist() == [6, 5]
+
+
+def test_pairs_are_kept_by_both_texts(folder, cache):
+    one = make(folder, "good", pairs=("bad",), lengths=(8,))
+    for first, second in (("good", "book"), ("bad", "good"), ("good bad", "")):
+        assert make(folder, first, pairs=(second,), lengths=(8,)).fingerprint() != one.fingerprint()
+    assert len(list(cache.iterdir())) == 4
+    assert make(folder, "good", pairs=("bad",), lengths=(8,)).fingerprint() == one.fingerprint()
+    assert len(list(cache.iterdir())) == 4

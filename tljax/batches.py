@@ -98,7 +98,7 @@ class Pictures:
             results = list(pool.map(attempt, range(len(self.subset))))
         bad = [why for _, why in results if why]
         kept = self.subset.take(np.flatnonzero([not why for _, why in results]))
-        if bad and (not skip or set(kept.labels) != set(self.subset.labels)):
+        if bad and (not skip or set(kept.strata) != set(self.subset.strata)):
             raise DataError(
                 f"Every picture must be readable{', or some of every class' if skip else ''}; "
                 f"{len(bad)} of {len(results)} are not:\n  "
@@ -136,6 +136,11 @@ class Training:
         """`weights` (K,), where given, puts the "weight" of its class beside every example."""
         self.pictures, self.batch_size, self.seed, self.weights = pictures, batch_size, seed, weights
         self._order = functools.lru_cache(maxsize=4)(self._shuffled)
+
+    @property
+    def parts(self) -> tuple[Examples, ...]:
+        """What its batches are made of."""
+        return (self.pictures,)
 
     def __call__(self, step: int) -> Batch:
         """The batch at `step`; "position" numbers its examples for their own random numbers."""
@@ -186,7 +191,7 @@ class Evaluation:
         places = np.arange(number * self.batch_size, (number + 1) * self.batch_size)
         mask = places < len(self.pictures)
         batch = self.pictures.take(np.where(mask, places, 0))
-        return {**batch, "mask": mask, "position": np.arange(self.batch_size, dtype=np.int32)}
+        return {**batch, "mask": mask, "position": places.astype(np.int32)}  # the same in batches of any size
 
     def __iter__(self) -> Iterator[Batch]:
         batches = range(-(-len(self.pictures) // self.batch_size))

@@ -24,12 +24,15 @@ CHECKSUMS = "checksums.json"
 class Progress:
     """What the loop knows besides the state; it is saved with it."""
 
-    best: float = float("-inf")  # the best validation metric so far
+    best: float = float("-inf")  # the best score so far of what selects the epoch
     best_step: int = -1
     since_best: int = 0  # evaluations since then
     seconds: float = 0.0  # of training so far, over all starts of this run
     stopped: bool = False  # early stopping has ended training
     step_bytes: int = 0  # memory of the largest training step so far (`parallel.step_bytes`)
+    tokens: int = 0  # learned from so far, where examples are texts
+    places: int = 0  # those tokens, and the padding behind them
+    oracle: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # target -> its best metric, and "step"
 
 
 class Checkpoints:

@@ -15,6 +15,7 @@ from tljax.significance import ALPHA, TESTS, Difference
 
 Hits = Mapping[str, Mapping[int, tuple[str, np.ndarray] | None]]  # row -> seed -> what `read_hits` found
 Failure = tuple[str, int, Exception]  # row, seed and why
+SHARES = ("accuracy",)  # metrics that are the share of examples that are right: their test size is known
 COLUMNS = (
     "row", "test %", "sd", "95 % seeds", "95 % test size", "validation %", "to the best (95 %)", "p", "resolved",
     "seeds", "seconds", "step MiB", "trainable", "optimizer KiB",
@@ -37,7 +38,7 @@ def rows(found: Mapping[str, Sequence[dict[str, Any]]], folders: Mapping[str, Pa
     selectable = [row for row in table if row["validation"] is not None]
     chosen = max(selectable, key=lambda row: row["validation"], default=None)
     hits = {
-        name: {one["seed"]: read_hits(folders[name] / f"seed{one['seed']}", _value(one)) for one in members}
+        name: {one["seed"]: read_hits(folders[name] / f"seed{one['seed']}", one) for one in members}
         for name, members in found.items()
     }
     differences = {row["name"]: _to(best, row, hits) for row in table if best and row is not best}
@@ -51,19 +52,19 @@ def rows(found: Mapping[str, Sequence[dict[str, Any]]], folders: Mapping[str, Pa
     return [full.get(name, {"name": name, "values": []}) for name in found]
 
 
-def read_hits(folder: Path, value: float) -> tuple[str, np.ndarray] | None:
+def read_hits(folder: Path, result: dict[str, Any]) -> tuple[str, np.ndarray] | None:
     """(checksum of the test part, (N,) bool: what a finished run got right), from its predictions.
 
     Args:
-      value: the run's metric; None is returned where it is not the share of what is right, or nothing is kept.
+      result: of the run; None is returned where its metric is not the share of what is right, or nothing is kept.
     """
     file = folder / "report" / "test_predictions.csv"
-    if not file.exists():
+    if result["metric"] not in SHARES or not file.exists():
         return None
     with file.open(newline="") as lines:
         right = np.array([row["label"] == row["prediction"] for row in csv.DictReader(lines)])
     part = results.read(folder, "inputs.json")["test"]
-    return (part, right) if abs(right.mean() - value) < 1e-9 else None
+    return (part, right) if abs(right.mean() - _value(result)) < 1e-9 else None
 
 
 def save(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Failure], folder: Path) -> None:
@@ -169,7 +170,7 @@ def _row(name: str, members: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "mean": mean,
         "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
         "interval": significance.interval(values),
-        "wilson": significance.wilson(mean, examples),
+        "wilson": significance.wilson(mean, examples) if metric in SHARES else None,
         "examples": examples,
         "validation": float(np.mean(validation)) if validation else None,
         "updates": [member["step"] for member in members],

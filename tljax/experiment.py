@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tljax import layer_groups, placement, pretrained, splits
+from tljax import domains, layer_groups, network, placement, pretrained, splits
 from tljax.errors import ConfigError, gather
 from tljax.layer_groups import Groups
 from tljax.network import Network
 from tljax.plugins import find
 from tljax.preprocess import Prepare
-from tljax.types import Card, Info, Name, Published, Variables
+from tljax.splits import Subset
+from tljax.types import Card, Dataset, Info, Name, Published, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,8 +20,9 @@ class Experiment:
     """Examples, and the network that is to learn from them."""
 
     info: Info
+    task: Any  # a file in tasks/, or what its `begin` made of the training part
     classes: Sequence[str]  # of the task, in the order of its labels
-    parts: dict[str, Any]  # "train", "test", "validation" where there is one, targets -> `batches.Examples`
+    parts: dict[str, Any]  # train, test, validation where there is one, targets, unlabelled -> `batches.Examples`
     augmented: bool  # whether training sees other inputs than evaluation does
     save_inputs: Callable[[Path], None]  # writes what else predicting needs into a model/ folder: a tokenizer
     published: Published | None  # the weights it starts from, under the family's names
@@ -64,39 +66,61 @@ def load(config: Any, *, axis: str | None, pretrained_wanted: bool = True) -> Ex
         lambda: find("data", config.data.source).load(config.data),
         lambda: pretrained.fetch(config.model, channels=config.data.channels, wanted=pretrained_wanted),
     )
-    published, card, variant = known.published, known.card, known.variant
-    backbone = family.build(variant, dtype=config.model.dtype, bn_axis=axis)
-    subsets, classes = splits.choose(dataset, config.data, config.seed)
-    inputs = find("inputs", family.INPUT).load(subsets, config, card=card, backbone=backbone)
-    network, names = Network(backbone, task.head(len(classes))), tuple(family.names(variant))
+    task, subsets, classes = _labelled(task, dataset, config)
+    built = network.build(task, family, known.variant, known.published, config.model, outputs=len(classes), axis=axis)
+    backbone = built.network.backbone
+    inputs = find("inputs", family.INPUT).load(subsets, config, card=known.card, backbone=backbone)
+    inputs = task.inputs(inputs, config.task) if hasattr(task, "inputs") else inputs
     variables, drawn = placement.start(
-        network,
+        built.network,
         inputs.example,
         seed=config.seed,
-        published=published,
-        names=names,
+        published=known.published,
+        names=built.names,
         unused=family.UNUSED,
         adapt=getattr(family, "adapt", None),
+        head=built.published_head,
         stages=_copied(backbone.stages, config.model.copied_stages),
+        dtype=config.model.param_dtype,
     )
     groups = layer_groups.assign(variables["params"], backbone.stages, config.groups)
     return Experiment(
         info=dataset.info,
+        task=task,
         classes=classes,
         parts=inputs.parts,
         augmented=inputs.augmented,
         save_inputs=inputs.save,
-        published=published,
-        card=card,
-        variant=variant,
-        notes=(*known.notes, *inputs.notes),
+        published=known.published,
+        card=known.card,
+        variant=built.variant,
+        notes=(*known.notes, *built.notes, *inputs.notes),
         prepare=inputs.prepare,
-        network=network,
-        names=names,
+        network=built.network,
+        names=built.names,
         variables=variables,
         drawn=drawn,
         groups=groups,
     )
+
+
+def _labelled(task: Any, dataset: Dataset, config: Any) -> tuple[Any, dict[str, Subset], Sequence[str]]:
+    """The task, once it knows what is trained on; the parts, with labels as it encodes them; and the classes."""
+    info = dataset.info
+    if not hasattr(task, "LABELS"):  # it reads none
+        dataset = dataclasses.replace(dataset, info=dataclasses.replace(info, classes=(), labels="none"))
+    elif info.labels != task.LABELS:
+        raise ConfigError(
+            f"config.task.name={config.task.name} needs labels that are {task.LABELS}; those of {info.source} are "
+            f"{info.labels}. Tables say what theirs are by config.data.labels (classes, numbers or sets), TFDS sets by "
+            f"their features; other sources have classes."
+        )
+    subsets, classes = splits.choose(dataset, config.data, config.seed)
+    if hasattr(task, "begin"):
+        task = task.begin(config.task, subsets["train"].labels, classes)
+    if hasattr(task, "encode"):
+        subsets = {name: dataclasses.replace(one, labels=task.encode(one.labels)) for name, one in subsets.items()}
+    return task, domains.add(subsets, dataset, config.data, config.seed), classes
 
 
 def _copied(stages: Sequence[str], number: int) -> Sequence[str] | None:

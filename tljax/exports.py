@@ -13,7 +13,7 @@ import safetensors.numpy
 from tljax import ops, saved_model
 from tljax.atomic import write
 from tljax.errors import ConfigError
-from tljax.plugins import entry
+from tljax.plugins import entry, find
 from tljax.saved_model import Model
 from tljax.types import count, flatten
 
@@ -31,7 +31,9 @@ def save(model: Model, to: str, file: Path) -> list[Path]:
     """Write the network as format `to`, a key of FORMATS: the files written, `file` first.
 
     `<stem>.card.json` beside it is the card, so that `config.model.weights=<file>` knows how to preprocess.
-    `<stem>.json` holds family, variant, the classes in order and the input sizes.
+    `<stem>.json` holds family, variant, the classes in order and the input sizes. Of a text encoder its tokenizer and,
+    in published names, its config.json come too: where `file` is called model.safetensors, transformers' `AutoModel`
+    loads the folder.
 
     Raises:
       ConfigError: no such format, `file` does not end as it must, or the format cannot hold the network.
@@ -48,11 +50,16 @@ def save(model: Model, to: str, file: Path) -> list[Path]:
     variant = saved_model.variant_as_json(model.variant)
     said = {"family": model.family, "variant": variant, "classes": model.classes, "input": dict(model.input)}
     write(about, json.dumps(said, indent=2))
+    model.asked.save(file.parent)
+    if put is torch and (describe := getattr(find("models", model.family), "describe", None)):
+        write(file.with_name("config.json"), json.dumps(describe(model.variant, model.classes), indent=2))
     return [file, card, about]
 
 
 def torch(model: Model, file: Path) -> None:
-    """Published names and layouts: what torchvision (ResNet, VGG, ConvNeXt, ...) and timm (ViT, DeiT) load."""
+    """Published names and layouts: what torchvision (ResNet, VGG, ConvNeXt, ...), timm (ViT, DeiT) and transformers
+    (BERT and its kind) load.
+    """
     safetensors.numpy.save_file(published(model), file, metadata={"format": "pt"})
 
 
@@ -69,17 +76,26 @@ def npz(model: Model, file: Path) -> None:
 
 
 def stablehlo(model: Model, file: Path) -> None:
-    """A program with the weights inside: stored pictures (b, S, S, C) uint8, any b, to logits (b, K) float32.
+    """A program with the weights inside: a batch of any size to logits (b, K) float32.
 
-    Resizing to the network's size and normalising are in it; S and C are `input` of `<stem>.json`. It runs on
-    PLATFORMS without tljax: `jax.export.deserialize(file.read_bytes()).call(pictures)`.
+    Stored pictures are (b, S, S, C) uint8, where S and C are `input` of `<stem>.json`: resizing to the network's size
+    and normalising are in it. Texts are ids and types, (b, l) int32, and tokens (b, l) bool, True at tokens and False
+    at the padding behind them. It runs on PLATFORMS without tljax:
+    `jax.export.deserialize(file.read_bytes()).call(pictures)`, or `.call(ids, types, tokens)`.
     """
     if (size := 4 * count(model.variables)) >= LARGEST:
         raise ConfigError(f"--to=stablehlo holds at most {LARGEST:,} bytes of weights; these are {size:,}.")
-    pictures = jax.ShapeDtypeStruct((*jax.export.symbolic_shape("b"), *model.stored), np.uint8)
-    program = jax.jit(lambda images: model.logits(model.variables, images))
+    if "resize" in model.input:
+        shapes = (jax.ShapeDtypeStruct((*jax.export.symbolic_shape("b"), *model.stored), np.uint8),)
+        names = ("image",)
+    else:
+        longest = model.input["lengths"][-1]
+        rows = jax.export.symbolic_shape("b, l", constraints=[f"l <= {longest}"])
+        shapes = tuple(jax.ShapeDtypeStruct(rows, dtype) for dtype in (np.int32, np.int32, np.bool_))
+        names = ("ids", "types", "tokens")
+    program = jax.jit(lambda *arrays: model.logits(model.variables, dict(zip(names, arrays, strict=True))))
     with ops.plain():
-        exported = jax.export.export(program, platforms=PLATFORMS)(pictures)
+        exported = jax.export.export(program, platforms=PLATFORMS)(*shapes)
     file.write_bytes(exported.serialize())
 
 

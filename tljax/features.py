@@ -17,7 +17,9 @@ import jax
 import numpy as np
 from jax import lax
 
+from tljax import throughput
 from tljax.batches import ahead
+from tljax.errors import ConfigError
 from tljax.experiment import Experiment
 from tljax.feature_store import Found, Store
 from tljax.parallel import Parallel, Program
@@ -66,6 +68,11 @@ class Prefix:
     def row(self) -> jax.ShapeDtypeStruct:
         """Shape and dtype of one example's features."""
         out = jax.eval_shape(self.step, self.variables, self._example)
+        if not isinstance(out, jax.ShapeDtypeStruct):
+            raise ConfigError(
+                "Features are computed once where an example gives one array of them, and config.task.name=masked_lm "
+                "hides other tokens in every step. Set config.data.cached_views=0, or choose a strategy with steps."
+            )
         return jax.ShapeDtypeStruct(out.shape[1:], out.dtype)
 
     @functools.cached_property
@@ -88,6 +95,8 @@ class Prefix:
         self._program = self._program or Program(step, self._devices, functools.partial(report.compiling, "features"))
         on_device = self._devices.put_state(self.variables)
         for host_batch in batches:
+            tokens, places = throughput.places(host_batch)
+            report.tokens, report.places = report.tokens + tokens, report.places + places
             batch = self._devices.put_batch(host_batch)
             yield self._devices.get(self._program.compiled(on_device, batch)(on_device, batch))
 

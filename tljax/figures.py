@@ -28,11 +28,13 @@ def curves(log: Path, file: Path, metrics: Sequence[str]) -> None:
     figure, axes = plt.subplots(1, len(metrics), figsize=size, layout="constrained", squeeze=False)
     for axis, metric in zip(axes[0], metrics, strict=True):
         for part in dict.fromkeys(row["part"] for row in rows):
-            points = [(row["step"], row[metric]) for row in rows if row["part"] == part]
-            axis.plot(*zip(*points, strict=True), label=part, marker="." if len(points) < 50 else None)
+            points = [(row["step"], row[metric]) for row in rows if row["part"] == part and metric in row]
+            if points:  # of training batches a task may not say every metric
+                axis.plot(*zip(*points, strict=True), label=part, marker="." if len(points) < 50 else None)
         axis.set(xlabel="step", ylabel=metric)
         axis.grid(alpha=0.3)
-        axis.legend()
+        if axis.lines:
+            axis.legend()
     _save(figure, file)
 
 
@@ -76,6 +78,19 @@ def predictions(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str
         rows.writerows((i, classes[a], classes[b]) for i, (a, b) in enumerate(zip(labels, predicted, strict=True)))
 
 
+def scatter(labels: np.ndarray, found: np.ndarray, names: Sequence[str], file: Path) -> None:
+    """Targets (N, T) across, predictions (N, T) up, axes a target; on the line both are the same."""
+    targets = len(names)
+    figure, axes = plt.subplots(1, targets, figsize=(4 * targets, 4), layout="constrained", squeeze=False)
+    for t, (axis, name) in enumerate(zip(axes[0], names, strict=True)):
+        both = np.concatenate([labels[:, t], found[:, t]])
+        axis.plot(labels[:, t], found[:, t], ".", markersize=3, alpha=0.5)
+        axis.axline((both.mean(), both.mean()), slope=1, color="black", linewidth=0.8)
+        axis.set(xlabel=name, ylabel=f"{name}, predicted")
+        axis.grid(alpha=0.3)
+    _save(figure, file)
+
+
 def comparison(rows: Sequence[dict[str, Any]], file: Path) -> None:
     """The test metric of every row: each seed a dot, the mean a bar."""
     figure, axis = plt.subplots(figsize=(7, 0.8 + 0.45 * len(rows)), layout="constrained")
@@ -84,8 +99,27 @@ def comparison(rows: Sequence[dict[str, Any]], file: Path) -> None:
         axis.plot(row["values"], [y] * len(row["values"]), "o", color="#08519c", markersize=4)
     axis.set_yticks(range(len(rows)), [row["name"] for row in reversed(rows)])
     low = min(min(row["values"]) for row in rows)
-    axis.set(xlabel=f"test {rows[0]['metric']}", xlim=(max(0.0, low - 0.1), 1.0))
+    axis.set(xlabel=f"test {rows[0]['metric']}", xlim=(max(min(low, 0.0), low - 0.1), 1.0))
     axis.grid(axis="x", alpha=0.3)
+    _save(figure, file)
+
+
+def transfer(
+    means: Sequence[Sequence[float]], rows: Sequence[str], targets: Sequence[str], metric: str, file: Path
+) -> None:
+    """A metric of every row (down) on every domain (across), NaN left white; the darker, the higher."""
+    size = (2.5 + 0.9 * len(targets), 1.5 + 0.45 * len(rows))
+    figure, axis = plt.subplots(figsize=size, layout="constrained")
+    values = np.array(means)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    shades = axis.imshow(values, cmap="Blues", aspect="auto", vmin=low - 0.3 * (high - low), vmax=high)
+    axis.set_xticks(range(len(targets)), targets, rotation=30, ha="right")
+    axis.set_yticks(range(len(rows)), rows)
+    for y, x in zip(*np.nonzero(~np.isnan(values)), strict=True):
+        color = "white" if values[y, x] > (low + high) / 2 else "black"
+        axis.text(x, y, f"{100 * values[y, x]:.1f}", ha="center", va="center", fontsize=8, color=color)
+    axis.set(xlabel="evaluated on", ylabel="learned from")
+    figure.colorbar(shades, ax=axis, label=metric)
     _save(figure, file)
 
 
@@ -108,8 +142,9 @@ def intervals(rows: Sequence[dict[str, Any]], file: Path) -> None:
     figure, axis = plt.subplots(figsize=(7.5, 1.0 + 0.5 * len(rows)), layout="constrained")
     for y, row in enumerate(reversed(rows)):
         color = "#08519c" if row["best"] else "#4d4d4d"
-        low, high = row["wilson"]
-        axis.barh(y, high - low, left=low, height=0.55, color="#e0e0e0", zorder=1)
+        if row["wilson"]:
+            low, high = row["wilson"]
+            axis.barh(y, high - low, left=low, height=0.55, color="#e0e0e0", zorder=1)
         axis.plot(row["values"], [y] * len(row["values"]), "o", color=color, alpha=0.45, markersize=4)
         if row["interval"]:
             axis.plot(row["interval"], [y, y], color=color, linewidth=2)

@@ -10,7 +10,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from tljax import features, saved_model, views
+from tljax import domains, features, saved_model, views
+from tljax.errors import ConfigError
 from tljax.experiment import Experiment
 from tljax.parallel import Parallel
 from tljax.report import Report
@@ -27,13 +28,21 @@ def run(
 
     Returns:
       The content of result.json.
+
+    Raises:
+      ConfigError: labels are no classes.
     """
+    if (has := getattr(task, "LABELS", "no labels")) != "classes":
+        raise ConfigError(
+            f"config.strategy.name={config.strategy.name} tells classes apart; config.task.name={config.task.name} has "
+            f"{has}. Choose linear_probe, which learns a head on the same features, or another strategy."
+        )
     report.open(made.fingerprints())
     report.inputs(config, made)
     where, why = views.decide(made, made.stages, config.data, devices, passes=float("inf"), augmented=False)
     report.say(f"features: {why}")
     parts, _ = features.cached(made, None, where or "process", devices, report, config)
-    batches = {part: rows.take(np.arange(len(rows))) for part, rows in parts.items()}
+    batches = {part: rows.take(np.arange(len(rows))) for part, rows in domains.labelled(parts).items()}
     train = batches["train"]
     began = time.monotonic()
     fitted = strategy.fit(train["features"], train["label"], config.strategy, seed=config.seed)
@@ -70,6 +79,7 @@ def _result(task: Any, fitted: Any, made: Experiment, totals: Mapping[str, Any],
         "counts": {part: values["examples"] for part, values in metrics.items()},
         "seed": config.seed,
         "strategy": config.strategy.name,
+        "source": domains.source(config.data),
         "step": 0,
         "parameters": {"total": count(made.variables["params"]), "trainable": fitted.learned},
         "optimizer_bytes": 0,

@@ -1,6 +1,7 @@
 """What is to be learned and how: from it the step, the optimizer and the table of every phase are made."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 import optax
 
 from tljax import layer_groups, optimizer
-from tljax.averaging import averaged
+from tljax.alignment import NONE, Alignment
+from tljax.averaging import Ends, averaged
 from tljax.errors import ConfigError
 from tljax.layer_groups import Groups
 from tljax.method import PLAIN, Method
@@ -33,6 +35,7 @@ class Job:
     config: Any  # the whole config; each part is given its own
     axis: str | None
     method: Method = PLAIN
+    alignment: Alignment = NONE
 
     @property
     def steps_per_epoch(self) -> float:
@@ -46,9 +49,28 @@ class Job:
         moving = tuple(self.config.strategy.moving_statistics)
         return Mode(True, layer_groups.frozen_modules(self.groups, phase.learning, moving))
 
+    def mode_until(self, step: int) -> Mode:
+        """As `mode`, for what has learned in any phase that begins before `step`."""
+        phases = [phase for phase, begin in zip(self.phases, (0, *self.ends), strict=False) if begin < max(step, 1)]
+        learning = {group for phase in phases for group in phase.learning}
+        moving = tuple(self.config.strategy.moving_statistics)
+        return Mode(True, layer_groups.frozen_modules(self.groups, tuple(learning), moving))
+
     def tx(self, index: int) -> optax.GradientTransformation:
         rates = optimizer.rates(self.phases, self.steps, self.config.optimizer)[index]
-        return optimizer.make(self.config.optimizer, rates, self.labels(index))
+        return optimizer.make(self.config.optimizer, rates, self.labels(index), self._averaged_ends(index))
+
+    @property
+    def first_averaged(self) -> int:
+        """The step from which on the ends of epochs are averaged (optimizer.swa); that after the last without it."""
+        share = self.config.optimizer.swa
+        return math.ceil(share * self.steps) if share else self.steps + 1
+
+    def _averaged_ends(self, index: int) -> dict[str, Ends] | None:
+        if not self.config.optimizer.swa:
+            return None
+        every, begun = max(1, round(self.steps_per_epoch)), optimizer.begun(self.phases, self.ends)[index]
+        return {group: Ends(begin, self.first_averaged, every, self.steps) for group, begin in begun.items()}
 
     def labels(self, index: int) -> dict[str, Any]:
         return optimizer.labels(self.groups, self.phases[index].learning)
@@ -65,16 +87,21 @@ class Job:
             clip=self.config.optimizer.clip,
             axis=self.axis,
             method=self.method,
+            accumulate=self.config.optimizer.accumulate,
+            alignment=self.alignment,
+            steps=self.steps,
         )
 
     def variables(self, state: TrainState) -> Variables:
         """What evaluation is given of `state` and leaves behind: running means, a strategy's additions merged."""
-        return {"params": self.method.effective(averaged(state.params, state.opt_state)), **state.model_state}
+        params = self.method.effective(averaged(state.params, state.opt_state))
+        return {"params": self.alignment.network(params), **state.model_state}
 
     @property
     def changes(self) -> bool:
         """Whether evaluation is given anything but the state's own parameters."""
-        return self.method.changes or bool(self.config.optimizer.ema)
+        mean = bool(self.config.optimizer.ema or self.config.optimizer.swa)
+        return self.method.changes or self.alignment.has_parameters or mean
 
     def enter(self, index: int, state: TrainState) -> TrainState:
         """The state at the first step of phase `index`.

@@ -54,13 +54,38 @@ def chosen(word: str, paths: Sequence[str], stages: Sequence[str], key: str = "c
     return {path for path in paths if pattern.fullmatch(path)}
 
 
+def stages_of(words: str, stages: Sequence[str], key: str) -> tuple[str, ...]:
+    """The stages that `words` of `key` choose, each a stage or a range of them ("stem..stage2"); "all": every one.
+
+    Raises:
+      ConfigError: a word is neither.
+    """
+    found, unknown = set(), []
+    for word in words.split():
+        first, dots, last = word.partition("..")
+        last = last if dots else first
+        if word == "all":
+            found.update(stages)
+        elif first in stages and last in stages:
+            found.update(stages[stages.index(first) : stages.index(last) + 1])
+        else:
+            unknown.append(word)
+    if unknown:
+        raise ConfigError(
+            f"{key} must hold stages, ranges of them (first..last) or all; not so {', '.join(unknown)}. "
+            f"The stages are {', '.join(stages)}."
+        )
+    return tuple(stage for stage in stages if stage in found)
+
+
 def stage_of(path: str) -> str:
     """The stage that holds a parameter: "stem" of "backbone/stem/conv/kernel", "head" of "head/bias".
 
-    What a strategy adds lies as it does in the backbone: "stem" of "lora/stem/conv/kernel/a".
+    What a strategy adds lies as it does in the backbone: "stem" of "lora/stem/conv/kernel/a". What an adaptation
+    adds ("domain/layer0/kernel") lies beside it, in no stage: "domain".
     """
     parts = path.split("/")
-    return parts[0] if parts[0] == "head" else parts[1]
+    return parts[0] if parts[0] in ("head", "domain") else parts[1]
 
 
 def head(groups: Groups) -> str:

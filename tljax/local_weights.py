@@ -20,7 +20,7 @@ def read(place: Path, card: Card | None) -> Published:
     """
     path = locate(place)
     arrays, found, said = gather(
-        lambda: tensors.read(path), lambda: read_card(place, card), lambda: _config(place, path)
+        lambda: tensors.read(path), lambda: read_card(place, card), lambda: config(place, path)
     )
     return Published(arrays, found, str(path), said)
 
@@ -58,8 +58,8 @@ def locate(place: Path) -> Path:
     return path
 
 
-def _config(place: Path, path: Path) -> Mapping[str, Any]:
-    """What stands beside the weights about their network; {} for nothing."""
+def config(place: Path, path: Path) -> Mapping[str, Any]:
+    """What stands about their network beside the weights in `path`, named by their folder or `path`; {} for nothing."""
     files = [place / name for name in CONFIGS] if place.is_dir() else [path.with_suffix(".json")]
     if not place.is_dir() and path.name == FILE:
         files.append(path.parent / "config.json")

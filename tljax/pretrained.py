@@ -42,18 +42,13 @@ def read_card(spec: str, *, card: Card | None, lock: Path) -> Card:
     return find("weights", source_of(spec)).read_card(spec, card=card, lock=lock)
 
 
-def folder_of(spec: str) -> Path:
+def folder_of(spec: str, *, card: Card | None, lock: Path) -> Path:
     """The folder in which the weights lie on this machine, with what belongs to them: a tokenizer.
 
     Raises:
-      ConfigError: their source has no such folder.
+      WeightsError: there is none.
     """
-    source = find("weights", source_of(spec))
-    if not hasattr(source, "locate"):
-        raise ConfigError(
-            f"The tokenizer of '{spec}' is not read from there: set config.model.tokenizer to its folder."
-        )
-    place = source.locate(spec)
+    place = find("weights", source_of(spec)).locate(spec, card=card, lock=lock)
     return place if place.is_dir() else place.parent
 
 

@@ -6,18 +6,18 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import flax.linen as nn
 import numpy as np
 
-from tljax import placement, plugins, preprocess, pretrained, translation
+from tljax import placement, plugins, pretrained, translation
 from tljax.errors import WeightsError
 from tljax.layouts import TO_OURS
 from tljax.network import Network
 from tljax.plugins import find
-from tljax.preprocess import Prepare
 from tljax.saved_model import Model
-from tljax.types import Card, Name, Published
+from tljax.types import Asked, Card, Name, Published
 
 SIZE = 224  # pixels, where the card names none: what nearly all were trained on
 UNKNOWN = Card(mean=(), std=())  # stands for a card that is not there
@@ -29,7 +29,7 @@ def load(
     """The network in a file, a folder or a hub repository; what was found out; the weights, as the family names them.
 
     Its classes are called by their numbers; a file without a classifier has none, and a head that was never trained.
-    Where nothing says how pixels are scaled, `card.mean` is empty and `prepare` leaves them as they are.
+    Where nothing says how pixels are scaled, `card.mean` is empty and `asked.prepare` leaves them as they are.
 
     Args:
       family: one of `tljax/models/`; "": the card's, else the one whose naming the tensors have.
@@ -53,30 +53,31 @@ def load(
     if kept:
         head = placement.init(network, np.zeros(shape, np.float32), seed=0, only=kept)["params"]["head"]
         variables = {**variables, "params": {**variables["params"], "head": head}}
-    sizes, prepare = _inputs(card, shape)
+    sizes, asked = _inputs(card, shape, network.backbone)
     model = Model(
         family=family,
         variant=found,
+        task=find("tasks", "classification"),
         network=network,
         variables=variables,
         names=names,
         classes=tuple(map(str, range(classes))),
         card=card,
         input=sizes,
-        prepare=prepare,
+        asked=asked,
     )
     return model, notes, published
 
 
-def _inputs(card: Card, shape: tuple[int, ...]) -> tuple[dict[str, int], Prepare]:
-    """Sizes of pictures as the weights' authors evaluate them, and the card's preparation of pictures so stored."""
+def _inputs(card: Card, shape: tuple[int, ...], backbone: Any) -> tuple[dict[str, int], Asked]:
+    """Sizes of pictures as the weights' authors evaluate them, and how pictures are read and prepared so."""
     _, size, _, channels = shape
     # timm's center-crop transform: the shorter side becomes floor(size / share); 1e-6 for what 224 / 0.7 lacks.
     stored = math.floor(size / card.crop + 1e-6) if card.crop else size
     sizes = {"resize": stored, "crop": size, "size": size, "channels": channels}
     plain = dataclasses.replace(card, mean=(0.0,) * channels, std=(1.0,) * channels, scale=1.0)
-    prepare = preprocess.make(SimpleNamespace(**sizes), card if card.mean else plain, (stored, stored, channels))
-    return sizes, prepare
+    reopen = find("inputs", "image").reopen
+    return sizes, reopen(Path(), sizes, card=card if card.mean else plain, backbone=backbone)
 
 
 def _family(published: Published) -> str:

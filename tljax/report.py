@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tljax import figures, plan, settings
+from tljax import figures, plan, settings, throughput
 from tljax.atomic import write
 from tljax.errors import ConfigError, DataError
 from tljax.experiment import Experiment
@@ -39,7 +39,10 @@ class Report:
           ConfigError: the folder belongs to a run with another config; every difference is listed.
         """
         self.folder, self.seconds = folder, {"compile": 0.0, "features": 0.0, "train": 0.0, "total": 0.0}
-        self.step_bytes = 0
+        self.step_bytes, self.throughput, self._cut = 0, {}, {}
+        self.tokens = self.places = 0  # in what features were computed of: `throughput.places`
+        self.oracle: dict[str, Any] = {}  # target -> the best metric by its own labels, and the step
+        self._kept: dict[str, str] = {}
         self.console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
         self._began = self._last_line = time.monotonic()
         self._bar, self._writer, self._steps, self._recent = None, None, 0, {}
@@ -75,6 +78,12 @@ class Report:
         write(file, json.dumps(inputs, indent=2))
         write(self.folder / "config.json", self._config)
         write(self.folder / "env.json", json.dumps(_environment(), indent=2))
+        for name, text in self._kept.items():
+            write(self.folder / name, text)
+
+    def keep(self, name: str, text: str) -> None:
+        """A file of the folder; it is written once the folder is `open`."""
+        self._kept[name] = text
 
     def finished(self) -> dict[str, Any] | None:
         """What a finished run found, said again; None if it is not finished."""
@@ -98,10 +107,11 @@ class Report:
             self.say(f"skipped {len(skipped)} (all in skipped.txt): " + "; ".join(skipped[:3]))
         if made.published:
             self.say(f"weights: {made.published.where}; starting at random: {', '.join(made.drawn)}")
-            for note in made.notes:
-                self.say(f"  {note}")
         else:
             self.say(f"weights: none; all {len(made.drawn)} parameters start at random (seed {config.seed})")
+        for note in made.notes:
+            self.say(f"  {note}")
+        self._cut = {name: part.cut for name, part in made.parts.items() if hasattr(part, "cut")}
 
     def plan(self, tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]], chart: dict[str, Any]) -> None:
         """Print what every phase does with the groups, and the chart over all; write it, report/plan.json and .png.
@@ -203,7 +213,13 @@ class Report:
         figures.curves(self.folder / "metrics.jsonl", folder / "curves.png", self._watched)
         self.seconds["total"] = time.monotonic() - self._began
         seconds = {name: round(value, 3) for name, value in self.seconds.items()}
-        result = result | {"step_bytes": self.step_bytes, "seconds": seconds}
+        if self.places:  # training saw features, of texts that were padded
+            self.throughput |= {"padding": 1 - self.tokens / self.places}
+        result = result | {"step_bytes": self.step_bytes, "seconds": seconds, "throughput": self.throughput}
+        result |= {"cut": self._cut} if self._cut else {}
+        if line := throughput.line(self.throughput, self._cut):
+            self.say(line)
+        result |= {"oracle": self.oracle} if self.oracle else {}
         write(self.folder / "result.json", json.dumps(result, indent=2))
         self.say(last_line(result, self.folder))
         return result

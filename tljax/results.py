@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from tljax import figures, optimizer
+from tljax import domains, figures, optimizer
 from tljax.atomic import write
 from tljax.errors import DataError
 from tljax.job import Job
@@ -29,9 +29,10 @@ def make(job: Job, state: TrainState, totals: Mapping[str, Any]) -> dict[str, An
         "counts": {part: values["examples"] for part, values in metrics.items()},
         "seed": job.config.seed,
         "strategy": job.config.strategy.name,
+        "source": domains.source(job.config.data),
         "step": int(state.step),
         "parameters": {
-            "total": count(jax.eval_shape(job.method.effective, state.params)),  # of the network that is left
+            "total": count(jax.eval_shape(job.variables, state)["params"]),  # of the network that is left
             "trainable": _size(state, {g: p for g, p in job.groups.items() if g in learning}),
         },
         "optimizer_bytes": sum(optimizer.state_bytes(state.opt_state).values()),

@@ -4,22 +4,19 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import jax
 import numpy as np
 import safetensors.numpy
 
-from tljax import pictures, placement, preprocess, pretrained
+from tljax import placement, pretrained
 from tljax.atomic import write
-from tljax.batches import one_shape
 from tljax.errors import ConfigError, DataError
 from tljax.experiment import Experiment
 from tljax.network import Network
 from tljax.plugins import find
-from tljax.preprocess import Prepare
-from tljax.types import EVALUATE, Card, Name, Variables, count
+from tljax.types import EVALUATE, Asked, Batch, Card, Name, Variables, count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,27 +25,23 @@ class Model:
 
     family: str
     variant: Any  # a name in the family's table, or sizes of its own
+    task: Any  # as of `Experiment`
     network: Network
     variables: Variables  # on the host
     names: tuple[Name, ...]
     classes: tuple[str, ...]  # logit i is of classes[i]
     card: Card
-    input: Mapping[str, int]  # resize, crop, size, channels
-    prepare: Prepare
+    input: Mapping[str, Any]  # of pictures resize, crop, size and channels; of texts lengths and pairs
+    asked: Asked
 
     @property
     def stored(self) -> tuple[int, int, int]:
         """(S, S, C) of the pictures that `logits` takes."""
         return self.input["resize"], self.input["resize"], self.input["channels"]
 
-    def read(self, picture: Path) -> np.ndarray:
-        """A picture as the run's examples were stored, uint8 (S, S, C); ValueError if it is unreadable."""
-        image = pictures.read(picture, channels=self.input["channels"])
-        return pictures.fit(image, self.input["resize"], interpolation=self.card.interpolation)
-
-    def logits(self, variables: Variables, images: jax.Array) -> jax.Array:
-        """What the run's evaluation computes: stored pictures (B, S, S, C) uint8 to logits (B, K). Pure."""
-        inputs = self.prepare({"image": images}, jax.random.key(0), False)
+    def logits(self, variables: Variables, batch: Batch) -> jax.Array:
+        """What the run's evaluation computes: a batch, as `asked.batch` makes one, to logits (B, K). Pure."""
+        inputs = self.asked.prepare(batch, jax.random.key(0), False)
         return self.network.apply(variables, inputs, EVALUATE)  # pyright: ignore[reportReturnType]
 
 
@@ -57,7 +50,7 @@ def save(folder: Path, variables: Variables, made: Experiment, config: Any) -> N
 
     `model.safetensors` loads in the library whose naming the family speaks; `card.json` is the weights'
     card as it now is; `model.json` holds family, variant (its name or its sizes), dtype of the computation,
-    classes in order, the sizes of pictures, and which weights training started from ("" for none).
+    classes in order, the sizes of inputs, and which weights training started from ("" for none).
     """
     folder.mkdir(parents=True, exist_ok=True)
     started_from = (made.published.card.repository or made.published.where) if made.published else ""
@@ -65,7 +58,7 @@ def save(folder: Path, variables: Variables, made: Experiment, config: Any) -> N
     arrays = published_arrays(variables, made.names, config.model.family)
     safetensors.numpy.save_file(arrays, part, metadata={"format": "pt"})
     part.replace(folder / "model.safetensors")
-    sizes = _sizes(made, config)
+    sizes = find("inputs", find("models", config.model.family).INPUT).sizes(made.parts, config)
     made.save_inputs(folder)
     # The weights are new ones: what identified the file they came from no longer holds.
     card = dataclasses.replace(
@@ -76,7 +69,7 @@ def save(folder: Path, variables: Variables, made: Experiment, config: Any) -> N
         parameters=count(variables["params"]),
         gflops=0.0,
         size=sizes.get("size", 0),
-        crop=(sizes["crop"] or sizes["resize"]) / sizes["resize"] if sizes else 0.0,
+        crop=(sizes["crop"] or sizes["resize"]) / sizes["resize"] if "resize" in sizes else 0.0,
         licence=made.card.licence if started_from else "",  # of the weights these came from
         repository="",
         revision="",
@@ -94,6 +87,8 @@ def save(folder: Path, variables: Variables, made: Experiment, config: Any) -> N
         "started_from": started_from,
         "input": sizes,
     }
+    if dataclasses.is_dataclass(made.task):  # what it knows of the training part
+        model["known"] = dataclasses.asdict(made.task)  # pyright: ignore[reportArgumentType]: no class
     write(folder / "model.json", json.dumps(model, indent=2))
 
 
@@ -102,34 +97,39 @@ def load(folder: Path) -> Model:
 
     Raises:
       DataError: there is no finished run.
-      ConfigError: its network sees no pictures.
-      WeightsError: its weights are missing, damaged or not those of its network.
+      WeightsError: its weights or tokenizer are missing, damaged or not those of its network.
+      ConfigError: its task answers nothing about an example.
     """
     folder = folder / "model" if (folder / "model").is_dir() else folder
     said = _read(folder)
     family, task = find("models", said["family"]), find("tasks", said["task"])
-    if family.INPUT != "image":
+    task = task.restore(said["known"]) if "known" in said else task
+    if not hasattr(task, "head"):
         raise ConfigError(
-            f"'{folder}' must be of a run on pictures; its family '{said['family']}' sees {family.INPUT}."
+            f"A run that is asked must have a head for its examples; '{folder}' learned {said['task']}. Begin a run of "
+            f"another task with it: --config.model.weights={folder}."
         )
-    network = Network(family.build(said["variant"], dtype=said["dtype"]), task.head(len(said["classes"])))
-    names, sizes = tuple(family.names(said["variant"])), SimpleNamespace(**said["input"])
-    example = preprocess.example(sizes)
+    backbone = family.build(said["variant"], dtype=said["dtype"])
+    network = Network(backbone, task.head(len(said["classes"])))
+    names = tuple(family.names(said["variant"]))
     published = pretrained.read(str(folder), card=None, lock=folder)
+    asked = find("inputs", family.INPUT).reopen(folder, said["input"], card=published.card, backbone=backbone)
     if adapt := getattr(family, "adapt", None):
-        published = dataclasses.replace(published, arrays=adapt(published.arrays, example.shape))
-    empty = placement.shapes(network, example)
+        shape = getattr(asked.example, "shape", None)
+        published = dataclasses.replace(published, arrays=adapt(published.arrays, shape))
+    empty = placement.shapes(network, asked.example)
     variables, _ = placement.place(empty, published, names, unused=family.UNUSED, head=True)
     return Model(
         family=said["family"],
         variant=said["variant"],
+        task=task,
         network=network,
         variables=variables,
         names=names,
         classes=tuple(said["classes"]),
         card=published.card,
         input=said["input"],
-        prepare=preprocess.make(sizes, published.card, (sizes.resize, sizes.resize, sizes.channels)),
+        asked=asked,
     )
 
 
@@ -143,13 +143,6 @@ def published_arrays(variables: Variables, names: Iterable[Name], family: str) -
     arrays = placement.publish(variables, names)
     as_published = getattr(find("models", family), "as_published", None)
     return as_published(arrays) if as_published else arrays
-
-
-def _sizes(made: Experiment, config: Any) -> dict[str, int]:
-    """Pixels of stored pictures (a side), of the crop (0: all), and into the network; channels. {} for no pictures."""
-    if find("models", config.model.family).INPUT != "image":
-        return {}
-    return {"resize": one_shape(made.parts)[0]} | {key: config.data[key] for key in ("crop", "size", "channels")}
 
 
 def _read(folder: Path) -> dict[str, Any]:

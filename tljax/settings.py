@@ -27,7 +27,10 @@ RULES = {
     "data.validation": SHARE,
     "data.train_examples": NOT_NEGATIVE,
     "data.examples_per_class": NOT_NEGATIVE,
+    "data.unlabelled_share": ("in (0, 1]", lambda x: 0 < x <= 1),
     "data.channels": ("1, 3 or 4", lambda x: x in (1, 3, 4)),
+    "data.labels": ("classes, numbers, sets or none", lambda x: x in ("classes", "numbers", "sets", "none")),
+    "data.separator": ("a text that is no space", lambda x: bool(x.strip())),
     "data.duplicates": ("keep or remove", lambda x: x in ("keep", "remove")),
     "data.unreadable": ("error or skip", lambda x: x in ("error", "skip")),
     "data.resize": NOT_NEGATIVE,
@@ -39,7 +42,9 @@ RULES = {
     "data.cache_memory": NOT_NEGATIVE,
     "data.cached_views": NOT_NEGATIVE,
     "model.copied_stages": (">= -1", lambda x: x >= -1),
+    "model.drop_path": SHARE,
     "model.dtype": ("float32 or bfloat16", lambda x: x in ("float32", "bfloat16")),
+    "model.param_dtype": ("float32 or bfloat16", lambda x: x in ("float32", "bfloat16")),
     "model.card.mean": ("numbers", lambda means: all(math.isfinite(mean) for mean in means)),
     "model.card.scale": POSITIVE,
     "model.card.std": ("all > 0", lambda stds: all(math.isfinite(std) and std > 0 for std in stds)),
@@ -55,6 +60,13 @@ RULES = {
         "balanced, or numbers > 0",
         lambda ws: ws == ("balanced",) or all(math.isfinite(w) and w > 0 for w in ws),
     ),
+    "task.mask_share": ("in (0, 1)", lambda x: 0 < x < 1),
+    "task.huber": NOT_NEGATIVE,
+    "task.threshold": ("in (0, 1)", lambda x: 0 < x < 1),
+    "task.pos_weight": (
+        "balanced, or numbers > 0",
+        lambda ws: ws == ("balanced",) or all(math.isfinite(w) and w > 0 for w in ws),
+    ),
     "groups.*": ("words: stages, ranges, path patterns", lambda words: isinstance(words, str)),
     "strategy.scales.*": NOT_NEGATIVE,
     "strategy.backbone_scale": POSITIVE,
@@ -64,10 +76,22 @@ RULES = {
     "strategy.l2_sp_alpha": NOT_NEGATIVE,
     "strategy.l2_sp_beta": NOT_NEGATIVE,
     "strategy.mixout": SHARE,
+    "strategy.auto.much": POSITIVE,
+    "strategy.auto.very_much": POSITIVE,
+    "strategy.auto.similar": ("in [0, 1]", lambda x: 0 <= x <= 1),
     "strategy.folds": ("at least 2", lambda folds: folds >= 2),
+    "adaptation.weight": POSITIVE,
+    "adaptation.ramp": NOT_NEGATIVE,
+    "adaptation.estimator": ("unbiased or biased", lambda x: x in ("unbiased", "biased")),
+    "adaptation.bandwidth": NOT_NEGATIVE,
+    "adaptation.widths": ("numbers > 0, at least one", lambda xs: len(xs) > 0 and all(x > 0 for x in xs)),
+    "adaptation.hidden": ("whole numbers > 0", lambda xs: all(isinstance(x, int) and x > 0 for x in xs)),
+    "adaptation.classifier_scale": POSITIVE,
     "optimizer.lr": POSITIVE,
     "optimizer.weight_decay": NOT_NEGATIVE,
     "optimizer.ema": SHARE,
+    "optimizer.swa": SHARE,
+    "optimizer.accumulate": ("a whole number from 1 on", lambda x: isinstance(x, int) and x >= 1),
     "optimizer.clip": NOT_NEGATIVE,
     "optimizer.warmup": SHARE,
     "train.epochs": POSITIVE,
@@ -79,6 +103,7 @@ RULES = {
     "train.keep_checkpoints": POSITIVE,
     "train.patience": NOT_NEGATIVE,
     "train.log_steps": POSITIVE,
+    "train.select": ("validation or entropy", lambda x: x in ("validation", "entropy")),
     "suite.rows.*": STRINGS,
     "suite.first": STRINGS,
     "suite.seeds": ("integers in [0, 2**31)", lambda seeds: all(isinstance(x, int) and 0 <= x < 2**31 for x in seeds)),
@@ -86,11 +111,31 @@ RULES = {
 
 # what is wrong -> when: keys that do not go together.
 EXCLUSIONS = {
+    "config.optimizer.ema and .swa must be 0 where config.model.param_dtype is bfloat16: 8 bits do not hold a mean.": (
+        lambda c: (c.optimizer.ema or c.optimizer.swa) and c.model.param_dtype == "bfloat16"
+    ),
     "config.train.patience needs a validation part: set config.data.validation to a share, such as 0.1.": (
-        lambda c: c.train.patience and not (c.data.validation or _names_validation(c.data))
+        lambda c: (
+            c.train.patience and c.train.select == "validation" and not (c.data.validation or _names_validation(c.data))
+        )
+    ),
+    "config.adaptation.name and config.train.select=entropy need config.data.unlabelled: splits to see unlabelled.": (
+        lambda c: (c.adaptation.name or c.train.select == "entropy") and not c.data.unlabelled
+    ),
+    "config.train.oracle needs config.data.targets: the splits whose labels are asked.": (
+        lambda c: c.train.oracle and not c.data.targets
+    ),
+    "config.task.mixup and config.task.cutmix must be 0 with config.adaptation.name: what is mixed has no domain.": (
+        lambda c: c.adaptation.name and (c.task.mixup or c.task.cutmix)
     ),
     "config.data.validation must be 0 where config.data.fractions or .splits already give a validation part.": (
         lambda c: c.data.validation and _names_validation(c.data)
+    ),
+    "config.optimizer.ema and config.optimizer.swa are two means of the same weights: set one to 0.": (
+        lambda c: c.optimizer.ema and c.optimizer.swa
+    ),
+    "config.strategy.auto.very_much must be at least config.strategy.auto.much.": (
+        lambda c: c.strategy.auto.very_much < c.strategy.auto.much
     ),
     "config.data.pad must be 0 where config.data.min_area asks for a random resized crop.": (
         lambda c: c.data.pad and c.data.min_area
@@ -120,8 +165,8 @@ def _keys(config: Any, rule: str) -> list[str]:
     return [f"{table}.{key}" for key in get(config, table)] if star else [rule]
 
 
-def batch_size(config: Any, devices: int) -> tuple[int, int]:
-    """(training, evaluation) batch sizes; both must divide evenly over the devices.
+def batch_size(config: Any, devices: int, *, accumulate: int = 1) -> tuple[int, int]:
+    """(training, evaluation) batch sizes; both must divide evenly over the devices, the first after `accumulate` parts.
 
     Raises:
       ConfigError: they do not.
@@ -131,6 +176,11 @@ def batch_size(config: Any, devices: int) -> tuple[int, int]:
         raise ConfigError(
             f"config.train.batch_size and config.train.eval_batch_size must be multiples of the "
             f"{devices} devices; got {sizes[0]} and {sizes[1]}."
+        )
+    if sizes[0] % (devices * accumulate):
+        raise ConfigError(
+            f"config.train.batch_size must be a multiple of config.optimizer.accumulate ({accumulate}) times the "
+            f"{devices} devices; got {sizes[0]}."
         )
     return sizes
 

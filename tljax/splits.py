@@ -1,4 +1,4 @@
-"""Which examples train, which validate, which test: by name or by shares, stratified, seeded."""
+"""Which examples train, which validate, which test: by name or by shares, seeded; classes are stratified."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,25 +7,30 @@ from typing import Any
 import numpy as np
 
 from tljax.errors import ConfigError, DataError
-from tljax.types import Dataset, Split
+from tljax.types import Dataset, Info, Split
 
 PARTS = ("train", "validation", "test")
 
 
 @dataclasses.dataclass(frozen=True)
 class Subset:
-    """Some examples of a split, under the labels 0..K-1 of the chosen classes."""
+    """Some examples of a split, under the labels 0..K-1 of the chosen classes; or under numbers, or sets of labels."""
 
     split: Split
     indices: np.ndarray  # (N,) positions in the split
-    labels: np.ndarray  # (N,) int32
+    labels: np.ndarray  # (N,) int32; numbers (N, T); sets (N, K) bool
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        example = self.split[int(self.indices[index])]
-        return {**example, "label": int(self.labels[index])}
+        example, label = self.split[int(self.indices[index])], self.labels[index]
+        return {**example, "label": int(label) if label.ndim == 0 else label}
+
+    @property
+    def strata(self) -> np.ndarray:
+        """(N,) int32: examples of a number are drawn from together. Classes are; what is no class is all one."""
+        return self.labels if self.labels.ndim == 1 else np.zeros(len(self), np.int32)
 
     def take(self, positions: np.ndarray) -> "Subset":
         return Subset(self.split, self.indices[positions], self.labels[positions])
@@ -54,12 +59,14 @@ def choose(dataset: Dataset, config: Any, seed: int) -> tuple[dict[str, Subset],
     In this order: `data.classes` keeps some classes, and `data.half` one half of them, drawn at random;
     `data.splits` names the source's splits, or `data.fractions` divides those of `data.divide`;
     `data.train_examples` keeps the first ones to train on; `data.validation` holds out a share of them;
-    `data.examples_per_class` thins what is left. All draws are per class and depend on `seed`.
+    `data.examples_per_class` thins what is left. All draws are per class and depend on `seed`; where labels are
+    numbers or sets they are plain draws, and nothing is chosen by class.
 
     Raises:
       ConfigError: shares or names that do not fit.
-      DataError: a part is empty, or a class has too few examples.
+      DataError: a part is empty, a class or label has too few examples, or a number is not finite.
     """
+    _no_choice_by_class(dataset.info, config)
     classes = _half(_classes(dataset, config.classes), config.half, seed)
     numbers = [dataset.info.classes.index(name) for name in classes]
     parts = _by_fractions(dataset, config, numbers, seed) if config.fractions else _by_name(dataset, config, numbers)
@@ -71,15 +78,15 @@ def choose(dataset: Dataset, config: Any, seed: int) -> tuple[dict[str, Subset],
     if config.train_examples:
         parts["train"] = parts["train"].take(np.arange(config.train_examples))
     if config.validation:
-        held = _per_class(parts["train"].labels, seed, 1, share=config.validation)
+        held = _per_class(parts["train"].strata, seed, 1, share=config.validation)
         parts["validation"] = parts["train"].take(np.flatnonzero(held))
         parts["train"] = parts["train"].take(np.flatnonzero(~held))
     if config.examples_per_class:
-        kept = _per_class(parts["train"].labels, seed, 2, number=config.examples_per_class)
+        kept = _per_class(parts["train"].strata, seed, 2, number=config.examples_per_class)
         parts["train"] = parts["train"].take(np.flatnonzero(kept))
     _check_targets(dataset, config)
-    targets = {name: _subset(dataset.splits[name], numbers, dataset.info.classes) for name in config.targets}
-    _check(parts | targets, classes, config)
+    targets = {name: _subset(dataset.splits[name], numbers, dataset.info) for name in config.targets}
+    _check(parts | targets, classes, dataset.info.labels, config)
     return {name: parts[name] for name in PARTS if name in parts} | targets, classes
 
 
@@ -105,8 +112,26 @@ def _half(classes: tuple[str, ...], half: str, seed: int) -> tuple[str, ...]:
     return tuple(name for i, name in enumerate(classes) if (i in drawn) == (half == "a"))
 
 
-def _subset(split: Split, numbers: list[int], classes: tuple[str, ...]) -> Subset:
-    labels = np.asarray(split.labels)
+def _no_choice_by_class(info: Info, config: Any) -> None:
+    chosen = {"classes": config.classes, "half": config.half, "examples_per_class": config.examples_per_class}
+    wrong = [f"config.data.{key}={value!r}" for key, value in chosen.items() if value]
+    if info.labels != "classes" and wrong:
+        raise ConfigError(
+            f"Examples can be chosen by class only where labels are classes; those of {info.source} are "
+            f"{info.labels}. Take out {', '.join(wrong)}; config.data.train_examples keeps the first ones."
+        )
+
+
+def _subset(split: Split, numbers: list[int], info: Info) -> Subset:
+    if info.labels == "none":
+        return Subset(split, np.arange(len(split)), np.zeros(len(split), np.int32))
+    labels, classes = np.asarray(split.labels), info.classes
+    if info.labels != "classes":
+        bad = np.flatnonzero(~np.isfinite(labels).all(axis=1))
+        if len(bad):
+            found = ", ".join(f"example {i}: {labels[i].tolist()}" for i in bad[:10])
+            raise DataError(f"Labels must be finite numbers; {len(bad)} are not: {found}.")
+        return Subset(split, np.arange(len(labels)), labels)
     bad = np.flatnonzero((labels < 0) | (labels >= len(classes)))
     if len(bad):
         found = ", ".join(f"example {i}: {labels[i]}" for i in bad[:10])
@@ -130,7 +155,7 @@ def _by_name(dataset: Dataset, config: Any, numbers: list[int]) -> dict[str, Sub
             f"at least to train and to test on; got {', '.join(bad)}. "
             f"Or set config.data.fractions to divide all examples."
         )
-    return {part: _subset(dataset.splits[name], numbers, dataset.info.classes) for part, name in wanted.items()}
+    return {part: _subset(dataset.splits[name], numbers, dataset.info) for part, name in wanted.items()}
 
 
 def _by_fractions(dataset: Dataset, config: Any, numbers: list[int], seed: int) -> dict[str, Subset]:
@@ -142,10 +167,10 @@ def _by_fractions(dataset: Dataset, config: Any, numbers: list[int], seed: int) 
             f"config.data.divide must name splits of {dataset.info.source} ({', '.join(dataset.splits)}); "
             f"got {', '.join(unknown)}."
         )
-    everything = _subset(Joined([dataset.splits[name] for name in divided]), numbers, dataset.info.classes)
-    test = _per_class(everything.labels, seed, 3, share=shares["test"])
+    everything = _subset(Joined([dataset.splits[name] for name in divided]), numbers, dataset.info)
+    test = _per_class(everything.strata, seed, 3, share=shares["test"])
     rest = everything.take(np.flatnonzero(~test))
-    held = _per_class(rest.labels, seed, 4, share=shares["validation"] / (1 - shares["test"]))
+    held = _per_class(rest.strata, seed, 4, share=shares["validation"] / (1 - shares["test"]))
     parts = {
         "train": rest.take(np.flatnonzero(~held)),
         "validation": rest.take(np.flatnonzero(held)),
@@ -154,11 +179,11 @@ def _by_fractions(dataset: Dataset, config: Any, numbers: list[int], seed: int) 
     return {name: part for name, part in parts.items() if shares[name]}
 
 
-def _per_class(labels: np.ndarray, seed: int, draw: int, *, share: float = 0.0, number: int = 0) -> np.ndarray:
+def _per_class(strata: np.ndarray, seed: int, draw: int, *, share: float = 0.0, number: int = 0) -> np.ndarray:
     """A mask over examples: `number` or `share` (rounded) of every class, drawn at random."""
-    chosen = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
+    chosen = np.zeros(len(strata), bool)
+    for label in np.unique(strata):
+        members = np.flatnonzero(strata == label)
         size = number or round(share * len(members))
         order = np.random.default_rng([seed, draw, int(label)]).permutation(len(members))
         chosen[members[order[:size]]] = True
@@ -182,14 +207,18 @@ def _check_targets(dataset: Dataset, config: Any) -> None:
         )
 
 
-def _check(parts: Mapping[str, Subset], classes: tuple[str, ...], config: Any) -> None:
-    need = max(1, config.examples_per_class)
-    counts = np.bincount(parts["train"].labels, minlength=len(classes))
+def _check(parts: Mapping[str, Subset], classes: tuple[str, ...], kind: str, config: Any) -> None:
+    need, labels = max(1, config.examples_per_class), parts["train"].labels
+    if kind == "classes":
+        counts = np.bincount(labels, minlength=len(classes))
+    else:  # a number needs no example of its own
+        counts = labels.sum(axis=0) if kind == "sets" else np.full(len(classes), need)
     short = [f"{name}: {count}" for name, count in zip(classes, counts, strict=True) if count < need]
     empty = [name for name in parts if not len(parts[name])]
     if short or empty:
+        what = "label" if kind == "sets" else "class"
         raise DataError(
-            f"Every class must have at least {need} training example(s), and no part may be empty; "
+            f"Every {what} must have at least {need} training example(s), and no part may be empty; "
             f"too few: {', '.join(short) or 'none'}; empty parts: {', '.join(empty) or 'none'}. "
             f"Lower config.data.examples_per_class or config.data.validation, or add examples."
         )

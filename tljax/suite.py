@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from tljax import overrides, results, settings
+from tljax import overrides, results, settings, transfer
 from tljax.errors import ConfigError, DataError, WeightsError
 from tljax.report import show
 
@@ -36,10 +36,13 @@ def run(run_one: Run, config: Any, folder: Path) -> list[dict[str, Any]]:
     """
     plan = expand(config, folder)
     found, failed = each(run_one, plan, folder)
-    summaries = results.summarize({row: found[row] for row in config.suite.rows if row in found})
+    rows = {row: found[row] for row in config.suite.rows if row in found}
+    summaries, domains = results.summarize(rows), transfer.summarize(rows)
     if summaries:
         results.save(summaries, folder)
+        transfer.save(domains, folder)
         show(f"{folder}", results.COLUMNS, [results.cells(summary) for summary in summaries])
+        transfer.tell(domains)
     if failed:
         raise failed[-1][2]
     return summaries

@@ -1,36 +1,37 @@
 """Texts as they are read: decoded strictly, empty ones and repeats found, nothing repaired in silence."""
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from tljax import labels
 from tljax.errors import DataError
+from tljax.labels import Label
 from tljax.types import Dataset, Info
 
 SHOWN = 10  # faults of one kind in an error
+STRANGE = re.compile("[\0\ud800-\udfff]")  # NUL, and halves of characters: what Python makes of bytes that are none
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One example as a file gives it: a text, or a pair of them, and the name of its class."""
+    """One example as a file gives it: a text, or a pair of them, and its label."""
 
     text: str
     pair: str  # "" where examples are single texts
-    label: str
+    label: Label
     id: str  # where it stands, for people: "reviews.csv:12"
 
 
 class Texts:
-    """The examples of one split. `split[i]` is `{"text": str, "pair": str, "label": int, "id": str}`."""
+    """The examples of one split. `split[i]` is `{"text": str, "pair": str, "label": ..., "id": str}`."""
 
-    def __init__(self, rows: Sequence[Row], classes: Sequence[str]) -> None:
-        """Every label must be one of `classes`."""
-        numbers = {name: i for i, name in enumerate(classes)}
+    def __init__(self, rows: Sequence[Row], classes: Sequence[str], kind: str = "classes") -> None:
+        """Every label must be of this kind (`Info.labels`), a class one of `classes`."""
         self.rows = tuple(rows)
-        self.labels = np.array([numbers[row.label] for row in rows], np.int32)
+        self.labels = labels.encode([row.label for row in rows], kind, classes)
 
     @property
     def files(self) -> list[str]:
@@ -42,7 +43,7 @@ class Texts:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = self.rows[index]
-        return {"text": row.text, "pair": row.pair, "label": int(self.labels[index]), "id": row.id}
+        return {"text": row.text, "pair": row.pair, "label": self.labels[index], "id": row.id}
 
 
 def read(path: Path, encoding: str = "utf-8") -> str:
@@ -55,6 +56,11 @@ def read(path: Path, encoding: str = "utf-8") -> str:
         raw = path.read_bytes()
     except OSError as error:
         raise DataError(f"Texts must be readable; '{path}' is not: {error.strerror or error}.") from error
+    return decode(raw, str(path), encoding)
+
+
+def decode(raw: bytes, name: str, encoding: str = "utf-8") -> str:
+    """The text of bytes that people call `name`; see `read`."""
     try:
         text = raw.decode(encoding)
     except LookupError as error:
@@ -64,36 +70,69 @@ def read(path: Path, encoding: str = "utf-8") -> str:
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise DataError(
-            f"Texts must be {encoding}; '{path}' is not: byte 0x{raw[error.start]:02x} in line {line}. "
+            f"Texts must be {encoding}; '{name}' is not: byte 0x{raw[error.start]:02x} in line {line}. "
             f"Convert the file, or set config.data.encoding (latin-1, cp1252, utf-16 ...)."
         ) from error
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise DataError(
-            f"Texts must not hold NUL characters; '{path}' does, in line {line}: a binary file, or one in utf-16. "
+            f"Texts must not hold NUL characters; '{name}' does, in line {line}: a binary file, or one in utf-16. "
             f"Set config.data.encoding, or remove them."
         )
     return text.removeprefix("\ufeff")
 
 
-def dataset(splits: Mapping[str, Sequence[Row]], source: str, config: Any) -> Dataset:
+def lines(content: str) -> list[str]:
+    """One text a line, each without the spaces around it; `splitlines` would cut inside of texts."""
+    found = content.split("\n")
+    return [line.strip() for line in (found[:-1] if found[-1] == "" else found)]
+
+
+def fault(text: str) -> str:
+    """Why no tokenizer takes this text; "" where one does: JSON can hold what no UTF-8 does."""
+    found = STRANGE.search(text)
+    return "" if found is None else "it holds a NUL character" if found.group() == "\0" else "it is not UTF-8"
+
+
+def dataset(
+    splits: Mapping[str, Sequence[Row]],
+    source: str,
+    config: Any,
+    *,
+    kind: str = "classes",
+    classes: Sequence[str] = (),
+) -> Dataset:
     """Splits of rows as a data set; classes are the labels' names, sorted, bound to numbers by name.
 
     Args:
       config: the data's own: `unreadable` decides on empty texts, `duplicates` on repeated ones, `splits.train`
         and `fractions` on where every class must appear.
+      kind: of the labels, see `Info.labels`.
+      classes: their names, where the source knows them and their order; else they are those that appear.
 
     Raises:
-      DataError: nothing is left, an empty text (all are listed), or a class that training lacks.
+      DataError: nothing is left, an empty text, or half of a pair (all are listed), or a class that training lacks.
     """
+    _refuse_strange(splits, source)
     kept, skipped = _without_empty(splits, source, skip=config.unreadable == "skip")
     if config.duplicates == "remove":
         kept, repeats = _without_repeats(kept, config.splits.train)
         skipped += repeats
     if not any(kept.values()):
         raise DataError(f"'{source}' must hold texts; it holds none.")
-    classes = _classes(kept, source, "" if config.fractions else config.splits.train)
-    return Dataset({name: Texts(rows, classes) for name, rows in kept.items()}, Info(classes, source, tuple(skipped)))
+    found = {name: [row.label for row in rows] for name, rows in kept.items()}
+    names = tuple(classes) or labels.names(found, source, "" if config.fractions else config.splits.train)
+    parts = {name: Texts(rows, names, kind) for name, rows in kept.items()}
+    return Dataset(parts, Info(names, source, tuple(skipped), kind))
+
+
+def _refuse_strange(splits: Mapping[str, Sequence[Row]], source: str) -> None:
+    found = [f"{row.id}: {why}" for rows in splits.values() for row in rows if (why := fault(row.text + row.pair))]
+    if found:
+        more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise DataError(
+            f"Texts in '{source}' must be UTF-8 without NUL: {', '.join(found[:SHOWN])}{more}. Remove them."
+        )
 
 
 def repeated(rows: Iterable[Row]) -> dict[str, list[Row]]:
@@ -111,15 +150,20 @@ def _key(row: Row) -> str:
 def _without_empty(
     splits: Mapping[str, Sequence[Row]], source: str, *, skip: bool
 ) -> tuple[dict[str, list[Row]], list[str]]:
-    empty = [row.id for rows in splits.values() for row in rows if not row.text.strip()]
+    pairs = any(row.pair.strip() for rows in splits.values() for row in rows)
+
+    def lacks(row: Row) -> bool:
+        return not row.text.strip() or (pairs and not row.pair.strip())
+
+    empty = [row.id for rows in splits.values() for row in rows if lacks(row)]
     if empty and not skip:
         more = f", and {len(empty) - SHOWN} more" if len(empty) > SHOWN else ""
         raise DataError(
-            f"Every text in '{source}' must hold more than spaces; {len(empty)} do not: "
+            f"Every text{' of a pair' if pairs else ''} in '{source}' must hold more than spaces; {len(empty)} do not: "
             f"{', '.join(empty[:SHOWN])}{more}. Remove them, or set config.data.unreadable=skip to leave them out, "
             f"counted and listed."
         )
-    kept = {name: [row for row in rows if row.text.strip()] for name, rows in splits.items()}
+    kept = {name: [row for row in rows if not lacks(row)] for name, rows in splits.items()}
     return kept, [f"{place}: an empty text" for place in empty]
 
 
@@ -131,28 +175,10 @@ def _without_repeats(splits: Mapping[str, Sequence[Row]], train: str) -> tuple[d
     drop: dict[str, str] = {}
     order = sorted(splits, key=lambda name: name == train)
     for same in repeated(row for name in order for row in splits[name]).values():
-        labels = sorted({row.label for row in same})
-        if len(labels) > 1:
-            drop |= {row.id: f"the same text is labelled {' and '.join(labels)}" for row in same}
+        given = sorted({labels.said(row.label) for row in same})
+        if len(given) > 1:
+            drop |= {row.id: f"the same text is labelled {' and '.join(given)}" for row in same}
         else:
             drop |= {row.id: f"repeats {same[0].id}" for row in same[1:]}
     kept = {name: [row for row in rows if row.id not in drop] for name, rows in splits.items()}
     return kept, [f"{place}: {why}" for place, why in drop.items()]
-
-
-def _classes(splits: Mapping[str, Sequence[Row]], source: str, train: str) -> tuple[str, ...]:
-    names = {name: {row.label for row in rows} for name, rows in splits.items()}
-    known = names.get(train) or {label for labels in names.values() for label in labels}
-    unseen = [f"{name}: {label}" for name, labels in names.items() for label in sorted(labels - known)]
-    if unseen:
-        raise DataError(
-            f"Every class must be in the training split '{train}' of '{source}' ({', '.join(sorted(known))}); "
-            f"only elsewhere: {', '.join(unseen)}. Rename or remove these examples, or add training examples."
-        )
-    return tuple(sorted(known, key=_natural))
-
-
-def _natural(label: str) -> tuple[bool, float, str]:
-    """Numbers in their order and before words: 2 comes before 10."""
-    number = label.removeprefix("-").replace(".", "", 1).isdecimal()
-    return not number, float(label) if number else 0.0, label

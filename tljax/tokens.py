@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tljax.errors import ConfigError, DataError, WeightsError
+from tljax.masking import Vocabulary
 from tljax.splits import Subset
 from tljax.types import Batch
 
@@ -56,12 +57,29 @@ class Tokenizer:
         return int(self._tokenizer.pad_token_id)
 
     def __call__(self, texts: Sequence[str], pairs: Sequence[str], longest: int) -> tuple[list[Any], list[Any], int]:
-        """(ids, segment types, how many were cut to `longest` tokens) of every text, or of every pair."""
-        columns = (list(texts), list(pairs)) if any(pairs) else (list(texts),)
+        """(ids, segment types, how many were cut to `longest` tokens) of every text, or of every pair.
+
+        Args:
+          pairs: the second texts; () where examples are single texts.
+        """
+        columns = (list(texts), list(pairs)) if pairs else (list(texts),)
         kept = self._tokenizer(*columns, truncation=True, max_length=longest, return_token_type_ids=True)
         full = [i for i, ids in enumerate(kept["input_ids"]) if len(ids) == longest]
         whole = self._tokenizer(*([column[i] for i in full] for column in columns))["input_ids"] if full else []
         return kept["input_ids"], kept["token_type_ids"], sum(len(ids) > longest for ids in whole)
+
+    def vocabulary(self, size: int) -> Vocabulary:
+        """What is to be known of its tokens to hide some of them, those that an encoder of `size` words knows."""
+        words = self._tokenizer
+        added = (i for i, token in words.added_tokens_decoder.items() if token.special)
+        prefix = getattr(words.backend_tokenizer.model, "continuing_subword_prefix", None)  # "##", of WordPiece alone
+        continues = (i for token, i in words.get_vocab().items() if prefix and token.startswith(prefix))
+        return Vocabulary(
+            size=min(len(words), size),
+            mask=-1 if words.mask_token_id is None else words.mask_token_id,
+            special=tuple(sorted({*words.all_special_ids, *added})),
+            continues=tuple(sorted(continues)) if prefix else None,
+        )
 
     def save(self, folder: Path) -> None:
         """Write it into `folder`, for `predict` and for the next transfer."""
@@ -88,13 +106,14 @@ class Tokens:
         key = hashlib.sha256(json.dumps([texts, pairs, config.lengths[-1], tokenizer.fingerprint]).encode()).hexdigest()
         kept = _read(key)
         if kept is None:
-            ids, types, cut = tokenizer(texts, pairs, config.lengths[-1])
+            ids, types, cut = tokenizer(texts, pairs if any(pairs) else (), config.lengths[-1])
             lengths = np.array([len(row) for row in ids], np.int32)
             _refuse_empty(rows, lengths)
             kept = {"ids": _flat(ids), "types": _flat(types), "lengths": lengths, "cut": np.array(cut)}
             _write(key, kept)
         self._ids, self._types, self.lengths, self.cut = kept["ids"], kept["types"], kept["lengths"], int(kept["cut"])
         self._starts = np.cumsum(self.lengths) - self.lengths
+        self.paired = any(pairs)
 
     def __len__(self) -> int:
         return len(self.subset)
@@ -109,13 +128,10 @@ class Tokens:
 
         L is the smallest of `data.lengths` that holds the longest of these texts.
         """
-        lengths = self.lengths[positions]
-        width = int(self.buckets[np.searchsorted(self.buckets, lengths.max())])
-        tokens = np.arange(width) < lengths[:, None]
-        places = np.where(tokens, self._starts[positions][:, None] + np.arange(width), 0)
-        ids = np.where(tokens, self._ids[places], self.padding).astype(np.int32)
-        types = np.where(tokens, self._types[places], 0).astype(np.int32)
-        return {"ids": ids, "types": types, "tokens": tokens, "label": self.subset.labels[positions]}
+        rows = padded(
+            self._ids, self._types, self._starts[positions], self.lengths[positions], self.buckets, self.padding
+        )
+        return {**rows, "label": self.subset.labels[positions]}
 
     def fingerprint(self) -> str:
         """sha256 of the labels and of the token ids."""
@@ -123,6 +139,21 @@ class Tokens:
         for array in (self._ids, self._types, self.lengths):
             digest.update(array.tobytes())
         return digest.hexdigest()
+
+
+def padded(
+    ids: np.ndarray, types: np.ndarray, starts: np.ndarray, lengths: np.ndarray, buckets: np.ndarray, padding: int
+) -> Batch:
+    """{"ids", "types": (B, L) int32, "tokens": (B, L) bool, True at tokens}: L is the smallest bucket that holds all.
+
+    Args:
+      ids, types: of many texts, one behind the other; those of text i begin at `starts[i]` and are `lengths[i]`.
+    """
+    width = int(buckets[np.searchsorted(buckets, lengths.max())])
+    tokens = np.arange(width) < lengths[:, None]
+    places = np.where(tokens, starts[:, None] + np.arange(width), 0)
+    ids = np.where(tokens, ids[places], padding).astype(np.int32)
+    return {"ids": ids, "types": np.where(tokens, types[places], 0).astype(np.int32), "tokens": tokens}
 
 
 def folder() -> Path:

@@ -10,18 +10,18 @@ from typing import Any
 
 import jax
 
-from tljax import optimizer
+from tljax import norm_statistics, optimizer, throughput
 from tljax.checkpoint import Checkpoints, Progress
 from tljax.errors import TljaxError, WeightsError
 from tljax.job import Job
 from tljax.parallel import Parallel, Program
 from tljax.report import Report
 from tljax.train_state import TrainState
-from tljax.types import Variables
+from tljax.types import Batch, Mode, Variables
 from tljax.views import View
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Loop:
     """One run of a job on these devices, in this folder."""
 
@@ -41,7 +41,10 @@ class Loop:
                         state, progress.since_best = self.job.enter(index, state), 0
                     state = self._run_phase(index, state, progress)
         self.report.seconds["train"], self.report.step_bytes = progress.seconds, progress.step_bytes
-        if "validation" not in self.views[-1].evaluations:
+        self.report.oracle = progress.oracle
+        examples = int(state.step) * self.job.config.train.batch_size
+        self.report.throughput = throughput.summary(examples, progress.seconds, progress.tokens, progress.places)
+        if self.views[-1].selection is None:
             return state
         best = self.checkpoints.restore("best", lambda step: self.job.at(step, start))
         if best is None or int(best[0].step) != progress.best_step:
@@ -51,10 +54,27 @@ class Loop:
             )
         return best[0]
 
+    def variables(self, state: TrainState) -> Variables:
+        """What evaluation is given of a state on the devices (`Job.variables`); of a mean, BatchNorm measured anew."""
+        found, step = self._variables(state), int(self.parallel.get(state.step))
+        if step < self.job.first_averaged or not found.get("batch_stats"):
+            return found
+        training = self.views[-1].training
+        return self._measured(self.job.mode_until(step))(found, state.rng, training.stream(0, training.steps(1.0)))
+
     @functools.cached_property
-    def variables(self) -> Callable[[TrainState], Variables]:
-        """What evaluation is given of a state on the devices (`Job.variables`), compiled once where it computes."""
+    def _variables(self) -> Callable[[TrainState], Variables]:
+        """Compiled once where it computes."""
         return self.parallel.each(self.job.variables) if self.job.changes else TrainState.variables
+
+    @functools.cache  # noqa: B019, a loop lives as long as its run
+    def _measured(self, mode: Mode) -> Callable[..., Variables]:
+        view, say = self.views[-1], partial(self.report.compiling, "BatchNorm statistics")
+
+        def prepare(batch: Batch, key: jax.Array, train: bool) -> Any:
+            return view.prepare(self.job.alignment.inputs(batch), key, train)
+
+        return norm_statistics.measured(view.network, prepare, mode, self.parallel, say)
 
     def _resume(self, start: TrainState) -> tuple[TrainState, Progress]:
         """Where the latest checkpoint left off, with the best one that belongs to it; else the start."""
@@ -80,7 +100,8 @@ class Loop:
         say = partial(self.report.compiling, f"phase '{job.phases[index].name}'")
         program = Program(job.step(index), self.parallel, say)
         pending, began = None, self._clock()
-        for step, batch in self._batches(view, first, end):
+        for step, batch, (tokens, places) in self._batches(view, first, end):
+            progress.tokens, progress.places = progress.tokens + tokens, progress.places + places
             train_step = program.compiled(on_device, batch, donate=True)
             progress.step_bytes = max(progress.step_bytes, program.bytes)
             with jax.transfer_guard("disallow"):
@@ -89,8 +110,8 @@ class Loop:
             pending = (step + 1, metrics)
             self.report.advance(step + 1)
             better = False
-            if self._due(step + 1, self.job.config.train.eval_epochs, end) and "validation" in view.evaluations:
-                better = self._validate(view, on_device, step + 1, progress, last=index == len(self.job.ends) - 1)
+            if self._due(step + 1, self.job.config.train.eval_epochs, end):
+                better = self._evaluate(view, on_device, step + 1, progress, last=index == len(self.job.ends) - 1)
             if better or progress.stopped or self._due(step + 1, self.job.config.train.checkpoint_epochs, end):
                 self._log(pending)
                 pending = None
@@ -106,11 +127,11 @@ class Loop:
         """Seconds, those in which XLA compiles apart."""
         return time.monotonic() - self.report.seconds["compile"]
 
-    def _batches(self, view: View, first: int, end: int) -> Iterator[tuple[int, Any]]:
-        """(step, batch on the devices); the next batch is on its way while a step computes."""
+    def _batches(self, view: View, first: int, end: int) -> Iterator[tuple[int, Any, tuple[int, int]]]:
+        """(step, batch on the devices, `throughput.places` of it); the next is on its way while a step computes."""
         ahead = None
         for step, batch in zip(range(first, end), view.training.stream(first, end), strict=True):
-            now, ahead = ahead, (step, self.parallel.put_batch(batch))
+            now, ahead = ahead, (step, self.parallel.put_batch(batch), throughput.places(batch))
             if now:
                 yield now
         if ahead:
@@ -141,14 +162,29 @@ class Loop:
         for kind in ("latest", "best") if better else ("latest",):  # in this order: see `_resume`
             self.checkpoints.save(kind, state, progress)
 
-    def _validate(self, view: View, state: Any, step: int, progress: Progress, *, last: bool) -> bool:
-        """Evaluate on the validation part; whether the state is the best so far. Patience ends the last phase only."""
-        values = self.job.task.summarize(view.evaluator(self.variables(state), view.evaluations["validation"]))
-        self.report.metrics(step, "validation", values)
-        if values[self.job.task.BEST] > progress.best:
-            progress.best, progress.best_step, progress.since_best = values[self.job.task.BEST], step, 0
+    def _evaluate(self, view: View, state: Any, step: int, progress: Progress, *, last: bool) -> bool:
+        """Evaluate what chooses the epoch; whether the state is the best so far. Patience ends the last phase only."""
+        if view.selection is None and not view.oracle:
+            return False
+        variables = self.variables(state)
+        self._ask_oracle(view, variables, step, progress)
+        if view.selection is None:
+            return False
+        values, score = view.selection(variables)
+        self.report.metrics(step, view.selection.part, values)
+        if score > progress.best:
+            progress.best, progress.best_step, progress.since_best = score, step, 0
             return True
         progress.since_best += 1
         patience = self.job.config.train.patience
         progress.stopped = last and bool(patience) and progress.since_best >= patience
         return False
+
+    def _ask_oracle(self, view: View, variables: Variables, step: int, progress: Progress) -> None:
+        """Note the epoch that is best by each target's own labels. It is reported, and chooses nothing."""
+        metric = self.job.task.BEST
+        for target, evaluation in view.oracle.items():
+            values = self.job.task.summarize(view.evaluator(variables, evaluation))
+            self.report.metrics(step, f"oracle {target}", values)
+            if target not in progress.oracle or values[metric] > progress.oracle[target][metric]:
+                progress.oracle[target] = {metric: values[metric], "step": step}

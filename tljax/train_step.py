@@ -9,6 +9,8 @@ from flax import linen as nn
 from jax import lax
 
 from tljax import mixing, optimizer
+from tljax.accumulation import accumulated
+from tljax.alignment import NONE, Alignment
 from tljax.method import PLAIN, Method
 from tljax.optimizer import Labels
 from tljax.preprocess import Prepare
@@ -32,6 +34,9 @@ def make_train_step(
     clip: float = 0.0,
     axis: str | None = None,
     method: Method = PLAIN,
+    accumulate: int = 1,
+    alignment: Alignment = NONE,
+    steps: int = 1,
 ) -> Step:
     """The training step of one phase.
 
@@ -44,26 +49,44 @@ def make_train_step(
       task_config: what the task's loss is given.
       axis: the pmap axis to average over; None under jit, where the batch is global.
       method: what the strategy makes of the parameters before the network is given them, and adds to the loss.
+      accumulate: micro-batches, one after another, that the batch is split into (`accumulation`).
+      alignment: what brings the features of a second, unlabelled domain close (`alignment`).
+      steps: updates in the whole run.
     """
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
         for_inputs, for_network, for_params = jax.random.split(_key(state), 3)
         if axis:  # masks of dropout differ between devices, as they do between examples
             for_network = jax.random.fold_in(for_network, lax.axis_index(axis))
-        inputs, batch = mixing.mix(prepare(batch, for_inputs, True), batch, for_inputs, task_config)
         learns, rest = optimizer.split(state.params, labels)
 
-        def loss_of(learns: Params) -> tuple[jax.Array, tuple[jax.Array, Any, Any]]:
-            params = optimizer.merge(learns, rest)
-            variables = {"params": method.effective(params, for_params), **state.model_state}
-            logits, new_state = network.apply(
-                variables, inputs, mode, mutable=list(state.model_state), rngs={"dropout": for_network}
-            )
-            penalty = method.penalty(params)
-            return sum(penalty.values(), task.loss(logits, batch, task_config)), (logits, new_state, penalty)
+        def gradients(
+            model_state: Variables, batch: Batch, part: jax.Array
+        ) -> tuple[Params, Any, dict[str, jax.Array]]:
+            batch = alignment.inputs(batch)
+            inputs, batch = mixing.mix(prepare(batch, for_inputs, True), batch, for_inputs, task_config)
+            dropout = jax.random.fold_in(for_network, part) if accumulate > 1 else for_network
 
-        (loss, (logits, model_state, penalty)), grads = jax.value_and_grad(loss_of, has_aux=True)(learns)
-        metrics = {"loss": loss, **penalty, **task.metrics(logits, batch)}
+            def loss_of(learns: Params) -> tuple[jax.Array, tuple[Any, dict[str, jax.Array]]]:
+                params = optimizer.merge(learns, rest)
+                variables = {"params": method.effective(params, for_params), **model_state}
+                made, new_state = network.apply(
+                    variables,
+                    inputs,
+                    mode,
+                    mutable=list(model_state),
+                    rngs={"dropout": dropout},
+                    method=alignment.method,
+                )
+                logits, terms, logged = alignment(made, params, state.step / steps, axis)
+                terms |= method.penalty(params)
+                loss = sum(terms.values(), task.loss(logits, batch, task_config))
+                return loss, (new_state, {"loss": loss, **terms, **logged, **task.metrics(logits, batch)})
+
+            (_, (new_state, metrics)), grads = jax.value_and_grad(loss_of, has_aux=True)(learns)
+            return grads, new_state, metrics
+
+        grads, model_state, metrics = accumulated(gradients, state.model_state, batch, accumulate)
         if axis:
             grads, metrics = lax.pmean((grads, metrics), axis)
         grads, metrics["grad_norm"] = optimizer.clip(grads, clip)

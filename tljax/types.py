@@ -15,10 +15,10 @@ Batch = dict[str, Any]  # {"image": (B, H, W, C) uint8, "label": (B,) int32, "ma
 
 
 class Split(Protocol):
-    """Examples by position. `split[i]` is `{"image": uint8 (H, W, C), "label": int, "id": str}`."""
+    """Examples by position. `split[i]` is `{"image": uint8 (H, W, C), "label": ..., "id": str}`."""
 
     @property
-    def labels(self) -> np.ndarray: ...  # (N,) int32, known without decoding an example
+    def labels(self) -> np.ndarray: ...  # known without decoding an example: see `Info.labels`
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> dict[str, Any]: ...
@@ -28,9 +28,10 @@ class Split(Protocol):
 class Info:
     """What holds for every split of a data set."""
 
-    classes: tuple[str, ...]  # label i is classes[i]
+    classes: tuple[str, ...]  # label i is classes[i]; of numbers, names of the columns; of sets, their members
     source: str  # where the examples came from, for people
     skipped: tuple[str, ...] = ()  # "path: reason" of every example left out
+    labels: str = "classes"  # classes: (N,) int32; numbers: (N, T) float64; sets: (N, K) bool; none: not read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +50,18 @@ class Inputs:
     augmented: bool  # whether training sees other inputs than evaluation does
     notes: tuple[str, ...] = ()  # what was found out, for people
     save: Callable[[Path], None] = lambda _: None  # write what else predicting needs into a model/ folder
+    vocabulary: Any = None  # of texts: a `masking.Vocabulary`
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """How what a finished run is asked about becomes what its network is given."""
+
+    read: Callable[[Any], Any]  # a file, or a text, as the run's examples were stored; ValueError if it cannot be
+    batch: Callable[[Sequence[Any]], Batch]  # of so many that were read
+    prepare: Callable[[Batch, jax.Array, bool], Any]  # as of `Inputs`; so is `example`
+    example: Any
+    save: Callable[[Path], None] = lambda _: None  # write what else another program needs: a tokenizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,9 +147,12 @@ class Spelling:
     library: str
     family: str
     rules: tuple[Rule, ...]
-    # Field of the family's Variant -> (the config's key, its default there; None: there is none).
+    # Field of the family's Variant -> (the config's key, its default there; None: there is none); key "": none says it.
     facts: Mapping[str, tuple[str, Any]] = dataclasses.field(default_factory=dict)
     must: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what the config must say, where it says it
+    # (the config, where it lies) -> more facts; and what no name tells alone: all tensors, once more under other names.
+    told: Callable[[Mapping[str, Any], str], dict[str, Any]] | None = None
+    arrange: Callable[[Arrays], Arrays] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

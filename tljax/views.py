@@ -8,16 +8,18 @@ from typing import Any
 
 import jax
 
-from tljax import features, layer_groups
+from tljax import domains, features, layer_groups, selection
 from tljax.batches import Evaluation, Examples, Pictures, Training
 from tljax.evaluate import Evaluator
 from tljax.experiment import Experiment
 from tljax.features import Cached, Prefix
 from tljax.layer_groups import Groups
 from tljax.network import Network
+from tljax.pairs import Paired
 from tljax.parallel import Parallel
 from tljax.preprocess import Prepare
 from tljax.report import Report
+from tljax.selection import Selection
 from tljax.train_step import make_eval_step
 from tljax.types import Batch, Phase
 
@@ -31,14 +33,17 @@ class View:
 
     network: Network
     prepare: Prepare
-    training: Training
+    training: Training | Paired
     evaluations: dict[str, Evaluation]
     evaluator: Evaluator
+    selection: Selection | None  # which epoch is kept; None: the last step
+    oracle: dict[str, Evaluation]  # the targets whose best epoch by their own labels is reported
     note: str  # what is cached, or why nothing is
 
     def fill(self) -> None:
-        """Compute what training and validation need, so that no step waits for it."""
-        for part in (self.training.pictures, *(e.pictures for p, e in self.evaluations.items() if p == "validation")):
+        """Compute what training and its evaluations need, so that no step waits for it."""
+        often = [*self.oracle.values(), *([self.selection.evaluation] if self.selection else [])]
+        for part in (*self.training.parts, *(evaluation.pictures for evaluation in often)):
             if isinstance(part, Cached):
                 part.rows  # noqa: B018
 
@@ -57,6 +62,8 @@ def make(
         where, why = decide(made, stages, config.data, devices, passes=passes, augmented=made.augmented)
         if where and (config.task.mixup or config.task.cutmix):
             where, why = "", "not cached: training pictures are mixed (config.task.mixup, config.task.cutmix)"
+        if where and made.augmented and config.adaptation.name:
+            where, why = "", "not cached: the unlabelled examples are augmented too, anew for every step"
         key = (stages[-1] if where else None, where)
         if key not in views:
             views[key] = _view(made, stages if where else (), where, task, devices, report, config)
@@ -126,18 +133,19 @@ def _view(
     if stages:
         network, prepare = network.clone(start=(*made.stages, "head")[len(stages)]), _features
         parts, train = features.cached(made, _stop(made, stages), where, devices, report, config)
+    weights = task.weights(config.task, made.parts["train"].subset.labels, made.classes)
+    training = Training(train, batch_size=config.train.batch_size, seed=config.seed, weights=weights)
     step = make_eval_step(network, task, prepare, axis=devices.axis)
+    evaluator = Evaluator(step, devices, partial(report.compiling, "evaluation"))
+    everything = {name: Evaluation(part, batch_size=size) for name, part in parts.items()}
     return View(
         network,
         prepare,
-        Training(
-            train,
-            batch_size=config.train.batch_size,
-            seed=config.seed,
-            weights=task.weights(config.task, made.parts["train"].subset.labels, made.classes),
-        ),
-        {name: Evaluation(part, batch_size=size) for name, part in parts.items()},
-        Evaluator(step, devices, partial(report.compiling, "evaluation")),
+        Paired(training, parts[domains.UNLABELLED]) if config.adaptation.name else training,
+        domains.labelled(everything),
+        evaluator,
+        selection.make(everything, evaluator, network, task, prepare, devices, report, config),
+        {name: everything[name] for name in config.data.targets if config.train.oracle},
         "",
     )
 

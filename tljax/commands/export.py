@@ -1,4 +1,4 @@
-"""Write a finished run's network for another program: torchvision, timm, numpy, StableHLO."""
+"""Write a finished run's network for another program: torchvision, timm, transformers, numpy, StableHLO."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,6 +11,8 @@ from tljax.plugins import entry
 def main(arguments: Sequence[str]) -> None:
     """`tljax export RUN --to=FORMAT [--out FILE]`, by default to `RUN/export/<FORMAT><suffix>`.
 
+    Of a run on texts that is `RUN/export/<FORMAT>/model<suffix>`, with the tokenizer beside it.
+
     Raises:
       TljaxError: no such run, format or suffix; see `exports.save`.
     """
@@ -20,6 +22,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", type=Path, help="the file to write; its card and classes come beside it")
     options = parser.parse_args(arguments)
     suffix, _ = entry(exports.FORMATS, options.to, "--to")
-    out = options.out or options.run / "export" / f"{options.to}{suffix}"
-    for file in exports.save(saved_model.load(options.run), options.to, out):
+    model, folder = saved_model.load(options.run), options.run / "export"
+    default = folder / options.to / f"model{suffix}" if "lengths" in model.input else folder / f"{options.to}{suffix}"
+    for file in exports.save(model, options.to, options.out or default):
         print(file)

@@ -1,50 +1,86 @@
-"""Ask a finished run what pictures show: classes and probabilities."""
+"""Ask a finished run what pictures show, or of what class texts are: classes and probabilities."""
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from tljax import pictures, saved_model
+from tljax import pictures, saved_model, texts
 from tljax.cli import keep_compiled
 from tljax.errors import ConfigError, DataError
-from tljax.predictor import Predictor, most_probable
+from tljax.predictor import Predictor
 
-BATCH = 32  # pictures at a time, at most; fewer compile and run faster
+BATCH = 32  # pictures or texts at a time, at most; fewer compile and run faster
 
 
 def main(arguments: Sequence[str]) -> None:
     """`tljax predict RUN IMAGE... [--top K] [--json]`: an IMAGE is a file, or a folder of them.
+    `tljax predict RUN TEXT... [--file FILE]`: a TEXT is one argument, or a line of FILE, "-" being standard input;
+    of a run on pairs it is two texts with a tab between.
 
-    A line a picture on standard output: its name, then classes with their probabilities. Weights, card,
-    classes and sizes are those of the run's model/ folder.
+    A line a picture or text on standard output: its name or itself, then what the task says: classes with their
+    probabilities; numbers; or the labels that hold, with theirs, or "none". Weights, card, tokenizer, classes and
+    sizes are those of the run's model/ folder. How many texts were cut to the longest length of the run stands on
+    standard error.
 
     Raises:
-      DataError: no such run or picture, or some pictures cannot be read: all are named, after the others' answers.
+      DataError: no such run or picture, or some cannot be read: all are named, after the others' answers.
     """
     parser = argparse.ArgumentParser(prog="tljax predict", description=__doc__)
     parser.add_argument("run", type=Path, help="folder of a finished run, or its model/")
-    parser.add_argument("images", nargs="+", type=Path, help="pictures, or folders that hold them")
-    parser.add_argument("--top", type=int, default=1, help="classes to show of each picture; default 1")
-    parser.add_argument("--json", action="store_true", help='lines {"picture": ..., "classes": [[name, probability]]}')
-    options = parser.parse_args(arguments)
+    parser.add_argument("asked", nargs="*", metavar="IMAGE or TEXT", help="pictures, or folders that hold them; texts")
+    parser.add_argument("--file", help="texts, one a line; - is standard input")
+    parser.add_argument("--top", type=int, default=1, help="classes to show of each; default 1")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help='lines {"picture" or "text": ..., "classes" (or "numbers", "sets"): [[name, number]]}',
+    )
+    options = parser.parse_intermixed_args(arguments)  # what is asked may stand on both sides of the flags
     if options.top < 1:
         raise ConfigError(f"--top must be at least 1; got {options.top}.")
     keep_compiled()
     model = saved_model.load(options.run)
-    files = find_pictures(options.images)
-    unreadable = []
-    for file, answer in Predictor(model, batch_size=min(BATCH, len(files))).files(files):
+    kind = "text" if "lengths" in model.input else "picture"
+    asked = _texts(options) if kind == "text" else _pictures(options)
+    predictor, unreadable = Predictor(model, batch_size=min(BATCH, len(asked))), []
+    for place, (one, answer) in zip(asked, predictor.answers(list(asked.values())), strict=True):
         if isinstance(answer, ValueError):
-            unreadable.append(f"{file}: {answer}")
+            unreadable.append(f"{place}: {answer}")
             continue
-        best = most_probable(answer, model.classes, options.top)
-        line = "  ".join(f"{name} {probability:.4f}" for name, probability in best)
-        print(json.dumps({"picture": str(file), "classes": best}) if options.json else f"{file}  {line}", flush=True)
+        best = model.task.answer(answer, model.classes, options.top)
+        line = "  ".join(f"{name} {value:.4f}" for name, value in best) or "none"
+        print(json.dumps({kind: str(one), model.task.LABELS: best}) if options.json else f"{one}  {line}", flush=True)
+    if predictor.cut:
+        longest = model.input["lengths"][-1]
+        print(f"{predictor.cut} of {len(asked)} texts were cut to {longest} tokens", file=sys.stderr)
     if unreadable:
         raise DataError(
-            f"Every picture must be readable; {len(unreadable)} of {len(files)} are not:\n  " + "\n  ".join(unreadable)
+            f"Every {kind} must be readable; {len(unreadable)} of {len(asked)} are not:\n  " + "\n  ".join(unreadable)
         )
+
+
+def _pictures(options: Any) -> dict[str, Path]:
+    """What people call every picture that is asked about -> its file."""
+    if options.file:
+        raise ConfigError("--file holds texts, and this run is on pictures. Name the pictures, or their folders.")
+    if not options.asked:
+        raise ConfigError("Name a picture, or a folder of pictures: tljax predict RUN IMAGE...")
+    return {str(file): file for file in find_pictures([Path(place) for place in options.asked])}
+
+
+def _texts(options: Any) -> dict[str, str]:
+    """What people call every text that is asked about -> the text: arguments first, then the lines of the file."""
+    found = {f"text {number}": text for number, text in enumerate(options.asked, start=1)}
+    if options.file:
+        raw = sys.stdin.buffer.read() if options.file == "-" else None
+        content = texts.read(Path(options.file)) if raw is None else texts.decode(raw, "-")
+        found |= {f"{options.file}:{number}": line for number, line in enumerate(texts.lines(content), start=1)}
+    if not found:
+        raise ConfigError('Give a text: tljax predict RUN "a text" "another", or --file FILE with one a line.')
+    return found
 
 
 def find_pictures(places: Sequence[Path]) -> list[Path]:

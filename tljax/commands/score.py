@@ -62,6 +62,8 @@ def score(config: Any) -> dict[str, Any]:
     """One row: sizes, the scores of `transferability.scores`, and the seconds that features and scores took."""
     devices, task = parallel.make(config.parallel), plugins.find("tasks", config.task.name)
     settings.batch_size(config.train, devices.devices)
+    if (has := getattr(task, "LABELS", "no labels")) != "classes":
+        raise ConfigError(f"score is about classes; config.task.name={config.task.name} has {has}.")
     made = experiment.load(config, axis=devices.axis)
     report = Report(features.folder(), config, best=task.BEST)  # what it says is wanted, and no folder
     parts, _ = features.cached(made, None, "memory", devices, report, config)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tljax import results
+from tljax import results, transfer
 from tljax.errors import DataError
 from tljax.report import show
 
@@ -17,6 +17,8 @@ VARIES = ("seed", "suite")  # keys in which the runs of one row may differ
 def main(arguments: Sequence[str]) -> None:
     """`tljax table RUN... [--out FOLDER]`: a RUN is a run folder or a folder of them.
 
+    Runs with further domains (data.targets) have a second table, source x target, with the drop: `transfer`.
+
     Runs are one row when their configs differ in nothing but the seed. A row is called after its
     folders: what their paths have in common.
 
@@ -25,14 +27,16 @@ def main(arguments: Sequence[str]) -> None:
     """
     parser = argparse.ArgumentParser(prog="tljax table", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, help="run folders, or folders that hold them")
-    parser.add_argument("--out", type=Path, help="write table.md, table.json and table.png here")
+    parser.add_argument("--out", type=Path, help="write table.md, .json and .png here, and transfer.*")
     options = parser.parse_args(arguments)
     folders = {folder.resolve(): folder for run in options.runs for folder in find_runs(run)}
     rows = by_row(list(folders.values()))
-    summaries = results.summarize(rows)
+    summaries, domains = results.summarize(rows), transfer.summarize(rows)
     show("", results.COLUMNS, [results.cells(summary) for summary in summaries])
+    transfer.tell(domains)
     if options.out:
         results.save(summaries, options.out)
+        transfer.save(domains, options.out)
 
 
 def find_runs(folder: Path) -> list[Path]:

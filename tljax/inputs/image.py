@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from tljax import preprocess
+import numpy as np
+
+from tljax import pictures, preprocess
 from tljax.batches import Pictures, one_shape
 from tljax.errors import gather
 from tljax.splits import Subset
-from tljax.types import Card, Inputs
+from tljax.types import Asked, Card, Inputs
 
 
 def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: Any) -> Inputs:
@@ -27,3 +31,21 @@ def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: An
     shape = one_shape(parts)
     prepare = preprocess.make(config.data, card, shape)
     return Inputs(parts, prepare, preprocess.example(config.data), preprocess.draws(config.data, shape[0]))
+
+
+def sizes(parts: Mapping[str, Pictures], config: Any) -> dict[str, int]:
+    """Pixels of stored pictures (a side), of the crop (0: all), and into the network; channels: what `reopen` needs."""
+    return {"resize": one_shape(parts)[0]} | {key: config.data[key] for key in ("crop", "size", "channels")}
+
+
+def reopen(folder: Path, said: Mapping[str, Any], *, card: Card, backbone: Any) -> Asked:
+    """Picture files, read as the examples of a run with these `sizes` were: uint8 (S, S, C)."""
+    del folder, backbone
+    found = SimpleNamespace(**said)
+
+    def read(picture: Path) -> np.ndarray:
+        image = pictures.read(picture, channels=found.channels)
+        return pictures.fit(image, found.resize, interpolation=card.interpolation)
+
+    prepare = preprocess.make(found, card, (found.resize, found.resize, found.channels))
+    return Asked(read, lambda images: {"image": np.stack(images)}, prepare, preprocess.example(found))

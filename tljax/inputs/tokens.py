@@ -1,8 +1,8 @@
 """Texts: tokenised once by the tokenizer that belongs to the weights, padded by batch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -10,8 +10,17 @@ import numpy as np
 from tljax import pretrained
 from tljax.errors import ConfigError, WeightsError
 from tljax.splits import Subset
-from tljax.tokens import Tokenizer, Tokens
-from tljax.types import Batch, Card, Inputs
+from tljax.texts import fault
+from tljax.tokens import Tokenizer, Tokens, padded
+from tljax.types import Asked, Batch, Card, Inputs
+
+
+class Read(NamedTuple):
+    """A text that a finished run is asked about."""
+
+    ids: np.ndarray  # (n,) int32
+    types: np.ndarray
+    cut: int  # 1 where there was more than the longest of the run's lengths
 
 
 def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: Any) -> Inputs:
@@ -23,7 +32,7 @@ def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: An
 
     Raises:
       ConfigError: texts may be longer than the encoder's positions.
-      WeightsError: no tokenizer, or one with more words than the encoder.
+      WeightsError: no tokenizer, or one with more words than the encoder, or with another padding.
     """
     del card  # of pixels
     if config.data.lengths and max(config.data.lengths) > backbone.variant.longest:
@@ -32,16 +41,48 @@ def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: An
             f"{tuple(config.data.lengths)}."
         )
     tokenizer = Tokenizer(place(config.model))
+    _same_padding(tokenizer, backbone.variant)
     parts = {name: Tokens(subset, config.data, tokenizer) for name, subset in subsets.items()}
-    highest = max(part.highest for part in parts.values())
-    if highest >= backbone.variant.vocabulary:
-        raise WeightsError(
-            f"The tokenizer in '{tokenizer.folder}' must belong to the weights: it makes the id {highest}, and the "
-            f"encoder knows {backbone.variant.vocabulary} (0 to {backbone.variant.vocabulary - 1}). Set "
-            f"config.model.tokenizer to the folder of theirs."
-        )
+    if fault := _unknown(tokenizer, max(part.highest for part in parts.values()), backbone.variant):
+        raise WeightsError(f"{fault} Set config.model.tokenizer to the folder of theirs.")
     notes = _notes(parts, config.data.lengths[-1])
-    return Inputs(parts, _prepare, example(), augmented=False, notes=notes, save=tokenizer.save)
+    vocabulary = tokenizer.vocabulary(backbone.variant.vocabulary)
+    return Inputs(parts, _prepare, example(), augmented=False, notes=notes, save=tokenizer.save, vocabulary=vocabulary)
+
+
+def sizes(parts: Mapping[str, Tokens], config: Any) -> dict[str, Any]:
+    """The lengths that batches are padded to, and whether examples are pairs: what `reopen` needs."""
+    return {"lengths": list(config.data.lengths), "pairs": any(part.paired for part in parts.values())}
+
+
+def reopen(folder: Path, said: Mapping[str, Any], *, card: Card, backbone: Any) -> Asked:
+    """Texts, or pairs with a tab between, as the examples of a run with these `sizes` were.
+
+    Args:
+      folder: of the run's model, where its tokenizer lies.
+
+    Raises:
+      WeightsError: no tokenizer, or one that is not the encoder's.
+    """
+    del card
+    tokenizer, buckets = Tokenizer(folder), np.array(said["lengths"])
+    _same_padding(tokenizer, backbone.variant)
+
+    def read(text: str) -> Read:
+        texts = _checked(text, 2 if said["pairs"] else 1)
+        (ids,), (types,), cut = tokenizer(texts[:1], texts[1:], said["lengths"][-1])
+        if not ids:
+            raise ValueError("it has no token: the tokenizer leaves all of it out")
+        if fault := _unknown(tokenizer, max(ids), backbone.variant):
+            raise ValueError(fault)
+        return Read(np.array(ids, np.int32), np.array(types, np.int32), cut)
+
+    def batch(rows: Sequence[Read]) -> Batch:
+        lengths = np.array([len(row.ids) for row in rows])
+        ids, types = (np.concatenate([row[i] for row in rows]) for i in (0, 1))
+        return padded(ids, types, np.cumsum(lengths) - lengths, lengths, buckets, tokenizer.padding)
+
+    return Asked(read, batch, _prepare, example(), tokenizer.save)
 
 
 def place(config: Any) -> Path:
@@ -54,13 +95,47 @@ def place(config: Any) -> Path:
         return Path(config.tokenizer).expanduser()
     if not config.weights:
         raise ConfigError("A text encoder needs a tokenizer: set config.model.tokenizer to its folder.")
-    return pretrained.folder_of(config.weights)
+    return pretrained.folder_of(config.weights, card=Card(mean=(), std=()), lock=Path(config.lock_file))
 
 
 def example() -> dict[str, np.ndarray]:
     """One input, (1, 8): only shapes and dtypes matter, and no parameter's shape depends on the length."""
     ids = np.zeros((1, 8), np.int32)
     return {"ids": ids, "mask": np.ones((1, 8), bool), "types": ids}
+
+
+def _checked(text: str, number: int) -> list[str]:
+    """The `number` texts in `text`, a tab between; ValueError where the run's examples could not have been so."""
+    texts = [part.strip() for part in text.split("\t")] if number > 1 else [text]
+    if len(texts) != number:
+        raise ValueError(
+            f"it must be {number} texts with a tab between, as the run's examples were; it is {len(texts)}"
+        )
+    if not all(part.strip() for part in texts):
+        raise ValueError("it is empty" if number == 1 else "one of its texts is empty")
+    if why := fault(text):
+        raise ValueError(why)
+    return texts
+
+
+def _unknown(tokenizer: Tokenizer, highest: int, shape: Any) -> str:
+    """What is wrong where the id `highest` is none of the encoder's; "" where it is."""
+    if highest < shape.vocabulary:
+        return ""
+    return (
+        f"The tokenizer in '{tokenizer.folder}' must belong to the weights: it makes the id {highest}, and the "
+        f"encoder knows {shape.vocabulary} (0 to {shape.vocabulary - 1})."
+    )
+
+
+def _same_padding(tokenizer: Tokenizer, shape: Any) -> None:
+    """RoBERTa's positions begin behind the id of its padding, so that its weights name it."""
+    if shape.padding not in (None, tokenizer.padding):
+        raise WeightsError(
+            f"The tokenizer in '{tokenizer.folder}' must belong to the weights: it pads with the id "
+            f"{tokenizer.padding}, and the encoder with {shape.padding}. Set config.model.tokenizer to the folder of "
+            f"theirs."
+        )
 
 
 def _prepare(batch: Batch, key: jax.Array, train: bool) -> dict[str, jax.Array]:

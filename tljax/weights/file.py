@@ -32,6 +32,7 @@ def read_card(spec: str, *, card: Card | None = None, lock: Path | None = None) 
     return local_weights.read_card(Path(spec).expanduser(), card)
 
 
-def locate(spec: str) -> Path:
+def locate(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Path:
     """The file or folder that `spec` means."""
+    del card, lock
     return Path(spec).expanduser()

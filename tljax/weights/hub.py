@@ -1,7 +1,7 @@
 """Weights from a hub repository, "owner/name": a card in tljax/zoo/ says how to use them, a lock file what they are.
 
 Nothing that a card cannot know is invented: the first download records the commit that it resolved and the
-hash of the file in the lock, and every later load is held to both. Without a network the hub's cache serves.
+hash of every file in the lock, and each later load is held to them. Without a network the hub's cache serves.
 """
 
 import dataclasses
@@ -11,14 +11,15 @@ import os
 import re
 import textwrap
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any, overload
 
 import huggingface_hub
 import numpy as np
 from huggingface_hub import constants
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
-from tljax import reach, tensors
+from tljax import local_weights, reach, tensors
 from tljax.errors import WeightsError
 from tljax.types import Card, Published
 
@@ -26,6 +27,17 @@ ZOO = Path(__file__).parent.parent / "zoo"
 LOCK = Path("tljax.lock.json")
 FILE = "model.safetensors"  # where a given card names no other
 PINS = {"revision": r"[0-9a-f]{40}", "sha256": r"[0-9a-f]{64}"}
+# Taken along at the same commit, each where the repository has it: the network's sizes, preprocessing, the tokenizer.
+BESIDE = (
+    "config.json",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+)
 
 
 def claims(spec: str) -> bool:
@@ -60,7 +72,7 @@ def read_card(spec: str, *, card: Card | None = None, lock: Path | None = None) 
 
 
 def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Published:
-    """Read the arrays of `spec`, downloading them unless the hub's cache has them.
+    """Read the arrays of `spec` and its config.json, downloading them unless the hub's cache has them.
 
     Raises:
       WeightsError: no card; neither cached nor to be had; not what `lock` (or the card) holds it to; damaged.
@@ -68,25 +80,36 @@ def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Pu
     card = read_card(spec, card=card)
     lock = lock or LOCK
     locked = _read_lock(lock)
-    held = [{pin: getattr(card, pin) for pin in PINS}, locked.get(spec, {})]
-    path = _locate(card, card.revision or locked.get(spec, {}).get("revision", ""))
-    got = {"revision": _commit(path, card), "sha256": _sha256(path)}
-    wrong = [
-        f"{pin} must be {pins[pin]}, got {got[pin]}"
-        for pins in held
-        for pin in PINS
-        if pins.get(pin) not in ("", None, got[pin])
-    ]
+    entry = locked.get(spec, {})
+    path = _locate(card, card.file, card.revision or entry.get("revision", ""))
+    got: dict[str, Any] = {"revision": _commit(path, card), "sha256": _sha256(path)}
+    for pins in ({pin: getattr(card, pin) for pin in PINS}, entry):
+        _hold(spec, path, {pin: (pins.get(pin), got[pin]) for pin in PINS}, lock)
+    arrays = _arrays(path)  # before it is recorded: nobody shall be held to a damaged file
+    places, complete = _beside(card, got["revision"], entry.get("beside"))
+    beside = {name: _sha256(place) for name, place in places.items()}
+    for name, held in entry.get("beside", {}).items():
+        _hold(spec, places[name], {f"sha256 of {name}": (held, beside[name])}, lock)
+    fresh = {"file": card.file, **got} | ({"beside": beside} if complete else {})
+    if fresh != entry and (complete or not entry):
+        _write_lock(lock, locked | {spec: fresh})
+    return Published(arrays, dataclasses.replace(card, **got), str(path), local_weights.config(path.parent, path))
+
+
+def locate(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Path:
+    """The folder of the hub's cache with the weights and what lies beside them, a tokenizer; raises as `read`."""
+    return Path(read(spec, card=card, lock=lock).where).parent
+
+
+def _hold(spec: str, path: Path, pins: Mapping[str, tuple[str | None, str]], lock: Path) -> None:
+    """Raise WeightsError where a pin is set and is not what was got."""
+    wrong = [f"{pin} must be {must}, got {got}" for pin, (must, got) in pins.items() if must and must != got]
     if wrong:
         raise WeightsError(
-            f"'{spec}' is not the file that {lock} and its card hold it to, and is refused: {'; '.join(wrong)}.\n"
+            f"'{spec}' is not what {lock} and its card hold it to, and is refused: {'; '.join(wrong)}.\n"
             f"Delete '{path.resolve()}' to download it again.\n"
             f"Only if you trust the new file: delete the entry '{spec}' from {lock}."
         )
-    arrays = _arrays(path)  # before it is recorded: nobody shall be held to a damaged file
-    if spec not in locked:
-        _write_lock(lock, locked | {spec: {"file": card.file} | got})
-    return Published(arrays, dataclasses.replace(card, **got), str(path))
 
 
 def _arrays(path: Path) -> Mapping[str, np.ndarray]:
@@ -96,24 +119,65 @@ def _arrays(path: Path) -> Mapping[str, np.ndarray]:
         raise WeightsError(f"{error}\nDelete '{path.resolve()}' to download it again.") from error
 
 
-def _locate(card: Card, commit: str) -> Path:
-    """The file in the hub's cache, where it is put if need be; `commit` "" means the newest."""
+def _beside(card: Card, commit: str, held: Mapping[str, str] | None) -> tuple[dict[str, Path], bool]:
+    """Name -> place of what the repository has beside the weights, and whether that is all of it.
+
+    Without a network it is what the cache has of it.
+
+    Args:
+      held: the files that the lock names, all of which must be there; None before they are locked.
+    """
+    files = {name: str(PurePosixPath(card.file).with_name(name)) for name in (BESIDE if held is None else held)}
+    cached = {name: _cached(card, file, commit) for name, file in files.items()}
+    unknown = [name for name, found in cached.items() if found is None]
+    complete = held is not None or not unknown or not _offline(_url(card, files[unknown[0]], commit))
+    found = {name: Path(place) for name, place in cached.items() if isinstance(place, str)}
+    if complete:
+        fetched = {name: _locate(card, files[name], commit, optional=held is None) for name in unknown}
+        found |= {name: place for name, place in fetched.items() if place is not None}
+    return found, complete
+
+
+def _cached(card: Card, file: str, revision: str) -> Any:
+    """Its path in the hub's cache; None where the cache does not know it, another thing where there is no such file."""
+    return huggingface_hub.try_to_load_from_cache(card.repository, file, revision=revision)
+
+
+def _url(card: Card, file: str, revision: str) -> str:
+    return huggingface_hub.hf_hub_url(card.repository, file, revision=revision)
+
+
+def _offline(url: str) -> str:
+    """Why nothing can be downloaded; asked beforehand: the hub's client goes on trying for minutes."""
+    return "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else reach.unreachable(url)
+
+
+@overload
+def _locate(card: Card, file: str, commit: str) -> Path: ...
+@overload
+def _locate(card: Card, file: str, commit: str, *, optional: bool) -> Path | None: ...
+def _locate(card: Card, file: str, commit: str, *, optional: bool = False) -> Path | None:
+    """The file in the hub's cache, where it is put if need be; `commit` "" means the newest.
+
+    Where the repository has no such file, None if it is `optional`, else an error.
+    """
     revision = commit or constants.DEFAULT_REVISION
-    cached = huggingface_hub.try_to_load_from_cache(card.repository, card.file, revision=revision)
+    cached = _cached(card, file, revision)
     if isinstance(cached, str):
         return Path(cached)
-    what = f"'{card.repository}' ({card.file} at revision {revision})"
-    url = huggingface_hub.hf_hub_url(card.repository, card.file, revision=revision)
-    why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else reach.unreachable(url)
-    if why:  # asked beforehand: the hub's client goes on trying for minutes
+    what = f"'{card.repository}' ({file} at revision {revision})"
+    url = _url(card, file, revision)
+    if why := _offline(url):
         raise WeightsError(
             f"Weights {what} are not cached: looked in {constants.HF_HUB_CACHE}.\n"
             f"Nor can they be downloaded from {reach.host(url)}: {why}.\n"
             f"Use a file that you have: --config.model.weights=<file.safetensors>"
         )
     try:
-        return Path(huggingface_hub.hf_hub_download(card.repository, card.file, revision=revision))
+        return Path(huggingface_hub.hf_hub_download(card.repository, file, revision=revision))
     except Exception as error:  # HTTP, transport, xet, disk: its client has no common class for them
+        if optional and isinstance(error, RemoteEntryNotFoundError):
+            return None
         # "Not in the cache either" hides what the server said.
         first = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error
         said = textwrap.shorten(str(first), 160) or type(error).__name__
@@ -133,14 +197,20 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_lock(path: Path) -> dict[str, dict[str, str]]:
-    """`{repository: {"file", "revision", "sha256"}}`; empty when there is no such file yet."""
+def _read_lock(path: Path) -> dict[str, dict[str, Any]]:
+    """`{repository: {"file", "revision", "sha256", "beside": {name: sha256}}}`; empty when there is no such file yet.
+
+    "beside" is missing where what lies beside the weights was not known, for want of a network.
+    """
     try:
         locked = json.loads(path.read_text()) if path.exists() else {}
         for spec, entry in locked.items():
             for pin, pattern in PINS.items():
                 if not re.fullmatch(pattern, entry[pin]):
                     raise ValueError(f"{pin} of '{spec}' is '{entry[pin]}'")
+            for name, sha256 in entry.get("beside", {}).items():
+                if name not in BESIDE or not re.fullmatch(PINS["sha256"], sha256):
+                    raise ValueError(f"sha256 of '{name}' of '{spec}' is '{sha256}'")
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise WeightsError(
             f"The lock file '{path}' must be JSON that gives each repository its revision (40 hex digits) and sha256 "
@@ -149,7 +219,7 @@ def _read_lock(path: Path) -> dict[str, dict[str, str]]:
     return locked
 
 
-def _write_lock(path: Path, locked: Mapping[str, Mapping[str, str]]) -> None:
+def _write_lock(path: Path, locked: Mapping[str, Mapping[str, Any]]) -> None:
     """Replace the lock as a whole: a reader sees the old or the new one."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:

@@ -31,7 +31,7 @@ def read_card(spec: str, *, card: Card | None = None, lock: Path | None = None) 
     return local_weights.read_card(locate(spec), card)
 
 
-def locate(spec: str) -> Path:
+def locate(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Path:
     """The file or folder that `spec` means: NAME as pip knows it, the path as it ends among the package's files.
 
     Without a path, the one folder that holds a `model.safetensors`.
@@ -39,6 +39,7 @@ def locate(spec: str) -> Path:
     Raises:
       WeightsError: the package is not installed, or the path fits nothing in it, or more than one thing.
     """
+    del card, lock
     name, _, inside = spec.removeprefix(PREFIX).partition("/")
     try:
         distribution = metadata.distribution(name)

@@ -1,0 +1,31 @@
+"""What a config names, as a whole: stochastic depth reaches the network that has it, and no other is given it."""
+
+import pytest
+from ml_collections import ConfigDict
+
+from tests import small
+from tljax import experiment
+from tljax.errors import ConfigError
+from tljax.models import vit
+from tljax.vision_transformer import Variant
+
+
+def vit_config(monkeypatch, **changes):
+    """A ViT of two blocks on digits."""
+    monkeypatch.setitem(vit.VARIANTS, "two", Variant(4, 8, 2, 2))
+    config = small.config(model__family="vit", model__variant="two", data__channels=3, **changes)
+    config.model.card.update(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    config.groups = ConfigDict()
+    return config
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.25])
+def test_stochastic_depth_is_a_key(monkeypatch, rate):
+    made = experiment.load(vit_config(monkeypatch, model__drop_path=rate), axis=None, pretrained_wanted=False)
+    assert made.network.backbone.drop_path == rate
+    assert made.stages == ("embed", "block0", "block1", "norm")
+
+
+def test_a_family_without_it_says_so():
+    with pytest.raises(ConfigError, match=r"needs a family with stochastic depth .*'lenet' has none. Set"):
+        experiment.load(small.config(model__drop_path=0.1), axis=None, pretrained_wanted=False)
