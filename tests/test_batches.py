@@ -213,3 +213,12 @@ def test_batches_hold_examples_of_like_length_and_still_every_one_once():
     again = Training(lines, batch_size=10, seed=3)
     np.testing.assert_array_equal(again(57)["place"], epoch[57])
     assert not np.array_equal(training(101)["place"], epoch[0])
+
+
+def test_texts_are_evaluated_with_others_of_like_length_and_keep_their_places():
+    texts = pictures()
+    texts.lengths = np.array([5, 2, 9, 2, 7, 1, 9])
+    batches = list(Evaluation(texts, batch_size=3))
+    assert [which(batch) for batch in batches] == [[5, 1, 3], [0, 4, 2], [6, 5, 5]]
+    assert [batch["position"].tolist() for batch in batches] == [[5, 1, 3], [0, 4, 2], [6, 5, 5]]
+    assert [batch["mask"].tolist() for batch in batches][-1] == [True, False, False]

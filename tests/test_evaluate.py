@@ -38,13 +38,16 @@ def prepare(batch, key, train):
 
 @pytest.mark.parametrize("mode", parallel.MODES)
 @pytest.mark.parametrize("batch_size", [4, 16, 48])
-def test_every_example_counts_once(mode, batch_size):
+@pytest.mark.parametrize("lengths", [None, np.arange(N) * 7 % N])
+def test_every_example_counts_once(mode, batch_size, lengths):
+    part = Memory()
+    part.lengths = lengths  # texts come in another order
     network = Network(lenet.build("small"), classification.head(CLASSES))
     variables = dict(network.init(jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32)))
     devices = parallel.make(mode)
     evaluator = Evaluator(make_eval_step(network, classification, prepare, axis=devices.axis), devices)
     host = jax.tree.map(np.array, variables)
-    totals = evaluator(devices.put_state(host), Evaluation(Memory(), batch_size=batch_size))
+    totals = evaluator(devices.put_state(host), Evaluation(part, batch_size=batch_size))
     logits = np.asarray(network.apply(variables, IMAGES.astype(np.float32) / 255))
     expected = np.zeros((CLASSES, CLASSES), int)
     np.add.at(expected, (LABELS, logits.argmax(-1)), 1)

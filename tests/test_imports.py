@@ -31,7 +31,7 @@ LAYERS = (
         "figures",
         "throughput",
     ),
-    ("network", "masking"),
+    ("backbone", "network", "masking"),
     (
         "additions",
         "encoder",

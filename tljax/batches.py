@@ -181,21 +181,28 @@ def _by_length(order: np.ndarray, lengths: np.ndarray, batch_size: int, rng: np.
 
 
 class Evaluation:
-    """Every example once, in order; the last batch is filled up, and `mask` is False where it is."""
+    """Every example once, in `order`; the last batch is filled up, and `mask` is False where it is."""
 
     def __init__(self, pictures: Examples, *, batch_size: int) -> None:
         self.pictures, self.batch_size = pictures, batch_size
+        self.order = by_length(pictures, np.arange(len(pictures)))
 
     def __call__(self, number: int) -> Batch:
-        """Batch `number`, from 0."""
+        """Batch `number`, from 0; "position" is that in the part, the same in batches of any size."""
         places = np.arange(number * self.batch_size, (number + 1) * self.batch_size)
         mask = places < len(self.pictures)
-        batch = self.pictures.take(np.where(mask, places, 0))
-        return {**batch, "mask": mask, "position": places.astype(np.int32)}  # the same in batches of any size
+        positions = self.order[np.where(mask, places, 0)]
+        return {**self.pictures.take(positions), "mask": mask, "position": positions.astype(np.int32)}
 
     def __iter__(self) -> Iterator[Batch]:
         batches = range(-(-len(self.pictures) // self.batch_size))
         return ahead(self, batches, threads=not self.pictures.in_memory)
+
+
+def by_length(examples: Examples, positions: np.ndarray) -> np.ndarray:
+    """`positions` in an order in which batches hold texts of like length; of pictures as they are."""
+    lengths = getattr(examples, "lengths", None)
+    return positions if lengths is None else positions[np.argsort(lengths[positions], kind="stable")]
 
 
 def ahead(make: Callable[[int], Made], numbers: range, *, threads: bool) -> Iterator[Made]:

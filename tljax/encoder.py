@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tljax.backbone import Backbone
 from tljax.errors import ConfigError, DataError
 from tljax.layers import LayerNorm
-from tljax.types import EVALUATE, Mode, between
+from tljax.types import Mode
 
 # class: the first token; mean: over the mask; normalised: the mean, of length 1 (sentence embeddings); pooler: of the
 # first token, dense and tanh
@@ -200,29 +201,15 @@ class Pool(nn.Module):
         return y.astype(jnp.float32)
 
 
-class Encoder(nn.Module):
-    """A text encoder without a head."""
+class Encoder(Backbone):
+    """A text encoder without a head, for tokens {"ids", "mask", "types"} that `check` has seen.
 
-    variant: Variant
-    dtype: Any = jnp.float32
+    Stages put out {"hidden": (B, L, D), "mask"}; pool, the last where there is one, features (B, D) in float32.
+    """
 
-    @property
-    def stages(self) -> tuple[str, ...]:
-        return self.variant.stages
+    def stage(self, name: str) -> nn.Module:
+        kind = {"embed": Embed, "pool": Pool}.get(name, Block)
+        return kind(self.variant, self.dtype, name=name)
 
-    @nn.compact
-    def __call__(
-        self, x: Any, mode: Mode = EVALUATE, *, start: str | None = None, stop: str | None = None
-    ) -> Hidden | jax.Array:
-        """Run the stages from `start` to `stop`, both included; by default all of them.
-
-        Args:
-          x: tokens {"ids", "mask", "types"}, which `check` has seen; with `start`, the output of the stage before it.
-
-        Returns:
-          The output of stage `stop`: {"hidden": (B, L, D), "mask"}, of pool features (B, D) in float32.
-        """
-        for name in between(self.stages, start, stop):
-            kind = {"embed": Embed, "pool": Pool}.get(name, Block)
-            x = kind(self.variant, self.dtype, name=name)(x, mode)
+    def features(self, x: Any) -> Any:
         return x

@@ -20,15 +20,19 @@ class Evaluator:
         self._parallel, self._program = parallel, Program(step, parallel, say)
 
     def __call__(self, variables: Variables, batches: Evaluation) -> dict[str, np.ndarray]:
-        """The task's sums over `batches`, and its values (N,) of each example; `variables` lie on the devices."""
+        """The task's sums over `batches`, and its values (N,) of each example in the part's order.
+
+        Args:
+          variables: on the devices.
+        """
         totals, each, pending = None, [], None
         for host_batch in batches:
             batch = self._parallel.put_batch(host_batch)
             step = self._program.compiled(variables, batch)
             found = (step(variables, batch), host_batch["mask"])
             totals, pending = self._add(totals, each, pending), found  # one batch late: devices never wait
-        totals = self._add(totals, each, pending)
-        return totals | {name: np.concatenate([some[name] for some in each]) for name in each[0]}
+        totals, places = self._add(totals, each, pending), np.argsort(batches.order)
+        return totals | {name: np.concatenate([some[name] for some in each])[places] for name in each[0]}
 
     def _add(self, totals: Any, each: list[dict[str, np.ndarray]], found: Any) -> Any:
         """The totals with a batch's sums; its values of each example are appended, without what fills it up."""

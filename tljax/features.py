@@ -18,7 +18,7 @@ import numpy as np
 from jax import lax
 
 from tljax import throughput
-from tljax.batches import ahead
+from tljax.batches import ahead, by_length
 from tljax.errors import ConfigError
 from tljax.experiment import Experiment
 from tljax.feature_store import Found, Store
@@ -185,6 +185,7 @@ class Cached:
         """(places, their rows), as many at a time as make up a shard."""
         bytes_a_row = self._prefix.row.size * self._prefix.row.dtype.itemsize
         size, said = self._batch_size, time.monotonic()
+        places = by_length(self, places)
         blocks = [places[i : i + size] for i in range(0, len(places), size)]
         together = max(1, SHARD // (bytes_a_row * size))  # blocks a shard
 

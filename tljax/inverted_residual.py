@@ -12,8 +12,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from tljax.backbone import Backbone
 from tljax.layers import BatchNorm, Conv
-from tljax.types import EVALUATE, Mode, between
+from tljax.types import Mode
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,8 +204,8 @@ class Dense(nn.Module):
         return nn.Dropout(self.dropout)(x, deterministic=not mode.trains(self.path))
 
 
-class InvertedResidualNet(nn.Module):
-    """A MobileNet or an EfficientNet without its classifier.
+class InvertedResidualNet(Backbone):
+    """A MobileNet or an EfficientNet without its classifier. Stages put out maps (B, h, w, D); top and fc (B, D).
 
     Attributes:
       dropout: share of what the head is given that a training step drops where the last stage is not frozen.
@@ -212,32 +213,9 @@ class InvertedResidualNet(nn.Module):
         chance of drop_path i / n, where it is not frozen. Both need an rng "dropout".
     """
 
-    variant: Variant
-    dtype: Any = jnp.float32
     bn_axis: str | None = None
     dropout: float = 0.0
     drop_path: float = 0.0
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        return self.variant.stages
-
-    @nn.compact
-    def __call__(
-        self, x: jax.Array, mode: Mode = EVALUATE, *, start: str | None = None, stop: str | None = None
-    ) -> jax.Array:
-        """Run the stages from `start` to `stop`, both included; by default all of them.
-
-        Args:
-          x: normalised pixels (B, H, W, C), or, with `start`, the output of the stage before it.
-
-        Returns:
-          The output of stage `stop`: a map (B, h, w, D), of top and fc (B, D); without `stop`, that of
-          the last stage in float32.
-        """
-        for name in between(self.stages, start, stop):
-            x = self.stage(name)(x, mode)
-        return x if stop else x.astype(jnp.float32)
 
     def stage(self, name: str) -> nn.Module:
         shape, dtype, axis = self.variant, self.dtype, self.bn_axis

@@ -11,9 +11,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from tljax.backbone import Backbone
 from tljax.errors import ConfigError
 from tljax.layers import TORCH_LINEAR, Conv, LayerNorm
-from tljax.types import EVALUATE, Mode, between
+from tljax.types import Mode
 
 # timm's trunc_normal_(std=.02) cuts at +-2, a hundred deviations: a plain normal.
 NORMAL = nn.initializers.normal(0.02)
@@ -142,41 +143,20 @@ class Norm(LayerNorm):
         return super().__call__(x)
 
 
-class ViT(nn.Module):
-    """A vision transformer without its classifier.
+class ViT(Backbone):
+    """A vision transformer without its classifier. Stages put out tokens (B, N, D).
 
-    `drop_path` is the last block's rate; the first one's is 0, linear in between (DeiT, Touvron et al. 2020).
+    The position embeddings take the grid of the input that the variables were made for. `drop_path` is the last
+    block's rate; the first one's is 0, linear in between (DeiT, Touvron et al. 2020).
     """
 
-    variant: Variant
-    dtype: Any = jnp.float32
     drop_path: float = 0.0
 
-    @property
-    def stages(self) -> tuple[str, ...]:
-        return self.variant.stages
-
-    @nn.compact
-    def __call__(
-        self, x: jax.Array, mode: Mode = EVALUATE, *, start: str | None = None, stop: str | None = None
-    ) -> jax.Array:
-        """Run the stages from `start` to `stop`, both included; by default all of them.
-
-        Args:
-          x: normalised pixels (B, H, W, C), or, with `start`, the output of the stage before it. The
-            position embeddings take the grid of the input that the variables were made for.
-
-        Returns:
-          The output of stage `stop`, (B, N, D); without `stop`, features (B, D) in float32: the class token
-          (distilled: and the distillation token, (B, 2 D)), or the patches' normalised mean.
-        """
-        for name in between(self.stages, start, stop):
-            x = self.stage(name)(x, mode)
-        if stop is None:
-            if not self.variant.average:
-                x = x[:, : 1 + self.variant.distilled].reshape(x.shape[0], -1)  # (B, N, D) -> (B, D or 2 D)
-            x = x.astype(jnp.float32)
-        return x
+    def features(self, x: jax.Array) -> jax.Array:
+        """The class token (B, D), distilled: and the distillation token, (B, 2 D); or the patches' normalised mean."""
+        if not self.variant.average:
+            x = x[:, : 1 + self.variant.distilled].reshape(x.shape[0], -1)
+        return x.astype(jnp.float32)
 
     def stage(self, name: str) -> nn.Module:
         shape = self.variant

@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from tljax import ops, sizes
+from tljax.backbone import Backbone
 from tljax.layers import KAIMING
-from tljax.types import EVALUATE, Mode, Name, between
+from tljax.types import EVALUATE, Mode, Name
 
 INPUT = "image"
 UNUSED = ()
@@ -102,7 +103,8 @@ class GroupNorm(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, mode: Mode = EVALUATE) -> jax.Array:
+        del mode  # nothing here differs between training and evaluation
         channels = x.shape[-1]
         scale = self.param("scale", nn.initializers.ones, (channels,), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
@@ -127,7 +129,8 @@ class Stem(nn.Module):
     eps: float
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, mode: Mode = EVALUATE) -> jax.Array:
+        del mode  # nothing here differs between training and evaluation
         x = StdConv(self.width, 7, stride=2, dtype=self.dtype, eps=self.eps, name="conv")(x)
         # Published so: padded with zeros, which win over negative values; the pool of a ResNet ignores its padding.
         return ops.max_pool(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), window=3, stride=2)
@@ -167,42 +170,18 @@ class Stage(nn.Module):
     eps: float
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, mode: Mode = EVALUATE) -> jax.Array:
+        del mode  # nothing here differs between training and evaluation
         for i in range(self.units):
             x = Unit(self.width, self.stride if i == 0 else 1, self.dtype, self.eps, name=f"unit{i}")(x)
         return x
 
 
-class BiT(nn.Module):
-    """A BiT without its classifier."""
+class BiT(Backbone):
+    """A BiT without its classifier. Stages put out maps (B, h, w, D); features are the last one's mean, (B, D)."""
 
-    variant: Variant
-    dtype: Any = jnp.float32
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        return self.variant.stages
-
-    @nn.compact
-    def __call__(
-        self, x: jax.Array, mode: Mode = EVALUATE, *, start: str | None = None, stop: str | None = None
-    ) -> jax.Array:
-        """Run the stages from `start` to `stop`, both included; by default all of them.
-
-        Args:
-          x: normalised pixels (B, H, W, C), or, with `start`, the output of the stage before it.
-          mode: without effect; there is no BatchNorm and no dropout.
-
-        Returns:
-          The output of stage `stop`, (B, h, w, D); without `stop`, features (B, D): its mean over
-          positions, in float32.
-        """
-        del mode
-        for name in between(self.stages, start, stop):
-            x = self.stage(name)(x)
-        if stop is None:
-            x = x.astype(jnp.float32).mean(axis=(1, 2))  # (B, h, w, D) -> (B, D)
-        return x
+    def features(self, x: jax.Array) -> jax.Array:
+        return x.astype(jnp.float32).mean(axis=(1, 2))
 
     def stage(self, name: str) -> nn.Module:
         shape = self.variant

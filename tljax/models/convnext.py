@@ -14,9 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from tljax import sizes
+from tljax.backbone import Backbone
 from tljax.errors import ConfigError
 from tljax.layers import Conv, LayerNorm
-from tljax.types import EVALUATE, Mode, Name, between
+from tljax.types import Mode, Name
 
 INPUT = "image"
 UNUSED = ()
@@ -137,34 +138,13 @@ class Norm(LayerNorm):
         return super().__call__(x.astype(jnp.float32).mean(axis=(1, 2)))
 
 
-class ConvNeXt(nn.Module):
-    """A ConvNeXt without its classifier."""
+class ConvNeXt(Backbone):
+    """A ConvNeXt without its classifier, for pictures of at least 32 pixels a side.
 
-    variant: Variant
-    dtype: Any = jnp.float32
+    Stages put out maps (B, h, w, D); the last one, norm, (B, D).
+    """
+
     drop_path: float = 0.0
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        return self.variant.stages
-
-    @nn.compact
-    def __call__(
-        self, x: jax.Array, mode: Mode = EVALUATE, *, start: str | None = None, stop: str | None = None
-    ) -> jax.Array:
-        """Run the stages from `start` to `stop`, both included; by default all of them.
-
-        Args:
-          x: normalised pixels (B, H, W, C), at least 32 a side, or, with `start`, the output of the
-            stage before it.
-
-        Returns:
-          The output of stage `stop`: a map (B, h, w, D), of norm (B, D); without `stop`, that of norm
-          in float32.
-        """
-        for name in between(self.stages, start, stop):
-            x = self.stage(name)(x, mode)
-        return x if stop else x.astype(jnp.float32)
 
     def stage(self, name: str) -> nn.Module:
         blocks, widths = self.variant.blocks, self.variant.widths

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from tljax import ops, sizes
+from tljax.backbone import Backbone
 from tljax.layers import TORCH_LINEAR, Conv
-from tljax.types import EVALUATE, Mode, Name, between
+from tljax.types import Mode, Name
 
 INPUT = "image"
 STAGES = ("conv1", "conv2", "fc1")
@@ -57,7 +58,8 @@ class ConvStage(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        del mode  # nothing here differs between training and evaluation
         x = nn.relu(Conv(self.features, 3, padding=1, bias=True, dtype=self.dtype, name="conv")(x))
         return ops.max_pool(x, window=2, stride=2)
 
@@ -69,31 +71,22 @@ class DenseStage(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        del mode  # nothing here differs between training and evaluation
         x = x.reshape(x.shape[0], -1)
         return nn.relu(nn.Dense(self.features, dtype=self.dtype, kernel_init=TORCH_LINEAR, name="dense")(x))
 
 
-class LeNet(nn.Module):
-    """A LeNet without its classifier."""
-
-    variant: Variant
-    dtype: Any = jnp.float32
+class LeNet(Backbone):
+    """A LeNet without its classifier: pixels (B, H, W, C) to features (B, D)."""
 
     @property
     def stages(self) -> tuple[str, ...]:
         return STAGES
 
-    @nn.compact
-    def __call__(
-        self, x: jax.Array, mode: Mode = EVALUATE, *, start: str | None = None, stop: str | None = None
-    ) -> jax.Array:
-        """Pixels (B, H, W, C) to features (B, D) in float32, or from `start` to `stop`, both included."""
-        del mode  # nothing here differs between training and evaluation
-        for name in between(STAGES, start, stop):
-            stage = DenseStage if name == "fc1" else ConvStage
-            x = stage(getattr(self.variant, name), self.dtype, name=name)(x)
-        return x if stop else x.astype(jnp.float32)
+    def stage(self, name: str) -> nn.Module:
+        kind = DenseStage if name == "fc1" else ConvStage
+        return kind(getattr(self.variant, name), self.dtype, name=name)
 
 
 def names(variant: Any) -> tuple[Name, ...]:

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from tljax import ops, sizes
+from tljax.backbone import Backbone
 from tljax.layers import BatchNorm, Conv
-from tljax.types import EVALUATE, Mode, Name, between
+from tljax.types import Mode, Name
 
 INPUT = "image"
 
@@ -149,35 +150,13 @@ class Stage(nn.Module):
         return x
 
 
-class ResNet(nn.Module):
-    """A ResNet without its classifier."""
+class ResNet(Backbone):
+    """A ResNet without its classifier. Stages put out maps (B, h, w, D); features are the last one's mean, (B, D)."""
 
-    variant: Variant
-    dtype: Any = jnp.float32
     bn_axis: str | None = None
 
-    @property
-    def stages(self) -> tuple[str, ...]:
-        return self.variant.stages
-
-    @nn.compact
-    def __call__(
-        self, x: jax.Array, mode: Mode = EVALUATE, *, start: str | None = None, stop: str | None = None
-    ) -> jax.Array:
-        """Run the stages from `start` to `stop`, both included; by default all of them.
-
-        Args:
-          x: normalised pixels (B, H, W, C), or, with `start`, the output of the stage before it.
-
-        Returns:
-          The output of stage `stop`, (B, h, w, D); without `stop`, features (B, D): its mean over
-          positions, in float32.
-        """
-        for name in between(self.stages, start, stop):
-            x = self.stage(name)(x, mode)
-        if stop is None:
-            x = x.astype(jnp.float32).mean(axis=(1, 2))  # (B, h, w, D) -> (B, D)
-        return x
+    def features(self, x: jax.Array) -> jax.Array:
+        return x.astype(jnp.float32).mean(axis=(1, 2))
 
     def stage(self, name: str) -> nn.Module:
         if name == "stem":

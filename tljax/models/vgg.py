@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from tljax import ops, sizes
+from tljax.backbone import Backbone
 from tljax.errors import ConfigError
 from tljax.layers import BatchNorm, Conv
-from tljax.types import EVALUATE, Mode, Name, between
+from tljax.types import Mode, Name
 
 INPUT = "image"
 STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7")
@@ -135,35 +136,18 @@ def adaptive_mean(x: jax.Array, size: int) -> jax.Array:
     return x
 
 
-class VGG(nn.Module):
-    """A VGG without its classifier."""
+class VGG(Backbone):
+    """A VGG without its classifier, for pictures of at least 32 pixels a side.
 
-    variant: Variant
-    dtype: Any = jnp.float32
+    Stages put out maps (B, h, w, D); fc6 and fc7 (B, D).
+    """
+
     bn_axis: str | None = None
     dropout: float = 0.5
 
     @property
     def stages(self) -> tuple[str, ...]:
         return STAGES
-
-    @nn.compact
-    def __call__(
-        self, x: jax.Array, mode: Mode = EVALUATE, *, start: str | None = None, stop: str | None = None
-    ) -> jax.Array:
-        """Run the stages from `start` to `stop`, both included; by default all of them.
-
-        Args:
-          x: normalised pixels (B, H, W, C), at least 32 a side, or, with `start`, the output of the
-            stage before it.
-
-        Returns:
-          The output of stage `stop`: a map (B, h, w, D), of fc6 and fc7 (B, D); without `stop`, that
-          of fc7 in float32.
-        """
-        for name in between(STAGES, start, stop):
-            x = self.stage(name)(x, mode)
-        return x if stop else x.astype(jnp.float32)
 
     def stage(self, name: str) -> nn.Module:
         shape = self.variant
