@@ -15,6 +15,7 @@ import json
 import resource
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -102,12 +103,21 @@ def most_memory(side: str, kind: str, length: int, args: argparse.Namespace) -> 
     """What `memory` asks the process for."""
     MAKE[side](kind, length, args).steps(3)
     if jax.default_backend() == "cpu":
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return peak_resident()
     if side == "jax":
         return jax.devices()[0].memory_stats()["peak_bytes_in_use"]
     import torch
 
     return torch.cuda.max_memory_allocated()
+
+
+def peak_resident() -> int:
+    """Bytes that this process had in memory at most. On Linux not by getrusage, which counts the parent's with it."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(lines["VmHWM"].split()[0]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 COLUMNS = {  # heading -> (key, format, factor)

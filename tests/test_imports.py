@@ -34,6 +34,7 @@ LAYERS = (
     ("backbone", "network", "masking"),
     (
         "additions",
+        "bit_names",
         "encoder",
         "encoder_family",
         "vision_transformer",

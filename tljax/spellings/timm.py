@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tljax import bit_names
 from tljax.errors import WeightsError
 from tljax.inverted_residual_names import arranged
 from tljax.types import Rule, Spelling
@@ -41,31 +42,7 @@ VGG = (  # its features are torchvision's
     Rule(rf"head\.fc\.{LEAF}", lambda leaf: f"classifier.6.{leaf}"),
 )
 
-BIT_UNIT = r"stages\.(\d+)\.blocks\.(\d+)\."
-
-
-def _hwio(kernel: np.ndarray) -> np.ndarray:
-    return kernel.transpose(2, 3, 1, 0)  # (O, I, H, W) -> (H, W, I, O)
-
-
-def _unit(s: int, u: int, scope: str) -> str:
-    return f"resnet/block{s + 1}/unit{u + 1:02d}/{scope}"
-
-
-def _gamma(leaf: str) -> str:
-    return "group_norm/" + {"weight": "gamma", "bias": "beta"}[leaf]
-
-
-KERNEL = "standardized_conv2d/kernel"
-BIT = (
-    Rule(r"stem\.conv\.weight", lambda: f"resnet/root_block/{KERNEL}", change=_hwio),
-    Rule(BIT_UNIT + r"conv([123])\.weight", lambda s, u, c: _unit(s, u, f"{' abc'[c]}/{KERNEL}"), change=_hwio),
-    Rule(BIT_UNIT + r"downsample\.conv\.weight", lambda s, u: _unit(s, u, f"a/proj/{KERNEL}"), change=_hwio),
-    Rule(BIT_UNIT + rf"norm([123])\.{LEAF}", lambda s, u, c, leaf: _unit(s, u, f"{' abc'[c]}/{_gamma(leaf)}")),
-    Rule(rf"norm\.{LEAF}", lambda leaf: f"resnet/{_gamma(leaf)}"),
-    Rule(r"head\.fc\.weight", lambda: "resnet/head/conv2d/kernel", change=_hwio),
-    Rule(r"head\.fc\.bias", lambda: "resnet/head/conv2d/bias"),
-)
+BIT = bit_names.rules(r"stem\.conv", r"stages\.(\d+)\.blocks\.(\d+)\.", "norm", r"head\.fc")
 # Blocks of the first stage have no expansion, and so other layers under the names of the others.
 FIRST = {"conv_dw": "depthwise.conv", "bn1": "depthwise.bn", "conv_pw": "project.conv", "bn2": "project.bn"}
 OTHERS = {

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tljax import bit_names
 from tljax.inverted_residual_names import arranged
 from tljax.types import Rule, Spelling
 
@@ -73,34 +74,11 @@ CONVNEXT = (
     Rule(rf"classifier\.{LEAF}", lambda leaf: f"classifier.2.{leaf}"),
 )
 
-BIT_UNIT = r"(?:bit\.)?encoder\.stages\.(\d+)\.layers\.(\d+)\."
-
-
-def _hwio(kernel: np.ndarray) -> np.ndarray:
-    return kernel.transpose(2, 3, 1, 0)  # (O, I, H, W) -> (H, W, I, O)
-
-
-def _as_1x1(kernel: np.ndarray) -> np.ndarray:
-    return kernel.T[None, None]  # (O, I) -> (1, 1, I, O)
-
-
-def _unit(s: int, u: int, scope: str) -> str:
-    return f"resnet/block{s + 1}/unit{u + 1:02d}/{scope}"
-
-
-def _gamma(leaf: str) -> str:
-    return "group_norm/" + {"weight": "gamma", "bias": "beta"}[leaf]
-
-
-KERNEL = "standardized_conv2d/kernel"
-BIT = (
-    Rule(r"(?:bit\.)?embedder\.convolution\.weight", lambda: f"resnet/root_block/{KERNEL}", change=_hwio),
-    Rule(BIT_UNIT + r"conv([123])\.weight", lambda s, u, c: _unit(s, u, f"{' abc'[c]}/{KERNEL}"), change=_hwio),
-    Rule(BIT_UNIT + r"downsample\.conv\.weight", lambda s, u: _unit(s, u, f"a/proj/{KERNEL}"), change=_hwio),
-    Rule(BIT_UNIT + rf"norm([123])\.{LEAF}", lambda s, u, c, leaf: _unit(s, u, f"{' abc'[c]}/{_gamma(leaf)}")),
-    Rule(rf"(?:bit\.)?norm\.{LEAF}", lambda leaf: f"resnet/{_gamma(leaf)}"),
-    Rule(r"classifier\.1\.weight", lambda: "resnet/head/conv2d/kernel", change=_as_1x1),
-    Rule(r"classifier\.1\.bias", lambda: "resnet/head/conv2d/bias"),
+BIT = bit_names.rules(
+    r"(?:bit\.)?embedder\.convolution",
+    r"(?:bit\.)?encoder\.stages\.(\d+)\.layers\.(\d+)\.",
+    r"(?:bit\.)?norm",
+    r"classifier\.1",
 )
 V2 = r"(?:mobilenet_v2\.)?"
 KINDS = {"convolution": "conv", "normalization": "bn"}
