@@ -1,4 +1,4 @@
-"""What a person sees of a run, and the files that stay: tables, progress, metrics, the result."""
+"""What is said of a run, and the files that stay: config, plan, metrics, the result."""
 
 import contextlib
 import json
@@ -12,21 +12,17 @@ from typing import Any
 
 import jax
 from ml_collections import ConfigDict
-from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from tljax import figures, plan, settings, throughput
 from tljax.atomic import write
 from tljax.errors import ConfigError, DataError
 from tljax.experiment import Experiment
+from tljax.screen import Screen
 
 PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml_collections")
-PLAIN_LINES_EVERY = 10.0  # seconds, where there is no terminal to draw a bar on
 
 
-class Report:
+class Report(Screen):
     """The run folder, but for its checkpoints and model."""
 
     def __init__(self, folder: Path, config: Any, *, best: str) -> None:
@@ -38,14 +34,13 @@ class Report:
         Raises:
           ConfigError: the folder belongs to a run with another config; every difference is listed.
         """
+        super().__init__()
         self.folder, self.seconds = folder, {"compile": 0.0, "features": 0.0, "train": 0.0, "total": 0.0}
         self.step_bytes, self.throughput, self._cut = 0, {}, {}
         self.tokens = self.places = 0  # in what features were computed of: `throughput.places`
         self.oracle: dict[str, Any] = {}  # target -> the best metric by its own labels, and the step
         self._kept: dict[str, str] = {}
-        self.console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-        self._began = self._last_line = time.monotonic()
-        self._bar, self._writer, self._steps, self._recent = None, None, 0, {}
+        self._began, self._writer, self._recent = time.monotonic(), None, {}
         self._watched = ("loss", best)
         self._config = settings.to_json(config)
         file = folder / "config.json"
@@ -130,12 +125,6 @@ class Report:
             write(folder / "plan.json", json.dumps(chart, indent=2))
             figures.plan(chart, plan.limits(chart), folder / "plan.png")
 
-    def say(self, text: str) -> None:
-        self.console.print(text, markup=False, soft_wrap=True)
-
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        show(title, columns, rows, console=self.console)
-
     @contextlib.contextmanager
     def compiling(self, what: str) -> Iterator[None]:
         """Say that XLA compiles, and how long it took: the only long silence of a run."""
@@ -153,7 +142,7 @@ class Report:
         Args:
           seconds: of training before this start, so that the total counts all starts.
         """
-        self._steps, self._began = steps, self._began - seconds
+        self._began -= seconds
         log = self.folder / "metrics.jsonl"
         if log.exists():
             kept = [line for line in _whole_lines(log) if json.loads(line)["step"] <= step]
@@ -164,30 +153,16 @@ class Report:
         from tensorboardX import SummaryWriter
 
         self._writer = SummaryWriter(str(self.folder), purge_step=step + 1)
-        # In a suite standard output goes to the run's log; the bar is for who watches.
-        screen = self.console if self.console.is_terminal else Console(stderr=True)
-        if screen.is_terminal and step < steps:
-            columns = (
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.description}"),
-            )
-            self._bar = Progress(*columns, console=screen, transient=screen is not self.console)
-            self._bar.start()
-            self._bar.add_task("", total=steps, completed=step)
         try:
-            yield
+            with self.bar(step, steps):
+                yield
         finally:
-            self._stop()
+            self._writer.close()
+            self._writer = None
 
     def advance(self, step: int) -> None:
-        """Move the bar; without a terminal, print a line now and then."""
-        if self._bar:
-            self._bar.update(self._bar.task_ids[0], completed=step, description=self._summary())
-        elif time.monotonic() - self._last_line > PLAIN_LINES_EVERY:
-            self._last_line = time.monotonic()
-            self.say(f"step {step}/{self._steps} {self._summary()}")
+        """Training has come to `step`."""
+        self.draw(step, ", ".join(self._recent.values()))
 
     def metrics(self, step: int, part: str, values: dict[str, float]) -> None:
         """One line in metrics.jsonl, one point a value in TensorBoard."""
@@ -223,28 +198,6 @@ class Report:
         write(self.folder / "result.json", json.dumps(result, indent=2))
         self.say(last_line(result, self.folder))
         return result
-
-    def _stop(self) -> None:
-        """Take the bar down and close the event file; also when a run ends with an error."""
-        if self._bar:
-            self._bar.stop()
-            self._bar = None
-        if self._writer:
-            self._writer.close()
-            self._writer = None
-
-    def _summary(self) -> str:
-        return ", ".join(self._recent.values())
-
-
-def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, console: Console | None = None) -> None:
-    """Print a table."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold")  # a narrow terminal must not lose a digit
-    for row in rows:
-        table.add_row(*row)
-    (console or Console(width=None if sys.stdout.isatty() else 160, highlight=False)).print(table)
 
 
 def last_line(result: dict[str, Any], folder: Path) -> str:

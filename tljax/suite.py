@@ -11,7 +11,7 @@ from rich.console import Console
 
 from tljax import overrides, results, settings, transfer
 from tljax.errors import ConfigError, DataError, WeightsError
-from tljax.report import show
+from tljax.screen import show
 
 Run = Callable[[Any, Path], dict[str, Any]]
 Found = dict[str, list[dict[str, Any]]]  # row -> results, in the order of their seeds

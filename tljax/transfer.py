@@ -8,7 +8,7 @@ from typing import Any
 
 from tljax import figures
 from tljax.atomic import write
-from tljax.report import show
+from tljax.screen import show
 from tljax.splits import PARTS
 
 NOTE = "of the targets, with the change against the source's own test part in points"

@@ -8,7 +8,7 @@ from typing import Any
 
 from tljax import cli, comparison, overrides, plugins, suite
 from tljax.errors import ConfigError
-from tljax.report import show
+from tljax.screen import show
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from tljax import figures, results
 from tljax.atomic import write
 from tljax.errors import DataError
-from tljax.report import show
+from tljax.screen import show
 
 SERIES = {
     "bnb": "BnB: from B, copied stages frozen",

@@ -15,7 +15,8 @@ from tljax.atomic import write
 from tljax.errors import ConfigError, TljaxError
 from tljax.experiment import Experiment
 from tljax.network import Network
-from tljax.report import Report, show
+from tljax.report import Report
+from tljax.screen import show
 from tljax.transferability import scores
 from tljax.types import Card, flatten
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tljax import results, transfer
 from tljax.errors import DataError
-from tljax.report import show
+from tljax.screen import show
 
 VARIES = ("seed", "suite")  # keys in which the runs of one row may differ
 

@@ -14,8 +14,8 @@ from tljax.cli import keep_compiled
 from tljax.errors import ConfigError, DataError
 from tljax.plugins import find
 from tljax.pretrained import AUTO
-from tljax.report import show
 from tljax.saved_model import Model
+from tljax.screen import show
 from tljax.types import Card, Published, flatten
 
 COLUMNS = ("weights", "family", "variant", "parameters", "GFLOPs", "pixels", "classes", "licence")
