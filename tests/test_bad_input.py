@@ -126,10 +126,10 @@ CASES = {
     "unknown strategy": (
         ["--config.strategy.name=fulll"],
         CONFIG,
-        ["tljax/strategies/: adapter, bitfit", "Did you mean 'full'?"],
+        ["tljax/strategies/: adapter, auto, bitfit", "Did you mean 'full'?"],
     ),
     "unknown task": (["--config.task.name=detection"], CONFIG, ["tljax/tasks/: classification"]),
-    "unknown source": (["--config.data.source=folder"], CONFIG, ["tljax/data/: digits, image_folder"]),
+    "unknown source": (["--config.data.source=folder"], CONFIG, ["tljax/data/: digits, docstrings, image_folder"]),
     "unknown optimizer": (["--config.optimizer.name=sgdd"], CONFIG, ["got 'sgdd'. Did you mean 'sgd'?", "adamw"]),
     "optimizer's argument": (["--config.optimizer.kwargs.momentun=0.9"], CONFIG, ["must fit 'sgd'", "momentun"]),
     "unknown schedule": (

@@ -180,7 +180,6 @@ def test_a_run_killed_while_preparing_leaves_nothing_that_looks_prepared(mirror,
         import sys, time
         from pathlib import Path
         from tljax.builders import cifar10
-from tljax.data import tfds as tfds_source
         cifar10.DIGESTS = {cifar10.DIGESTS}
         png, done = cifar10._png, []
         def slow(image):

@@ -66,7 +66,7 @@ def load(config: Any, *, axis: str | None, pretrained_wanted: bool = True) -> Ex
         lambda: find("data", config.data.source).load(config.data),
         lambda: pretrained.fetch(config.model, channels=config.data.channels, wanted=pretrained_wanted),
     )
-    task, subsets, classes = _labelled(task, dataset, config)
+    task, info, subsets, classes = _labelled(task, dataset, config)
     built = network.build(task, family, known.variant, known.published, config.model, outputs=len(classes), axis=axis)
     backbone = built.network.backbone
     inputs = find("inputs", family.INPUT).load(subsets, config, card=known.card, backbone=backbone)
@@ -85,7 +85,7 @@ def load(config: Any, *, axis: str | None, pretrained_wanted: bool = True) -> Ex
     )
     groups = layer_groups.assign(variables["params"], backbone.stages, config.groups)
     return Experiment(
-        info=dataset.info,
+        info=info,
         task=task,
         classes=classes,
         parts=inputs.parts,
@@ -104,11 +104,12 @@ def load(config: Any, *, axis: str | None, pretrained_wanted: bool = True) -> Ex
     )
 
 
-def _labelled(task: Any, dataset: Dataset, config: Any) -> tuple[Any, dict[str, Subset], Sequence[str]]:
-    """The task, once it knows what is trained on; the parts, with labels as it encodes them; and the classes."""
+def _labelled(task: Any, dataset: Dataset, config: Any) -> tuple[Any, Info, dict[str, Subset], Sequence[str]]:
+    """(The task, once it knows what is trained on; what it reads of the data; the parts; the classes)."""
     info = dataset.info
     if not hasattr(task, "LABELS"):  # it reads none
-        dataset = dataclasses.replace(dataset, info=dataclasses.replace(info, classes=(), labels="none"))
+        info = dataclasses.replace(info, classes=(), labels="none")
+        dataset = dataclasses.replace(dataset, info=info)
     elif info.labels != task.LABELS:
         raise ConfigError(
             f"config.task.name={config.task.name} needs labels that are {task.LABELS}; those of {info.source} are "
@@ -120,7 +121,7 @@ def _labelled(task: Any, dataset: Dataset, config: Any) -> tuple[Any, dict[str, 
         task = task.begin(config.task, subsets["train"].labels, classes)
     if hasattr(task, "encode"):
         subsets = {name: dataclasses.replace(one, labels=task.encode(one.labels)) for name, one in subsets.items()}
-    return task, domains.add(subsets, dataset, config.data, config.seed), classes
+    return task, info, domains.add(subsets, dataset, config.data, config.seed), classes
 
 
 def _copied(stages: Sequence[str], number: int) -> Sequence[str] | None:

@@ -144,7 +144,8 @@ class Cached:
         keys, began = self._keys(), time.monotonic()
         if self._where == "process":
             places, missing = np.arange(len(keys)), len(keys)
-            rows = np.concatenate([rows for _, rows in self._computed(keys, places)]).__getitem__
+            order, rows = (np.concatenate(x) for x in zip(*self._computed(keys, places), strict=True))
+            rows = rows[np.argsort(order)].__getitem__
         else:
             found, missing = self._stored(keys)
             rows = _gather(found)
