@@ -1,0 +1,56 @@
+"""The bar for `configs/reviews.py:all`: TF-IDF of one- and two-grams, logistic regression, on the same splits.
+
+    python -m bench.bag_of_words $DATA/reviews
+    python -m bench.bag_of_words $DATA/reviews --seeds 0 1 2 --out bar
+
+A row a source, as `tljax table` prints it. scikit-learn's defaults, but that the logarithm of counts is taken.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from configs import reviews
+from tljax import splits, transfer
+from tljax.plugins import find
+from tljax.splits import Subset
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dir", help="of the domains")
+    parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
+    parser.add_argument("--out", type=Path, help="a folder for transfer.md, .json and .png")
+    args = parser.parse_args()
+    rows = transfer.summarize(
+        {source: [result(source, seed, args.dir) for seed in args.seeds] for source in reviews.DOMAINS}
+    )
+    transfer.tell(rows)
+    if args.out:
+        transfer.save(rows, args.out)
+
+
+def result(source: str, seed: int, folder: str) -> dict[str, Any]:
+    """What a run that learns from `source` would leave of its test part and of the other domains."""
+    config = reviews.get_config(source).data
+    config.dir = folder
+    parts, _ = splits.choose(find("data", config.source).load(config), config, seed)
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    found = LogisticRegression(max_iter=1000).fit(words.fit_transform(texts(parts["train"])), parts["train"].labels)
+    metrics = {
+        name: {"accuracy": found.score(words.transform(texts(part)), part.labels)}
+        for name, part in parts.items()
+        if name != "train"
+    }
+    return {"metric": "accuracy", "metrics": metrics, "source": source, "seed": seed}
+
+
+def texts(part: Subset) -> list[str]:
+    return [part.split[i]["text"] for i in part.indices]
+
+
+if __name__ == "__main__":
+    main()
