@@ -91,6 +91,6 @@ def test_real_weights_know_ants_and_bees(shared, tmp_path, name, stats, least):
     predictor = Predictor(load(weights), batch_size=32)
     for kind, label in CLASSES.items():
         files = sorted((shared / "data" / "ants_bees" / "val" / kind).iterdir())
-        right = sum(int(np.argmax(answer)) == label for _, answer in predictor.files(files))
+        right = sum(int(np.argmax(answer)) == label for _, answer in predictor.answers(files))
         print(f"{name}: {right} of {len(files)} {kind}")
         assert right >= least[kind]
