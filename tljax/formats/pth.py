@@ -52,7 +52,7 @@ def read(path: Path) -> Arrays:
 
 def _torch(path: Path) -> Any:
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports] -- an extra, absent from the checked environment
     except ImportError as error:
         raise WeightsError(
             f"'{path}' is a torch checkpoint, which only torch reads: pip install 'tljax[torch]',\n"
