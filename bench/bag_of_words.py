@@ -2,6 +2,7 @@
 
     python -m bench.bag_of_words $DATA/reviews
     python -m bench.bag_of_words $DATA/reviews --seeds 0 1 2 --out bar
+    python -m bench.bag_of_words $DATA/reviews --examples 1000    # as configs/reviews_finetune.py
 
 A row a source, as `tljax table` prints it. scikit-learn's defaults, but that the logarithm of counts is taken.
 """
@@ -23,20 +24,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dir", help="of the domains")
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
+    parser.add_argument("--examples", type=int, default=0, help="a class to learn from; 0: all")
     parser.add_argument("--out", type=Path, help="a folder for transfer.md, .json and .png")
     args = parser.parse_args()
     rows = transfer.summarize(
-        {source: [result(source, seed, args.dir) for seed in args.seeds] for source in reviews.DOMAINS}
+        {source: [result(source, seed, args) for seed in args.seeds] for source in reviews.DOMAINS}
     )
     transfer.tell(rows)
     if args.out:
         transfer.save(rows, args.out)
 
 
-def result(source: str, seed: int, folder: str) -> dict[str, Any]:
+def result(source: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """What a run that learns from `source` would leave of its test part and of the other domains."""
     config = reviews.get_config(source).data
-    config.dir = folder
+    config.update(dir=args.dir, examples_per_class=args.examples)
     parts, _ = splits.choose(find("data", config.source).load(config), config, seed)
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     found = LogisticRegression(max_iter=1000).fit(words.fit_transform(texts(parts["train"])), parts["train"].labels)

@@ -11,7 +11,6 @@ resident at most on a CPU, allocated at most on a GPU.
 
 import argparse
 import importlib.util
-import json
 import resource
 import subprocess
 import sys
@@ -22,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from timing import Run, about, arguments, compared, costs, matmul_peak, noisy, table, training
+from timing import Run, arguments, compared, costs, matmul_peak, report, training
 
 from tljax import layer_groups
 from tljax.models import bert
@@ -49,9 +48,7 @@ def jax_run(kind: str, length: int, args: argparse.Namespace) -> Run:
     compiled = jax.jit(network.apply).lower(variables, tokens).compile(compiler_options=options)
 
     def steps(n: int) -> None:
-        for _ in range(n):
-            logits = compiled(variables, tokens)
-        jax.block_until_ready(logits)
+        jax.block_until_ready([compiled(variables, tokens) for _ in range(n)])
 
     return Run(steps, costs(compiled))
 
@@ -120,7 +117,7 @@ def peak_resident() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-COLUMNS = {  # heading -> (key, format, factor)
+COLUMNS = {  # as `timing.table` takes them
     "jax texts/s": ("jax_s", ".1f", 1),
     "torch texts/s": ("torch_s", ".1f", 1),
     "jax/torch": ("ratio", ".2f", 1),
@@ -147,14 +144,7 @@ def main() -> None:
         side, kind, length = args.memory
         print(most_memory(side, kind, int(length), args))
         return
-    rows, facts = measure(args), about(args)
-    print(f"BERT {args.variant}, batch {args.batch}, {args.dtype}: {facts['device']}, {facts['cpu']}")
-    print(f"{facts['cores']} cores; matmul peak {rows[0]['matmul_peak'] / 1e9:.0f} GFLOP/s; {facts['versions']}")
-    print(table(rows, COLUMNS, "what"))
-    if said := noisy(rows):
-        print(said)
-    if args.out:
-        args.out.write_text(json.dumps(facts | {"rows": rows}, indent=2, default=str) + "\n")
+    report(f"BERT {args.variant}, batch {args.batch}", measure(args), COLUMNS, "what", args)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import importlib.metadata
 import importlib.util
+import json
 import os
 import platform
 import statistics
@@ -23,9 +24,11 @@ from ml_collections import ConfigDict
 from tljax import layer_groups, optimizer
 from tljax.tasks import classification
 from tljax.train_state import TrainState
-from tljax.train_step import make_train_step
+from tljax.train_step import Objective, make_train_step
 from tljax.types import Mode
 
+Row = Mapping[str, Any]
+Columns = Mapping[str, tuple[str, str, float]]  # heading -> (key of a row, format, factor)
 OTHERS = 0.33  # of a core: a round with more of it is not quiet
 
 
@@ -65,7 +68,7 @@ def training(
     tx = optax.multi_transform(dict.fromkeys(learning, tx), labels)
     mode = Mode(train=True, frozen=layer_groups.frozen_modules(groups, learning))
     task_config = ConfigDict({"label_smoothing": 0.0, "mixup": 0.0, "cutmix": 0.0})
-    step = make_train_step(network, classification, prepare, tx, labels, mode=mode, task_config=task_config)
+    step = make_train_step(Objective(network, classification, prepare, mode, task_config), tx, labels)
     state = TrainState.create(jax.tree.map(np.array, variables), seed=0)
     state = jax.device_put(state.replace(opt_state=tx.init(optimizer.split(state.params, labels)[0])))
     batch = jax.device_put(batch)
@@ -156,8 +159,20 @@ def compared(pair: Mapping[str, Run], examples: int, peak: float, args: argparse
     return row | {"peak_share": row.get("flops", 0) / times["jax"]["seconds"] / peak}
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple[str, str, float]], first: str) -> str:
-    """Rows under `columns`: heading -> (key, format, factor); the first column is `row[first]`."""
+def report(what: str, rows: Sequence[Row], columns: Columns, first: str, args: argparse.Namespace) -> None:
+    """Print what was measured, on what, and `table`; with --out, write it all there."""
+    facts = about(args)
+    print(f"{what}, {args.dtype}: {facts['device']}, {facts['cpu']}")
+    print(f"{facts['cores']} cores; matmul peak {rows[0]['matmul_peak'] / 1e9:.0f} GFLOP/s; {facts['versions']}")
+    print(table(rows, columns, first))
+    if said := noisy(rows):
+        print(said)
+    if args.out:
+        args.out.write_text(json.dumps(facts | {"rows": rows}, indent=2, default=str) + "\n")
+
+
+def table(rows: Sequence[Row], columns: Columns, first: str) -> str:
+    """Rows under `columns`; the first column is `row[first]`."""
     lines = ["  ".join([f"{first:10}", *(f"{heading:>14}" for heading in columns)])]
     for row in rows:
         cells = [
@@ -167,7 +182,7 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple[str, st
     return "\n".join(lines)
 
 
-def noisy(rows: Sequence[Mapping[str, Any]]) -> str:
+def noisy(rows: Sequence[Row]) -> str:
     """What to say where the machine was busy; "" where it was not."""
     if all(row["quiet_rounds"] >= 3 for row in rows):
         return ""

@@ -1,7 +1,9 @@
 """BERT as transformers has it on torch, its training step and its logits: what bench/text.py compares with."""
 
 import contextlib
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,11 @@ import torch
 import transformers
 from torch import nn
 from torch.nn import functional
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))  # as scripts/make_reference_outputs.py does
+from reference import torch_vision  # pyright: ignore[reportMissingImports]
+
+torch_vision.declare()  # transformers imports torchvision with each network, where it is installed
 
 
 class Classifier(nn.Module):

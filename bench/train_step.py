@@ -12,7 +12,6 @@ that stays busy, `taskset -c 0 python bench/train_step.py --cpu-time` compares w
 
 import argparse
 import importlib.util
-import json
 from typing import Any
 
 import flax.linen as nn
@@ -20,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from timing import Run, about, arguments, compared, matmul_peak, noisy, table, training
+from timing import Run, arguments, compared, matmul_peak, report, training
 
 from tljax import layer_groups
 from tljax.models import resnet
@@ -98,7 +97,7 @@ def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-COLUMNS = {  # heading -> (key, format, factor)
+COLUMNS = {  # as `timing.table` takes them
     "jax images/s": ("jax_s", ".1f", 1),
     "torch images/s": ("torch_s", ".1f", 1),
     "jax/torch": ("ratio", ".2f", 1),
@@ -119,14 +118,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     arguments(parser)
     args = parser.parse_args()
-    rows, facts = measure(args), about(args)
-    print(f"ResNet-{args.variant}, {args.size} px, batch {args.batch}, {args.dtype}: {facts['device']}, {facts['cpu']}")
-    print(f"{facts['cores']} cores; matmul peak {rows[0]['matmul_peak'] / 1e9:.0f} GFLOP/s; {facts['versions']}")
-    print(table(rows, COLUMNS, "learns"))
-    if said := noisy(rows):
-        print(said)
-    if args.out:
-        args.out.write_text(json.dumps(facts | {"rows": rows}, indent=2, default=str) + "\n")
+    report(f"ResNet-{args.variant}, {args.size} px, batch {args.batch}", measure(args), COLUMNS, "learns", args)
 
 
 if __name__ == "__main__":

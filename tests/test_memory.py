@@ -28,9 +28,12 @@ def test_pieces_between_others_that_are_held_are_given_back():
 
 
 def test_another_system_is_left_alone(monkeypatch):
-    def load(name: None) -> None:
-        raise AssertionError("a C library was asked for")
-
-    monkeypatch.setattr(memory.sys, "platform", "win32")
-    monkeypatch.setattr(memory.ctypes, "CDLL", load)
+    asked = []
+    monkeypatch.setattr(memory.ctypes, "CDLL", asked.append)
+    for system in ("win32", "darwin"):
+        monkeypatch.setattr(memory.sys, "platform", system)
+        memory.give_back()
+    assert asked == []
+    monkeypatch.setattr(memory.sys, "platform", "linux")
     memory.give_back()
+    assert asked == [None]  # the C library of the process, here one without malloc_trim

@@ -80,6 +80,14 @@ def test_without_either_nothing_is_touched():
     assert found is x and seen is batch
 
 
+def test_the_loss_is_mixed_as_the_inputs_are():
+    """Of labels 1 and 3 and others 2 and 1, squares: 1/4 1 + 3/4 4 and 1/2 9 + 1/2 1."""
+    batch = {"label": jnp.array([1.0, 3.0])}
+    mixed = {**batch, "share": jnp.array([0.25, 0.5]), "other": {"label": jnp.array([2.0, 1.0])}}
+    assert float(mixing.loss(lambda part: part["label"] ** 2, batch)) == (1 + 9) / 2
+    assert float(mixing.loss(lambda part: part["label"] ** 2, mixed)) == (3.25 + 5) / 2
+
+
 @pytest.mark.parametrize("inputs", [jnp.ones((3, 4, 4, 1)), jnp.ones((4, 7))])
 def test_what_cannot_be_mixed(inputs):
     with pytest.raises(ConfigError, match="need pictures, an even number on every device; got"):

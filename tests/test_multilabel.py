@@ -8,13 +8,11 @@ import pytest
 from ml_collections import ConfigDict
 from sklearn import metrics
 
+from tests import answers
 from tljax import parallel
-from tljax.batches import Evaluation
 from tljax.errors import ConfigError
-from tljax.evaluate import Evaluator
 from tljax.tasks import multilabel
 from tljax.tasks.multilabel import MultiLabel
-from tljax.train_step import make_eval_step
 
 CONFIG = {"label_smoothing": 0.0, "class_weights": (), "threshold": 0.5, "pos_weight": ()}
 NAMES = ("long", "loud", "new")
@@ -26,12 +24,6 @@ LOGITS = (2 * LABELS - 1 + 2 * RNG.normal(size=(45, 3))).round(1).astype(np.floa
 
 def begin(labels, **changes):
     return multilabel.begin(ConfigDict(CONFIG | changes), np.array(labels, bool), NAMES)
-
-
-def totals(labels, logits, mask=None, task=PLAIN):
-    batch = {"label": jnp.array(labels), "mask": jnp.ones(len(labels), bool) if mask is None else jnp.array(mask)}
-    found = task.sums(jnp.array(logits), batch) | task.each(jnp.array(logits), batch)
-    return {name: np.asarray(x) for name, x in found.items()}
 
 
 def test_the_loss_by_hand():
@@ -66,7 +58,7 @@ def test_weights_of_a_yes():
 def test_metrics_are_those_of_scikit_learn(threshold):
     task = MultiLabel(threshold, (1.0, 1.0, 1.0))
     mask = np.arange(45) % 4 > 0
-    kept = totals(LABELS, LOGITS, mask, task)
+    kept = answers.totals(task, LABELS, LOGITS, mask)
     kept |= {name: kept[name][mask] for name in ("label", "prediction")}
     labels, yes = LABELS[mask], 1 / (1 + np.exp(-LOGITS[mask])) >= threshold
     said = task.summarize(kept)
@@ -85,41 +77,19 @@ def test_metrics_are_those_of_scikit_learn(threshold):
 def test_metrics_by_hand_and_a_label_that_nobody_has():
     """'long': order yes no yes, precision 1 and 2/3 at its hits; said yes, yes, no: F1 2/4. 'loud': all right."""
     labels = [[1, 1, 0], [0, 0, 0], [1, 0, 0]]
-    said = PLAIN.summarize(totals(labels, np.float32([[3, 1, 2], [2, -1, -1], [-1, -1, -1]])))
+    said = PLAIN.summarize(answers.totals(PLAIN, labels, np.float32([[3, 1, 2], [2, -1, -1], [-1, -1, -1]])))
     assert said["mean_average_precision"] == pytest.approx((5 / 6 + 1) / 2)
     assert said["f1_macro"] == pytest.approx((1 / 2 + 1) / 2) and said["f1_micro"] == pytest.approx(2 * 2 / (3 + 4))
     assert said["subset_accuracy"] == 0.0 and said["hamming_accuracy"] == pytest.approx(6 / 9)
-    nobody = PLAIN.summarize(totals(np.zeros((2, 3), bool), np.zeros((2, 3), np.float32) - 1))
+    nobody = PLAIN.summarize(answers.totals(PLAIN, np.zeros((2, 3), bool), np.zeros((2, 3), np.float32) - 1))
     assert (nobody["mean_average_precision"], nobody["f1_macro"], nobody["hamming_accuracy"]) == (0.0, 0.0, 1.0)
-
-
-class Memory:
-    """What `Evaluation` asks of examples."""
-
-    in_memory = True
-
-    def __len__(self):
-        return 45
-
-    def take(self, positions):
-        return {"found": LOGITS[positions], "label": LABELS[positions]}
-
-
-class Given:
-    """A network that says what stands in the batch."""
-
-    def apply(self, variables, inputs, mode):
-        return inputs * variables["one"]
 
 
 @pytest.mark.parametrize("mode", parallel.MODES)
 def test_every_example_counts_once_whatever_the_batch_and_the_devices(mode):
-    devices = parallel.make(mode)
-    step = make_eval_step(Given(), PLAIN, lambda batch, key, train: batch["found"], axis=devices.axis)
-    evaluator, whole = Evaluator(step, devices), totals(LABELS, LOGITS)
-    variables = devices.put_state({"one": np.float32(1)})
+    whole = answers.totals(PLAIN, LABELS, LOGITS)
     for size in (4, 48):
-        found = evaluator(variables, Evaluation(Memory(), batch_size=size))
+        found = answers.in_batches(PLAIN, LABELS, LOGITS, size=size, mode=mode)
         for name in ("examples", "exact", "labels", "found", "hits", "label", "prediction"):
             np.testing.assert_array_equal(found[name], whole[name], err_msg=name)
         assert PLAIN.summarize(found) == pytest.approx(PLAIN.summarize(whole), rel=1e-6)
@@ -130,7 +100,7 @@ def test_what_is_said_of_an_example_and_the_files(tmp_path):
     assert PLAIN.answer(outputs[0], NAMES, 1) == [("new", float(outputs[0][2])), ("long", float(outputs[0][0]))]
     assert [name for name, _ in MultiLabel(0.9, PLAIN.pos_weight).answer(outputs[0], NAMES, 1)] == ["new"]
     assert PLAIN.answer(outputs[1], NAMES, 3) == [] and outputs[0][2] == pytest.approx(1 / (1 + np.exp(-3)))
-    found = totals([[1, 1, 0], [0, 0, 0]], np.float32([[3, -1, 2], [2, -1, -1]]))
+    found = answers.totals(PLAIN, [[1, 1, 0], [0, 0, 0]], np.float32([[3, -1, 2], [2, -1, -1]]))
     PLAIN.files(found, tmp_path / "test", classes=NAMES)
     rows = [list(csv.reader(file.read_text().splitlines())) for file in sorted(tmp_path.iterdir())]
     assert rows == [

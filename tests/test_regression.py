@@ -11,13 +11,11 @@ from ml_collections import ConfigDict
 from scipy import stats
 from sklearn import metrics
 
+from tests import answers
 from tljax import parallel
-from tljax.batches import Evaluation
 from tljax.errors import ConfigError, DataError
-from tljax.evaluate import Evaluator
 from tljax.tasks import regression
 from tljax.tasks.regression import Regression
-from tljax.train_step import make_eval_step
 
 CONFIG = {"label_smoothing": 0.0, "class_weights": (), "huber": 0.0}
 PLAIN = Regression(("length", "score"), (0.0, 0.0), (1.0, 1.0), 0.0)
@@ -31,13 +29,6 @@ def made(n=45, targets=2):
     rng = np.random.default_rng(0)
     labels = rng.normal(size=(n, targets)).astype(np.float32)
     return labels, (labels + rng.normal(size=(n, targets))).astype(np.float32)
-
-
-def totals(labels, found, task=PLAIN):
-    batch = {"label": jnp.array(labels), "mask": jnp.ones(len(labels), bool)}
-    return {
-        k: np.asarray(v) for k, v in (task.sums(jnp.array(found), batch) | task.each(jnp.array(found), batch)).items()
-    }
 
 
 def test_targets_are_standardised_by_the_training_part_and_come_back():
@@ -78,7 +69,7 @@ def test_losses_by_hand():
 def test_metrics_are_those_of_scikit_learn_and_scipy():
     labels, found = made()
     found[:20] = np.round(found[:20])  # equal ranks
-    said = PLAIN.summarize(totals(labels, found))
+    said = PLAIN.summarize(answers.totals(PLAIN, labels, found))
     labels, found = np.float64(labels), np.float64(found)
     assert said["examples"] == 45
     expected = {
@@ -98,7 +89,7 @@ def test_metrics_by_hand_in_the_units_of_the_data():
     """Labels 10, 20, 30, predictions 10, 30, 20: errors 0, 10, -10; SST 200; ranks 1 2 3 against 1 3 2."""
     task = Regression(("a",), (100.0,), (10.0,), 0.0)
     labels, found = (task.encode(np.array(x, float)[:, None]) for x in ((10, 20, 30), (10, 30, 20)))
-    said = task.summarize(totals(labels, found, task))
+    said = task.summarize(answers.totals(task, labels, found))
     expected = {"r2": 0.0, "mse": 200 / 3, "mae": 20 / 3, "pearson": 0.5, "spearman": 0.5, "loss": 2 / 3}
     assert {name: said[name] for name in expected} == pytest.approx(expected, abs=1e-6)
     assert set(said) == {*expected, "examples"}  # one target has no names of its own
@@ -107,52 +98,29 @@ def test_metrics_by_hand_in_the_units_of_the_data():
 @pytest.mark.filterwarnings("error")
 def test_what_never_changes_has_no_correlation():
     labels, found = made(targets=2)
-    said = PLAIN.summarize(totals(labels, 0 * found))
+    said = PLAIN.summarize(answers.totals(PLAIN, labels, 0 * found))
     assert said["pearson"] == said["spearman"] == 0.0 and said["r2"] < 0
     same = np.ones((3, 2), np.float32)
-    assert PLAIN.summarize(totals(same, same))["r2"] == 1.0
-    assert PLAIN.summarize(totals(same, 0 * same))["r2"] == 0.0
-
-
-LABELS, FOUND = made()
-
-
-class Memory:
-    """What `Evaluation` asks of examples."""
-
-    in_memory = True
-
-    def __len__(self):
-        return len(LABELS)
-
-    def take(self, positions):
-        return {"found": FOUND[positions], "label": LABELS[positions]}
-
-
-class Given:
-    """A network that says what stands in the batch."""
-
-    def apply(self, variables, inputs, mode):
-        return inputs * variables["one"]
+    assert PLAIN.summarize(answers.totals(PLAIN, same, same))["r2"] == 1.0
+    assert PLAIN.summarize(answers.totals(PLAIN, same, 0 * same))["r2"] == 0.0
 
 
 @pytest.mark.parametrize("mode", parallel.MODES)
 def test_every_example_counts_once_whatever_the_batch_and_the_devices(mode):
-    devices = parallel.make(mode)
-    step = make_eval_step(Given(), PLAIN, lambda batch, key, train: batch["found"], axis=devices.axis)
-    evaluator, whole = Evaluator(step, devices), totals(LABELS, FOUND)
-    variables = devices.put_state({"one": np.float32(1)})
+    labels, said = made()
+    whole = answers.totals(PLAIN, labels, said)
     for size in (4, 48):
-        found = evaluator(variables, Evaluation(Memory(), batch_size=size))
-        np.testing.assert_array_equal(found["label"], LABELS)
-        np.testing.assert_array_equal(found["prediction"], FOUND)
+        found = answers.in_batches(PLAIN, labels, said, size=size, mode=mode)
+        np.testing.assert_array_equal(found["label"], labels)
+        np.testing.assert_array_equal(found["prediction"], said)
         assert found["examples"] == 45 and found["loss"].dtype == np.float64
         assert PLAIN.summarize(found) == pytest.approx(PLAIN.summarize(whole), rel=1e-6)
 
 
 def test_files(tmp_path):
     task = Regression(("a",), (100.0,), (10.0,), 0.0)
-    task.files(totals(np.float32([[1], [-2]]), np.float32([[0], [0.5]]), task), tmp_path / "test", classes=("a",))
+    found = answers.totals(task, np.float32([[1], [-2]]), np.float32([[0], [0.5]]))
+    task.files(found, tmp_path / "test", classes=("a",))
     rows = list(csv.reader((tmp_path / "test_predictions.csv").read_text().splitlines()))
     assert rows == [["example", "a", "a predicted"], ["0", "110", "100"], ["1", "80", "105"]]
     assert (tmp_path / "test_scatter.png").stat().st_size > 1000

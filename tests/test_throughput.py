@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from main import run
+from tests import small
 from tests.test_text_runs import config, folder  # noqa: F401  (a fixture, and what goes with it)
 from tljax import experiment, throughput
-from tljax.report import Report
 from tljax.tokens import Tokens
 
 
@@ -61,16 +61,5 @@ def test_a_runs_result_has_them_and_a_run_cut_off_the_same(folder, monkeypatch, 
     assert whole["cut"] == {"train": 2, "test": 0}
     assert "% padding, texts cut: 2 of train, 0 of test" in said
     assert json.loads((folder / "whole" / "result.json").read_text()) == whole
-
-    advance = Report.advance
-
-    def cut(report, step):
-        advance(report, step)
-        if step == 15:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Report, "advance", cut)
-    with pytest.raises(KeyboardInterrupt):
-        run(one, folder / "cut")
-    monkeypatch.setattr(Report, "advance", advance)
+    small.run_cut_off(monkeypatch, one, folder / "cut", at=15)
     assert run(one, folder / "cut")["throughput"]["padding"] == whole["throughput"]["padding"]

@@ -15,14 +15,14 @@ from jax import lax
 
 from tljax.types import Batch
 
-# (model_state, micro-batch, its number) -> (gradients, model_state, metrics)
-Gradients = Callable[[Any, Batch, jax.Array], tuple[Any, Any, dict[str, jax.Array]]]
+# (model_state, micro-batch, its number or None for the whole batch) -> (gradients, model_state, metrics)
+Gradients = Callable[[Any, Batch, jax.Array | None], tuple[Any, Any, dict[str, jax.Array]]]
 
 
 def accumulated(gradients: Gradients, model_state: Any, batch: Batch, count: int) -> tuple[Any, Any, Any]:
     """What `gradients` gives of the whole batch (gradients and metrics are means), `count` parts of it in turn."""
     if count == 1:
-        return gradients(model_state, batch, jnp.int32(0))
+        return gradients(model_state, batch, None)
 
     def one(carry: tuple[Any, Any], part: tuple[Batch, jax.Array]) -> tuple[tuple[Any, Any], Any]:
         sums, model_state = carry

@@ -16,7 +16,7 @@ from tljax.errors import ConfigError
 from tljax.layer_groups import Groups
 from tljax.method import PLAIN, Method
 from tljax.train_state import TrainState
-from tljax.train_step import Step, make_train_step
+from tljax.train_step import Objective, Step, make_train_step
 from tljax.types import Mode, Phase, Variables, count, flatten
 
 GROUP_COLUMNS = ("group", "stages", "parameters", "share", "lr", "decay", "BatchNorm", "optimizer bytes")
@@ -76,21 +76,19 @@ class Job:
         return optimizer.labels(self.groups, self.phases[index].learning)
 
     def step(self, index: int) -> Step:
-        return make_train_step(
+        objective = Objective(
             self.network,
             self.task,
             self.prepare,
-            self.tx(index),
-            self.labels(index),
-            mode=self.mode(self.phases[index]),
-            task_config=self.config.task,
-            clip=self.config.optimizer.clip,
+            self.mode(self.phases[index]),
+            self.config.task,
             axis=self.axis,
             method=self.method,
-            accumulate=self.config.optimizer.accumulate,
             alignment=self.alignment,
             steps=self.steps,
         )
+        clip, accumulate = self.config.optimizer.clip, self.config.optimizer.accumulate
+        return make_train_step(objective, self.tx(index), self.labels(index), clip=clip, accumulate=accumulate)
 
     def variables(self, state: TrainState) -> Variables:
         """What evaluation is given of `state` and leaves behind: running means, a strategy's additions merged."""

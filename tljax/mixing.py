@@ -6,6 +6,7 @@ draws its own share, from the seed, the step and its position.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -40,6 +41,15 @@ def mix(inputs: jax.Array, batch: Batch, key: jax.Array, config: Any) -> tuple[j
     mixed, share = jax.vmap(mix_one)(keys, inputs, _neighbours(inputs))
     other = {name: _neighbours(batch[name]) for name in ("label", "weight") if name in batch}
     return mixed, {**batch, "share": share, "other": other}
+
+
+def loss(losses: Callable[[Batch], jax.Array], batch: Batch) -> jax.Array:
+    """The mean over the batch of `losses(batch)` (B,), (); where it is mixed, by the shares of both examples'."""
+    own = losses(batch)
+    if "other" in batch:
+        others = losses(batch["other"])
+        own = batch["share"] * own + (1 - batch["share"]) * others
+    return own.mean()
 
 
 def _neighbours(x: jax.Array) -> jax.Array:

@@ -1,7 +1,8 @@
 """One update; one evaluation batch: pure functions of (state, batch), the same under jit and pmap."""
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import optax
@@ -17,78 +18,111 @@ from tljax.preprocess import Prepare
 from tljax.train_state import TrainState
 from tljax.types import EVALUATE, Batch, Mode, Params, Variables
 
-Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+Metrics = dict[str, jax.Array]
+Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 Sums = dict[str, jax.Array]  # what a task's `sums` returns
 Each = dict[str, jax.Array]  # what its `each` returns
 
 
+class Moment(NamedTuple):
+    """Where in the run a step is, and the keys of all that it draws."""
+
+    step: jax.Array  # () int32, updates before it
+    inputs: jax.Array  # augmentation, mixing
+    network: jax.Array  # dropout
+    params: jax.Array  # what a strategy draws
+
+    @classmethod
+    def of(cls, state: TrainState, axis: str | None) -> "Moment":
+        key = jax.random.fold_in(jax.random.wrap_key_data(state.rng), state.step)
+        inputs, network, params = jax.random.split(key, 3)
+        if axis:  # masks of dropout differ between devices, as they do between examples
+            network = jax.random.fold_in(network, lax.axis_index(axis))
+        return cls(state.step, inputs, network, params)
+
+    def of_part(self, number: jax.Array | None) -> "Moment":
+        """That of a micro-batch, which has masks of dropout of its own; the whole batch's for None."""
+        return self if number is None else self._replace(network=jax.random.fold_in(self.network, number))
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What one phase's training makes small: the task's loss, and what the strategy and the adaptation add to it."""
+
+    network: nn.Module
+    task: Any
+    prepare: Prepare
+    mode: Mode  # which modules run on stored statistics
+    task_config: Any  # what the task's loss is given
+    axis: str | None = None  # of pmap; None under jit, where the batch is global
+    method: Method = PLAIN  # what the strategy makes of the parameters before the network is given them
+    alignment: Alignment = NONE  # what brings the features of a second, unlabelled domain close
+    steps: int = 1  # updates in the whole run
+
+    def inputs(self, batch: Batch, moment: Moment) -> tuple[Any, Batch]:
+        """What the network is given of a training batch, and the batch with what it is mixed with (`mixing`)."""
+        batch = self.alignment.inputs(batch)
+        return mixing.mix(self.prepare(batch, moment.inputs, True), batch, moment.inputs, self.task_config)
+
+    def loss(
+        self, params: Params, model_state: Variables, inputs: Any, batch: Batch, moment: Moment
+    ) -> tuple[jax.Array, tuple[Any, Metrics]]:
+        """The loss of a batch as `inputs` gives it, (); beside it the new model_state and what is logged."""
+        outputs, new_state = self.network.apply(
+            {"params": self.method.effective(params, moment.params), **model_state},
+            inputs,
+            self.mode,
+            mutable=list(model_state),
+            rngs={"dropout": moment.network},
+            method=self.alignment.method,
+        )
+        logits, terms, logged = self.alignment(outputs, params, moment.step / self.steps, self.axis)
+        terms |= self.method.penalty(params)
+        loss = sum(terms.values(), self.task.loss(logits, batch, self.task_config))
+        return loss, (new_state, {"loss": loss, **terms, **logged, **self.task.metrics(logits, batch)})
+
+    def gradients(
+        self, learns: Params, rest: Params, model_state: Variables, batch: Batch, moment: Moment
+    ) -> tuple[Params, Any, Metrics]:
+        """(gradients, model_state, metrics) of a batch, with respect to what learns alone.
+
+        So XLA never builds the backward pass of what is frozen.
+        """
+        inputs, batch = self.inputs(batch, moment)
+
+        def loss(learns: Params) -> tuple[jax.Array, tuple[Any, Metrics]]:
+            return self.loss(optimizer.merge(learns, rest), model_state, inputs, batch, moment)
+
+        (_, (new_state, metrics)), grads = jax.value_and_grad(loss, has_aux=True)(learns)
+        return grads, new_state, metrics
+
+
 def make_train_step(
-    network: nn.Module,
-    task: Any,
-    prepare: Prepare,
+    objective: Objective,
     tx: optax.GradientTransformation,
     labels: Labels,
     *,
-    mode: Mode,
-    task_config: Any,
     clip: float = 0.0,
-    axis: str | None = None,
-    method: Method = PLAIN,
     accumulate: int = 1,
-    alignment: Alignment = NONE,
-    steps: int = 1,
 ) -> Step:
-    """The training step of one phase.
-
-    Gradients are taken with respect to the learning leaves only, so XLA never builds the backward
-    pass of what is frozen, and nothing of it reaches the optimizer.
+    """The training step of one phase; nothing of what is frozen reaches the optimizer.
 
     Args:
       labels: group name at every learning leaf (`optimizer.labels`).
-      mode: which modules run on stored statistics.
-      task_config: what the task's loss is given.
-      axis: the pmap axis to average over; None under jit, where the batch is global.
-      method: what the strategy makes of the parameters before the network is given them, and adds to the loss.
+      clip: the global norm that gradients are held to, 0 for any.
       accumulate: micro-batches, one after another, that the batch is split into (`accumulation`).
-      alignment: what brings the features of a second, unlabelled domain close (`alignment`).
-      steps: updates in the whole run.
     """
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
-        for_inputs, for_network, for_params = jax.random.split(_key(state), 3)
-        if axis:  # masks of dropout differ between devices, as they do between examples
-            for_network = jax.random.fold_in(for_network, lax.axis_index(axis))
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        moment = Moment.of(state, objective.axis)
         learns, rest = optimizer.split(state.params, labels)
 
-        def gradients(
-            model_state: Variables, batch: Batch, part: jax.Array
-        ) -> tuple[Params, Any, dict[str, jax.Array]]:
-            batch = alignment.inputs(batch)
-            inputs, batch = mixing.mix(prepare(batch, for_inputs, True), batch, for_inputs, task_config)
-            dropout = jax.random.fold_in(for_network, part) if accumulate > 1 else for_network
-
-            def loss_of(learns: Params) -> tuple[jax.Array, tuple[Any, dict[str, jax.Array]]]:
-                params = optimizer.merge(learns, rest)
-                variables = {"params": method.effective(params, for_params), **model_state}
-                made, new_state = network.apply(
-                    variables,
-                    inputs,
-                    mode,
-                    mutable=list(model_state),
-                    rngs={"dropout": dropout},
-                    method=alignment.method,
-                )
-                logits, terms, logged = alignment(made, params, state.step / steps, axis)
-                terms |= method.penalty(params)
-                loss = sum(terms.values(), task.loss(logits, batch, task_config))
-                return loss, (new_state, {"loss": loss, **terms, **logged, **task.metrics(logits, batch)})
-
-            (_, (new_state, metrics)), grads = jax.value_and_grad(loss_of, has_aux=True)(learns)
-            return grads, new_state, metrics
+        def gradients(model_state: Variables, part: Batch, number: jax.Array | None) -> tuple[Params, Any, Metrics]:
+            return objective.gradients(learns, rest, model_state, part, moment.of_part(number))
 
         grads, model_state, metrics = accumulated(gradients, state.model_state, batch, accumulate)
-        if axis:
-            grads, metrics = lax.pmean((grads, metrics), axis)
+        if objective.axis:
+            grads, metrics = lax.pmean((grads, metrics), objective.axis)
         grads, metrics["grad_norm"] = optimizer.clip(grads, clip)
         updates, opt_state = tx.update(grads, state.opt_state, learns)
         moved: Any = optax.apply_updates(learns, updates)
@@ -111,7 +145,3 @@ def make_eval_step(
         return (lax.psum(sums, axis), lax.all_gather(each, axis, tiled=True)) if axis else (sums, each)
 
     return step
-
-
-def _key(state: TrainState) -> jax.Array:
-    return jax.random.fold_in(jax.random.wrap_key_data(state.rng), state.step)

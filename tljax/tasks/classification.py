@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from scipy.special import softmax
 
-from tljax import figures
+from tljax import figures, mixing
 from tljax.errors import ConfigError
 from tljax.layers import TORCH_LINEAR
 from tljax.types import Batch
@@ -33,11 +33,7 @@ def loss(logits: jax.Array, batch: Batch, config: Any) -> jax.Array:
         Where pictures are mixed (`mixing`), "share" (B,) is that of the example's own term, the rest is its "other"'s.
       config: the task's own; `label_smoothing` mixes so much of the uniform distribution into every label.
     """
-    losses = _losses(logits.astype(jnp.float32), batch, config)
-    if "other" in batch:
-        others = _losses(logits.astype(jnp.float32), batch["other"], config)
-        losses = batch["share"] * losses + (1 - batch["share"]) * others
-    return losses.mean()
+    return mixing.loss(lambda part: _losses(logits.astype(jnp.float32), part, config), batch)
 
 
 def weights(config: Any, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +15,8 @@ import optax
 from scipy.special import expit
 from sklearn.metrics import average_precision_score
 
+from tljax import mixing
+from tljax.atomic import whole
 from tljax.errors import ConfigError
 from tljax.layers import TORCH_LINEAR
 from tljax.types import Batch
@@ -75,10 +78,7 @@ class MultiLabel:
     def loss(self, logits: jax.Array, batch: Batch, config: Any) -> jax.Array:
         """Mean loss over batch and labels; of mixed examples (`mixing`) by the shares of both their labels."""
         del config  # `begin` has read it
-        losses = self._losses(logits, batch)
-        if "other" in batch:
-            losses = batch["share"] * losses + (1 - batch["share"]) * self._losses(logits, batch["other"])
-        return losses.mean()
+        return mixing.loss(partial(self._losses, logits), batch)
 
     def metrics(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         """The share of right answers in a training batch: a mean over examples, which average precision is not."""
@@ -139,14 +139,14 @@ class MultiLabel:
     def files(self, totals: dict[str, Any], stem: Path, *, classes: Sequence[str]) -> None:
         """Write one part's sets of labels, <stem>_predictions.csv, and numbers of each, <stem>_per_label.csv."""
         yes = np.asarray(self._yes(totals["prediction"]))
-        with stem.with_name(f"{stem.name}_predictions.csv").open("w", newline="") as out:
+        with whole(stem.with_name(f"{stem.name}_predictions.csv")) as part, part.open("w", newline="") as out:
             rows = csv.writer(out)
             rows.writerow(["example", "label", "prediction"])
             rows.writerows([i, *(_named(row, classes) for row in pair)]
                            for i, pair in enumerate(zip(totals["label"], yes, strict=True)))  # fmt: skip
         labels, found, hits = (np.asarray(totals[name]) for name in ("labels", "found", "hits"))
         columns = (hits / np.maximum(found, 1), hits / np.maximum(labels, 1), _f1(labels, found, hits))
-        with stem.with_name(f"{stem.name}_per_label.csv").open("w", newline="") as out:
+        with whole(stem.with_name(f"{stem.name}_per_label.csv")) as part, part.open("w", newline="") as out:
             rows = csv.writer(out)
             rows.writerow(["label", "precision", "recall", "f1", "average precision", "examples"])
             for name, number, *values in zip(classes, labels, *columns, _average_precision(totals), strict=True):

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,7 +14,8 @@ import numpy as np
 import optax
 from scipy.stats import rankdata
 
-from tljax import figures
+from tljax import figures, mixing
+from tljax.atomic import whole
 from tljax.errors import ConfigError, DataError
 from tljax.layers import TORCH_LINEAR
 from tljax.types import Batch
@@ -81,10 +83,7 @@ class Regression:
     def loss(self, logits: jax.Array, batch: Batch, config: Any) -> jax.Array:
         """Mean loss over batch and targets; of mixed examples (`mixing`) by the shares of both their targets."""
         del config  # `begin` has read it
-        losses = self._losses(logits, batch)
-        if "other" in batch:
-            losses = batch["share"] * losses + (1 - batch["share"]) * self._losses(logits, batch["other"])
-        return losses.mean()
+        return mixing.loss(partial(self._losses, logits), batch)
 
     def metrics(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         """R^2 of a training batch against the training part's variance, which is 1: so it is a mean over examples."""
@@ -128,7 +127,7 @@ class Regression:
     def files(self, totals: dict[str, Any], stem: Path, *, classes: Sequence[str]) -> None:
         """Write one part's targets and predictions in their units, <stem>_predictions.csv, and <stem>_scatter.png."""
         labels, found = self.decode(totals["label"]), self.decode(totals["prediction"])
-        with stem.with_name(f"{stem.name}_predictions.csv").open("w", newline="") as out:
+        with whole(stem.with_name(f"{stem.name}_predictions.csv")) as part, part.open("w", newline="") as out:
             rows = csv.writer(out)
             rows.writerow(["example", *classes, *(f"{name} predicted" for name in classes)])
             rows.writerows([i, *map(_plain, row)] for i, row in enumerate(np.concatenate([labels, found], axis=1)))
