@@ -6,11 +6,15 @@ from typing import Any
 
 import jax
 import numpy as np
+import pytest
+import safetensors.numpy
 from ml_collections import ConfigDict
 from PIL import Image
 
 from configs import digits
+from main import run
 from tljax.models import resnet
+from tljax.report import Report
 
 TINY = resnet.Variant((1, 1), bottleneck=False, width=8)
 
@@ -49,6 +53,26 @@ def losses(folder: Path) -> np.ndarray:
     """The training losses in a run's log, in order."""
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return np.array([row["loss"] for row in rows if row["part"] == "train"])
+
+
+def run_cut_off(monkeypatch: Any, config: Any, folder: Path, *, at: int) -> None:
+    """Begin a run that is interrupted when step `at` is done."""
+    advance = Report.advance
+
+    def cut(report: Report, step: int) -> None:
+        advance(report, step)
+        if step == at:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Report, "advance", cut)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, folder)
+
+
+def saved_bits(folder: Path) -> dict[str, bytes]:
+    """`bits` of a run's model/."""
+    return bits(safetensors.numpy.load_file(folder / "model" / "model.safetensors"))
 
 
 def bits(tree: Any) -> dict[str, bytes]:

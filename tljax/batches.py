@@ -1,21 +1,15 @@
 """The batch at step t, a pure function of (seed, t): so a resumed run is the run."""
 
 import functools
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar
 
 import grain
 import numpy as np
 
-from tljax import pictures
-from tljax.errors import DataError
-from tljax.splits import Subset
-from tljax.types import Batch, Card
+from tljax.pictures import THREADS
+from tljax.types import Batch
 
-THREADS = 4  # decoding releases the interpreter's lock
 WINDOW = 32  # batches whose examples are sorted by length, where they have one
 Made = TypeVar("Made")
 
@@ -28,105 +22,6 @@ class Examples(Protocol):
 
     def __len__(self) -> int: ...
     def take(self, positions: np.ndarray) -> Batch: ...
-
-
-class Pictures:
-    """The pictures of one part as uint8 (S, S, C), in memory or decoded anew for every batch."""
-
-    views = 1
-
-    def __init__(self, subset: Subset, config: Any, card: Card) -> None:
-        """Decode everything once if `data.in_memory` or if what is unreadable is to be skipped.
-
-        Otherwise an unreadable picture is an error when its batch is made.
-
-        Raises:
-          DataError: unreadable pictures (all are listed) unless `data.unreadable` is "skip", or no
-            picture of a class is left; pictures of different sizes where `data.resize` is 0.
-        """
-        self.subset, self.skipped = subset, ()
-        self._resize, self._interpolation = config.resize, card.interpolation
-        self.in_memory, self.images = config.in_memory, None
-        skip = config.unreadable == "skip"
-        if self.in_memory or skip:
-            images = self._decode_all(skip=skip)
-            self.images = _stack(images, self._name) if self.in_memory else None  # (N, S, S, C)
-
-    def __len__(self) -> int:
-        return len(self.subset)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(S, S, C) of every picture."""
-        return self.take(np.array([0]))["image"].shape[1:]
-
-    def take(self, positions: np.ndarray) -> Batch:
-        """{"image": (B, S, S, C) uint8, "label": (B,) int32}."""
-        if self.images is not None:
-            images = self.images[positions]
-        else:
-            images = _stack([self._read(int(i)) for i in positions], lambda i: self._name(int(positions[i])))
-        return {"image": images, "label": self.subset.labels[positions]}
-
-    def fingerprint(self) -> str:
-        """sha256 of the labels and of the pictures, or of their names where they are not in memory."""
-        digest = hashlib.sha256(self.subset.labels.tobytes())
-        if self.images is None:
-            digest.update(json.dumps([self._name(i) for i in range(len(self))]).encode())
-        else:
-            digest.update(np.ascontiguousarray(self.images).data)
-        return digest.hexdigest()
-
-    def _read(self, position: int) -> np.ndarray:
-        try:
-            image = self.subset[position]["image"]
-        except ValueError as error:
-            raise DataError(f"Every picture must be readable; {self._name(position)} is not: {error}.") from error
-        return pictures.fit(image, self._resize, interpolation=self._interpolation) if self._resize else image
-
-    def _decode_all(self, *, skip: bool) -> list[Any]:
-        """The readable pictures (None in their places, unless in memory); the others leave the subset."""
-
-        def attempt(position: int) -> tuple[np.ndarray | None, str]:
-            try:
-                image = self._read(position)
-            except DataError as error:
-                return None, f"{self._name(position)}: {error.__cause__}"
-            return image if self.in_memory else None, ""
-
-        with ThreadPoolExecutor(THREADS) as pool:
-            results = list(pool.map(attempt, range(len(self.subset))))
-        bad = [why for _, why in results if why]
-        kept = self.subset.take(np.flatnonzero([not why for _, why in results]))
-        if bad and (not skip or set(kept.strata) != set(self.subset.strata)):
-            raise DataError(
-                f"Every picture must be readable{', or some of every class' if skip else ''}; "
-                f"{len(bad)} of {len(results)} are not:\n  "
-                + "\n  ".join(bad)
-                + "\nRepair or remove them, or set config.data.unreadable=skip to leave them out, counted and listed."
-            )
-        self.subset, self.skipped = kept, tuple(bad)
-        return [image for image, why in results if not why]
-
-    def _name(self, position: int) -> str:
-        """What people call an example: its file, where it has one."""
-        index, files = self.subset.indices[position], getattr(self.subset.split, "files", None)
-        return str(files[index]) if files else f"example {index}"
-
-
-def one_shape(parts: Mapping[str, Pictures]) -> tuple[int, ...]:
-    """(S, S, C) of the pictures of all parts.
-
-    Raises:
-      DataError: they differ between parts.
-    """
-    shapes = {name: part.shape for name, part in parts.items()}
-    if len(set(shapes.values())) > 1:
-        raise DataError(
-            f"Pictures of all parts must be of one size when config.data.resize is 0; got {shapes}. "
-            f"Set config.data.resize to the pixels of the shorter side."
-        )
-    return next(iter(shapes.values()))
 
 
 class Training:
@@ -211,14 +106,3 @@ def ahead(make: Callable[[int], Made], numbers: range, *, threads: bool) -> Iter
         return map(make, numbers)
     options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=2 * THREADS)
     return iter(grain.MapDataset.range(numbers.start, numbers.stop).map(make).to_iter_dataset(options))
-
-
-def _stack(images: list[Any], name: Callable[[int], str]) -> np.ndarray:
-    shapes = [image.shape for image in images]
-    other = next((i for i, shape in enumerate(shapes) if shape != shapes[0]), None)
-    if other is not None:
-        raise DataError(
-            f"Pictures must be of one size when config.data.resize is 0; got {shapes[0]} ({name(0)}) and "
-            f"{shapes[other]} ({name(other)}). Set config.data.resize to the pixels of the shorter side."
-        )
-    return np.stack(images)

@@ -9,14 +9,16 @@ from typing import Any
 import jax
 
 from tljax import domains, features, layer_groups, selection
-from tljax.batches import Evaluation, Examples, Pictures, Training
+from tljax.batches import Evaluation, Examples, Training
+from tljax.decoded_pictures import Pictures
 from tljax.evaluate import Evaluator
 from tljax.experiment import Experiment
-from tljax.features import Cached, Prefix
+from tljax.features import Cached
 from tljax.layer_groups import Groups
 from tljax.network import Network
 from tljax.pairs import Paired
 from tljax.parallel import Parallel
+from tljax.prefix import Prefix
 from tljax.preprocess import Prepare
 from tljax.report import Report
 from tljax.selection import Selection
@@ -74,7 +76,12 @@ def make(
 def frozen_stages(
     groups: Groups, stages: Sequence[str], phases: Sequence[Phase], moving: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """The first stages that are as they were pretrained through all of `phases`, statistics and all."""
+    """The first stages that are as they were pretrained through all of `phases`, statistics and all.
+
+    Raises:
+      ConfigError: `moving` names a group that does not exist.
+    """
+    layer_groups.check_moving(groups, moving)
     awake = {group for phase in phases for group in phase.learning} | set(moving)
     homes = {group: {layer_groups.stage_of(path) for path in paths} for group, paths in groups.items()}
     moved = set().union(*(homes[group] for group in awake))

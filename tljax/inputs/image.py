@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tljax import pictures, preprocess
-from tljax.batches import Pictures, one_shape
+from tljax.decoded_pictures import Pictures, one_shape
 from tljax.errors import gather
 from tljax.splits import Subset
 from tljax.types import Asked, Card, Inputs
