@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -51,13 +52,17 @@ def add(params: Params, groups: Groups, name: str, leaves: Mapping[str, np.ndarr
     return {**params, name: unflatten(leaves)}, {**others, name: ours, last: groups[last]}
 
 
-def start(params: Params, groups: Groups, stages: Sequence[str], words: str) -> tuple[Params, Groups]:
-    """The parameters with "start", a copy of the kernels that `words` choose as they now are, in a group of its own.
+def start(params: Params, groups: Groups, config: Any, *, stages: Sequence[str], seed: int) -> tuple[Params, Groups]:
+    """A strategy's `begin`: the parameters with "start", a copy of chosen kernels as they now are, in its own group.
+
+    Args:
+      config: the strategy's own; `kernels` is used.
 
     Raises:
       ConfigError: see `kernels` and `add`.
     """
-    chosen = kernels(params, stages, words)
+    del seed
+    chosen = kernels(params, stages, config.kernels)
     return add(params, groups, "start", {path: np.array(kernel) for path, kernel in chosen.items()})
 
 

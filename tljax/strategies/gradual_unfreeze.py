@@ -1,7 +1,8 @@
 """The head first, then stage after stage from the top, then all (Howard & Ruder 2018, ULMFiT, section 3.3).
 
 Over the share `unfreeze_share` of the run one more group begins to learn at equal intervals, last groups
-first; for the rest of the run all learn. A group that has begun goes on with its optimizer state.
+first; for the rest of the run all learn. A group that has begun goes on with its optimizer state. The paper lets one
+more begin every epoch; the default, half of the run, is ours, and holds for any number of groups.
 
 `unfreeze` "dense_conv_full" begins in three steps instead: the head and the dense stages before it (those named fc...,
 VGG's fc6 and fc7), then the later half of what comes before them too, then all.

@@ -1,6 +1,7 @@
 """A learning-rate scale for every group: frozen (0), low, high, or any numbers.
 
-Discriminative fine-tuning in the sense of Howard & Ruder 2018 (ULMFiT), section 3.2.
+Discriminative fine-tuning in the sense of Howard & Ruder 2018 (ULMFiT), section 3.2: with SGD a group g moves by
+-scale_g lr grad_g. There are no default scales, for there are no default groups.
 """
 
 import math

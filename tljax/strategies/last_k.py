@@ -1,4 +1,9 @@
-"""The last k stages and the head learn; what comes before stays as it was pretrained."""
+"""The last k stages and the head learn; what comes before stays as it was pretrained.
+
+Long et al. 2015 (DAN) freeze the first three convolutions and tune what follows, as Yosinski et al. 2014 find features
+to be general first and specific last. k counts groups, by default stages; the default 1 is the least that is more than
+a linear probe.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Linear probe (Alain & Bengio 2016): the pretrained backbone stays as it is, a new head learns."""
+"""Linear probe (Alain & Bengio 2016): the pretrained backbone stays as it is, a new head learns.
+
+logits = W h(x) + b, where h is fixed and W, b learn. There is no key.
+"""
 
 from typing import Any
 

@@ -12,7 +12,6 @@ w0 lies beside the parameters as "start", frozen: 4 bytes a kernel's element on 
 that a resumed run is exact whatever has become of the file of weights.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -23,16 +22,7 @@ from tljax.layer_groups import Groups
 from tljax.types import Params, Phase, flatten, unflatten
 
 PRETRAINED = True
-
-
-def begin(params: Params, groups: Groups, config: Any, *, stages: Sequence[str], seed: int) -> tuple[Params, Groups]:
-    """The parameters with "start", a copy of the chosen kernels, in a group of its own.
-
-    Raises:
-      ConfigError: `config.kernels` chooses none, a group is called "start", or the head has none of its own.
-    """
-    del seed
-    return additions.start(params, groups, stages, config.kernels)
+begin = additions.start
 
 
 def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:

@@ -1,4 +1,8 @@
-"""Training from scratch: random weights, everything learns. What every transfer must beat."""
+"""Training from scratch: random weights, everything learns. What every transfer must beat.
+
+He et al. 2019 ("Rethinking ImageNet Pre-training") find that it may draw level, given many examples and many more
+epochs: compare at a length that suits it. Initial values are each family's own; there is no key.
+"""
 
 from typing import Any
 
