@@ -89,15 +89,15 @@ REFERENCES = {
         for v, depth, size in torch_vit.STORED
     },
     **{
-        f"{family}_base": Reference(
+        f"{family}_{size}": Reference(
             partial(torch_text.Encoder, family),
             ("embed", "block0", "block1", "pool"),
-            {**torch_text.NARROW, "classes": 10},
+            {**torch_text.narrow(family), "classes": 10},
             kept=512,
             inputs=draw.TEXTS,
             given=partial(torch_text.given, family),
         )
-        for family in torch_text.FAMILIES
+        for family, size in torch_text.FAMILIES.items()
     },
 }
 

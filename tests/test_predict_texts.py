@@ -23,7 +23,7 @@ from tljax.predictor import Predictor
 from tljax.tasks.classification import outputs as softmax
 from tljax.train_step import make_eval_step
 
-CONFIG, DATA = 2, 3
+CONFIG, DATA, WEIGHTS = 2, 3, 4
 LONG = "very " * 40 + "good"
 
 
@@ -130,6 +130,13 @@ def test_a_tokenizer_that_is_not_the_networks(trained, tmp_path, capsys):
     model = json.loads((place / "model" / "model.json").read_text())
     file = place / "model" / "tokenizer.json"
     said = json.loads(file.read_text())
+    said["model"]["vocab"] |= {"good": said["model"]["vocab"]["bad"], "bad": said["model"]["vocab"]["good"]}
+    file.write_text(json.dumps(said))
+    assert main(["predict", str(place), "good"]) == WEIGHTS  # as many words, of other ids
+    assert "must be that of the run: the checksum of its words is " in capsys.readouterr().err
+    vocabulary = model["input"].pop("vocabulary")
+    assert len(vocabulary) == 64 and model["input"] == {"lengths": [8, 16], "pairs": False}
+    (place / "model" / "model.json").write_text(json.dumps(model))  # as runs of before had it
     said["model"]["vocab"]["film"] = 8  # the network knows the ids 0 to 7
     file.write_text(json.dumps(said))
     assert main(["predict", str(place), "good film", "good"]) == DATA
@@ -144,7 +151,6 @@ def test_a_tokenizer_that_is_not_the_networks(trained, tmp_path, capsys):
         (place / "model" / name).unlink(missing_ok=True)
     with pytest.raises(WeightsError, match="A tokenizer must lie beside the weights"):
         saved_model.load(place)
-    assert model["input"] == {"lengths": [8, 16], "pairs": False}
 
 
 def test_pairs_have_a_tab_between(tmp_path, monkeypatch, capsys):

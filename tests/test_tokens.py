@@ -4,18 +4,17 @@ import os
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-import re
-
 import numpy as np
 import pytest
 
 from configs import default
 from tests import small
 from tljax import tokens
-from tljax.errors import ConfigError, DataError, WeightsError
+from tljax.errors import ConfigError, DataError
 from tljax.splits import Subset
 from tljax.texts import Row, Texts
-from tljax.tokens import Tokenizer, Tokens
+from tljax.tokenizer import Tokenizer
+from tljax.tokens import Tokens
 
 
 @pytest.fixture(autouse=True)
@@ -94,23 +93,20 @@ def test_the_fingerprint_is_of_ids_and_labels(folder):
     assert make(folder, "odd", "bad").fingerprint() == make(folder, "strange", "bad").fingerprint()  # both [UNK]
 
 
-def test_saved_it_is_the_same_tokenizer(folder, tmp_path):
-    Tokenizer(folder).save(tmp_path / "model")
-    other = Tokenizer(tmp_path / "model")
-    assert other(["very good"], (), 9) == ([[1, 6, 4, 2]], [[0, 0, 0, 0]], 0) and other.padding == 0
+def test_the_longest_length_holds_a_text_and_what_the_tokenizer_adds(folder):
+    for lengths, pairs, least in (((1,), (), 3), ((1, 2), (), 3), ((2, 4), ("bad",), 5)):
+        with pytest.raises(ConfigError, match=rf"The last of config\.data\.lengths must hold a text: {least} tokens"):
+            make(folder, "good", lengths=lengths, pairs=pairs)
+    assert make(folder, "good", lengths=(1, 3)).take(np.array([0]))["ids"].shape == (1, 3)
+    assert make(folder, "good", lengths=(5,), pairs=("bad",)).take(np.array([0]))["ids"].shape == (1, 5)
 
 
-def test_refusals(folder, tmp_path):
-    with pytest.raises(WeightsError, match=re.escape("Set config.model.tokenizer")):
-        Tokenizer(tmp_path)
-    broken = tmp_path / "broken"
-    broken.mkdir()
-    (broken / "tokenizer.json").write_text("{}")
-    with pytest.raises(WeightsError, match="must be readable; it is not"):
-        Tokenizer(broken)
-    for lengths in ((), (8, 4), (4, 4), (0, 4)):
-        with pytest.raises(ConfigError, match=r"config\.data\.lengths must rise"):
-            make(folder, "good", lengths=lengths)
+def test_ids_that_no_disk_takes_are_made_again_and_that_is_said(folder, cache):
+    cache.parent.mkdir()
+    cache.write_text("")  # a file where the folder must be
+    with pytest.warns(UserWarning, match="Token ids are not kept, .* a file stands where a folder must be"):
+        part = make(folder, "good")
+    assert part.take(np.array([0]))["ids"].tolist() == [[1, 4, 2, 0]]
 
 
 def test_a_text_without_tokens(folder, monkeypatch):

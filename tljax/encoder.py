@@ -1,4 +1,4 @@
-"""Text encoders of BERT's kind (Devlin et al. 2018): what the families BERT, RoBERTa and DistilBERT share.
+"""Text encoders of BERT's kind (Devlin et al. 2018): what BERT, RoBERTa, DistilBERT and ELECTRA share.
 
 Stages: embed, block0 ... blockN, pool. Into embed go {"ids": (B, L) int32, "mask": (B, L) bool, "types": (B, L)
 int32}: the mask is True at tokens and False at the padding behind them. Between stages stand {"hidden": (B, L, D),
@@ -6,8 +6,8 @@ int32}: the mask is True at tokens and False at the padding behind them. Between
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -15,14 +15,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tljax.attention import attended
 from tljax.backbone import Backbone
 from tljax.errors import ConfigError, DataError
 from tljax.layers import LayerNorm
 from tljax.types import Mode
 
 # class: the first token; mean: over the mask; normalised: the mean, of length 1 (sentence embeddings); pooler: of the
-# first token, dense and tanh
+# first token, dense and its activation
 POOLINGS = ("class", "mean", "normalised", "pooler")
+ACTIVATIONS = {"tanh": jnp.tanh, "gelu": partial(nn.gelu, approximate=False)}
 TINY = 1e-24  # in the place of a square of 0, by which nothing can be divided
 NORMAL = nn.initializers.normal(0.02)
 SHOWN = 5  # places in an error
@@ -47,12 +49,15 @@ class Variant:
     dropout: float = 0.1
     attention_dropout: float = 0.1
     pooling: str = "class"  # one of POOLINGS
+    activation: str = "tanh"  # of the pooler, one of ACTIVATIONS
+    embedding: int | None = None  # ELECTRA: the embeddings' own width, from which a dense layer makes the network's
 
     def __post_init__(self) -> None:
-        if self.pooling not in POOLINGS or self.width % self.heads:
+        if self.pooling not in POOLINGS or self.activation not in ACTIVATIONS or self.width % self.heads:
             raise ConfigError(
-                f"A text encoder's pooling must be one of {', '.join(POOLINGS)}, and its width a multiple of its "
-                f"heads; got pooling '{self.pooling}', width {self.width}, {self.heads} heads."
+                f"A text encoder's pooling must be one of {', '.join(POOLINGS)}, its pooler's activation one of "
+                f"{', '.join(ACTIVATIONS)}, and its width a multiple of its heads; got pooling '{self.pooling}', "
+                f"activation '{self.activation}', width {self.width}, {self.heads} heads."
             )
 
     @property
@@ -63,6 +68,20 @@ class Variant:
     def longest(self) -> int:
         """Tokens of the longest text there are positions for."""
         return self.positions - (0 if self.padding is None else self.padding + 1)
+
+    @property
+    def embedded(self) -> int:
+        """The width of the embeddings."""
+        return self.width if self.embedding is None else self.embedding
+
+    def has(self, layer: str) -> bool:
+        """Whether there is the layer of this path ("embed/type"), which is not in every network."""
+        optional = {
+            "embed/type": self.types > 0,
+            "embed/project": self.embedded != self.width,
+            "pool/dense": self.pooling == "pooler",
+        }
+        return optional.get(layer, True)
 
 
 def check(tokens: Mapping[str, np.ndarray], shape: Variant) -> None:
@@ -91,6 +110,12 @@ def check(tokens: Mapping[str, np.ndarray], shape: Variant) -> None:
         )
 
 
+def check_length(length: int, shape: Variant) -> None:
+    """Raise ConfigError where texts have more tokens than there are positions for."""
+    if length > shape.longest:
+        raise ConfigError(f"Texts must be cut to {shape.longest} tokens, for which there are positions; got {length}.")
+
+
 class Embed(nn.Module):
     """The sum of three embeddings, normalised: {"ids", "mask", "types"} -> {"hidden", "mask"}."""
 
@@ -100,13 +125,10 @@ class Embed(nn.Module):
     @nn.compact
     def __call__(self, x: Tokens, mode: Mode) -> Hidden:
         shape, length = self.shape, x["ids"].shape[1]
-        if length > shape.longest:
-            raise ConfigError(
-                f"Texts must be cut to {shape.longest} tokens, for which there are positions; got {length}."
-            )
+        check_length(length, shape)
 
         def embedded(count: int, indices: jax.Array, name: str) -> jax.Array:
-            y = nn.Embed(count, shape.width, embedding_init=NORMAL, name=name)(indices)  # (B or 1, L, D)
+            y = nn.Embed(count, shape.embedded, embedding_init=NORMAL, name=name)(indices)  # (B or 1, L, E)
             return y.astype(jnp.promote_types(y.dtype, jnp.float32))  # stored ones may be bfloat16
 
         y = embedded(shape.vocabulary, x["ids"], "word")
@@ -114,7 +136,10 @@ class Embed(nn.Module):
         if shape.types:
             y = y + embedded(shape.types, x["types"], "type")  # of one row, nn.Embed gives that row to all
         y = LayerNorm(shape.epsilon, dtype=self.dtype, name="norm")(y)
-        return {"hidden": nn.Dropout(shape.dropout, deterministic=not mode.trains(self.path))(y), "mask": x["mask"]}
+        y = nn.Dropout(shape.dropout, deterministic=not mode.trains(self.path))(y)
+        if shape.has("embed/project"):
+            y = nn.Dense(shape.width, dtype=self.dtype, kernel_init=NORMAL, name="project")(y)  # (B, L, E) -> (B, L, D)
+        return {"hidden": y, "mask": x["mask"]}
 
     def places(self, mask: jax.Array) -> jax.Array:
         """Every token's position, (1, L); RoBERTa's count tokens, and lie at `padding` outside the mask: (B, L)."""
@@ -124,10 +149,7 @@ class Embed(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention on (B, L, D) that does not look at padding, and its dense layer.
-
-    `jax.nn.dot_product_attention` has no dropout: where that is on, in training, the weights are written out.
-    """
+    """Multi-head self-attention on (B, L, D) that does not look at padding, and its dense layer."""
 
     shape: Variant
     dtype: Any
@@ -140,14 +162,8 @@ class Attention(nn.Module):
             y = nn.Dense(shape.width, dtype=self.dtype, kernel_init=NORMAL, name=name)(x)
             return y.reshape(*x.shape[:2], shape.heads, -1)  # (B, L, D) -> (B, L, heads, D / heads)
 
-        q, k, v, seen = heads("query"), heads("key"), heads("value"), mask[:, None, None]  # seen: (B, 1, 1, L)
-        if still or not shape.attention_dropout:
-            y = jax.nn.dot_product_attention(q, k, v, mask=seen)
-        else:
-            scores = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=jnp.float32) / math.sqrt(q.shape[-1])
-            weights = jax.nn.softmax(jnp.where(seen, scores, jnp.finfo(jnp.float32).min)).astype(self.dtype)
-            weights = nn.Dropout(shape.attention_dropout, deterministic=False)(weights)
-            y = jnp.einsum("bhqk,bkhd->bqhd", weights, v)
+        q, k, v = heads("query"), heads("key"), heads("value")
+        y = attended(q, k, v, mask, dropout=0.0 if still else shape.attention_dropout)
         y = nn.Dense(shape.width, dtype=self.dtype, kernel_init=NORMAL, name="out")(y.reshape(x.shape))
         return nn.Dropout(shape.dropout, deterministic=still)(y)
 
@@ -197,7 +213,8 @@ class Pool(nn.Module):
             return y if self.shape.pooling == "mean" else y / jnp.sqrt(jnp.maximum(squares, TINY))
         y = x["hidden"][:, 0]
         if self.shape.pooling == "pooler":
-            y = jnp.tanh(nn.Dense(self.shape.width, dtype=self.dtype, kernel_init=NORMAL, name="dense")(y))
+            y = nn.Dense(self.shape.width, dtype=self.dtype, kernel_init=NORMAL, name="dense")(y)
+            y = ACTIVATIONS[self.shape.activation](y)
         return y.astype(jnp.float32)
 
 

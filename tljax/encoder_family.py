@@ -1,7 +1,7 @@
 """A family of text encoders as Hugging Face publishes it: its sizes, its config.json, its names in both directions.
 
 A file holds an encoder alone ("embeddings.word_embeddings.weight") or one below a head ("bert.embeddings..."); the
-second spelling is ours, and `adapt` brings the first, and the older gamma and beta of LayerNorm, to it.
+second spelling is ours, and `adapt` brings the first, and older spellings (gamma and beta of LayerNorm), to it.
 """
 
 import dataclasses
@@ -13,12 +13,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from tljax import plugins
+from tljax import sizes
 from tljax.encoder import POOLINGS, Encoder, Variant
 from tljax.errors import ConfigError, WeightsError
 from tljax.types import Name
 
-# Layer here -> its published name, for BERT and RoBERTa; {i} is the number of the block.
+# Layer here -> its published name, for BERT and RoBERTa; {i} is the number of the block. A name that begins with "/"
+# stands beside the encoder, not below its name.
 BERT_LAYERS = {
     "embed/word": "embeddings.word_embeddings",
     "embed/position": "embeddings.position_embeddings",
@@ -34,7 +35,7 @@ BERT_LAYERS = {
     "block{i}/norm2": "encoder.layer.{i}.output.LayerNorm",
     "pool/dense": "pooler.dense",
 }
-# Field of `Variant` -> its key in config.json, for BERT and RoBERTa.
+# Field of `Variant` -> its key in config.json, for BERT and RoBERTa. A list there is words with "|" between here.
 BERT_KEYS = {
     "width": "hidden_size",
     "heads": "num_attention_heads",
@@ -48,7 +49,11 @@ BERT_KEYS = {
     "attention_dropout": "attention_probs_dropout_prob",
 }
 OPTIONAL = ("epsilon", "dropout", "attention_dropout")
-BUILT = {"hidden_act": "gelu", "activation": "gelu", "position_embedding_type": "absolute"}  # "gelu" is the exact one
+# What a config.json may say of these keys; "gelu" is the exact one.
+BUILT = {"position_embedding_type": "absolute"} | dict.fromkeys(
+    ("hidden_act", "activation", "pooler_hidden_act"), "gelu"
+)
+OLDER = {r"\.gamma$": ".weight", r"\.beta$": ".bias"}  # spellings of tensors -> those of today
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,22 +65,27 @@ class Family:
     keys: Mapping[str, str]  # as BERT_KEYS
     variants: Mapping[str, Variant]
     masked: Mapping[str, str]  # what the head of masked language modelling has -> its published name
+    pooled_head: str = "classifier"  # the classifier's published name behind a pooler
+    encoder: type[Encoder] = Encoder
+    optional: Sequence[str] = OPTIONAL  # fields whose keys a config.json may leave out
+    must: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what every config.json must say
+    model_type: str = ""  # in config.json; "": `name`
+    older: Mapping[str, str] = dataclasses.field(default_factory=lambda: OLDER)
 
     def variant_of(self, variant: Any) -> Variant:
         """The sizes of the variant of that name, or those given, or their fields; ConfigError lists the names."""
-        what = f"model.variant of '{self.name}'"
-        if isinstance(variant, Mapping):
-            return Variant(**variant)
-        return variant if isinstance(variant, Variant) else plugins.entry(self.variants, variant, what)
+        return sizes.variant(self.variants, variant, f"model.variant of '{self.name}'")
 
     def build(self, variant: str | Variant, *, dtype: Any = jnp.float32, bn_axis: str | None = None) -> Encoder:
         """The backbone; it has no BatchNorm, so `bn_axis` has no effect."""
         del bn_axis
-        return Encoder(self.variant_of(variant), dtype=dtype)
+        return self.encoder(self.variant_of(variant), dtype=dtype)
 
     def names(self, variant: str | Variant) -> tuple[Name, ...]:
         """Hugging Face's name of every tensor, and where it lies here."""
-        return (*self._rows(self.variant_of(variant)), *_layer("head", "classifier"))
+        shape = self.variant_of(variant)
+        head = self.pooled_head if shape.pooling == "pooler" else "classifier"
+        return (*self._rows(shape), *_layer("head", head))
 
     def unpooled(self, variant: str | Variant) -> str | Variant:
         """The variant with its first token in the place of a pooler, by its name where that has one."""
@@ -96,7 +106,7 @@ class Family:
           WeightsError: its last layer is a matrix of its own, not the word embeddings.
         """
         arrays = self.adapt(arrays)
-        words = arrays.get(f"{self.name}.{self.layers['embed/word']}.weight", np.empty(0))
+        words = arrays.get(self._weight("embed/word"), np.empty(0))
         decoder = self.masked["decoder"]
         if decoder in arrays and not np.array_equal(arrays[decoder], words):
             raise WeightsError(
@@ -108,10 +118,16 @@ class Family:
     def _rows(self, shape: Variant) -> Iterator[Name]:
         """The encoder's."""
         for ours, theirs in self.layers.items():
-            if ours.startswith("pool") and shape.pooling != "pooler":
-                continue
-            for i in range(shape.depth if "{i}" in ours else 1):
-                yield from _layer(f"backbone/{ours.format(i=i)}", f"{self.name}.{theirs.format(i=i)}")
+            if shape.has(ours):
+                for i in range(shape.depth if "{i}" in ours else 1):
+                    yield from _layer(f"backbone/{ours.format(i=i)}", self._published(theirs).format(i=i))
+
+    def _published(self, theirs: str) -> str:
+        return theirs[1:] if theirs.startswith("/") else f"{self.name}.{theirs}"
+
+    def _weight(self, layer: str, i: int = 0) -> str:
+        """The published name of a layer's weight; "" where the family has no such layer."""
+        return f"{self._published(self.layers[layer]).format(i=i)}.weight" if layer in self.layers else ""
 
     def _masked_rows(self) -> Iterator[Name]:
         for ours in ("dense", "norm"):
@@ -121,10 +137,11 @@ class Family:
     def adapt(self, arrays: Mapping[str, np.ndarray], shape: Any = None) -> dict[str, np.ndarray]:
         """Published arrays in the spelling of `names`; they fit inputs of any `shape`."""
         del shape
-        inside = tuple({theirs.partition(".")[0] + "." for theirs in self.layers.values()})
+        inside = tuple({theirs.partition(".")[0] + "." for theirs in self.layers.values() if theirs[0] != "/"})
         found = {}
         for name, array in arrays.items():
-            name = re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
+            for older, newer in self.older.items():
+                name = re.sub(older, newer, name)
             found[f"{self.name}.{name}" if name.startswith(inside) else name] = array
         return found
 
@@ -137,13 +154,14 @@ class Family:
         """
         arrays = self.adapt(arrays)
         shape = self._measured(arrays) if config_json is None else self._configured(config_json)
-        pooler = f"{self.name}.pooler.dense.weight" in arrays
+        pooler = self._weight("pool/dense") in arrays
         return dataclasses.replace(shape, pooling="pooler" if pooler else "class")
 
     def _configured(self, config_json: Mapping[str, Any]) -> Variant:
         """The sizes in a config.json; what it may leave out has the default that transformers gives it."""
-        missing = [key for ours, key in self.keys.items() if ours not in OPTIONAL and key not in config_json]
-        built = {**BUILT, "model_type": self.name}
+        missing = [key for ours, key in self.keys.items() if ours not in self.optional and key not in config_json]
+        missing += [key for key in self.must if key not in config_json]
+        built = {**BUILT, **self.must, "model_type": self.model_type or self.name}
         other = [key for key, value in built.items() if config_json.get(key, value) != value]
         if missing or other:
             raise ConfigError(
@@ -151,16 +169,17 @@ class Family:
                 f"  missing: {', '.join(missing) or 'none'}\n  other than it must be: "
                 + (", ".join(f"{key} '{config_json[key]}', not '{built[key]}'" for key in other) or "none")
             )
-        fields: dict[str, Any] = {ours: config_json[key] for ours, key in self.keys.items() if key in config_json}
-        fields.setdefault("types", 0)
-        return Variant(**fields)
+        found = {ours: config_json[key] for ours, key in self.keys.items() if key in config_json}
+        fields = {ours: "|".join(x) if isinstance(x, list) else x for ours, x in found.items()}
+        return self.variant_of({"types": 0, **fields})
 
     def describe(self, variant: str | Variant, classes: Sequence[str]) -> dict[str, Any]:
         """The config.json with which transformers loads these sizes: what `infer` reads, and the classes."""
         shape = self.variant_of(variant)
         gelu = "activation" if self.name == "distilbert" else "hidden_act"
         return {
-            "model_type": self.name,
+            "model_type": self.model_type or self.name,
+            **self.must,
             gelu: BUILT[gelu],
             **{key: getattr(shape, ours) for ours, key in self.keys.items()},
             "id2label": dict(enumerate(classes)),
@@ -171,24 +190,27 @@ class Family:
         """The sizes that show in the arrays' shapes; the rest from the published network of that width."""
 
         def shape(layer: str, i: int = 0) -> tuple[int, ...]:
-            name = f"{self.name}.{self.layers[layer].format(i=i)}.weight" if layer in self.layers else ""
+            name = self._weight(layer, i)
             return arrays[name].shape if name in arrays else (0, 0)
 
-        vocabulary, width = shape("embed/word")
+        units, width = shape("block{i}/mlp/fc1")
         alike = [variant for variant in self.variants.values() if variant.width == width]
         if not alike:
             raise ConfigError(
                 f"Without a config.json, weights must be as wide as a published network "
                 f"({', '.join(map(str, sorted({v.width for v in self.variants.values()})))}), for they do not say how "
-                f"many heads share the width; '{self.name}.{self.layers['embed/word']}.weight' gives {width or 'none'}."
+                f"many heads share the width; '{self._weight('block{i}/mlp/fc1')}' gives {width or 'none'}."
             )
+        vocabulary, embedding = shape("embed/word")
+        known = alike[0]
         return dataclasses.replace(
-            alike[0],
+            known,
             vocabulary=vocabulary,
-            positions=shape("embed/position")[0],
+            embedding=None if known.embedding is None else embedding,
+            positions=shape("embed/position")[0] if "embed/position" in self.layers else known.positions,
             types=shape("embed/type")[0],
             depth=next(i for i in itertools.count() if not any(shape("block{i}/mlp/fc1", i))),
-            units=shape("block{i}/mlp/fc1")[0],
+            units=units,
         )
 
 
@@ -203,9 +225,9 @@ def pooled(sizes: Mapping[str, Variant], poolings: Iterable[str] = POOLINGS) -> 
 def _layer(ours: str, theirs: str) -> Iterator[Name]:
     """The tensors of one layer, told by the last word of its name."""
     last = ours.rpartition("/")[2]
-    if last in ("word", "position", "type"):
+    if last in ("word", "position", "type", "distance"):
         yield Name(f"{theirs}.weight", "params", f"{ours}/embedding")
         return
-    weight = Name(f"{theirs}.weight", "params", f"{ours}/kernel", "dense")
-    yield Name(f"{theirs}.weight", "params", f"{ours}/scale") if last.startswith("norm") else weight
+    weight = Name(f"{theirs}.weight", "params", f"{ours}/kernel", "conv over tokens" if last == "conv" else "dense")
+    yield Name(f"{theirs}.weight", "params", f"{ours}/scale") if "norm" in last else weight
     yield Name(f"{theirs}.bias", "params", f"{ours}/bias")

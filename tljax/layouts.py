@@ -9,6 +9,7 @@ import numpy as np
 TO_OURS = {
     "same": None,
     "conv": (2, 3, 1, 0),
+    "conv over tokens": (2, 1, 0),
     "dense": (1, 0),
     "dense on map": (2, 3, 1, 0),
     "dense as 1x1": None,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tljax import cards, tensors
+from tljax import cards, sentence_pooling, tensors
 from tljax.errors import WeightsError, gather
 from tljax.types import Card, Published
 
@@ -59,8 +59,13 @@ def locate(place: Path) -> Path:
 
 
 def config(place: Path, path: Path) -> Mapping[str, Any]:
-    """What stands about their network beside the weights in `path`, named by their folder or `path`; {} for nothing."""
+    """What stands about their network beside the weights in `path`, named by their folder or `path`; {} for nothing.
+
+    Under `sentence_pooling.KEY` is how a folder of sentence-transformers makes one vector of a text.
+    """
     files = [place / name for name in CONFIGS] if place.is_dir() else [path.with_suffix(".json")]
     if not place.is_dir() and path.name == FILE:
         files.append(path.parent / "config.json")
-    return next((cards.load(file) for file in files if file.is_file()), {})
+    found = next((cards.load(file) for file in files if file.is_file()), {})
+    pooling = sentence_pooling.read(path.parent) if found else {}
+    return found | {sentence_pooling.KEY: pooling} if pooling else found

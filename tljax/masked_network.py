@@ -20,8 +20,8 @@ class Head(nn.Module):
 
     @nn.compact
     def __call__(self, x: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        """{"hidden": (B, K, D), "words": (V, D)} -> {"logits": (B, K, V) float32}; what else there is goes with it."""
-        y = nn.Dense(self.shape.width, dtype=self.dtype, kernel_init=NORMAL, name="dense")(x["hidden"])
+        """{"hidden": (B, K, D), "words": (V, E)} -> {"logits": (B, K, V) float32}; what else there is goes with it."""
+        y = nn.Dense(self.shape.embedded, dtype=self.dtype, kernel_init=NORMAL, name="dense")(x["hidden"])
         y = LayerNorm(self.shape.epsilon, dtype=self.dtype, name="norm")(nn.gelu(y, approximate=False))
         bias = self.param("bias", nn.initializers.zeros, (self.shape.vocabulary,), jnp.float32)
         words = x["words"].astype(self.dtype)
@@ -37,7 +37,7 @@ class MaskedNetwork(Network):
         return self.head(x if start == "head" else self.features(x, mode))
 
     def features(self, x: Any, mode: Mode = EVALUATE, *, stop: str | None = None) -> Any:
-        """What the head is given: the last block's output at the places, (B, K, D), and the word embeddings, (V, D)."""
+        """What the head is given: the last block's output at the places, (B, K, D), and the word embeddings, (V, E)."""
         del stop
         *_, last, _ = self.backbone.stages  # pyright: ignore[reportAttributeAccessIssue]
         hidden = self.encoded(x, mode, stop=last)["hidden"]

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import warnings
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,79 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from tljax.errors import ConfigError, DataError, WeightsError
-from tljax.masking import Vocabulary
+from tljax.atomic import make_folder, whole
+from tljax.errors import ConfigError, DataError
 from tljax.splits import Subset
+from tljax.tokenizer import Tokenizer
 from tljax.types import Batch
-
-FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt")
-
-
-class Tokenizer:
-    """A tokenizer as Hugging Face publishes it, read from its folder; nothing is downloaded, no code of it runs."""
-
-    def __init__(self, folder: Path) -> None:
-        """Read what lies in `folder`.
-
-        Raises:
-          WeightsError: it holds no tokenizer, or one that cannot be read or has no padding token.
-        """
-        self.folder = folder
-        present = [folder / name for name in FILES if (folder / name).is_file()]
-        if not present:
-            raise WeightsError(
-                f"A tokenizer must lie beside the weights of a text encoder; '{folder}' holds none of "
-                f"{', '.join(FILES)}. Set config.model.tokenizer to the folder that does."
-            )
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-        from transformers import AutoTokenizer  # two seconds that only texts need
-        from transformers.utils import logging
-
-        logging.set_verbosity_error()  # it warns of texts that are longer than the network takes; we count them
-        try:
-            self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        except (OSError, ValueError, KeyError) as error:
-            raise WeightsError(f"The tokenizer in '{folder}' must be readable; it is not: {error}.") from error
-        if self._tokenizer.pad_token_id is None:
-            raise WeightsError(f"The tokenizer in '{folder}' must have a padding token; it has none.")
-        digest = hashlib.sha256()
-        for file in present:
-            digest.update(file.name.encode() + file.read_bytes())
-        self.fingerprint = digest.hexdigest()
-
-    @property
-    def padding(self) -> int:
-        """The id that fills a row up."""
-        return int(self._tokenizer.pad_token_id)
-
-    def __call__(self, texts: Sequence[str], pairs: Sequence[str], longest: int) -> tuple[list[Any], list[Any], int]:
-        """(ids, segment types, how many were cut to `longest` tokens) of every text, or of every pair.
-
-        Args:
-          pairs: the second texts; () where examples are single texts.
-        """
-        columns = (list(texts), list(pairs)) if pairs else (list(texts),)
-        kept = self._tokenizer(*columns, truncation=True, max_length=longest, return_token_type_ids=True)
-        full = [i for i, ids in enumerate(kept["input_ids"]) if len(ids) == longest]
-        whole = self._tokenizer(*([column[i] for i in full] for column in columns))["input_ids"] if full else []
-        return kept["input_ids"], kept["token_type_ids"], sum(len(ids) > longest for ids in whole)
-
-    def vocabulary(self, size: int) -> Vocabulary:
-        """What is to be known of its tokens to hide some of them, those that an encoder of `size` words knows."""
-        words = self._tokenizer
-        added = (i for i, token in words.added_tokens_decoder.items() if token.special)
-        prefix = getattr(words.backend_tokenizer.model, "continuing_subword_prefix", None)  # "##", of WordPiece alone
-        continues = (i for token, i in words.get_vocab().items() if prefix and token.startswith(prefix))
-        return Vocabulary(
-            size=min(len(words), size),
-            mask=-1 if words.mask_token_id is None else words.mask_token_id,
-            special=tuple(sorted({*words.all_special_ids, *added})),
-            continues=tuple(sorted(continues)) if prefix else None,
-        )
-
-    def save(self, folder: Path) -> None:
-        """Write it into `folder`, for `predict` and for the next transfer."""
-        self._tokenizer.save_pretrained(folder)
 
 
 class Tokens:
@@ -99,10 +32,15 @@ class Tokens:
             longest a text may be: what is beyond is cut off and counted in `cut`.
         """
         self.subset, self.buckets, self.padding = subset, np.array(config.lengths), tokenizer.padding
-        if not config.lengths or list(config.lengths) != sorted(set(config.lengths)) or config.lengths[0] < 1:
-            raise ConfigError(f"config.data.lengths must rise and be above 0; got {tuple(config.lengths)}.")
+        self.vocabulary = tokenizer.checksum
         rows = [subset[i] for i in range(len(subset))]
         texts, pairs = [row["text"] for row in rows], [row["pair"] for row in rows]
+        least = tokenizer.added(pairs=any(pairs)) + (2 if any(pairs) else 1)
+        if config.lengths[-1] < least:
+            raise ConfigError(
+                f"The last of config.data.lengths must hold a text: {least} tokens at least, with those that the "
+                f"tokenizer adds; got {tuple(config.lengths)}."
+            )
         key = hashlib.sha256(json.dumps([texts, pairs, config.lengths[-1], tokenizer.fingerprint]).encode()).hexdigest()
         kept = _read(key)
         if kept is None:
@@ -184,7 +122,9 @@ def _read(key: str) -> dict[str, np.ndarray] | None:
 
 
 def _write(key: str, arrays: dict[str, Any]) -> None:
-    folder().mkdir(parents=True, exist_ok=True)
-    part = folder() / f"{key}.part{os.getpid()}.npz"
-    np.savez(part, **arrays)
-    part.replace(folder() / f"{key}.npz")
+    try:
+        make_folder(folder())
+        with whole(folder() / f"{key}.npz") as part, part.open("wb") as file:
+            np.savez(file, **arrays)
+    except ConfigError as error:
+        warnings.warn(f"Token ids are not kept, and made again in the next run. {error}", stacklevel=2)

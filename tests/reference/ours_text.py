@@ -10,16 +10,25 @@ import jax.numpy as jnp
 import numpy as np
 from reference import draw, ours
 
-from tljax import placement
+from tljax import disentangled, placement
 from tljax.encoder import Encoder, Variant
 from tljax.layouts import published_shape
-from tljax.models import bert, distilbert, roberta
+from tljax.models import bert, deberta, distilbert, electra, roberta
 from tljax.network import Network
 from tljax.types import EVALUATE, Mode, Variables, flatten
 
-FAMILIES = {"bert": bert, "roberta": roberta, "distilbert": distilbert}
-PUBLISHED = {"bert": "base", "roberta": "base_pooler", "distilbert": "base"}  # the variants of the stored outputs
+FAMILIES = {"bert": bert, "roberta": roberta, "distilbert": distilbert, "electra": electra, "deberta": deberta}
+# The variants of the stored outputs.
+PUBLISHED = {
+    "bert": "base",
+    "roberta": "base_pooler",
+    "distilbert": "base",
+    "electra": "small_pooler",
+    "deberta": "base_pooler",
+}
+# As of `torch_text`.
 NARROW = {"width": 32, "heads": 4, "depth": 2, "units": 48, "vocabulary": 50, "positions": 24}
+OWN = {"electra": {"embedding": 16}, "deberta": {"buckets": 8}}
 TEXT = draw.TEXTS[0]
 
 
@@ -29,12 +38,13 @@ def tokens(family: str, shape: tuple[int, int] = TEXT) -> dict[str, np.ndarray]:
 
 
 def narrow(family: str, **changes: Any) -> Variant:
-    return dataclasses.replace(FAMILIES[family].VARIANTS[PUBLISHED[family]], **NARROW | changes)
+    return dataclasses.replace(FAMILIES[family].VARIANTS[PUBLISHED[family]], **NARROW | OWN.get(family, {}) | changes)
 
 
 @cache
 def network(shape: Variant, *, classes: int = 10, dtype: Any = jnp.float32) -> Network:
-    return Network(Encoder(shape, dtype=dtype), nn.Dense(classes))
+    kind = disentangled.Encoder if isinstance(shape, disentangled.Variant) else Encoder
+    return Network(kind(shape, dtype=dtype), nn.Dense(classes))
 
 
 @cache

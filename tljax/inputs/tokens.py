@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from tljax import pretrained
+from tljax import pretrained, vocabularies
 from tljax.errors import ConfigError, WeightsError
 from tljax.splits import Subset
 from tljax.texts import fault
-from tljax.tokens import Tokenizer, Tokens, padded
+from tljax.tokenizer import Tokenizer
+from tljax.tokens import Tokens, padded
 from tljax.types import Asked, Batch, Card, Inputs
 
 
@@ -32,7 +33,7 @@ def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: An
 
     Raises:
       ConfigError: texts may be longer than the encoder's positions.
-      WeightsError: no tokenizer, or one with more words than the encoder, or with another padding.
+      WeightsError: no tokenizer, or one that is not the encoder's, as far as can be known.
     """
     del card  # of pixels
     if config.data.lengths and max(config.data.lengths) > backbone.variant.longest:
@@ -42,17 +43,20 @@ def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: An
         )
     tokenizer = Tokenizer(place(config.model))
     _same_padding(tokenizer, backbone.variant)
+    said = vocabularies.check(tokenizer, _folder(config.model)) if config.model.weights else ()
     parts = {name: Tokens(subset, config.data, tokenizer) for name, subset in subsets.items()}
     if fault := _unknown(tokenizer, max(part.highest for part in parts.values()), backbone.variant):
         raise WeightsError(f"{fault} Set config.model.tokenizer to the folder of theirs.")
-    notes = _notes(parts, config.data.lengths[-1])
+    notes = (*said, *_notes(parts, config.data.lengths[-1]))
     vocabulary = tokenizer.vocabulary(backbone.variant.vocabulary)
     return Inputs(parts, _prepare, example(), augmented=False, notes=notes, save=tokenizer.save, vocabulary=vocabulary)
 
 
 def sizes(parts: Mapping[str, Tokens], config: Any) -> dict[str, Any]:
-    """The lengths that batches are padded to, and whether examples are pairs: what `reopen` needs."""
-    return {"lengths": list(config.data.lengths), "pairs": any(part.paired for part in parts.values())}
+    """The lengths that batches are padded to, whether examples are pairs, and the words' checksum, for `reopen`."""
+    (vocabulary,) = {part.vocabulary for part in parts.values()}
+    pairs = any(part.paired for part in parts.values())
+    return {"lengths": list(config.data.lengths), "pairs": pairs, "vocabulary": vocabulary}
 
 
 def reopen(folder: Path, said: Mapping[str, Any], *, card: Card, backbone: Any) -> Asked:
@@ -67,6 +71,7 @@ def reopen(folder: Path, said: Mapping[str, Any], *, card: Card, backbone: Any) 
     del card
     tokenizer, buckets = Tokenizer(folder), np.array(said["lengths"])
     _same_padding(tokenizer, backbone.variant)
+    vocabularies.same_checksum(tokenizer, said.get("vocabulary", ""))  # earlier runs kept none
 
     def read(text: str) -> Read:
         texts = _checked(text, 2 if said["pairs"] else 1)
@@ -95,6 +100,11 @@ def place(config: Any) -> Path:
         return Path(config.tokenizer).expanduser()
     if not config.weights:
         raise ConfigError("A text encoder needs a tokenizer: set config.model.tokenizer to its folder.")
+    return _folder(config)
+
+
+def _folder(config: Any) -> Path:
+    """The folder of `model.weights`."""
     return pretrained.folder_of(config.weights, card=Card(mean=(), std=()), lock=Path(config.lock_file))
 
 

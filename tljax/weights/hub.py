@@ -27,7 +27,8 @@ ZOO = Path(__file__).parent.parent / "zoo"
 LOCK = Path("tljax.lock.json")
 FILE = "model.safetensors"  # where a given card names no other
 PINS = {"revision": r"[0-9a-f]{40}", "sha256": r"[0-9a-f]{64}"}
-# Taken along at the same commit, each where the repository has it: the network's sizes, preprocessing, the tokenizer.
+# Taken along at the same commit, each where the repository has it: the network's sizes, preprocessing, the tokenizer,
+# how sentence-transformers pools.
 BESIDE = (
     "config.json",
     "preprocessor_config.json",
@@ -37,6 +38,9 @@ BESIDE = (
     "vocab.txt",
     "vocab.json",
     "merges.txt",
+    "spm.model",
+    "modules.json",
+    "1_Pooling/config.json",
 )
 
 
@@ -127,7 +131,7 @@ def _beside(card: Card, commit: str, held: Mapping[str, str] | None) -> tuple[di
     Args:
       held: the files that the lock names, all of which must be there; None before they are locked.
     """
-    files = {name: str(PurePosixPath(card.file).with_name(name)) for name in (BESIDE if held is None else held)}
+    files = {name: str(PurePosixPath(card.file).parent / name) for name in (BESIDE if held is None else held)}
     cached = {name: _cached(card, file, commit) for name, file in files.items()}
     unknown = [name for name, found in cached.items() if found is None]
     complete = held is not None or not unknown or not _offline(_url(card, files[unknown[0]], commit))

@@ -1,0 +1,36 @@
+"""Attention of all heads at once: what text encoders share, whatever their scores are made of."""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+def attended(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    mask: jax.Array,
+    *,
+    dropout: float,
+    scale: float | None = None,
+    bias: jax.Array | None = None,
+) -> jax.Array:
+    """softmax(q k' scale + bias) v over the keys in `mask` (B, L): (B, L, heads, d) each, and so is what comes out.
+
+    `jax.nn.dot_product_attention` has no dropout: where that is on, the weights are written out.
+
+    Args:
+      scale: 1 / sqrt(d) for None.
+      bias: (B, heads, queries, keys) float32.
+    """
+    seen = mask[:, None, None]  # (B, 1, 1, keys)
+    if not dropout:
+        return jax.nn.dot_product_attention(q, k, v, bias, mask=seen, scale=scale)
+    scores = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=jnp.float32)
+    scores = scores / math.sqrt(q.shape[-1]) if scale is None else scores * scale
+    scores = scores if bias is None else scores + bias
+    weights = jax.nn.softmax(jnp.where(seen, scores, jnp.finfo(jnp.float32).min)).astype(v.dtype)
+    weights = nn.Dropout(dropout, deterministic=False)(weights)
+    return jnp.einsum("bhqk,bkhd->bqhd", weights, v)
