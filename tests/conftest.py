@@ -1,5 +1,6 @@
 """Four fake CPU devices, strict jax, and the real data where they are."""
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -22,3 +23,12 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real data and weights are not here ({folder}); set TLJAX_SHARED")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _torchvision(request: pytest.FixtureRequest) -> None:
+    """transformers imports torchvision with each network, where it is installed."""
+    if request.node.get_closest_marker("parity") and importlib.util.find_spec("torch"):
+        from reference import torch_vision
+
+        torch_vision.declare()

@@ -73,6 +73,14 @@ def test_a_first_block_that_would_add_its_input_is_refused():
         names.arranged(theirs, counted=True, first_adds=False)
 
 
+def test_a_block_without_its_projection_is_named():
+    shape = mobilenet.VARIANTS["v2"]
+    theirs, _ = by_what_they_do(mobilenet, shape, published(mobilenet, shape), staged=True)
+    del theirs["blocks.2.1.project.conv.weight"]
+    with pytest.raises(WeightsError, match=r"these have none: blocks\.2\.1\. The file is damaged, or of"):
+        names.arranged(theirs, counted=True)
+
+
 @pytest.mark.parametrize(("module", "variant"), VARIANTS)
 def test_sizes_show_in_tensors(module, variant):
     shape = module.variant_of(variant)

@@ -1,6 +1,6 @@
 """timm's own networks, live: their weights loaded here, and ours loaded there, give the same logits.
 
-timm imports torchvision; where that does not load, all of this is skipped.
+timm imports torchvision: `reference/torch_vision.py`.
 """
 
 import json
@@ -21,7 +21,10 @@ from tljax.tasks import classification
 
 pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch", reason="torch is not installed; `make parity` installs it")
-timm = pytest.importorskip("timm", reason="timm is not installed, or its torchvision does not load")
+from reference import torch_vision  # noqa: E402
+
+torch_vision.declare()
+timm = pytest.importorskip("timm", reason="timm is not installed; `make parity` installs it")
 
 CLASSES = 7
 # Architecture -> (family, pixels, whether timm names tensors as the family is published).
@@ -36,11 +39,17 @@ NETWORKS = {
     "efficientnet_b0": ("efficientnet", 75, False),
     "tf_efficientnet_b0": ("efficientnet", 75, False),
 }
+# ViTs with other tokens and pooling -> what timm is told besides.
+KINDS: dict[str, dict[str, Any]] = {
+    "vit_tiny_patch16_224": {"global_pool": "avg"},
+    "deit_tiny_distilled_patch16_224": {},
+    "vit_small_patch32_224": {"reg_tokens": 4, "no_embed_class": True, "class_token": False, "global_pool": "avg"},
+}
 
 
-def made(architecture: str) -> Any:
+def made(architecture: str, **options: Any) -> Any:
     """timm's network with drawn weights that keep a signal's size."""
-    module = timm.create_model(architecture, num_classes=CLASSES)
+    module = timm.create_model(architecture, num_classes=CLASSES, **options)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, tensor in module.state_dict().items():
@@ -71,6 +80,19 @@ def test_weights_of_timm_answer_the_same_here(architecture, tmp_path):
     expected, found = theirs(module, x), logits(model_config(family, tmp_path), x)
     difference = np.abs(found - expected).max() / np.abs(expected).max()
     print(f"{architecture}: {difference:.1e}")
+    assert difference <= 1e-5
+
+
+@pytest.mark.parametrize("architecture", KINDS)
+def test_tokens_and_pooling_of_timm(architecture, tmp_path):
+    """On a grid that is not square, for which both resize the position embeddings of a square one."""
+    module, x = made(architecture, **KINDS[architecture]), draw.image((2, 96, 160, 3))
+    arrays = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
+    safetensors.numpy.save_file(arrays, tmp_path / "model.safetensors")
+    module.set_input_size(img_size=(96, 160))
+    expected, found = theirs(module, x), logits(model_config("vit", tmp_path), x)
+    difference = np.abs(found - expected).max() / np.abs(expected).max()
+    print(f"{architecture} {KINDS[architecture]}: {difference:.1e}")
     assert difference <= 1e-5
 
 

@@ -102,6 +102,12 @@ def test_numbers_must_be_finite(bad):
         place(arrays(bn__weight=np.array([0, 1, 2, bad])))
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.bool_])
+def test_numbers_must_be_floats(dtype):
+    with pytest.raises(WeightsError, match=rf"1 not floats: bn\.weight \({np.dtype(dtype)}\)"):
+        place(arrays(bn__weight=np.ones(4, dtype)))
+
+
 def test_another_rank_is_a_wrong_shape():
     with pytest.raises(WeightsError, match=r"1 wrong: conv\.weight \(48,\), must be \(4, 3, 2, 2\) here"):
         place(arrays(conv__weight=np.zeros(48)))

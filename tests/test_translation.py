@@ -7,7 +7,7 @@ import pytest
 
 from tljax import placement, translation
 from tljax.errors import WeightsError
-from tljax.models import bit, convnext, efficientnet, mobilenet, resnet, vgg, vit
+from tljax.models import bert, bit, convnext, efficientnet, mobilenet, resnet, vgg, vit
 from tljax.network import Network
 from tljax.plugins import available, find
 from tljax.spellings import timm, torchvision, transformers
@@ -314,6 +314,23 @@ def test_a_file_of_another_family_shows_the_nearest_and_the_first_differences():
     assert lines[2:4] == ["  1 missing: blocks.3.norm1.bias", "  1 not in it: mystery"]
 
 
+def test_what_a_wrapper_puts_before_every_name_is_named():
+    names = [f"module.{row.published}" for row in resnet.names("18") if row.published != "fc.bias"]
+    with pytest.raises(WeightsError) as error:
+        translation.recognise(names, "resnet", "a file")
+    assert str(error.value).splitlines()[1:-1] == [
+        "Nearest is family 'resnet', variant '18', with 99% of the names:",
+        "  'module.' stands before every one of them: save the tensors without it",
+        "  1 missing: fc.bias",
+    ]
+
+
+def test_a_text_encoder_without_its_familys_prefix_is_the_nearest():
+    names = [row.published.removeprefix("bert.") for row in bert.names("minilm_l6_mean")]
+    with pytest.raises(WeightsError, match=r"Nearest is family 'bert', variant '\w+', with 100% of the names"):
+        translation.recognise(names, "resnet", "a file")
+
+
 def test_a_file_of_nothing_known_shows_only_the_first_names():
     with pytest.raises(WeightsError, match=r"with 0% of the names(?s:.*)9 not in it: a0, a1, a2, a3, a4, \.\.\."):
         translation.recognise([f"a{i}" for i in range(9)], "lenet", "a file")
@@ -330,6 +347,14 @@ def test_facts_are_the_configs_or_the_librarys_defaults():
         "eps": 1e-5,
     }
     assert translation.facts({}, TOY, "a file") == {"eps": 1e-12}
+
+
+def test_positions_of_a_grid_that_is_not_square_are_refused():
+    spelling = transformers.SPELLINGS[1]
+    for config in ({}, {"image_size": 384}, {"image_size": [64, 64]}):
+        assert translation.facts(config, spelling, "a file") == {"eps": 1e-12}
+    with pytest.raises(WeightsError, match=r"square pictures; those of 'a file' are for image_size \[32, 128\]"):
+        translation.facts({"image_size": [32, 128]}, spelling, "a file")
 
 
 def test_what_is_not_computed_here_is_refused():

@@ -118,13 +118,18 @@ def arranged(arrays: Mapping[str, np.ndarray], *, counted: bool, first_adds: boo
       first_adds: the first block of this library adds its input where shapes agree, as here.
 
     Raises:
-      WeightsError: it does not, and shapes agree.
+      WeightsError: it does not, and shapes agree; or a block has no projection.
     """
     found = {name: match for name in arrays if (match := re.fullmatch(r"blocks\.(\d+)\.(\d+)\.(\w+)\.(.+)", name))}
     parts: dict[tuple[int, int], set[str]] = {}
     for match in found.values():
         parts.setdefault((int(match[1]), int(match[2])), set()).add(match[3])
     order = sorted(parts)
+    if lacking := [f"blocks.{s}.{b}" for s, b in order if f"blocks.{s}.{b}.project.conv.weight" not in arrays]:
+        raise WeightsError(
+            f"Every block must end in a projection; these have none: {', '.join(lacking)}. The file is damaged, or of "
+            f"a network that is not read in this spelling, as timm's MobileNetV3: torchvision's own file of it is."
+        )
     widths = [len(arrays[f"blocks.{s}.{b}.project.conv.weight"]) for s, b in order]
     if not first_adds and widths[0] == len(arrays["features.0.0.weight"]):
         raise WeightsError(

@@ -124,7 +124,7 @@ def place(
       New variables, and the paths that kept their random start.
 
     Raises:
-      WeightsError: all missing, extra, wrong-shaped and non-finite tensors, in one message.
+      WeightsError: all missing, extra, wrong-shaped, integer and non-finite tensors, in one message.
     """
     table = tuple(names)
     known = {row.published for row in table}
@@ -156,7 +156,8 @@ def _fill(
 ) -> tuple[set[tuple[str, str]], dict[str, list[str]]]:
     """Put what fits into `ours`: the (collection, path) that were filled, and the faults of the rest by kind."""
     filled = set()
-    problems: dict[str, list[str]] = {"missing": [], "extra": [], "wrong": [], "transposed": [], "not_finite": []}
+    kinds = ("missing", "extra", "wrong", "transposed", "not_floats", "not_finite")
+    problems: dict[str, list[str]] = {kind: [] for kind in kinds}
     for row in rows:
         leaves = ours.get(row.collection, {})
         found = _fit(row, published, leaves.get(row.path))
@@ -179,6 +180,8 @@ def _fit(row: Name, published: Published, target: Any) -> np.ndarray | tuple[str
         # In the layout of another library; a square kernel shows nothing by its shape.
         turned = target is not None and TO_THEIRS[row.layout] and theirs.shape in (target.shape, must[::-1])
         return "transposed" if turned else "wrong", f"{row.published} {theirs.shape}, must be {must} here"
+    if not jnp.issubdtype(theirs.dtype, jnp.floating):  # quantised numbers mean nothing without their scales
+        return "not_floats", f"{row.published} ({theirs.dtype})"
     if not _is_finite(theirs):
         return "not_finite", row.published
     return np.array(to_ours(theirs, row.layout, target.shape), dtype=target.dtype, order="C")

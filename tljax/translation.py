@@ -115,14 +115,41 @@ def _tables(family: str) -> dict[str, frozenset[str]]:
 def _strange(names: frozenset[str], family: str, where: str) -> str:
     """What to say of a file that does not fit: the variant that shares most names, and the first that it does not."""
     tables = {(other, v): table for other in plugins.available("models") for v, table in _tables(other).items()}
-    shares = {key: len(names & table) / len(names | table) for key, table in tables.items()}
-    nearest = max(shares, key=shares.__getitem__)
+    bare = _bare(names)
+    shares = {
+        (*key, file): len(file & table) / len(file | table)
+        for key, table in tables.items()
+        for file in (names, bare, _adapted(key[0], names))
+    }
+    nearest, variant, file = max(shares, key=shares.__getitem__)
+    table = tables[nearest, variant]
     lines = [
         f"'{where}' must hold the tensors of config.model.family '{family}', in its own naming or one of "
         f"{', '.join(plugins.available('spellings'))}; it does not.",
-        f"Nearest is family '{nearest[0]}', variant '{nearest[1]}', with {shares[nearest]:.0%} of the names:",
+        f"Nearest is family '{nearest}', variant '{variant}', with {shares[nearest, variant, file]:.0%} of the names:",
     ]
-    for kind, those in (("missing", tables[nearest] - names), ("not in it", names - tables[nearest])):
+    if file == bare != names:
+        before = min(names).split(".")[0]
+        lines.append(f"  '{before}.' stands before every one of them: save the tensors without it")
+    for kind, those in (("missing", table - file), ("not in it", file - table)):
         if those:
             lines.append(f"  {len(those)} {kind}: {', '.join(sorted(those)[:SHOWN])}" + ", ..." * (len(those) > SHOWN))
     return "\n".join([*lines, "Set config.model.family to what the file holds, or choose another file."])
+
+
+def share(names: Iterable[str], family: str) -> float:
+    """Of a file's tensors, the share that `family` names so, as its `adapt` spells them where they are texts'."""
+    names, own = _adapted(family, frozenset(names)), frozenset().union(*_tables(family).values())
+    return len(names & own) / max(1, len(names))
+
+
+def _adapted(family: str, names: frozenset[str]) -> frozenset[str]:
+    """The names as a text family spells them; those of pictures are not adapted, for that changes arrays."""
+    module = plugins.find("models", family)
+    return frozenset(module.adapt(dict.fromkeys(names))) if module.INPUT == "tokens" else names
+
+
+def _bare(names: frozenset[str]) -> frozenset[str]:
+    """The names without the first part that all have in common, as torch's wrappers put "module." before each."""
+    firsts = {name.split(".", 1)[0] for name in names}
+    return frozenset(name.partition(".")[2] for name in names) if len(firsts) == 1 else names

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tljax import bit_names
+from tljax.errors import WeightsError
 from tljax.inverted_residual_names import arranged
 from tljax.types import Rule, Spelling
 
@@ -54,6 +55,23 @@ VIT = (
     Rule(rf"(?:cls_)?classifier\.{LEAF}", lambda leaf: f"head.{leaf}"),
     Rule(rf"distillation_classifier\.{LEAF}", lambda leaf: f"head_dist.{leaf}"),
 )
+
+
+def _square(config: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Nothing to tell, but that a published grid of patches is square, as resizing takes it to be.
+
+    Raises:
+      WeightsError: it is not.
+    """
+    size = config.get("image_size", 0)
+    if isinstance(size, list) and len(set(size)) > 1:
+        raise WeightsError(
+            f"Position embeddings must be published for square pictures; those of '{where}' are for image_size {size}, "
+            f"as the config.json beside it says. Choose other weights."
+        )
+    return {}
+
+
 CONVNEXT = (
     Rule(rf"{NEXT}embeddings\.patch_embeddings\.{LEAF}", lambda leaf: f"features.0.0.{leaf}"),
     Rule(rf"{NEXT}embeddings\.layernorm\.{LEAF}", lambda leaf: f"features.0.1.{leaf}"),
@@ -141,6 +159,7 @@ SPELLINGS = (
         # Defaults of ViTConfig and DeiTConfig; heads that no config tells are those of the table.
         facts={"heads": ("num_attention_heads", None), "eps": ("layer_norm_eps", 1e-12)},
         must={"hidden_act": "gelu"},
+        told=_square,
     ),
     Spelling(
         "transformers",
