@@ -86,7 +86,7 @@ def test_conditions_for_people():
     ("keys", "message"),
     [
         ({"similar": 1.5}, r"config.strategy.auto.similar must be in \[0, 1\]; got 1.5"),
-        ({"much": 0.0}, "config.strategy.auto.much must be > 0"),
+        ({"much": 0.0}, "config.strategy.auto.much must be a finite number > 0"),
         ({"much": 100.0, "very_much": 10.0}, "very_much must be at least config.strategy.auto.much"),
     ],
 )

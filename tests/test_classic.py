@@ -1,6 +1,8 @@
 """Classic classifiers on features: their equations, their choices, and the whole run."""
 
+import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,8 +12,10 @@ from ml_collections import ConfigDict
 from configs import default
 from main import run
 from tests import small
-from tljax import experiment
+from tljax import experiment, exports, refit, saved_model, settings
+from tljax import fit as fit_module
 from tljax.errors import ConfigError
+from tljax.predictor import Predictor
 from tljax.strategies import classic
 from tljax.types import EVALUATE
 
@@ -146,7 +150,7 @@ def test_a_whole_run(tmp_path, monkeypatch, source, name):
         "test_confusion.png",
         "test_per_class.csv",
     }
-    assert (tmp_path / "run" / "model").exists() == (name in LINEAR)
+    assert (tmp_path / "run" / "model" / refit.FILE).exists() == (name not in LINEAR)
     assert run(config, tmp_path / "run") == result
     if name in LINEAR:
         expects_the_same_from_the_saved_model(tmp_path / "run" / "model", source, result)
@@ -163,6 +167,34 @@ def expects_the_same_from_the_saved_model(folder, source, result):
     assert (np.asarray(logits).argmax(1) == batch["label"]).mean() == result["metrics"]["test"]["accuracy"]
     assert all(saved[name].tobytes() == before[name].tobytes() for name in saved if not name.startswith("fc."))
     assert result["parameters"]["trainable"] == head["kernel"].size + head["bias"].size
+
+
+@pytest.mark.parametrize("name", [name for name in classic.MAKE if name not in LINEAR])
+def test_what_is_no_layer_answers_as_in_its_run(tmp_path, source, name):
+    """The model/ folder, moved: the classes that the run named; it has no head, and is not exported."""
+    run(make(source, name), tmp_path / "run")
+    with (tmp_path / "run" / "report" / "test_predictions.csv").open(newline="") as lines:
+        said = [row["prediction"] for row in csv.DictReader(lines)]
+    model = saved_model.load((tmp_path / "run" / "model").rename(tmp_path / "moved"))
+    pictures = experiment.load(make(source, name), axis=None).parts["test"].take(np.arange(448))["image"]
+    answers = Predictor(model, batch_size=64)(pictures)
+    assert answers.shape == (448, 5) and answers.dtype == np.float32
+    assert [model.classes[best] for best in answers.argmax(1)] == said and len(set(said)) == 5
+    assert not any(leaf.any() for leaf in model.variables["params"]["head"].values())
+    with pytest.raises(ConfigError, match="tells this run's classes is no layer"):
+        exports.save(model, "npz", tmp_path / "x.npz")
+
+
+def test_what_only_steps_can_do_is_refused(tmp_path, source):
+    """All of it in one error, and nothing is written; what every config has, a rate and epochs, is no request."""
+    config = make(source, "knn", data__validation=0.2, train__patience=2, optimizer__clip=1.0)
+    config.update_from_flattened_dict({"optimizer.ema": 0.9, "task.class_weights": ("balanced",), "task.mixup": 0.2})
+    said = "task.class_weights=('balanced',), task.mixup=0.2, optimizer.ema=0.9, optimizer.clip=1.0, train.patience=2"
+    with pytest.raises(ConfigError, match=f"takes no gradient steps, and .*: {re.escape(said)}. Leave them"):
+        run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    plain = default.get_config()
+    assert all(settings.get(plain, key) == none for key, none in fit_module.OF_STEPS.items())
 
 
 def test_the_classifier_key_is_checked(tmp_path, source):

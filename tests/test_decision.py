@@ -67,6 +67,8 @@ def test_it_is_the_run_of_what_it_chose(weights, tmp_path, cell, name, mode):
     named = run(by_name(make_config(weights, cell, parallel=mode), name), tmp_path / "named")
     assert everything(tmp_path / "auto") == everything(tmp_path / "named")
     assert result["parameters"] == named["parameters"]
+    assert (result["strategy"], result["chosen_strategy"]) == ("auto", name)
+    assert named["strategy"] == name and "chosen_strategy" not in named
     assert not (tmp_path / "named" / decision.FILE).exists()
 
 

@@ -122,10 +122,10 @@ def test_a_file_goes_below_the_run_unless_named(trained, capsys):
         (
             "torch",
             "x.pt",
-            "must be one of safetensors-torch, safetensors-flax, npz, stablehlo, onnx; got 'torch'.",
+            "must be one of safetensors-torch, safetensors-flax, npz, stablehlo; got 'torch'.",
         ),
         ("npz", "x.safetensors", "--out must be a file that ends in .npz for --to=npz; got "),
-        ("onnx", "x.onnx", "no converter serves. jax2onnx"),
+        ("onnx", "x.bin", "no converter serves. jax2onnx"),
     ],
 )
 def test_mistakes_write_nothing(trained, tmp_path, capsys, to, out, said):

@@ -5,12 +5,13 @@ import json
 
 import numpy as np
 import pytest
+import safetensors
 import safetensors.numpy
 from reference import ours_vit
 
 from tests import small
 from tljax import experiment, placement, preprocess, pretrained, saved_model
-from tljax.errors import DataError
+from tljax.errors import ConfigError, DataError
 from tljax.models import lenet, vit
 from tljax.network import Network
 from tljax.tasks import classification
@@ -64,6 +65,8 @@ def test_the_card_is_of_these_weights(saved):
     assert (card.family, card.variant, card.classes, card.size) == ("lenet", "small", 3, 8)
     assert card.parameters == sum(leaf.size for leaf in flatten(variables["params"]).values())
     assert (card.revision, card.sha256, card.file) == ("", "", "model.safetensors")
+    # Two convolutions on 8x8 and 4x4, a dense layer and the head of the experiment's five classes.
+    assert card.gflops == float(f"{2 * (9 * 16 * 64 + 9 * 16 * 32 * 16 + 128 * 64 + 64 * 5) / 1e9:.3g}") == 0.000183
 
 
 def test_what_predicting_needs(saved):
@@ -88,6 +91,19 @@ def test_saving_again_replaces(saved):
     assert (folder / "model.safetensors").read_bytes() != before
     assert json.loads((folder / "card.json").read_text())["licence"] == ""  # it came from no weights
     assert len(list(folder.iterdir())) == 3
+
+
+def test_a_disk_that_takes_no_weights_is_left_without_a_folder(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise safetensors.SafetensorError("Error while serializing: No space left on device (os error 28)")
+
+    config = small.config()
+    variables = placement.init(Network(lenet.build("small"), classification.head(3)), preprocess.example(config.data),
+                               seed=3)  # fmt: skip
+    monkeypatch.setattr(safetensors.numpy, "save_file", full)
+    with pytest.raises(ConfigError, match="model.safetensors' is refused: the disk is full"):
+        saved_model.save(tmp_path / "run" / "model", variables, made(config, None), config)
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_what_was_saved_is_loaded_again(saved):

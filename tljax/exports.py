@@ -1,7 +1,6 @@
 """A finished run's network for other programs: files that they load, with the card and the classes beside them."""
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import safetensors.numpy
 
 from tljax import ops, saved_model
-from tljax.atomic import write
+from tljax.atomic import make_folder, whole, write_json
 from tljax.errors import ConfigError
 from tljax.plugins import entry, find
 from tljax.saved_model import Model
@@ -36,23 +35,28 @@ def save(model: Model, to: str, file: Path) -> list[Path]:
     loads the folder.
 
     Raises:
-      ConfigError: no such format, `file` does not end as it must, or the format cannot hold the network.
+      ConfigError: no such format, `file` does not end as it must, or the format cannot hold the network; a classifier
+        that is no layer can no format hold.
     """
-    suffix, put = entry(FORMATS, to, "--to")
+    suffix, put = format_of(to)
+    if model.classifier:
+        raise ConfigError(
+            f"--to={to} holds a network, and what tells this run's classes is no layer of one. `tljax predict` asks "
+            f"it; config.strategy.classifier=logistic, linear_svm or ridge is a layer, and can be exported."
+        )
     if file.suffix != suffix:
         raise ConfigError(f"--out must be a file that ends in {suffix} for --to={to}; got '{file}'.")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.name}.part{suffix}")  # numpy adds .npz to a file that lacks it
-    put(model, part)
-    part.replace(file)
+    make_folder(file.parent)
+    with whole(file) as part:
+        put(model, part)
     card, about = file.with_suffix(".card.json"), file.with_suffix(".json")
-    write(card, json.dumps(dataclasses.replace(model.card, file=file.name).as_dict(), indent=2))
+    write_json(card, dataclasses.replace(model.card, file=file.name).as_dict())
     variant = saved_model.variant_as_json(model.variant)
     said = {"family": model.family, "variant": variant, "classes": model.classes, "input": dict(model.input)}
-    write(about, json.dumps(said, indent=2))
+    write_json(about, said)
     model.asked.save(file.parent)
     if put is torch and (describe := getattr(find("models", model.family), "describe", None)):
-        write(file.with_name("config.json"), json.dumps(describe(model.variant, model.classes), indent=2))
+        write_json(file.with_name("config.json"), describe(model.variant, model.classes))
     return [file, card, about]
 
 
@@ -72,7 +76,8 @@ def flax(model: Model, file: Path) -> None:
 def npz(model: Model, file: Path) -> None:
     """Published names and layouts, for numpy and for `config.model.weights`."""
     arrays: Any = published(model)
-    np.savez(file, **arrays)
+    with file.open("wb") as opened:  # to a name without .npz numpy would add it
+        np.savez(opened, **arrays)
 
 
 def stablehlo(model: Model, file: Path) -> None:
@@ -99,12 +104,6 @@ def stablehlo(model: Model, file: Path) -> None:
     file.write_bytes(exported.serialize())
 
 
-def onnx(model: Model, file: Path) -> None:
-    """Not to be had: see NO_ONNX."""
-    del model, file
-    raise ConfigError(NO_ONNX)
-
-
 def published(model: Model) -> dict[str, np.ndarray]:
     """Every array under its published name, in its published layout."""
     return saved_model.published_arrays(model.variables, model.names, model.family)
@@ -116,5 +115,15 @@ FORMATS: dict[str, tuple[str, Callable[[Model, Path], None]]] = {
     "safetensors-flax": (".safetensors", flax),
     "npz": (".npz", npz),
     "stablehlo": (".stablehlo", stablehlo),
-    "onnx": (".onnx", onnx),
 }
+
+
+def format_of(to: str) -> tuple[str, Callable[[Model, Path], None]]:
+    """The suffix of a format's files, and what writes them.
+
+    Raises:
+      ConfigError: no such format.
+    """
+    if to == "onnx":
+        raise ConfigError(NO_ONNX)
+    return entry(FORMATS, to, "--to")

@@ -10,12 +10,28 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from tljax import domains, features, saved_model, views
+from tljax import domains, features, plugins, refit, saved_model, settings, views
 from tljax.errors import ConfigError
 from tljax.experiment import Experiment
+from tljax.method import Method
 from tljax.parallel import Parallel
 from tljax.report import Report
 from tljax.types import Batch, Variables, count
+
+# What a fit has no use for, and its value where nobody asks for it. Rates, epochs and decay always have one.
+OF_STEPS = {
+    "task.class_weights": (),
+    "task.label_smoothing": 0,
+    "task.mixup": 0,
+    "task.cutmix": 0,
+    "optimizer.ema": 0,
+    "optimizer.swa": 0,
+    "optimizer.accumulate": 1,
+    "optimizer.clip": 0,
+    "model.drop_path": 0,
+    "train.patience": 0,
+    "strategy.moving_statistics": (),
+}
 
 
 def run(
@@ -23,19 +39,24 @@ def run(
 ) -> dict[str, Any]:
     """Features of all parts, `strategy.fit` on those of the training part, then every part's numbers, once.
 
-    A linear classifier becomes the head of the network in model/; any other is not saved: the same command on the
-    same features gives the same one.
+    A linear classifier becomes the head of the network in model/; of any other, whose head there is 0, the features
+    that it was fitted to are kept beside (`refit`).
 
     Returns:
       The content of result.json.
 
     Raises:
-      ConfigError: labels are no classes.
+      ConfigError: labels are no classes, or the config asks for what only steps can do.
     """
     if (has := getattr(task, "LABELS", "no labels")) != "classes":
         raise ConfigError(
             f"config.strategy.name={config.strategy.name} tells classes apart; config.task.name={config.task.name} has "
             f"{has}. Choose linear_probe, which learns a head on the same features, or another strategy."
+        )
+    if moot := [f"{key}={value}" for key, none in OF_STEPS.items() if (value := settings.get(config, key)) != none]:
+        raise ConfigError(
+            f"config.strategy.name={config.strategy.name} takes no gradient steps, and these keys change nothing else: "
+            f"{', '.join(moot)}. Leave them at their defaults; of one row, `full:task.mixup=0.2` sets them alone."
         )
     report.open(made.fingerprints())
     report.inputs(config, made)
@@ -50,11 +71,21 @@ def run(
     held = "too few examples for folds" if fitted.accuracy is None else f"{fitted.accuracy:.4f} in cross-validation"
     report.say(f"chose {', '.join(f'{key} {value:g}' for key, value in fitted.chosen.items())}: {held}")
     totals = {part: _totals(task, fitted.scores(batch["features"]), batch) for part, batch in batches.items()}
+    _save(workdir / "model", strategy, fitted, train, made, config)
+    found = _result(task, fitted, made, totals, Method(strategy, config.strategy), config)
+    return report.finish(found, totals, partial(task.files, classes=made.classes))
+
+
+def _save(folder: Path, strategy: ModuleType, fitted: Any, train: Batch, made: Experiment, config: Any) -> None:
+    """The folder model/."""
     if fitted.linear:
-        saved_model.save(workdir / "model", _with_head(made.variables, *fitted.linear), made, config)
-    else:
-        report.say(f"'{config.strategy.classifier}' is no layer of a network: there is no model/ to predict with")
-    return report.finish(_result(task, fitted, made, totals, config), totals, partial(task.files, classes=made.classes))
+        saved_model.save(folder, _with_head(made.variables, *fitted.linear), made, config)
+        return
+    classifier, rows = config.strategy.classifier, train["features"]
+    nothing = np.zeros((rows.shape[1], len(made.classes))), np.zeros(len(made.classes))
+    how = {"classifier": classifier, "chosen": fitted.chosen, "seed": config.seed}
+    saved_model.save(folder, _with_head(made.variables, *nothing), made, config, classifier=classifier)
+    refit.save(folder, rows, train["label"], fitted.scores, strategy=plugins.name(strategy), **how)
 
 
 def _totals(task: Any, scores: np.ndarray, batch: Batch) -> dict[str, np.ndarray]:
@@ -70,7 +101,9 @@ def _with_head(variables: Variables, kernel: np.ndarray, bias: np.ndarray) -> Va
     return {**variables, "params": {**variables["params"], "head": head}}
 
 
-def _result(task: Any, fitted: Any, made: Experiment, totals: Mapping[str, Any], config: Any) -> dict[str, Any]:
+def _result(
+    task: Any, fitted: Any, made: Experiment, totals: Mapping[str, Any], method: Method, config: Any
+) -> dict[str, Any]:
     """The content of result.json, as `results.make` has it for a run in steps; and what was chosen."""
     metrics = {part: task.summarize(sums) for part, sums in totals.items()}
     return {
@@ -78,7 +111,7 @@ def _result(task: Any, fitted: Any, made: Experiment, totals: Mapping[str, Any],
         "metrics": metrics,
         "counts": {part: values["examples"] for part, values in metrics.items()},
         "seed": config.seed,
-        "strategy": config.strategy.name,
+        **method.named(config.strategy.name),
         "source": domains.source(config.data),
         "step": 0,
         "parameters": {"total": count(made.variables["params"]), "trainable": fitted.learned},

@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 
+from tljax import plugins
 from tljax.experiment import Experiment
 from tljax.types import Params
 
@@ -34,6 +35,11 @@ class Method:
             return made
         params, groups = begin(made.variables["params"], made.groups, self.config, stages=made.stages, seed=seed)
         return dataclasses.replace(made, variables={**made.variables, "params": params}, groups=groups)
+
+    def named(self, asked: str) -> dict[str, str]:
+        """For result.json: the strategy that the config asked for, and where that is `auto`, the one that it chose."""
+        own = plugins.name(self.strategy) if self.strategy else asked
+        return {"strategy": asked} | ({"chosen_strategy": own} if own != asked else {})
 
     @property
     def changes(self) -> bool:

@@ -32,6 +32,11 @@ def find(folder: str, name: str) -> ModuleType:
     return importlib.import_module(f"tljax.{folder}.{name}")
 
 
+def name(plugin: ModuleType) -> str:
+    """The name by which `find` finds it."""
+    return plugin.__name__.rpartition(".")[2]
+
+
 def entry(table: Mapping[str, Entry], name: str, what: str) -> Entry:
     """The entry `name` of a plugin's own table, such as its variants.
 

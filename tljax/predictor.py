@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from tljax import parallel
-from tljax.batches import THREADS
+from tljax.pictures import THREADS
 from tljax.saved_model import Model
 from tljax.types import Batch, Variables
 
@@ -32,7 +32,8 @@ class Predictor:
     def __call__(self, examples: Sequence[Any] | np.ndarray) -> np.ndarray:
         """What `model.asked.read` gave, of pictures (N, S, S, C) uint8, to logits (N, K) float32."""
         found = [self._batch(examples[i : i + self.batch_size]) for i in range(0, len(examples), self.batch_size)]
-        return np.concatenate(found)
+        rows = np.concatenate(found)
+        return self.model.classifier(rows).astype(np.float32) if self.model.classifier else rows
 
     def answers(self, asked: Sequence[Any]) -> Iterator[tuple[Any, np.ndarray | ValueError]]:
         """Every picture (its file) or text with what the task puts out (K,), or with what kept it from being read."""
@@ -53,11 +54,13 @@ class Predictor:
             return error
 
     def _batch(self, examples: Sequence[Any] | np.ndarray) -> np.ndarray:
-        """At most `batch_size` examples; fewer are repeated until the program's batch is full."""
+        """Logits, or features for the model's classifier, of at most `batch_size` examples; fewer are repeated until
+        the program's batch is full.
+        """
         whole = [examples[i % len(examples)] for i in range(self.batch_size)]
         batch = self._devices.put_batch(self.model.asked.batch(whole))
         step = self._program.compiled(self._variables, batch)
         return np.asarray(step(self._variables, batch), np.float32)[: len(examples)]
 
     def _step(self, variables: Variables, batch: Batch) -> jax.Array:
-        return self.model.logits(variables, batch)
+        return (self.model.features if self.model.classifier else self.model.logits)(variables, batch)

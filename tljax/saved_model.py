@@ -10,8 +10,8 @@ import jax
 import numpy as np
 import safetensors.numpy
 
-from tljax import placement, pretrained
-from tljax.atomic import write
+from tljax import flops, placement, pretrained, refit
+from tljax.atomic import filled, whole, write_json
 from tljax.errors import ConfigError, DataError
 from tljax.experiment import Experiment
 from tljax.network import Network
@@ -33,6 +33,7 @@ class Model:
     card: Card
     input: Mapping[str, Any]  # of pictures resize, crop, size and channels; of texts lengths and pairs
     asked: Asked
+    classifier: refit.Scores | None = None  # what tells classes by the features, where the head does not
 
     @property
     def stored(self) -> tuple[int, int, int]:
@@ -44,20 +45,31 @@ class Model:
         inputs = self.asked.prepare(batch, jax.random.key(0), False)
         return self.network.apply(variables, inputs, EVALUATE)  # pyright: ignore[reportReturnType]
 
+    def features(self, variables: Variables, batch: Batch) -> jax.Array:
+        """What the head, or `classifier`, is given of a batch: (B, D). Pure."""
+        inputs = self.asked.prepare(batch, jax.random.key(0), False)
+        return self.network.apply(variables, inputs, EVALUATE, method="features")  # pyright: ignore[reportReturnType]
 
-def save(folder: Path, variables: Variables, made: Experiment, config: Any) -> None:
+
+def save(folder: Path, variables: Variables, made: Experiment, config: Any, *, classifier: str = "") -> None:
     """Write all that predicting, exporting and transferring again need.
 
     `model.safetensors` loads in the library whose naming the family speaks; `card.json` is the weights'
     card as it now is; `model.json` holds family, variant (its name or its sizes), dtype of the computation,
     classes in order, the sizes of inputs, and which weights training started from ("" for none).
+
+    Args:
+      classifier: the name of what tells classes in the place of the head, and is saved beside (`refit`); "": the head.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with filled(folder):
+        _write(folder, variables, made, config, classifier)
+
+
+def _write(folder: Path, variables: Variables, made: Experiment, config: Any, classifier: str) -> None:
     started_from = (made.published.card.repository or made.published.where) if made.published else ""
-    part = folder / "model.safetensors.part"
     arrays = published_arrays(variables, made.names, config.model.family)
-    safetensors.numpy.save_file(arrays, part, metadata={"format": "pt"})
-    part.replace(folder / "model.safetensors")
+    with whole(folder / "model.safetensors") as part:
+        safetensors.numpy.save_file(arrays, part, metadata={"format": "pt"})
     sizes = find("inputs", find("models", config.model.family).INPUT).sizes(made.parts, config)
     made.save_inputs(folder)
     # The weights are new ones: what identified the file they came from no longer holds.
@@ -67,7 +79,7 @@ def save(folder: Path, variables: Variables, made: Experiment, config: Any) -> N
         variant=made.variant if isinstance(made.variant, str) else pretrained.AUTO,
         classes=len(made.classes),
         parameters=count(variables["params"]),
-        gflops=0.0,
+        gflops=_gflops(made.network, made.variables, sizes) if "size" in sizes else 0.0,
         size=sizes.get("size", 0),
         crop=(sizes["crop"] or sizes["resize"]) / sizes["resize"] if "resize" in sizes else 0.0,
         licence=made.card.licence if started_from else "",  # of the weights these came from
@@ -77,7 +89,7 @@ def save(folder: Path, variables: Variables, made: Experiment, config: Any) -> N
         sha256="",
         sources={},
     )
-    write(folder / "card.json", json.dumps(card.as_dict(), indent=2))
+    write_json(folder / "card.json", card.as_dict())
     model = {
         "family": config.model.family,
         "variant": variant_as_json(made.variant),
@@ -87,9 +99,10 @@ def save(folder: Path, variables: Variables, made: Experiment, config: Any) -> N
         "started_from": started_from,
         "input": sizes,
     }
+    model |= {"classifier": classifier} if classifier else {}
     if dataclasses.is_dataclass(made.task):  # what it knows of the training part
         model["known"] = dataclasses.asdict(made.task)  # pyright: ignore[reportArgumentType]: no class
-    write(folder / "model.json", json.dumps(model, indent=2))
+    write_json(folder / "model.json", model)
 
 
 def load(folder: Path) -> Model:
@@ -130,7 +143,14 @@ def load(folder: Path) -> Model:
         card=published.card,
         input=said["input"],
         asked=asked,
+        classifier=refit.load(folder) if "classifier" in said else None,
     )
+
+
+def _gflops(network: Any, variables: Variables, sizes: Mapping[str, int]) -> float:
+    """Of one picture of these sizes, to three digits: small networks have few."""
+    pixels = jax.ShapeDtypeStruct((1, sizes["size"], sizes["size"], sizes["channels"]), np.float32)
+    return float(f"{flops.count(network.apply, variables, pixels) / 1e9:.3g}")
 
 
 def variant_as_json(variant: Any) -> Any:

@@ -16,6 +16,7 @@ stratified cross-validation on the training part; the strongest of equals is tak
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from tljax.layer_groups import Groups
 from tljax.types import Phase
 
 PRETRAINED = True
+Scores = Callable[[np.ndarray], np.ndarray]
 BIAS = 100.0  # of ridge: so large that it is hardly shrunk
 TREES = 300
 
@@ -84,7 +86,7 @@ GRIDS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
 class Fitted:
     """A classifier that has been fitted."""
 
-    scores: Callable[[np.ndarray], np.ndarray]  # features (N, D) -> (N, K), the largest one of the class predicted
+    scores: Scores  # features (N, D) -> (N, K), the largest one of the class predicted
     chosen: dict[str, Any]  # what cross-validation chose
     accuracy: float | None  # of the choice, mean over folds; None where a class is too small for folds
     learned: int  # how many numbers were learned: weights; a kernel machine's coefficients; nodes of trees; knn: 0
@@ -111,26 +113,43 @@ def fit(x: np.ndarray, y: np.ndarray, config: Any, *, seed: int) -> Fitted:
       seed: of the folds, and of what chance the classifier has.
     """
     x, name = np.asarray(x, np.float64), config.classifier
-    pipeline = Pipeline(list(zip(("scale", "fit"), MAKE[name](), strict=True)))
-    if "fit__random_state" in pipeline.get_params():
-        pipeline.set_params(fit__random_state=seed)
     folds = min(config.folds, int(np.bincount(y).min()))
-    grid = {f"fit__{key}": list(values) for key, values in _grid(name, x, folds).items()}
+    grid = _grid(name, x, folds)
     if folds < 2:  # a class of one example can be held out of no fold
-        middle = {key: values[len(values) // 2] for key, values in grid.items()}
-        model, chosen, accuracy = pipeline.set_params(**middle).fit(x, y), middle, None
+        chosen, accuracy = {key: values[len(values) // 2] for key, values in grid.items()}, None
     else:
-        search = GridSearchCV(pipeline, grid, cv=StratifiedKFold(folds, shuffle=True, random_state=seed))
-        search.fit(x, y)
-        model, chosen, accuracy = search.best_estimator_, search.best_params_, float(search.best_score_)
-    last, linear = model["fit"], _linear(model)
+        cv = StratifiedKFold(folds, shuffle=True, random_state=seed)
+        search = GridSearchCV(_pipeline(name, seed), _of_fit(grid), cv=cv, refit=False).fit(x, y)
+        chosen = {key.removeprefix("fit__"): value for key, value in search.best_params_.items()}
+        accuracy = float(search.best_score_)
+    model = _fitted(x, y, name, chosen, seed)
+    linear = _linear(model)
     return Fitted(
-        scores=(lambda some: some @ linear[0] + linear[1]) if linear else lambda some: _scores(model, some),
-        chosen={key.removeprefix("fit__"): value for key, value in chosen.items()},
+        scores=(lambda some: some @ linear[0] + linear[1]) if linear else partial(_scores, model),
+        chosen=chosen,
         accuracy=accuracy,
-        learned=sum(part.size for part in linear) if linear else _learned(last),
+        learned=sum(part.size for part in linear) if linear else _learned(model["fit"]),
         linear=linear,
     )
+
+
+def again(x: np.ndarray, y: np.ndarray, *, classifier: str, chosen: Mapping[str, Any], seed: int) -> Scores:
+    """The scores of one that is not linear, as `fit` found them: of the same `x` and `y`, with what it chose."""
+    return partial(_scores, _fitted(np.asarray(x, np.float64), y, classifier, chosen, seed))
+
+
+def _pipeline(name: str, seed: int) -> Pipeline:
+    pipeline = Pipeline(list(zip(("scale", "fit"), MAKE[name](), strict=True)))
+    return pipeline.set_params(fit__random_state=seed) if "fit__random_state" in pipeline.get_params() else pipeline
+
+
+def _of_fit(values: Mapping[str, Any]) -> dict[str, Any]:
+    """By the names that a pipeline has for what its last step is given."""
+    return {f"fit__{key}": value for key, value in values.items()}
+
+
+def _fitted(x: np.ndarray, y: np.ndarray, name: str, chosen: Mapping[str, Any], seed: int) -> Pipeline:
+    return _pipeline(name, seed).set_params(**_of_fit(chosen)).fit(x, y)
 
 
 def _grid(name: str, x: np.ndarray, folds: int) -> dict[str, list[Any]]:
