@@ -101,9 +101,11 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from main import run
-from tests.test_train_loop import make_config
+from tests.test_train_loop import make_config, three_phases
 from tljax.cli import keep_compiled
+from tljax.strategies import scratch
 keep_compiled()
+scratch.plan = three_phases
 run(make_config(train__epochs=100.0, train__checkpoint_epochs=6.0, train__eval_epochs=4.0), Path(sys.argv[1]))
 """
 
@@ -114,18 +116,20 @@ def start(folder: Path) -> subprocess.Popen:
     return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL)
 
 
-def lines(folder: Path) -> int:
+def step_of(folder: Path) -> int:
+    """The last step that the run has logged, 0 before the first."""
     log = folder / "metrics.jsonl"
-    return log.read_text().count("\n") if log.exists() else 0
+    whole = log.read_text().splitlines(keepends=True) if log.exists() else []
+    return max((json.loads(line)["step"] for line in whole if line.endswith("\n")), default=0)
 
 
 def test_a_killed_process_goes_on_to_the_same_end(tmp_path):
-    """kill -9, three times, at whatever it was doing; then the same command to its end."""
-    whole = start(tmp_path / "whole")
-    for more in (20, 60, 100):
+    """kill -9, in every phase and where one ends, whatever it was doing; then the same command to its end."""
+    whole, steps = start(tmp_path / "whole"), 250
+    for step in (0.1, 0.3, 0.5, 0.8):  # 0.3: the first phase's last step, at which it saves, and compiles the second
         process = start(tmp_path / "killed")
         limit = time.monotonic() + 120
-        while lines(tmp_path / "killed") < more and process.poll() is None and time.monotonic() < limit:
+        while step_of(tmp_path / "killed") < step * steps and process.poll() is None and time.monotonic() < limit:
             time.sleep(0.005)
         assert process.poll() is None, "the run must still be on its way when it is killed"
         process.send_signal(signal.SIGKILL)
@@ -133,6 +137,7 @@ def test_a_killed_process_goes_on_to_the_same_end(tmp_path):
         assert not (tmp_path / "killed" / "result.json").exists()
     assert start(tmp_path / "killed").wait() == 0
     assert whole.wait() == 0
+    assert step_of(tmp_path / "whole") == steps
     assert everything(tmp_path / "killed") == everything(tmp_path / "whole")
     assert last_state(tmp_path / "killed") == last_state(tmp_path / "whole")
 
