@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tljax import decision, experiment, fit, optimizer, parallel, plan, results, saved_model, settings, views
+from tljax import decision, experiment, fit, parallel, plan, results, saved_model, settings, views
 from tljax.alignment import Alignment
 from tljax.checkpoint import opened
 from tljax.cli import start
@@ -28,8 +28,7 @@ def run(config: Any, workdir: Path) -> dict[str, Any]:
     if finished := report.finished():
         return finished
     devices = parallel.make(config.parallel)
-    settings.batch_size(config.train, devices.devices, accumulate=config.optimizer.accumulate)
-    optimizer.check(config.optimizer)
+    experiment.check(config, devices.devices, pretrained_wanted=strategy.PRETRAINED)
 
     # Everything that can be wrong with the input is said here, before anything is written.
     made = experiment.load(config, axis=devices.axis, pretrained_wanted=strategy.PRETRAINED)

@@ -12,6 +12,7 @@ from tests import small, test_text_runs
 from tests.test_text_runs import folder  # noqa: F401  (a fixture)
 from tests.test_train_loop import CutError, cut_at, everything, last_state  # noqa: F401  (a fixture)
 from tljax import transfer
+from tljax.commands import lr_find
 from tljax.data import digits
 from tljax.errors import ConfigError
 from tljax.types import Dataset, Info
@@ -140,9 +141,24 @@ def test_texts_of_two_domains(folder, tmp_path, monkeypatch):  # noqa: F811
     assert small.losses(folder / "run")[-3:].mean() < small.losses(folder / "run")[:3].mean()
 
 
+@pytest.mark.parametrize("name", ["coral", "dann"])
+def test_a_sweep_of_rates_has_the_loss_of_the_run(two_domains, tmp_path, name):
+    """That of its first batch, with the adaptation's term at full weight, and not that of the source alone."""
+    weight = {"adaptation__weight": 1e6 if name == "coral" else 1.0}
+    result = run(config(name, adaptation__ramp=0.0, **weight), tmp_path)
+    swept = lr_find.sweep(config(name, **weight), "all", [1e-6] * 11)["all"]
+    plain = lr_find.sweep(config(""), "all", [1e-6] * 11)["all"]
+    assert swept.losses[0] == pytest.approx(small.losses(tmp_path)[0], rel=1e-6) and result["step"] > 1
+    assert swept.losses[0] > 1.01 * plain.losses[0] and len(swept.losses) == 11
+    if name == "dann":
+        groups = lr_find.sweep(config(name), "each", [1e-6] * 11)
+        assert list(groups) == ["features", "head", "domain"]
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
+        ({"strategy__name": "auto"}, "name=auto measures one domain and knows nothing of a second: with config.adap"),
         ({"data__unlabelled": ()}, "config.adaptation.name and .*=entropy need config.data.unlabelled: splits"),
         ({"name": "", "data__unlabelled": (), "train__select": "entropy"}, "need config.data.unlabelled"),
         ({"task__mixup": 0.2}, "must be 0 with config.adaptation.name: what is mixed has no domain"),

@@ -60,6 +60,17 @@ def test_the_numbers_of_a_row(two):
     assert (good["trainable"], good["optimizer_bytes"], good["step_bytes"], good["seconds"]) == (34, 0, 0, 2.0)
 
 
+def test_what_auto_chose_stands_beside_its_row(two, monkeypatch, tmp_path):
+    found, folders, _ = two
+    found["bad"] = [one | {"strategy": "auto", "chosen_strategy": "lora"} for one in found["bad"]]
+    drawn = []
+    monkeypatch.setattr("tljax.figures.intervals", lambda rows, file: drawn.extend(row["name"] for row in rows))
+    table = comparison.rows(found, folders)
+    comparison.save({0: table}, [], tmp_path)
+    assert [row["name"] for row in table] == ["good", "bad"] and drawn == ["good", "bad (lora)"]
+    assert [comparison.cells(row)[0] for row in table] == ["good", "bad (lora)"]
+
+
 def test_one_seed_is_mcnemar(two):
     found, folders, _ = two
     _, bad = comparison.rows({name: members[:1] for name, members in found.items()}, folders)

@@ -76,7 +76,7 @@ def test_a_write_that_was_cut_off_is_not_there(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(feature_store, "write", killed)
+        patched.setattr(feature_store, "write_json", killed)
         with pytest.raises(KeyboardInterrupt):
             store(tmp_path).add(KEYS, ROWS)
     assert store(tmp_path).read() == {}

@@ -125,6 +125,14 @@ def test_learning_curves(drawn, tmp_path):
     assert a.lines[0].get_xdata()[1] < 10 < b.lines[0].get_xdata()[0]  # beside each other
 
 
+def test_an_interval_of_two_seeds_leaves_no_room_for_what_cannot_be(drawn, tmp_path):
+    one = {"name": "a", "metric": "f1", "wilson": None, "mean": 0.9, "values": [0.9], "interval": (-0.3, 2.1)}
+    figures.intervals([one | {"best": True}], tmp_path / "x.png")
+    assert drawn["axis"].get_xlim() == (0.0, 1.02)
+    figures.learning_curves({"a": [one | {"examples_per_class": 1}]}, tmp_path / "x.png")
+    assert drawn["axis"].get_ylim() == (0.0, 1.02)
+
+
 def test_sweeps(drawn, tmp_path):
     one = {"rates": [0.1, 1.0], "losses": [2.0, 50.0], "smoothed": [2.0, 9.0], "suggestion": 0.01}
     figures.sweeps(

@@ -72,7 +72,7 @@ def test_what_is_left_out_is_listed(tmp_path):
     assert sorted(row.removeprefix(f"{tmp_path}/") for row in dataset.info.skipped) == [
         "train/ant/a.gif: no picture by its suffix",
         "train/ant/notes.txt: no picture by its suffix",
-        "train/bee/more: no picture by its suffix",
+        "train/bee/more: a folder, in which nothing is read (1 pictures): a class folder holds its pictures itself",
         "train/readme.txt: not in a class folder",
     ]
     assert len(dataset.splits["train"]) == 3
@@ -120,3 +120,16 @@ def test_real_folders(shared):
     assert dataset.info.classes == ("ants", "bees")
     assert {name: len(split) for name, split in dataset.splits.items()} == {"train": 244, "val": 153}
     assert [Path(row).name for row in dataset.info.skipped] == ["imageNotFound.gif: no picture by its suffix"]
+
+
+def test_a_link_to_nothing_and_a_folder_among_pictures_are_named_as_what_they_are(tmp_path):
+    for name in ("train/ant/a.png", "train/bee/more/b.png", "train/bee/more/deep/c.png", "train/bee/d.png"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(file)
+    (tmp_path / "train" / "ant" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    assert load(tmp_path).info.skipped == (
+        f"{tmp_path}/train/ant/gone.png: a link to nothing ({tmp_path}/nowhere.png)",
+        f"{tmp_path}/train/bee/more: a folder, in which nothing is read (2 pictures): a class folder holds its "
+        f"pictures itself",
+    )

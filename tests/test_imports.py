@@ -27,35 +27,40 @@ LAYERS = (
         "tfds_features",
         "reach",
         "schedules",
+        "attention",
         "settings",
+        "run_folder",
         "figures",
         "throughput",
+        "mixing",
     ),
     ("backbone", "network", "masking"),
     (
         "additions",
         "bit_names",
         "encoder",
+        "disentangled",
         "encoder_family",
         "vision_transformer",
         "inverted_residual",
         "inverted_residual_names",
         "masked_network",
     ),
-    ("cards", "tensors", "local_weights"),
+    ("cards", "sentence_pooling", "tensors", "local_weights"),
     PLUGINS,
     (
         "feature_store",
         "splits",
         "domains",
+        "decoded_pictures",
         "batches",
         "pairs",
         "preprocess",
         "train_state",
         "averaging",
         "accumulation",
-        "mixing",
         "placement",
+        "refit",
         "translation",
         "channels",
         "pretrained",
@@ -63,11 +68,11 @@ LAYERS = (
         "overrides",
         "plan",
     ),
-    ("tokens",),
+    ("tokenizer", "tokens", "vocabularies"),
     ("inputs",),
     ("experiment", "method", "alignment"),
     ("train_step", "norm_statistics", "evaluate", "checkpoint", "report", "saved_model"),
-    ("features", "selection", "predictor", "exports", "published_model"),
+    ("prefix", "features", "selection", "predictor", "exports", "published_model"),
     ("views",),
     ("fit",),
     ("job", "results", "transfer"),
@@ -124,7 +129,7 @@ def test_every_module_loads(package):
 
 
 # Imported inside of functions, by what needs it alone.
-HEAVY = {"tokens": {"transformers"}, "formats": {"torch"}}
+HEAVY = {"tokenizer": {"transformers"}, "formats": {"torch"}}
 
 
 def test_the_network_is_free_of_torch_and_tensorflow():

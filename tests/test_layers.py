@@ -31,6 +31,7 @@ def test_the_curves_of_a_suite(tmp_path, capsys):
     assert found["original"]["5"]["anb_plus"] == 64.43
     assert (tmp_path / "out" / "layers.png").stat().st_size > 1000
     shown = capsys.readouterr().out
+    assert "half of ImageNet): base 62.45\n5 of 7 copied: BnB 59.34, AnB 57.77, AnB+ 64.43\n7 of 7" in shown
     assert "85.00 (7.07)" in shown and "72.50 (3.54)" in shown and "50.00" in shown
     assert shown.index("72.50") < shown.index("50.00")  # 10 comes after 1
 

@@ -8,6 +8,7 @@ from tljax import layouts
 SHAPES = {
     "same": ((2, 3), (2, 3)),
     "conv": ((5, 4, 3, 2), (2, 3, 5, 4)),  # HWIO here, OIHW there
+    "conv over tokens": ((5, 3, 2), (2, 3, 5)),  # LIO here, OIL there
     "dense": ((3, 2), (2, 3)),
     "dense on map": ((5, 4, 3, 2), (2, 60)),
     "dense as 1x1": ((3, 2), (1, 1, 3, 2)),

@@ -24,6 +24,7 @@ TYPED = [
     ("data.classes=ant, bee", ("ant", "bee"), tuple),
     ("data.classes=ant", ("ant",), tuple),
     ("data.classes=5,6", (5, 6), tuple),
+    ("data.classes='5'", ("5",), tuple),
     ("data.classes=()", (), tuple),
     ("data.classes=", (), tuple),
     ("data.fractions=[0.1, 0.1, 0.8]", (0.1, 0.1, 0.8), tuple),
@@ -103,6 +104,10 @@ WRONG = {
     "train.epochs=many": "config.train.epochs must be of type float, like 10.0; got 'many'.",
     "train.batch_size=1.5": "config.train.batch_size must be of type int, like 64; got '1.5'.",
     "data.flip=2": "config.data.flip must be of type bool, like False; got '2'.",
+    "data.classes=(ant,)": (
+        "config.data.classes must be of type tuple, like (), words in brackets in quotes: \"('a', 'b')\", or a,b; "
+        "got '(ant,)'."
+    ),
     "train=3": "config.train must be a table; set its keys; got '3'.",
     "train={}": "config.train must be a table; set its keys; got '{}'.",
     "groups=3": "config.groups must be a table; set its keys; got '3'.",

@@ -177,3 +177,8 @@ def test_four_channels_are_resized_each_by_itself():
     fitted = pictures.fit(values, 8)
     for i in range(4):
         np.testing.assert_array_equal(fitted[..., i], pictures.fit(values[..., i : i + 1], 8)[..., 0])
+
+
+def test_bytes_of_no_format_are_said_to_be_so():
+    with pytest.raises(ValueError, match=r"^not a whole picture: its 5 bytes begin as no format read here$"):
+        pictures.decode(b"hello")

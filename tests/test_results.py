@@ -37,6 +37,14 @@ def test_a_part_without_training_metrics():
     assert summary["train"] is None and results.cells(summary)[3] == "-"
 
 
+def test_what_auto_chose_stands_beside_its_row():
+    chose = [
+        runs.result(0.5, seed=i, strategy="auto", chosen_strategy=one) for i, one in enumerate(("full", "lora", "full"))
+    ]
+    mixed, plain = results.summarize({"auto": chose, "low": ROWS["low"]})
+    assert (mixed["name"], plain["name"]) == ("auto (full, lora)", "low")
+
+
 def test_rows_without_a_result_are_left_out():
     assert results.summarize({"none": [], "low": ROWS["low"]})[0]["name"] == "low"
 

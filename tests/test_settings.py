@@ -1,5 +1,6 @@
 """The config: values that cannot be meant, and how it is written down."""
 
+import json
 import math
 
 import pytest
@@ -62,7 +63,11 @@ BAD_VALUES = {
     "task.mixup": (-0.1, math.inf),
     "task.cutmix": (-0.1,),
     "task.class_weights": (("even",), (0.0, 1.0), (math.inf,), (1.0, "balanced")),
-    "suite.seeds": ((-1,), (0.5,)),
+    "suite.seeds": ((-1,), (0.5,), (3, 3)),
+    "data.lengths": ((), (8, 4), (4, 4), (0, 4), (4.5,)),
+    "data.encoding": ("klingon", "", "rot13"),
+    "data.targets": ((5,),),
+    "strategy.moving_statistics": ((1,),),
     "suite.first": ((1,),),
     "seed": (-1, 2**31),
 }
@@ -116,7 +121,11 @@ def test_keys_that_do_not_go_together(changes, text):
     "with_validation", ["data.validation=0.1", "data.splits.validation=val", "data.fractions=(.5,.2,.3)"]
 )
 def test_patience_with_any_validation_part(with_validation):
-    settings.check(changed("train.patience=3", with_validation))
+    """Beside another fault: with a validation part that is the only one."""
+    for part, faults in ((), ["config.data.size", "config.train.patience"]), ((with_validation,), ["config.data.size"]):
+        with pytest.raises(ConfigError) as caught:
+            settings.check(changed("train.patience=3", "data.size=0", *part))
+        assert [line.split()[0] for line in str(caught.value).splitlines()] == faults
 
 
 def test_batch_sizes_divide_over_the_devices():
@@ -130,7 +139,8 @@ def test_batch_sizes_divide_over_the_devices():
 
 
 def test_differences_name_every_key():
-    old, new = (settings.to_json(changed(*changes)) for changes in ([], ["seed=3", "optimizer.kwargs.momentum=0.9"]))
+    made = [changed(), changed("seed=3", "optimizer.kwargs.momentum=0.9")]
+    old, new = (json.loads(settings.to_json(one)) for one in made)
     assert settings.differences(old, old) == []
     assert settings.differences(old, new) == [
         "optimizer.kwargs: {} -> None",

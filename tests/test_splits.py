@@ -197,7 +197,9 @@ def test_halves_of_the_classes_are_drawn_by_seed():
         assert first == choose(data, seed, half="a")[1]
         draws.add(first)
     assert len(draws) > 10
-    assert choose(data, 0, half="a", classes=("c", "a"))[1] in (("a",), ("c",))
+    assert choose(data, 0, half="a", classes=("c", "a", "d"))[1] in (("c", "a"), ("c", "d"), ("a", "d"))
+    with pytest.raises(DataError, match="two classes at least, for one to be told from another; there is [ca]. Choose"):
+        choose(data, 0, half="a", classes=("c", "a"))
 
 
 def domains() -> Dataset:
@@ -270,9 +272,11 @@ def test_numbers_and_sets_have_no_classes_to_choose_by():
 
 
 def test_numbers_must_be_finite_and_labels_have_a_training_example():
-    with pytest.raises(DataError, match=r"finite numbers; 1 are not: example 1: \[inf, 0.0\]"):
+    with pytest.raises(DataError, match=r"finite numbers up to 1e\+100, .*; 1 are not: example 1: \[inf, 0.0\]"):
         choose(matrix("numbers", [[1, 1], [np.inf, 0]]))
+    with pytest.raises(DataError, match=r"2 are not: example 0: \[1e\+301, 1.0\], example 1: \[0.0, nan\]"):
+        choose(matrix("numbers", [[1e301, 1], [0, np.nan]]))
     with pytest.raises(DataError, match="Every label must have at least 1 training example.*too few: b: 0;"):
         choose(matrix("sets", [[1, 0], [0, 0]]))
-    with pytest.raises(DataError, match="empty parts: test"):
+    with pytest.raises(DataError, match=r"empty parts: test\. Add examples\.$"):
         choose(matrix("numbers", [[1, 1]], np.zeros((0, 2))))

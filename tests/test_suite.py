@@ -9,12 +9,13 @@ from configs import default, digits
 from tests import runs
 from tljax import cli, overrides, suite
 from tljax.errors import ConfigError, DataError, TljaxError
+from tljax.report import Report
 
 
 def config(*changes: str):
     base = [
         "suite.rows.low=('optimizer.lr=0.1',)",
-        "suite.rows.high=('optimizer.lr=0.9', 'seed=5')",
+        "suite.rows.high=('optimizer.lr=0.9',)",
         "suite.seeds=(3, 4)",
     ]
     return overrides.apply(default.get_config(), [*base, *changes])
@@ -67,7 +68,11 @@ def test_a_row_may_start_from_another_row_of_its_seed():
     ("change", "text"),
     [
         ("suite.rows.bad=('optimizer.lrr=1',)", "config.optimizer.lrr is no key"),
-        ("suite.rows.bad=('optimizer.lr=-1',)", "config.optimizer.lr must be > 0; got -1.0"),
+        ("suite.rows.bad=('optimizer.lr=-1',)", "Row 'bad': config.optimizer.lr must be a finite number > 0; got"),
+        (
+            "suite.rows.bad=('optimizer.lrr=1',)|suite.rows.worse=('seed=3',)",
+            "Row 'bad': .* is no key(?s:.*)\nRow 'worse': a row must not set config.seed",
+        ),
         ("suite.rows.first=('seed=1',)", "config.suite.rows must not hold 'first'"),
         ("suite.seeds=()", "config.suite.rows and config.suite.seeds must hold something to run"),
     ],
@@ -75,8 +80,19 @@ def test_a_row_may_start_from_another_row_of_its_seed():
 def test_nothing_runs_when_one_row_cannot(change, text, tmp_path):
     fake = Fake()
     with pytest.raises(ConfigError, match=text):
-        suite.run(fake, config(change), tmp_path / "s")
+        suite.run(fake, config(*change.split("|")), tmp_path / "s")
     assert fake.seen == [] and not (tmp_path / "s").exists()
+
+
+def test_the_folder_of_one_run_is_none_of_a_suite_nor_the_other_way_round(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="a suite must hold one folder a row; '.*one' is that of one run"):
+        suite.run(Fake(), config(), tmp_path / "one")
+    (tmp_path / "many" / "low" / "seed3").mkdir(parents=True)
+    (tmp_path / "many" / "low" / "seed3" / "config.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"one run must hold one run; '.*many' is that of a suite \(low\)"):
+        Report(tmp_path / "many", config(), best="accuracy")
 
 
 def test_a_suite_ends_in_a_table(tmp_path, capsys):

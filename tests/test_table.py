@@ -80,6 +80,18 @@ def test_unfinished_runs_are_named(tmp_path, capsys):
     assert error.startswith(f"error: '{half}' must be or hold a finished run") and "begun but not finished" in error
 
 
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"metric": "accuracy", "metrics": {"test": []}}', "[" * 99999])
+def test_a_damaged_run_is_left_out_and_named(content, tmp_path, capsys):
+    root = suite(tmp_path)
+    (root / "low" / "seed0" / "result.json").write_text(content)
+    assert main(["table", str(root), "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().err
+    assert "left out: A" in said and f"'{root / 'low' / 'seed0'}'" in said and "run it again" in said
+    rows = json.loads((tmp_path / "out" / "table.json").read_text())
+    assert [(row["name"], row["seeds"]) for row in rows] == [("high", [0, 1]), ("low", [1])]
+    assert main(["table", str(root / "low" / "seed0")]) == 3
+
+
 def test_errors(tmp_path, capsys):
     assert main(["table", str(tmp_path / "nowhere")]) == 3
     assert "must be or hold a finished run (a result.json); it has none." in capsys.readouterr().err

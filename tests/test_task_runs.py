@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-import safetensors.numpy
 
 from configs import default
 from main import run
@@ -16,7 +15,6 @@ from tljax.__main__ import main
 from tljax.encoder import Variant
 from tljax.errors import ConfigError, DataError
 from tljax.models import bert
-from tljax.report import Report
 from tljax.strategies import classic
 
 TINY = Variant(
@@ -80,21 +78,9 @@ def test_a_number_for_a_pair_and_a_run_cut_off_ends_the_same(pairs, monkeypatch,
     first = (pairs / "test.tsv").read_text().splitlines()[1].split("\t")
     (said,) = predicted(pairs / "whole", "\t".join(first[:2]), capsys=capsys)
     assert said["numbers"] == [["score", pytest.approx(found[0], rel=1e-6)]]
-
-    advance = Report.advance
-
-    def cut(report, step):
-        advance(report, step)
-        if step == 67:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Report, "advance", cut)
-    with pytest.raises(KeyboardInterrupt):
-        run(config(pairs, "regression", "score"), pairs / "cut")
-    monkeypatch.setattr(Report, "advance", advance)
+    small.run_cut_off(monkeypatch, config(pairs, "regression", "score"), pairs / "cut", at=67)
     assert run(config(pairs, "regression", "score"), pairs / "cut")["metrics"] == whole["metrics"]
-    weights = [safetensors.numpy.load_file(pairs / name / "model" / "model.safetensors") for name in ("whole", "cut")]
-    assert small.bits(weights[0]) == small.bits(weights[1])
+    assert small.saved_bits(pairs / "whole") == small.saved_bits(pairs / "cut")
 
 
 def test_a_class_for_a_pair(pairs):

@@ -88,7 +88,26 @@ FAULTS = {
         {},
         r"train.csv:2 must have the column 'text' .*Did you mean 'txet'",
     ),
-    "null": ({"train.jsonl": '{"text": null, "label": "a"}'}, {}, "train.jsonl:1 must have the column 'text'"),
+    "null": (
+        {"train.jsonl": '{"text": null, "label": "a"}'},
+        {},
+        "jsonl:1 must hold something in .*'text'; it holds null",
+    ),
+    "suffix": ({"train.txt": "text,label\na,1\n"}, {"file": "train.txt"}, "must end in .csv, .*train.txt"),
+    "no suffix": ({"train": "text,label\na,1\n"}, {"file": "train"}, "must end in .csv, .tsv, .jsonl, .*train'"),
+    "header": ({"train.csv": "text,label,text\na,1,b\n"}, {}, "different names; twice: text. Rename"),
+    "key twice": ({"train.jsonl": '{"text": "a", "label": 1, "label": 2}'}, {}, "line 1 .* names stand twice: label"),
+    "too deep": ({"train.jsonl": "[" * 100_000}, {}, "line 1 is not: "),
+    "set too deep": ({"train.jsonl": json.dumps({"text": "a", "label": "[" * 99_999})}, {"labels": "sets"}, "too deep"),
+    "half a label": ({"train.jsonl": '{"text": "a", "label": "\\ud83d"}'}, {}, "jsonl:1: of its label, it is not UTF"),
+    "no class": ({"train.csv": "text,label\na,1\nb, \n"}, {}, "train.csv:3: 'label' must name a class; it is empty"),
+    "blanks": ({"train.csv": "text,label\na,pos\nb, pos\n"}, {}, "the spaces around them; .*: ' pos' and 'pos'"),
+    "empty sets": ({"train.csv": 'text,label\na,""\nb,""\n'}, {"labels": "sets"}, "must have a label; all are empty"),
+    "no pairs": (
+        {"train.csv": "text,p2,label\na,,1\nb,,2\n"},
+        {"columns": {"text": "text", "pair": "p2", "label": "label"}},
+        "Every text of a pair .* 2 do not: ",
+    ),
     "fields": ({"train.csv": 'text,label\n"a\nb",1\nc,d,e\n'}, {}, "the one at line 4 has 3"),
     "quote": ({"train.csv": 'text,label\na,1\n"open,1\n'}, {}, "at line 3: unexpected end of data"),
     "json": ({"train.jsonl": '{"text": "a", "label": 1}\n{oops\n'}, {}, "line 2 is not: "),
@@ -116,8 +135,9 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_named(tmp_path, fault):
     files, changes, text = FAULTS[fault]
+    folder, changes = write(tmp_path, **files), dict(changes)
     with pytest.raises(DataError, match=re.compile(text, re.DOTALL)):
-        text_csv.load(config(write(tmp_path, **files), **changes))
+        text_csv.load(config(folder / changes.pop("file", ""), **changes))
 
 
 def test_empty_texts_may_be_skipped(tmp_path):

@@ -39,6 +39,11 @@ def test_the_oracle_has_a_row_of_its_own():
     assert [row["targets"]["dvd"]["mean"] for row in summaries[:2]] == [0.7, 0.75]
 
 
+def test_what_auto_chose_stands_beside_its_row():
+    [row] = transfer.summarize({"mine": [found("books", 0.9, dvd=0.7) | {"chosen_strategy": "lora"}]})
+    assert row["name"] == "mine (lora)"
+
+
 def test_runs_without_targets_have_no_table(tmp_path, capsys):
     plain = transfer.summarize({"plain": [runs.result(0.5)]})
     transfer.save(plain, tmp_path)

@@ -81,11 +81,12 @@ def test_a_card_says_what_is_known_and_where_from(spec):
 @pytest.mark.parametrize("spec", TEXTS)
 def test_a_card_of_a_text_encoder(spec):
     card = TEXTS[spec]
-    family, licence = find("models", card.family), "MIT" if card.family == "roberta" else "Apache-2.0"
+    family, licence = find("models", card.family), "MIT" if card.family in ("roberta", "deberta") else "Apache-2.0"
+    file = "pytorch_model.bin" if card.family in ("electra", "deberta") else "model.safetensors"
     network = Network(family.build(card.variant), nn.Dense(2))
     shapes = placement.shapes(network, tokens.example())["params"]["backbone"]
     assert card.parameters == sum(leaf.size for leaf in flatten(shapes).values())
-    assert (card.repository, card.file, card.licence) == (spec, "model.safetensors", licence)
+    assert (card.repository, card.file, card.licence) == (spec, file, licence)
     assert (card.mean, card.std, card.size, card.classes, card.gflops) == ((), (), 0, 0, 0.0)
     assert set(card.sources) == {"file", "licence", "parameters"} and all(card.sources.values())
 
@@ -94,6 +95,8 @@ def test_text_encoders_of_the_zoo():
     assert {spec: card.parameters for spec, card in TEXTS.items()} == {
         "FacebookAI/roberta-base": 124_055_040, "distilbert/distilbert-base-uncased": 66_362_880,
         "google-bert/bert-base-uncased": 109_482_240, "sentence-transformers/all-MiniLM-L6-v2": 22_565_376,
+        "google/electra-small-discriminator": 13_483_008, "google/electra-base-discriminator": 108_891_648,
+        "microsoft/deberta-v3-small": 141_304_320, "microsoft/deberta-v3-base": 183_831_552,
     }  # fmt: skip
 
 
@@ -135,7 +138,7 @@ def test_the_table_has_a_row_a_card_and_a_filter(capsys):
 def test_a_family_without_cards_is_an_error(capsys):
     assert main(["zoo", "--family=lenet"]) == CONFIG
     assert (
-        "must be one of those with cards, bert, bit, convnext, distilbert, efficientnet, mobilenet, "
+        "must be one of those with cards, bert, bit, convnext, deberta, distilbert, efficientnet, electra, mobilenet, "
         "resnet, roberta, vgg, vit; got 'lenet'" in capsys.readouterr().err
     )
 
@@ -190,8 +193,15 @@ def test_without_a_card_it_runs_on_noise_alone(file, tmp_path, capsys):
     assert main(["zoo", "check", str(file)]) == 0
     said = capsys.readouterr().out
     assert "card: none: set config.model.card.mean and .std" in said and "ran on noise: class" in said
-    assert main(["zoo", "check", str(file), f"--picture={file}"]) == CONFIG
+    Image.fromarray(np.full((40, 50, 3), 200, np.uint8)).save(tmp_path / "grey.png")
+    asked = ["zoo", "check", str(file), f"--picture={tmp_path / 'grey.png'}"]
+    assert main(asked) == CONFIG
     assert "--picture needs a card" in capsys.readouterr().err
+    assert main([*asked, "--mean=0.5,0.5,0.5", "--std=0.2,0.2,0.2"]) == 0
+    assert "mean 0.5, 0.5, 0.5, std 0.2, 0.2, 0.2" in (said := capsys.readouterr().out) and "grey.png': class" in said
+    for std in ("0.2", "0.2,0.2,0", "a,b,c"):
+        assert main([*asked, "--mean=0.5,0.5,0.5", f"--std={std}"]) == CONFIG
+        assert "--mean and --std must be as many numbers, the latter > 0" in capsys.readouterr().err
 
 
 def test_a_file_without_a_classifier_gives_features(file, capsys):
@@ -232,6 +242,34 @@ def test_what_no_family_knows_is_an_error_that_names_the_nearest(tmp_path, capsy
     safetensors.numpy.save_file({"conv1.weight": np.ones((2, 2), np.float32), "a": np.ones(1), "b": np.ones(1)}, path)
     assert main(["zoo", "check", str(path)]) == WEIGHTS
     assert "Nearest is family" in capsys.readouterr().err
+
+
+@pytest.fixture
+def encoder(tmp_path):
+    """A folder of a tiny RoBERTa as sentence-transformers writes it: no name begins with that of the family."""
+    family = find("models", "roberta")
+    shape = dataclasses.replace(family.VARIANTS["base"], width=8, heads=2, depth=1, units=12, vocabulary=20,
+                                positions=16, types=1, pooling="class")  # fmt: skip
+    network = Network(family.build(shape), nn.Dense(1))
+    ours = flatten(placement.shapes(network, tokens.example())["params"])
+    rows = {row.published: (ours[row.path].shape, row.layout) for row in family.names(shape) if row.path in ours}
+    arrays = draw.weights({name: layouts.published_shape(*row) for name, row in rows.items()})
+    bare = {name.removeprefix("roberta."): x for name, x in arrays.items() if name.startswith("roberta.")}
+    safetensors.numpy.save_file(bare, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(family.describe(shape, ())))
+    return tmp_path
+
+
+@pytest.mark.parametrize("arguments", [[], ["--family=roberta"]])
+def test_a_text_encoder_is_told_by_its_names_and_config_and_run(encoder, arguments, capsys):
+    assert main(["zoo", "check", str(encoder), *arguments]) == 0
+    said = capsys.readouterr().out
+    assert "network: roberta of sizes of its own" in said and "card: a text encoder has no pixels to scale" in said
+    rows = [line.split() for line in said.splitlines() if line.strip().startswith(("embed", "block0"))]
+    assert [" ".join(row[3:]) for row in rows] == ["8 x 8", "8 x 8"]
+    assert "ran on tokens at random: features 8, all finite; it has no classifier" in said
+    assert main(["zoo", "check", str(encoder), "--picture=x.png"]) == CONFIG
+    assert "--picture needs weights that see pictures; 'roberta' reads texts" in capsys.readouterr().err
 
 
 def test_a_picture_that_cannot_be_read_is_an_error(file, capsys):

@@ -51,12 +51,28 @@ def load(file: Path) -> dict[str, Any]:
     Raises:
       WeightsError: there is none.
     """
+    return _loaded(file, dict, "a JSON object")
+
+
+def load_list(file: Path) -> list[dict[str, Any]]:
+    """The list of JSON objects in `file`.
+
+    Raises:
+      WeightsError: there is none.
+    """
+    rows = _loaded(file, list, "a JSON list")
+    if not all(isinstance(row, dict) for row in rows):
+        raise WeightsError(f"'{file}' must hold a JSON list of objects.")
+    return rows
+
+
+def _loaded(file: Path, kind: type, what: str) -> Any:
     try:
         said = json.loads(file.read_text())
-        if not isinstance(said, dict):
+        if not isinstance(said, kind):
             raise ValueError(f"got {type(said).__name__}")
     except (ValueError, OSError) as error:
-        raise WeightsError(f"'{file}' must hold a JSON object: {error}.") from error
+        raise WeightsError(f"'{file}' must hold {what}: {error}.") from error
     return said
 
 

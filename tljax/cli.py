@@ -1,8 +1,11 @@
 """The command line of main.py, exit codes, and where compiled programs are kept."""
 
 import argparse
+import contextlib
 import importlib.util
 import os
+import shutil
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -11,10 +14,11 @@ from typing import Any, NoReturn
 
 import jax
 
-from tljax import overrides, settings, suite
+from tljax import atomic, overrides, settings, suite
 from tljax.errors import ConfigError, TljaxError
 
 PREFIX = "--config."
+ROOM = 2**24  # bytes that must be free where compiled programs are kept
 
 
 def start(run: Callable[[Any, Path], Any], argv: Sequence[str]) -> int:
@@ -32,14 +36,25 @@ def start(run: Callable[[Any, Path], Any], argv: Sequence[str]) -> int:
 
 
 def guarded(begin: Callable[[], Any], *, debug: bool = False) -> int:
-    """0, or the exit code of a TljaxError, whose message is printed without its traceback."""
+    """0, or the exit code of a TljaxError, whose message is printed without its traceback.
+
+    What the system refuses, a full disk or a folder that is not ours, is one too, wherever it happens.
+    """
     try:
         begin()
-    except TljaxError as error:
+        sys.stdout.flush()
+    except BrokenPipeError:  # who read the output has seen enough, as `head` does
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except (TljaxError, OSError) as error:
+        said = atomic.refusal(error) if isinstance(error, OSError) else error
+        if said is None:
+            raise
         if debug:
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
-        return error.code
+        print(f"error: {said}", file=sys.stderr)
+        return said.code
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
@@ -60,6 +75,7 @@ def read(arguments: Sequence[str]) -> tuple[Any, Path]:
     workdir = Path(options.workdir or Path("runs") / "-".join(filter(None, (Path(path).stem, row))))
     if workdir.exists() and not workdir.is_dir():
         raise ConfigError(f"--workdir must be a folder, or nothing yet; '{workdir}' is a file.")
+    atomic.check_folder(workdir)
     return config, workdir
 
 
@@ -73,7 +89,8 @@ def load(name: str) -> Any:
     spec = importlib.util.spec_from_file_location("config", path)
     if not Path(path).is_file() or not (spec and spec.loader):
         shipped = ", ".join(sorted(str(file) for file in Path("configs").glob("[!_]*.py")))
-        raise ConfigError(f"--config must be a Python file with get_config(); got '{path}'. Here are: {shipped}.")
+        here = f"Here are: {shipped}." if shipped else f"In '{Path.cwd()}' there is no configs/: name its whole path."
+        raise ConfigError(f"--config must be a Python file with get_config(); got '{path}'. {here}")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -83,8 +100,18 @@ def load(name: str) -> Any:
 
 
 def keep_compiled() -> None:
-    """Keep compiled programs in $TLJAX_CACHE or ~/.cache/tljax: a second start compiles nothing."""
+    """Keep compiled programs in $TLJAX_CACHE or ~/.cache/tljax: a second start compiles nothing.
+
+    Where that takes no files, it is said, and every start compiles anew.
+    """
     folder = Path(os.environ.get("TLJAX_CACHE", "~/.cache/tljax")).expanduser() / "xla"
+    try:
+        atomic.make_folder(folder)
+        if shutil.disk_usage(folder).free < ROOM:  # jax would say it again for every program
+            raise ConfigError(f"'{folder}' must have {ROOM / 2**20:g} MiB free. Make room, or set $TLJAX_CACHE.")
+    except ConfigError as error:
+        print(f"compiled programs are not kept. {error}", file=sys.stderr)
+        return
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tljax import figures, results, significance
-from tljax.atomic import write
+from tljax.atomic import make_folder, write, write_json
 from tljax.significance import ALPHA, TESTS, Difference
 
 Hits = Mapping[str, Mapping[int, tuple[str, np.ndarray] | None]]  # row -> seed -> what `read_hits` found
@@ -74,17 +73,17 @@ def save(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Failur
       tables: training examples a class (0: as the config has it) -> the rows.
       failed: row, seed and error of every run that failed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     sizes = [{"examples_per_class": size, "rows": table} for size, table in tables.items()]
     failures = [{"row": row, "seed": seed, "error": str(error)} for row, seed, error in failed]
     about = {"alpha": ALPHA, "tests": TESTS}
-    write(folder / "comparison.json", json.dumps(about | {"tables": sizes, "failures": failures}, indent=2))
+    write_json(folder / "comparison.json", about | {"tables": sizes, "failures": failures})
     write(folder / "comparison.md", markdown(tables, failed))
     for size, table in tables.items():
-        if drawn := [row for row in table if row["values"]]:
+        if drawn := [row | {"name": row["called"]} for row in table if row["values"]]:
             figures.intervals(drawn, folder / (f"comparison_{size}.png" if size else "comparison.png"))
     if lines := curves(tables):
-        write(folder / "learning_curves.json", json.dumps(lines, indent=2))
+        write_json(folder / "learning_curves.json", lines)
         figures.learning_curves(lines, folder / "learning_curves.png")
 
 
@@ -120,7 +119,7 @@ def cells(row: dict[str, Any]) -> list[str]:
     ends = (difference["low"], difference["high"]) if difference else None
     to_best = f"{100 * difference['value']:+.2f} ({_range(ends)})" if difference else "-"
     return [
-        row["name"] + (" *" if row["chosen"] else ""),
+        row["called"] + (" *" if row["chosen"] else ""),
         *(f"{percent[key]:.2f}" if key in percent else "-" for key in ("mean", "sd")),
         _range(row["interval"]),
         _range(row["wilson"]),
@@ -164,6 +163,7 @@ def _row(name: str, members: Sequence[dict[str, Any]]) -> dict[str, Any]:
     mean = float(np.mean(values))
     return {
         "name": name,
+        "called": results.called(name, members),
         "metric": metric,
         "seeds": [member["seed"] for member in members],
         "values": values,

@@ -9,7 +9,10 @@ from typing import Any
 
 
 class TljaxError(Exception):
-    """Something outside the code is wrong; `main` prints the message and exits with `code`."""
+    """Something outside the code is wrong; `main` prints the message and exits with `code`.
+
+    1, of this class itself: training or an evaluation has left the range of floats.
+    """
 
     code = 1
 
@@ -42,8 +45,8 @@ def gather(*steps: Callable[[], Any]) -> list[Any]:
         futures = [pool.submit(step) for step in steps]
     failures = [error for future in futures if (error := future.exception()) is not None]
     unknown = [error for error in failures if not isinstance(error, TljaxError)]
-    if unknown or len(failures) == 1:
+    if unknown or len(set(map(str, failures))) == 1:
         raise (unknown or failures)[0]
     if failures:
-        raise type(failures[0])("\n".join(str(failure) for failure in failures))
+        raise type(failures[0])("\n".join(dict.fromkeys(map(str, failures))))
     return [future.result() for future in futures]

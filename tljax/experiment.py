@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tljax import domains, layer_groups, network, placement, pretrained, splits
+from tljax import domains, layer_groups, network, optimizer, placement, pretrained, settings, splits
 from tljax.errors import ConfigError, gather
 from tljax.layer_groups import Groups
 from tljax.network import Network
@@ -46,9 +46,28 @@ class Experiment:
         """ "path: reason" of every example that was left out."""
         return [*self.info.skipped, *(row for part in self.parts.values() for row in part.skipped)]
 
-    def fingerprints(self) -> dict[str, str]:
-        """Checksums of what is learned from, by part, and the classes."""
-        return {name: part.fingerprint() for name, part in self.parts.items()} | {"classes": ", ".join(self.classes)}
+    def fingerprints(self) -> dict[str, Any]:
+        """Checksums of what is learned from, by part, how many examples these are, and the classes."""
+        counts = {name: len(part) for name, part in self.parts.items()}
+        found = {name: part.fingerprint() for name, part in self.parts.items()}
+        return found | {"classes": ", ".join(self.classes), "examples": counts}
+
+
+def check(config: Any, devices: int, *, pretrained_wanted: bool = True) -> None:
+    """What can be known of `config` before anything is read; all faults come in one error.
+
+    Args:
+      devices: how many compute a batch together.
+      pretrained_wanted: see `load`.
+
+    Raises:
+      ConfigError: batches, optimizer, schedule, or which weights the network starts from.
+    """
+    gather(
+        lambda: settings.batch_size(config.train, devices, accumulate=config.optimizer.accumulate),
+        lambda: optimizer.check(config.optimizer),
+        lambda: pretrained.check(config.model, wanted=pretrained_wanted),
+    )
 
 
 def load(config: Any, *, axis: str | None, pretrained_wanted: bool = True) -> Experiment:

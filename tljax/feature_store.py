@@ -1,20 +1,23 @@
 """Rows that were computed once, on disk, each under the key of its example: whole or not at all.
 
+A disk that takes no more is no fault of the run: what it does not take stays in memory, and that is said once.
+
 A shard is <sha256>.bin, rows one after another under the checksum of their bytes, and <sha256>.json with their
 keys, dtype and shape, written last. What a kill leaves behind has no json; what was damaged does not match its name.
 """
 
+import contextlib
 import hashlib
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import filelock
 import jax.numpy as jnp
 import numpy as np
 
-from tljax.atomic import write
+from tljax.atomic import make_folder, whole, write_json, writing
+from tljax.errors import ConfigError
 
 Found = tuple[np.ndarray, int]  # the rows of a shard, and the place of one among them
 
@@ -26,10 +29,20 @@ class Store:
         """`say` is told of shards that are damaged; they are left out, and so computed again."""
         self.folder, self._say, self._said = folder, say, set()
 
-    def lock(self) -> filelock.BaseFileLock:
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
         """Held while rows are computed, so that a second process waits for them instead of computing them too."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return filelock.FileLock(self.folder / ".lock")
+        lock = filelock.FileLock(self.folder / ".lock")
+        try:
+            with writing(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                lock.acquire()
+        except ConfigError as error:  # then no process can share them
+            self._refused(error)
+        try:
+            yield
+        finally:
+            lock.release()
 
     def read(self) -> dict[str, Found]:
         """Where the row of every key lies; shards are mapped from disk."""
@@ -38,16 +51,25 @@ class Store:
             found |= self._shard(index)
         return found
 
-    def add(self, keys: Sequence[str], rows: np.ndarray) -> None:
-        """Keep `rows`, one a key."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def add(self, keys: Sequence[str], rows: np.ndarray) -> dict[str, Found]:
+        """Keep `rows`, one a key: where they lie now, which is in memory where the disk does not take them."""
         data = np.ascontiguousarray(rows).tobytes()
         name = hashlib.sha256(data).hexdigest()
-        part = self.folder / f"{name}.part{os.getpid()}"
-        part.write_bytes(data)
-        part.replace(self.folder / f"{name}.bin")
         index = {"keys": list(keys), "dtype": str(rows.dtype), "shape": list(rows.shape)}
-        write(self.folder / f"{name}.json", json.dumps(index))
+        try:
+            make_folder(self.folder)
+            with whole(self.folder / f"{name}.bin") as part:
+                part.write_bytes(data)
+            write_json(self.folder / f"{name}.json", index)
+        except ConfigError as error:
+            self._refused(error)
+            return {key: (rows, place) for place, key in enumerate(keys)}
+        return self._shard(self.folder / f"{name}.json")
+
+    def _refused(self, error: ConfigError) -> None:
+        if self.folder not in self._said:
+            self._say(f"features cannot be kept on disk; those of this run stay in memory. {error}")
+        self._said.add(self.folder)
 
     def _shard(self, index: Path) -> dict[str, Found]:
         """The keys of one shard; none where it is damaged."""

@@ -14,6 +14,8 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import LogNorm
 from matplotlib.ticker import NullFormatter
 
+from tljax.atomic import make_folder, whole
+
 plt.rcParams["text.parse_math"] = False  # a class may be called "$5_bills$"
 
 NAMED = 30  # classes up to which a confusion matrix is labelled with names and counts
@@ -40,7 +42,7 @@ def curves(log: Path, file: Path, metrics: Sequence[str]) -> None:
 
 def confusion(counts: np.ndarray, classes: Sequence[str], stem: Path) -> None:
     """Counts (K, K), row = label, column = prediction, as <stem>.csv and <stem>.png."""
-    with stem.with_suffix(".csv").open("w", newline="") as file:
+    with whole(stem.with_suffix(".csv")) as part, part.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["label \\ prediction", *classes])
         rows.writerows([name, *map(int, row)] for name, row in zip(classes, counts, strict=True))
@@ -61,7 +63,7 @@ def confusion(counts: np.ndarray, classes: Sequence[str], stem: Path) -> None:
 def per_class(counts: np.ndarray, classes: Sequence[str], file: Path) -> None:
     """Precision, recall, F1 and the number of examples of every class, as CSV."""
     hits, labels, predictions = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
-    with file.open("w", newline="") as out:
+    with whole(file) as part, part.open("w", newline="") as out:
         rows = csv.writer(out)
         rows.writerow(["class", "precision", "recall", "f1", "examples"])
         for k, name in enumerate(classes):
@@ -72,7 +74,7 @@ def per_class(counts: np.ndarray, classes: Sequence[str], file: Path) -> None:
 
 def predictions(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str], file: Path) -> None:
     """The label and the prediction of every example, in the order of its part, as CSV."""
-    with file.open("w", newline="") as out:
+    with whole(file) as part, part.open("w", newline="") as out:
         rows = csv.writer(out)
         rows.writerow(["example", "label", "prediction"])
         rows.writerows((i, classes[a], classes[b]) for i, (a, b) in enumerate(zip(labels, predicted, strict=True)))
@@ -149,10 +151,16 @@ def intervals(rows: Sequence[dict[str, Any]], file: Path) -> None:
         if row["interval"]:
             axis.plot(row["interval"], [y, y], color=color, linewidth=2)
         axis.plot(row["mean"], y, "|", color=color, markersize=16, markeredgewidth=2.5)
+    axis.set_xlim(*_possible(axis.get_xlim(), [value for row in rows for value in row["values"]]))
     axis.set_yticks(range(len(rows)), [row["name"] for row in reversed(rows)])
     axis.set(xlabel=f"test {rows[0]['metric']}\n(dots: seeds; line: 95 % over seeds; grey: 95 % of the test size)")
     axis.grid(axis="x", alpha=0.3)
     _save(figure, file)
+
+
+def _possible(limits: tuple[float, float], values: Sequence[float]) -> tuple[float, float]:
+    """Limits without what no metric can be, though an interval of few seeds is: above 1; below 0 where no value is."""
+    return max(limits[0], min(0.0, *values)), min(limits[1], 1.02)
 
 
 def learning_curves(lines: dict[str, list[dict[str, Any]]], file: Path) -> None:
@@ -170,6 +178,7 @@ def learning_curves(lines: dict[str, list[dict[str, Any]]], file: Path) -> None:
     axis.set_xscale("log")
     axis.set_xticks(numbers, [str(number) for number in numbers])
     axis.minorticks_off()
+    axis.set_ylim(*_possible(axis.get_ylim(), [point["mean"] for point in every]))
     axis.set(xlabel="training examples a class", ylabel=f"test {every[0]['metric']}")
     axis.grid(alpha=0.3)
     axis.legend()
@@ -214,6 +223,7 @@ def sweeps(found: dict[str, dict[str, Any]], file: Path) -> None:
 
 
 def _save(figure: Any, file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=110)
+    make_folder(file.parent)
+    with whole(file) as part:
+        figure.savefig(part, dpi=110, format=file.suffix[1:])
     plt.close(figure)

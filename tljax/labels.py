@@ -27,14 +27,16 @@ def parse(kind: str, cells: Mapping[str, str], separator: str) -> Label:
     if kind == "none":
         return NONE
     if kind == "classes":
-        (name,) = cells.values()
+        ((column, name),) = cells.items()
+        if not name.strip():
+            raise ValueError(f"'{column}' must name a class; it is empty")
         return name
     if kind == "numbers":
         return tuple(_number(column, cell) for column, cell in cells.items())
     if len(cells) > 1:
         return frozenset(column for column, cell in cells.items() if _holds(column, cell))
     (cell,) = cells.values()
-    names = json.loads(cell) if cell.startswith("[") else cell.split(separator)
+    names = _list(cell) if cell.startswith("[") else cell.split(separator)
     return frozenset(name for name in (str(name).strip() for name in names) if name)
 
 
@@ -47,7 +49,7 @@ def encode(found: Sequence[Any], kind: str, classes: Sequence[str]) -> np.ndarra
         return np.array([number[label] for label in found], np.int32)
     if kind == "numbers":
         return np.array(found, np.float64).reshape(-1, len(classes))
-    return np.array([[name in label for name in classes] for label in found], bool).reshape(-1, len(classes))
+    return np.array([[name in label for name in classes] for label in found], bool).reshape(len(found), len(classes))
 
 
 def said(label: Label) -> str:
@@ -65,9 +67,10 @@ def names(splits: Mapping[str, Iterable[Label]], source: str, train: str) -> tup
       train: the split that must have all of them; "" where it is not known yet.
 
     Raises:
-      DataError: a class that `train` lacks.
+      DataError: two differ by nothing but the spaces around them, or a class that `train` lacks.
     """
     found = {name: set().union(*(_members(label) for label in labels)) for name, labels in splits.items()}
+    _refuse_alike(set().union(*found.values()), source)
     known = found.get(train) or set().union(*found.values())
     unseen = [f"{name}: {label}" for name, labels in found.items() for label in sorted(labels - known)]
     if unseen:
@@ -77,6 +80,32 @@ def names(splits: Mapping[str, Iterable[Label]], source: str, train: str) -> tup
             f"of tables that are no classes need config.data.labels=numbers or sets."
         )
     return tuple(sorted(known, key=_natural))
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of JSON that has these pairs; ValueError where a name stands twice, of which one would be lost."""
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError(f"names stand twice: {', '.join(sorted({n for n in names if names.count(n) > 1}))}")
+    return dict(pairs)
+
+
+def _refuse_alike(names: set[str], source: str) -> None:
+    alike: dict[str, list[str]] = {}
+    for name in sorted(names):
+        alike.setdefault(name.strip(), []).append(name)
+    if bad := [" and ".join(map(repr, same)) for same in alike.values() if len(same) > 1]:
+        raise DataError(
+            f"Labels of '{source}' must differ by more than the spaces around them; these do not: {', '.join(bad)}. "
+            f"Make them the same, or name them apart."
+        )
+
+
+def _list(cell: str) -> list[Any]:
+    try:
+        return json.loads(cell)
+    except RecursionError as error:
+        raise ValueError(f"it is a list too deep: {cell[:40]!r}") from error
 
 
 def _members(label: Any) -> set[str]:

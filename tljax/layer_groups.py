@@ -143,16 +143,20 @@ def frozen_modules(groups: Groups, learning: Sequence[str], moving: Sequence[str
     Raises:
       ConfigError: `moving` names a group that does not exist.
     """
-    unknown = [group for group in moving if group not in groups]
-    if unknown:
-        raise ConfigError(
-            f"config.strategy.moving_statistics must name groups ({', '.join(groups)}); got {', '.join(unknown)}."
-        )
+    check_moving(groups, moving)
     awake = {path for group in (*learning, *moving) for path in groups[group]}
     paths = {path for members in groups.values() for path in members}
     prefixes = {"/".join(path.split("/")[:end]) for path in paths for end in range(1, path.count("/") + 1)}
     still = {p for p in prefixes if not any(path.startswith(f"{p}/") for path in awake)}
     return frozenset(p for p in still if p.rpartition("/")[0] not in still)
+
+
+def check_moving(groups: Groups, moving: Sequence[str]) -> None:
+    """Raise ConfigError where `moving` (config.strategy.moving_statistics) names a group that does not exist."""
+    if unknown := [group for group in moving if group not in groups]:
+        raise ConfigError(
+            f"config.strategy.moving_statistics must name groups ({', '.join(groups)}); got {', '.join(unknown)}."
+        )
 
 
 def network_order(paths: Sequence[str], stages: Sequence[str]) -> list[str]:

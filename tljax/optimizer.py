@@ -167,9 +167,9 @@ def check(config: Any) -> None:
     """Look up the optimizer and the schedule, before anything is downloaded.
 
     Raises:
-      ConfigError: there is no such one.
+      ConfigError: there is no such one, or it does not take its keyword arguments.
     """
-    _function(config.name)
+    _transform(config, float(config.lr))
     schedules.make(config.schedule, 1, warmup=config.warmup, kwargs=config.schedule_kwargs)
 
 

@@ -63,6 +63,7 @@ def _set(config: Any, change: str) -> None:
         like = table[last]
         must = f"of type {type(like).__name__}, like {like!r}"
         must = "a table; set its keys" if isinstance(like, ConfigDict) else must
+        must += ", words in brackets in quotes: \"('a', 'b')\", or a,b" if isinstance(like, tuple) else ""
         raise ConfigError(f"config.{key} must be {must}; got '{text}'.") from error
     with table.ignore_type():  # 1 -> 0.5 in an open table; elsewhere the value has the type already
         table[last] = value
@@ -76,8 +77,11 @@ def _typed(text: str, like: Any) -> Any:
         return type(like)(text)
     value = _literal(text)
     if isinstance(like, tuple):
-        words = tuple(word.strip() for word in text.split(",") if word.strip())
-        return words if isinstance(value, str) else tuple(value) if isinstance(value, tuple | list) else (value,)
+        if isinstance(value, str) and value == text:  # no literal: words, which need no quotes outside of brackets
+            if text.startswith(("(", "[")):
+                raise ValueError("words in brackets must be quoted")
+            return tuple(word.strip() for word in text.split(",") if word.strip())
+        return tuple(value) if isinstance(value, tuple | list) else (value,)
     if like.is_locked or not isinstance(value, dict):
         raise ValueError("only an open table is replaced as a whole, by a dict")
     return ConfigDict(value, sort_keys=False)

@@ -1,12 +1,13 @@
 """The pretrained weights that a config names: read, under the family's names, with their variant and their card."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from tljax import channels as for_channels
-from tljax import plugins, translation
+from tljax import plugins, sentence_pooling, translation
 from tljax.errors import ConfigError, WeightsError
 from tljax.plugins import find
 from tljax.types import Card, Published
@@ -52,6 +53,26 @@ def folder_of(spec: str, *, card: Card | None, lock: Path) -> Path:
     return place if place.is_dir() else place.parent
 
 
+def check(config: Any, *, wanted: bool) -> None:
+    """What `fetch` needs of `config`, before anything is read.
+
+    Raises:
+      ConfigError: no such family or variant, weights are wanted and none are named, or nothing says how pixels are
+        scaled.
+    """
+    family = find("models", config.family)
+    if config.variant != AUTO:
+        family.names(config.variant)
+    if not config.weights and (wanted or config.variant == AUTO):
+        why = "This strategy starts from pretrained weights" if wanted else "config.model.variant='auto' reads them"
+        raise ConfigError(
+            f"{why}, and config.model.weights is empty. Name a .safetensors file, a run's model/ folder or a hub "
+            f"repository, or choose --config.strategy.name=scratch and a variant."
+        )
+    if not config.weights and family.INPUT == "image" and not config.card.mean:
+        raise ConfigError("Nothing says how pixels are scaled: set config.model.card.mean and .card.std.")
+
+
 def fetch(config: Any, *, channels: int = 3, wanted: bool) -> Pretrained:
     """What `config` (the model's) says: its weights, where `wanted`, its variant, and the card to preprocess by.
 
@@ -62,23 +83,15 @@ def fetch(config: Any, *, channels: int = 3, wanted: bool) -> Pretrained:
       ConfigError: weights are wanted and none are named, nothing says how pixels are scaled, or no such variant.
       WeightsError: the weights cannot be read, or are of another family.
     """
+    check(config, wanted=wanted)
     family = find("models", config.family)
     reads = wanted or config.variant == AUTO
-    if config.variant != AUTO:
-        family.names(config.variant)  # before anything is read: no such variant
     given = Card(**{key: _plain(value) for key, value in config.card.items()}) if config.card.mean else None
     if family.INPUT != "image":
         given = Card(mean=(), std=())  # there are no pixels to scale
     lock = Path(config.lock_file)
     if not config.weights:
-        if reads:
-            why = "This strategy starts from pretrained weights" if wanted else "config.model.variant='auto' reads them"
-            raise ConfigError(
-                f"{why}, and config.model.weights is empty. Name a .safetensors file, a run's model/ folder or a hub "
-                f"repository, or choose --config.strategy.name=scratch and a variant."
-            )
-        if given is None:
-            raise ConfigError("Nothing says how pixels are scaled: set config.model.card.mean and .card.std.")
+        assert given is not None  # `check`
         return Pretrained(None, given, config.variant)
     if not reads:
         card = _agreed(read_card(config.weights, card=given, lock=lock), given, config.weights)
@@ -103,7 +116,8 @@ def understood(family: ModuleType, config: Any, published: Published) -> tuple[A
         spelling = translation.recognise(published.arrays, config.family, published.where)
     if spelling is None:
         variant = _variant(family, config, published, published.config or None)
-        return _named(family, variant), published, _said(family, config.variant, variant)
+        variant, said = _pooled(family, config, variant, published.config.get(sentence_pooling.KEY, {}))
+        return _named(family, variant), published, (*_said(family, config.variant, variant), *said)
     facts = translation.facts(published.config, spelling, published.where)
     arrays = translation.translate(published.arrays, spelling, published.where)
     published = dataclasses.replace(published, arrays=arrays, config={})
@@ -131,6 +145,16 @@ def _variant(family: ModuleType, config: Any, published: Published, facts: Any) 
             f"The sizes of a '{config.family}' must show in the tensors of '{published.where}', but {error} does not "
             f"fit one. Name config.model.variant: {', '.join(family.VARIANTS)}."
         ) from error
+
+
+def _pooled(family: ModuleType, config: Any, variant: Any, found: Mapping[str, str]) -> tuple[Any, tuple[str, ...]]:
+    """A variant that was read from the weights, pooled as a folder of sentence-transformers says; and a note of it."""
+    if config.variant != AUTO or not found:
+        return variant, ()
+    shape = family.variant_of(variant)
+    if not found["pooling"]:
+        return variant, (f"pooling: {shape.pooling}; what the weights' folder says is not built here: {found['said']}",)
+    return dataclasses.replace(shape, pooling=found["pooling"]), (f"pooling: {found['pooling']}, by {found['said']}",)
 
 
 def _named(family: ModuleType, variant: Any) -> Any:

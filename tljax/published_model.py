@@ -24,7 +24,7 @@ UNKNOWN = Card(mean=(), std=())  # stands for a card that is not there
 
 
 def load(
-    spec: str, *, family: str = "", variant: str = pretrained.AUTO, lock: Path
+    spec: str, *, family: str = "", variant: str = pretrained.AUTO, lock: Path, card: Card = UNKNOWN
 ) -> tuple[Model, tuple[str, ...], Published]:
     """The network in a file, a folder or a hub repository; what was found out; the weights, as the family names them.
 
@@ -33,27 +33,31 @@ def load(
 
     Args:
       family: one of `tljax/models/`; "": the card's, else the one whose naming the tensors have.
+      card: of weights that have none of their own.
 
     Raises:
       WeightsError: the weights cannot be read, or hold another network: all differences.
     """
-    published = pretrained.read(spec, card=UNKNOWN, lock=lock)
+    published = pretrained.read(spec, card=card, lock=lock)
     family = family or published.card.family or _family(published)
     module, card = find("models", family), published.card
-    asked = SimpleNamespace(family=family, variant=variant)
-    found, published, notes = pretrained.understood(module, asked, published)
+    wanted = SimpleNamespace(family=family, variant=variant)
+    found, published, notes = pretrained.understood(module, wanted, published)
     names = tuple(module.names(found))
-    shape = (1, *[card.size or SIZE] * 2, _channels(names, published.arrays))
     if adapt := getattr(module, "adapt", None):
+        shape = (1, *[card.size or SIZE] * 2, _channels(names, published.arrays))
         published = dataclasses.replace(published, arrays=adapt(published.arrays, shape))
     classes = _classes(names, published.arrays)
     network = Network(module.build(found), nn.Dense(classes or 1))
-    empty = placement.shapes(network, np.zeros(shape, np.float32))
+    if module.INPUT == "image":
+        sizes, asked = _pictures(card, _channels(names, published.arrays), network.backbone)
+    else:
+        sizes, asked = _texts(network.backbone.variant)
+    empty = placement.shapes(network, asked.example)
     variables, kept = placement.place(empty, published, names, unused=module.UNUSED, head=classes > 0)
     if kept:
-        head = placement.init(network, np.zeros(shape, np.float32), seed=0, only=kept)["params"]["head"]
+        head = placement.init(network, asked.example, seed=0, only=kept)["params"]["head"]
         variables = {**variables, "params": {**variables["params"], "head": head}}
-    sizes, asked = _inputs(card, shape, network.backbone)
     model = Model(
         family=family,
         variant=found,
@@ -69,9 +73,21 @@ def load(
     return model, notes, published
 
 
-def _inputs(card: Card, shape: tuple[int, ...], backbone: Any) -> tuple[dict[str, int], Asked]:
+def _texts(variant: Any) -> tuple[dict[str, Any], Asked]:
+    """What a text encoder knows, and token ids, drawn at random, in the place of a text: no tokenizer is read."""
+    example = find("inputs", "tokens").example()
+    ids = np.random.default_rng(0).integers(variant.vocabulary, size=example["ids"].shape, dtype=np.int32)
+
+    def no_text(_: Any) -> Any:
+        raise ValueError("a text encoder's weights are not asked here")
+
+    sizes = {"lengths": (variant.longest,), "vocabulary": variant.vocabulary}
+    return sizes, Asked(no_text, no_text, lambda batch, *_: batch, {**example, "ids": ids})
+
+
+def _pictures(card: Card, channels: int, backbone: Any) -> tuple[dict[str, Any], Asked]:
     """Sizes of pictures as the weights' authors evaluate them, and how pictures are read and prepared so."""
-    _, size, _, channels = shape
+    size = card.size or SIZE
     # timm's center-crop transform: the shorter side becomes floor(size / share); 1e-6 for what 224 / 0.7 lacks.
     stored = math.floor(size / card.crop + 1e-6) if card.crop else size
     sizes = {"resize": stored, "crop": size, "size": size, "channels": channels}
@@ -82,7 +98,14 @@ def _inputs(card: Card, shape: tuple[int, ...], backbone: Any) -> tuple[dict[str
 
 def _family(published: Published) -> str:
     """The family whose naming, or a spelling of it, the tensors have; WeightsError where there is none."""
-    families = [name for name in plugins.available("models") if find("models", name).INPUT == "image"]
+    models = {name: find("models", name) for name in plugins.available("models")}
+    texts = [name for name, module in models.items() if module.INPUT == "tokens"]
+    shares = {name: translation.share(published.arrays, name) for name in texts}
+    known = [name for name in texts if shares[name] >= max(*shares.values(), translation.MOST)]
+    if known:  # several share the names of an encoder alone: then its config.json tells
+        said = published.config.get("model_type")
+        return next((name for name in known if (models[name].FAMILY.model_type or name) == said), known[0])
+    families = [name for name in models if name not in texts]
     for name in families[:-1]:
         with contextlib.suppress(WeightsError):
             translation.recognise(published.arrays, name, published.where)

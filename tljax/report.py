@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import platform
 import sys
 import time
@@ -13,9 +14,9 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from tljax import figures, plan, settings, throughput
-from tljax.atomic import write
-from tljax.errors import ConfigError, DataError
+from tljax import figures, plan, run_folder, settings, throughput
+from tljax.atomic import make_folder, read_json, write, write_json
+from tljax.errors import TljaxError
 from tljax.experiment import Experiment
 from tljax.screen import Screen
 
@@ -32,7 +33,8 @@ class Report(Screen):
           best: the metric that people watch besides the loss.
 
         Raises:
-          ConfigError: the folder belongs to a run with another config; every difference is listed.
+          ConfigError: the folder belongs to a run with another config (every difference is listed), or to a suite.
+          DataError: its config.json is damaged.
         """
         super().__init__()
         self.folder, self.seconds = folder, {"compile": 0.0, "features": 0.0, "train": 0.0, "total": 0.0}
@@ -43,36 +45,22 @@ class Report(Screen):
         self._began, self._writer, self._recent = time.monotonic(), None, {}
         self._watched = ("loss", best)
         self._config = settings.to_json(config)
-        file = folder / "config.json"
-        differences = settings.differences(file.read_text(), self._config) if file.exists() else []
-        if differences:
-            raise ConfigError(
-                f"'{folder}' belongs to a run with another config:\n  "
-                + "\n  ".join(differences)
-                + "\nChoose another --workdir, or give the config it began with to resume it."
-            )
+        run_folder.check(folder, self._config)
 
-    def open(self, inputs: Mapping[str, str]) -> None:
+    def open(self, inputs: Mapping[str, Any]) -> None:
         """Make the folder, once everything that can be wrong with the input has been checked.
 
         Args:
-          inputs: what the run learns from, as checksums; on a resumed run it must be what it was.
+          inputs: what the run learns from, see `run_folder`; on a resumed run it must be what it was.
 
         Raises:
           DataError: it is not.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file = self.folder / "inputs.json"
-        changed = settings.differences(file.read_text(), json.dumps(inputs)) if file.exists() else []
-        if changed:
-            raise DataError(
-                f"A resumed run must learn from what it began with; in '{self.folder}' there differ:\n  "
-                + "\n  ".join(changed)
-                + "\nPut the examples back, or choose another --workdir."
-            )
-        write(file, json.dumps(inputs, indent=2))
+        make_folder(self.folder)
+        run_folder.check_inputs(self.folder, inputs)
+        write_json(self.folder / "inputs.json", inputs)
         write(self.folder / "config.json", self._config)
-        write(self.folder / "env.json", json.dumps(_environment(), indent=2))
+        write_json(self.folder / "env.json", _environment())
         for name, text in self._kept.items():
             write(self.folder / name, text)
 
@@ -85,7 +73,7 @@ class Report(Screen):
         file = self.folder / "result.json"
         if not file.exists():
             return None
-        result = json.loads(file.read_text())
+        result = read_json(file, keys=("metric", "metrics", "seconds"))
         self.say(f"already finished, {last_line(result, self.folder)}")
         return result
 
@@ -120,9 +108,9 @@ class Report(Screen):
         for line in plan.lines(chart):
             self.say(line)
         folder = self.folder / "report"
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
         if not (folder / "plan.png").exists():  # a resumed run's plan is the one it began with
-            write(folder / "plan.json", json.dumps(chart, indent=2))
+            write_json(folder / "plan.json", chart)
             figures.plan(chart, plan.limits(chart), folder / "plan.png")
 
     @contextlib.contextmanager
@@ -157,7 +145,8 @@ class Report(Screen):
             with self.bar(step, steps):
                 yield
         finally:
-            self._writer.close()
+            with contextlib.suppress(OSError):  # what a full disk refuses here is said by who writes next
+                self._writer.close()
             self._writer = None
 
     def advance(self, step: int) -> None:
@@ -165,7 +154,8 @@ class Report(Screen):
         self.draw(step, ", ".join(self._recent.values()))
 
     def metrics(self, step: int, part: str, values: dict[str, float]) -> None:
-        """One line in metrics.jsonl, one point a value in TensorBoard."""
+        """One line in metrics.jsonl, one point a value in TensorBoard; TljaxError where one is not finite."""
+        _finite(values, f"{part} at step {step}")
         with (self.folder / "metrics.jsonl").open("a") as file:
             file.write(json.dumps({"step": step, "part": part, **values}) + "\n")
         for name, value in values.items():
@@ -180,9 +170,14 @@ class Report(Screen):
         Args:
           totals: part -> the sums of its evaluation.
           files: the task's own; called with the sums of a part and the beginning of the files' names.
+
+        Raises:
+          TljaxError: a metric is not finite.
         """
+        for part, values in result["metrics"].items():
+            _finite(values, part)
         folder = self.folder / "report"
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
         for part, sums in totals.items():
             files(sums, folder / part)
         figures.curves(self.folder / "metrics.jsonl", folder / "curves.png", self._watched)
@@ -195,7 +190,7 @@ class Report(Screen):
         if line := throughput.line(self.throughput, self._cut):
             self.say(line)
         result |= {"oracle": self.oracle} if self.oracle else {}
-        write(self.folder / "result.json", json.dumps(result, indent=2))
+        write_json(self.folder / "result.json", result)
         self.say(last_line(result, self.folder))
         return result
 
@@ -205,6 +200,14 @@ def last_line(result: dict[str, Any], folder: Path) -> str:
     best = result["metric"]
     parts = [f"{part} {best} {values[best]:.4f} ({values['examples']})" for part, values in result["metrics"].items()]
     return f"result: {', '.join(parts)}; {result['seconds']['total']:.1f} s; {folder}"
+
+
+def _finite(values: Mapping[str, Any], what: str) -> None:
+    if bad := [f"{name} {value}" for name, value in values.items() if not math.isfinite(value)]:
+        raise TljaxError(
+            f"Every number of an evaluation must be finite; of {what}: {', '.join(bad)}. The network's numbers have "
+            f"left the range of floats: lower config.optimizer.lr, or set config.optimizer.clip."
+        )
 
 
 def _whole_lines(log: Path) -> list[str]:

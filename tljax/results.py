@@ -1,6 +1,5 @@
 """What runs found: the result of one, and one table over many with their seeds."""
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import jax
 
 from tljax import domains, figures, optimizer
-from tljax.atomic import write
+from tljax.atomic import make_folder, read_json, write, write_json
 from tljax.errors import DataError
 from tljax.job import Job
 from tljax.layer_groups import Groups
@@ -28,7 +27,7 @@ def make(job: Job, state: TrainState, totals: Mapping[str, Any]) -> dict[str, An
         "metrics": metrics,
         "counts": {part: values["examples"] for part, values in metrics.items()},
         "seed": job.config.seed,
-        "strategy": job.config.strategy.name,
+        **job.method.named(job.config.strategy.name),
         "source": domains.source(job.config.data),
         "step": int(state.step),
         "parameters": {
@@ -45,12 +44,16 @@ def read(folder: Path, file: str = "result.json") -> dict[str, Any]:
     Raises:
       DataError: the folder holds none, or it is damaged.
     """
+    found = read_json(folder / file)
     try:
-        return json.loads((folder / file).read_text())
-    except (OSError, ValueError) as error:
+        if file == "result.json":
+            _summary("", [found])
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise DataError(
-            f"A finished run must hold a readable {file}; '{folder}' does not ({error}). Remove it and run it again."
+            f"A finished run must hold a whole {file}; in '{folder}' it lacks what tables need ({error!r}). Remove "
+            f"that folder and run it again."
         ) from error
+    return found
 
 
 def summarize(rows: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -74,6 +77,12 @@ def cells(summary: dict[str, Any]) -> list[str]:
     ]
 
 
+def called(name: str, results: Sequence[dict[str, Any]]) -> str:
+    """A row's name, and where `auto` chose what its runs did, all that it chose: "auto (full)"."""
+    chosen = dict.fromkeys(one["chosen_strategy"] for one in results if "chosen_strategy" in one)
+    return f"{name} ({', '.join(chosen)})" if chosen else name
+
+
 def markdown(summaries: Sequence[dict[str, Any]]) -> str:
     """The table for a README."""
     lines = [COLUMNS, ["---"] * len(COLUMNS), *(cells(summary) for summary in summaries)]
@@ -82,9 +91,9 @@ def markdown(summaries: Sequence[dict[str, Any]]) -> str:
 
 def save(summaries: list[dict[str, Any]], folder: Path) -> None:
     """Write table.md, table.json and table.png into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write(folder / "table.md", markdown(summaries))
-    write(folder / "table.json", json.dumps(summaries, indent=2))
+    write_json(folder / "table.json", summaries)
     figures.comparison(summaries, folder / "table.png")
 
 
@@ -93,7 +102,7 @@ def _summary(name: str, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     values = [result["metrics"]["test"][metric] for result in results]
     train = [result["metrics"]["train"][metric] for result in results if "train" in result["metrics"]]
     return {
-        "name": name,
+        "name": called(name, results),
         "metric": metric,
         "values": values,
         "mean": statistics.mean(values),

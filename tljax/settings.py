@@ -9,8 +9,8 @@ from ml_collections import ConfigDict
 
 from tljax.errors import ConfigError
 
-POSITIVE = ("> 0", lambda x: math.isfinite(x) and x > 0)
-NOT_NEGATIVE = (">= 0", lambda x: math.isfinite(x) and x >= 0)
+POSITIVE = ("a finite number > 0", lambda x: math.isfinite(x) and x > 0)
+NOT_NEGATIVE = ("a finite number >= 0", lambda x: math.isfinite(x) and x >= 0)
 SHARE = ("in [0, 1)", lambda x: 0 <= x < 1)
 STRINGS = ("a tuple of strings", lambda texts: isinstance(texts, tuple) and all(isinstance(x, str) for x in texts))
 
@@ -23,6 +23,14 @@ RULES = {
             not shares or (len(shares) == 3 and min(shares[0], shares[2]) > 0 <= shares[1] and _is_one(shares))
         ),
     ),
+    "data.divide": STRINGS,
+    "data.targets": STRINGS,
+    "data.unlabelled": STRINGS,
+    "data.lengths": (
+        "whole numbers > 0 that rise, at least one",
+        lambda xs: len(xs) > 0 and all(isinstance(x, int) and x > 0 for x in xs) and list(xs) == sorted(set(xs)),
+    ),
+    "data.encoding": ("an encoding of Python, such as utf-8, latin-1 or utf-16", lambda x: _is_encoding(x)),
     "data.half": ("'', a or b", lambda x: x in ("", "a", "b")),
     "data.validation": SHARE,
     "data.train_examples": NOT_NEGATIVE,
@@ -79,6 +87,7 @@ RULES = {
     "strategy.auto.much": POSITIVE,
     "strategy.auto.very_much": POSITIVE,
     "strategy.auto.similar": ("in [0, 1]", lambda x: 0 <= x <= 1),
+    "strategy.moving_statistics": STRINGS,
     "strategy.folds": ("at least 2", lambda folds: folds >= 2),
     "adaptation.weight": POSITIVE,
     "adaptation.ramp": NOT_NEGATIVE,
@@ -106,7 +115,10 @@ RULES = {
     "train.select": ("validation or entropy", lambda x: x in ("validation", "entropy")),
     "suite.rows.*": STRINGS,
     "suite.first": STRINGS,
-    "suite.seeds": ("integers in [0, 2**31)", lambda seeds: all(isinstance(x, int) and 0 <= x < 2**31 for x in seeds)),
+    "suite.seeds": (
+        "different integers in [0, 2**31)",
+        lambda seeds: len(set(seeds)) == len(seeds) and all(isinstance(x, int) and 0 <= x < 2**31 for x in seeds),
+    ),
 }
 
 # what is wrong -> when: keys that do not go together.
@@ -124,6 +136,10 @@ EXCLUSIONS = {
     ),
     "config.train.oracle needs config.data.targets: the splits whose labels are asked.": (
         lambda c: c.train.oracle and not c.data.targets
+    ),
+    "config.strategy.name=auto measures one domain and knows nothing of a second: with config.adaptation.name, name a "
+    "strategy that learns features (full, layer_decay, lora ...).": (
+        lambda c: c.strategy.name == "auto" and c.adaptation.name
     ),
     "config.task.mixup and config.task.cutmix must be 0 with config.adaptation.name: what is mixed has no domain.": (
         lambda c: c.adaptation.name and (c.task.mixup or c.task.cutmix)
@@ -207,15 +223,23 @@ def to_json(config: Any) -> str:
     return json.dumps(json.loads(config.to_json_best_effort()), indent=2)
 
 
-def differences(old: str, new: str) -> list[str]:
-    """ "key: old -> new" for every key in which two JSON configs differ."""
-    before, after = as_flat(json.loads(old)), as_flat(json.loads(new))
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """ "key: old -> new" for every key in which two configs, read from JSON, differ."""
+    before, after = as_flat(old), as_flat(new)
     keys = sorted(before.keys() | after.keys())
     return [f"{k}: {before.get(k)} -> {after.get(k)}" for k in keys if before.get(k) != after.get(k)]
 
 
 def _names_validation(data: Any) -> bool:
     return bool(data.fractions[1] if len(data.fractions) == 3 else data.splits.validation)
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        "".encode(name)
+    except (LookupError, ValueError):
+        return False
+    return True
 
 
 def _is_one(shares: Any) -> bool:

@@ -10,6 +10,7 @@ from tljax.errors import ConfigError, DataError
 from tljax.types import Dataset, Info, Split
 
 PARTS = ("train", "validation", "test")
+LARGEST = 1e100  # of a number: its square, summed over any number of examples, is a float64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,10 +128,13 @@ def _subset(split: Split, numbers: list[int], info: Info) -> Subset:
         return Subset(split, np.arange(len(split)), np.zeros(len(split), np.int32))
     labels, classes = np.asarray(split.labels), info.classes
     if info.labels != "classes":
-        bad = np.flatnonzero(~np.isfinite(labels).all(axis=1))
+        bad = np.flatnonzero(~(np.abs(labels.astype(np.float64)) <= LARGEST).all(axis=1))
         if len(bad):
             found = ", ".join(f"example {i}: {labels[i].tolist()}" for i in bad[:10])
-            raise DataError(f"Labels must be finite numbers; {len(bad)} are not: {found}.")
+            raise DataError(
+                f"Labels must be finite numbers up to {LARGEST:g}, whose squares can be summed; {len(bad)} are not: "
+                f"{found}. Correct them, or give them in a larger unit."
+            )
         return Subset(split, np.arange(len(labels)), labels)
     bad = np.flatnonzero((labels < 0) | (labels >= len(classes)))
     if len(bad):
@@ -217,8 +221,20 @@ def _check(parts: Mapping[str, Subset], classes: tuple[str, ...], kind: str, con
     empty = [name for name in parts if not len(parts[name])]
     if short or empty:
         what = "label" if kind == "sets" else "class"
+        keys = {
+            "examples_per_class": config.examples_per_class,
+            "validation": config.validation,
+            "fractions": config.fractions,
+            "train_examples": config.train_examples,
+        }
+        asked = [f"config.data.{key}" for key, value in keys.items() if value]
         raise DataError(
             f"Every {what} must have at least {need} training example(s), and no part may be empty; "
             f"too few: {', '.join(short) or 'none'}; empty parts: {', '.join(empty) or 'none'}. "
-            f"Lower config.data.examples_per_class or config.data.validation, or add examples."
+            + (f"Change {' or '.join(asked)}, or add examples." if asked else "Add examples.")
+        )
+    if kind == "classes" and len(classes) < 2:
+        raise DataError(
+            f"There must be two classes at least, for one to be told from another; there is {', '.join(classes)}. "
+            f"Choose more with config.data.classes, or other examples."
         )

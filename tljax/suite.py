@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from tljax import overrides, results, settings, transfer
+from tljax.atomic import make_folder
 from tljax.errors import ConfigError, DataError, WeightsError
 from tljax.screen import show
 
@@ -87,8 +88,14 @@ def expand(config: Any, folder: Path, rows: Mapping[str, Sequence[str]] | None =
       rows: name -> overrides; by default `config.suite.rows`.
 
     Raises:
-      ConfigError: there are none, one is called "first", or an override does not fit.
+      ConfigError: there are none, one is called "first" or sets a seed of its own, an override does not fit (all
+        rows are named), or `folder` is that of one run.
     """
+    if (folder / "config.json").exists():
+        raise ConfigError(
+            f"The folder of a suite must hold one folder a row; '{folder}' is that of one run (it has a config.json). "
+            f"Choose another --workdir."
+        )
     rows = config.suite.rows if rows is None else rows
     if not rows or not config.suite.seeds:
         raise ConfigError("config.suite.rows and config.suite.seeds must hold something to run.")
@@ -99,15 +106,27 @@ def expand(config: Any, folder: Path, rows: Mapping[str, Sequence[str]] | None =
     plain.suite.first, plain.suite.seeds = (), (0,)
     runs = []
     if config.suite.first:
-        first = overrides.apply(plain, _filled(config.suite.first, folder, config.seed))
-        runs.append(Planned("first", first.seed, first, folder / "first"))
+        first = _of_row("first", plain, _filled(config.suite.first, folder, config.seed))
+        runs.append(Planned("first", getattr(first, "seed", config.seed), first, folder / "first"))
     for seed in config.suite.seeds:
         for row, changes in rows.items():
-            one = overrides.apply(plain, [*_filled(changes, folder, seed), f"seed={seed}"])
+            one = _of_row(row, plain, _filled(changes, folder, seed), seed)
             runs.append(Planned(row, seed, one, folder / row / f"seed{seed}"))
-    for planned in runs:
-        settings.check(planned.config)
+    if faults := dict.fromkeys(str(planned.config) for planned in runs if isinstance(planned.config, ConfigError)):
+        raise ConfigError("\n".join(faults))
     return runs
+
+
+def _of_row(row: str, plain: Any, changes: Sequence[str], seed: int | None = None) -> Any:
+    """The config of one run of a row; of a row that does not fit, the ConfigError that says so and names it."""
+    try:
+        if seed is not None and any(change.partition("=")[0].strip() == "seed" for change in changes):
+            raise ConfigError("a row must not set config.seed: it runs with each of config.suite.seeds. Leave it out.")
+        one = overrides.apply(plain, [*changes, *([] if seed is None else [f"seed={seed}"])])
+        settings.check(one)
+    except ConfigError as error:
+        return ConfigError(f"Row '{row}': {error}")
+    return one
 
 
 def _filled(changes: Any, folder: Path, seed: int) -> list[str]:
@@ -117,7 +136,7 @@ def _filled(changes: Any, folder: Path, seed: int) -> list[str]:
 def _quietly(run_one: Run, config: Any, place: Path) -> dict[str, Any]:
     """Run with everything it prints in <folder>.log, where twenty runs' tables are in nobody's way."""
     log = place.with_name(f"{place.name}.log")
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(log.parent)
     with log.open("a") as file, contextlib.redirect_stdout(file):
         try:
             return run_one(config, place)

@@ -101,6 +101,7 @@ def dataset(
     *,
     kind: str = "classes",
     classes: Sequence[str] = (),
+    pairs: bool = False,
 ) -> Dataset:
     """Splits of rows as a data set; classes are the labels' names, sorted, bound to numbers by name.
 
@@ -109,12 +110,14 @@ def dataset(
         and `fractions` on where every class must appear.
       kind: of the labels, see `Info.labels`.
       classes: their names, where the source knows them and their order; else they are those that appear.
+      pairs: every example must be a pair of texts; otherwise it must if one is.
 
     Raises:
-      DataError: nothing is left, an empty text, or half of a pair (all are listed), or a class that training lacks.
+      DataError: nothing is left, an empty text, or half of a pair (all are listed), a text or label that is not UTF-8,
+        or a class that training lacks.
     """
     _refuse_strange(splits, source)
-    kept, skipped = _without_empty(splits, source, skip=config.unreadable == "skip")
+    kept, skipped = _without_empty(splits, source, skip=config.unreadable == "skip", pairs=pairs)
     if config.duplicates == "remove":
         kept, repeats = _without_repeats(kept, config.splits.train)
         skipped += repeats
@@ -122,16 +125,20 @@ def dataset(
         raise DataError(f"'{source}' must hold texts; it holds none.")
     found = {name: [row.label for row in rows] for name, rows in kept.items()}
     names = tuple(classes) or labels.names(found, source, "" if config.fractions else config.splits.train)
+    if kind == "sets" and not names:
+        raise DataError(f"Some example of '{source}' must have a label; all are empty sets. Correct the label column.")
     parts = {name: Texts(rows, names, kind) for name, rows in kept.items()}
     return Dataset(parts, Info(names, source, tuple(skipped), kind))
 
 
 def _refuse_strange(splits: Mapping[str, Sequence[Row]], source: str) -> None:
-    found = [f"{row.id}: {why}" for rows in splits.values() for row in rows if (why := fault(row.text + row.pair))]
+    every = [row for rows in splits.values() for row in rows]
+    found = [f"{row.id}: {why}" for row in every if (why := fault(row.text + row.pair))]
+    found += [f"{row.id}: of its label, {why}" for row in every if (why := fault(labels.said(row.label)))]
     if found:
         more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         raise DataError(
-            f"Texts in '{source}' must be UTF-8 without NUL: {', '.join(found[:SHOWN])}{more}. Remove them."
+            f"Texts and labels in '{source}' must be UTF-8 without NUL: {', '.join(found[:SHOWN])}{more}. Remove them."
         )
 
 
@@ -148,9 +155,9 @@ def _key(row: Row) -> str:
 
 
 def _without_empty(
-    splits: Mapping[str, Sequence[Row]], source: str, *, skip: bool
+    splits: Mapping[str, Sequence[Row]], source: str, *, skip: bool, pairs: bool
 ) -> tuple[dict[str, list[Row]], list[str]]:
-    pairs = any(row.pair.strip() for rows in splits.values() for row in rows)
+    pairs = pairs or any(row.pair.strip() for rows in splits.values() for row in rows)
 
     def lacks(row: Row) -> bool:
         return not row.text.strip() or (pairs and not row.pair.strip())

@@ -1,13 +1,13 @@
 """Source x target: what runs that learn from one domain reach on their own test part and on others, and the drop."""
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tljax import figures
-from tljax.atomic import write
+from tljax.atomic import make_folder, write, write_json
+from tljax.results import called
 from tljax.screen import show
 from tljax.splits import PARTS
 
@@ -26,7 +26,7 @@ def summarize(rows: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, An
         targets = [part for part in results[0]["metrics"] if part not in PARTS]
         if not targets:
             continue
-        metric = results[0]["metric"]
+        name, metric = called(name, results), results[0]["metric"]
         row = {"name": name, "source": results[0]["source"], "metric": metric}
         row |= {"seeds": [result["seed"] for result in results]}
         own = _values(result["metrics"]["test"][metric] for result in results)
@@ -79,9 +79,9 @@ def save(rows: Sequence[dict[str, Any]], folder: Path) -> None:
     """Write transfer.md, transfer.json and transfer.png into `folder`, where there is a table."""
     if not rows:
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write(folder / "transfer.md", markdown(rows))
-    write(folder / "transfer.json", json.dumps(rows, indent=2))
+    write_json(folder / "transfer.json", rows)
     targets = sorted({*domains(rows), *(row["source"] for row in rows)})
     means = [[_mean(row, target) for target in targets] for row in rows]
     figures.transfer(means, [row["name"] for row in rows], targets, rows[0]["metric"], folder / "transfer.png")

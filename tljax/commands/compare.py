@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tljax import cli, comparison, overrides, plugins, suite
+from tljax import atomic, cli, comparison, overrides, plugins, suite
 from tljax.errors import ConfigError
 from tljax.screen import show
 
@@ -32,6 +32,7 @@ def main(arguments: Sequence[str]) -> None:
     rows = {entry: (*_overrides(entry, config), *of_rows) for entry in entries}
     sizes = _numbers("--examples", options.examples, least=1) if options.examples else (0,)
     folder = Path(options.workdir or f"runs/compare-{Path(options.config.partition(':')[0]).stem}")
+    atomic.check_folder(folder)
 
     places = {(size, entry): _place(size, entry) for size in sizes for entry in rows}
     thin = {size: (f"data.examples_per_class={size}",) if size else () for size in sizes}
@@ -114,7 +115,7 @@ def _parser() -> cli.Parser:
         "tljax compare [--config FILE[:ROW]] [--strategies A,B:KEY=VALUE,...] [--seeds N|A,B,...] "
         "[--examples N,N,...] [--config.KEY=VALUE ...] [--workdir FOLDER]"
     )
-    parser = cli.Parser(prog="tljax compare", usage=usage, allow_abbrev=False)
+    parser = cli.Parser(prog="tljax compare", usage=usage, description=__doc__, allow_abbrev=False)
     parser.add_argument("--config", default="configs/digits.py", help="Python file with get_config(), and a row of it")
     parser.add_argument(
         "--strategies",

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tljax import exports, saved_model
-from tljax.plugins import entry
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -21,7 +20,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--to", required=True, help=f"one of {', '.join(exports.FORMATS)}")
     parser.add_argument("--out", type=Path, help="the file to write; its card and classes come beside it")
     options = parser.parse_args(arguments)
-    suffix, _ = entry(exports.FORMATS, options.to, "--to")
+    suffix, _ = exports.format_of(options.to)
     model, folder = saved_model.load(options.run), options.run / "export"
     default = folder / options.to / f"model{suffix}" if "lengths" in model.input else folder / f"{options.to}{suffix}"
     for file in exports.save(model, options.to, options.out or default):

@@ -1,7 +1,6 @@
 """How transferable every layer is: the curves of a finished suite of configs/transferability_*.py."""
 
 import argparse
-import json
 import re
 import statistics
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tljax import figures, results
-from tljax.atomic import write
+from tljax.atomic import make_folder, write_json
 from tljax.errors import DataError
 from tljax.screen import show
 
@@ -47,12 +46,28 @@ def main(arguments: Sequence[str]) -> None:
         ("copied", *series),
         [[str(n), *(_cell(points.get(n, [])) for points in series.values())] for n in stages],
     )
+    print("\n".join(original()))
     out = options.out or options.suite
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     found = {"metric": metric, "base": base, "series": series, "original": ORIGINAL}
-    write(out / "layers.json", json.dumps(found, indent=2))
+    write_json(out / "layers.json", found)
     lines = {SERIES[name]: {0: base, **points} for name, points in series.items()}
-    figures.curves_over(lines, out / "layers.png", xlabel="stages copied", ylabel=f"test {metric} on half B")
+    figures.curves_over(
+        lines,
+        out / "layers.png",
+        xlabel="\n".join(["stages copied", *original()]),
+        ylabel=f"test {metric} on half B",
+    )
+
+
+def original() -> list[str]:
+    """What Yosinski et al. found, for people."""
+    found = [
+        f"{n} of 7 copied: " + ", ".join(f"{SERIES[name].partition(':')[0]} {value:.2f}" for name, value in row.items())
+        for n, row in ORIGINAL.items()
+        if n
+    ]
+    return [f"the original (Yosinski et al. 2014, half of ImageNet): base {ORIGINAL[0]['base']:.2f}", *found]
 
 
 def read(suite: Path) -> tuple[list[float], dict[str, Points], str]:

@@ -1,7 +1,6 @@
 """Find a learning rate: an exponential sweep over all groups, or one, of the first phase; curve and suggestion."""
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,13 @@ from tljax import (
     features,
     figures,
     lr_sweep,
-    optimizer,
     overrides,
     parallel,
     settings,
     views,
 )
-from tljax.atomic import write
+from tljax.alignment import Alignment
+from tljax.atomic import check_folder, make_folder, write_json
 from tljax.errors import ConfigError
 from tljax.job import Job
 from tljax.method import Method
@@ -35,7 +34,8 @@ def main(arguments: Sequence[str]) -> None:
 
     With "all" the groups of the plan's first phase learn, at its scales: the suggestion is optimizer.lr. With a
     name, and with "each" in turn, one group learns alone at scale 1 and all others are frozen: the suggestion
-    is that group's own rate. No run folder is read or written.
+    is that group's own rate. The loss is the run's: with an adaptation its term, at full weight from the first step on.
+    No run folder is read or written.
 
     Raises:
       TljaxError: the command line, the config, data or weights do not fit.
@@ -50,12 +50,13 @@ def main(arguments: Sequence[str]) -> None:
             f"got {options.min:g}, {options.max:g} and {options.steps}."
         )
     cli.keep_compiled()
-    sweeps = sweep(config, options.group, np.geomspace(options.min, options.max, options.steps).tolist())
     folder = Path(options.out or f"runs/lr_find-{Path(options.config.partition(':')[0]).stem}")
-    folder.mkdir(parents=True, exist_ok=True)
+    check_folder(folder)
+    sweeps = sweep(config, options.group, np.geomspace(options.min, options.max, options.steps).tolist())
+    make_folder(folder)
     found = {group: one.as_json() for group, one in sweeps.items()}
     about = {"rules": lr_sweep.RULES, "rule": lr_sweep.RULE}
-    write(folder / "lr_find.json", json.dumps(about | {"sweeps": found}, indent=2))
+    write_json(folder / "lr_find.json", about | {"sweeps": found})
     figures.sweeps(found, folder / "lr_find.png")
     for group, one in found.items():
         print("\n".join(_told(group, one)))
@@ -66,26 +67,28 @@ def sweep(config: Any, group: str, rates: Sequence[float]) -> dict[str, lr_sweep
     """Group, or "all", -> its sweep; each from the same start and over the same batches."""
     strategy = find("strategies", config.strategy.name)
     devices = parallel.make(config.parallel)
-    settings.batch_size(config.train, devices.devices, accumulate=config.optimizer.accumulate)
-    optimizer.check(config.optimizer)
+    experiment.check(config, devices.devices, pretrained_wanted=strategy.PRETRAINED)
     made = experiment.load(config, axis=devices.axis, pretrained_wanted=strategy.PRETRAINED)
     report = Report(features.folder(), config, best=made.task.BEST)  # what it says is wanted, and no folder
     strategy, made = decision.settle(strategy, made, devices, report, config)
     method = Method(strategy, config.strategy)
     made = method.begin(made, seed=config.seed)
-    phases = strategy.plan(made.groups, config.strategy)
+    if config.adaptation.name:  # a weight that rises with the run would make the loss rise with the rate
+        config = overrides.apply(config, ("adaptation.ramp=0.0",))
+    alignment = Alignment.of(config.adaptation)
+    made, phases = alignment.begin(made, strategy.plan(made.groups, config.strategy), seed=config.seed)
     names = {"all": ("all",), "each": tuple(made.groups)}.get(group, (group,))
     unknown = [name for name in names if name not in (*made.groups, "all")]
     if unknown:
         raise ConfigError(f"--group must be all, each, or one of {', '.join(made.groups)}; got '{group}'.")
-    job = Job(made.network, made.task, made.prepare, made.groups, phases, len(rates), config, devices.axis, method)
+    steps, axis = len(rates), devices.axis
+    job = Job(made.network, made.task, made.prepare, made.groups, phases, steps, config, axis, method, alignment)
     start, sweeps = TrainState.create(made.variables, seed=config.seed), {}
     for name in names:
         scales = phases[0].scales if name == "all" else {other: float(other == name) for other in made.groups}
         one = lr_sweep.job_of(job, scales, rates)
-        epochs = len(rates) * config.train.batch_size / len(made.parts["train"])
+        epochs = steps * config.train.batch_size / len(made.parts["train"])
         passes = overrides.apply(config, (f"train.epochs={epochs!r}", "train.min_steps=0"))
-        passes.adaptation.name = ""  # of the source's loss alone
         (view,) = views.make(made, one.phases, made.task, devices, report, passes)  # a frozen prefix runs once
         report.say(view.note)
         one = dataclasses.replace(one, network=view.network, prepare=view.prepare)
@@ -104,11 +107,11 @@ def _told(group: str, found: dict[str, Any]) -> list[str]:
 
 def _parser() -> cli.Parser:
     usage = (
-        "tljax lr_find [--config FILE[:ROW]] [--group all|each|NAME] [--min RATE] [--max RATE] [--steps N] "
+        "tljax lr_find --config FILE[:ROW] [--group all|each|NAME] [--min RATE] [--max RATE] [--steps N] "
         "[--config.KEY=VALUE ...] [--out FOLDER]"
     )
-    parser = cli.Parser(prog="tljax lr_find", usage=usage, allow_abbrev=False)
-    parser.add_argument("--config", default="configs/digits.py", help="Python file with get_config(), and a row of it")
+    parser = cli.Parser(prog="tljax lr_find", usage=usage, description=__doc__, allow_abbrev=False)
+    parser.add_argument("--config", required=True, help="Python file with get_config(), and a row of it")
     parser.add_argument("--group", default="all", help="all, each, or the name of a group")
     parser.add_argument("--min", type=float, default=1e-6, help="the lowest rate")
     parser.add_argument("--max", type=float, default=10.0, help="the highest rate")

@@ -1,6 +1,5 @@
 """Rank pretrained weights for a data set before anything is trained: transferability scores on frozen features."""
 
-import json
 import re
 import time
 from collections.abc import Iterable, Sequence
@@ -11,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tljax import cli, experiment, features, overrides, parallel, placement, plugins, preprocess, pretrained, settings
-from tljax.atomic import write
+from tljax.atomic import check_folder, make_folder, write_json
 from tljax.errors import ConfigError, TljaxError
 from tljax.experiment import Experiment
 from tljax.network import Network
@@ -40,6 +39,8 @@ def main(arguments: Sequence[str]) -> None:
     config = overrides.apply(cli.load(options.config), changes)
     entries = re.split(r",(?![^()]*\))", options.weights) if options.weights else [config.model.weights]
     configs = {entry: _configured(config, entry) for entry in entries}  # every mistake is said before the first
+    if options.out:
+        check_folder(options.out)
     cli.keep_compiled()
     rows, failure = {}, None
     for entry, one in configs.items():
@@ -53,8 +54,8 @@ def main(arguments: Sequence[str]) -> None:
         cells = [[_name(entry, ranked), *map(_cell, row, row.values())] for entry, row in ranked.items()]
         show("by LogME; larger is better", ("weights", *next(iter(ranked.values()))), cells)
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        write(options.out / "scores.json", json.dumps(ranked, indent=2))
+        make_folder(options.out)
+        write_json(options.out / "scores.json", ranked)
     if failure:
         raise failure
 
@@ -143,7 +144,7 @@ def _cell(name: str, value: Any) -> str:
 
 def _parser() -> cli.Parser:
     usage = "tljax score [--config FILE[:ROW]] [--weights A,B:KEY=VALUE,...] [--config.KEY=VALUE ...] [--out FOLDER]"
-    parser = cli.Parser(prog="tljax score", usage=usage, allow_abbrev=False)
+    parser = cli.Parser(prog="tljax score", usage=usage, description=__doc__, allow_abbrev=False)
     parser.add_argument("--config", default="configs/digits.py", help="Python file with get_config(), and a row of it")
     parser.add_argument("--weights", help="zoo entries, files or hub repositories; default: config.model.weights")
     parser.add_argument("--out", type=Path, help="write scores.json here")

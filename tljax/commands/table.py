@@ -41,14 +41,28 @@ def main(arguments: Sequence[str]) -> None:
 
 def find_runs(folder: Path) -> list[Path]:
     """The finished runs at or below `folder`, sorted; an error where there is none. The others are named."""
-    found = sorted(file.parent for file in folder.rglob("result.json"))
-    begun = sorted(str(file.parent) for file in folder.rglob("env.json") if file.parent not in found)
-    unfinished = f"begun but not finished: {', '.join(begun)}; start their commands again" if begun else ""
+    ended = sorted(file.parent for file in folder.rglob("result.json"))
+    faults = {run: fault for run in ended if (fault := _damage(run))}
+    found = [run for run in ended if run not in faults]
+    begun = sorted(str(file.parent) for file in folder.rglob("env.json") if file.parent not in ended)
+    why = [f"begun but not finished: {', '.join(begun)}; start their commands again"] if begun else []
+    why += faults.values()
     if not found:
-        raise DataError(f"'{folder}' must be or hold a finished run (a result.json); {unfinished or 'it has none'}.")
-    if unfinished:
-        print(f"left out: {unfinished}", file=sys.stderr)
+        said = "; ".join(why) or "it has none"
+        raise DataError(f"'{folder}' must be or hold a finished run (a result.json); {said}.")
+    for one in why:
+        print(f"left out: {one}", file=sys.stderr)
     return found
+
+
+def _damage(run: Path) -> str:
+    """Why a run that ended cannot be read; "" where it can."""
+    try:
+        results.read(run, "config.json")
+        results.read(run)
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 def by_row(folders: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:

@@ -19,7 +19,7 @@ from tljax.screen import show
 from tljax.types import Card, Published, flatten
 
 COLUMNS = ("weights", "family", "variant", "parameters", "GFLOPs", "pixels", "classes", "licence")
-STAGES = ("stage", "parameters", "share", "output of a picture")
+STAGES = ("stage", "parameters", "share", "output")
 TOP = 5  # classes to show of a picture
 
 
@@ -53,16 +53,20 @@ def check(arguments: Sequence[str]) -> None:
       WeightsError: it cannot be read, or differs from every network of its family; all differences.
       DataError: the picture cannot be read.
     """
-    parser = argparse.ArgumentParser(prog="tljax zoo check", description=check.__doc__)
+    about = "Print what a file of weights holds, by stage, and what it says of a picture, of noise, or of tokens."
+    parser = argparse.ArgumentParser(prog="tljax zoo check", description=about)
     parser.add_argument("file", help="a file of weights, a folder that holds one, or a hub repository")
     parser.add_argument("--family", default="", help="a file in tljax/models/; by default told by the tensors' names")
     parser.add_argument("--variant", default=AUTO, help="one of the family's; by default told by the tensors' shapes")
     parser.add_argument("--picture", type=Path, help="what to run it on; by default noise")
+    parser.add_argument("--mean", default="", help="of pixels over 255, a channel each: 0.5,0.5,0.5; where no card is")
+    parser.add_argument("--std", default="", help="the same")
     options = parser.parse_args(arguments)
+    card = _card(options.mean, options.std)
     keep_compiled()
     lock = find("weights", "hub").LOCK
     model, notes, published = published_model.load(
-        options.file, family=options.family, variant=options.variant, lock=lock
+        options.file, family=options.family, variant=options.variant, lock=lock, card=card
     )
     kept = ("backbone/", "head/") if model.classes else ("backbone/",)
     leaves = {path: x for path, x in flatten(model.variables["params"]).items() if path.startswith(kept)}
@@ -71,9 +75,22 @@ def check(arguments: Sequence[str]) -> None:
     print(f"network: {model.family} {_named(model)}, {total:,} parameters, {len(model.classes)} classes")
     for note in notes:
         print(note)
-    print(f"card: {_said(model.card)}")
+    print(f"card: {_said(model.card) if 'size' in model.input else 'a text encoder has no pixels to scale'}")
     show("", STAGES, _stages(model, leaves, total))
     print(f"differences: none\n{_ran(model, options.picture)}")
+
+
+def _card(mean: str, std: str) -> Card:
+    """The card that the command line gives; an empty one where it gives none."""
+    try:
+        means, stds = (tuple(float(word) for word in words.split(",") if word.strip()) for words in (mean, std))
+    except ValueError:
+        means, stds = (), (1.0,)
+    if len(means) != len(stds) or not np.isfinite([*means, *stds]).all() or not all(value > 0 for value in stds):
+        raise ConfigError(
+            f"--mean and --std must be as many numbers, the latter > 0, such as 0.5,0.5,0.5; got '{mean}' and '{std}'."
+        )
+    return Card(mean=means, std=stds)
 
 
 def _row(card: Card) -> tuple[str, ...]:
@@ -88,22 +105,21 @@ def _stages(model: Model, leaves: dict[str, np.ndarray], total: int) -> list[tup
     for path, leaf in leaves.items():
         stage = layer_groups.stage_of(path)
         sizes[stage] = sizes.get(stage, 0) + leaf.size
-    pixels = (1, model.input["size"], model.input["size"], model.input["channels"])
-    x, rows = jax.ShapeDtypeStruct(pixels, np.float32), []
+    x, rows = model.asked.example, []
     for stage in model.network.backbone.stages:
 
         def run(variables, x, stage=stage):
             return model.network.apply(variables, x, method=lambda net, x: net.backbone(x, start=stage, stop=stage))
 
         x = jax.eval_shape(run, model.variables, x)
-        rows.append((stage, sizes.get(stage, 0), " x ".join(map(str, x.shape[1:]))))
+        rows.append((stage, sizes.get(stage, 0), " x ".join(map(str, jax.tree.leaves(x)[0].shape[1:]))))
     rows.append(("head", sizes.get("head", 0), str(len(model.classes))))
     return [(stage, f"{size:,}", f"{size / total:.1%}", shape) for stage, size, shape in rows]
 
 
 def _ran(model: Model, picture: Path | None) -> str:
     """What the network says of a picture; without one, of noise as normalised pixels are."""
-    what = f"ran on '{picture}'" if picture else "ran on noise"
+    what = f"ran on '{picture}'" if picture else "ran on noise" if "size" in model.input else "ran on tokens at random"
     pixels = _pixels(model, picture)
     apply = partial(model.network.apply, method=None if model.classes else "features")
     found = np.asarray(jax.jit(apply)(model.variables, pixels))
@@ -116,12 +132,20 @@ def _ran(model: Model, picture: Path | None) -> str:
 
 
 def _pixels(model: Model, picture: Path | None) -> Any:
-    """(1, H, W, C), normalised."""
+    """(1, H, W, C), normalised; of a text encoder tokens."""
+    if "size" not in model.input and picture is None:
+        return model.asked.example
+    if "size" not in model.input:
+        raise ConfigError(f"--picture needs weights that see pictures; '{model.family}' reads texts. Leave it out.")
     if picture is None:
         shape = (1, model.input["size"], model.input["size"], model.input["channels"])
         return np.random.default_rng(0).standard_normal(shape, np.float32)
     if not model.card.mean:
-        raise ConfigError("--picture needs a card: nothing says how these weights want their pixels scaled.")
+        raise ConfigError(
+            "--picture needs a card: nothing says how these weights want their pixels scaled. Give --mean and --std, "
+            'or put a card beside the file, as <name>.card.json with {"mean": [...], "std": [...]}, or as card.json '
+            "in its folder."
+        )
     try:
         image = model.asked.read(picture)
     except ValueError as error:

@@ -50,7 +50,7 @@ def load(config: Any) -> Dataset:
     for split, table in tables.items():
         rows = [(file, classes.index(name)) for name, files in sorted(table.items()) for file in files]
         skipped += [f"{file}: not in a class folder" for file in _visible(root / split) if not file.is_dir()]
-        skipped += [f"{file}: no picture by its suffix" for file, _ in rows if not _is_picture(file)]
+        skipped += [f"{file}: {_why_none(file)}" for file, _ in rows if not _is_picture(file)]
         kept = [row for row in rows if _is_picture(row[0])]
         splits[split] = Folder([file for file, _ in kept], [label for _, label in kept], config.channels)
     return Dataset(splits, Info(classes, str(root), tuple(skipped)))
@@ -67,6 +67,16 @@ def _visible(folder: Path) -> list[Path]:
 
 def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in pictures.SUFFIXES and path.is_file()
+
+
+def _why_none(path: Path) -> str:
+    """What keeps something in a class folder from being a picture."""
+    if path.is_dir():
+        inside = sum(_is_picture(file) for file in path.rglob("*"))
+        return f"a folder, in which nothing is read ({inside} pictures): a class folder holds its pictures itself"
+    if path.is_symlink() and not path.exists():
+        return f"a link to nothing ({path.readlink()})"
+    return "no picture by its suffix"
 
 
 def _check_classes(root: Path, tables: dict[str, dict[str, list[Path]]], train: str) -> tuple[str, ...]:

@@ -27,9 +27,9 @@ def load(config: Any) -> Dataset:
     Quoted fields may hold line ends.
 
     Raises:
-      DataError: no such file, a column that is missing (with the nearest name), a row with too many or
-        too few fields, a line that is no JSON object, labels that are no numbers, or neither 0 nor 1 (the first
-        are listed); see also `texts.read` and `texts.dataset`.
+      DataError: no such file, one of another suffix, a column that is missing (with the nearest name), empty (null)
+        or there twice, a row with too many or too few fields, a line that is no JSON object, labels that are no
+        numbers, or neither 0 nor 1 (the first are listed); see also `texts.read` and `texts.dataset`.
     """
     root = Path(config.dir).expanduser()
     files = [root] if root.is_file() else sorted(path for path in root.glob("*") if path.suffix.lower() in SUFFIXES)
@@ -37,6 +37,10 @@ def load(config: Any) -> Dataset:
         raise DataError(
             f"Tables: no {', '.join(SUFFIXES)} in '{root if config.dir else ''}'. Set config.data.dir to a folder "
             f"with, for example, train.csv and test.csv, or to one file, with config.data.fractions to divide it."
+        )
+    if root.suffix.lower() not in SUFFIXES and root.is_file():
+        raise DataError(
+            f"A table must end in {', '.join(SUFFIXES)}, which says how it is written; got '{root}'. Rename it."
         )
     splits: dict[str, list[Row]] = {}
     for file in files:
@@ -46,7 +50,8 @@ def load(config: Any) -> Dataset:
         splits[name] = _rows(file, config)
     named = labels.columns(config.labels, config.columns.label)
     known = named if config.labels == "numbers" or len(named) > 1 else ()
-    return texts.dataset(splits, str(root), config, kind=config.labels, classes=known)
+    pairs = bool(config.columns.pair)
+    return texts.dataset(splits, str(root), config, kind=config.labels, classes=known, pairs=pairs)
 
 
 def _rows(file: Path, config: Any) -> list[Row]:
@@ -79,6 +84,8 @@ def _table(file: Path, content: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     header = next(reader, None)
     if header is None:
         raise DataError(f"'{file}' must begin with a line of column names; it is empty.")
+    if twice := [name for name in dict.fromkeys(header) if header.count(name) > 1]:
+        raise DataError(f"The columns of '{file}' must have different names; twice: {', '.join(twice)}. Rename them.")
     begin = reader.line_num + 1
     try:
         for cells in reader:
@@ -99,8 +106,8 @@ def _json_lines(file: Path, content: str) -> Iterator[tuple[int, Mapping[str, An
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except ValueError as error:
+            record = json.loads(line, object_pairs_hook=labels.once)
+        except (ValueError, RecursionError) as error:
             raise DataError(f"Every line of '{file}' must be JSON; line {number} is not: {error}.") from error
         if not isinstance(record, dict):
             raise DataError(f"Every line of '{file}' must be a JSON object; line {number} is {line[:40]!r}.")
@@ -111,6 +118,8 @@ def _cell(record: Mapping[str, Any], name: str, where: str) -> str:
     if record.get(name) is not None:
         value = record[name]
         return value if isinstance(value, str) else json.dumps(value)  # a label may be a number or true
+    if name in record:
+        raise DataError(f"{where} must hold something in the column '{name}'; it holds null. Remove the row.")
     close = difflib.get_close_matches(name, record, n=1)
     hint = f" Did you mean '{close[0]}'?" if close else ""
     raise DataError(f"{where} must have the column '{name}' (config.data.columns); it has {', '.join(record)}.{hint}")

@@ -65,7 +65,8 @@ def load(config: Any) -> Dataset:
     if tfds_features.says(features, columns):
         used = _used(tuple(records), config)
         rows = {name: tfds_features.rows(name, _all(name, records[name]), columns, kind, classes) for name in used}
-        return texts.dataset(rows, source, config, kind=kind, classes=classes)
+        pairs = bool(columns.pair)
+        return texts.dataset(rows, source, config, kind=kind, classes=classes, pairs=pairs)
     splits: dict[str, Any] = {name: TfdsSplit(name, found, kind, classes, config) for name, found in records.items()}
     return Dataset(splits, Info(classes, source, labels=kind))
 

@@ -1,0 +1,48 @@
+"""A run goes on in its own folder, with what it began with; anything else is named."""
+
+import json
+
+import pytest
+
+from tljax import run_folder
+from tljax.errors import ConfigError, DataError
+
+NOW = {"train": "a", "test": "b", "classes": "cat, dog", "examples": {"train": 5, "test": 2}}
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ({"train": "c", "examples": {"train": 7, "test": 2}}, "train: 7 examples then, 5 now"),
+        ({"train": "c"}, "train: 5 examples as before, and some of them, their labels or their order are others"),
+        ({"classes": "cat"}, "classes: cat -> cat, dog"),
+        ({"validation": "d"}, "validation: there is none now"),
+    ],
+)
+def test_other_examples_are_named_with_their_numbers(tmp_path, before, said):
+    (tmp_path / "inputs.json").write_text(json.dumps(NOW | before))
+    with pytest.raises(DataError) as error:
+        run_folder.check_inputs(tmp_path, NOW)
+    assert str(error.value).splitlines()[1:] == [f"  {said}", "Put the examples back, or choose another --workdir."]
+
+
+def test_the_same_examples_go_on_and_so_do_runs_of_before_counts(tmp_path):
+    run_folder.check_inputs(tmp_path, NOW)
+    (tmp_path / "inputs.json").write_text(json.dumps({key: x for key, x in NOW.items() if key != "examples"}))
+    run_folder.check_inputs(tmp_path, NOW)
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_damaged_file_is_named(tmp_path, content):
+    for name, check in (("config.json", run_folder.check), ("inputs.json", run_folder.check_inputs)):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(DataError, match=f"must hold a readable {name}; '{tmp_path}' does not"):
+            check(tmp_path, "{}")  # pyright: ignore[reportArgumentType]
+        (tmp_path / name).unlink()
+
+
+def test_another_config_is_listed(tmp_path):
+    (tmp_path / "config.json").write_text('{"seed": 0, "a": {"b": 1}}')
+    run_folder.check(tmp_path, '{"seed": 0, "a": {"b": 1}}')
+    with pytest.raises(ConfigError, match=r"another config:\n  a.b: 1 -> 2\n  seed: 0 -> 3\nChoose another"):
+        run_folder.check(tmp_path, '{"seed": 3, "a": {"b": 2}}')
