@@ -2,16 +2,20 @@
 
 import dataclasses
 import json
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tljax import inverted_residual_names as names
+from tljax import translation
 from tljax.errors import ConfigError, WeightsError
 from tljax.inverted_residual import Sizes, Variant, padded
 from tljax.models import efficientnet, mobilenet
 from tljax.saved_model import variant_as_json
+from tljax.types import Spelling
 
 VARIANTS = [(mobilenet, name) for name in mobilenet.VARIANTS] + [(efficientnet, name) for name in ("b0", "b4")]
 
@@ -63,6 +67,70 @@ def test_every_tensor_gets_the_name_that_torchvision_gives_it(module, variant, s
     assert set(found) == set(arrays)
     for name, ours in renamed.items():
         assert found[ours] is theirs[name]
+
+
+TIMM_FIRST = {"depthwise/conv": "conv_dw", "depthwise/bn": "bn1", "project/conv": "conv_pw", "project/bn": "bn2"}
+TIMM = {"expand/conv": "conv_pw", "expand/bn": "bn1", "depthwise/conv": "conv_dw", "depthwise/bn": "bn2"}
+TIMM |= {"project/conv": "conv_pwl", "project/bn": "bn3"}
+EXCITE = {"squeeze_excite/reduce": "se.conv_reduce", "squeeze_excite/expand": "se.conv_expand"}
+
+
+def as_timm(shape: Variant) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """A MobileNetV3's tensors under timm's names, and the same under torchvision's."""
+    last = len(shape.blocks)
+    ends = {"stem/conv": "conv_stem", "stem/bn": "bn1", "fc/dense": "conv_head", "head": "classifier"}
+    ends |= {"top/conv": f"blocks.{last}.0.conv", "top/bn": f"blocks.{last}.0.bn1"}
+    ours, theirs = published(mobilenet, shape), {}
+    ours["classifier.0.weight"] = np.arange(shape.dense * 3.0).reshape(-1, 3)
+    for row in mobilenet.names(shape):
+        place, array = row.path.removeprefix("backbone/").rpartition("/")[0], ours[row.published]
+        if match := re.fullmatch(r"stage(\d)/block(\d)/(.*)", place):
+            layer = ((TIMM_FIRST if match[1] == "1" else TIMM) | EXCITE)[match[3]]
+            place = f"blocks.{int(match[1]) - 1}.{match[2]}.{layer}"
+        else:
+            place = ends[place]
+        array = array[:, :, None, None] if place == "conv_head" and array.ndim == 2 else array
+        theirs[f"{place}.{row.published.rpartition('.')[2]}"] = array
+    return theirs, ours
+
+
+def recognised(theirs: Iterable[str]) -> Spelling:
+    spelling = translation.recognise(theirs, "mobilenet", "a file")
+    assert spelling is not None and spelling.library == "timm"
+    return spelling
+
+
+@pytest.mark.parametrize("variant", ["v3_small", "v3_large"])
+def test_a_mobilenet_v3_is_read_as_timm_names_it(variant):
+    shape = mobilenet.VARIANTS[variant]
+    theirs, ours = as_timm(shape)
+    spelling = recognised(theirs)
+    found = translation.translate(theirs, spelling, "a file")
+    np.testing.assert_array_equal(found["classifier.0.weight"], ours.pop("classifier.0.weight"))
+    assert set(found) == {*ours, "classifier.0.weight"}
+    assert all(found[name] is array for name, array in ours.items())
+    assert mobilenet.infer(found, None) == shape
+    for name in theirs:
+        assert sum(re.fullmatch(rule.pattern, name) is not None for rule in spelling.rules) == 1, name
+
+
+def test_what_a_mobilenet_v3_of_timm_does_not_show():
+    theirs, _ = as_timm(mobilenet.VARIANTS["v3_large"])
+    spelling = recognised(theirs)
+    facts = lambda name: translation.facts({"architecture": name}, spelling, "a file")  # noqa: E731
+    assert facts("mobilenetv3_large_075") == {"padding": "half", "epsilon": 1e-5, "momentum": 0.9}
+    assert facts("tf_mobilenetv3_large_100") == {"padding": "same", "epsilon": 1e-3, "momentum": 0.9}
+    for relative in ("mobilenetv3_rw", "mobilenetv3_large_150d", "tf_mobilenetv3_large_minimal_100", "fbnetv3_b"):
+        with pytest.raises(WeightsError, match=f"must be mobilenetv3_large_N or .*'a file' says '{relative}'"):
+            facts(relative)
+    with pytest.raises(WeightsError, match='put timm\'s config.json, which has "architecture", beside'):
+        translation.facts({}, spelling, "a file")
+
+
+def test_a_deeper_relative_of_mobilenet_v3_is_none_of_another_family():
+    theirs, _ = as_timm(mobilenet.VARIANTS["v3_large"])
+    deeper = [name.replace("blocks.6.0.", "blocks.6.1.") for name in theirs if name.startswith("blocks.6.")]
+    assert recognised([*theirs, *deeper]) == recognised(theirs)
 
 
 def test_a_first_block_that_would_add_its_input_is_refused():

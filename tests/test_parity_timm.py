@@ -4,6 +4,8 @@ timm imports torchvision: `reference/torch_vision.py`.
 """
 
 import json
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,17 +15,19 @@ import safetensors.numpy
 from reference import draw
 
 from tests.test_parity_sources import logits, model_config
-from tljax import placement, pretrained, saved_model
+from tljax import exports, placement, pretrained, published_model, saved_model
 from tljax.errors import WeightsError
 from tljax.network import Network
 from tljax.plugins import find
 from tljax.tasks import classification
+from tljax.types import Card
 
 pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch", reason="torch is not installed; `make parity` installs it")
 from reference import torch_vision  # noqa: E402
 
 torch_vision.declare()
+torchvision = pytest.importorskip("torchvision", reason="torchvision is not installed; `make parity` installs it")
 timm = pytest.importorskip("timm", reason="timm is not installed; `make parity` installs it")
 
 CLASSES = 7
@@ -36,6 +40,9 @@ NETWORKS = {
     "resnetv2_50x1_bit": ("bit", 45, False),
     "mobilenetv2_100": ("mobilenet", 75, False),
     "mobilenetv2_110d": ("mobilenet", 64, False),
+    "mobilenetv3_large_100": ("mobilenet", 75, False),
+    "mobilenetv3_small_100": ("mobilenet", 75, False),
+    "tf_mobilenetv3_large_075": ("mobilenet", 75, False),
     "efficientnet_b0": ("efficientnet", 75, False),
     "tf_efficientnet_b0": ("efficientnet", 75, False),
 }
@@ -64,6 +71,12 @@ def made(architecture: str, **options: Any) -> Any:
     return module.eval()
 
 
+def save(module: Any, architecture: str, folder: Path) -> None:
+    arrays = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
+    safetensors.numpy.save_file(arrays, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"architecture": architecture}))
+
+
 def theirs(module: Any, x: np.ndarray) -> np.ndarray:
     """In float64: in float32 torch's own rounding makes 9e-6 of a BiT."""
     with torch.inference_mode():
@@ -74,9 +87,7 @@ def theirs(module: Any, x: np.ndarray) -> np.ndarray:
 def test_weights_of_timm_answer_the_same_here(architecture, tmp_path):
     family, side, _ = NETWORKS[architecture]
     module, x = made(architecture), draw.image((2, side, side, 3))
-    arrays = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
-    safetensors.numpy.save_file(arrays, tmp_path / "model.safetensors")
-    (tmp_path / "config.json").write_text(json.dumps({"architecture": architecture}))
+    save(module, architecture, tmp_path)
     expected, found = theirs(module, x), logits(model_config(family, tmp_path), x)
     difference = np.abs(found - expected).max() / np.abs(expected).max()
     print(f"{architecture}: {difference:.1e}")
@@ -116,3 +127,41 @@ def test_without_a_config_nothing_says_how_a_mobile_network_pads(tmp_path):
     safetensors.numpy.save_file(arrays, tmp_path / "model.safetensors")
     with pytest.raises(WeightsError, match='put timm\'s config.json, which has "architecture", beside'):
         pretrained.fetch(model_config("mobilenet", tmp_path), wanted=True)
+
+
+@pytest.mark.parametrize("architecture", ["mobilenetv3_small_100", "tf_mobilenetv3_small_100"])
+def test_batch_norms_are_timms(architecture, tmp_path):
+    module = made(architecture)
+    save(module, architecture, tmp_path)
+    found = pretrained.fetch(model_config("mobilenet", tmp_path), wanted=True).variant
+    norms = {(one.eps, 1 - one.momentum) for one in module.modules() if isinstance(one, torch.nn.BatchNorm2d)}
+    assert norms == {(found.epsilon, found.momentum)}
+
+
+@pytest.mark.parametrize("architecture", ["mobilenetv3_rw", "mobilenetv3_large_150d", "fbnetv3_b", "lcnet_050"])
+def test_relatives_of_mobilenet_v3_are_refused(architecture, tmp_path):
+    save(timm.create_model(architecture), architecture, tmp_path)
+    with pytest.raises(WeightsError, match=f"names of a MobileNetV3 must be .* says '{architecture}'"):
+        pretrained.fetch(model_config("mobilenet", tmp_path), wanted=True)
+
+
+def test_a_mobilenet_v3_of_timm_is_exported_as_torchvisions(tmp_path):
+    """torchvision computes what timm does once it has timm's epsilon, which the file beside an export keeps."""
+    module, x = made("mobilenetv3_small_100"), draw.image((2, 75, 75, 3))
+    save(module, "mobilenetv3_small_100", tmp_path)
+    card = Card(mean=(0.5,) * 3, std=(0.5,) * 3)
+    model, _, first = published_model.load(str(tmp_path), card=card, lock=tmp_path / "lock.json")
+    file = tmp_path / "exported.safetensors"
+    exports.save(model, "safetensors-torch", file)
+    norm = partial(torch.nn.BatchNorm2d, eps=1e-5)
+    other = torchvision.models.mobilenet_v3_small(weights=None, num_classes=CLASSES, norm_layer=norm)
+    arrays = {name: torch.from_numpy(array) for name, array in safetensors.numpy.load_file(file).items()}
+    missing, extra = other.load_state_dict(arrays, strict=False)
+    assert all(name.endswith("num_batches_tracked") for name in missing) and extra == []
+    expected = theirs(module, x)
+    assert np.abs(theirs(other.eval(), x) - expected).max() / np.abs(expected).max() <= 1e-12
+    again, _, second = published_model.load(str(file), lock=tmp_path / "lock.json")
+    assert again.network.backbone.variant == model.network.backbone.variant
+    assert {name: second.arrays[name].tobytes() for name in arrays} == {
+        name: first.arrays[name].tobytes() for name in arrays
+    }

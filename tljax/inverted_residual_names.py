@@ -128,7 +128,7 @@ def arranged(arrays: Mapping[str, np.ndarray], *, counted: bool, first_adds: boo
     if lacking := [f"blocks.{s}.{b}" for s, b in order if f"blocks.{s}.{b}.project.conv.weight" not in arrays]:
         raise WeightsError(
             f"Every block must end in a projection; these have none: {', '.join(lacking)}. The file is damaged, or of "
-            f"a network that is not read in this spelling, as timm's MobileNetV3: torchvision's own file of it is."
+            f"a network of other blocks, which is not computed here, as EfficientNetV2. Choose other weights."
         )
     widths = [len(arrays[f"blocks.{s}.{b}.project.conv.weight"]) for s, b in order]
     if not first_adds and widths[0] == len(arrays["features.0.0.weight"]):
