@@ -1,6 +1,7 @@
 """Files whole or not at all; what the system refuses is said once, with its reason, and leaves nothing behind."""
 
 import errno
+import io
 import json
 import math
 import os
@@ -16,6 +17,7 @@ from tljax.__main__ import main
 from tljax.errors import ConfigError, DataError, TljaxError, WeightsError, gather
 from tljax.feature_store import Store
 from tljax.report import Report
+from tljax.screen import Screen
 
 
 def full(*_, **__):
@@ -165,6 +167,12 @@ def test_a_place_that_takes_no_files_is_found_before_anything_is_computed(tmp_pa
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(ConfigError, match="'.*new' is refused: this user may not use it"):
         atomic.check_folder(tmp_path / "new")
+    asked = ["--config", "configs/digits.py", "--workdir", str(tmp_path / "done")]
+    with pytest.raises(ConfigError, match="this user may not use it"):
+        cli.read(asked)
+    (tmp_path / "done").mkdir()
+    (tmp_path / "done" / "result.json").write_text("{}")
+    assert cli.read(asked)[1] == tmp_path / "done"  # of a finished run nothing is written
 
 
 def test_numbers_that_are_none_end_a_run_and_stand_in_no_file(tmp_path):
@@ -175,6 +183,24 @@ def test_numbers_that_are_none_end_a_run_and_stand_in_no_file(tmp_path):
         with pytest.raises(TljaxError, match="must be finite; of test: loss"):
             report.finish({"metric": "accuracy", "metrics": {"test": {"loss": broken}}}, {}, print)
     assert list(tmp_path.iterdir()) == []
+    report.open({})
+    with report.training(0, 10, seconds=0.0):
+        report.metrics(3, "train", {"loss": 0.5, "grad_norm": math.inf})  # an optimizer may skip such a step
+    (line,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(line, parse_constant=pytest.fail) == {"step": 3, "part": "train", "loss": 0.5, "grad_norm": None}
+
+
+def test_nobody_reads_what_is_said(tmp_path):
+    """rich would end the program with its own exit code."""
+
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    screen = Screen()
+    screen.console.file = Closed()
+    with pytest.raises(BrokenPipeError):
+        screen.say("a line")
 
 
 def test_a_cache_of_programs_that_takes_no_files_is_said_and_gone_without(tmp_path, monkeypatch, capsys):

@@ -141,6 +141,10 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path, monkeypatch):
         monkeypatch.setattr(checkpoints._managers["latest"], "save", full)
         with pytest.raises(WeightsError, match="step 1 could not be written.*No space left"):
             checkpoints.save("latest", make_state(1), Progress())
+    with opened(tmp_path / "late") as checkpoints:
+        monkeypatch.setattr(Path, "write_text", full)  # the checksums, which come last
+        with pytest.raises(WeightsError, match="step 1 could not be written.*the disk is full"):
+            checkpoints.save("latest", make_state(1), Progress())
 
 
 def test_a_checkpoint_that_a_kill_cut_off_was_never_saved(tmp_path):

@@ -71,6 +71,12 @@ def test_a_damaged_shard_is_left_out_and_named(tmp_path, kind):
     assert set(one.read()) == set(KEYS)
 
 
+def test_rows_that_the_disk_lost_at_once_are_in_memory(tmp_path, monkeypatch):
+    one = store(tmp_path)
+    monkeypatch.setattr(one, "_shard", lambda _: {})
+    assert content(one.add(KEYS[:2], ROWS[:2])) == content(dict(zip(KEYS, ((ROWS, 0), (ROWS, 1)), strict=False)))
+
+
 def test_a_write_that_was_cut_off_is_not_there(tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt

@@ -16,7 +16,7 @@ import pytest
 import safetensors.numpy
 from huggingface_hub import constants
 
-from tljax import types
+from tljax import sentence_pooling, types
 from tljax.errors import WeightsError
 from tljax.weights import hub
 
@@ -353,6 +353,19 @@ def test_what_lies_beside_comes_from_the_cache_and_asks_nobody(texts, lock, monk
     lock.unlink()
     assert read(lock).config == {"hidden_size": 16}  # what the repository does not have is known from the cache, too
     assert texts.asked == [] and len(json.loads(lock.read_text())["some/bert"]["beside"]) == 3
+
+
+def test_a_lock_says_how_texts_are_pooled_as_of_all_else(texts, lock):
+    """What it does not hold is not read, though it may lie in the cache."""
+    mean = {"1_Pooling/config.json": b'{"pooling_mode_mean_tokens": true}'}
+    modules = b'[{"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}]'
+    texts.beside |= {"modules.json": modules, **mean}
+    assert read(lock).config[sentence_pooling.KEY]["pooling"] == "mean"
+    locked = json.loads(lock.read_text())
+    for name in ("modules.json", "1_Pooling/config.json"):
+        del locked["some/bert"]["beside"][name]  # as a lock of before they were read
+    lock.write_text(json.dumps(locked))
+    assert read(lock).config == {"hidden_size": 16}
 
 
 @pytest.mark.parametrize("cached", [False, True], ids=["by the server", "on the disk"])

@@ -225,6 +225,7 @@ def test_some_splits_are_divided_and_others_are_targets():
     [
         ({"targets": ("audio",)}, r"\(books, video, train, test\) to evaluate on; no split: audio"),
         ({"targets": ("train",)}, "used for another part: train; the name of a part: train"),
+        ({"targets": ("examples",)}, "no split: examples; the name of a part: examples"),
         ({"targets": ("video", "video")}, "named twice: video"),
         ({"targets": ("video",), "fractions": (0.5, 0.0, 0.5)}, "used for another part: video"),
         ({"divide": ("audio",), "fractions": (0.5, 0.0, 0.5)}, "config.data.divide must name splits .* got audio"),

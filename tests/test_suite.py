@@ -73,6 +73,10 @@ def test_a_row_may_start_from_another_row_of_its_seed():
             "suite.rows.bad=('optimizer.lrr=1',)|suite.rows.worse=('seed=3',)",
             "Row 'bad': .* is no key(?s:.*)\nRow 'worse': a row must not set config.seed",
         ),
+        (
+            "suite.rows.bad=('strategy.name=classic', 'task.mixup=0.2')",
+            "Row 'bad': config.strategy.name=classic takes no gradient steps, .*: task.mixup=0.2",
+        ),
         ("suite.rows.first=('seed=1',)", "config.suite.rows must not hold 'first'"),
         ("suite.seeds=()", "config.suite.rows and config.suite.seeds must hold something to run"),
     ],

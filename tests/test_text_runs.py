@@ -68,6 +68,16 @@ def test_a_text_encoder_learns_from_a_table(folder, mode, capsys):
     assert said.count("compiling phase") == 2  # a program a length: 8 and 16
 
 
+def test_weights_that_are_not_taken_are_not_asked_for(folder):
+    """From scratch the tokenizer is held to no weights: they may be out of reach."""
+    one = config(folder, model__weights="some/where", model__tokenizer=str(folder / "bert"))
+    one.model.lock_file = str(folder / "lock.json")
+    made = experiment.load(one, axis=None, pretrained_wanted=False)
+    assert made.published is None and len(made.parts["train"]) == 48
+    with pytest.raises(WeightsError, match="some/where"):
+        experiment.load(one, axis=None)
+
+
 def test_frozen_encoders_run_once_whatever_the_lengths(folder, capsys):
     plain = run(config(folder, strategy__name="linear_probe", data__cache="off"), folder / "plain")
     cached = run(config(folder, strategy__name="linear_probe"), folder / "cached")

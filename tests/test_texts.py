@@ -140,6 +140,11 @@ def test_a_fault_is_named(tmp_path, fault):
         text_csv.load(config(folder / changes.pop("file", ""), **changes))
 
 
+def test_columns_without_a_name_may_repeat(tmp_path):
+    folder = write(tmp_path, **{"train.csv": "text,label,,\na,1,,\nb,2,x,\n"})
+    assert examples(text_csv.load(config(folder))) == {"train": [("a", "", "1"), ("b", "", "2")]}
+
+
 def test_empty_texts_may_be_skipped(tmp_path):
     folder = write(tmp_path, **{"train.csv": "text,label\na,1\n  ,1\n"})
     dataset = text_csv.load(config(folder, unreadable="skip"))

@@ -67,7 +67,7 @@ def writing(place: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def whole(file: Path) -> Iterator[Path]:
     """A file to write into, beside `file`, that is moved into place at the end: of what fails or is killed nothing
-    stands under that name, and of what fails nothing stands anywhere.
+    stands under that name (what stood there before stays), and of what fails nothing stands anywhere.
 
     Raises:
       ConfigError: see `writing`.
@@ -114,7 +114,8 @@ def check_folder(folder: Path) -> None:
         if not near.is_dir():
             raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         if not os.access(near, os.W_OK | os.X_OK):
-            number = errno.EROFS if os.statvfs(near).f_flag & os.ST_RDONLY else errno.EACCES
+            read_only = hasattr(os, "statvfs") and os.statvfs(near).f_flag & os.ST_RDONLY
+            number = errno.EROFS if read_only else errno.EACCES
             raise OSError(number, os.strerror(number))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from tljax.atomic import write
-from tljax.errors import WeightsError
+from tljax.errors import ConfigError, WeightsError
 from tljax.train_state import TrainState
 
 CHECKSUMS = "checksums.json"
@@ -60,7 +60,7 @@ class Checkpoints:
             manager.wait_until_finished()
             # Written last: a checkpoint without its checksums is one that a kill cut off.
             write(self._folder(kind, step) / CHECKSUMS, json.dumps(_checksums(self._folder(kind, step))))
-        except (OSError, ValueError) as error:
+        except (ConfigError, OSError, ValueError) as error:
             raise WeightsError(
                 f"The checkpoint at step {step} could not be written to '{manager.directory}': {error}. "
                 f"Make room and start the same command again; it goes on from the last whole checkpoint."

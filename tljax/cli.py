@@ -5,7 +5,6 @@ import contextlib
 import importlib.util
 import os
 import shutil
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -46,7 +45,7 @@ def guarded(begin: Callable[[], Any], *, debug: bool = False) -> int:
     except BrokenPipeError:  # who read the output has seen enough, as `head` does
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        return 141  # as the shell says of a program that SIGPIPE ended
     except (TljaxError, OSError) as error:
         said = atomic.refusal(error) if isinstance(error, OSError) else error
         if said is None:
@@ -75,7 +74,8 @@ def read(arguments: Sequence[str]) -> tuple[Any, Path]:
     workdir = Path(options.workdir or Path("runs") / "-".join(filter(None, (Path(path).stem, row))))
     if workdir.exists() and not workdir.is_dir():
         raise ConfigError(f"--workdir must be a folder, or nothing yet; '{workdir}' is a file.")
-    atomic.check_folder(workdir)
+    if not (workdir / "result.json").exists():  # of a finished run nothing is written
+        atomic.check_folder(workdir)
     return config, workdir
 
 

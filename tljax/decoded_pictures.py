@@ -1,5 +1,6 @@
 """The pictures of one part: decoded once into memory, or anew for every batch; what is unreadable named."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -13,6 +14,8 @@ from tljax import pictures
 from tljax.errors import DataError
 from tljax.splits import Subset
 from tljax.types import Batch, Card
+
+CHUNK = 1024  # pictures that wait for a thread at a time
 
 
 class Pictures:
@@ -70,10 +73,12 @@ class Pictures:
                 image = self._read(position)
             except DataError as error:
                 return None, f"{self._name(position)}: {error.__cause__}"
-            return image if self.in_memory else jax.ShapeDtypeStruct(image.shape, image.dtype), ""
+            return image if self.in_memory else _shape(image.shape, image.dtype), ""
 
+        results = []
         with ThreadPoolExecutor(pictures.THREADS) as pool:
-            results = list(pool.map(attempt, range(len(self.subset))))
+            for begin in range(0, len(self.subset), CHUNK):
+                results += pool.map(attempt, range(begin, min(begin + CHUNK, len(self.subset))))
         bad = [why for _, why in results if why]
         kept = self.subset.take(np.flatnonzero([not why for _, why in results]))
         if bad and (not skip or set(kept.strata) != set(self.subset.strata)):
@@ -90,6 +95,12 @@ class Pictures:
         """What people call an example: its file, where it has one."""
         index, files = self.subset.indices[position], getattr(self.subset.split, "files", None)
         return str(files[index]) if files else f"example {index}"
+
+
+@functools.cache
+def _shape(shape: tuple[int, ...], dtype: np.dtype) -> jax.ShapeDtypeStruct:
+    """One object for all pictures of a shape: a set that is not in memory may have millions."""
+    return jax.ShapeDtypeStruct(shape, dtype)
 
 
 def one_shape(parts: Mapping[str, Pictures]) -> tuple[int, ...]:

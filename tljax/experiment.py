@@ -88,7 +88,8 @@ def load(config: Any, *, axis: str | None, pretrained_wanted: bool = True) -> Ex
     task, info, subsets, classes = _labelled(task, dataset, config)
     built = network.build(task, family, known.variant, known.published, config.model, outputs=len(classes), axis=axis)
     backbone = built.network.backbone
-    inputs = find("inputs", family.INPUT).load(subsets, config, card=known.card, backbone=backbone)
+    reader, own = find("inputs", family.INPUT), known.published is not None
+    inputs = reader.load(subsets, config, card=known.card, backbone=backbone, pretrained=own)
     inputs = task.inputs(inputs, config.task) if hasattr(task, "inputs") else inputs
     variables, drawn = placement.start(
         built.network,

@@ -64,7 +64,7 @@ class Store:
         except ConfigError as error:
             self._refused(error)
             return {key: (rows, place) for place, key in enumerate(keys)}
-        return self._shard(self.folder / f"{name}.json")
+        return self._shard(self.folder / f"{name}.json") or {key: (rows, place) for place, key in enumerate(keys)}
 
     def _refused(self, error: ConfigError) -> None:
         if self.folder not in self._said:

@@ -34,6 +34,15 @@ OF_STEPS = {
 }
 
 
+def check(config: Any) -> None:
+    """Raise ConfigError where the config of a strategy with `fit` asks for what only steps can do."""
+    if ignored := [f"{key}={value}" for key, none in OF_STEPS.items() if (value := settings.get(config, key)) != none]:
+        raise ConfigError(
+            f"config.strategy.name={config.strategy.name} takes no gradient steps, and these keys change nothing else: "
+            f"{', '.join(ignored)}. Leave them at their defaults; of one row, `full:task.mixup=0.2` sets them alone."
+        )
+
+
 def run(
     strategy: ModuleType, made: Experiment, task: Any, devices: Parallel, report: Report, config: Any, workdir: Path
 ) -> dict[str, Any]:
@@ -53,11 +62,7 @@ def run(
             f"config.strategy.name={config.strategy.name} tells classes apart; config.task.name={config.task.name} has "
             f"{has}. Choose linear_probe, which learns a head on the same features, or another strategy."
         )
-    if moot := [f"{key}={value}" for key, none in OF_STEPS.items() if (value := settings.get(config, key)) != none]:
-        raise ConfigError(
-            f"config.strategy.name={config.strategy.name} takes no gradient steps, and these keys change nothing else: "
-            f"{', '.join(moot)}. Leave them at their defaults; of one row, `full:task.mixup=0.2` sets them alone."
-        )
+    check(config)
     report.open(made.fingerprints())
     report.inputs(config, made)
     where, why = views.decide(made, made.stages, config.data, devices, passes=float("inf"), augmented=False)

@@ -1,6 +1,6 @@
 """Weights that lie here: a file, or a folder as a run, transformers or timm leaves it."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +58,18 @@ def locate(place: Path) -> Path:
     return path
 
 
-def config(place: Path, path: Path) -> Mapping[str, Any]:
+def config(place: Path, path: Path, beside: Container[str] | None = None) -> Mapping[str, Any]:
     """What stands about their network beside the weights in `path`, named by their folder or `path`; {} for nothing.
 
     Under `sentence_pooling.KEY` is how a folder of sentence-transformers makes one vector of a text.
+
+    Args:
+      beside: the files that a lock holds; of others, how a text is pooled is not read. None: all that lie there.
     """
     files = [place / name for name in CONFIGS] if place.is_dir() else [path.with_suffix(".json")]
     if not place.is_dir() and path.name == FILE:
         files.append(path.parent / "config.json")
     found = next((cards.load(file) for file in files if file.is_file()), {})
-    pooling = sentence_pooling.read(path.parent) if found else {}
+    trusted = beside is None or sentence_pooling.MODULES in beside
+    pooling = sentence_pooling.read(path.parent) if found and trusted else {}
     return found | {sentence_pooling.KEY: pooling} if pooling else found

@@ -155,9 +155,11 @@ class Report(Screen):
 
     def metrics(self, step: int, part: str, values: dict[str, float]) -> None:
         """One line in metrics.jsonl, one point a value in TensorBoard; TljaxError where one is not finite."""
-        _finite(values, f"{part} at step {step}")
+        if part != "train":  # there the loop looks at the loss; a gradient may be infinite once and skipped
+            _finite(values, f"{part} at step {step}")
         with (self.folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps({"step": step, "part": part, **values}) + "\n")
+            finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+            file.write(json.dumps({"step": step, "part": part, **finite}) + "\n")
         for name, value in values.items():
             if self._writer:
                 self._writer.add_scalar(f"{part}/{name}", value, step)

@@ -148,9 +148,12 @@ def load(folder: Path) -> Model:
 
 
 def _gflops(network: Any, variables: Variables, sizes: Mapping[str, int]) -> float:
-    """Of one picture of these sizes, to three digits: small networks have few."""
+    """Of one picture of these sizes, to three digits: small networks have few; 0 where they cannot be counted."""
     pixels = jax.ShapeDtypeStruct((1, sizes["size"], sizes["size"], sizes["channels"]), np.float32)
-    return float(f"{flops.count(network.apply, variables, pixels) / 1e9:.3g}")
+    try:
+        return float(f"{flops.count(network.apply, variables, pixels) / 1e9:.3g}")
+    except ValueError:  # a loop of unknown length; the run is done, and shall not be lost over this
+        return 0.0
 
 
 def variant_as_json(variant: Any) -> Any:

@@ -13,11 +13,16 @@ from rich.table import Table
 PLAIN_LINES_EVERY = 10.0  # seconds, where there is no terminal to draw a bar on
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise  # rich ends the program with 1; who started the run says what to do (`cli.guarded`)
+
+
 class Screen:
     """Standard output; where a suite puts that into a file, the bar is on standard error, for who watches."""
 
     def __init__(self) -> None:
-        self.console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+        self.console = _Console(width=None if sys.stdout.isatty() else 120, highlight=False)
         self._bar, self._steps, self._last_line = None, 0, time.monotonic()
 
     def say(self, text: str) -> None:

@@ -10,6 +10,7 @@ from tljax.errors import ConfigError, DataError
 from tljax.types import Dataset, Info, Split
 
 PARTS = ("train", "validation", "test")
+TAKEN = ("classes", "examples")  # what else `Experiment.fingerprints` holds
 LARGEST = 1e100  # of a number: its square, summed over any number of examples, is a float64
 
 
@@ -200,7 +201,7 @@ def _check_targets(dataset: Dataset, config: Any) -> None:
     bad = {
         "no split": [name for name in config.targets if name not in dataset.splits],
         "used for another part": [name for name in config.targets if name in used],
-        "the name of a part": [name for name in config.targets if name in PARTS],
+        "the name of a part": [name for name in config.targets if name in (*PARTS, *TAKEN)],
         "named twice": [name for name in dict.fromkeys(config.targets) if list(config.targets).count(name) > 1],
     }
     if any(bad.values()):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from tljax import overrides, results, settings, transfer
+from tljax import fit, overrides, plugins, results, settings, transfer
 from tljax.atomic import make_folder
 from tljax.errors import ConfigError, DataError, WeightsError
 from tljax.screen import show
@@ -124,6 +124,8 @@ def _of_row(row: str, plain: Any, changes: Sequence[str], seed: int | None = Non
             raise ConfigError("a row must not set config.seed: it runs with each of config.suite.seeds. Leave it out.")
         one = overrides.apply(plain, [*changes, *([] if seed is None else [f"seed={seed}"])])
         settings.check(one)
+        if hasattr(plugins.find("strategies", one.strategy.name), "fit"):
+            fit.check(one)
     except ConfigError as error:
         return ConfigError(f"Row '{row}': {error}")
     return one

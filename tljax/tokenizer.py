@@ -25,15 +25,7 @@ FILES = (
     "merges.txt",
     *SENTENCEPIECE,
 )
-SPECIAL = (
-    "pad",
-    "bos",
-    "eos",
-    "cls",
-    "sep",
-    "mask",
-    "unk",
-)  # config.json and tokenizers call their ids "<name>_token_id"
+SPECIAL = ("pad", "bos", "eos", "cls", "sep", "mask", "unk")  # config.json calls their ids "<name>_token_id"
 
 
 class Tokenizer:

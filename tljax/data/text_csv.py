@@ -84,7 +84,7 @@ def _table(file: Path, content: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     header = next(reader, None)
     if header is None:
         raise DataError(f"'{file}' must begin with a line of column names; it is empty.")
-    if twice := [name for name in dict.fromkeys(header) if header.count(name) > 1]:
+    if twice := [name for name in dict.fromkeys(header) if name and header.count(name) > 1]:
         raise DataError(f"The columns of '{file}' must have different names; twice: {', '.join(twice)}. Rename them.")
     begin = reader.line_num + 1
     try:

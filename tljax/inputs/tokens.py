@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from tljax import pretrained, vocabularies
+from tljax import vocabularies
 from tljax.errors import ConfigError, WeightsError
+from tljax.pretrained import folder_of
 from tljax.splits import Subset
 from tljax.texts import fault
 from tljax.tokenizer import Tokenizer
@@ -24,12 +25,13 @@ class Read(NamedTuple):
     cut: int  # 1 where there was more than the longest of the run's lengths
 
 
-def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: Any) -> Inputs:
+def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: Any, pretrained: bool = True) -> Inputs:
     """Tokenise every part.
 
     Args:
       config: the whole; `data.lengths`, `model.tokenizer` and `model.weights` are used.
       backbone: the encoder; its `variant` says how many positions and words it knows.
+      pretrained: whether it starts from `model.weights`, to which the tokenizer then must belong.
 
     Raises:
       ConfigError: texts may be longer than the encoder's positions.
@@ -43,7 +45,7 @@ def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: An
         )
     tokenizer = Tokenizer(place(config.model))
     _same_padding(tokenizer, backbone.variant)
-    said = vocabularies.check(tokenizer, _folder(config.model)) if config.model.weights else ()
+    said = vocabularies.check(tokenizer, _folder(config.model)) if pretrained else ()
     parts = {name: Tokens(subset, config.data, tokenizer) for name, subset in subsets.items()}
     if fault := _unknown(tokenizer, max(part.highest for part in parts.values()), backbone.variant):
         raise WeightsError(f"{fault} Set config.model.tokenizer to the folder of theirs.")
@@ -105,7 +107,7 @@ def place(config: Any) -> Path:
 
 def _folder(config: Any) -> Path:
     """The folder of `model.weights`."""
-    return pretrained.folder_of(config.weights, card=Card(mean=(), std=()), lock=Path(config.lock_file))
+    return folder_of(config.weights, card=Card(mean=(), std=()), lock=Path(config.lock_file))
 
 
 def example() -> dict[str, np.ndarray]:

@@ -36,7 +36,7 @@ def build(family: ModuleType, variant: Any, published: Published | None, *, dtyp
     if not hasattr(family, "masked_names"):
         raise ConfigError(
             f"config.task.name=masked_lm hides words, and config.model.family '{family.__name__.rpartition('.')[2]}' "
-            f"sees {family.INPUT}. Choose a text encoder (bert, roberta, distilbert)."
+            f"sees {family.INPUT}. Choose a text encoder: bert, roberta, distilbert, electra, deberta."
         )
     kept = family.unpooled(variant)
     backbone = family.build(kept, dtype=dtype, bn_axis=bn_axis)

@@ -97,7 +97,8 @@ def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Pu
     fresh = {"file": card.file, **got} | ({"beside": beside} if complete else {})
     if fresh != entry and (complete or not entry):
         _write_lock(lock, locked | {spec: fresh})
-    return Published(arrays, dataclasses.replace(card, **got), str(path), local_weights.config(path.parent, path))
+    said = local_weights.config(path.parent, path, beside=places)
+    return Published(arrays, dataclasses.replace(card, **got), str(path), said)
 
 
 def locate(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Path:
