@@ -15,7 +15,7 @@ from tljax.splits import Subset
 from tljax.types import Asked, Card, Inputs
 
 
-def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: Any) -> Inputs:
+def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: Any, pretrained: bool = True) -> Inputs:
     """Decode every part.
 
     Args:
@@ -25,7 +25,7 @@ def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: An
     Raises:
       DataError: see `Pictures` and `one_shape`.
     """
-    del backbone  # any map of pixels will do
+    del backbone, pretrained  # any map of pixels will do
     decoded = gather(*(partial(Pictures, subset, config.data, card) for subset in subsets.values()))
     parts: dict[str, Pictures] = dict(zip(subsets, decoded, strict=True))
     shape = one_shape(parts)
