@@ -226,7 +226,7 @@ def test_without_validation_the_last_state_is_tested(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     config = make_config(optimizer__lr=1e30, optimizer__name="sgd")
-    with pytest.raises(TljaxError, match=r"loss must be finite; at step \d+ it is nan. Lower config.optimizer.lr"):
+    with pytest.raises(TljaxError, match=r"must be finite; .*at step \d+.* nan\..*ower config.optimizer.lr"):
         run(config, tmp_path)
     assert not (tmp_path / "result.json").exists()
 
@@ -248,5 +248,5 @@ def test_a_resumed_run_must_learn_from_the_same_examples(tmp_path, monkeypatch, 
     changed = digits.Digits(1)
     changed.images = changed.images[:, ::-1].copy()
     monkeypatch.setattr(digits, "Digits", lambda *_: changed)
-    with pytest.raises(DataError, match="must learn from what it began with(.|\n)*test: (.|\n)*train: "):
+    with pytest.raises(DataError, match="must learn from what it began with(.|\n)*train: (.|\n)*test: "):
         run(config, tmp_path)
