@@ -4,10 +4,12 @@ from typing import Any
 
 import torch
 import transformers
-from reference import draw
+from reference import draw, torch_vision
 from torch import Tensor, nn
-from transformers.models.deberta_v2 import modeling_deberta_v2
-from transformers.models.electra import modeling_electra
+
+torch_vision.declare()  # before any network of transformers is imported
+from transformers.models.deberta_v2 import modeling_deberta_v2  # noqa: E402
+from transformers.models.electra import modeling_electra  # noqa: E402
 
 FAMILIES = {"bert": "base", "roberta": "base", "distilbert": "base", "electra": "small", "deberta": "base"}
 # Sizes that the stored and the live tests have in common, in the words of tljax.
