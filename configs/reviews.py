@@ -39,5 +39,14 @@ def get_config(source: str = "electronics") -> Any:
     return config
 
 
+def to(target: str, source: str = "electronics") -> Any:
+    """The config of one pair of domains."""
+    if target not in _others(source):
+        raise ValueError(f"the target must be one of {', '.join(_others(source))}; got '{target}'")
+    config = get_config(source)
+    config.data.targets = (target,)
+    return config
+
+
 def _others(source: str) -> tuple[str, ...]:
     return tuple(name for name in DOMAINS if name != source)

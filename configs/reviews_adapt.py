@@ -13,16 +13,11 @@ from typing import Any
 
 from configs import reviews
 
-SOURCE = "electronics"
-TARGETS = tuple(name for name in reviews.DOMAINS if name != SOURCE)
-
 
 def get_config(target: str = "video") -> Any:
     """From electronics to the domain `target`."""
-    if target not in TARGETS:
-        raise ValueError(f"the target must be one of {', '.join(TARGETS)}; got '{target}'")
-    config = reviews.get_config(SOURCE)
-    config.data.update(fractions=(0.7, 0.1, 0.2), targets=(target,), unlabelled=(target,))
+    config = reviews.to(target)
+    config.data.update(fractions=(0.7, 0.1, 0.2), unlabelled=(target,))
     config.strategy.update(name="layer_decay", layer_decay=0.7)
     config.optimizer.update(lr=1e-4, weight_decay=0.01, schedule="cosine", warmup=0.1)
     config.train.update(epochs=4.0, batch_size=32, eval_epochs=0.5, checkpoint_epochs=1.0, oracle=True)

@@ -12,16 +12,11 @@ from typing import Any
 
 from configs import reviews
 
-SOURCE = "electronics"
-TARGETS = tuple(name for name in reviews.DOMAINS if name != SOURCE)
-
 
 def get_config(target: str = "video") -> Any:
     """From electronics to the domain `target`."""
-    if target not in TARGETS:
-        raise ValueError(f"the target must be one of {', '.join(TARGETS)}; got '{target}'")
-    config = reviews.get_config(SOURCE)
-    config.data.update(targets=(target,), lengths=(64, 128), examples_per_class=1000)
+    config = reviews.to(target)
+    config.data.update(lengths=(64, 128), examples_per_class=1000)
     config.optimizer.update(weight_decay=0.01, schedule="cosine", warmup=0.1)
     config.train.update(epochs=1.0, batch_size=32, checkpoint_epochs=0.5)
     probe = ("strategy.name=linear_probe", "optimizer.lr=1e-2", "optimizer.schedule=constant", "optimizer.warmup=0.0")
