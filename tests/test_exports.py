@@ -1,5 +1,6 @@
 """`tljax export`: the network of a run in every format, equal to the live one; a round trip is exact."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from main import run
 from tests import small
 from tljax import exports, placement, pretrained, saved_model
 from tljax.__main__ import main
+from tljax.models import mobilenet
 from tljax.tasks.classification import outputs as softmax
 from tljax.types import unflatten
 
@@ -114,6 +116,17 @@ def test_a_file_goes_below_the_run_unless_named(trained, capsys):
     assert sorted(file.name for file in (folder / "export").iterdir()) == ["npz.card.json", "npz.json", "npz.npz"]
     said = json.loads(wrote[2].read_text())
     assert (said["family"], said["variant"], said["classes"]) == ("resnet", "tiny", list(model.classes))
+
+
+def test_what_tensors_do_not_show_is_said(trained):
+    _, model, _, _ = trained
+    timms = dataclasses.replace(mobilenet.VARIANTS["v3_small"], epsilon=1e-5, padding="same")
+    said = "not quite a mobilenet 'v3_small': epsilon 1e-05, not 0.001; padding 'same', not 'half'. Build it so where"
+    of_timm = dataclasses.replace(model, family="mobilenet", variant=timms)
+    for to in ("safetensors-torch", "npz"):
+        assert [note[: len(said)] for note in exports.notes(of_timm, to)] == [said]
+    assert exports.notes(of_timm, "stablehlo") == ()  # it holds the program
+    assert exports.notes(dataclasses.replace(of_timm, variant="v3_small"), "npz") == ()
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,15 @@ def test_numbers_must_be_finite(bad):
         place(arrays(bn__weight=np.array([0, 1, 2, bad])))
 
 
+def test_variances_must_not_be_negative():
+    names = (*NAMES[:2], Name("bn.running_var", "batch_stats", "backbone/stem/bn/var"), *NAMES[3:])
+    start = initial()
+    start["batch_stats"]["backbone"]["stem"]["bn"] = {"var": full(4)}
+    found = arrays(bn__running_mean=None, bn__running_var=np.array([1, 0, -1e-9, 2], np.float32))
+    with pytest.raises(WeightsError, match=r"1 negative variances: bn\.running_var\n"):
+        placement.place(start, Published(found, CARD, "some.file"), names)
+
+
 @pytest.mark.parametrize("dtype", [np.int8, np.int64, np.bool_])
 def test_numbers_must_be_floats(dtype):
     with pytest.raises(WeightsError, match=rf"1 not floats: bn\.weight \({np.dtype(dtype)}\)"):

@@ -32,6 +32,12 @@ def test_what_is_none_of_them_is_named(said):
         sizes.variant(resnet.VARIANTS, said, WHAT)
 
 
+def test_the_nearest_entry_and_what_differs_from_it():
+    shape = dataclasses.replace(vit.VARIANTS["small32"], eps=1e-5, depth=11)
+    assert sizes.nearest(vit.VARIANTS, shape) == ("small32", {"depth": (11, 12), "eps": (1e-5, 1e-6)})
+    assert sizes.nearest(vit.VARIANTS, vit.VARIANTS["base16_reg8_gap"]) == ("base16_reg8_gap", {})
+
+
 def test_depths_are_in_the_order_of_stages():
     names = [f"layer{s}.{b}.conv1.weight" for s, n in ((10, 1), (2, 3), (1, 2)) for b in range(n)] + [
         "layer3.0.conv2.w"

@@ -241,7 +241,10 @@ def test_what_no_family_knows_is_an_error_that_names_the_nearest(tmp_path, capsy
     path = tmp_path / "other.safetensors"
     safetensors.numpy.save_file({"conv1.weight": np.ones((2, 2), np.float32), "a": np.ones(1), "b": np.ones(1)}, path)
     assert main(["zoo", "check", str(path)]) == WEIGHTS
-    assert "Nearest is family" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "must hold the tensors of a family of tljax/models/, in its own naming" in said
+    assert "Nearest is family" in said
+    assert "config.model.family" not in said  # nobody has set it
 
 
 @pytest.fixture

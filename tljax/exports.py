@@ -1,6 +1,7 @@
 """A finished run's network for other programs: files that they load, with the card and the classes beside them."""
 
 import dataclasses
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import jax
 import numpy as np
 import safetensors.numpy
 
-from tljax import ops, saved_model
+from tljax import ops, saved_model, sizes
 from tljax.atomic import make_folder, whole, write_json
 from tljax.errors import ConfigError
 from tljax.plugins import entry, find
@@ -102,6 +103,19 @@ def stablehlo(model: Model, file: Path) -> None:
     with ops.plain():
         exported = jax.export.export(program, platforms=PLATFORMS)(*shapes)
     file.write_bytes(exported.serialize())
+
+
+def notes(model: Model, to: str) -> tuple[str, ...]:
+    """How the network differs from the nearest of its family's table, for who builds the one that loads its tensors:
+    they show neither epsilon nor padding. Of texts the config.json says it.
+    """
+    family = find("models", model.family)
+    if FORMATS[to][1] not in (torch, npz) or isinstance(model.variant, str) or hasattr(family, "describe"):
+        return ()
+    name, others = sizes.nearest(family.VARIANTS, family.variant_of(model.variant))
+    pairs = {field: [textwrap.shorten(repr(value), 40) for value in pair] for field, pair in others.items()}
+    said = "; ".join(f"{field} {ours}, not {theirs}" for field, (ours, theirs) in pairs.items())
+    return (f"not quite a {model.family} '{name}': {said}. Build it so where you load it.",)
 
 
 def published(model: Model) -> dict[str, np.ndarray]:

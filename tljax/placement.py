@@ -124,7 +124,7 @@ def place(
       New variables, and the paths that kept their random start.
 
     Raises:
-      WeightsError: all missing, extra, wrong-shaped, integer and non-finite tensors, in one message.
+      WeightsError: all missing, extra, wrong-shaped, integer and non-finite tensors and negative variances, at once.
     """
     table = tuple(names)
     known = {row.published for row in table}
@@ -156,7 +156,7 @@ def _fill(
 ) -> tuple[set[tuple[str, str]], dict[str, list[str]]]:
     """Put what fits into `ours`: the (collection, path) that were filled, and the faults of the rest by kind."""
     filled = set()
-    kinds = ("missing", "extra", "wrong", "transposed", "not_floats", "not_finite")
+    kinds = ("missing", "extra", "wrong", "transposed", "not_floats", "not_finite", "negative_variances")
     problems: dict[str, list[str]] = {kind: [] for kind in kinds}
     for row in rows:
         leaves = ours.get(row.collection, {})
@@ -184,6 +184,8 @@ def _fit(row: Name, published: Published, target: Any) -> np.ndarray | tuple[str
         return "not_floats", f"{row.published} ({theirs.dtype})"
     if not _is_finite(theirs):
         return "not_finite", row.published
+    if row.path.endswith("/var") and theirs.min(initial=0) < 0:  # BatchNorm takes its root
+        return "negative_variances", row.published
     return np.array(to_ours(theirs, row.layout, target.shape), dtype=target.dtype, order="C")
 
 

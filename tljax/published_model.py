@@ -105,13 +105,11 @@ def _family(published: Published) -> str:
     if known:  # several share the names of an encoder alone: then its config.json tells
         said = published.config.get("model_type")
         return next((name for name in known if (models[name].FAMILY.model_type or name) == said), known[0])
-    families = [name for name in models if name not in texts]
-    for name in families[:-1]:
+    for name in (name for name in models if name not in texts):
         with contextlib.suppress(WeightsError):
             translation.recognise(published.arrays, name, published.where)
             return name
-    translation.recognise(published.arrays, families[-1], published.where)  # its error names the nearest of all
-    return families[-1]
+    raise WeightsError(translation.strange(published.arrays, published.where))
 
 
 def _channels(names: Sequence[Name], arrays: Mapping[str, np.ndarray]) -> int:

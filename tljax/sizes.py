@@ -1,5 +1,6 @@
 """The sizes of a network: those that a variant means, and those that show in the names of its published tensors."""
 
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,19 @@ def variant(table: Mapping[str, Entry], said: Any, what: str) -> Entry:
         return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in said.items()})
     except TypeError as error:
         raise ConfigError(f"{what} must have the fields of {kind.__qualname__}; got {dict(said)}: {error}.") from error
+
+
+def nearest(table: Mapping[str, Any], sizes: Any) -> tuple[str, dict[str, tuple[Any, Any]]]:
+    """The entry of `table` that shares most fields with `sizes`; field -> (its value, the entry's) of the others."""
+
+    def others(entry: Any) -> dict[str, tuple[Any, Any]]:
+        pairs = {field.name: (getattr(sizes, field.name), getattr(entry, field.name)) for field in fields}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+    fields = dataclasses.fields(sizes)
+    found = {name: others(entry) for name, entry in table.items()}
+    name = min(found, key=lambda name: len(found[name]))
+    return name, found[name]
 
 
 def depths(names: Iterable[str], pattern: str) -> tuple[int, ...]:

@@ -29,7 +29,7 @@ def recognise(names: Iterable[str], family: str, where: str) -> Spelling | None:
     counts = [(_known(row, names, own if row.family == family else frozenset()), row) for row in rows]
     known, best = max(counts, key=lambda count: count[0])
     if max(known, len(names & own)) < MOST * len(names):
-        raise WeightsError(_strange(names, family, where))
+        raise WeightsError(strange(names, where, family))
     if known <= len(names & own):
         return None
     if best.family != family:
@@ -112,8 +112,9 @@ def _tables(family: str) -> dict[str, frozenset[str]]:
     return {variant: frozenset(row.published for row in module.names(variant)) for variant in module.VARIANTS}
 
 
-def _strange(names: frozenset[str], family: str, where: str) -> str:
-    """What to say of a file that does not fit: the variant that shares most names, and the first that it does not."""
+def strange(names: Iterable[str], where: str, family: str = "") -> str:
+    """What to say of a file that fits no family, or not `family`: the nearest variant, and the first differences."""
+    names = frozenset(names)
     tables = {(other, v): table for other in plugins.available("models") for v, table in _tables(other).items()}
     bare = _bare(names)
     shares = {
@@ -123,8 +124,9 @@ def _strange(names: frozenset[str], family: str, where: str) -> str:
     }
     nearest, variant, file = max(shares, key=shares.__getitem__)
     table = tables[nearest, variant]
+    whose = f"config.model.family '{family}'" if family else "a family of tljax/models/"
     lines = [
-        f"'{where}' must hold the tensors of config.model.family '{family}', in its own naming or one of "
+        f"'{where}' must hold the tensors of {whose}, in its own naming or one of "
         f"{', '.join(plugins.available('spellings'))}; it does not.",
         f"Nearest is family '{nearest}', variant '{variant}', with {shares[nearest, variant, file]:.0%} of the names:",
     ]
@@ -134,7 +136,8 @@ def _strange(names: frozenset[str], family: str, where: str) -> str:
     for kind, those in (("missing", table - file), ("not in it", file - table)):
         if those:
             lines.append(f"  {len(those)} {kind}: {', '.join(sorted(those)[:SHOWN])}" + ", ..." * (len(those) > SHOWN))
-    return "\n".join([*lines, "Set config.model.family to what the file holds, or choose another file."])
+    name = "Set config.model.family to what the file holds" if family else "Name the --family if you know it"
+    return "\n".join([*lines, f"{name}, or choose another file."])
 
 
 def share(names: Iterable[str], family: str) -> float:

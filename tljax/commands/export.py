@@ -25,3 +25,5 @@ def main(arguments: Sequence[str]) -> None:
     default = folder / options.to / f"model{suffix}" if "lengths" in model.input else folder / f"{options.to}{suffix}"
     for file in exports.save(model, options.to, options.out or default):
         print(file)
+    for note in exports.notes(model, options.to):
+        print(note)
