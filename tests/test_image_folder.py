@@ -107,6 +107,20 @@ def test_errors(name, tmp_path):
         load(make(tmp_path, *files))
 
 
+def test_a_folder_that_cannot_be_read_is_a_fault_of_the_data(tmp_path, monkeypatch):
+    """By a stand-in, for a test that runs as root may read everything."""
+    root, plain = make(tmp_path, *FILES), Path.iterdir
+
+    def closed(folder):
+        if folder.name == "bee":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return plain(folder)
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    with pytest.raises(DataError, match=r"'.*/bee' must be a folder that can be read: Permission denied\."):
+        load(root)
+
+
 def test_a_missing_folder(tmp_path):
     with pytest.raises(DataError, match=f"no folder '{tmp_path}/nowhere'. Set config.data.dir; the layout is"):
         load(tmp_path / "nowhere")

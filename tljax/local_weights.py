@@ -10,6 +10,17 @@ from tljax.types import Card, Published
 
 FILE = "model.safetensors"  # of a folder; nothing else in it is ever tried
 CONFIGS = ("model.json", "config.json")  # of a folder: ours, and that of transformers and timm
+SENTENCEPIECE = ("spm.model", "sentencepiece.bpe.model", "spiece.model")  # read by a package of its own
+# Of a folder: what a tokenizer is read from, as many of them as there are.
+TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    *SENTENCEPIECE,
+)
 
 
 def read(place: Path, card: Card | None) -> Published:

@@ -13,18 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tljax.errors import WeightsError
+from tljax.local_weights import SENTENCEPIECE, TOKENIZER
 from tljax.masking import Vocabulary
 
-SENTENCEPIECE = ("spm.model", "sentencepiece.bpe.model", "spiece.model")  # read by a package of its own
-FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    *SENTENCEPIECE,
-)
 SPECIAL = ("pad", "bos", "eos", "cls", "sep", "mask", "unk")  # config.json calls their ids "<name>_token_id"
 
 
@@ -43,7 +34,7 @@ class Tokenizer:
         if not present:
             raise WeightsError(
                 f"A tokenizer must lie beside the weights of a text encoder; '{folder}' holds none of "
-                f"{', '.join(FILES)}. Set config.model.tokenizer to the folder that does."
+                f"{', '.join(TOKENIZER)}. Set config.model.tokenizer to the folder that does."
             )
         _readable(folder, {file.name for file in present})
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -120,7 +111,7 @@ class Tokenizer:
 
 def files(folder: Path) -> list[Path]:
     """Those in `folder` that a tokenizer is read from."""
-    return [folder / name for name in FILES if (folder / name).is_file()]
+    return [folder / name for name in TOKENIZER if (folder / name).is_file()]
 
 
 def _readable(folder: Path, present: set[str]) -> None:

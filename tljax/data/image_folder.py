@@ -33,8 +33,8 @@ def load(config: Any) -> Dataset:
     skipped, as are files and folders where none belong.
 
     Raises:
-      DataError: no such folder, no pictures, an empty class folder, a class that only some splits have
-        and the training split lacks.
+      DataError: no such folder, one that cannot be read, no pictures, an empty class folder, a class that only some
+        splits have and the training split lacks.
     """
     root = Path(config.dir).expanduser()
     if not config.dir or not root.is_dir():
@@ -62,7 +62,10 @@ def _classes(split: Path) -> dict[str, list[Path]]:
 
 
 def _visible(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.name[0] != ".")
+    try:
+        return sorted(path for path in folder.iterdir() if path.name[0] != ".")
+    except OSError as error:
+        raise DataError(f"Pictures: '{folder}' must be a folder that can be read: {error.strerror}.") from error
 
 
 def _is_picture(path: Path) -> bool:

@@ -32,13 +32,7 @@ PINS = {"revision": r"[0-9a-f]{40}", "sha256": r"[0-9a-f]{64}"}
 BESIDE = (
     "config.json",
     "preprocessor_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spm.model",
+    *local_weights.TOKENIZER,
     "modules.json",
     "1_Pooling/config.json",
 )
