@@ -34,6 +34,7 @@ def get_config() -> Any:
     )  # text_csv, tfds: names of columns; pair: the second text, of pairs; label: of numbers and sets "a,b" is two
     data.labels = "classes"  # text_csv: what a label is: classes (one a text), numbers, sets (of labels), none
     data.separator = "|"  # text_csv: between the labels of a set in one column; of several columns each is 0 or 1
+    data.quotes = True  # text_csv: fields may stand in double quotes; false: those are part of the texts
     data.encoding = "utf-8"  # texts: how they are written
     data.lengths = (64, 128, 256)  # texts: tokens that batches are padded to; beyond the last they are cut, and counted
     data.duplicates = "keep"  # texts that repeat, in any split: keep, or remove (counted and listed)

@@ -31,6 +31,14 @@ def test_a_file_is_written_whole(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
 
 
+def test_others_may_read_a_file_as_the_user_lets_them(tmp_path):
+    """safetensors' own would be the user's alone."""
+    with atomic.whole(tmp_path / "a.safetensors") as part:
+        safetensors.numpy.save_file({"x": np.ones(1)}, part)
+    (tmp_path / "b").touch()
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "full"), ValueError("mine")])
 def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path, error):
     (tmp_path / "a").write_text("old")

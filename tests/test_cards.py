@@ -59,17 +59,32 @@ def test_a_damaged_file_without_a_card_is_one_error_of_both(tmp_path):
         file.read(str(tmp_path / "net.npz"))
 
 
+def test_caffes_convention_needs_no_std(tmp_path):
+    path = tmp_path / "net.safetensors"
+    saved(path)
+    for std in ("", ', "std": []'):
+        (tmp_path / "net.card.json").write_text(f'{{"mean": [104, 117, 124], "scale": 1{std}}}')
+        assert file.read(str(path), card=None).card.std == (1.0, 1.0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("{", "Expecting property name"),
         ("[]", "has no attribute"),
-        ('{"mean": [0.5]}', "missing 1 required positional argument: 'std'"),
+        ('{"std": [0.5]}', "missing 1 required positional argument: 'mean'"),
+        ('{"mean": [0.5]}', r"std must be as many numbers as mean \(1\), unless scale is 1; got \(\)"),
         ('{"mean": [0.5], "std": [1], "colour": "RGB"}', "unexpected keyword argument 'colour'"),
-        ('{"mean": [0.5], "std": [1, 2]}', "numbers per channel"),
-        ('{"mean": [0.5], "std": [0]}', "std not 0"),
-        ('{"mean": [NaN], "std": [1]}', "numbers per channel"),
-        ('{"mean": ["x"], "std": [1]}', "could not convert string to float: 'x'"),
+        ('{"mean": [0.5], "std": [1, 2]}', "std must be as many numbers as mean"),
+        ('{"mean": [0.5], "std": [0]}', "std must be all > 0"),
+        ('{"mean": [0.5], "std": [-1]}', "std must be all > 0"),
+        ('{"mean": [NaN], "std": [1]}', "mean must be numbers"),
+        ('{"mean": ["x"], "std": [1]}', "mean must be numbers"),
+        ('{"mean": [0.5], "std": [1], "channel_order": "bgr"}', "channel_order must be RGB or BGR; got 'bgr'"),
+        ('{"mean": [0.5], "std": [1], "scale": 0}', "scale must be a finite number > 0; got 0"),
+        ('{"mean": [0.5], "std": [1], "size": "224"}', "size must be a whole number >= 0; got '224'"),
+        ('{"mean": [0.5], "std": [1], "crop": 1.5}', r"crop must be in \[0, 1\]; got 1.5"),
+        ('{"mean": [0.5], "std": [1], "interpolation": "trilinear"}', "interpolation must be bilinear, .*; got 'tri"),
     ],
 )
 def test_a_card_that_cannot_be_used_is_named(tmp_path, text, message):

@@ -30,6 +30,14 @@ def test_the_sum_over_channels_is_kept(number):
     np.testing.assert_array_equal(published.arrays["fc.weight"], np.ones((2, 5)))
 
 
+def test_a_kernel_that_is_turned_is_left_for_placement_to_name():
+    """A stem makes more maps than there are channels."""
+    turned = np.zeros((3, 5, 2, 2), np.float32)
+    for number in (1, 3, 4):
+        published, notes = fit(number, kernel=turned)
+        assert published.arrays["conv.weight"] is turned and notes == ()
+
+
 def test_one_channel_takes_the_sum():
     np.testing.assert_array_equal(fit(1)[0].arrays["conv.weight"], KERNEL.sum(axis=1, keepdims=True))
 

@@ -74,6 +74,21 @@ def test_layer_scale_is_a_vector_here_and_a_map_of_one_position_in_files():
         shared.placed(convnext, narrow(), arrays)
 
 
+def test_a_network_without_layer_scale_is_known_by_its_tensors():
+    plain = convnext.Variant((1, 2), (8, 16), layer_scale=False)
+    published = {row.published for row in convnext.names(plain)}
+    assert published == {
+        row.published for row in convnext.names(convnext.Variant((1, 2), (8, 16))) if "layer_scale" not in row.published
+    }
+    arrays = {name: np.zeros((16 if name.startswith("features.3.") else 8, 1, 1, 1)) for name in published}
+    assert convnext.infer(arrays, None) == plain
+    net = convnext.build(plain)
+    paths = flatten(jax.eval_shape(net.init, jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32))["params"])
+    assert {f"backbone/{path}" for path in paths} == {
+        row.path for row in convnext.names(plain) if row.path.startswith("backbone")
+    }
+
+
 def test_unknown_variant_lists_those_that_exist():
     with pytest.raises(ConfigError, match=r"'convnext' must be one of tiny, small, base; got 'huge'"):
         convnext.build("huge")
@@ -120,7 +135,7 @@ def seed(number: int) -> dict:
 
 
 def test_a_block_is_dropped_for_whole_examples_and_else_scaled():
-    x, block = draw.image((256, 2, 2, 8)), convnext.Block(8, drop_path=0.25, dtype=jnp.float32)
+    x, block = draw.image((256, 2, 2, 8)), convnext.Block(8, drop_path=0.25, layer_scale=True, dtype=jnp.float32)
     shapes = jax.eval_shape(lambda key: block.init(key, x, EVALUATE), jax.random.key(0))
     variables = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.5), shapes)
     run = jax.jit(block.apply, static_argnums=2)
@@ -172,7 +187,7 @@ def test_layer_norm_epsilon_is_1e_6_and_its_variance_is_exact():
 
 
 def test_layer_scale_begins_at_1e_6_and_kernels_at_0_02():
-    block, x = convnext.Block(64, 0.0, jnp.float32), jnp.zeros((1, 2, 2, 64))
+    block, x = convnext.Block(64, 0.0, True, jnp.float32), jnp.zeros((1, 2, 2, 64))
     params = jax.jit(lambda key: block.init(key, x, EVALUATE))(jax.random.key(0))["params"]
     np.testing.assert_array_equal(params["layer_scale"], np.full(64, 1e-6, np.float32))
     for name in ("conv", "expand", "project"):

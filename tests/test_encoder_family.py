@@ -225,13 +225,18 @@ def test_what_a_config_json_leaves_out_has_transformers_default():
 
 
 def test_a_config_json_of_another_kind_is_refused_with_every_reason():
-    other = CONFIGS["roberta"] | {"hidden_act": "gelu_new", "position_embedding_type": "relative_key"}
+    other = CONFIGS["roberta"] | {
+        "hidden_act": "gelu_new",
+        "position_embedding_type": "relative_key",
+        "is_decoder": True,
+    }
     del other["hidden_size"]
     with pytest.raises(ConfigError) as caught:
         bert.infer({}, other)
     assert "missing: hidden_size\n" in str(caught.value)
     for reason in (
         "hidden_act 'gelu_new', not 'gelu'",
+        "is_decoder 'True', not 'False'",
         "model_type 'roberta', not 'bert'",
         "position_embedding_type 'relative_key', not 'absolute'",
     ):
@@ -282,5 +287,9 @@ def test_a_config_json_of_ours_is_read_back(family):
     shape = dataclasses.replace(family.VARIANTS["base"], depth=3, dropout=0.3, pooling="class")
     said = json.loads(json.dumps(family.describe(shape, ("no", "yes"))))
     assert family.infer({}, said) == shape
-    assert said["label2id"] == {"no": 0, "yes": 1} and said["id2label"] == {"0": "no", "1": "yes"}
+    assert "id2label" not in said  # transformers' classifiers have a pooler or another layer before them
+    said = json.loads(json.dumps(family.describe(dataclasses.replace(shape, pooling="pooler"), ("no", "yes"))))
+    labels = ({"no": 0, "yes": 1}, {"0": "no", "1": "yes"}) if family.FAMILY.classifies else (None, None)
+    assert (said.get("label2id"), said.get("id2label")) == labels
+    assert family.FAMILY.classifies is (family not in (distilbert, roberta))
     assert family.FAMILY.variant_of(json.loads(json.dumps(dataclasses.asdict(shape)))) == shape

@@ -119,6 +119,7 @@ def test_sums_are_over_the_hidden_tokens_of_the_texts_that_count():
     assert totals["loss"] == pytest.approx(nats, rel=1e-6)
     metrics = task.summarize(totals)
     assert metrics["perplexity"] == pytest.approx(np.exp(nats / 3), rel=1e-6) and metrics["accuracy"] == 1.0
+    assert task.summarize({**totals, "loss": 3e3})["perplexity"] == np.inf  # e^1000; the run then ends by its own error
     first = task.sums(said, {**batch, "mask": jnp.array([True, False])})
     assert (int(first["tokens"]), int(first["examples"])) == (2, 1)
     assert float(first["loss"]) == pytest.approx(2 * np.log(2), rel=1e-6)

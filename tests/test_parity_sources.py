@@ -102,6 +102,12 @@ NETWORKS: dict[str, tuple[str, Any, str, dict[str, Any]]] = {
         "ConvNext",
         {"depths": [1, 2, 1], "hidden_sizes": [8, 24, 40], "num_stages": 3},
     ),
+    "convnext, without layer scale": (
+        "convnext",
+        {"blocks": (1, 2), "widths": (8, 24), "eps": 1e-12, "layer_scale": False},
+        "ConvNext",
+        {"depths": [1, 2], "hidden_sizes": [8, 24], "num_stages": 2, "layer_scale_init_value": 0.0},
+    ),
 }
 
 

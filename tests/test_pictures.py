@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from tljax import pictures
+from tljax.errors import ConfigError
 
 ORIENTATION = 0x0112
 RNG = np.random.default_rng(0)
@@ -182,3 +183,8 @@ def test_four_channels_are_resized_each_by_itself():
 def test_bytes_of_no_format_are_said_to_be_so():
     with pytest.raises(ValueError, match=r"^not a whole picture: its 5 bytes begin as no format read here$"):
         pictures.decode(b"hello")
+
+
+def test_files_of_pictures_have_one_three_or_four_channels():
+    with pytest.raises(ConfigError, match=r"config\.data\.channels must be 1, 3 or 4 for files of pictures; got 5\."):
+        pictures.decode(b"", channels=5)

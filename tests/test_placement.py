@@ -111,6 +111,11 @@ def test_variances_must_not_be_negative():
         placement.place(start, Published(found, CARD, "some.file"), names)
 
 
+def test_numbers_must_be_finite_in_the_type_that_takes_them():
+    with pytest.raises(WeightsError, match=r"1 not finite: bn\.weight"):
+        place(arrays(bn__weight=np.array([0, 1, 2, 1e300])))
+
+
 @pytest.mark.parametrize("dtype", [np.int8, np.int64, np.bool_])
 def test_numbers_must_be_floats(dtype):
     with pytest.raises(WeightsError, match=rf"1 not floats: bn\.weight \({np.dtype(dtype)}\)"):
@@ -124,10 +129,10 @@ def test_another_rank_is_a_wrong_shape():
 
 @pytest.mark.parametrize(
     ("name", "shape"),
-    [("conv__weight", (2, 2, 3, 4)), ("fc__weight", (4, 3))],
+    [("conv__weight", (2, 2, 3, 4)), ("conv__weight", (3, 4, 2, 2)), ("fc__weight", (4, 3))],
 )
 def test_a_transposed_kernel_is_called_so(name, shape):
-    """In Flax's and Keras's layout; a square one shows nothing by its shape."""
+    """In Flax's and Keras's layout, or another; a square one shows nothing by its shape."""
     found = arrays(**{name: np.zeros(shape)})
     published = name.replace("__", r"\.")
     with pytest.raises(WeightsError, match=rf"1 transposed: {published} \({shape[0]}, .*, must be "):

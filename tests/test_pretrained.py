@@ -99,6 +99,7 @@ def test_sizes_are_read_from_the_tensors(module, variant):
 def test_heads_that_nothing_tells_are_not_guessed():
     arrays = zeros(vit, vit.Variant(patch=8, width=40, heads=5, depth=1))
     assert vit.infer(arrays, {"heads": 5}).heads == 5
+    assert vit.infer(arrays, {"num_attention_heads": 5}).heads == 5
     with pytest.raises(WeightsError, match=r"a ViT of width 40 .* config\.json .* num_attention_heads"):
         vit.infer(arrays, None)
 

@@ -82,6 +82,10 @@ def test_nothing_is_executed(tmp_path, torch, zipped):
     torch.save({"a": torch.ones(1), "trap": Trap()}, tmp_path / "net.pth", _use_new_zipfile_serialization=zipped)
     with pytest.raises(WeightsError, match=r"weights alone(?s:.*)Nothing else is tried"):
         tensors.read(tmp_path / "net.pth")
+    with pytest.raises(WeightsError) as raised:
+        tensors.read(tmp_path / "net.pth")
+    assert "GLOBAL" in str(raised.value)  # what it holds
+    assert "set to `False`" not in str(raised.value)  # torch's advice would run it
     (tmp_path / "bare.pth").write_bytes(pickle.dumps(Trap(), 2))
     with pytest.raises(WeightsError, match="weights alone"):
         tensors.read(tmp_path / "bare.pth")

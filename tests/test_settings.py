@@ -26,7 +26,7 @@ BAD_VALUES = {
     "train.batch_size": (0, -4),
     "train.log_steps": (0,),
     "data.size": (0, -1),
-    "data.channels": (2, 5),
+    "data.channels": (0, -3),
     "data.unreadable": ("ignore",),
     "data.duplicates": ("drop",),
     "data.half": ("c",),

@@ -64,6 +64,7 @@ DAMAGED = {
     "pickle5.safetensors": (lambda _: pickle.dumps({}, 5), "is a pickle, which is refused"),
     "zip.safetensors": (lambda _: b"PK\x03\x04" + bytes(60), r"is a zip archive \(a torch \.pth or an \.npz\)"),
     "empty.safetensors": (lambda _: b"", "is an empty file"),
+    "none.safetensors": (lambda _: safetensors.numpy.save({}), "must hold tensors; there is none in it"),
     "float8.safetensors": (lambda _: len(FLOAT8).to_bytes(8, "little") + FLOAT8 + b"00", "types that numpy knows"),
     "truncated.npz": (lambda whole: whole[:-100], "damaged npz archive.*Fetch it again"),
     "flipped.npz": (lambda whole: whole.replace(np.float32(5).tobytes(), b"abcd"), "damaged npz archive.*CRC"),

@@ -68,6 +68,19 @@ def test_a_text_encoder_learns_from_a_table(folder, mode, capsys):
     assert said.count("compiling phase") == 2  # a program a length: 8 and 16
 
 
+def test_texts_that_stand_in_train_too_are_counted(folder):
+    table = {
+        "train": ["very good,pos", "bad book,neg", "Very  good,pos", "book very,pos"],
+        "test": ["VERY good,pos", "good,pos"],
+    }
+    for part, rows in table.items():
+        (folder / f"{part}.csv").write_text("\n".join(["text,label", *rows]))
+    said = "repeats: 1 of test stand in train too; config.data.duplicates=remove leaves them out"
+    assert said in experiment.load(config(folder), axis=None).notes
+    made = experiment.load(config(folder, data__duplicates="remove"), axis=None)
+    assert not [note for note in made.notes if note.startswith("repeats")]
+
+
 def test_weights_that_are_not_taken_are_not_asked_for(folder):
     """From scratch the tokenizer is held to no weights: they may be out of reach."""
     one = config(folder, model__weights="some/where", model__tokenizer=str(folder / "bert"))

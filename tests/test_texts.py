@@ -66,6 +66,19 @@ def test_one_table_pairs_and_labels_that_are_numbers(tmp_path):
     }
 
 
+GLUE = 'text\tlabel\n" I will not buy .\t0\nfine product\t1\nnot as they said "\t1\nbad\t0\n'
+
+
+def test_quotes_may_be_part_of_the_texts(tmp_path):
+    folder = write(tmp_path, **{"train.tsv": GLUE})
+    assert examples(text_csv.load(config(folder, quotes=False)))["train"] == [
+        ('" I will not buy .', "", "0"),
+        ("fine product", "", "1"),
+        ('not as they said "', "", "1"),
+        ("bad", "", "0"),
+    ]
+
+
 def test_byte_order_mark_and_other_encodings(tmp_path):
     marked = write(tmp_path, **{"train.csv": b"\xef\xbb\xbftext,label\nfa\xc3\xa7ade,1\n"})
     assert examples(text_csv.load(config(marked))) == {"train": [("façade", "", "1")]}
@@ -83,6 +96,16 @@ def test_a_long_text(tmp_path):
 FAULTS = {
     "no table": ({"readme.md": "x"}, {}, r"no \.csv, \.tsv, \.jsonl in"),
     "empty": ({"train.csv": ""}, {}, "must begin with a line of column names"),
+    "rows in quotes": (
+        {"train.tsv": GLUE},
+        {},
+        r"one at line 2 of .*train\.tsv' does\. .*set config\.data\.quotes=false",
+    ),
+    "quotes in a text": (
+        {"train.tsv": 'text\tlabel\n" The board " met\t0\n'},
+        {},
+        r"quoted fields closed; at line 2: .*set config\.data\.quotes=false",
+    ),
     "column": (
         {"train.csv": "txet,label\na,b\n"},
         {},

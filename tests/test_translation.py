@@ -7,7 +7,7 @@ import pytest
 
 from tljax import placement, translation
 from tljax.errors import WeightsError
-from tljax.models import bert, bit, convnext, efficientnet, mobilenet, resnet, vgg, vit
+from tljax.models import bert, bit, convnext, efficientnet, lenet, mobilenet, resnet, vgg, vit
 from tljax.network import Network
 from tljax.plugins import available, find
 from tljax.spellings import timm, torchvision, transformers
@@ -314,6 +314,21 @@ def test_a_file_of_another_family_shows_the_nearest_and_the_first_differences():
     assert lines[2:4] == ["  1 missing: blocks.3.norm1.bias", "  1 not in it: mystery"]
 
 
+def test_the_nearest_may_be_another_librarys_spelling():
+    names = [*spelled("transformers", "convnext")][:20] + [f"strange.{i}" for i in range(30)]
+    lines = translation.strange(names, "a file").splitlines()
+    assert lines[1] == "Nearest is family 'convnext' as transformers names it, which knows 40% of the names:"
+    assert lines[2].startswith("  30 unknown: strange.0, strange.1, strange.10")
+
+
+def test_what_is_near_to_nothing_is_said_so():
+    lines = translation.strange([f"strange.{i}" for i in range(30)], "a file").splitlines()
+    assert lines[1:] == [
+        "None is near: no family has as much as a twentieth of the names.",
+        "Name the --family if you know it, or choose another file.",
+    ]
+
+
 def test_what_a_wrapper_puts_before_every_name_is_named():
     names = [f"module.{row.published}" for row in resnet.names("18") if row.published != "fc.bias"]
     with pytest.raises(WeightsError) as error:
@@ -332,8 +347,11 @@ def test_a_text_encoder_without_its_familys_prefix_is_the_nearest():
 
 
 def test_a_file_of_nothing_known_shows_only_the_first_names():
-    with pytest.raises(WeightsError, match=r"with 0% of the names(?s:.*)9 not in it: a0, a1, a2, a3, a4, \.\.\."):
-        translation.recognise([f"a{i}" for i in range(9)], "lenet", "a file")
+    names = [*(row.published for row in lenet.names("small")), *(f"a{i}" for i in range(11))]
+    with pytest.raises(
+        WeightsError, match=r"Nearest is family 'lenet'(?s:.*)11 not in it: a0, a1, a10, a2, a3, \.\.\."
+    ):
+        translation.recognise(names, "lenet", "a file")
 
 
 # What the config beside a file says

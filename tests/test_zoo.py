@@ -228,8 +228,10 @@ def test_other_channels_and_classes_show_in_the_tensors(file, capsys):
         ([], {"bn1__weight": None}, r"missing: bn1.weight"),
         ([], {"bn1__weight": np.full(8, np.nan, np.float32)}, r"not finite: bn1.weight"),
         ([], {"what": np.ones(3, np.float32)}, r"extra: what"),
+        ([], {"fc__bias": None}, r"missing: fc.bias"),
+        ([], {"fc__weight": None}, r"missing: fc.weight"),
     ],
-    ids=["family", "variant", "missing", "nan", "extra"],
+    ids=["family", "variant", "missing", "nan", "extra", "bias", "kernel"],
 )
 def test_differences_are_the_error(file, capsys, arguments, arrays, said):
     change(file, **arrays)

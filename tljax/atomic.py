@@ -27,6 +27,8 @@ REFUSED = {
     errno.ENOENT: "nothing can be made there",
     errno.ENAMETOOLONG: "its name is too long",
 }
+UMASK = os.umask(0o077)  # it can be read only by setting it
+os.umask(UMASK)
 GONE = (errno.ENOENT, errno.EEXIST)  # a reason where a file is written; where one is read, a fault of the code
 
 
@@ -76,6 +78,7 @@ def whole(file: Path) -> Iterator[Path]:
     with writing(file):
         try:
             yield part
+            part.chmod(0o666 & ~UMASK)  # safetensors leaves files that nobody else may read
             part.replace(file)
         finally:
             with contextlib.suppress(OSError):

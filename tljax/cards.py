@@ -1,18 +1,24 @@
 """Cards as files: our own, and what transformers and timm write about preprocessing beside their weights."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from tljax import settings
 from tljax.errors import WeightsError
 from tljax.types import Card
 
+KEY = "model.card."
 PROCESSOR = "preprocessor_config.json"  # of transformers
 # PIL's numbers, which transformers writes as "resample".
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+# Field -> what must hold, as of the config's own card.
+RULES = {
+    "size": ("a whole number >= 0", lambda x: isinstance(x, int) and x >= 0),
+    "crop": ("in [0, 1]", lambda x: 0 <= x <= 1),
+    **{key.removeprefix(KEY): rule for key, rule in settings.RULES.items() if key.startswith(KEY)},
+}
 WHOLE = 384  # pixels from which transformers' ConvNextImageProcessor squeezes a picture and cuts nothing
 
 
@@ -108,12 +114,24 @@ def of_timm(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _used(file: Path, make: Callable[[Any], Card]) -> Card:
-    """The card that `make` finds in `file`; its numbers must serve."""
+    """The card that `make` finds in `file`; its values must serve."""
     try:
         card = make(json.loads(file.read_text()))
-        numbers = [float(value) for value in (*card.mean, *card.std)]
-        if len(card.mean) != len(card.std) or not np.isfinite(numbers).all() or 0 in card.std:
-            raise ValueError(f"mean and std must be numbers per channel, std not 0; got {card.mean} and {card.std}")
+        if wrong := [f"{name} must be {must}; got {getattr(card, name)!r}" for name, must in _unfit(card)]:
+            raise ValueError(", ".join(wrong))
     except (ValueError, TypeError, AttributeError, KeyError, OSError) as error:
         raise WeightsError(f"The card '{file}' must be JSON with the fields of types.Card: {error}") from error
     return card
+
+
+def _unfit(card: Card) -> Iterator[tuple[str, str]]:
+    """The fields that cannot be meant, and what they must be."""
+    for name, (must, holds) in RULES.items():
+        try:
+            fits = holds(getattr(card, name))
+        except TypeError:  # a text where a number belongs
+            fits = False
+        if not fits:
+            yield name, must
+    if len(card.mean) != len(card.std):
+        yield "std", f"as many numbers as mean ({len(card.mean)}), unless scale is 1"

@@ -8,7 +8,7 @@ multiples of three, it is timm's `adapt_input_conv`.
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -21,22 +21,31 @@ def fit(published: Published, names: Iterable[Name], channels: int) -> tuple[Pub
 
     A family's first kernel in its name table is the one that sees pixels.
     """
-    stem = next((row for row in names if row.path.endswith("kernel")), None)
-    kernel = published.arrays.get(stem.published) if stem else None
-    if stem is None or kernel is None or kernel.ndim != 4:
+    found = first_kernel(published.arrays, names)
+    if found is None or found[1].shape[2] == channels:
         return published, ()
-    axes, back = TO_OURS[stem.layout], TO_THEIRS[stem.layout]
-    ours = kernel.transpose(axes) if axes else kernel  # (H, W, I, O)
-    seen = ours.shape[2]
-    if seen == channels:
-        return published, ()
+    stem, ours = found
+    seen, back = ours.shape[2], TO_THEIRS[stem.layout]
     backwards = published.card.channel_order == "BGR"
     fitted = ours[:, :, ::-1] if backwards else ours
-    fitted = np.einsum("hwio,ic->hwco", fitted.astype(np.float32), spread(seen, channels)).astype(kernel.dtype)
+    fitted = np.einsum("hwio,ic->hwco", fitted.astype(np.float32), spread(seen, channels)).astype(ours.dtype)
     fitted = np.ascontiguousarray(fitted.transpose(back) if back else fitted)
     arrays = Arrays.of(published.arrays, {stem.published: lambda: fitted})
     note = f"channels: {seen} -> {channels}, sums kept: {stem.published}, mean and std"
     return dataclasses.replace(published, arrays=arrays, card=card(published.card, channels)), (note,)
+
+
+def first_kernel(arrays: Mapping[str, np.ndarray], names: Iterable[Name]) -> tuple[Name, np.ndarray] | None:
+    """The row of the kernel that sees pixels, and that kernel as (H, W, I, O); None where there is none.
+
+    Nor where it makes fewer maps than it sees channels: it is turned, as `placement` then says.
+    """
+    stem = next((row for row in names if row.path.endswith("kernel")), None)
+    kernel = arrays.get(stem.published) if stem else None
+    if stem is None or kernel is None or kernel.ndim != 4:
+        return None
+    ours = kernel.transpose(TO_OURS[stem.layout] or range(4))
+    return None if ours.shape[2] > ours.shape[3] else (stem, ours)
 
 
 def card(own: Card, channels: int) -> Card:

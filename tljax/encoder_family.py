@@ -50,7 +50,7 @@ BERT_KEYS = {
 }
 OPTIONAL = ("epsilon", "dropout", "attention_dropout")
 # What a config.json may say of these keys; "gelu" is the exact one.
-BUILT = {"position_embedding_type": "absolute"} | dict.fromkeys(
+BUILT = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False} | dict.fromkeys(
     ("hidden_act", "activation", "pooler_hidden_act"), "gelu"
 )
 OLDER = {r"\.gamma$": ".weight", r"\.beta$": ".bias"}  # spellings of tensors -> those of today
@@ -66,6 +66,7 @@ class Family:
     variants: Mapping[str, Variant]
     masked: Mapping[str, str]  # what the head of masked language modelling has -> its published name
     pooled_head: str = "classifier"  # the classifier's published name behind a pooler
+    classifies: bool = True  # transformers' ...ForSequenceClassification has that classifier and no other layer
     encoder: type[Encoder] = Encoder
     optional: Sequence[str] = OPTIONAL  # fields whose keys a config.json may leave out
     must: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what every config.json must say
@@ -174,16 +175,20 @@ class Family:
         return self.variant_of({"types": 0, **fields})
 
     def describe(self, variant: str | Variant, classes: Sequence[str]) -> dict[str, Any]:
-        """The config.json with which transformers loads these sizes: what `infer` reads, and the classes."""
+        """The config.json with which transformers loads these sizes: what `infer` reads, and the classes.
+
+        They are left out where transformers' network with a classifier is another one, and would draw a part of it.
+        """
         shape = self.variant_of(variant)
+        whole = self.classifies and shape.pooling == "pooler"
+        labels = {"id2label": dict(enumerate(classes)), "label2id": {name: i for i, name in enumerate(classes)}}
         gelu = "activation" if self.name == "distilbert" else "hidden_act"
         return {
             "model_type": self.model_type or self.name,
             **self.must,
             gelu: BUILT[gelu],
             **{key: getattr(shape, ours) for ours, key in self.keys.items()},
-            "id2label": dict(enumerate(classes)),
-            "label2id": {name: i for i, name in enumerate(classes)},
+            **(labels if whole else {}),
         }
 
     def _measured(self, arrays: Mapping[str, np.ndarray]) -> Variant:

@@ -107,10 +107,15 @@ def stablehlo(model: Model, file: Path) -> None:
 
 def notes(model: Model, to: str) -> tuple[str, ...]:
     """How the network differs from the nearest of its family's table, for who builds the one that loads its tensors:
-    they show neither epsilon nor padding. Of texts the config.json says it.
+    they show neither epsilon nor padding. Of texts the config.json says it, if transformers has such a network.
     """
     family = find("models", model.family)
-    if FORMATS[to][1] not in (torch, npz) or isinstance(model.variant, str) or hasattr(family, "describe"):
+    if FORMATS[to][1] not in (torch, npz):
+        return ()
+    if describe := getattr(family, "describe", None):
+        whole = "id2label" in describe(model.variant, model.classes)
+        return () if whole else ("transformers loads it with AutoModel: none of its classes classifies as this run.",)
+    if isinstance(model.variant, str):
         return ()
     name, others = sizes.nearest(family.VARIANTS, family.variant_of(model.variant))
     pairs = {field: [textwrap.shorten(repr(value), 40) for value in pair] for field, pair in others.items()}

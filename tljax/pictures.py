@@ -7,11 +7,20 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from tljax.errors import ConfigError
+
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 THREADS = 4  # in which many are decoded at a time: that releases the interpreter's lock
 FAST = frozenset({"JPEG"})  # formats that simplejpeg decodes: 1,124 against PIL's 388 pictures/s a core
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
+
+
+def mode(channels: int) -> str:
+    """PIL's name of pictures with so many channels; ConfigError where files of pictures have no such number."""
+    if channels not in MODES:
+        raise ConfigError(f"config.data.channels must be 1, 3 or 4 for files of pictures; got {channels}.")
+    return MODES[channels]
 
 
 def decode(data: bytes, *, channels: int = 3) -> np.ndarray:
@@ -23,10 +32,12 @@ def decode(data: bytes, *, channels: int = 3) -> np.ndarray:
 
     Raises:
       ValueError: the bytes are no whole picture.
+      ConfigError: no such number of channels.
     """
+    wanted = mode(channels)
     try:
         image = Image.open(io.BytesIO(data))
-        if image.format in FAST and image.mode == MODES[channels] and image.getexif().get(ORIENTATION, 1) == 1:
+        if image.format in FAST and image.mode == wanted and image.getexif().get(ORIENTATION, 1) == 1:
             return simplejpeg.decode_jpeg(data, colorspace={1: "GRAY", 3: "RGB"}[channels])
         image = ImageOps.exif_transpose(image)
         return _eight_bits(image, channels)
@@ -69,5 +80,5 @@ def _eight_bits(image: Image.Image, channels: int) -> np.ndarray:
     if channels != 4 and ("A" in image.mode or "transparency" in image.info):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    array = np.asarray(image.convert(MODES[channels]))
+    array = np.asarray(image.convert(mode(channels)))
     return array[..., None] if channels == 1 else array

@@ -12,7 +12,7 @@ import numpy as np
 
 from tljax import layer_groups, memory
 from tljax.errors import WeightsError
-from tljax.layouts import TO_THEIRS, published_shape, to_ours, to_theirs
+from tljax.layouts import published_shape, to_ours, to_theirs
 from tljax.types import Name, Published, Variables, flatten, unflatten
 
 SHOWN = 20  # names of one kind in an error; a wrong architecture has hundreds
@@ -178,15 +178,17 @@ def _fit(row: Name, published: Published, target: Any) -> np.ndarray | tuple[str
     must = "absent" if target is None else published_shape(target.shape, row.layout)
     if target is None or theirs.shape != must:
         # In the layout of another library; a square kernel shows nothing by its shape.
-        turned = target is not None and TO_THEIRS[row.layout] and theirs.shape in (target.shape, must[::-1])
+        turned = target is not None and sorted(theirs.shape) == sorted(must)
         return "transposed" if turned else "wrong", f"{row.published} {theirs.shape}, must be {must} here"
     if not jnp.issubdtype(theirs.dtype, jnp.floating):  # quantised numbers mean nothing without their scales
         return "not_floats", f"{row.published} ({theirs.dtype})"
-    if not _is_finite(theirs):
+    with np.errstate(over="ignore"):  # a float64 may be larger than any float32
+        found = np.array(to_ours(theirs, row.layout, target.shape), dtype=target.dtype, order="C")
+    if not _is_finite(found):
         return "not_finite", row.published
-    if row.path.endswith("/var") and theirs.min(initial=0) < 0:  # BatchNorm takes its root
+    if row.path.endswith("/var") and found.min(initial=0) < 0:  # BatchNorm takes its root
         return "negative_variances", row.published
-    return np.array(to_ours(theirs, row.layout, target.shape), dtype=target.dtype, order="C")
+    return found
 
 
 def _is_finite(array: np.ndarray) -> bool:

@@ -57,8 +57,8 @@ def check(config: Any, *, wanted: bool) -> None:
     """What `fetch` needs of `config`, before anything is read.
 
     Raises:
-      ConfigError: no such family or variant, weights are wanted and none are named, or nothing says how pixels are
-        scaled.
+      ConfigError: no such family or variant, weights are wanted and none are named, or what says how pixels are
+        scaled is missing or incomplete.
     """
     family = find("models", config.family)
     if config.variant != AUTO:
@@ -71,6 +71,12 @@ def check(config: Any, *, wanted: bool) -> None:
         )
     if not config.weights and family.INPUT == "image" and not config.card.mean:
         raise ConfigError("Nothing says how pixels are scaled: set config.model.card.mean and .card.std.")
+    mean, std = config.card.mean, config.card.std
+    if len(std) != len(mean) and (std or config.card.scale != 1):
+        raise ConfigError(
+            f"config.model.card.std must hold a number for each of config.model.card.mean; got {std} for {mean}. Only "
+            f"where config.model.card.scale is 1 may it be left out."
+        )
 
 
 def fetch(config: Any, *, channels: int = 3, wanted: bool) -> Pretrained:

@@ -11,7 +11,7 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from tljax import placement, plugins, pretrained, translation
+from tljax import channels, placement, plugins, pretrained, translation
 from tljax.errors import WeightsError
 from tljax.layouts import TO_OURS
 from tljax.network import Network
@@ -85,13 +85,13 @@ def _texts(variant: Any) -> tuple[dict[str, Any], Asked]:
     return sizes, Asked(no_text, no_text, lambda batch, *_: batch, {**example, "ids": ids})
 
 
-def _pictures(card: Card, channels: int, backbone: Any) -> tuple[dict[str, Any], Asked]:
+def _pictures(card: Card, seen: int, backbone: Any) -> tuple[dict[str, Any], Asked]:
     """Sizes of pictures as the weights' authors evaluate them, and how pictures are read and prepared so."""
     size = card.size or SIZE
     # timm's center-crop transform: the shorter side becomes floor(size / share); 1e-6 for what 224 / 0.7 lacks.
     stored = math.floor(size / card.crop + 1e-6) if card.crop else size
-    sizes = {"resize": stored, "crop": size, "size": size, "channels": channels}
-    plain = dataclasses.replace(card, mean=(0.0,) * channels, std=(1.0,) * channels, scale=1.0)
+    sizes = {"resize": stored, "crop": size, "size": size, "channels": seen}
+    plain = dataclasses.replace(card, mean=(0.0,) * seen, std=(1.0,) * seen, scale=1.0)
     reopen = find("inputs", "image").reopen
     return sizes, reopen(Path(), sizes, card=card if card.mean else plain, backbone=backbone)
 
@@ -114,13 +114,14 @@ def _family(published: Published) -> str:
 
 def _channels(names: Sequence[Name], arrays: Mapping[str, np.ndarray]) -> int:
     """Channels of the pictures that the first kernel sees; 3 where it shows none."""
-    stem = next((row for row in names if row.path.endswith("kernel")), None)
-    kernel = arrays.get(stem.published) if stem else None
-    if stem is None or kernel is None or kernel.ndim != 4:
-        return 3
-    return kernel.shape[(TO_OURS[stem.layout] or range(4))[2]]
+    found = channels.first_kernel(arrays, names)
+    return found[1].shape[2] if found else 3
 
 
 def _classes(names: Sequence[Name], arrays: Mapping[str, np.ndarray]) -> int:
-    bias = next((row.published for row in names if row.path == "head/bias"), "")
-    return len(arrays[bias]) if bias in arrays else 0
+    """Of the classifier; 0 where there is no tensor of one. If only a part of it is there, `placement` says so."""
+    for row in names:
+        if row.path in ("head/bias", "head/kernel") and row.published in arrays:
+            shape = arrays[row.published].shape
+            return shape[(TO_OURS[row.layout] or range(len(shape)))[-1]]
+    return 0

@@ -36,7 +36,7 @@ RULES = {
     "data.train_examples": NOT_NEGATIVE,
     "data.examples_per_class": NOT_NEGATIVE,
     "data.unlabelled_share": ("in (0, 1]", lambda x: 0 < x <= 1),
-    "data.channels": ("1, 3 or 4", lambda x: x in (1, 3, 4)),
+    "data.channels": POSITIVE,
     "data.labels": ("classes, numbers, sets or none", lambda x: x in ("classes", "numbers", "sets", "none")),
     "data.separator": ("a text that is no space", lambda x: bool(x.strip())),
     "data.duplicates": ("keep or remove", lambda x: x in ("keep", "remove")),

@@ -44,7 +44,10 @@ def read(path: Path) -> Mapping[str, np.ndarray]:
     if path.suffix not in known:
         raise WeightsError(f"Weights files must end in {', '.join(sorted(known))}; got '{path}'.")
     _check(path, known)
-    return plugins.find("formats", known[path.suffix]).read(path)
+    found = plugins.find("formats", known[path.suffix]).read(path)
+    if not found:
+        raise WeightsError(f"'{path}' must hold tensors; there is none in it. Choose another file.")
+    return found
 
 
 def _check(path: Path, known: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ from tljax.labels import Label
 from tljax.types import Dataset, Info
 
 SHOWN = 10  # faults of one kind in an error
+ENCODING = "config.data.encoding"  # the key that says how texts are written
 STRANGE = re.compile("[\0\ud800-\udfff]")  # NUL, and halves of characters: what Python makes of bytes that are none
 
 
@@ -46,8 +47,11 @@ class Texts:
         return {"text": row.text, "pair": row.pair, "label": self.labels[index], "id": row.id}
 
 
-def read(path: Path, encoding: str = "utf-8") -> str:
+def read(path: Path, encoding: str = "utf-8", *, key: str = ENCODING) -> str:
     """The text of a file, without its byte order mark; line ends stay as they are.
+
+    Args:
+      key: what people set to name the encoding.
 
     Raises:
       DataError: it cannot be read, is not in `encoding`, or holds a NUL, as binary files and UTF-16 do.
@@ -56,28 +60,26 @@ def read(path: Path, encoding: str = "utf-8") -> str:
         raw = path.read_bytes()
     except OSError as error:
         raise DataError(f"Texts must be readable; '{path}' is not: {error.strerror or error}.") from error
-    return decode(raw, str(path), encoding)
+    return decode(raw, str(path), encoding, key=key)
 
 
-def decode(raw: bytes, name: str, encoding: str = "utf-8") -> str:
+def decode(raw: bytes, name: str, encoding: str = "utf-8", *, key: str = ENCODING) -> str:
     """The text of bytes that people call `name`; see `read`."""
     try:
         text = raw.decode(encoding)
     except LookupError as error:
-        raise DataError(
-            f"config.data.encoding must be an encoding of Python, such as utf-8; got '{encoding}'."
-        ) from error
+        raise DataError(f"{key} must be an encoding of Python, such as utf-8; got '{encoding}'.") from error
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise DataError(
             f"Texts must be {encoding}; '{name}' is not: byte 0x{raw[error.start]:02x} in line {line}. "
-            f"Convert the file, or set config.data.encoding (latin-1, cp1252, utf-16 ...)."
+            f"Convert the file, or set {key} (latin-1, cp1252, utf-16 ...)."
         ) from error
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise DataError(
             f"Texts must not hold NUL characters; '{name}' does, in line {line}: a binary file, or one in utf-16. "
-            f"Set config.data.encoding, or remove them."
+            f"Set {key}, or remove them."
         )
     return text.removeprefix("\ufeff")
 
@@ -146,12 +148,13 @@ def repeated(rows: Iterable[Row]) -> dict[str, list[Row]]:
     """The rows whose text, spaces and case apart, comes more than once; by that text."""
     found: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault(_key(row), []).append(row)
+        found.setdefault(key(row.text, row.pair), []).append(row)
     return {key: same for key, same in found.items() if len(same) > 1}
 
 
-def _key(row: Row) -> str:
-    return "\0".join(" ".join(text.lower().split()) for text in (row.text, row.pair))
+def key(text: str, pair: str) -> str:
+    """By what an example is told from others: its texts, spaces and case apart."""
+    return "\0".join(" ".join(one.lower().split()) for one in (text, pair))
 
 
 def _without_empty(

@@ -1,7 +1,7 @@
 """Which library named a file's tensors, and the same tensors under the names of the family they are of."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from tljax.errors import WeightsError
 from tljax.types import Arrays, Rule, Spelling
 
 SHOWN = 5  # names of each kind in an error: the first tell a strange file
+NEAR = 0.05  # of the names, from which a family is worth naming
 MOST = 0.5  # of a file's names must be known, for it to be taken as a family's
 
 
@@ -113,8 +114,25 @@ def _tables(family: str) -> dict[str, frozenset[str]]:
 
 
 def strange(names: Iterable[str], where: str, family: str = "") -> str:
-    """What to say of a file that fits no family, or not `family`: the nearest variant, and the first differences."""
+    """What to say of a file that fits no family, or not `family`: the nearest one, and the first differences."""
     names = frozenset(names)
+    whose = f"config.model.family '{family}'" if family else "a family of tljax/models/"
+    name = "Set config.model.family to what the file holds" if family else "Name the --family if you know it"
+    share, lines = max(_nearest(names), _nearest_spelling(names))
+    if share < NEAR:
+        lines = ["None is near: no family has as much as a twentieth of the names."]
+    return "\n".join(
+        [
+            f"'{where}' must hold the tensors of {whose}, in its own naming or one of "
+            f"{', '.join(plugins.available('spellings'))}; it does not.",
+            *lines,
+            f"{name}, or choose another file.",
+        ]
+    )
+
+
+def _nearest(names: frozenset[str]) -> tuple[float, list[str]]:
+    """The variant whose own naming has most of the names in common: which share, and what to say of it."""
     tables = {(other, v): table for other in plugins.available("models") for v, table in _tables(other).items()}
     bare = _bare(names)
     shares = {
@@ -122,22 +140,28 @@ def strange(names: Iterable[str], where: str, family: str = "") -> str:
         for key, table in tables.items()
         for file in (names, bare, _adapted(key[0], names))
     }
-    nearest, variant, file = max(shares, key=shares.__getitem__)
-    table = tables[nearest, variant]
-    whose = f"config.model.family '{family}'" if family else "a family of tljax/models/"
-    lines = [
-        f"'{where}' must hold the tensors of {whose}, in its own naming or one of "
-        f"{', '.join(plugins.available('spellings'))}; it does not.",
-        f"Nearest is family '{nearest}', variant '{variant}', with {shares[nearest, variant, file]:.0%} of the names:",
-    ]
+    family, variant, file = max(shares, key=shares.__getitem__)
+    share, table = shares[family, variant, file], tables[family, variant]
+    lines = [f"Nearest is family '{family}', variant '{variant}', with {share:.0%} of the names:"]
     if file == bare != names:
         before = min(names).split(".")[0]
         lines.append(f"  '{before}.' stands before every one of them: save the tensors without it")
-    for kind, those in (("missing", table - file), ("not in it", file - table)):
-        if those:
-            lines.append(f"  {len(those)} {kind}: {', '.join(sorted(those)[:SHOWN])}" + ", ..." * (len(those) > SHOWN))
-    name = "Set config.model.family to what the file holds" if family else "Name the --family if you know it"
-    return "\n".join([*lines, f"{name}, or choose another file."])
+    return share, [*lines, *_first("missing", table - file), *_first("not in it", file - table)]
+
+
+def _nearest_spelling(names: frozenset[str]) -> tuple[float, list[str]]:
+    """The same of the spelling that knows most of the names."""
+    rows = [row for name in plugins.available("spellings") for row in plugins.find("spellings", name).SPELLINGS]
+    best = max(rows, key=lambda row: _known(row, names, frozenset()))
+    share = _known(best, names, frozenset()) / max(1, len(names))
+    line = f"Nearest is family '{best.family}' as {best.library} names it, which knows {share:.0%} of the names:"
+    return share, [line, *_first("unknown", {name for name in names if _match(best, name) is None})]
+
+
+def _first(kind: str, names: Collection[str]) -> list[str]:
+    """A line that names the first of them; none where there are none."""
+    shown = ", ".join(sorted(names)[:SHOWN]) + ", ..." * (len(names) > SHOWN)
+    return [f"  {len(names)} {kind}: {shown}"] if names else []
 
 
 def share(names: Iterable[str], family: str) -> float:

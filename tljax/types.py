@@ -68,11 +68,12 @@ class Asked:
 class Card:
     """What must be known to use a set of weights: preprocessing, and where they come from.
 
-    `image / scale`, channels in `channel_order`, then `(x - mean) / std`, each per channel.
+    `image / scale`, channels in `channel_order`, then `(x - mean) / std`, each per channel. Where pixels are not scaled
+    (Caffe's convention) `std` may be left out, and is 1.
     """
 
     mean: tuple[float, ...]
-    std: tuple[float, ...]
+    std: tuple[float, ...] = ()
     scale: float = 255.0
     channel_order: str = "RGB"
     size: int = 0  # pixels into the network, as its authors evaluate it; 0: unknown
@@ -89,6 +90,10 @@ class Card:
     file: str = ""
     sha256: str = ""
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict)  # fields -> where they were learned
+
+    def __post_init__(self) -> None:
+        if not self.std and self.scale == 1:
+            object.__setattr__(self, "std", (1.0,) * len(self.mean))
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -17,8 +17,8 @@ BATCH = 32  # pictures or texts at a time, at most; fewer compile and run faster
 
 def main(arguments: Sequence[str]) -> None:
     """`tljax predict RUN IMAGE... [--top K] [--json]`: an IMAGE is a file, or a folder of them.
-    `tljax predict RUN TEXT... [--file FILE]`: a TEXT is one argument, or a line of FILE, "-" being standard input;
-    of a run on pairs it is two texts with a tab between.
+    `tljax predict RUN TEXT... [--file FILE [--encoding NAME]]`: a TEXT is one argument, or a line of FILE, "-" being
+    standard input; of a run on pairs it is two texts with a tab between.
 
     A line a picture or text on standard output: its name or itself, then what the task says: classes with their
     probabilities; numbers; or the labels that hold, with theirs, or "none". Weights, card, tokenizer, classes and
@@ -32,6 +32,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("run", type=Path, help="folder of a finished run, or its model/")
     parser.add_argument("asked", nargs="*", metavar="IMAGE or TEXT", help="pictures, or folders that hold them; texts")
     parser.add_argument("--file", help="texts, one a line; - is standard input")
+    parser.add_argument("--encoding", default="utf-8", help="of --file; default utf-8")
     parser.add_argument("--top", type=int, default=1, help="classes to show of each; default 1")
     parser.add_argument(
         "--json",
@@ -76,7 +77,12 @@ def _texts(options: Any) -> dict[str, str]:
     found = {f"text {number}": text for number, text in enumerate(options.asked, start=1)}
     if options.file:
         raw = sys.stdin.buffer.read() if options.file == "-" else None
-        content = texts.read(Path(options.file)) if raw is None else texts.decode(raw, "-")
+        encoding, key = options.encoding, "--encoding"
+        content = (
+            texts.read(Path(options.file), encoding, key=key)
+            if raw is None
+            else texts.decode(raw, "-", encoding, key=key)
+        )
         found |= {f"{options.file}:{number}": line for number, line in enumerate(texts.lines(content), start=1)}
     if not found:
         raise ConfigError('Give a text: tljax predict RUN "a text" "another", or --file FILE with one a line.')

@@ -16,6 +16,7 @@ from tljax.types import Dataset
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (*DELIMITERS, ".jsonl")
+UNQUOTED = "Where quotes are part of the texts, as in GLUE's tables, set config.data.quotes=false."
 csv.field_size_limit(sys.maxsize)  # a text may be longer than csv's 128 KiB
 
 
@@ -24,7 +25,7 @@ def load(config: Any) -> Dataset:
 
     `data.columns` names the columns, and `data.labels` says what their label is: a class; a number a column; or a
     set, of which one column holds the names (a JSON list, or with `data.separator` between) or every column 0 or 1.
-    Quoted fields may hold line ends.
+    Quoted fields may hold line ends; where `data.quotes` is off, quotes are part of the texts.
 
     Raises:
       DataError: no such file, one of another suffix, a column that is missing (with the nearest name), empty (null)
@@ -56,7 +57,9 @@ def load(config: Any) -> Dataset:
 
 def _rows(file: Path, config: Any) -> list[Row]:
     content = texts.read(file, config.encoding)
-    records = _json_lines(file, content) if file.suffix.lower() == ".jsonl" else _table(file, content)
+    records = (
+        _json_lines(file, content) if file.suffix.lower() == ".jsonl" else _table(file, content, quotes=config.quotes)
+    )
     named = labels.columns(config.labels, config.columns.label)
     rows, faults = [], []
     for line, record in records:
@@ -78,9 +81,10 @@ def _rows(file: Path, config: Any) -> list[Row]:
     return rows
 
 
-def _table(file: Path, content: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _table(file: Path, content: str, *, quotes: bool) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """(line, column -> cell) of every row."""
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=DELIMITERS[file.suffix.lower()], strict=True)
+    delimiter, quoting = DELIMITERS[file.suffix.lower()], csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
     header = next(reader, None)
     if header is None:
         raise DataError(f"'{file}' must begin with a line of column names; it is empty.")
@@ -94,11 +98,18 @@ def _table(file: Path, content: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
                     f"Every row of '{file}' must have the {len(header)} fields of its header ({', '.join(header)}); "
                     f"the one at line {begin} has {len(cells)}. Quote fields that hold the delimiter or a line end."
                 )
+            if delimiter == "\t" and any("\t" in cell and "\n" in cell for cell in cells):
+                raise DataError(
+                    f"No field in quotes may hold tabs and line ends, which are other rows, it seems; one at line "
+                    f"{begin} of '{file}' does. {UNQUOTED}"
+                )
             if cells:
                 yield begin, dict(zip(header, cells, strict=True))
             begin = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"'{file}' must be a table with quoted fields closed; at line {begin}: {error}.") from error
+        raise DataError(
+            f"'{file}' must be a table with quoted fields closed; at line {begin}: {error}. {UNQUOTED}"
+        ) from error
 
 
 def _json_lines(file: Path, content: str) -> Iterator[tuple[int, Mapping[str, Any]]]:

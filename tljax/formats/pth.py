@@ -35,7 +35,7 @@ def read(path: Path) -> Arrays:
     except Exception as error:  # pickle.UnpicklingError, RuntimeError, EOFError
         raise WeightsError(
             f"'{path}' must be a whole torch checkpoint that holds weights alone (torch.load, weights_only=True), but "
-            f"reading it failed: {str(error).splitlines()[0]}\nNothing else is tried: save it as safetensors."
+            f"reading it failed: {_reason(error)}\nNothing else is tried: save it as safetensors."
         ) from error
     tensors = _tensors(torch, found)
     if not tensors:
@@ -65,6 +65,12 @@ def _torch(path: Path) -> Any:
             f"checkpoint can run code in spite of weights_only (CVE-2026-24747). pip install 'tljax[torch]'"
         )
     return torch
+
+
+def _reason(error: Exception) -> str:
+    """What torch found, without its advice to read the file in a way that runs what is in it."""
+    found = re.search(r"WeightsUnpickler error: (.+)", str(error))
+    return found[1] if found else next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _items(found: Any) -> list[tuple[Any, Any]]:

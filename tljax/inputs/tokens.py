@@ -11,7 +11,7 @@ from tljax import vocabularies
 from tljax.errors import ConfigError, WeightsError
 from tljax.pretrained import folder_of
 from tljax.splits import Subset
-from tljax.texts import fault
+from tljax.texts import fault, key
 from tljax.tokenizer import Tokenizer
 from tljax.tokens import Tokens, padded
 from tljax.types import Asked, Batch, Card, Inputs
@@ -49,7 +49,7 @@ def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: An
     parts = {name: Tokens(subset, config.data, tokenizer) for name, subset in subsets.items()}
     if fault := _unknown(tokenizer, max(part.highest for part in parts.values()), backbone.variant):
         raise WeightsError(f"{fault} Set config.model.tokenizer to the folder of theirs.")
-    notes = (*said, *_notes(parts, config.data.lengths[-1]))
+    notes = (*said, *_notes(parts, config.data.lengths[-1]), *_repeats(subsets))
     vocabulary = tokenizer.vocabulary(backbone.variant.vocabulary)
     return Inputs(parts, _prepare, example(), augmented=False, notes=notes, save=tokenizer.save, vocabulary=vocabulary)
 
@@ -162,3 +162,14 @@ def _notes(parts: Mapping[str, Tokens], longest: int) -> tuple[str, ...]:
         f"tokens: {counts.sum():,} of {texts:,} texts, {np.mean(counts):.1f} a text, "
         f"{cut:,} texts cut to {longest} ({cut / texts:.1%})",
     )
+
+
+def _repeats(subsets: Mapping[str, Subset]) -> tuple[str, ...]:
+    """How many texts of every other part are learned from too."""
+    keys = {name: [key(row["text"], row["pair"]) for row in map(part.__getitem__, range(len(part)))]
+            for name, part in subsets.items()}  # fmt: skip
+    seen = set(keys["train"])
+    counts = {name: sum(one in seen for one in rows) for name, rows in keys.items() if name != "train"}
+    found = ", ".join(f"{count:,} of {name}" for name, count in counts.items() if count)
+    note = f"repeats: {found} stand in train too; config.data.duplicates=remove leaves them out"
+    return (note,) if found else ()

@@ -32,6 +32,7 @@ class Variant:
     blocks: tuple[int, ...]
     widths: tuple[int, ...]
     eps: float = 1e-6  # of the last LayerNorm; that of the others is 1e-6 always
+    layer_scale: bool = True  # a learned factor a channel, on what a block adds
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -51,11 +52,11 @@ def variant_of(said: Any) -> Variant:
 
 
 def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
-    """The sizes that published tensors have; KeyError or IndexError where they are of no ConvNeXt."""
+    """The sizes that published tensors have; KeyError where they are of no ConvNeXt."""
     del config  # the tensors show all
-    blocks = sizes.depths(arrays, r"features\.(\d+)\.\d+\.layer_scale")
-    widths = tuple(arrays[f"features.{2 * s + 1}.0.layer_scale"].shape[0] for s in range(len(blocks)))
-    return Variant(blocks, widths)
+    blocks = sizes.depths(arrays, r"features\.(\d+)\.\d+\.block\.2\.weight")
+    widths = tuple(arrays[f"features.{2 * s + 1}.0.block.2.weight"].shape[0] for s in range(len(blocks)))
+    return Variant(blocks, widths, layer_scale="features.1.0.layer_scale" in arrays)
 
 
 def build(variant: Any, *, dtype: Any = jnp.float32, bn_axis: str | None = None, drop_path: float = 0.0) -> "ConvNeXt":
@@ -90,6 +91,7 @@ class Block(nn.Module):
 
     width: int
     drop_path: float
+    layer_scale: bool
     dtype: Any
 
     @nn.compact
@@ -100,8 +102,9 @@ class Block(nn.Module):
         y = nn.Dense(4 * self.width, dtype=self.dtype, kernel_init=NORMAL, name="expand")(y)
         y = nn.gelu(y, approximate=False)
         y = nn.Dense(self.width, dtype=self.dtype, kernel_init=NORMAL, name="project")(y)
-        scale = self.param("layer_scale", nn.initializers.constant(1e-6), (self.width,), jnp.float32)
-        y = y * scale.astype(self.dtype)[None, None, None]  # (B, H, W, width)
+        if self.layer_scale:
+            scale = self.param("layer_scale", nn.initializers.constant(1e-6), (self.width,), jnp.float32)
+            y = y * scale.astype(self.dtype)[None, None, None]  # (B, H, W, width)
         # One draw an example, torchvision's mode "row".
         drop = nn.Dropout(self.drop_path, broadcast_dims=(1, 2, 3))
         return x + drop(y, deterministic=not mode.trains(self.path))
@@ -113,6 +116,7 @@ class Stage(nn.Module):
     width: int
     halves: bool
     drop_paths: tuple[float, ...]  # of every block
+    layer_scale: bool
     dtype: Any
 
     @nn.compact
@@ -126,7 +130,7 @@ class Stage(nn.Module):
             x = LayerNorm(dtype=self.dtype, name="down_norm")(x)
             x = Conv(self.width, 2, stride=2, bias=True, dtype=self.dtype, kernel_init=NORMAL, name="down_conv")(x)
         for i, drop_path in enumerate(self.drop_paths):
-            x = Block(self.width, drop_path, self.dtype, name=f"block{i}")(x, mode)
+            x = Block(self.width, drop_path, self.layer_scale, self.dtype, name=f"block{i}")(x, mode)
         return x
 
 
@@ -155,7 +159,8 @@ class ConvNeXt(Backbone):
         i = self.stages.index(name) - 1
         before, steps = sum(blocks[:i]), max(sum(blocks) - 1, 1)
         drop_paths = tuple(self.drop_path * (before + b) / steps for b in range(blocks[i]))
-        return Stage(widths[i], halves=i > 0, drop_paths=drop_paths, dtype=self.dtype, name=name)
+        scaled = self.variant.layer_scale
+        return Stage(widths[i], i > 0, drop_paths, scaled, self.dtype, name=name)
 
 
 def names(variant: Any) -> tuple[Name, ...]:
@@ -173,7 +178,8 @@ def rows(shape: Variant) -> Iterator[Name]:
             yield from _pair(f"features.{2 * s - 2}.1", f"backbone/stage{s}/down_conv/kernel", "conv")
         for b in range(blocks):
             theirs, ours = f"features.{2 * s - 1}.{b}", f"backbone/stage{s}/block{b}"
-            yield Name(f"{theirs}.layer_scale", "params", f"{ours}/layer_scale", "channels")
+            if shape.layer_scale:
+                yield Name(f"{theirs}.layer_scale", "params", f"{ours}/layer_scale", "channels")
             yield from _pair(f"{theirs}.block.0", f"{ours}/conv/kernel", "conv")
             yield from _pair(f"{theirs}.block.2", f"{ours}/norm/scale")
             yield from _pair(f"{theirs}.block.3", f"{ours}/expand/kernel", "dense")

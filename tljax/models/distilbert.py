@@ -41,7 +41,7 @@ MASKED = {
     "bias": "vocab_projector.bias",
     "decoder": "vocab_projector.weight",
 }
-FAMILY = Family("distilbert", LAYERS, KEYS, VARIANTS, MASKED)
+FAMILY = Family("distilbert", LAYERS, KEYS, VARIANTS, MASKED, classifies=False)
 build, names, adapt, infer, describe = FAMILY.build, FAMILY.names, FAMILY.adapt, FAMILY.infer, FAMILY.describe
 variant_of, unpooled = FAMILY.variant_of, FAMILY.unpooled
 masked_names, has_masked_head = FAMILY.masked_names, FAMILY.has_masked_head

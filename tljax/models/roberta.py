@@ -26,7 +26,8 @@ MASKED = {
     "bias": "lm_head.bias",
     "decoder": "lm_head.decoder.weight",
 }
-FAMILY = Family("roberta", BERT_LAYERS, {**BERT_KEYS, "padding": "pad_token_id"}, VARIANTS, MASKED)
+KEYS = {**BERT_KEYS, "padding": "pad_token_id"}
+FAMILY = Family("roberta", BERT_LAYERS, KEYS, VARIANTS, MASKED, classifies=False)
 build, names, adapt, infer, describe = FAMILY.build, FAMILY.names, FAMILY.adapt, FAMILY.infer, FAMILY.describe
 variant_of, unpooled = FAMILY.variant_of, FAMILY.unpooled
 masked_names, has_masked_head = FAMILY.masked_names, FAMILY.has_masked_head

@@ -39,14 +39,16 @@ def variant_of(said: Any) -> Variant:
 def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
     """The sizes that published tensors have; KeyError or IndexError where they are of no ViT.
 
-    The number of heads does not show in them: it is `config`'s "heads", or that of the table's width.
+    The number of heads does not show in them: it is `config`'s "heads" or "num_attention_heads", or that of the
+    table's width.
 
     Raises:
       WeightsError: neither tells it.
     """
     width, _, _, patch = arrays["patch_embed.proj.weight"].shape  # (D, C, size, size)
     table = {row[0]: row[1] for row in SIZES.values()}
-    heads = (config or {}).get("heads") or table.get(width)
+    said = config or {}
+    heads = said.get("heads") or said.get("num_attention_heads") or table.get(width)
     if heads is None:
         raise WeightsError(
             f"How many heads a ViT of width {width} has must stand in a config.json beside its file, as "

@@ -23,6 +23,7 @@ from tljax.network import Built
 from tljax.types import Batch, Inputs, Published
 
 BEST = "accuracy"  # of the hidden tokens
+LARGEST = 709.0  # whose exponential is a float64
 Said = dict[str, jax.Array]  # what `MaskedNetwork` returns
 
 
@@ -140,7 +141,7 @@ def summarize(totals: dict[str, Any]) -> dict[str, float]:
     mean = float(totals["loss"]) / tokens
     return {
         "loss": mean,
-        "perplexity": math.exp(mean),
+        "perplexity": math.exp(mean) if mean < LARGEST else math.inf,
         "accuracy": int(totals["correct"]) / tokens,
         "tokens": tokens,
         "examples": int(totals["examples"]),
