@@ -117,18 +117,15 @@ def strange(names: Iterable[str], where: str, family: str = "") -> str:
     """What to say of a file that fits no family, or not `family`: the nearest one, and the first differences."""
     names = frozenset(names)
     whose = f"config.model.family '{family}'" if family else "a family of tljax/models/"
-    name = "Set config.model.family to what the file holds" if family else "Name the --family if you know it"
+    first = (
+        f"'{where}' must hold the tensors of {whose}, in its own naming or one of "
+        f"{', '.join(plugins.available('spellings'))}; it does not."
+    )
     share, lines = max(_nearest(names), _nearest_spelling(names))
     if share < NEAR:
-        lines = ["None is near: no family has as much as a twentieth of the names."]
-    return "\n".join(
-        [
-            f"'{where}' must hold the tensors of {whose}, in its own naming or one of "
-            f"{', '.join(plugins.available('spellings'))}; it does not.",
-            *lines,
-            f"{name}, or choose another file.",
-        ]
-    )
+        return f"{first}\nNone is near: no family has as much as {NEAR:.0%} of the names. Choose another file."
+    name = "Set config.model.family to what the file holds" if family else "Name the --family if you know it"
+    return "\n".join([first, *lines, f"{name}, or choose another file."])
 
 
 def _nearest(names: frozenset[str]) -> tuple[float, list[str]]:
