@@ -75,7 +75,10 @@ def test_computing_stages_again_changes_no_gradient(family):
     plain, again = (flatten(dict(zip("lgs", learned(family, remat=remat), strict=True))) for remat in (False, True))
     assert plain.keys() == again.keys()
     for path, expected in plain.items():  # XLA fuses the two programs differently: other roundings
-        assert ours.difference(again[path], expected) < 1e-5, path
+        if path.endswith("attention/key/bias"):  # adds the same to a query's scores: its gradient is roundings of 0
+            assert max(np.abs(again[path]).max(), np.abs(expected).max()) < 1e-9, path
+        else:
+            assert ours.difference(again[path], expected) < 1e-5, path
 
 
 def test_the_backward_pass_of_stages_computed_again_is_kept_their_inputs():
