@@ -76,7 +76,8 @@ def test_computing_stages_again_changes_no_gradient(family):
     assert plain.keys() == again.keys()
     for path, expected in plain.items():  # XLA fuses the two programs differently: other roundings
         if path.endswith("attention/key/bias"):  # adds the same to a query's scores: its gradient is roundings of 0
-            assert max(np.abs(again[path]).max(), np.abs(expected).max()) < 1e-9, path
+            of_kernel = np.abs(plain[path.replace("bias", "kernel")]).max()
+            assert max(np.abs(again[path]).max(), np.abs(expected).max()) < 1e-5 * of_kernel, path
         else:
             assert ours.difference(again[path], expected) < 1e-5, path
 
