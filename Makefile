@@ -13,8 +13,9 @@ demo-text: .venv/.text
 	$(BIN)/python -m tljax predict runs/docstrings "Fit a straight line to noisy points." "Blur a picture." \
 		"How likely is a value as large as this by chance?" "Find the shortest way through a network of roads."
 
+# A file to a worker: what its tests share is made once.
 test: .venv/.dev
-	$(BIN)/python -m pytest -q -n 2 -m "not parity"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not parity"
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
