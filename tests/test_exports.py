@@ -127,6 +127,10 @@ def test_what_tensors_do_not_show_is_said(trained):
         assert [note[: len(said)] for note in exports.notes(of_timm, to)] == [said]
     assert exports.notes(of_timm, "stablehlo") == ()  # it holds the program
     assert exports.notes(dataclasses.replace(of_timm, variant="v3_small"), "npz") == ()
+    of_texts = dataclasses.replace(model, family="bert", variant="tiny_mean")
+    assert "none of its classes classifies" in exports.notes(of_texts, "npz")[0]
+    assert exports.notes(dataclasses.replace(of_texts, variant="tiny_pooler"), "npz") == ()
+    assert exports.notes(dataclasses.replace(of_texts, classes=()), "npz") == ()  # a masked language model's
 
 
 @pytest.mark.parametrize(

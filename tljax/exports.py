@@ -113,8 +113,9 @@ def notes(model: Model, to: str) -> tuple[str, ...]:
     if FORMATS[to][1] not in (torch, npz):
         return ()
     if describe := getattr(family, "describe", None):
-        whole = "id2label" in describe(model.variant, model.classes)
-        return () if whole else ("transformers loads it with AutoModel: none of its classes classifies as this run.",)
+        if not model.classes or "id2label" in describe(model.variant, model.classes):
+            return ()  # a masked language model, or transformers has this classifier
+        return ("transformers loads it with AutoModel: none of its classes classifies as this run.",)
     if isinstance(model.variant, str):
         return ()
     name, others = sizes.nearest(family.VARIANTS, family.variant_of(model.variant))

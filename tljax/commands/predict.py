@@ -77,12 +77,8 @@ def _texts(options: Any) -> dict[str, str]:
     found = {f"text {number}": text for number, text in enumerate(options.asked, start=1)}
     if options.file:
         raw = sys.stdin.buffer.read() if options.file == "-" else None
-        encoding, key = options.encoding, "--encoding"
-        content = (
-            texts.read(Path(options.file), encoding, key=key)
-            if raw is None
-            else texts.decode(raw, "-", encoding, key=key)
-        )
+        said = {"encoding": options.encoding, "key": "--encoding"}
+        content = texts.read(Path(options.file), **said) if raw is None else texts.decode(raw, "-", **said)
         found |= {f"{options.file}:{number}": line for number, line in enumerate(texts.lines(content), start=1)}
     if not found:
         raise ConfigError('Give a text: tljax predict RUN "a text" "another", or --file FILE with one a line.')
