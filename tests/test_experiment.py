@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 from tests import small
 from tljax import experiment
 from tljax.errors import ConfigError
+from tljax.inputs import image
 from tljax.models import vit
 from tljax.vision_transformer import Variant
 
@@ -29,3 +30,16 @@ def test_stochastic_depth_is_a_key(monkeypatch, rate):
 def test_a_family_without_it_says_so():
     with pytest.raises(ConfigError, match=r"needs a family with stochastic depth .*'lenet' has none. Set"):
         experiment.load(small.config(model__drop_path=0.1), axis=None, pretrained_wanted=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"groups__head": "head stage9"}, "'stage9' matches no parameter"),
+        ({"model__copied_stages": 9}, "copied_stages must be at most"),
+    ],
+)
+def test_what_does_not_fit_the_network_is_said_before_a_picture_is_decoded(monkeypatch, changes, message):
+    monkeypatch.setattr(image, "Pictures", lambda *_: pytest.fail("a picture was decoded"))
+    with pytest.raises(ConfigError, match=message):
+        experiment.load(small.config(**changes), axis=None, pretrained_wanted=False)

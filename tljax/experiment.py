@@ -8,7 +8,7 @@ from typing import Any
 from tljax import domains, layer_groups, network, optimizer, placement, pretrained, settings, splits
 from tljax.errors import ConfigError, gather
 from tljax.layer_groups import Groups
-from tljax.network import Network
+from tljax.network import Built, Network
 from tljax.plugins import find
 from tljax.preprocess import Prepare
 from tljax.splits import Subset
@@ -87,23 +87,13 @@ def load(config: Any, *, axis: str | None, pretrained_wanted: bool = True) -> Ex
     )
     task, info, subsets, classes = _labelled(task, dataset, config)
     built = network.build(task, family, known.variant, known.published, config.model, outputs=len(classes), axis=axis)
-    backbone = built.network.backbone
-    reader, own = find("inputs", family.INPUT), known.published is not None
+    backbone, own = built.network.backbone, known.published is not None
+    variables, drawn = _start(task, family, built, known.published, config)
+    groups = layer_groups.assign(variables["params"], backbone.stages, config.groups)
+    # Last, because it takes longest: what does not fit above is said before a picture is decoded.
+    reader = find("inputs", family.INPUT)
     inputs = reader.load(subsets, config, card=known.card, backbone=backbone, pretrained=own)
     inputs = task.inputs(inputs, config.task) if hasattr(task, "inputs") else inputs
-    variables, drawn = placement.start(
-        built.network,
-        inputs.example,
-        seed=config.seed,
-        published=known.published,
-        names=built.names,
-        unused=family.UNUSED,
-        adapt=getattr(family, "adapt", None),
-        head=built.published_head,
-        stages=_copied(backbone.stages, config.model.copied_stages),
-        dtype=config.model.param_dtype,
-    )
-    groups = layer_groups.assign(variables["params"], backbone.stages, config.groups)
     return Experiment(
         info=info,
         task=task,
@@ -142,6 +132,25 @@ def _labelled(task: Any, dataset: Dataset, config: Any) -> tuple[Any, Info, dict
     if hasattr(task, "encode"):
         subsets = {name: dataclasses.replace(one, labels=task.encode(one.labels)) for name, one in subsets.items()}
     return task, info, domains.add(subsets, dataset, config.data, config.seed), classes
+
+
+def _start(
+    task: Any, family: Any, built: Built, published: Published | None, config: Any
+) -> tuple[Variables, tuple[str, ...]]:
+    """The variables at the start, and the paths that start at random; see `placement.start`."""
+    example = find("inputs", family.INPUT).example(config.data)
+    return placement.start(
+        built.network,
+        task.example(example) if hasattr(task, "example") else example,
+        seed=config.seed,
+        published=published,
+        names=built.names,
+        unused=family.UNUSED,
+        adapt=getattr(family, "adapt", None),
+        head=built.published_head,
+        stages=_copied(built.network.backbone.stages, config.model.copied_stages),
+        dtype=config.model.param_dtype,
+    )
 
 
 def _copied(stages: Sequence[str], number: int) -> Sequence[str] | None:

@@ -46,7 +46,6 @@ class Inputs:
 
     parts: dict[str, Any]  # part -> `batches.Examples`
     prepare: Callable[[Batch, jax.Array, bool], Any]  # (batch, key, train) -> the backbone's input; pure
-    example: Any  # one such input, (1, ...): only shapes and dtypes matter
     augmented: bool  # whether training sees other inputs than evaluation does
     notes: tuple[str, ...] = ()  # what was found out, for people
     save: Callable[[Path], None] = lambda _: None  # write what else predicting needs into a model/ folder
@@ -59,8 +58,8 @@ class Asked:
 
     read: Callable[[Any], Any]  # a file, or a text, as the run's examples were stored; ValueError if it cannot be
     batch: Callable[[Sequence[Any]], Batch]  # of so many that were read
-    prepare: Callable[[Batch, jax.Array, bool], Any]  # as of `Inputs`; so is `example`
-    example: Any
+    prepare: Callable[[Batch, jax.Array, bool], Any]  # as of `Inputs`
+    example: Any  # one such input, (1, ...): only shapes and dtypes matter
     save: Callable[[Path], None] = lambda _: None  # write what else another program needs: a tokenizer
 
 

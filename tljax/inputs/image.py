@@ -14,6 +14,8 @@ from tljax.errors import gather
 from tljax.splits import Subset
 from tljax.types import Asked, Card, Inputs
 
+example = preprocess.example
+
 
 def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: Any, pretrained: bool = True) -> Inputs:
     """Decode every part.
@@ -30,7 +32,7 @@ def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: An
     parts: dict[str, Pictures] = dict(zip(subsets, decoded, strict=True))
     shape = one_shape(parts)
     prepare = preprocess.make(config.data, card, shape)
-    return Inputs(parts, prepare, preprocess.example(config.data), preprocess.draws(config.data, shape[0]))
+    return Inputs(parts, prepare, augmented=preprocess.draws(config.data, shape[0]))
 
 
 def sizes(parts: Mapping[str, Pictures], config: Any) -> dict[str, int]:
@@ -48,4 +50,4 @@ def reopen(folder: Path, said: Mapping[str, Any], *, card: Card, backbone: Any) 
         return pictures.fit(image, found.resize, interpolation=card.interpolation)
 
     prepare = preprocess.make(found, card, (found.resize, found.resize, found.channels))
-    return Asked(read, lambda images: {"image": np.stack(images)}, prepare, preprocess.example(found))
+    return Asked(read, lambda images: {"image": np.stack(images)}, prepare, example(found))

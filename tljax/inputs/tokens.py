@@ -51,7 +51,7 @@ def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: An
         raise WeightsError(f"{fault} Set config.model.tokenizer to the folder of theirs.")
     notes = (*said, *_notes(parts, config.data.lengths[-1]), *_repeats(subsets))
     vocabulary = tokenizer.vocabulary(backbone.variant.vocabulary)
-    return Inputs(parts, _prepare, example(), augmented=False, notes=notes, save=tokenizer.save, vocabulary=vocabulary)
+    return Inputs(parts, _prepare, augmented=False, notes=notes, save=tokenizer.save, vocabulary=vocabulary)
 
 
 def sizes(parts: Mapping[str, Tokens], config: Any) -> dict[str, Any]:
@@ -110,8 +110,9 @@ def _folder(config: Any) -> Path:
     return folder_of(config.weights, card=Card(mean=(), std=()), lock=Path(config.lock_file))
 
 
-def example() -> dict[str, np.ndarray]:
+def example(config: Any = None) -> dict[str, np.ndarray]:
     """One input, (1, 8): only shapes and dtypes matter, and no parameter's shape depends on the length."""
+    del config
     ids = np.zeros((1, 8), np.int32)
     return {"ids": ids, "mask": np.ones((1, 8), bool), "types": ids}
 

@@ -77,9 +77,12 @@ def inputs(found: Inputs, config: Any) -> Inputs:
     def prepare(batch: Batch, key: jax.Array, train: bool) -> dict[str, jax.Array]:
         return masking.hide(found.prepare(batch, key, train), key, batch["position"], vocabulary, config)
 
-    places = np.zeros((1, 1), np.int32)
-    example = {**found.example, "places": places, "weight": np.ones((1, 1), np.float32)}
-    return dataclasses.replace(found, prepare=prepare, example=example, augmented=True)
+    return dataclasses.replace(found, prepare=prepare, augmented=True)
+
+
+def example(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """One text as `inputs` prepares it, with one hidden token."""
+    return {**found, "places": np.zeros((1, 1), np.int32), "weight": np.ones((1, 1), np.float32)}
 
 
 def weights(config: Any, labels: np.ndarray, classes: Sequence[str]) -> None:
