@@ -119,6 +119,7 @@ def test_a_failing_row_is_told_and_does_not_lose_the_others(start, fake, tmp_pat
         (("--seeds", "x"), "--seeds must be whole numbers"),
         (("--examples", "1,0"), "--examples must be whole numbers from 1 on"),
         (("--example", "1"), "unrecognized arguments: --example"),
+        (("--strategies", "linear_probe", "--config.strategy.name=full"), "strategy.name='full' has no effect"),
     ],
 )  # fmt: skip
 def test_nothing_runs_when_the_command_line_does_not_fit(start, fake, capsys, arguments, text):

@@ -1,6 +1,7 @@
 """Several runs side by side: which ones, in which order, and what one that fails leaves of the others."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,25 @@ def test_the_exit_code_tells(tmp_path, capsys):
     assert cli.start(Fake(high_seed4=DataError("a bad picture")), arguments) == 3
     assert cli.start(Fake(low_seed4=TljaxError("the loss is not finite")), arguments) == 1
     assert capsys.readouterr().err == "error: a bad picture\nerror: the loss is not finite\n"
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("optimizer.lr=0.3", "config.optimizer.lr=0.3 has no effect: low has 0.1, high has 0.9, .* config.suite.rows"),
+        ("seed=7", "config.seed=7 has no effect: low has 3, low has 4, whatever it is. Change config.suite.seeds"),
+    ],
+)
+def test_a_flag_that_no_run_heeds_is_refused_before_any_run(tmp_path, capsys, flag, message):
+    fake, file = Fake(), tmp_path / "two.py"
+    file.write_text("from tests.test_suite import config\n\ndef get_config():\n    return config()\n")
+    words = ["main.py", "--config", str(file), "--workdir", str(tmp_path / "s"), "--config.train.epochs=3"]
+    assert cli.start(fake, [*words, f"--config.{flag}"]) == 2
+    assert re.search(message, capsys.readouterr().err) and fake.seen == [] and not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("flags", [("optimizer.lr=0.9",), ("seed=4",), ("suite.seeds=3,", "groups={}"), ("seed=8",)])
+def test_one_run_that_heeds_a_flag_is_enough(tmp_path, flags):
+    first = ("suite.first='data.size=16',",) if flags == ("seed=8",) else ()  # which is of config.seed
+    suite.run(fake := Fake(), config(*first, *flags), tmp_path, flags=flags)
+    assert "low_seed3" in fake.seen

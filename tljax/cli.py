@@ -27,7 +27,7 @@ def start(run: Callable[[Any, Path], Any], argv: Sequence[str]) -> int:
         config, workdir = read(argv[1:])
         keep_compiled()
         if config.suite.rows:
-            suite.run(run, config, workdir)
+            suite.run(run, config, workdir, flags=split(argv[1:])[1])
         else:
             run(config, workdir)
 

@@ -28,14 +28,18 @@ class Planned(NamedTuple):
     folder: Path
 
 
-def run(run_one: Run, config: Any, folder: Path) -> list[dict[str, Any]]:
+def run(run_one: Run, config: Any, folder: Path, *, flags: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Run `config.suite` below `folder` and write its table.
 
+    Args:
+      flags: the "key=value" of the command line, which `config` holds already.
+
     Raises:
-      ConfigError: a row's override does not fit; nothing has run then.
+      ConfigError: a row's override does not fit, or no run heeds a flag; nothing has run then.
       Exception: the last failure, once all other runs have ended; that of "first" at once.
     """
     plan = expand(config, folder)
+    check_heeded(flags, config, plan)
     found, failed = each(run_one, plan, folder)
     rows = {row: found[row] for row in config.suite.rows if row in found}
     summaries, domains = results.summarize(rows), transfer.summarize(rows)
@@ -115,6 +119,23 @@ def expand(config: Any, folder: Path, rows: Mapping[str, Sequence[str]] | None =
     if faults := dict.fromkeys(str(planned.config) for planned in runs if isinstance(planned.config, ConfigError)):
         raise ConfigError("\n".join(faults))
     return runs
+
+
+def check_heeded(flags: Sequence[str], config: Any, plan: Sequence[Planned]) -> None:
+    """Raise ConfigError where a flag that `config` holds has no effect, because every run sets its key otherwise."""
+    faults = []
+    for key in dict.fromkeys(flag.partition("=")[0] for flag in flags):
+        asked, found = settings.get(config, key), {}
+        if key.startswith("suite.") or isinstance(asked, ConfigDict):
+            continue
+        for planned in plan:
+            found.setdefault(repr(settings.get(planned.config, key)), planned.row)
+        if repr(asked) not in found:
+            others = ", ".join(f"{row} has {value}" for value, row in found.items())
+            instead = "config.suite.seeds" if key == "seed" else "config.suite.rows, or leave the rows out ({})"
+            faults.append(f"config.{key}={asked!r} has no effect: {others}, whatever it is. Change {instead}.")
+    if faults:
+        raise ConfigError("\n".join(faults))
 
 
 def _of_row(row: str, plain: Any, changes: Sequence[str], seed: int | None = None) -> Any:

@@ -40,6 +40,7 @@ def main(arguments: Sequence[str]) -> None:
     if len(wanted) < len(places):
         raise ConfigError(f"--strategies must differ in more than signs, for their folders; got {', '.join(rows)}.")
     plan = suite.expand(config, folder, wanted)
+    suite.check_heeded([change for change in changes if change not in of_rows], config, plan)
     run = _experiment()
     cli.keep_compiled()
     found, failed = suite.each(run, plan, folder)
