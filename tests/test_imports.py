@@ -46,7 +46,7 @@ LAYERS = (
         "inverted_residual_names",
         "masked_network",
     ),
-    ("cards", "sentence_pooling", "tensors", "local_weights"),
+    ("cards", "sentence_pooling", "tensors", "local_weights", "lock_file"),
     PLUGINS,
     (
         "feature_store",

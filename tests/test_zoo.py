@@ -12,7 +12,7 @@ from PIL import Image
 from reference import draw
 
 from tests import small
-from tljax import cards, flops, layouts, placement, preprocess
+from tljax import cards, flops, layouts, lock_file, placement, preprocess
 from tljax.__main__ import main
 from tljax.inputs import tokens
 from tljax.models import resnet
@@ -68,8 +68,8 @@ def test_a_card_says_what_is_known_and_where_from(spec):
     card = CARDS[spec]
     assert card.family in available("models") and card.variant in find("models", card.family).VARIANTS
     assert (card.repository, card.file) == (spec, "model.safetensors")
-    assert card.revision == "" or re.fullmatch(hub.PINS["revision"], card.revision)
-    assert card.sha256 == "" or re.fullmatch(hub.PINS["sha256"], card.sha256)
+    assert card.revision == "" or re.fullmatch(lock_file.PINS["revision"], card.revision)
+    assert card.sha256 == "" or re.fullmatch(lock_file.PINS["sha256"], card.sha256)
     assert card.licence in ("BSD-3-Clause", "Apache-2.0")  # a new one is to be read before it is listed
     assert card.classes > 0 and card.parameters > 0 and card.gflops > 0 and card.size > 0 and 0 < card.crop <= 1
     assert (card.mean, card.std) in (IMAGENET, ((0.5,) * 3, (0.5,) * 3))

@@ -7,7 +7,6 @@ hash of every file in the lock, and each later load is held to them. Without a n
 import dataclasses
 import hashlib
 import json
-import os
 import re
 import textwrap
 from collections.abc import Mapping
@@ -19,14 +18,13 @@ import numpy as np
 from huggingface_hub import constants
 from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
-from tljax import local_weights, reach, tensors
+from tljax import local_weights, lock_file, reach, tensors
 from tljax.errors import WeightsError
 from tljax.types import Card, Published
 
 ZOO = Path(__file__).parent.parent / "zoo"
 LOCK = Path("tljax.lock.json")
 FILE = "model.safetensors"  # where a given card names no other
-PINS = {"revision": r"[0-9a-f]{40}", "sha256": r"[0-9a-f]{64}"}
 # Taken along at the same commit, each where the repository has it: the network's sizes, preprocessing, the tokenizer,
 # how sentence-transformers pools.
 BESIDE = (
@@ -77,20 +75,19 @@ def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Pu
     """
     card = read_card(spec, card=card)
     lock = lock or LOCK
-    locked = _read_lock(lock)
-    entry = locked.get(spec, {})
+    entry = lock_file.read(lock, beside=BESIDE).get(spec, {})
     path = _locate(card, card.file, card.revision or entry.get("revision", ""))
     got: dict[str, Any] = {"revision": _commit(path, card), "sha256": _sha256(path)}
-    for pins in ({pin: getattr(card, pin) for pin in PINS}, entry):
-        _hold(spec, path, {pin: (pins.get(pin), got[pin]) for pin in PINS}, lock)
+    for pins in ({pin: getattr(card, pin) for pin in lock_file.PINS}, entry):
+        lock_file.hold(lock, spec, path, {pin: (pins.get(pin), got[pin]) for pin in lock_file.PINS})
     arrays = _arrays(path)  # before it is recorded: nobody shall be held to a damaged file
     places, complete = _beside(card, got["revision"], entry.get("beside"))
     beside = {name: _sha256(place) for name, place in places.items()}
     for name, held in entry.get("beside", {}).items():
-        _hold(spec, places[name], {f"sha256 of {name}": (held, beside[name])}, lock)
+        lock_file.hold(lock, spec, places[name], {f"sha256 of {name}": (held, beside[name])})
     fresh = {"file": card.file, **got} | ({"beside": beside} if complete else {})
     if fresh != entry and (complete or not entry):
-        _write_lock(lock, locked | {spec: fresh})
+        lock_file.record(lock, spec, fresh, file=path, beside=BESIDE)
     said = local_weights.config(path.parent, path, beside=places)
     return Published(arrays, dataclasses.replace(card, **got), str(path), said)
 
@@ -98,17 +95,6 @@ def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Pu
 def locate(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Path:
     """The folder of the hub's cache with the weights and what lies beside them, a tokenizer; raises as `read`."""
     return Path(read(spec, card=card, lock=lock).where).parent
-
-
-def _hold(spec: str, path: Path, pins: Mapping[str, tuple[str | None, str]], lock: Path) -> None:
-    """Raise WeightsError where a pin is set and is not what was got."""
-    wrong = [f"{pin} must be {must}, got {got}" for pin, (must, got) in pins.items() if must and must != got]
-    if wrong:
-        raise WeightsError(
-            f"'{spec}' is not what {lock} and its card hold it to, and is refused: {'; '.join(wrong)}.\n"
-            f"Delete '{path.resolve()}' to download it again.\n"
-            f"Only if you trust the new file: delete the entry '{spec}' from {lock}."
-        )
 
 
 def _arrays(path: Path) -> Mapping[str, np.ndarray]:
@@ -194,38 +180,3 @@ def _commit(path: Path, card: Card) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_lock(path: Path) -> dict[str, dict[str, Any]]:
-    """`{repository: {"file", "revision", "sha256", "beside": {name: sha256}}}`; empty when there is no such file yet.
-
-    "beside" is missing where what lies beside the weights was not known, for want of a network.
-    """
-    try:
-        locked = json.loads(path.read_text()) if path.exists() else {}
-        for spec, entry in locked.items():
-            for pin, pattern in PINS.items():
-                if not re.fullmatch(pattern, entry[pin]):
-                    raise ValueError(f"{pin} of '{spec}' is '{entry[pin]}'")
-            for name, sha256 in entry.get("beside", {}).items():
-                if name not in BESIDE or not re.fullmatch(PINS["sha256"], sha256):
-                    raise ValueError(f"sha256 of '{name}' of '{spec}' is '{sha256}'")
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise WeightsError(
-            f"The lock file '{path}' must be JSON that gives each repository its revision (40 hex digits) and sha256 "
-            f"(64), but it is damaged: {error!r}.\nRestore it from version control, or delete it to record anew."
-        ) from error
-    return locked
-
-
-def _write_lock(path: Path, locked: Mapping[str, Mapping[str, Any]]) -> None:
-    """Replace the lock as a whole: a reader sees the old or the new one."""
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(locked, indent=2, sort_keys=True) + "\n")
-        os.replace(fresh, path)
-    except OSError as error:
-        raise WeightsError(
-            f"What was downloaded must be recorded in '{path}', which cannot be written: {error}."
-        ) from error
