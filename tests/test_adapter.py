@@ -6,7 +6,7 @@ from jax import lax
 
 from configs import default
 from tljax.strategies import adapter
-from tljax.types import flatten, unflatten
+from tljax.trees import flatten, unflatten
 
 RNG = np.random.default_rng(0)
 SHAPES = {"conv": (3, 3, 4, 6), "grouped": (5, 5, 2, 6), "patches": (2, 2, 4, 6), "fc": (10, 7)}

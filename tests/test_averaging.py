@@ -16,7 +16,8 @@ from tests.test_train_step import FROZEN, bits, make_job, train
 from tljax import averaging
 from tljax.checkpoint import opened
 from tljax.errors import ConfigError
-from tljax.types import Phase, flatten
+from tljax.trees import flatten
+from tljax.types import Phase
 
 THREE = (
     Phase("head", 0.3, {"features": 0.0, "head": 1.0}),

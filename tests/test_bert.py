@@ -12,7 +12,7 @@ from tljax import placement
 from tljax.encoder import Variant
 from tljax.errors import ConfigError
 from tljax.models import bert
-from tljax.types import count, flatten
+from tljax.trees import count, flatten
 
 FAMILIES = tuple(ours_text.FAMILIES)
 # Without a head, as transformers counts them.

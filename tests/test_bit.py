@@ -15,7 +15,8 @@ from tljax import placement
 from tljax.errors import ConfigError, WeightsError
 from tljax.models import bit
 from tljax.network import Network
-from tljax.types import EVALUATE, Card, Mode, count, flatten
+from tljax.trees import count, flatten
+from tljax.types import EVALUATE, Card, Mode
 from tljax.weights import file
 
 PARAMETERS = {

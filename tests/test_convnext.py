@@ -14,7 +14,8 @@ from reference import vgg_convnext as shared
 from tljax import placement
 from tljax.errors import ConfigError, WeightsError
 from tljax.models import convnext
-from tljax.types import EVALUATE, Mode, count, flatten
+from tljax.trees import count, flatten
+from tljax.types import EVALUATE, Mode
 
 PARAMETERS = {"tiny": 28_589_128, "small": 50_223_688, "base": 88_591_464}
 VARIANTS = tuple(PARAMETERS)

@@ -20,7 +20,7 @@ from tljax.inputs import tokens as inputs
 from tljax.models import deberta
 from tljax.network import Network
 from tljax.tasks import classification
-from tljax.types import flatten
+from tljax.trees import flatten
 
 CONFIG = deberta.describe(ours_text.narrow("deberta"), ())
 

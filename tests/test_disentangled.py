@@ -12,7 +12,8 @@ from reference import draw, ours, ours_text
 from tljax import disentangled, layer_groups, network, optimizer, placement
 from tljax.errors import ConfigError
 from tljax.models import deberta
-from tljax.types import EVALUATE, Mode, flatten
+from tljax.trees import flatten
+from tljax.types import EVALUATE, Mode
 
 TRAIN = Mode(train=True)
 SHAPE = ours_text.narrow("deberta", dropout=0.0, attention_dropout=0.0)

@@ -4,7 +4,7 @@ from reference import ours_text
 
 from tljax import placement
 from tljax.models import distilbert
-from tljax.types import flatten
+from tljax.trees import flatten
 
 
 def test_variants_have_no_pooler():

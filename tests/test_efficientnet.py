@@ -11,7 +11,7 @@ from tests.test_inverted_residual_names import published
 from tljax import placement
 from tljax.errors import ConfigError
 from tljax.models import efficientnet
-from tljax.types import count, flatten
+from tljax.trees import count, flatten
 
 PARAMETERS = {
     "b0": 5_288_548,

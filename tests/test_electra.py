@@ -10,7 +10,7 @@ from tljax import placement
 from tljax.errors import WeightsError
 from tljax.masked_network import Head, MaskedNetwork
 from tljax.models import electra
-from tljax.types import flatten
+from tljax.trees import flatten
 
 NARROW = ours_text.narrow("electra")
 

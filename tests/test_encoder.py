@@ -15,7 +15,8 @@ from reference import ours, ours_text
 from tljax import encoder, layer_groups, optimizer, placement
 from tljax.encoder import POOLINGS, Variant
 from tljax.errors import ConfigError, DataError
-from tljax.types import EVALUATE, Mode, count, flatten
+from tljax.trees import count, flatten
+from tljax.types import EVALUATE, Mode
 
 TRAIN = Mode(train=True)
 BERT = ours_text.narrow("bert")

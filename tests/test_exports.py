@@ -16,7 +16,7 @@ from tljax import exports, placement, pretrained, saved_model
 from tljax.__main__ import main
 from tljax.models import mobilenet
 from tljax.tasks.classification import outputs as softmax
-from tljax.types import unflatten
+from tljax.trees import unflatten
 
 CONFIG = 2
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PLUGINS = ("data", "models", "weights", "strategies", "tasks", "adaptation", "builders", "formats", "spellings")
 # From the bottom up; a module may import from lower rows, and from its own row's earlier entries.
 LAYERS = (
-    ("errors", "types", "atomic", "memory", "screen", "labels", "significance", "transferability"),
+    ("errors", "types", "trees", "atomic", "memory", "screen", "labels", "significance", "transferability"),
     (
         "plugins",
         "layouts",

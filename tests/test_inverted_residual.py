@@ -13,7 +13,8 @@ from sklearn.datasets import load_digits
 
 from tljax.inverted_residual import InvertedResidual, InvertedResidualNet, Sizes, SqueezeExcite, Variant, divisible
 from tljax.network import Network
-from tljax.types import EVALUATE, Mode, flatten
+from tljax.trees import flatten
+from tljax.types import EVALUATE, Mode
 
 SMALL = Variant(
     8,

@@ -6,7 +6,7 @@ import pytest
 
 from configs import default
 from tljax.strategies import l2_sp
-from tljax.types import flatten
+from tljax.trees import flatten
 
 STEM = {"conv": {"kernel": np.array([[1.0, 2.0]], np.float32), "bias": np.array([5.0], np.float32)}}
 HEAD = {"kernel": np.array([[3.0], [4.0]], np.float32), "bias": np.array([7.0], np.float32)}

@@ -11,7 +11,7 @@ from tests import runs, small
 from tljax import experiment, suite
 from tljax.__main__ import main
 from tljax.errors import ConfigError
-from tljax.types import flatten
+from tljax.trees import flatten
 
 FOUND = {"base_a": (0.9, 0.9), "base_b": (0.8, 0.9), "anb_1": (0.7, 0.75), "anb_10": (0.5,), "bnb_plus_1": (0.85, 0.8)}
 

@@ -14,7 +14,7 @@ from tljax.job import Job
 from tljax.method import Method
 from tljax.strategies import lora
 from tljax.train_state import TrainState
-from tljax.types import flatten, unflatten
+from tljax.trees import flatten, unflatten
 
 RNG = np.random.default_rng(0)
 KERNELS = {"conv": (3, 3, 4, 6), "fc": (10, 7)}

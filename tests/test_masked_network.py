@@ -8,7 +8,8 @@ from scipy.special import erf
 from tljax import placement
 from tljax.encoder import Encoder
 from tljax.masked_network import Head, MaskedNetwork
-from tljax.types import EVALUATE, Mode, flatten
+from tljax.trees import flatten
+from tljax.types import EVALUATE, Mode
 
 SHAPE = ours_text.narrow("bert", pooling="class")
 NETWORK = MaskedNetwork(Encoder(SHAPE), Head(SHAPE))

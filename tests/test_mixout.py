@@ -6,7 +6,7 @@ import pytest
 
 from configs import default
 from tljax.strategies import mixout
-from tljax.types import flatten
+from tljax.trees import flatten
 
 RNG = np.random.default_rng(0)
 SHAPES = {"conv": (3, 3, 4, 6), "fc": (10, 7)}

@@ -11,7 +11,8 @@ from reference import vgg_convnext as shared
 from tljax import placement
 from tljax.errors import ConfigError
 from tljax.models import mobilenet
-from tljax.types import EVALUATE, Mode, count, flatten
+from tljax.trees import count, flatten
+from tljax.types import EVALUATE, Mode
 
 PARAMETERS = {"v2": 3_504_872, "v3_small": 2_542_856, "v3_large": 5_483_032}
 VARIANTS = tuple(PARAMETERS)

@@ -11,14 +11,15 @@ import pytest
 from reference import draw, ours
 
 from tests import small
-from tljax import experiment, inverted_residual, placement, types, vision_transformer
+from tljax import experiment, inverted_residual, placement, trees, vision_transformer
 from tljax.encoder import Encoder
 from tljax.encoder import Variant as Text
 from tljax.errors import ConfigError
 from tljax.inverted_residual import InvertedResidualNet, Sizes
 from tljax.models import bit, convnext, lenet, resnet, vgg
 from tljax.network import Network
-from tljax.types import Mode, flatten, unflatten
+from tljax.trees import flatten, unflatten
+from tljax.types import Mode
 
 IMAGE = draw.image((2, 32, 32, 3))
 TOKENS = {
@@ -94,7 +95,7 @@ def test_the_backward_pass_of_stages_computed_again_is_kept_their_inputs():
     tokens = 8 * 65 * 16 * 4  # bytes of the input of a block
     assert held[8] < held[0] / 5
     assert held[4] < held[0] / 1.5
-    assert held[8] < 12 * tokens + x.nbytes + 4 * types.count(params)
+    assert held[8] < 12 * tokens + x.nbytes + 4 * trees.count(params)
     assert held[0] > 6 * 8 * tokens
 
 

@@ -15,7 +15,8 @@ from tljax.inverted_residual import InvertedResidualNet
 from tljax.models import resnet
 from tljax.network import Network
 from tljax.tasks import classification
-from tljax.types import Mode, flatten
+from tljax.trees import flatten
+from tljax.types import Mode
 
 
 def prepare(batch, key, train):

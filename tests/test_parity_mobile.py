@@ -8,7 +8,7 @@ from reference import draw
 from reference import vgg_convnext as shared
 
 from tljax.models import efficientnet, mobilenet
-from tljax.types import count
+from tljax.trees import count
 
 pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch", reason="torch is not installed; `make parity` installs it")

@@ -12,7 +12,8 @@ from tljax import placement
 from tljax.errors import WeightsError
 from tljax.models import resnet
 from tljax.network import Network
-from tljax.types import Card, Name, Published, Variables, flatten
+from tljax.trees import flatten
+from tljax.types import Card, Name, Published, Variables
 
 CARD = Card(mean=(0.5,), std=(0.25,))
 CLASSES = 3

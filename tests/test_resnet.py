@@ -14,7 +14,8 @@ from tljax import ops, placement
 from tljax.errors import ConfigError
 from tljax.layers import BatchNorm, Conv
 from tljax.models import resnet
-from tljax.types import EVALUATE, Mode, Variables, count, flatten
+from tljax.trees import count, flatten
+from tljax.types import EVALUATE, Mode, Variables
 
 PARAMETERS = {
     "18": 11_689_512,

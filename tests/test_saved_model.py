@@ -15,7 +15,8 @@ from tljax.errors import ConfigError, DataError
 from tljax.models import lenet, vit
 from tljax.network import Network
 from tljax.tasks import classification
-from tljax.types import Card, Published, flatten
+from tljax.trees import flatten
+from tljax.types import Card, Published
 
 CLASSES = ("five", "six", "seven")
 CARD = Card(mean=(0.3,), std=(0.38,), revision="a" * 40, sha256="b" * 64, file="old.safetensors", licence="MIT")

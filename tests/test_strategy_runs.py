@@ -16,7 +16,7 @@ from tljax.job import GROUP_COLUMNS, Job
 from tljax.method import Method
 from tljax.train_state import TrainState
 from tljax.train_step import make_eval_step
-from tljax.types import flatten
+from tljax.trees import flatten
 
 # strategy -> (its keys, parameters that learn in a run). LeNet small with 5 classes has 160, 4,640 and 8,256
 # parameters in its stages, 325 in its head; the tiny ResNet that stands in where there must be norms 5,357.

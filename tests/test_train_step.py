@@ -16,7 +16,8 @@ from tljax.models import resnet
 from tljax.network import Network
 from tljax.tasks import classification
 from tljax.train_state import TrainState
-from tljax.types import EVALUATE, Mode, Phase, flatten
+from tljax.trees import flatten
+from tljax.types import EVALUATE, Mode, Phase
 
 CLASSES, BATCH = 5, 8
 

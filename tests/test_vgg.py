@@ -13,7 +13,8 @@ from reference import vgg_convnext as shared
 from tljax import layer_groups, placement
 from tljax.errors import ConfigError, WeightsError
 from tljax.models import vgg
-from tljax.types import EVALUATE, Mode, count, flatten
+from tljax.trees import count, flatten
+from tljax.types import EVALUATE, Mode
 
 PARAMETERS = {
     "11": 132_863_336,

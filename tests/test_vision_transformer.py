@@ -16,7 +16,8 @@ from tljax import placement
 from tljax.errors import ConfigError
 from tljax.layers import LayerNorm
 from tljax.network import Network
-from tljax.types import EVALUATE, Mode, count, flatten, unflatten
+from tljax.trees import count, flatten, unflatten
+from tljax.types import EVALUATE, Mode
 from tljax.vision_transformer import Block, Mlp, Variant, ViT
 
 SMALL = Variant(patch=4, width=8, heads=2, depth=3)

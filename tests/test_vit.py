@@ -11,7 +11,8 @@ from reference import draw, ours, ours_vit
 from tljax import placement
 from tljax.errors import ConfigError, WeightsError
 from tljax.models import vit
-from tljax.types import Card, Published, count, flatten
+from tljax.trees import count, flatten
+from tljax.types import Card, Published
 
 # Stored outputs -> the size of their input. All but tiny16 are of two blocks.
 STORED = {

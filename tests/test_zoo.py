@@ -18,7 +18,8 @@ from tljax.inputs import tokens
 from tljax.models import resnet
 from tljax.network import Network
 from tljax.plugins import available, find
-from tljax.types import Card, flatten
+from tljax.trees import flatten
+from tljax.types import Card
 from tljax.weights import hub
 
 CONFIG, DATA, WEIGHTS = 2, 3, 4

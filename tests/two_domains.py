@@ -12,11 +12,12 @@ from tljax.alignment import Alignment
 from tljax.batches import Training
 from tljax.experiment import Experiment
 from tljax.job import Job
+from tljax.layer_groups import between
 from tljax.network import Network
 from tljax.pairs import Paired
 from tljax.tasks import classification
 from tljax.train_state import TrainState
-from tljax.types import EVALUATE, Mode, Phase, between
+from tljax.types import EVALUATE, Mode, Phase
 
 BATCH = 64
 

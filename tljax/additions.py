@@ -10,7 +10,8 @@ import numpy as np
 from tljax import layer_groups
 from tljax.errors import ConfigError
 from tljax.layer_groups import Groups
-from tljax.types import Params, Phase, flatten, unflatten
+from tljax.trees import flatten, unflatten
+from tljax.types import Params, Phase
 
 
 def kernels(params: Params, stages: Sequence[str], words: str) -> dict[str, np.ndarray]:

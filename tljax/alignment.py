@@ -23,7 +23,8 @@ from tljax import pairs
 from tljax.errors import ConfigError
 from tljax.experiment import Experiment
 from tljax.plugins import find
-from tljax.types import Batch, Params, Phase, flatten
+from tljax.trees import flatten
+from tljax.types import Batch, Params, Phase
 
 GROUP = "domain"
 

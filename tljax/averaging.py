@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from tljax.types import Params, flatten, unflatten
+from tljax.trees import flatten, unflatten
+from tljax.types import Params
 
 
 class Average(NamedTuple):

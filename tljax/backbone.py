@@ -5,7 +5,8 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from tljax.types import EVALUATE, Mode, between
+from tljax.layer_groups import between
+from tljax.types import EVALUATE, Mode
 
 
 class Backbone(nn.Module):

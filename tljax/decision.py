@@ -19,7 +19,7 @@ from tljax.plugins import find
 from tljax.report import Report
 from tljax.train_state import TrainState
 from tljax.transferability import Facts
-from tljax.types import flatten
+from tljax.trees import flatten
 
 FILE = "decision.json"
 MOST = 10_000  # examples that the scores are of at most: they take N^2 D operations

@@ -15,7 +15,7 @@ from tljax.atomic import make_folder, whole, write_json
 from tljax.errors import ConfigError
 from tljax.plugins import entry, find
 from tljax.saved_model import Model
-from tljax.types import count, flatten
+from tljax.trees import count, flatten
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 LARGEST = 2**31  # bytes of a StableHLO file, a flatbuffer

@@ -16,7 +16,8 @@ from tljax.experiment import Experiment
 from tljax.method import Method
 from tljax.parallel import Parallel
 from tljax.report import Report
-from tljax.types import Batch, Variables, count
+from tljax.trees import count
+from tljax.types import Batch, Variables
 
 # What a fit has no use for, and its value where nobody asks for it. Rates, epochs and decay always have one.
 OF_STEPS = {

@@ -17,7 +17,8 @@ from tljax.layer_groups import Groups
 from tljax.method import PLAIN, Method
 from tljax.train_state import TrainState
 from tljax.train_step import Objective, Step, make_train_step
-from tljax.types import Mode, Phase, Variables, count, flatten
+from tljax.trees import count, flatten
+from tljax.types import Mode, Phase, Variables
 
 GROUP_COLUMNS = ("group", "stages", "parameters", "share", "lr", "decay", "BatchNorm", "optimizer bytes")
 

@@ -5,7 +5,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from tljax.errors import ConfigError
-from tljax.types import Params, flatten
+from tljax.trees import flatten
+from tljax.types import Params
 
 Groups = dict[str, tuple[str, ...]]  # group -> paths of its parameters; groups in network order
 
@@ -54,6 +55,13 @@ def chosen(word: str, paths: Sequence[str], stages: Sequence[str], key: str = "c
     return {path for path in paths if pattern.fullmatch(path)}
 
 
+def between(stages: Sequence[str], start: str | None, stop: str | None) -> Sequence[str]:
+    """The stages from `start` to `stop`, both included; None is the first, or the last."""
+    first = 0 if start is None else stages.index(start)
+    last = len(stages) if stop is None else stages.index(stop) + 1
+    return stages[first:last]
+
+
 def stages_of(words: str, stages: Sequence[str], key: str) -> tuple[str, ...]:
     """The stages that `words` of `key` choose, each a stage or a range of them ("stem..stage2"); "all": every one.
 
@@ -67,7 +75,7 @@ def stages_of(words: str, stages: Sequence[str], key: str) -> tuple[str, ...]:
         if word == "all":
             found.update(stages)
         elif first in stages and last in stages:
-            found.update(stages[stages.index(first) : stages.index(last) + 1])
+            found.update(between(stages, first, last))
         else:
             unknown.append(word)
     if unknown:
@@ -168,7 +176,7 @@ def network_order(paths: Sequence[str], stages: Sequence[str]) -> list[str]:
 def _pattern(word: str, stages: Sequence[str]) -> str:
     first, dots, last = word.partition("..")
     if dots and first in stages and last in stages:
-        chosen = stages[stages.index(first) : stages.index(last) + 1]
+        chosen = between(stages, first, last)
     else:
         chosen = [stage for stage in stages if stage == word]
     whole = [f"{stage}/.*" if stage == "head" else f"backbone/{stage}/.*" for stage in chosen]

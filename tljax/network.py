@@ -10,7 +10,8 @@ import jax
 
 from tljax import layer_groups
 from tljax.errors import ConfigError
-from tljax.types import EVALUATE, Mode, Name, Published, between
+from tljax.layer_groups import between
+from tljax.types import EVALUATE, Mode, Name, Published
 
 
 class Network(nn.Module):

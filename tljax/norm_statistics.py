@@ -14,7 +14,8 @@ from jax import lax
 
 from tljax.parallel import Parallel, Program, Say
 from tljax.preprocess import Prepare
-from tljax.types import Batch, Mode, Variables, flatten, unflatten
+from tljax.trees import flatten, unflatten
+from tljax.types import Batch, Mode, Variables
 
 Sums = dict[str, Any]  # "variables", "rng" (raw key data), "count" () of batches so far, "means" of their statistics
 

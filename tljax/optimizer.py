@@ -16,7 +16,8 @@ import optax
 from tljax import averaging, schedules
 from tljax.errors import ConfigError
 from tljax.layer_groups import Groups
-from tljax.types import Params, Phase, flatten, unflatten
+from tljax.trees import flatten, unflatten
+from tljax.types import Params, Phase
 
 Rate = schedules.Schedule | float
 Labels = dict[str, Any]  # the tree of parameters with group names, MaskedNode where frozen

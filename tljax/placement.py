@@ -13,7 +13,8 @@ import numpy as np
 from tljax import layer_groups, memory
 from tljax.errors import WeightsError
 from tljax.layouts import published_shape, to_ours, to_theirs
-from tljax.types import Name, Published, Variables, flatten, unflatten
+from tljax.trees import flatten, unflatten
+from tljax.types import Name, Published, Variables
 
 SHOWN = 20  # names of one kind in an error; a wrong architecture has hundreds
 

@@ -12,9 +12,11 @@ from jax import lax
 from tljax import throughput
 from tljax.errors import ConfigError
 from tljax.experiment import Experiment
+from tljax.layer_groups import between
 from tljax.parallel import Parallel, Program
 from tljax.report import Report
-from tljax.types import EVALUATE, Batch, Variables, between, flatten, unflatten
+from tljax.trees import flatten, unflatten
+from tljax.types import EVALUATE, Batch, Variables
 
 
 class Prefix:

@@ -13,7 +13,7 @@ from tljax.errors import DataError
 from tljax.job import Job
 from tljax.layer_groups import Groups
 from tljax.train_state import TrainState
-from tljax.types import count, flatten
+from tljax.trees import count, flatten
 
 COLUMNS = ("row", "test %", "spread", "train %", "seeds", "test n", "seconds", "trainable", "parameters")
 

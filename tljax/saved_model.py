@@ -16,7 +16,8 @@ from tljax.errors import ConfigError, DataError
 from tljax.experiment import Experiment
 from tljax.network import Network
 from tljax.plugins import find
-from tljax.types import EVALUATE, Asked, Batch, Card, Name, Variables, count
+from tljax.trees import count
+from tljax.types import EVALUATE, Asked, Batch, Card, Name, Variables
 
 
 @dataclasses.dataclass(frozen=True)

@@ -189,41 +189,6 @@ class Mode:
 EVALUATE = Mode(train=False)
 
 
-def between(stages: Sequence[str], start: str | None, stop: str | None) -> Sequence[str]:
-    """The stages from `start` to `stop`, both included; None is the first, or the last."""
-    first = 0 if start is None else stages.index(start)
-    last = len(stages) if stop is None else stages.index(stop) + 1
-    return stages[first:last]
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`{"a": {"b": x}}` as `{"a/b": x}`: every leaf under its path."""
-    leaves = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            leaves |= flatten(value, f"{prefix}{key}/")
-        else:
-            leaves[f"{prefix}{key}"] = value
-    return leaves
-
-
-def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `flatten`."""
-    tree: dict[str, Any] = {}
-    for path, value in leaves.items():
-        *parents, last = path.split("/")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = value
-    return tree
-
-
-def count(tree: Any) -> int:
-    """Number of elements over all leaves."""
-    return sum(int(np.prod(np.shape(leaf))) for leaf in jax.tree.leaves(tree))
-
-
 @dataclasses.dataclass(frozen=True)
 class Phase:
     """One row of a plan: until when, and how fast every group learns.

@@ -12,7 +12,8 @@ import numpy as np
 from tljax import layouts, placement
 from tljax.models import resnet
 from tljax.network import Network
-from tljax.types import EVALUATE, Card, Mode, Published, Variables, flatten
+from tljax.trees import flatten
+from tljax.types import EVALUATE, Card, Mode, Published, Variables
 
 CLASSES = 1000
 VARIANTS = tuple(resnet.VARIANTS)

@@ -15,7 +15,8 @@ from tljax.encoder import Encoder, Variant
 from tljax.layouts import published_shape
 from tljax.models import bert, deberta, distilbert, electra, roberta
 from tljax.network import Network
-from tljax.types import EVALUATE, Mode, Variables, flatten
+from tljax.trees import flatten
+from tljax.types import EVALUATE, Mode, Variables
 
 FAMILIES = {"bert": bert, "roberta": roberta, "distilbert": distilbert, "electra": electra, "deberta": deberta}
 # The variants of the stored outputs.

@@ -15,7 +15,8 @@ import numpy as np
 from tljax import layouts, placement
 from tljax.models import vit
 from tljax.network import Network
-from tljax.types import Card, Published, Variables, flatten
+from tljax.trees import flatten
+from tljax.types import Card, Published, Variables
 
 CLASSES = 1000
 Size = tuple[int, int]

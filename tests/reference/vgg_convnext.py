@@ -18,7 +18,8 @@ from reference import draw, ours
 
 from tljax import layouts, placement
 from tljax.network import Network
-from tljax.types import Variables, flatten
+from tljax.trees import flatten
+from tljax.types import Variables
 
 NARROW = {"narrow": 8, "classes": 10}  # the stored networks: all channels divided by 8
 

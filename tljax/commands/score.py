@@ -17,7 +17,8 @@ from tljax.network import Network
 from tljax.report import Report
 from tljax.screen import show
 from tljax.transferability import scores
-from tljax.types import Card, flatten
+from tljax.trees import flatten
+from tljax.types import Card
 
 # The shares of which the table shows as per cent.
 PERCENT = ("kNN",)

@@ -16,7 +16,8 @@ from tljax.plugins import find
 from tljax.pretrained import AUTO
 from tljax.saved_model import Model
 from tljax.screen import show
-from tljax.types import Card, Published, flatten
+from tljax.trees import flatten
+from tljax.types import Card, Published
 
 COLUMNS = ("weights", "family", "variant", "parameters", "GFLOPs", "pixels", "classes", "licence")
 STAGES = ("stage", "parameters", "share", "output")

@@ -19,7 +19,8 @@ import numpy as np
 
 from tljax import additions, layer_groups
 from tljax.layer_groups import Groups
-from tljax.types import Params, Phase, flatten, unflatten
+from tljax.trees import flatten, unflatten
+from tljax.types import Params, Phase
 
 PRETRAINED = True
 

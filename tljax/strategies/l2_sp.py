@@ -19,7 +19,8 @@ import jax
 
 from tljax import additions
 from tljax.layer_groups import Groups
-from tljax.types import Params, Phase, flatten
+from tljax.trees import flatten
+from tljax.types import Params, Phase
 
 PRETRAINED = True
 begin = additions.start

@@ -19,7 +19,8 @@ import jax.numpy as jnp
 
 from tljax import additions
 from tljax.layer_groups import Groups
-from tljax.types import Params, Phase, flatten, unflatten
+from tljax.trees import flatten, unflatten
+from tljax.types import Params, Phase
 
 PRETRAINED = True
 begin = additions.start
