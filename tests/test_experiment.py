@@ -1,5 +1,7 @@
 """What a config names, as a whole: stochastic depth reaches the network that has it, and no other is given it."""
 
+import threading
+
 import pytest
 from ml_collections import ConfigDict
 
@@ -8,6 +10,7 @@ from tljax import experiment
 from tljax.errors import ConfigError
 from tljax.inputs import image
 from tljax.models import vit
+from tljax.plugins import find
 from tljax.vision_transformer import Variant
 
 
@@ -43,3 +46,16 @@ def test_what_does_not_fit_the_network_is_said_before_a_picture_is_decoded(monke
     monkeypatch.setattr(image, "Pictures", lambda *_: pytest.fail("a picture was decoded"))
     with pytest.raises(ConfigError, match=message):
         experiment.load(small.config(**changes), axis=None, pretrained_wanted=False)
+
+
+def test_a_source_is_imported_by_no_thread_beside_others(monkeypatch):
+    """TFDS replaces `builtins.__import__` while it is imported; another thread's imports then fail, or are lazy."""
+    found = {}
+
+    def noted(folder, name):
+        found[folder] = threading.current_thread() is threading.main_thread()
+        return find(folder, name)
+
+    monkeypatch.setattr(experiment, "find", noted)
+    experiment.load(small.config(), axis=None, pretrained_wanted=False)
+    assert found["data"]

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from tljax import run_folder
-from tljax.errors import ConfigError, DataError
+from tljax.errors import ConfigError, DataError, WeightsError
 
-NOW = {"train": "a", "test": "b", "classes": "cat, dog", "examples": {"train": 5, "test": 2}}
+NOW = {"train": "a", "test": "b", "classes": "cat, dog", "examples": {"train": 5, "test": 2}, "weights": "w"}
 
 
 @pytest.mark.parametrize(
@@ -17,18 +17,22 @@ NOW = {"train": "a", "test": "b", "classes": "cat, dog", "examples": {"train": 5
         ({"train": "c"}, "train: 5 examples as before, and some of them, their labels or their order are others"),
         ({"classes": "cat"}, "classes: cat -> cat, dog"),
         ({"validation": "d"}, "validation: there is none now"),
+        ({"weights": ""}, "weights: the pretrained weights are others"),
     ],
 )
 def test_other_examples_are_named_with_their_numbers(tmp_path, before, said):
     (tmp_path / "inputs.json").write_text(json.dumps(NOW | before))
-    with pytest.raises(DataError) as error:
+    with pytest.raises(WeightsError if "weights" in before else DataError) as error:
         run_folder.check_inputs(tmp_path, NOW)
-    assert str(error.value).splitlines()[1:] == [f"  {said}", "Put the examples back, or choose another --workdir."]
+    assert str(error.value).splitlines()[1:] == [
+        f"  {said}",
+        "Put what it began with back, or choose another --workdir.",
+    ]
 
 
-def test_the_same_examples_go_on_and_so_do_runs_of_before_counts(tmp_path):
-    run_folder.check_inputs(tmp_path, NOW)
-    (tmp_path / "inputs.json").write_text(json.dumps({key: x for key, x in NOW.items() if key != "examples"}))
+@pytest.mark.parametrize("later", [(), ("examples",), ("examples", "weights")])
+def test_the_same_examples_go_on_and_so_do_runs_that_wrote_less(tmp_path, later):
+    (tmp_path / "inputs.json").write_text(json.dumps({key: x for key, x in NOW.items() if key not in later}))
     run_folder.check_inputs(tmp_path, NOW)
 
 

@@ -14,10 +14,10 @@ import safetensors.numpy
 
 from main import run
 from tests import small
-from tljax import checkpoint, report
+from tljax import checkpoint, experiment, placement, report
 from tljax.checkpoint import opened
 from tljax.data import digits
-from tljax.errors import DataError, TljaxError
+from tljax.errors import DataError, TljaxError, WeightsError
 from tljax.types import Phase
 
 ROOT = Path(__file__).parents[1]
@@ -250,3 +250,23 @@ def test_a_resumed_run_must_learn_from_the_same_examples(tmp_path, monkeypatch, 
     monkeypatch.setattr(digits, "Digits", lambda *_: changed)
     with pytest.raises(DataError, match="must learn from what it began with(.|\n)*train: (.|\n)*test: "):
         run(config, tmp_path)
+
+
+def test_a_resumed_run_must_start_from_the_same_weights(tmp_path, cut_at):
+    """Features of a frozen prefix are computed anew: of other weights they would not fit the head."""
+    place = tmp_path / "model.safetensors"
+    made = experiment.load(make_config(), axis=None, pretrained_wanted=False)
+    arrays = placement.publish(made.variables, made.names)
+    safetensors.numpy.save_file(arrays, place)
+    config = make_config(strategy__name="linear_probe", model__weights=str(place))
+    cut_at(13)
+    with pytest.raises(CutError):
+        run(config, tmp_path / "run")
+    cut_at(0)
+    safetensors.numpy.save_file(arrays | {"conv1.weight": -arrays["conv1.weight"]}, place)
+    with pytest.raises(
+        WeightsError, match="began with; in (.|\n)*weights: the pretrained weights are others(.|\n)*back"
+    ):
+        run(config, tmp_path / "run")
+    safetensors.numpy.save_file(arrays | {"fc.bias": arrays["fc.bias"] + 1}, place)  # which a new head replaces
+    run(config, tmp_path / "run")

@@ -1,9 +1,12 @@
 """What a config names, loaded and checked as a whole, before anything is written or trained."""
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from tljax import domains, layer_groups, network, optimizer, placement, pretrained, settings, splits
 from tljax.errors import ConfigError, gather
@@ -12,6 +15,7 @@ from tljax.network import Built, Network
 from tljax.plugins import find
 from tljax.preprocess import Prepare
 from tljax.splits import Subset
+from tljax.trees import flatten
 from tljax.types import Card, Dataset, Info, Name, Published, Variables
 
 
@@ -47,10 +51,19 @@ class Experiment:
         return [*self.info.skipped, *(row for part in self.parts.values() for row in part.skipped)]
 
     def fingerprints(self) -> dict[str, Any]:
-        """Checksums of what is learned from, by part, how many examples these are, and the classes."""
+        """Checksums of what is learned from, by part, how many examples these are, the classes, and of the weights."""
         counts = {name: len(part) for name, part in self.parts.items()}
         found = {name: part.fingerprint() for name, part in self.parts.items()}
-        return found | {"classes": ", ".join(self.classes), "examples": counts}
+        return found | {"classes": ", ".join(self.classes), "examples": counts, "weights": self._weights()}
+
+    def _weights(self) -> str:
+        """sha256 of all that the published arrays have filled; "" where there are none."""
+        if self.published is None:
+            return ""
+        digest, leaves = hashlib.sha256(), flatten(self.variables)
+        for path in sorted({f"{row.collection}/{row.path}" for row in self.names if row.path not in self.drawn}):
+            digest.update(path.encode() + np.ascontiguousarray(leaves[path]).tobytes())
+        return digest.hexdigest()
 
 
 def check(config: Any, devices: int, *, pretrained_wanted: bool = True) -> None:
@@ -81,8 +94,10 @@ def load(config: Any, *, axis: str | None, pretrained_wanted: bool = True) -> Ex
       TljaxError: of config, data or weights; see `errors`.
     """
     family, task = find("models", config.model.family), find("tasks", config.task.name)
+    # Found before the threads begin: while TFDS is imported, `import` itself means something else in all of them.
+    source = find("data", config.data.source)
     dataset, known = gather(
-        lambda: find("data", config.data.source).load(config.data),
+        lambda: source.load(config.data),
         lambda: pretrained.fetch(config.model, channels=config.data.channels, wanted=pretrained_wanted),
     )
     task, info, subsets, classes = _labelled(task, dataset, config)

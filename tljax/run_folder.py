@@ -7,9 +7,10 @@ from typing import Any
 
 from tljax import settings
 from tljax.atomic import read_json
-from tljax.errors import ConfigError, DataError
+from tljax.errors import ConfigError, DataError, WeightsError
 
 COUNTS = "examples"  # of inputs.json: part -> how many; earlier runs wrote none
+WEIGHTS = "weights"  # the checksum of what the published arrays filled; earlier runs wrote none
 
 
 def check(folder: Path, config: str) -> None:
@@ -38,26 +39,30 @@ def check(folder: Path, config: str) -> None:
 
 
 def check_inputs(folder: Path, inputs: Mapping[str, Any]) -> None:
-    """Refuse to go on with other examples than the run began with.
+    """Refuse to go on with other examples or pretrained weights than the run began with.
 
     Args:
-      inputs: checksums by part, `COUNTS`, and the classes.
+      inputs: checksums by part, `COUNTS`, the classes, and `WEIGHTS`.
 
     Raises:
-      DataError: they are others, or its inputs.json is damaged.
+      DataError: examples are others, or its inputs.json is damaged.
+      WeightsError: the weights alone are.
     """
     file = folder / "inputs.json"
     before = read_json(file) if file.exists() else inputs
+    before = {WEIGHTS: inputs.get(WEIGHTS)} | before
     names = [name for name in {**before, **inputs} if name != COUNTS and before.get(name) != inputs.get(name)]
     if names:
-        raise DataError(
+        raise (WeightsError if names == [WEIGHTS] else DataError)(
             f"A resumed run must learn from what it began with; in '{folder}' there differ:\n  "
             + "\n  ".join(f"{name}: {_change(name, before, inputs)}" for name in names)
-            + "\nPut the examples back, or choose another --workdir."
+            + "\nPut what it began with back, or choose another --workdir."
         )
 
 
 def _change(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    if name == WEIGHTS:
+        return "the pretrained weights are others"
     if name not in before or name not in now:
         return "there was none" if name not in before else "there is none now"
     if name == "classes":

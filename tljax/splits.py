@@ -10,7 +10,7 @@ from tljax.errors import ConfigError, DataError
 from tljax.types import Dataset, Info, Split
 
 PARTS = ("train", "validation", "test")
-TAKEN = ("classes", "examples")  # what else `Experiment.fingerprints` holds
+TAKEN = ("classes", "examples", "weights")  # what else `Experiment.fingerprints` holds
 LARGEST = 1e100  # of a number: its square, summed over any number of examples, is a float64
 
 
