@@ -1,5 +1,6 @@
 """Running means: the formula, who has one, what is evaluated, and that they come through phases and resume."""
 
+import dataclasses
 import json
 
 import jax
@@ -43,11 +44,10 @@ def test_the_mean_by_hand():
 @pytest.mark.parametrize(
     ("ends", "taken"),
     [
-        (averaging.Ends(0, 5, 3, 10), (6, 9, 10)),  # the last step ends a broken epoch
-        (averaging.Ends(0, 6, 3, 9), (6, 9)),
-        (averaging.Ends(4, 1, 3, 9), (6, 9)),  # a group that began to learn after step 4
-        (averaging.Ends(6, 1, 3, 9), (9,)),
-        (averaging.Ends(0, 8, 7, 8), (8,)),
+        (averaging.Ends(0, (6, 9, 10)), (6, 9, 10)),
+        (averaging.Ends(4, (3, 6, 9)), (6, 9)),  # a group that began to learn after step 4
+        (averaging.Ends(6, (3, 6, 9)), (9,)),
+        (averaging.Ends(0, (8,)), (8,)),
     ],
 )
 def test_the_equal_mean_by_hand(ends, taken):
@@ -55,7 +55,7 @@ def test_the_equal_mean_by_hand(ends, taken):
     tx = averaging.at_ends(optax.sgd(1.0), ends)
     x, kept = np.float32(100), []
     state = tx.init({"x": x})
-    for step in range(ends.begin + 1, ends.last + 1):
+    for step in range(ends.begin + 1, max(ends.steps) + 1):
         grad = np.sqrt(x)
         _, state = tx.update({"x": grad}, state, {"x": x})
         x = x - grad
@@ -63,6 +63,33 @@ def test_the_equal_mean_by_hand(ends, taken):
         found = float(averaging.averaged({"x": x}, state)["x"])
         assert found == (pytest.approx(np.mean(kept), rel=1e-6) if len(kept) > 1 else float(kept[0] if kept else x))
     assert len(kept) == len(taken)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps", "last", "taken"),
+    [
+        (10.0, 100, 3, (80, 90, 100)),
+        (10.0, 100, 9, tuple(range(20, 101, 10))),
+        (4.0, 24, 1, (24,)),
+        (10.0, 65, 2, (58, 65)),  # of 6.5 steps each
+        (2.5, 10, 1, (8, 10)),  # half an epoch is one more
+        (3.0, 2, 2, (1, 2)),  # shorter than a step
+    ],
+)
+def test_the_last_epochs_are_so_many(epochs, steps, last, taken):
+    job, _ = make_job(FROZEN, swa=1 - last / epochs)
+    job.config.train.epochs, job = epochs, dataclasses.replace(job, steps=steps)
+    assert job.averaged_steps == taken
+
+
+@pytest.mark.parametrize(
+    ("epochs", "every", "steps", "due"),
+    [(4.0, 1.0, 10, [2, 5, 8, 10]), (4.0, 2.0, 10, [5, 10]), (5.0, 0.1, 5, [1, 2, 3, 4, 5]), (2.0, 3.0, 8, [])],
+)
+def test_what_is_due_every_so_many_epochs(epochs, every, steps, due):
+    job, _ = make_job(FROZEN)
+    job.config.train.epochs, job = epochs, dataclasses.replace(job, steps=steps)
+    assert [step for step in range(1, steps + 1) if job.due(step, every)] == due
 
 
 @pytest.mark.parametrize("mean", [{"ema": 0.9}, {"swa": 0.3}], ids=str)
@@ -132,7 +159,7 @@ def test_evaluation_and_the_model_take_the_mean(tmp_path, mode):
 def test_the_model_is_the_mean_of_its_checkpoints(tmp_path, monkeypatch, mode):
     """The last three of five epochs, to 1e-6, and BatchNorm statistics that are not those of training."""
     config = small.resnet_config(monkeypatch, optimizer__swa=0.5, train__epochs=5.0, parallel=mode, data__pad=1)
-    config.train.update(batch_size=12, keep_checkpoints=9)  # 50 pictures: 4 steps an epoch, of 21
+    config.train.update(batch_size=12, keep_checkpoints=9)  # 50 pictures: 4.2 steps an epoch
     assert run(config, tmp_path / "swa")["step"] == 21
     kept = {}
     with opened(tmp_path / "swa" / "checkpoints", keep=9) as checkpoints:
@@ -140,9 +167,9 @@ def test_the_model_is_the_mean_of_its_checkpoints(tmp_path, monkeypatch, mode):
         for step in manager.all_steps():
             args = ocp.args.Composite(state=ocp.args.StandardRestore())
             kept[step] = manager.restore(step, args=args)["state"]
-    assert sorted(kept) == [4, 8, 12, 16, 20, 21]
+    assert sorted(kept) == [4, 8, 13, 17, 21]
     model = safetensors.numpy.load_file(tmp_path / "swa" / "model" / "model.safetensors")
-    mean = np.mean([kept[step]["params.head.bias"] for step in (12, 16, 20, 21)], axis=0)  # from step 11 on
+    mean = np.mean([kept[step]["params.head.bias"] for step in (13, 17, 21)], axis=0)
     np.testing.assert_allclose(model["fc.bias"], mean, rtol=1e-5, atol=1e-7)
     stored = kept[21]["model_state.batch_stats.backbone.stem.bn.mean"]
     assert not np.allclose(model["bn1.running_mean"], stored, rtol=1e-3)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from tljax.trees import flatten, unflatten
@@ -43,27 +44,24 @@ def after(transform: optax.GradientTransformation, decay: float) -> optax.Gradie
 
 
 class Ends(NamedTuple):
-    """Steps of the run at which parameters are taken into an equal mean: `every` so many, and the last one."""
+    """Steps of the run after which parameters are taken into an equal mean."""
 
     begin: int  # the step at which the group's count is 0
-    first: int  # none before this one
-    every: int
-    last: int
+    steps: tuple[int, ...]
 
 
 def at_ends(transform: optax.GradientTransformation, ends: Ends) -> optax.GradientTransformation:
     """`transform`, and then the equal mean of the parameters at `ends`; before the first of them, the parameters."""
-    before = max(ends.first - 1, ends.begin) // ends.every  # multiples of `every` that do not count
+    later = np.array([step for step in ends.steps if step > ends.begin], np.int32)
 
     def init(params: Any) -> Any:
         return Average(jnp.zeros([], jnp.int32), jax.tree.map(jnp.asarray, params))
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         moved, step = optax.apply_updates(params, updates), ends.begin + state.count + 1
-        odd = (step == ends.last) & (ends.last % ends.every != 0)
-        number = step // ends.every - before + odd  # of the newest one in the mean
-        share = jnp.where(odd | (step % ends.every == 0), 1 / jnp.maximum(number, 1), 0.0)
-        share = jnp.where(number < 1, 1.0, share)
+        number = (later <= step).sum()  # of those that the mean is of after this update
+        share = jnp.where((later == step).any(), 1 / jnp.maximum(number, 1), 0.0)
+        share = jnp.where(number == 0, 1.0, share)
         mean = jax.tree.map(lambda old, new: jnp.where(share == 1, new, old + share * (new - old)), state.mean, moved)
         return updates, Average(state.count + 1, mean)
 

@@ -61,17 +61,25 @@ class Job:
         rates = optimizer.rates(self.phases, self.steps, self.config.optimizer)[index]
         return optimizer.make(self.config.optimizer, rates, self.labels(index), self._averaged_ends(index))
 
+    def due(self, step: int, epochs: float) -> bool:
+        """Whether so many epochs, once or several times, end nearest to `step`."""
+        length = epochs * self.steps_per_epoch
+        return length <= 1 or round(round(step / length) * length) == step
+
     @property
-    def first_averaged(self) -> int:
-        """The step from which on the ends of epochs are averaged (optimizer.swa); that after the last without it."""
-        share = self.config.optimizer.swa
-        return math.ceil(share * self.steps) if share else self.steps + 1
+    def averaged_steps(self) -> tuple[int, ...]:
+        """The steps at whose ends the weights are averaged (optimizer.swa): those of the last epochs, in order."""
+        share, epochs = self.config.optimizer.swa, self.config.train.epochs
+        if not share:
+            return ()
+        last = range(math.floor(share * epochs + 1e-6) + 1, math.floor(epochs) + 1)
+        return tuple(sorted({max(1, round(epoch * self.steps_per_epoch)) for epoch in last} | {self.steps}))
 
     def _averaged_ends(self, index: int) -> dict[str, Ends] | None:
-        if not self.config.optimizer.swa:
+        if not self.averaged_steps:
             return None
-        every, begun = max(1, round(self.steps_per_epoch)), optimizer.begun(self.phases, self.ends)[index]
-        return {group: Ends(begin, self.first_averaged, every, self.steps) for group, begin in begun.items()}
+        begun = optimizer.begun(self.phases, self.ends)[index]
+        return {group: Ends(begin, self.averaged_steps) for group, begin in begun.items()}
 
     def labels(self, index: int) -> dict[str, Any]:
         return optimizer.labels(self.groups, self.phases[index].learning)

@@ -57,7 +57,7 @@ class Loop:
     def variables(self, state: TrainState) -> Variables:
         """What evaluation is given of a state on the devices (`Job.variables`); of a mean, BatchNorm measured anew."""
         found, step = self._variables(state), int(self.parallel.get(state.step))
-        if step < self.job.first_averaged or not found.get("batch_stats"):
+        if not any(end <= step for end in self.job.averaged_steps) or not found.get("batch_stats"):
             return found
         training = self.views[-1].training
         return self._measured(self.job.mode_until(step))(found, state.rng, training.stream(0, training.steps(1.0)))
@@ -110,9 +110,10 @@ class Loop:
             pending = (step + 1, metrics)
             self.report.advance(step + 1)
             better = False
-            if self._due(step + 1, self.job.config.train.eval_epochs, end):
+            if self.job.due(step + 1, self.job.config.train.eval_epochs) or step + 1 == end:
                 better = self._evaluate(view, on_device, step + 1, progress, last=index == len(self.job.ends) - 1)
-            if better or progress.stopped or self._due(step + 1, self.job.config.train.checkpoint_epochs, end):
+            due = self.job.due(step + 1, self.job.config.train.checkpoint_epochs) or step + 1 == end
+            if better or progress.stopped or due:
                 self._log(pending)
                 pending = None
                 progress.seconds += self._clock() - began
@@ -136,11 +137,6 @@ class Loop:
                 yield now
         if ahead:
             yield ahead
-
-    def _due(self, step: int, epochs: float, end: int) -> bool:
-        """Whether something that happens every so many epochs happens after `step` steps."""
-        every = max(1, round(epochs * self.job.steps_per_epoch))
-        return step % every == 0 or step == end
 
     def _log(self, pending: tuple[int, Any] | None) -> None:
         if pending is None:
