@@ -5,8 +5,9 @@ import threading
 import pytest
 from ml_collections import ConfigDict
 
+from main import run
 from tests import small
-from tljax import experiment
+from tljax import experiment, saved_model
 from tljax.errors import ConfigError
 from tljax.inputs import image
 from tljax.models import vit
@@ -59,3 +60,16 @@ def test_a_source_is_imported_by_no_thread_beside_others(monkeypatch):
     monkeypatch.setattr(experiment, "find", noted)
     experiment.load(small.config(), axis=None, pretrained_wanted=False)
     assert found["data"]
+
+
+def test_lora_keeps_the_networks_own_stochastic_depth(monkeypatch, tmp_path):
+    config = vit_config(monkeypatch, strategy__name="lora", train__epochs=1.0)
+    made = experiment.load(config, axis=None, pretrained_wanted=False)
+    saved_model.save(tmp_path / "model", made.variables, made, config)
+    config.model.weights = str(tmp_path / "model")
+    losses = {}
+    for rate in (0.0, 0.8):
+        config.model.drop_path = rate
+        run(config, tmp_path / f"{rate}")
+        losses[rate] = small.losses(tmp_path / f"{rate}").tolist()
+    assert losses[0.0] != losses[0.8]

@@ -78,6 +78,16 @@ def test_a_norm_is_frozen_alone_when_only_kernels_of_its_stage_learn():
     }
 
 
+def test_what_a_strategy_adds_wakes_the_module_and_not_its_norm():
+    table = {
+        "rest": ("backbone/stem/conv/kernel", "backbone/stem/bn/scale", "backbone/stage1/conv/kernel"),
+        "lora": ("lora/stem/conv/kernel/a", "lora/stem/conv/kernel/b"),
+        "head": ("head/kernel",),
+    }
+    assert layer_groups.frozen_modules(table, ["lora", "head"]) == {"backbone/stem/bn", "backbone/stage1"}
+    assert layer_groups.frozen_modules(table, ["head"]) == {"backbone"}
+
+
 def test_moving_statistics_of_no_group_are_an_error():
     groups = layer_groups.assign(PARAMS, STAGES, {})
     with pytest.raises(ConfigError, match=r"moving_statistics must name groups \(stem, .*head\); got stemm"):

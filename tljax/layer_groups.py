@@ -145,18 +145,25 @@ def norms(groups: Groups) -> frozenset[str]:
 def frozen_modules(groups: Groups, learning: Sequence[str], moving: Sequence[str] = ()) -> frozenset[str]:
     """The paths that `Mode.frozen` must hold when only the groups in `learning` learn.
 
-    A module is frozen when every parameter at or below it is; the topmost such paths are returned.
-    Groups in `moving` do not learn, but their BatchNorm statistics follow the data.
+    A module is frozen when every parameter at or below it is, and what a strategy adds to it ("lora/stem/conv/kernel/a"
+    to "backbone/stem/conv/kernel"); the topmost such paths are returned. Groups in `moving` do not learn, but their
+    BatchNorm statistics follow the data.
 
     Raises:
       ConfigError: `moving` names a group that does not exist.
     """
     check_moving(groups, moving)
-    awake = {path for group in (*learning, *moving) for path in groups[group]}
-    paths = {path for members in groups.values() for path in members}
+    awake = {_in_network(path) for group in (*learning, *moving) for path in groups[group]}
+    paths = {_in_network(path) for members in groups.values() for path in members}
     prefixes = {"/".join(path.split("/")[:end]) for path in paths for end in range(1, path.count("/") + 1)}
     still = {p for p in prefixes if not any(path.startswith(f"{p}/") for path in awake)}
     return frozenset(p for p in still if p.rpartition("/")[0] not in still)
+
+
+def _in_network(path: str) -> str:
+    """Where the network holds what a parameter is of: itself, or what a strategy adds it to."""
+    first, _, rest = path.partition("/")
+    return path if first in ("backbone", "head", "domain") else f"backbone/{rest}"
 
 
 def check_moving(groups: Groups, moving: Sequence[str]) -> None:

@@ -11,7 +11,8 @@ to `rank` channels, B one of 1x1. (The package reads it as (K C) x (K D) instead
 The network is given the sum, so models know nothing of it, and the exported kernels are the ones evaluated. The price:
 a kernel's whole gradient is computed and then projected, which costs what it costs in full fine-tuning, besides
 6 rank |W| FLOPs a step whatever the batch; saved are the optimizer's state and the backward pass before the first
-chosen kernel. Frozen BatchNorms run on stored statistics.
+chosen kernel. Frozen BatchNorms run on stored statistics; a module with a chosen kernel keeps its own dropout and
+stochastic depth.
 
 Dropout: the paper drops inputs of A, anew for every example; on parameters that is a row of A, dropped for the whole
 batch and drawn anew every step. Defaults: rank and alpha 8 as for RoBERTa base (table 9), there on queries and values
