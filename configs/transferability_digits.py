@@ -4,7 +4,8 @@ python main.py --config configs/transferability_digits.py
 python -m tljax layers runs/transferability_digits
 
 Every seed draws another split of the ten digits into halves A and B, and trains a base network on each. Then
-for every n, the first n stages are copied into a network that is trained on B, the rest drawn anew:
+for every n, the first n stages are copied into a network that is trained on B, the rest drawn anew (from other random
+values than those that the bases began with, or B would be handed its own beginning):
 
   bnb_n        from B, copied stages frozen      bnb_plus_n   from B, everything learns
   anb_n        from A, copied stages frozen      anb_plus_n   from A, everything learns
@@ -47,4 +48,5 @@ def rows(stages: int) -> dict[str, tuple[str, ...]]:
 
 
 def _from(base: str, stages: int) -> tuple[str, ...]:
-    return "data.half=b", f"model.weights={{suite}}/{base}/seed{{seed}}/model", f"model.copied_stages={stages}"
+    weights = f"model.weights={{suite}}/{base}/seed{{seed}}/model"
+    return "data.half=b", weights, f"model.copied_stages={stages}", "model.draw=1"

@@ -54,9 +54,12 @@ def test_the_rows_copy_freeze_and_keep_apart_what_the_paper_does(tmp_path):
     ):  # fmt: skip
         one = plan[row, 4]
         assert (one.data.half, one.model.weights) == ("b", base.format(source)), row
-        assert (one.model.copied_stages, one.strategy.name) == (copied, name), row
+        assert (one.model.copied_stages, one.strategy.name, one.model.draw) == (copied, name, 1), row
         assert k is None or one.strategy.last_k == k
-    assert [plan[f"base_{half}", 4].data.half for half in "ab"] == ["a", "b"]
+    assert [(plan[f"base_{half}", 4].data.half, plan[f"base_{half}", 4].model.draw) for half in "ab"] == [
+        ("a", 0),
+        ("b", 0),
+    ]
 
 
 def test_a_named_split_has_no_random_halves(tmp_path):
@@ -82,6 +85,21 @@ def test_copied_stages_take_the_weights_and_the_others_are_drawn(tmp_path, copie
         expected = theirs if path.startswith(tuple(f"backbone/{stage}/" for stage in stages)) else drawn
         np.testing.assert_array_equal(leaf, expected[path], err_msg=path)
     assert set(made.drawn) == {path for path in ours if not path.startswith(tuple(f"backbone/{s}/" for s in stages))}
+
+
+def test_what_is_drawn_anew_is_not_what_the_copied_network_began_with(tmp_path):
+    run(small.config(train__epochs=1.0), tmp_path / "source")
+    copied = {"model__weights": str(tmp_path / "source" / "model"), "model__copied_stages": 1}
+    first, same, other = (
+        flatten(
+            experiment.load(small.config(**changes), axis=None, pretrained_wanted=bool(changes)).variables["params"]
+        )
+        for changes in ({}, copied, copied | {"model__draw": 1})
+    )
+    for path in first:
+        copy = path.startswith("backbone/conv1/")
+        assert np.array_equal(same[path], other[path]) == (copy or path.endswith("bias")), path
+        assert np.array_equal(same[path], first[path]) != copy or path.endswith("bias"), path
 
 
 def test_more_stages_than_there_are(tmp_path):

@@ -41,6 +41,7 @@ BAD_VALUES = {
     ),
     "data.min_area": (1.5,),
     "model.copied_stages": (-2,),
+    "model.draw": (-1, 2**31),
     "model.dtype": ("float16",),
     "model.param_dtype": ("float16",),
     "model.card.mean": (("a",), (math.nan,)),

@@ -9,7 +9,7 @@ import pytest
 from configs import default, digits
 from tests import runs
 from tljax import cli, overrides, suite
-from tljax.errors import ConfigError, DataError, TljaxError
+from tljax.errors import ConfigError, DataError, TljaxError, WeightsError
 from tljax.report import Report
 
 
@@ -136,6 +136,15 @@ def test_what_is_missing_for_the_first_run_is_said_once(tmp_path):
     with pytest.raises(DataError, match="no pictures"):
         suite.run(fake, config(), tmp_path)
     assert fake.seen == ["low_seed3"]
+
+
+@pytest.mark.parametrize("change", ["model.weights=mine", "data.dir=there", "strategy.name=scratch"])
+def test_what_is_missing_for_the_first_row_alone_does_not_lose_the_others(tmp_path, change):
+    fake = Fake(low_seed3=WeightsError("no file"))
+    with pytest.raises(WeightsError, match="no file"):
+        suite.run(fake, config(f"suite.rows.high=('optimizer.lr=0.9', '{change}')"), tmp_path)
+    assert fake.seen == ["low_seed3", "high_seed3", "low_seed4", "high_seed4"]
+    assert (tmp_path / "table.json").exists()
 
 
 def test_no_row_runs_after_a_failing_first(tmp_path):

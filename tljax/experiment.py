@@ -158,6 +158,7 @@ def _start(
         built.network,
         task.example(example) if hasattr(task, "example") else example,
         seed=config.seed,
+        draw=config.model.draw,
         published=published,
         names=built.names,
         unused=family.UNUSED,

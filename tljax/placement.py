@@ -26,6 +26,7 @@ def start(
     example: Any,
     *,
     seed: int,
+    draw: int = 0,
     published: Published | None = None,
     names: Iterable[Name] = (),
     unused: Iterable[str] = (),
@@ -41,20 +42,21 @@ def start(
 
     Args:
       example: one input, an array (1, ...) or a tree of them; only shapes and dtypes matter.
+      draw: which of the draws of this seed.
       adapt: the family's function that makes published arrays fit inputs of this shape, if it has one.
       head: take the published classifier too, see `place`.
       stages: the backbone's stages that take published arrays, the others start at random; by default all.
       dtype: in which parameters are stored; modules compute in their own. Statistics stay as they are.
     """
     if published is None:
-        variables = _stored(init(network, example, seed=seed), dtype)
+        variables = _stored(init(network, example, seed=seed, draw=draw), dtype)
         return variables, tuple(flatten(variables["params"]))
     if adapt is not None:
         published = dataclasses.replace(published, arrays=adapt(published.arrays, jax.tree.map(np.shape, example)))
     empty = {collection: flatten(leaves) for collection, leaves in shapes(network, example).items()}
     left = [path for leaves in empty.values() for path in leaves if not _takes(path, stages, head)]
     # Drawn before anything is placed, for what XLA needs to compile comes on top of what lies in memory.
-    drawn = init(network, example, seed=seed, only=left) if left else {}
+    drawn = init(network, example, seed=seed, draw=draw, only=left) if left else {}
     memory.give_back()
     begin = {c: unflatten(leaves | flatten(drawn.get(c, {}))) for c, leaves in empty.items()}
     return place(_stored(begin, dtype), published, names, unused=unused, head=head, stages=stages)
@@ -84,7 +86,7 @@ def features(network: nn.Module, example: Any) -> Any:
     return jax.eval_shape(run, jax.random.key(0), jax.tree.map(jnp.zeros_like, example))
 
 
-def init(network: nn.Module, example: Any, *, seed: int, only: Iterable[str] | None = None) -> Variables:
+def init(network: nn.Module, example: Any, *, seed: int, draw: int = 0, only: Iterable[str] | None = None) -> Variables:
     """Random variables on the host, as numpy: a donating step cannot delete them (a trap of device_put).
 
     Args:
@@ -95,12 +97,13 @@ def init(network: nn.Module, example: Any, *, seed: int, only: Iterable[str] | N
     start = "head" if wanted and all(layer_groups.stage_of(path) == "head" for path in wanted) else None
     given = features(network, example) if start else example
 
-    def draw(key: jax.Array) -> Variables:
+    def values(key: jax.Array) -> Variables:
         variables = network.init(key, jax.tree.map(jnp.zeros_like, given), start=start)
         leaves = {collection: flatten(variables[collection]) for collection in variables}
         return {c: {p: x for p, x in leaves[c].items() if wanted is None or p in wanted} for c in leaves}
 
-    drawn = jax.jit(draw)(jax.random.key(seed))  # XLA drops what is not wanted
+    key = jax.random.key(seed)
+    drawn = jax.jit(values)(jax.random.fold_in(key, draw) if draw else key)  # XLA drops what is not wanted
     return {collection: unflatten(jax.tree.map(np.array, leaves)) for collection, leaves in drawn.items()}
 
 

@@ -50,6 +50,7 @@ RULES = {
     "data.cache_memory": NOT_NEGATIVE,
     "data.cached_views": NOT_NEGATIVE,
     "model.copied_stages": (">= -1", lambda x: x >= -1),
+    "model.draw": ("in [0, 2**31)", lambda x: 0 <= x < 2**31),
     "model.drop_path": SHARE,
     "model.dtype": ("float32 or bfloat16", lambda x: x in ("float32", "bfloat16")),
     "model.param_dtype": ("float32 or bfloat16", lambda x: x in ("float32", "bfloat16")),

@@ -71,7 +71,8 @@ def each(run_one: Run, plan: Sequence[Planned], folder: Path) -> tuple[Found, Fa
         except Exception as error:  # also what XLA raises when memory runs out: hours of other rows depend on it
             console.print(f"[{number}/{len(plan)}] {row} seed {seed} failed: {error}", markup=False)
             failed.append((row, seed, error))
-            if row == "first" or (number == 1 and isinstance(error, DataError | WeightsError)):
+            missing = number == 1 and isinstance(error, DataError | WeightsError)
+            if row == "first" or (missing and all(_reads(other.config) == _reads(one) for other in plan)):
                 raise
             continue
         best, seconds = result["metric"], result["seconds"]["total"]
@@ -136,6 +137,12 @@ def check_heeded(flags: Sequence[str], config: Any, plan: Sequence[Planned]) -> 
             faults.append(f"config.{key}={asked!r} has no effect: {others}, whatever it is. Change {instead}.")
     if faults:
         raise ConfigError("\n".join(faults))
+
+
+def _reads(config: Any) -> tuple[Any, ...]:
+    """What a run reads; runs of which it is the same all miss what one of them misses."""
+    pretrained = plugins.find("strategies", config.strategy.name).PRETRAINED
+    return settings.as_flat(config.data), settings.as_flat(config.model), pretrained
 
 
 def _of_row(row: str, plain: Any, changes: Sequence[str], seed: int | None = None) -> Any:
