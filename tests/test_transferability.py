@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
 from tljax import transferability as t
 
@@ -33,6 +33,37 @@ def test_logme_is_the_largest_evidence_on_a_grid(width):
         found.append(density.max() / len(y))
     assert np.mean(found) <= t.logme(features, labels) + 1e-12
     assert t.logme(features, labels) == pytest.approx(np.mean(found), abs=5e-4)
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1.0, 1e5])
+@pytest.mark.parametrize("width", [3, 40])
+def test_logme_is_as_large_as_a_search_finds(width, scale):
+    features, labels = make(n=20, width=width)
+    values = np.maximum(np.linalg.eigvalsh(features @ features.T), 0)
+    vectors, found = np.linalg.eigh(features @ features.T)[1], []
+    for label in (0, 1):
+        along = (vectors.T @ (labels == label)) ** 2
+
+        def lost(logs, along=along):
+            variances = np.exp(-logs[1]) + values * np.exp(-logs[0])
+            return 0.5 * (np.log(2 * np.pi * variances) + along / variances).sum()
+
+        best = optimize.minimize(lost, (0.0, 0.0), method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-13})
+        found.append(-best.fun / len(labels))
+    assert t.logme(scale * features, labels) == pytest.approx(np.mean(found), abs=1e-6)
+
+
+def test_a_class_without_an_example_counts_for_nothing():
+    features, labels = make(n=60, width=4)
+    for score in (t.logme, t.h_score, t.shrunk_h_score, t.knn):
+        assert score(features, 2 * labels) == score(features, labels), score
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_features_that_are_all_the_same_say_nothing_and_fail_nowhere(value):
+    features, labels = np.full((30, 4), value), np.arange(30) % 3
+    found = t.scores(features, labels, None)
+    assert found["shrunk H"] == found["H-score"] == 0.0 and np.isfinite(found["LogME"])
 
 
 def test_logme_rises_with_signal_and_does_not_change_under_rotation():

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.covariance import LedoitWolf
 
-ROUNDS = 100  # of LogME's fixed point; it has converged long before
-CLOSE = 1e-6  # relative change of alpha / beta at which it has
+ROUNDS = 1000  # of LogME's fixed point at most; with fewer examples than features it takes some hundreds
+CLOSE = 1e-9  # relative change of alpha / beta at which it has converged
 TINY = 1e-12  # in the place of a zero that something is divided by
 
 
@@ -72,8 +72,9 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
       L = n/2 log beta + D/2 log alpha - n/2 log 2 pi - beta/2 |Fm - y|^2 - alpha/2 m'm - 1/2 log det A
 
     is raised by alpha <- gamma / m'm and beta <- (n - gamma) / |Fm - y|^2, where gamma is the sum of
-    beta s_i^2 / (alpha + beta s_i^2) over the singular values s_i of F; both start at 1. The score is the mean over
-    classes of max L / n, y being 1 for examples of the class and 0 for the others.
+    beta s_i^2 / (alpha + beta s_i^2) over the singular values s_i of F; both start at 1, F being scaled so that the
+    mean of s_i^2 is 1, on which the largest L does not depend. The score is the mean of max L / n over the classes that
+    occur, y being 1 for examples of the class and 0 for the others.
 
     Args:
       features: (N, D).
@@ -81,29 +82,29 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
     """
     features = np.asarray(features, np.float64)
     left, singular, _ = np.linalg.svd(features, full_matrices=False)
-    classes = range(int(labels.max()) + 1)
-    return float(np.mean([_evidence(left, singular, features.shape, labels == label) for label in classes]))
+    evidence = [_evidence(left, singular, features.shape, labels == label) for label in np.unique(labels)]
+    return float(np.mean(evidence))
 
 
 def _evidence(left: np.ndarray, singular: np.ndarray, shape: tuple[int, ...], target: np.ndarray) -> float:
     """max L / n of one target (N,); `left` (N, r) and `singular` (r,) are of the features, (N, D)."""
-    (n, width), squares = shape, singular**2
+    n, squares = shape[0], singular**2 / max(float(np.mean(singular**2)), TINY**2)
     projected = (left.T @ target) ** 2  # (r,): y'y along each singular vector
     outside = max(float(target.sum() - projected.sum()), 0.0)  # y'y where no feature reaches
     alpha = beta = 1.0
     for _ in range(ROUNDS):
         shares = beta * squares / (alpha + beta * squares)
         gamma, ratio = shares.sum(), alpha / beta
-        length = (shares**2 * projected / np.maximum(squares, TINY)).sum()  # m'm
+        length = (beta**2 * squares / (alpha + beta * squares) ** 2 * projected).sum()  # m'm
         residual = ((1 - shares) ** 2 * projected).sum() + outside  # |Fm - y|^2
-        alpha, beta = gamma / max(length, TINY), (n - gamma) / max(residual, TINY)
+        alpha, beta = max(gamma / max(length, TINY), TINY), (n - gamma) / max(residual, TINY)
         if abs(alpha / beta - ratio) <= CLOSE * ratio:
             break
     shares = beta * squares / (alpha + beta * squares)
-    length = (shares**2 * projected / np.maximum(squares, TINY)).sum()
+    length = (beta**2 * squares / (alpha + beta * squares) ** 2 * projected).sum()
     residual = ((1 - shares) ** 2 * projected).sum() + outside
-    determinant = np.log(alpha + beta * squares).sum() + (width - len(squares)) * np.log(alpha)
-    evidence = n * np.log(beta / (2 * np.pi)) + width * np.log(alpha) - beta * residual - alpha * length - determinant
+    determinant = np.log1p(beta * squares / alpha).sum()  # log det A - D log alpha
+    evidence = n * np.log(beta / (2 * np.pi)) - beta * residual - alpha * length - determinant
     return float(evidence / (2 * n))
 
 
@@ -122,11 +123,13 @@ def shrunk_h_score(features: np.ndarray, labels: np.ndarray) -> float:
     """The H-score with a covariance that few examples can give (Ibrahim et al. 2021).
 
     tr(cov_a^-1 (1 - a) cov(E[f | y])), where cov_a = (1 - a) cov(f) + a (tr cov(f) / D) I, and a is Ledoit's and
-    Wolf's (2004).
+    Wolf's (2004). The inverse is Moore and Penrose's: features that are all the same score 0.
     """
     centred = _centred(features)
     found = LedoitWolf(assume_centered=True).fit(centred)
-    return float(np.sum(np.linalg.inv(found.covariance_) * (1 - found.shrinkage_) * _between(centred, labels)))
+    return float(
+        np.sum(np.linalg.pinv(found.covariance_, hermitian=True) * (1 - found.shrinkage_) * _between(centred, labels))
+    )
 
 
 def _centred(features: np.ndarray) -> np.ndarray:
@@ -135,7 +138,8 @@ def _centred(features: np.ndarray) -> np.ndarray:
 
 def _between(centred: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """cov(E[f | y]), (D, D)."""
-    means = np.stack([centred[labels == label].mean(0) for label in range(int(labels.max()) + 1)])[labels]
+    _, labels = np.unique(labels, return_inverse=True)
+    means = np.stack([centred[labels == label].mean(0) for label in range(labels.max() + 1)])[labels]
     return means.T @ means / len(labels)
 
 
