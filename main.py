@@ -48,18 +48,18 @@ def run(config: Any, workdir: Path) -> dict[str, Any]:
     begin = TrainState.create(made.variables, seed=config.seed)
     tables = job.tables(begin)
 
-    report.open(made.fingerprints())
-    report.inputs(config, made)
-    report.plan(tables, plan.chart(phases, steps, config.train.epochs, config.optimizer))
-    for view in seen:
-        report.say(view.note)
-    with opened(workdir / "checkpoints", keep=config.train.keep_checkpoints) as checkpoints:
-        loop = Loop(job, seen, devices, checkpoints, report)
-        state = loop.fit(begin)
-    final, last = loop.variables(devices.put_state(state)), seen[-1]
-    totals = {part: last.evaluator(final, examples) for part, examples in last.evaluations.items()}
-    saved_model.save(workdir / "model", devices.get_state(final), made, config)
-    return report.finish(results.make(job, state, totals), totals, partial(task.files, classes=made.classes))
+    with report.opened(made.fingerprints()):
+        report.inputs(config, made)
+        report.plan(tables, plan.chart(phases, steps, config.train.epochs, config.optimizer))
+        for view in seen:
+            report.say(view.note)
+        with opened(workdir / "checkpoints", keep=config.train.keep_checkpoints) as checkpoints:
+            loop = Loop(job, seen, devices, checkpoints, report)
+            state = loop.fit(begin)
+        final, last = loop.variables(devices.put_state(state)), seen[-1]
+        totals = {part: last.evaluator(final, examples) for part, examples in last.evaluations.items()}
+        saved_model.save(workdir / "model", devices.get_state(final), made, config)
+        return report.finish(results.make(job, state, totals), totals, partial(task.files, classes=made.classes))
 
 
 if __name__ == "__main__":

@@ -154,6 +154,32 @@ CASES = {
     "unknown source": (["--config.data.source=folder"], CONFIG, ["tljax/data/: digits, docstrings, image_folder"]),
     "unknown optimizer": (["--config.optimizer.name=sgdd"], CONFIG, ["got 'sgdd'. Did you mean 'sgd'?", "adamw"]),
     "optimizer's argument": (["--config.optimizer.kwargs.momentun=0.9"], CONFIG, ["must fit 'sgd'", "momentun"]),
+    "an optimizer's argument that is no number": (
+        ["--config.optimizer.kwargs.momentum=1e999"],
+        CONFIG,
+        ["config.optimizer.kwargs must be finite; got momentum=inf"],
+    ),
+    "another optimizer with the arguments of the first": (
+        ["--config.optimizer.name=adamw"],
+        CONFIG,
+        ["must fit 'adamw': ", "'momentum'", "--config.optimizer.kwargs={}"],
+    ),
+    "an optimizer that is none": (
+        ["--config.optimizer.name=math:pi"],
+        CONFIG,
+        ["'math:pi' must be an optax optimizer"],
+    ),
+    "a rate that falls below 0": (
+        ["--config.optimizer.schedule=cosine", "--config.optimizer.schedule_kwargs.end=-1"],
+        CONFIG,
+        ["schedule 'cosine' must be finite numbers >= 0", "schedule_kwargs ({'end': -1})"],
+    ),
+    "more updates than can be counted": (
+        ["--config.train.epochs=1e300"],
+        CONFIG,
+        ["must make less than 2**31 updates"],
+    ),
+    "pictures too small": (["--config.data.size=1"], CONFIG, ["Pictures must be larger", "over 2 x 2 is 1 x 1"]),
     "unknown schedule": (
         ["--config.optimizer.schedule=cosin"],
         CONFIG,
@@ -338,10 +364,16 @@ def test_overrides_in_all_spellings():
 
 def test_a_suite_goes_to_the_suite_and_a_run_to_the_run(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(cli.suite, "run", lambda *arguments: seen.append("suite"))
+    monkeypatch.setattr(cli.suite, "run", lambda *arguments, flags: seen.append("suite"))
     for rows in ([], ["--config.suite.rows={}"]):
         assert cli.start(lambda config, folder: seen.append("run"), ["main.py", *rows]) == 0
     assert seen == ["suite", "run"]
+
+
+def test_what_we_warn_of_is_said_plainly():
+    told = cli._plain(UserWarning("a checkpoint is gone"), UserWarning, str(ROOT / "tljax" / "train_loop.py"), 81)
+    assert told == "a checkpoint is gone\n"
+    assert cli._plain(UserWarning("old"), UserWarning, "/else.py", 7) == "/else.py:7: UserWarning: old\n"
 
 
 def test_debug_shows_the_traceback(capsys):

@@ -158,6 +158,14 @@ def test_a_checkpoint_that_a_kill_cut_off_was_never_saved(tmp_path):
         assert checkpoints.restore("latest", template) is None
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "[1]", "3", '"ab"'])
+def test_checksums_that_are_none_are_damage(tmp_path, text):
+    save_two(tmp_path)
+    (tmp_path / "latest" / "2" / "checksums.json").write_text(text)
+    with opened(tmp_path) as checkpoints, pytest.warns(UserWarning, match="A damaged checkpoint is left out"):
+        assert int(checkpoints.restore("latest", template)[0].step) == 1
+
+
 @pytest.mark.parametrize("harm", [flip_bits, Path.unlink])
 def test_saving_again_mends_what_is_not_whole(tmp_path, harm):
     save_two(tmp_path)

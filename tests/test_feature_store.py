@@ -97,3 +97,19 @@ def test_two_that_write_the_same_do_no_harm(tmp_path):
     other.add(KEYS, ROWS)
     assert content(one.read()) == content(before) == dict(zip(KEYS, (row.tobytes() for row in ROWS), strict=True))
     assert len(list((tmp_path / "rows").glob("*.bin"))) == 1
+
+
+def test_equal_rows_of_other_keys_are_shards_of_their_own(tmp_path):
+    one = store(tmp_path)
+    for key in "bc":
+        one.add([key], np.zeros((1, 3), np.float32))
+    assert content(one.read()) == dict.fromkeys("bc", bytes(12))
+
+
+def test_what_a_killed_process_left_is_taken_away(tmp_path):
+    one = store(tmp_path)
+    one.add(KEYS, ROWS)
+    (tmp_path / "rows" / "0123.bin.part99").write_bytes(bytes(100))
+    with one.lock():
+        left = {file.suffix for file in (tmp_path / "rows").iterdir() if file.name != ".lock"}
+    assert left == {".bin", ".json"} and set(one.read()) == set(KEYS)

@@ -147,3 +147,11 @@ def test_a_link_to_nothing_and_a_folder_among_pictures_are_named_as_what_they_ar
         f"{tmp_path}/train/bee/more: a folder, in which nothing is read (2 pictures): a class folder holds its "
         f"pictures itself",
     )
+
+
+@pytest.mark.parametrize("bad", ["train/b\udcff/1.png", "train/bee/\udcff.png", "test/\udcff.txt"])
+def test_a_name_that_no_report_can_hold_is_refused(tmp_path, bad):
+    root = make(tmp_path, *FILES)
+    make(root, bad)
+    with pytest.raises(DataError, match=r"(?s)must be UTF-8; [12] are not:\n  '.*\\udcff.*'\nRename them"):
+        load(root)

@@ -32,6 +32,7 @@ LAYERS = (
         "run_folder",
         "figures",
         "throughput",
+        "events",
         "mixing",
     ),
     ("backbone", "network", "masking"),

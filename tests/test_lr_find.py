@@ -108,3 +108,18 @@ def test_a_frozen_prefix_runs_once(tmp_path, finished, monkeypatch, capsys):
 def test_errors(tmp_path, capsys, more, text):
     assert find(tmp_path / "out", *more)[0] == 2
     assert text in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (("last_k", "--config.strategy.last_k=0", "--group", "features"), "got 'features' (features never learns)"),
+        (("l2_sp", "--group", "start"), "one of features, head; got 'start' (start never learns)"),
+        (("classic",), "a strategy that takes steps; 'classic' has no learning rate"),
+    ],
+)  # fmt: skip
+def test_what_never_learns_has_no_rate(tmp_path, capsys, finished, more, text):
+    weights = f"--config.model.weights={finished / 'model'}"
+    name, *rest = more
+    assert find(tmp_path / "out", f"--config.strategy.name={name}", weights, *rest)[0] == 2
+    assert text in capsys.readouterr().err

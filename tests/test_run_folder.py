@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from main import run
+from tests import small
 from tljax import run_folder
 from tljax.errors import ConfigError, DataError, WeightsError
 
@@ -50,3 +52,31 @@ def test_another_config_is_listed(tmp_path):
     run_folder.check(tmp_path, '{"seed": 0, "a": {"b": 1}}')
     with pytest.raises(ConfigError, match=r"another config:\n  a.b: 1 -> 2\n  seed: 0 -> 3\nChoose another"):
         run_folder.check(tmp_path, '{"seed": 3, "a": {"b": 2}}')
+
+
+def test_one_process_at_a_time(tmp_path):
+    with (
+        run_folder.claimed(tmp_path),
+        pytest.raises(ConfigError, match="One process at a time .* at work in .*--workdir"),
+        run_folder.claimed(tmp_path),
+    ):
+        pass
+    with run_folder.claimed(tmp_path):  # once it has ended
+        pass
+
+
+def test_a_second_start_leaves_the_folder_as_it_was(tmp_path):
+    (tmp_path / "run").mkdir()
+    with run_folder.claimed(tmp_path / "run"), pytest.raises(ConfigError, match="another is at work in"):
+        run(small.config(train__epochs=1.0), tmp_path / "run")
+    assert [file.name for file in (tmp_path / "run").iterdir()] == [".lock"]
+    run(small.config(train__epochs=1.0), tmp_path / "run")
+
+
+def test_a_file_system_without_locks_is_no_fault(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr("filelock.FileLock._acquire", refuse)
+    with run_folder.claimed(tmp_path):
+        pass

@@ -47,8 +47,38 @@ def test_a_group_follows_the_run_through_phases():
         ("nowhere.to:go", {}, "must be importable"),
         ("math:nothing", {}, "must be importable"),
         ("cosine", {"ends": 1.0}, "schedule_kwargs must fit 'cosine': .*ends"),
+        ("math:pi", {}, "'math:pi' must be a schedule .*, and so a function; it is a float"),
+        ("exponential", {"end": 0.0}, "schedule_kwargs must fit 'exponential': math domain error"),
+        ("step", {"at": ("a",)}, "schedule_kwargs must fit 'step': "),
+        ("step", {"at": (-0.5, 2)}, "schedule_kwargs must fit 'step': at must be shares between 0 and 1"),
+        ("step", {"factor": -1.0}, "schedule_kwargs must fit 'step': "),
     ],
 )
 def test_a_schedule_that_does_not_exist_or_fit(name, kwargs, message):
     with pytest.raises(ConfigError, match=message):
         schedules.make(name, 100, kwargs=kwargs)
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "message"),
+    [
+        ("cosine", {"end": -1.0}, "'cosine' must be finite numbers >= 0; over a run of 101 steps -.* is among them"),
+        ("cosine", {"end": math.nan}, "finite numbers >= 0; .* nan is among them"),
+        ("cosine", {"end": "abc"}, "schedule_kwargs must fit 'cosine'"),
+        ("tests.test_schedules:halving", {"floor": -0.6}, "finite numbers >= 0"),
+        ("tests.test_schedules:halving", {"floor": math.inf}, "finite numbers >= 0"),
+    ],
+)
+def test_factors_that_no_run_can_have(name, kwargs, message):
+    with pytest.raises(ConfigError, match=message):
+        schedules.check(name, kwargs=kwargs)
+
+
+@pytest.mark.parametrize("name", schedules.NAMES)
+def test_factors_of_our_own_are_fine(name):
+    schedules.check(name, warmup=0.3)
+
+
+def test_falls_that_meet_in_one_step_all_count():
+    schedule = schedules.make("step", 100, kwargs={"at": (0.501, 0.504, 0.75), "factor": 0.5})
+    assert [float(schedule(step)) for step in (49, 52, 77)] == [1.0, 0.25, 0.125]

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,14 @@ def filled(folder: Path) -> Iterator[None]:
         if new:
             shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def check_names(paths: Iterable[Path]) -> None:
+    """Raise DataError where a name cannot be written into a report, because its bytes are no UTF-8; all are listed."""
+    bad = [repr(str(path)) for path in paths if re.search(r"[\ud800-\udfff]", str(path))]
+    if bad:
+        shown = "\n  ".join(bad[:20]) + ("\n  ..." if len(bad) > 20 else "")
+        raise DataError(f"Names of files and folders must be UTF-8; {len(bad)} are not:\n  {shown}\nRename them.")
 
 
 def read_json(file: Path, kind: type = dict, *, keys: Sequence[str] = ()) -> Any:

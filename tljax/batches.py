@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 import grain
 import numpy as np
 
+from tljax.errors import ConfigError
 from tljax.pictures import THREADS
 from tljax.types import Batch
 
@@ -48,8 +49,11 @@ class Training:
         return batch if self.weights is None else batch | {"weight": self.weights[batch["label"]]}
 
     def steps(self, epochs: float) -> int:
-        """Updates in so many passes, at least one."""
-        return max(1, round(epochs * len(self.pictures) / self.batch_size))
+        """Updates in so many passes, at least one; ConfigError where an int32 does not count them."""
+        updates = epochs * len(self.pictures) / self.batch_size
+        if updates >= 2**31 - 1:
+            raise ConfigError(f"config.train.epochs must make less than 2**31 updates; {epochs:g} makes {updates:g}.")
+        return max(1, round(updates))
 
     def stream(self, start: int, stop: int) -> Iterator[Batch]:
         """The batches of steps start..stop-1; decoding, where needed, runs ahead in threads."""

@@ -124,8 +124,8 @@ class Checkpoints:
         """Which files of a checkpoint are not as they were written; "" if all are."""
         folder = self._folder(kind, step)
         try:
-            wanted = json.loads((folder / CHECKSUMS).read_text())
-        except (OSError, ValueError) as error:
+            wanted = dict(json.loads((folder / CHECKSUMS).read_text()))
+        except (OSError, ValueError, TypeError) as error:
             return f"its checksums cannot be read: {error}"
         found = _checksums(folder)
         bad = sorted(name for name in wanted | found if wanted.get(name) != found.get(name))

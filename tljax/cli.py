@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,6 +18,7 @@ from tljax import atomic, overrides, settings, suite
 from tljax.errors import ConfigError, TljaxError
 
 PREFIX = "--config."
+_FORMAT = warnings.formatwarning
 ROOM = 2**24  # bytes that must be free where compiled programs are kept
 
 
@@ -25,6 +27,7 @@ def start(run: Callable[[Any, Path], Any], argv: Sequence[str]) -> int:
 
     def begin() -> None:
         config, workdir = read(argv[1:])
+        warnings.formatwarning = _plain
         keep_compiled()
         if config.suite.rows:
             suite.run(run, config, workdir, flags=split(argv[1:])[1])
@@ -130,6 +133,13 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
             value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
             changes.append(f"{word.removeprefix(PREFIX)}={value}")
     return flags, changes
+
+
+def _plain(message: Any, category: type[Warning], filename: str, *rest: Any) -> str:
+    """What tljax warns of is for people; what others warn of is for developers, who need to know where."""
+    if Path(filename).parent.name == "tljax":
+        return f"{message}\n"
+    return _FORMAT(message, category, filename, *rest)
 
 
 class Parser(argparse.ArgumentParser):

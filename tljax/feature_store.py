@@ -2,8 +2,9 @@
 
 A disk that takes no more is no fault of the run: what it does not take stays in memory, and that is said once.
 
-A shard is <sha256>.bin, rows one after another under the checksum of their bytes, and <sha256>.json with their
-keys, dtype and shape, written last. What a kill leaves behind has no json; what was damaged does not match its name.
+A shard is <sha256>.bin, rows one after another, and <sha256>.json with their keys, dtype, shape and the checksum of
+their bytes, written last; both are named after keys and bytes. What a kill leaves behind has no json, and is taken away
+by who next computes here; what was damaged does not match its checksum.
 """
 
 import contextlib
@@ -37,6 +38,8 @@ class Store:
             with writing(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 lock.acquire()
+            for part in self.folder.glob("*.part*"):  # of a process that was killed: no other writes now
+                part.unlink(missing_ok=True)
         except ConfigError as error:  # then no process can share them
             self._refused(error)
         try:
@@ -54,8 +57,9 @@ class Store:
     def add(self, keys: Sequence[str], rows: np.ndarray) -> dict[str, Found]:
         """Keep `rows`, one a key: where they lie now, which is in memory where the disk does not take them."""
         data = np.ascontiguousarray(rows).tobytes()
-        name = hashlib.sha256(data).hexdigest()
-        index = {"keys": list(keys), "dtype": str(rows.dtype), "shape": list(rows.shape)}
+        sha256 = hashlib.sha256(data).hexdigest()
+        index = {"keys": list(keys), "dtype": str(rows.dtype), "shape": list(rows.shape), "sha256": sha256}
+        name = hashlib.sha256(json.dumps(index).encode()).hexdigest()
         try:
             make_folder(self.folder)
             with whole(self.folder / f"{name}.bin") as part:
@@ -77,7 +81,7 @@ class Store:
         try:
             found = json.loads(index.read_text())
             with data.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != index.stem:
+                if hashlib.file_digest(file, "sha256").hexdigest() != found["sha256"]:
                     raise ValueError("its bytes do not match their checksum")
             rows = np.memmap(data, jnp.dtype(found["dtype"]), mode="r", shape=tuple(found["shape"]))
             if len(found["keys"]) != len(rows):

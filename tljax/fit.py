@@ -64,22 +64,22 @@ def run(
             f"{has}. Choose linear_probe, which learns a head on the same features, or another strategy."
         )
     check(config)
-    report.open(made.fingerprints())
-    report.inputs(config, made)
-    where, why = views.decide(made, made.stages, config.data, devices, passes=float("inf"), augmented=False)
-    report.say(f"features: {why}")
-    parts, _ = features.cached(made, None, where or "process", devices, report, config)
-    batches = {part: rows.take(np.arange(len(rows))) for part, rows in domains.labelled(parts).items()}
-    train = batches["train"]
-    began = time.monotonic()
-    fitted = strategy.fit(train["features"], train["label"], config.strategy, seed=config.seed)
-    report.seconds["train"] = time.monotonic() - began
-    held = "too few examples for folds" if fitted.accuracy is None else f"{fitted.accuracy:.4f} in cross-validation"
-    report.say(f"chose {', '.join(f'{key} {value:g}' for key, value in fitted.chosen.items())}: {held}")
-    totals = {part: _totals(task, fitted.scores(batch["features"]), batch) for part, batch in batches.items()}
-    _save(workdir / "model", strategy, fitted, train, made, config)
-    found = _result(task, fitted, made, totals, Method(strategy, config.strategy), config)
-    return report.finish(found, totals, partial(task.files, classes=made.classes))
+    with report.opened(made.fingerprints()):
+        report.inputs(config, made)
+        where, why = views.decide(made, made.stages, config.data, devices, passes=float("inf"), augmented=False)
+        report.say(f"features: {why}")
+        parts, _ = features.cached(made, None, where or "process", devices, report, config)
+        batches = {part: rows.take(np.arange(len(rows))) for part, rows in domains.labelled(parts).items()}
+        train = batches["train"]
+        began = time.monotonic()
+        fitted = strategy.fit(train["features"], train["label"], config.strategy, seed=config.seed)
+        report.seconds["train"] = time.monotonic() - began
+        held = "too few examples for folds" if fitted.accuracy is None else f"{fitted.accuracy:.4f} in cross-validation"
+        report.say(f"chose {', '.join(f'{key} {value:g}' for key, value in fitted.chosen.items())}: {held}")
+        totals = {part: _totals(task, fitted.scores(batch["features"]), batch) for part, batch in batches.items()}
+        _save(workdir / "model", strategy, fitted, train, made, config)
+        found = _result(task, fitted, made, totals, Method(strategy, config.strategy), config)
+        return report.finish(found, totals, partial(task.files, classes=made.classes))
 
 
 def _save(folder: Path, strategy: ModuleType, fitted: Any, train: Batch, made: Experiment, config: Any) -> None:

@@ -17,6 +17,7 @@ from jax import lax
 
 from tljax import depthwise
 from tljax.depthwise import Pads
+from tljax.errors import ConfigError
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 CHUNKS = 8  # plain convolutions in the place of one in groups
@@ -53,7 +54,16 @@ def conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: int = 0, 
 
 
 def max_pool(x: jax.Array, *, window: int, stride: int, padding: int = 0) -> jax.Array:
-    """Maximum over windows: (B, H, W, C) -> (B, (H + 2 padding - window) // stride + 1, ..., C)."""
+    """Maximum over windows: (B, H, W, C) -> (B, (H + 2 padding - window) // stride + 1, ..., C).
+
+    Raises:
+      ConfigError: the map is smaller than a window.
+    """
+    if min(x.shape[1:3]) + 2 * padding < window:
+        raise ConfigError(
+            f"Pictures must be larger for this network: what is left of them at a maximum over {window} x {window} is "
+            f"{x.shape[1]} x {x.shape[2]}. Raise config.data.size."
+        )
     form = cpu_max_pool if on_cpu() else lax_max_pool
     return form(x, window, stride, padding)
 

@@ -6,6 +6,7 @@ place, so there is no gradient, no update and no state for them, and no clip nor
 
 import difflib
 import inspect
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -139,6 +140,8 @@ def _transform(config: Any, rate: Rate) -> optax.GradientTransformation:
     own = [f"{key} (config.optimizer.{short})" for key, short in OWN_KEYS.items() if key in kwargs]
     if own:
         raise ConfigError(f"config.optimizer.kwargs must not hold what has a key of its own: {', '.join(own)}.")
+    if bad := [f"{key}={x}" for key, x in kwargs.items() if isinstance(x, float) and not math.isfinite(x)]:
+        raise ConfigError(f"config.optimizer.kwargs must be finite; got {', '.join(bad)}.")
     decay, mask = float(config.weight_decay), None if config.decay_norms_and_biases else _is_kernel
     if "weight_decay" in accepted and decay:  # decoupled, as AdamW and Lion define it
         masks = [name for name in MASKS if name in accepted]
@@ -153,10 +156,11 @@ def _transform(config: Any, rate: Rate) -> optax.GradientTransformation:
         kwargs |= {"weight_decay": 0.0}
     try:
         transform = function(learning_rate=rate, **kwargs)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ConfigError(
             f"config.optimizer.kwargs must fit '{config.name}': {error}.\n"
-            f"  It takes {', '.join(accepted)}; got {', '.join(kwargs) or 'none'}."
+            f"  It takes {', '.join(accepted)}; got {', '.join(kwargs) or 'none'}.\n"
+            f"  They are set anew as a whole by --config.optimizer.kwargs={{}}, which leaves none of the config's."
         ) from error
     if not decay:
         return transform
@@ -171,7 +175,7 @@ def check(config: Any) -> None:
       ConfigError: there is no such one, or it does not take its keyword arguments.
     """
     _transform(config, float(config.lr))
-    schedules.make(config.schedule, 1, warmup=config.warmup, kwargs=config.schedule_kwargs)
+    schedules.check(config.schedule, warmup=config.warmup, kwargs=config.schedule_kwargs)
 
 
 # optax's names for the leaves that decay, and the keyword arguments that have a config key of their own.

@@ -15,8 +15,9 @@ import jax
 from ml_collections import ConfigDict
 
 from tljax import figures, plan, run_folder, settings, throughput
-from tljax.atomic import make_folder, read_json, write, write_json
+from tljax.atomic import make_folder, read_json, write, write_json, writing
 from tljax.errors import TljaxError
+from tljax.events import Events
 from tljax.experiment import Experiment
 from tljax.screen import Screen
 
@@ -42,30 +43,34 @@ class Report(Screen):
         self.tokens = self.places = 0  # in what features were computed of: `throughput.places`
         self.oracle: dict[str, Any] = {}  # target -> the best metric by its own labels, and the step
         self._kept: dict[str, str] = {}
-        self._began, self._writer, self._recent = time.monotonic(), None, {}
+        self._began, self._events, self._recent = time.monotonic(), None, {}
         self._watched = ("loss", best)
         self._config = settings.to_json(config)
         run_folder.check(folder, self._config)
 
-    def open(self, inputs: Mapping[str, Any]) -> None:
-        """Make the folder, once everything that can be wrong with the input has been checked.
+    @contextlib.contextmanager
+    def opened(self, inputs: Mapping[str, Any]) -> Iterator[None]:
+        """Make the folder, once everything that can be wrong with the input has been checked, and work in it alone.
 
         Args:
           inputs: what the run learns from, see `run_folder`; on a resumed run it must be what it was.
 
         Raises:
-          DataError: it is not.
+          ConfigError: another process is at work there.
+          DataError, WeightsError: the run learns from something else.
         """
         make_folder(self.folder)
-        run_folder.check_inputs(self.folder, inputs)
-        write_json(self.folder / "inputs.json", inputs)
-        write(self.folder / "config.json", self._config)
-        write_json(self.folder / "env.json", _environment())
-        for name, text in self._kept.items():
-            write(self.folder / name, text)
+        with run_folder.claimed(self.folder):
+            run_folder.check_inputs(self.folder, inputs)
+            write_json(self.folder / "inputs.json", inputs)
+            write(self.folder / "config.json", self._config)
+            write_json(self.folder / "env.json", _environment())
+            for name, text in self._kept.items():
+                write(self.folder / name, text)
+            yield
 
     def keep(self, name: str, text: str) -> None:
-        """A file of the folder; it is written once the folder is `open`."""
+        """A file of the folder; it is written once the folder is `opened`."""
         self._kept[name] = text
 
     def finished(self) -> dict[str, Any] | None:
@@ -137,17 +142,14 @@ class Report(Screen):
             write(log, "".join(f"{line}\n" for line in kept))
         if step:
             self.say(f"resuming at step {step} of {steps}")
-        # Imported here, 1.5 s after everything that can be wrong with the input has been said.
-        from tensorboardX import SummaryWriter
-
-        self._writer = SummaryWriter(str(self.folder), purge_step=step + 1)
+        with writing(self.folder):
+            self._events = Events(self.folder, step=step + 1)
         try:
             with self.bar(step, steps):
                 yield
         finally:
-            with contextlib.suppress(OSError):  # what a full disk refuses here is said by who writes next
-                self._writer.close()
-            self._writer = None
+            self._events.close()
+            self._events = None
 
     def advance(self, step: int) -> None:
         """Training has come to `step`."""
@@ -161,8 +163,8 @@ class Report(Screen):
             finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
             file.write(json.dumps({"step": step, "part": part, **finite}) + "\n")
         for name, value in values.items():
-            if self._writer:
-                self._writer.add_scalar(f"{part}/{name}", value, step)
+            if self._events:
+                self._events.scalar(f"{part}/{name}", value, step)
         shown = [f"{name} {value:.4f}" for name, value in values.items() if name in self._watched]
         self._recent[part] = f"{part} {' '.join(shown)}"
 

@@ -1,12 +1,15 @@
 """What must hold of the folder in which a run begins or goes on: it is this run's, and learns from what it did."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import filelock
+
 from tljax import settings
-from tljax.atomic import read_json
+from tljax.atomic import read_json, writing
 from tljax.errors import ConfigError, DataError, WeightsError
 
 COUNTS = "examples"  # of inputs.json: part -> how many; earlier runs wrote none
@@ -36,6 +39,30 @@ def check(folder: Path, config: str) -> None:
             + "\n  ".join(differences)
             + "\nChoose another --workdir, or give the config it began with to resume it."
         )
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Around what a run does in its folder: two processes would write over each other's checkpoints.
+
+    Where the file system knows no locks, nothing is claimed.
+
+    Raises:
+      ConfigError: another process is at work there.
+    """
+    lock = filelock.FileLock(folder / ".lock", timeout=0)
+    try:
+        with contextlib.suppress(NotImplementedError), writing(folder):
+            lock.acquire()
+    except filelock.Timeout as error:
+        raise ConfigError(
+            f"One process at a time must work in a run's folder, and another is at work in '{folder}'. Wait for it, or "
+            f"end it, or choose another --workdir."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check_inputs(folder: Path, inputs: Mapping[str, Any]) -> None:

@@ -139,11 +139,13 @@ def _nearest(names: frozenset[str]) -> tuple[float, list[str]]:
     }
     family, variant, file = max(shares, key=shares.__getitem__)
     share, table = shares[family, variant, file], tables[family, variant]
-    lines = [f"Nearest is family '{family}', variant '{variant}', with {share:.0%} of the names:"]
+    differ = [*_first("missing", table - file), *_first("not in it", file - table)]
+    colon = ":" if differ or file == bare != names else "."
+    lines = [f"Nearest is family '{family}', variant '{variant}', with {share:.0%} of the names{colon}"]
     if file == bare != names:
         before = min(names).split(".")[0]
         lines.append(f"  '{before}.' stands before every one of them: save the tensors without it")
-    return share, [*lines, *_first("missing", table - file), *_first("not in it", file - table)]
+    return share, [*lines, *differ]
 
 
 def _nearest_spelling(names: frozenset[str]) -> tuple[float, list[str]]:

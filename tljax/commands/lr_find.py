@@ -33,8 +33,8 @@ def main(arguments: Sequence[str]) -> None:
     """`tljax lr_find --config FILE[:ROW] [--group all|each|NAME] [--config.KEY=VALUE] [--out FOLDER]`.
 
     With "all" the groups of the plan's first phase learn, at its scales: the suggestion is optimizer.lr. With a
-    name, and with "each" in turn, one group learns alone at scale 1 and all others are frozen: the suggestion
-    is that group's own rate. The loss is the run's: with an adaptation its term, at full weight from the first step on.
+    name, and with "each" in turn, one group that the plan lets learn does so alone, at scale 1: the suggestion is that
+    group's own rate. The loss is the run's: with an adaptation its term, at full weight from the first step on.
     No run folder is read or written.
 
     Raises:
@@ -71,16 +71,22 @@ def sweep(config: Any, group: str, rates: Sequence[float]) -> dict[str, lr_sweep
     made = experiment.load(config, axis=devices.axis, pretrained_wanted=strategy.PRETRAINED)
     report = Report(features.folder(), config, best=made.task.BEST)  # what it says is wanted, and no folder
     strategy, made = decision.settle(strategy, made, devices, report, config)
+    if hasattr(strategy, "fit"):
+        raise ConfigError(
+            f"lr_find needs a strategy that takes steps; '{config.strategy.name}' has no learning rate. Choose another "
+            f"config.strategy.name."
+        )
     method = Method(strategy, config.strategy)
     made = method.begin(made, seed=config.seed)
     if config.adaptation.name:  # a weight that rises with the run would make the loss rise with the rate
         config = overrides.apply(config, ("adaptation.ramp=0.0",))
     alignment = Alignment.of(config.adaptation)
     made, phases = alignment.begin(made, strategy.plan(made.groups, config.strategy), seed=config.seed)
-    names = {"all": ("all",), "each": tuple(made.groups)}.get(group, (group,))
-    unknown = [name for name in names if name not in (*made.groups, "all")]
-    if unknown:
-        raise ConfigError(f"--group must be all, each, or one of {', '.join(made.groups)}; got '{group}'.")
+    learning = [name for name in made.groups if any(name in phase.learning for phase in phases)]
+    names = {"all": ("all",), "each": tuple(learning)}.get(group, (group,))
+    if unknown := [name for name in names if name not in (*learning, "all")]:
+        frozen = f" ({', '.join(unknown)} never learns)" if group in made.groups else ""
+        raise ConfigError(f"--group must be all, each, or one of {', '.join(learning)}; got '{group}'{frozen}.")
     steps, axis = len(rates), devices.axis
     job = Job(made.network, made.task, made.prepare, made.groups, phases, steps, config, axis, method, alignment)
     start, sweeps = TrainState.create(made.variables, seed=config.seed), {}

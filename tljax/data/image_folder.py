@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tljax import pictures
+from tljax import atomic, pictures
 from tljax.errors import DataError
 from tljax.types import Dataset, Info
 
@@ -34,7 +34,7 @@ def load(config: Any) -> Dataset:
 
     Raises:
       DataError: no such folder, one that cannot be read, no pictures, an empty class folder, a class that only some
-        splits have and the training split lacks.
+        splits have and the training split lacks, names that are no UTF-8.
     """
     root = Path(config.dir).expanduser()
     if not config.dir or not root.is_dir():
@@ -45,6 +45,8 @@ def load(config: Any) -> Dataset:
     tables = {split: table for split, table in tables.items() if table}
     if not tables:
         raise DataError(f"'{root}' must hold splits with class folders, but has none. The layout is {LAYOUT}.")
+    for split, table in tables.items():
+        atomic.check_names([*_visible(root / split), *(file for files in table.values() for file in files)])
     classes = _check_classes(root, tables, "" if config.fractions else config.splits.train)
     splits, skipped = {}, []
     for split, table in tables.items():

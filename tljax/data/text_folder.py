@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tljax import texts
+from tljax import atomic, texts
 from tljax.errors import DataError
 from tljax.labels import NONE
 from tljax.texts import Row
@@ -31,7 +31,9 @@ def load(config: Any) -> Dataset:
         )
     splits: dict[str, list[Row]] = {}
     strange = []
-    for file in sorted(path for path in root.rglob("*") if path.is_file()):
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    atomic.check_names(files)
+    for file in files:
         parts = file.relative_to(root).parts
         if any(part.startswith(".") for part in parts):
             continue
