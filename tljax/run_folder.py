@@ -76,7 +76,8 @@ def check_inputs(folder: Path, inputs: Mapping[str, Any]) -> None:
       WeightsError: the weights alone are.
     """
     file = folder / "inputs.json"
-    before = {WEIGHTS: inputs.get(WEIGHTS), **(read_json(file) if file.exists() else inputs)}
+    found = read_json(file) if file.exists() else inputs
+    before = {WEIGHTS: inputs.get(WEIGHTS), **found}
     names = [name for name in {**before, **inputs} if name != COUNTS and before.get(name) != inputs.get(name)]
     if names:
         raise (WeightsError if names == [WEIGHTS] else DataError)(
