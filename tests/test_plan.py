@@ -78,8 +78,9 @@ def test_the_picture(tmp_path, monkeypatch):
 
 def test_it_is_written_before_training_and_once(tmp_path, capsys):
     one = report.Report(tmp_path / "run", small.config(), best="accuracy")
-    one.open({})
     chart = plan.chart(PHASES, 4, 2.0, config())
+    with one.opened({}):
+        pass
     one.plan([("phase 'probe'", ("group", "lr"), [["low", "frozen"]])], chart)
     folder = tmp_path / "run" / "report"
     assert json.loads((folder / "plan.json").read_text()) == chart
