@@ -77,6 +77,8 @@ def test_factors_that_no_run_can_have(name, kwargs, message):
 @pytest.mark.parametrize("name", schedules.NAMES)
 def test_factors_of_our_own_are_fine(name):
     schedules.check(name, warmup=0.3)
+    factors = [float(schedules.make(name, 100, warmup=0.3)(step)) for step in range(100)]
+    assert min(factors) == factors[0] == 0 and max(factors) == factors[30] == 1
 
 
 def test_falls_that_meet_in_one_step_all_count():
