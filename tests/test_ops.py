@@ -54,8 +54,8 @@ def value_and_gradients(function, *args):
     return value, *pull(normal(9, *value.shape).astype(value.dtype))
 
 
-def close(ours, expected, tolerance: float):
-    for name, a, b in zip(("value", "input", "kernel"), ours, expected, strict=False):
+def assert_close(ours, expected, tolerance: float):
+    for name, (a, b) in zip(("value", "input", "kernel"), zip(ours, expected, strict=True), strict=False):
         assert a.shape == b.shape and a.dtype == b.dtype
         np.testing.assert_allclose(
             np.asarray(a, np.float32), np.asarray(b, np.float32), rtol=tolerance, atol=tolerance, err_msg=name
@@ -79,13 +79,13 @@ def both_forms(case, dtype=jnp.float32):
 
 @pytest.mark.parametrize("case", CONVS, ids=str)
 def test_cpu_conv_is_lax_conv(case):
-    close(*both_forms(case), tolerance=1e-5)
+    assert_close(*both_forms(case), tolerance=1e-5)
 
 
 @pytest.mark.parametrize("case", [c for c in CONVS if c[0] in ((2, 2), (4, 4), (8, 8))], ids=str)
 def test_cpu_conv_in_bfloat16(case):
     # bfloat16 holds 8 bits: the forms may round a value of up to 8 to neighbours 2**-5 apart.
-    close(*both_forms(case, jnp.bfloat16), tolerance=2**-5)
+    assert_close(*both_forms(case, jnp.bfloat16), tolerance=2**-5)
 
 
 def traced(size: int, taps: int, stride: int, dtype=jnp.float32) -> list[str]:
@@ -159,7 +159,7 @@ def test_cpu_max_pool_is_lax_max_pool(case, before):
 
     ours, lax = both(x)
     np.testing.assert_array_equal(ours[0], lax[0])
-    close(ours, lax, tolerance=1e-5)
+    assert_close(ours, lax, tolerance=1e-5)
 
 
 def test_tied_maxima_share_one_gradient():
@@ -173,9 +173,9 @@ def test_tied_maxima_share_one_gradient():
 def test_vmap_and_a_frozen_kernel():
     x, kernel = normal(0, 3, 2, 2, 2, 4), normal(1, 3, 3, 4, 5)
     mapped = jax.vmap(lambda x: ops.cpu_conv(x, kernel, 1, 1, 1))(x)
-    close([mapped[1]], [ops.lax_conv(x[1], kernel, 1, 1, 1)], tolerance=1e-5)
+    assert_close([mapped[1]], [ops.lax_conv(x[1], kernel, 1, 1, 1)], tolerance=1e-5)
     gradient = jax.grad(lambda x: ops.cpu_conv(x, jax.lax.stop_gradient(kernel), 1, 1, 1).sum())(x[0])
-    close([gradient], [jax.grad(lambda x: ops.lax_conv(x, kernel, 1, 1, 1).sum())(x[0])], tolerance=1e-5)
+    assert_close([gradient], [jax.grad(lambda x: ops.lax_conv(x, kernel, 1, 1, 1).sum())(x[0])], tolerance=1e-5)
 
 
 def test_inside_plain_every_backend_gets_lax():
