@@ -31,7 +31,8 @@ def run(config: Any, workdir: Path) -> dict[str, Any]:
     experiment.check(config, devices.devices, pretrained_wanted=strategy.PRETRAINED)
 
     # Everything that can be wrong with the input is said here, before anything is written.
-    made = experiment.load(config, axis=devices.axis, pretrained_wanted=strategy.PRETRAINED)
+    fits = Method(strategy, config.strategy).check
+    made = experiment.load(config, axis=devices.axis, pretrained_wanted=strategy.PRETRAINED, fits=fits)
     task = made.task
 
     # What learns, how fast, and when.

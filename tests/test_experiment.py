@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 from main import run
 from tests import small
 from tljax import experiment, saved_model
+from tljax.commands import lr_find
 from tljax.errors import ConfigError
 from tljax.inputs import image
 from tljax.models import vit
@@ -47,6 +48,29 @@ def test_what_does_not_fit_the_network_is_said_before_a_picture_is_decoded(monke
     monkeypatch.setattr(image, "Pictures", lambda *_: pytest.fail("a picture was decoded"))
     with pytest.raises(ConfigError, match=message):
         experiment.load(small.config(**changes), axis=None, pretrained_wanted=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strategy__name": "groups", "strategy__scales__conv9": 1.0}, "without a group: conv9"),
+        ({"strategy__name": "last_k", "strategy__last_k": 9}, "last_k must be"),
+        ({"strategy__name": "lora", "strategy__kernels": "conv9"}, "'conv9'"),
+        ({"strategy__name": "full", "strategy__moving_statistics": ("conv9",)}, "got conv9"),
+        ({"strategy__name": "auto", "strategy__moving_statistics": ("conv9",)}, "got conv9"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "lr_find"])
+def test_what_does_not_fit_the_strategy_is_said_before_a_picture_is_decoded(
+    monkeypatch, tmp_path, command, changes, message
+):
+    made = experiment.load(small.config(), axis=None, pretrained_wanted=False)
+    saved_model.save(tmp_path / "model", made.variables, made, small.config())
+    monkeypatch.setattr(image, "Pictures", lambda *_: pytest.fail("a picture was decoded"))
+    config = small.config(model__weights=str(tmp_path / "model"), **changes)
+    with pytest.raises(ConfigError, match=message):
+        run(config, tmp_path / "run") if command == "run" else lr_find.sweep(config, "all", (1e-3, 1e-2))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_source_is_imported_by_no_thread_beside_others(monkeypatch):

@@ -16,7 +16,9 @@ from tljax.plugins import find
 from tljax.preprocess import Prepare
 from tljax.splits import Subset
 from tljax.trees import flatten
-from tljax.types import Card, Dataset, Info, Name, Published, Variables
+from tljax.types import Card, Dataset, Info, Name, Params, Published, Variables
+
+Fits = Callable[[Params, Groups, Sequence[str]], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,12 +85,13 @@ def check(config: Any, devices: int, *, pretrained_wanted: bool = True) -> None:
     )
 
 
-def load(config: Any, *, axis: str | None, pretrained_wanted: bool = True) -> Experiment:
+def load(config: Any, *, axis: str | None, pretrained_wanted: bool = True, fits: Fits | None = None) -> Experiment:
     """Read what `config` names, the whole of it; faults of data and of weights come in one error.
 
     Args:
       axis: the pmap axis that BatchNorm statistics span, None under jit.
       pretrained_wanted: whether the network starts from `config.model.weights`.
+      fits: raises where what is to learn does not fit parameters, groups and stages.
 
     Raises:
       TljaxError: of config, data or weights; see `errors`.
@@ -105,6 +108,8 @@ def load(config: Any, *, axis: str | None, pretrained_wanted: bool = True) -> Ex
     backbone, own = built.network.backbone, known.published is not None
     variables, drawn = _start(task, family, built, known.published, config)
     groups = layer_groups.assign(variables["params"], backbone.stages, config.groups)
+    if fits:
+        fits(variables["params"], groups, backbone.stages)
     # Last, because it takes longest: what does not fit above is said before a picture is decoded.
     reader = find("inputs", family.INPUT)
     inputs = reader.load(subsets, config, card=known.card, backbone=backbone, pretrained=own)

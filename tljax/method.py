@@ -11,13 +11,15 @@ Models, tasks and the optimizer know nothing of them.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 import jax
 
-from tljax import plugins
+from tljax import layer_groups, plugins
 from tljax.experiment import Experiment
+from tljax.layer_groups import Groups
 from tljax.types import Params
 
 
@@ -35,6 +37,15 @@ class Method:
             return made
         params, groups = begin(made.variables["params"], made.groups, self.config, stages=made.stages, seed=seed)
         return dataclasses.replace(made, variables={**made.variables, "params": params}, groups=groups)
+
+    def check(self, params: Params, groups: Groups, stages: Sequence[str]) -> None:
+        """Raise ConfigError where the strategy does not fit these groups; one that chooses another has no plan yet."""
+        begin, plan = (getattr(self.strategy, name, None) for name in ("begin", "plan"))
+        if begin:
+            _, groups = begin(params, groups, self.config, stages=stages, seed=0)
+        layer_groups.check_moving(groups, self.config.moving_statistics)
+        if plan:
+            plan(groups, self.config)
 
     def named(self, asked: str) -> dict[str, str]:
         """For result.json: the strategy that the config asked for, and where that is `auto`, the one that it chose."""

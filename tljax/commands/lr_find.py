@@ -68,7 +68,8 @@ def sweep(config: Any, group: str, rates: Sequence[float]) -> dict[str, lr_sweep
     strategy = find("strategies", config.strategy.name)
     devices = parallel.make(config.parallel)
     experiment.check(config, devices.devices, pretrained_wanted=strategy.PRETRAINED)
-    made = experiment.load(config, axis=devices.axis, pretrained_wanted=strategy.PRETRAINED)
+    fits = Method(strategy, config.strategy).check
+    made = experiment.load(config, axis=devices.axis, pretrained_wanted=strategy.PRETRAINED, fits=fits)
     report = Report(features.folder(), config, best=made.task.BEST)  # what it says is wanted, and no folder
     strategy, made = decision.settle(strategy, made, devices, report, config)
     if hasattr(strategy, "fit"):
