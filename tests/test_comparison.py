@@ -127,6 +127,9 @@ def test_validation_chooses_without_the_test_part(two):
     good, bad = comparison.rows(found, folders)
     assert (good["best"], good["chosen"], bad["best"], bad["chosen"]) == (True, False, False, True)
     assert comparison.cells(bad)[0] == "bad *" and comparison.cells(bad)[5] == "90.00"
+    found["bad"] = found["bad"][:1]  # the others failed
+    good, bad = comparison.rows(found, folders)
+    assert good["chosen"] and not bad["chosen"]
 
 
 def test_cells_are_what_people_read(two):

@@ -61,10 +61,26 @@ def test_seeds_that_agree_leave_the_examples():
     assert found.high - found.low == pytest.approx(2 * 1.959964 * one.std(ddof=1) / math.sqrt(8), rel=1e-6)
 
 
+def test_seeds_that_agree_by_chance_are_not_sure():
+    """2 seeds, each 2 won and 4 lost, of 20, no example twice: A = 0, and B = E but for the mean.
+
+    Differences are +-1 in 12 of 40 places, mean -0.1. Example means are +-1/2 in 12 of 20: B = 2 (12/4 - 20/100) / 19
+    = 0.294737; the rest is +-1/2 in 24 of 40 places: E = 6/19 = 0.315789 > B. A and E by their freedom, 1 and 19:
+    A = 19 E / 20 = 0.3, on 20 degrees; variance 0.3 / 40.
+    """
+    differences = np.zeros((2, 20), int)
+    differences[0, :6] = differences[1, 6:12] = (1, 1, -1, -1, -1, -1)
+    found = significance.over_seeds_and_examples(differences)
+    assert found.value == pytest.approx(-0.1)
+    assert found.p == pytest.approx(2 * stats.t.sf(0.1 / math.sqrt(0.3 / 40), 20))
+    half = 2.085963 * math.sqrt(0.3 / 40)  # t(0.975, 20) of any table
+    assert (found.low, found.high) == (pytest.approx(-0.1 - half, rel=1e-6), pytest.approx(-0.1 + half, rel=1e-6))
+
+
 def test_no_difference_is_none():
     for found in (significance.over_seeds_and_examples(np.zeros((3, 5))), significance.over_seeds(np.zeros(3))):
         assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
-    assert significance.over_seeds(np.full(3, 0.5)).p == 0  # the same in every seed
+    assert significance.over_seeds(np.full(3, 1 / 448)) is None  # the same in every seed: no spread to test by
 
 
 def test_holm_by_hand():

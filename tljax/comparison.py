@@ -26,7 +26,7 @@ def rows(found: Mapping[str, Sequence[dict[str, Any]]], folders: Mapping[str, Pa
 
     The best row is the one with the highest mean on the test part, of those with the most seeds; p values
     are corrected for the number of rows compared with it (Holm 1979). A row is `chosen` if its mean on
-    the validation part is the highest: the one that may be selected without a look at the test part.
+    the validation part is, of those, the highest: the one that may be selected without a look at the test part.
 
     Args:
       found: row -> results over seeds; a row without any is kept, as its name alone.
@@ -35,7 +35,7 @@ def rows(found: Mapping[str, Sequence[dict[str, Any]]], folders: Mapping[str, Pa
     table = [_row(name, members) for name, members in found.items() if members]
     best = max(table, key=lambda row: (len(row["values"]), row["mean"]), default=None)
     selectable = [row for row in table if row["validation"] is not None]
-    chosen = max(selectable, key=lambda row: row["validation"], default=None)
+    chosen = max(selectable, key=lambda row: (len(row["values"]), row["validation"]), default=None)
     hits = {
         name: {one["seed"]: read_hits(folders[name] / f"seed{one['seed']}", one) for one in members}
         for name, members in found.items()
