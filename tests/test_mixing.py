@@ -88,10 +88,26 @@ def test_the_loss_is_mixed_as_the_inputs_are():
     assert float(mixing.loss(lambda part: part["label"] ** 2, mixed)) == (3.25 + 5) / 2
 
 
-@pytest.mark.parametrize("inputs", [jnp.ones((3, 4, 4, 1)), jnp.ones((4, 7))])
-def test_what_cannot_be_mixed(inputs):
-    with pytest.raises(ConfigError, match="need pictures, an even number on every device; got"):
-        mixing.mix(inputs, {"label": jnp.arange(4)}, KEY, ConfigDict({"mixup": 0.1, "cutmix": 0.0}))
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train__batch_size": 12}, r"must be a multiple of 8, twice the 4 devices times .*; got 12"),
+        ({"train__batch_size": 24, "optimizer__accumulate": 2}, r"multiple of 16, .*accumulate \(2\); got 24"),
+        ({"model__family": "bert"}, "config.model.family=bert sees none"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+def test_what_cannot_be_mixed_is_said_before_anything_is_written(tmp_path, kind, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        run(small.config(**{f"task__{kind}": 0.2}, **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_device_has_pairs():
+    config = small.config(task__mixup=0.2, train__batch_size=12)
+    mixing.check(config, 2, pictures=True)  # raises nothing
+    with pytest.raises(ConfigError, match="multiple of 8, twice the 4 devices"):
+        mixing.check(config, 4, pictures=True)
 
 
 def test_runs_are_the_same_under_jit_and_pmap_and_differ_from_plain_ones(tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tljax import domains, layer_groups, network, optimizer, placement, pretrained, settings, splits
+from tljax import domains, layer_groups, mixing, network, optimizer, placement, pretrained, settings, splits
 from tljax.errors import ConfigError, gather
 from tljax.layer_groups import Groups
 from tljax.network import Built, Network
@@ -76,11 +76,12 @@ def check(config: Any, devices: int, *, pretrained_wanted: bool = True) -> None:
       pretrained_wanted: see `load`.
 
     Raises:
-      ConfigError: batches, optimizer, schedule, or which weights the network starts from.
+      ConfigError: batches and what mixes them, optimizer, schedule, or which weights the network starts from.
     """
     gather(
         lambda: settings.batch_size(config.train, devices, accumulate=config.optimizer.accumulate),
         lambda: optimizer.check(config.optimizer),
+        lambda: mixing.check(config, devices, pictures=find("models", config.model.family).INPUT == "image"),
         lambda: pretrained.check(config.model, wanted=pretrained_wanted),
     )
 

@@ -18,24 +18,38 @@ from tljax.types import Batch
 NO_POSITION = 2**32 - 1  # keeps these draws apart from those of `preprocess`, which fold positions into the same key
 
 
+def check(config: Any, devices: int, *, pictures: bool) -> None:
+    """Raise ConfigError where the batches of `config` (the whole) cannot be mixed as it asks.
+
+    Args:
+      devices: how many compute a batch together.
+      pictures: whether the network is given any.
+    """
+    if not (config.task.mixup or config.task.cutmix):
+        return
+    parts = devices * config.optimizer.accumulate
+    if not pictures:
+        raise ConfigError(
+            f"config.task.mixup and config.task.cutmix mix pictures, and config.model.family={config.model.family} "
+            f"sees none. Set them to 0."
+        )
+    if config.train.batch_size % (2 * parts):
+        raise ConfigError(
+            f"config.task.mixup and config.task.cutmix mix pairs: config.train.batch_size must be a multiple of "
+            f"{2 * parts}, twice the {devices} devices times config.optimizer.accumulate "
+            f"({config.optimizer.accumulate}); got {config.train.batch_size}."
+        )
+
+
 def mix(inputs: jax.Array, batch: Batch, key: jax.Array, config: Any) -> tuple[jax.Array, Batch]:
     """Mixed inputs, and the batch with "share" (B,) of its own labels and "other": label and weight of the neighbour.
 
     Args:
-      inputs: (B, H, W, C), normalised.
+      inputs: (B, H, W, C), normalised, B even: see `check`.
       config: the task's own; alphas of the Beta distribution, 0 for none. With both, either is as likely.
-
-    Raises:
-      ConfigError: the inputs are no pictures, or their number is odd.
     """
     if not (config.mixup or config.cutmix):
         return inputs, batch
-    shape = jnp.shape(inputs)
-    if len(shape) != 4 or shape[0] % 2:
-        raise ConfigError(
-            f"config.task.mixup and config.task.cutmix need pictures, an even number on every device; got {shape}. "
-            f"Set them to 0, or change config.train.batch_size."
-        )
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, NO_POSITION), batch["position"])
     mix_one = functools.partial(_mix, config=config)
     mixed, share = jax.vmap(mix_one)(keys, inputs, _neighbours(inputs))
