@@ -81,6 +81,11 @@ def test_rows_of_the_config_and_strategies_with_overrides(start, fake):
     assert {Path(one.model.weights).parent.name for one in seen.values()} == {"out"}  # of rows only, and filled in
 
 
+def test_an_override_may_hold_commas(start, fake):
+    assert start("--strategies", "full:task.class_weights=(1.0,2.0),linear_probe", "--seeds", "1") == 0
+    assert [one.task.class_weights for one in fake.seen.values()] == [(1.0, 2.0), ()]
+
+
 def test_by_default_the_rows_and_seeds_of_the_config(start, fake, tmp_path):
     assert start(row=":other") == 0
     assert list(fake.seen) == ["out/mine/seed7"] and fake.seen["out/mine/seed7"].optimizer.lr == 0.5

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import sys
 import traceback
@@ -118,6 +119,11 @@ def keep_compiled() -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def entries(text: str) -> list[str]:
+    """What stands between the commas of a flag; those within brackets part nothing: "A:KEY=(1,2),B" is two."""
+    return re.split(r",(?![^()]*\))", text)
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

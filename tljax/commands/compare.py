@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> None:
     config = overrides.apply(cli.load(options.config), [change for change in changes if change not in of_rows])
     if options.seeds:
         config = overrides.apply(config, [f"suite.seeds={_seeds(options.seeds)}"])
-    entries = options.strategies.split(",") if options.strategies else list(config.suite.rows)
+    entries = cli.entries(options.strategies) if options.strategies else list(config.suite.rows)
     rows = {entry: (*_overrides(entry, config), *of_rows) for entry in entries}
     sizes = _numbers("--examples", options.examples, least=1) if options.examples else (0,)
     folder = Path(options.workdir or f"runs/compare-{Path(options.config.partition(':')[0]).stem}")

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> None:
     flags, changes = cli.split(arguments)
     options = _parser().parse_args(flags)
     config = overrides.apply(cli.load(options.config), changes)
-    entries = re.split(r",(?![^()]*\))", options.weights) if options.weights else [config.model.weights]
+    entries = cli.entries(options.weights) if options.weights else [config.model.weights]
     configs = {entry: _configured(config, entry) for entry in entries}  # every mistake is said before the first
     if options.out:
         check_folder(options.out)
