@@ -133,12 +133,13 @@ def get_config() -> Any:
     config.optimizer = optimizer = ConfigDict(sort_keys=False)
     optimizer.name = "sgd"  # any of optax, or "package.module:function"
     optimizer.lr = 0.01  # learning rate of a group at scale 1
-    optimizer.weight_decay = 0.0  # decoupled where the optimizer has it (adamw, lion), else L2 in the gradient
+    optimizer.weight_decay = 0.0  # decoupled where the optimizer takes one (adamw, lion), else L2 in the gradient
     optimizer.decay_norms_and_biases = True  # False: decay only leaves of two or more dimensions
     optimizer.kwargs = ConfigDict(sort_keys=False)  # the optimizer's own keyword arguments
-    optimizer.ema = 0.0  # decay of the running mean of what learns, which evaluation and model/ take; 0: none
-    # SWA: share of the run from which on evaluation and model/ take the mean of the weights at the ends of epochs, and
-    optimizer.swa = 0.0  # BatchNorm statistics measured anew; 1 - k / epochs: the mean of the last k; 0: none
+    # Means of weights, which evaluation and model/ take, BatchNorm statistics measured anew: a pass an evaluation.
+    optimizer.ema = 0.0  # decay of the running mean of what learns; 0: none
+    # SWA: share of the run from which on, in its last phase, the weights at the ends of epochs join an equal mean;
+    optimizer.swa = 0.0  # 1 - k / epochs: that of the last k; 0: none
     optimizer.accumulate = 1  # micro-batches that a batch is split into, one after another: so much less memory a step
     optimizer.clip = 0.0  # largest global norm of the learning groups' gradients; 0: no limit
     optimizer.schedule = "constant"  # constant, cosine, exponential, step, or "package.module:function"

@@ -9,12 +9,13 @@ import optax
 import orbax.checkpoint as ocp
 import pytest
 import safetensors.numpy
+from ml_collections import ConfigDict
 
 from main import run
 from tests import small, test_train_loop
 from tests.test_train_loop import cut_at  # noqa: F401, a fixture
 from tests.test_train_step import FROZEN, bits, make_job, train
-from tljax import averaging
+from tljax import averaging, experiment, norm_statistics, saved_model
 from tljax.checkpoint import opened
 from tljax.errors import ConfigError
 from tljax.trees import flatten
@@ -80,6 +81,15 @@ def test_the_last_epochs_are_so_many(epochs, steps, last, taken):
     job, _ = make_job(FROZEN, swa=1 - last / epochs)
     job.config.train.epochs, job = epochs, dataclasses.replace(job, steps=steps)
     assert job.averaged_steps == taken
+
+
+def test_the_mean_is_of_networks_of_the_last_phase():
+    """Of which the same groups learn. 10 epochs of 10 steps: the last seven are asked for, the last phase has five."""
+    job, _ = make_job(FROZEN, swa=0.3)
+    job.config.train.epochs = 10.0
+    phases = tuple(Phase(name, until, job.phases[0].scales) for name, until in (("one", 0.5), ("two", 1.0)))
+    assert dataclasses.replace(job, steps=100).averaged_steps == (40, 50, 60, 70, 80, 90, 100)
+    assert dataclasses.replace(job, steps=100, phases=phases).averaged_steps == (60, 70, 80, 90, 100)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +183,36 @@ def test_the_model_is_the_mean_of_its_checkpoints(tmp_path, monkeypatch, mode):
     np.testing.assert_allclose(model["fc.bias"], mean, rtol=1e-5, atol=1e-7)
     stored = kept[21]["model_state.batch_stats.backbone.stem.bn.mean"]
     assert not np.allclose(model["bn1.running_mean"], stored, rtol=1e-3)
+
+
+@pytest.mark.parametrize("mean", [{"ema": 0.9}, {"swa": 0.5}], ids=str)
+def test_statistics_are_those_of_the_mean(tmp_path, monkeypatch, mean):
+    """One batch holds all: those of the first BatchNorm are of what the exported kernel makes of all pictures."""
+    config = small.resnet_config(monkeypatch, train__epochs=6.0, train__batch_size=100)
+    config.optimizer.update(mean)
+    run(config, tmp_path)
+    model = safetensors.numpy.load_file(tmp_path / "model" / "model.safetensors")
+    made = experiment.load(config, axis=None, pretrained_wanted=False)
+    assert len(made.parts["train"]) == 50  # twice in a batch
+    batch = made.parts["train"].take(np.arange(50)) | {"position": np.arange(50)}
+    pictures = made.prepare(batch, jax.random.key(0), False)
+    kernel = model["conv1.weight"].transpose(2, 3, 1, 0)
+    form = ("NHWC", "HWIO", "NHWC")
+    maps = np.array(jax.lax.conv_general_dilated(pictures, kernel, (2, 2), [(3, 3)] * 2, dimension_numbers=form))
+    np.testing.assert_allclose(model["bn1.running_mean"], maps.mean((0, 1, 2)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(model["bn1.running_var"], maps.var((0, 1, 2)), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("mean", [{"ema": 0.9}, {"swa": 0.5}], ids=str)
+def test_nothing_is_measured_where_no_statistics_move(tmp_path, monkeypatch, mean):
+    monkeypatch.setattr(norm_statistics, "measured", lambda *_: pytest.fail("a pass over the training part"))
+    config = small.resnet_config(monkeypatch, strategy__name="linear_probe")
+    config.optimizer.update(mean)
+    made = experiment.load(config, axis=None, pretrained_wanted=False)
+    saved_model.save(tmp_path / "model", made.variables, made, config)
+    config.model.weights = str(tmp_path / "model")
+    config.groups = ConfigDict()
+    assert run(config, tmp_path / "run")["step"]
 
 
 def test_two_means_are_one_too_many(tmp_path):

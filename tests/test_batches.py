@@ -59,6 +59,13 @@ def test_steps_round_to_whole_batches_and_are_at_least_one():
     assert [training.steps(epochs) for epochs in (0.01, 1.0, 3.0, 30.0)] == [1, 2, 7, 70]
 
 
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 5, N, 2 * N])
+def test_a_whole_pass_leaves_no_example_out(batch_size):
+    training = Training(pictures(), batch_size=batch_size, seed=0)
+    seen = [i for batch in training.stream(0, training.steps_to_all) for i in which(batch)]
+    assert set(seen) == set(range(N)) and len(seen) - N < batch_size
+
+
 @pytest.mark.parametrize("in_memory", [True, False])
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 10])
 def test_evaluation_covers_every_example_once(batch_size, in_memory):

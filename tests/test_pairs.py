@@ -39,7 +39,7 @@ def test_the_source_is_what_it_is_without_a_target():
         np.testing.assert_array_equal(batch["ids"][:, 0], plain["ids"])
         np.testing.assert_array_equal(batch["label"], plain["label"])
         np.testing.assert_array_equal(batch["position"], [[i, 4 + i] for i in range(4)])
-    assert both.steps(3) == alone.steps(3) == 9
+    assert both.steps(3) == alone.steps(3) == 9 and both.steps_to_all == alone.steps_to_all
 
 
 def test_the_target_goes_round_on_its_own_and_without_labels():

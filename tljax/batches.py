@@ -1,6 +1,7 @@
 """The batch at step t, a pure function of (seed, t): so a resumed run is the run."""
 
 import functools
+import math
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
@@ -54,6 +55,11 @@ class Training:
         if updates >= 2**31 - 1:
             raise ConfigError(f"config.train.epochs must make less than 2**31 updates; {epochs:g} makes {updates:g}.")
         return max(1, round(updates))
+
+    @property
+    def steps_to_all(self) -> int:
+        """Updates until every example has been seen; the last batch may hold some of the next epoch's."""
+        return math.ceil(len(self.pictures) / self.batch_size)
 
     def stream(self, start: int, stop: int) -> Iterator[Batch]:
         """The batches of steps start..stop-1; decoding, where needed, runs ahead in threads."""

@@ -68,12 +68,20 @@ class Job:
 
     @property
     def averaged_steps(self) -> tuple[int, ...]:
-        """The steps at whose ends the weights are averaged (optimizer.swa): those of the last epochs, in order."""
+        """The steps at whose ends the weights are averaged (optimizer.swa): those of the last epochs, in order.
+
+        All in the last phase: so what is averaged are networks of which the same groups learn.
+        """
         share, epochs = self.config.optimizer.swa, self.config.train.epochs
         if not share:
             return ()
         last = range(math.floor(share * epochs + 1e-6) + 1, math.floor(epochs) + 1)
-        return tuple(sorted({max(1, round(epoch * self.steps_per_epoch)) for epoch in last} | {self.steps}))
+        begin, steps = (0, *self.ends)[-2], {max(1, round(epoch * self.steps_per_epoch)) for epoch in last}
+        return tuple(sorted({step for step in steps if step > begin} | {self.steps}))
+
+    def is_mean(self, step: int) -> bool:
+        """Whether evaluation is given a mean of weights after `step`, and not those of the last update."""
+        return bool(self.config.optimizer.ema) or any(end <= step for end in self.averaged_steps)
 
     def _averaged_ends(self, index: int) -> dict[str, Ends] | None:
         if not self.averaged_steps:

@@ -131,7 +131,10 @@ def carve(groups: Groups, name: str, paths: Collection[str]) -> Groups:
                 raise ConfigError(f"This strategy makes a group '{group}_{name}'; give yours in config.groups another.")
             carved[f"{group}_{name}"] = ours
     if not any(path in paths for group, members in groups.items() if group != last for path in members):
-        raise ConfigError(f"This strategy learns the backbone's {name}, and this network has none.")
+        raise ConfigError(
+            f"This strategy learns the backbone's {name}, and this network has none. "
+            f"Choose another config.strategy.name."
+        )
     return carved
 
 

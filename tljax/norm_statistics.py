@@ -1,7 +1,7 @@
 """BatchNorm statistics for weights that no batch has run through: means of them, measured over the training part.
 
-Izmailov et al. 2018 (SWA), section 3.2: one more pass in training mode. Stored are then the equal means of every
-batch's statistics, as in torch's `update_bn`, not the decaying ones that training leaves.
+Izmailov et al. 2018 (SWA), section 3.2: one more pass in training mode, here for a running mean too. Stored are then
+the equal means of every batch's statistics, as in torch's `update_bn`, not the decaying ones that training leaves.
 """
 
 from collections.abc import Callable, Iterator
@@ -42,6 +42,11 @@ def measured(
     return run
 
 
+def moving(variables: Variables, mode: Mode) -> set[str]:
+    """The paths of the statistics that follow the data in `mode`."""
+    return {path for path in flatten(variables.get("batch_stats", {})) if mode.trains(tuple(path.split("/")[:-1]))}
+
+
 def make_step(
     network: nn.Module, prepare: Prepare, mode: Mode, *, axis: str | None
 ) -> Callable[[Sums, Batch], tuple[Sums, dict[str, jax.Array]]]:
@@ -52,8 +57,7 @@ def make_step(
         for_inputs, for_network = jax.random.split(key)
         if axis:
             for_network = jax.random.fold_in(for_network, lax.axis_index(axis))
-        stored = flatten(state["variables"]["batch_stats"])
-        awake = {path for path in stored if mode.trains(tuple(path.split("/")[:-1]))}
+        stored, awake = flatten(state["variables"]["batch_stats"]), moving(state["variables"], mode)
         # From 0 a stored statistic moves to 1 - momentum of the batch's.
         begin = unflatten({path: jnp.zeros_like(x) if path in awake else x for path, x in stored.items()})
         momenta: dict[str, float] = {}

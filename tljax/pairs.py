@@ -38,6 +38,10 @@ class Paired:
     def steps(self, epochs: float) -> int:
         return self.source.steps(epochs)
 
+    @property
+    def steps_to_all(self) -> int:
+        return self.source.steps_to_all
+
     def stream(self, start: int, stop: int) -> Iterator[Batch]:
         return ahead(self, range(start, stop), threads=not all(part.in_memory for part in self.parts))
 
