@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 ALPHA = 0.05
+ROUNDING = 1e-12  # metrics that differ by less are the same
 # What `Difference.test` names, for people.
 TESTS = {
     "seeds and examples": "runs and test examples are both samples: the variance of the mean difference is taken from "
@@ -50,7 +51,7 @@ def wilson(share: float, examples: int) -> tuple[float, float]:
 def over_seeds(differences: np.ndarray) -> Difference | None:
     """Paired t over (S,) differences, S at least 2; None where they are all alike and not 0: no spread to test by."""
     seeds = len(differences)
-    if differences[0] and (differences == differences[0]).all():
+    if np.ptp(differences) < ROUNDING < abs(differences[0]):
         return None
     return _difference(differences.mean(), differences.var(ddof=1) / seeds, seeds - 1, "t over seeds")
 
