@@ -28,6 +28,8 @@ def run(config: Any, workdir: Path) -> dict[str, Any]:
     if finished := report.finished():
         return finished
     devices = parallel.make(config.parallel)
+    if hasattr(strategy, "fit"):
+        fit.check(config)
     experiment.check(config, devices.devices, pretrained_wanted=strategy.PRETRAINED)
 
     # Everything that can be wrong with the input is said here, before anything is written.
