@@ -71,10 +71,11 @@ def over_seeds_and_examples(differences: np.ndarray) -> Difference:
     a = examples * by_seed.var(ddof=1)
     b = seeds * by_example.var(ddof=1)
     e = (rest**2).sum() / ((seeds - 1) * (examples - 1))
-    if pooled := a < e and not math.isclose(a, e):
-        a = (a + (examples - 1) * e) / examples
+    of_a = seeds - 1  # its degrees of freedom
+    if a < e and not math.isclose(a, e):
+        a, of_a = (a + (examples - 1) * e) / examples, of_a * examples
     total = a + max(b - e, 0.0)
-    freedom = total**2 * (seeds - 1) * (examples if pooled else 1) / a**2 if a else math.inf
+    freedom = total**2 * of_a / a**2 if a else math.inf
     return _difference(mean, total / (seeds * examples), freedom, "seeds and examples")
 
 

@@ -57,9 +57,10 @@ class Loop:
     def variables(self, state: TrainState) -> Variables:
         """What evaluation is given of a state on the devices (`Job.variables`); of a mean, BatchNorm measured anew."""
         found, step = self._variables(state), int(self.parallel.get(state.step))
-        mode, training = self.job.mode_until(step), self.views[-1].training
+        mode = self.job.mode_until(step)
         if not self.job.is_mean(step) or not norm_statistics.moving(found, mode):
             return found
+        training = self.views[-1].training
         return self._measured(mode)(found, state.rng, training.stream(0, training.steps_to_all))
 
     @functools.cached_property
