@@ -8,16 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tljax import decision, experiment, fit, parallel, plan, results, saved_model, settings, views
-from tljax.alignment import Alignment
-from tljax.checkpoint import opened
 from tljax.cli import start
-from tljax.job import Job
-from tljax.method import Method
-from tljax.plugins import find
-from tljax.report import Report
-from tljax.train_loop import Loop
-from tljax.train_state import TrainState
+from tljax.core import settings
+from tljax.core.plugins import find
+from tljax.reporting.report import Report
+from tljax.runs import decision, experiment, fitted_run, results
+from tljax.serving import saved_model
+from tljax.training import parallel, plan_rates, views
+from tljax.training.checkpoint import opened
+from tljax.training.job import Job
+from tljax.training.train_loop import Loop
+from tljax.training.train_state import TrainState
+from tljax.transfer.alignment import Alignment
+from tljax.transfer.method import Method
 
 
 def run(config: Any, workdir: Path) -> dict[str, Any]:
@@ -29,7 +32,7 @@ def run(config: Any, workdir: Path) -> dict[str, Any]:
         return finished
     devices = parallel.make(config.parallel)
     if hasattr(strategy, "fit"):
-        fit.check(config)
+        fitted_run.check(config)
     experiment.check(config, devices.devices, pretrained_wanted=strategy.PRETRAINED)
 
     # Everything that can be wrong with the input is said here, before anything is written.
@@ -44,7 +47,7 @@ def run(config: Any, workdir: Path) -> dict[str, Any]:
     alignment = Alignment.of(config.adaptation)
     made, phases = alignment.begin(made, strategy.plan(made.groups, config.strategy), seed=config.seed)
     if hasattr(strategy, "fit"):
-        return fit.run(strategy, made, task, devices, report, config, workdir)
+        return fitted_run.run(strategy, made, task, devices, report, config, workdir)
     seen = views.make(made, phases, task, devices, report, config)
     steps = max(seen[0].training.steps(config.train.epochs), config.train.min_steps)
     job = Job(made.network, task, made.prepare, made.groups, phases, steps, config, devices.axis, method, alignment)
@@ -53,7 +56,7 @@ def run(config: Any, workdir: Path) -> dict[str, Any]:
 
     with report.opened(made.fingerprints()):
         report.inputs(config, made)
-        report.plan(tables, plan.chart(phases, steps, config.train.epochs, config.optimizer))
+        report.plan(tables, plan_rates.chart(phases, steps, config.train.epochs, config.optimizer))
         for view in seen:
             report.say(view.note)
         with opened(workdir / "checkpoints", keep=config.train.keep_checkpoints) as checkpoints:

@@ -15,9 +15,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from configs import reviews
-from tljax import splits, transfer
-from tljax.plugins import find
-from tljax.splits import Subset
+from tljax.core.plugins import find
+from tljax.data import splits
+from tljax.data.splits import Subset
+from tljax.runs import domain_transfer
 
 
 def main() -> None:
@@ -25,21 +26,21 @@ def main() -> None:
     parser.add_argument("dir", help="of the domains")
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     parser.add_argument("--examples", type=int, default=0, help="a class to learn from; 0: all")
-    parser.add_argument("--out", type=Path, help="a folder for transfer.md, .json and .png")
+    parser.add_argument("--out", type=Path, help="a folder for domain_transfer.md, .json and .png")
     args = parser.parse_args()
-    rows = transfer.summarize(
+    rows = domain_transfer.summarize(
         {source: [result(source, seed, args) for seed in args.seeds] for source in reviews.DOMAINS}
     )
-    transfer.tell(rows)
+    domain_transfer.tell(rows)
     if args.out:
-        transfer.save(rows, args.out)
+        domain_transfer.save(rows, args.out)
 
 
 def result(source: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """What a run that learns from `source` would leave of its test part and of the other domains."""
     config = reviews.get_config(source).data
     config.update(dir=args.dir, examples_per_class=args.examples)
-    parts, _ = splits.choose(find("data", config.source).load(config), config, seed)
+    parts, _ = splits.choose(find("sources", config.source).load(config), config, seed)
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     found = LogisticRegression(max_iter=1000).fit(words.fit_transform(texts(parts["train"])), parts["train"].labels)
     metrics = {

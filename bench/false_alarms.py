@@ -8,7 +8,7 @@ row, a run noise. Both rows are drawn alike, so a p below 0.05 is a false alarm.
 
 import numpy as np
 
-from tljax import significance
+from tljax.reporting import significance
 
 EXAMPLES, REPEATS = 153, 4000
 

@@ -27,11 +27,11 @@ FIELDS = ("file MB", "read s", "place s", "total s", "CPU s", "private / file", 
 
 
 def network(family: str, variant: str) -> Any:
-    from tljax.network import Network
-    from tljax.plugins import find
+    from tljax.core.plugins import find
+    from tljax.networks.network import Network
     from tljax.tasks import classification
 
-    return Network(find("models", family).build(variant), classification.head(CLASSES))
+    return Network(find("families", family).build(variant), classification.head(CLASSES))
 
 
 def write(family: str, variant: str, folder: Path) -> Path:
@@ -40,14 +40,14 @@ def write(family: str, variant: str, folder: Path) -> Path:
     import numpy as np
     import safetensors.numpy
 
-    from tljax import placement
-    from tljax.plugins import find
+    from tljax.core.plugins import find
+    from tljax.weights import placement
 
     example, rng = np.zeros((1, SIDE, SIDE, 3), np.float32), np.random.default_rng(0)
     empty = placement.shapes(network(family, variant), example)
     drawn = jax.tree.map(lambda leaf: rng.random(leaf.shape, np.float32), empty)
     file = folder / f"{family}-{variant}.safetensors"
-    safetensors.numpy.save_file(placement.publish(drawn, find("models", family).names(variant)), file)
+    safetensors.numpy.save_file(placement.publish(drawn, find("families", family).names(variant)), file)
     return file
 
 
@@ -86,10 +86,10 @@ def load(family: str, variant: str, file: Path, *, looks: bool) -> dict[str, flo
     import numpy as np
 
     from configs.default import get_config
-    from tljax import placement, pretrained
-    from tljax.plugins import find
+    from tljax.core.plugins import find
+    from tljax.weights import placement, pretrained
 
-    config, module = get_config().model, find("models", family)
+    config, module = get_config().model, find("families", family)
     config.family, config.variant, config.weights = family, variant, str(file)
     config.card.mean, config.card.std = (0.5,) * 3, (0.5,) * 3
     example, net = np.zeros((1, SIDE, SIDE, 3), np.float32), network(family, variant)

@@ -23,11 +23,11 @@ import numpy as np
 import optax
 from timing import Run, arguments, compared, costs, matmul_peak, report, training
 
-from tljax import layer_groups
-from tljax.models import bert
-from tljax.network import Network
-from tljax.parallel import compiler_options
+from tljax.core import layer_groups
+from tljax.networks.families import bert
+from tljax.networks.network import Network
 from tljax.tasks import classification
+from tljax.training.parallel import compiler_options
 
 CLASSES = 10
 LR, DECAY = 2e-5, 0.01

@@ -21,11 +21,12 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from tljax import layer_groups, optimizer
+from tljax.core import layer_groups
+from tljax.core.types import Mode
 from tljax.tasks import classification
-from tljax.train_state import TrainState
-from tljax.train_step import Objective, make_train_step
-from tljax.types import Mode
+from tljax.training import optimizer
+from tljax.training.train_state import TrainState
+from tljax.training.train_step import Objective, make_train_step
 
 Row = Mapping[str, Any]
 Columns = Mapping[str, tuple[str, str, float]]  # heading -> (key of a row, format, factor)

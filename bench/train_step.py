@@ -21,12 +21,12 @@ import numpy as np
 import optax
 from timing import Run, arguments, compared, matmul_peak, report, training
 
-from tljax import layer_groups
-from tljax.models import resnet
-from tljax.network import Network
-from tljax.parallel import compiler_options
+from tljax.core import layer_groups
+from tljax.core.types import EVALUATE, Mode
+from tljax.networks.families import resnet
+from tljax.networks.network import Network
 from tljax.tasks import classification
-from tljax.types import EVALUATE, Mode
+from tljax.training.parallel import compiler_options
 
 CLASSES = 10
 LEARNING = {"full": None, "last stage": ("stage4", "head"), "head": ("head",)}  # None: every group

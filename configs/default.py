@@ -11,7 +11,7 @@ def get_config() -> Any:
     config.parallel = "jit"  # jit (over a mesh) or pmap; without dropout both give the same run
 
     config.data = data = ConfigDict(sort_keys=False)
-    data.source = "digits"  # a file in tljax/data/
+    data.source = "digits"  # a file in tljax/data/sources/
     data.dir = ""  # image_folder: the folder of splits; tfds: where prepared sets lie
     data.name = ""  # tfds: the data set, "cifar10"; docstrings: the package, "scipy"
     data.download = True  # tfds: fetch and prepare a set that is missing
@@ -52,7 +52,7 @@ def get_config() -> Any:
     data.cached_views = 0  # augmented views of a training example to cache, one an epoch in turn; 0: no cache then
 
     config.model = model = ConfigDict(sort_keys=False)
-    model.family = "resnet"  # a file in tljax/models/
+    model.family = "resnet"  # a file in tljax/networks/families/
     model.variant = "18"  # one of the family's VARIANTS; auto: its sizes are read from the weights
     # "": none; a .safetensors, .npz or (with torch) .pth file; a folder that a run (model/) or transformers left;
     # a hub repository, "owner/name"; "package:NAME/path/inside" of an installed package
@@ -77,7 +77,7 @@ def get_config() -> Any:
     )  # group -> stages, "stem..stage2", path patterns; empty: one group a stage
 
     config.strategy = strategy = ConfigDict(sort_keys=False)
-    strategy.name = "full"  # a file in tljax/strategies/
+    strategy.name = "full"  # a file in tljax/transfer/strategies/
     strategy.scales = ConfigDict(sort_keys=False)  # groups: group -> factor on optimizer.lr, 0 is frozen
     strategy.last_k = 1  # last_k: stages before the head that learn
     strategy.layer_decay = 0.3  # layer_decay, gradual_unfreeze: factor from each group to the one before it
@@ -121,7 +121,9 @@ def get_config() -> Any:
     config.task.pos_weight = ()  # multilabel: what a yes counts in the loss: balanced (no / yes), or a number a label
 
     config.adaptation = adaptation = ConfigDict(sort_keys=False)
-    adaptation.name = ""  # a file in tljax/adaptation/: brings features of training and data.unlabelled close; "": none
+    adaptation.name = (
+        ""  # a file in tljax/transfer/adaptation/: features of training and data.unlabelled meet; "": none
+    )
     adaptation.weight = 1.0  # of its term in the loss; dann: of the reversed gradient
     adaptation.ramp = 10.0  # the weight rises by 2 / (1 + exp(-ramp p)) - 1, p: share of the run done; 0: constant
     adaptation.estimator = "unbiased"  # mmd: unbiased or biased

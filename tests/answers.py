@@ -5,10 +5,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from tljax import parallel
-from tljax.batches import Evaluation
-from tljax.evaluate import Evaluator
-from tljax.train_step import make_eval_step
+from tljax.data.batches import Evaluation
+from tljax.training import parallel
+from tljax.training.evaluate import Evaluator
+from tljax.training.train_step import make_eval_step
 
 
 def totals(task: Any, labels: Any, answers: Any, mask: Any = None) -> dict[str, np.ndarray]:

@@ -13,8 +13,8 @@ from PIL import Image
 
 from configs import digits
 from main import run
-from tljax.models import resnet
-from tljax.report import Report
+from tljax.networks.families import resnet
+from tljax.reporting.report import Report
 
 TINY = resnet.Variant((1, 1), bottleneck=False, width=8)
 

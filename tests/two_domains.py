@@ -7,17 +7,17 @@ import jax
 import numpy as np
 
 from configs import default
-from tljax import layer_groups
-from tljax.alignment import Alignment
-from tljax.batches import Training
-from tljax.experiment import Experiment
-from tljax.job import Job
-from tljax.layer_groups import between
-from tljax.network import Network
-from tljax.pairs import Paired
+from tljax.core import layer_groups
+from tljax.core.experiment import Experiment
+from tljax.core.layer_groups import between
+from tljax.core.types import EVALUATE, Mode, Phase
+from tljax.data.batches import Training
+from tljax.data.paired_batches import Paired
+from tljax.networks.network import Network
 from tljax.tasks import classification
-from tljax.train_state import TrainState
-from tljax.types import EVALUATE, Mode, Phase
+from tljax.training.job import Job
+from tljax.training.train_state import TrainState
+from tljax.transfer.alignment import Alignment
 
 BATCH = 64
 

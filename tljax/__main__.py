@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Sequence
 
-from tljax import plugins
 from tljax.cli import guarded
+from tljax.core import plugins
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,8 +15,9 @@ from typing import Any, NoReturn
 
 import jax
 
-from tljax import atomic, overrides, settings, suite
-from tljax.errors import ConfigError, TljaxError
+from tljax.core import atomic, overrides, settings
+from tljax.core.errors import ConfigError, TljaxError
+from tljax.runs import suite
 
 PREFIX = "--config."
 _FORMAT = warnings.formatwarning
@@ -143,7 +144,7 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _plain(message: Any, category: type[Warning], filename: str, *rest: Any) -> str:
     """What tljax warns of is for people; what others warn of is for developers, who need to know where."""
-    if Path(filename).parent.name == "tljax":
+    if "tljax" in Path(filename).parts:
         return f"{message}\n"
     return _FORMAT(message, category, filename, *rest)
 

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tljax import layouts, placement
-from tljax.models import resnet
-from tljax.network import Network
-from tljax.trees import flatten
-from tljax.types import EVALUATE, Card, Mode, Published, Variables
+from tljax.core.trees import flatten
+from tljax.core.types import EVALUATE, Card, Mode, Published, Variables
+from tljax.networks.families import resnet
+from tljax.networks.network import Network
+from tljax.weights import layouts, placement
 
 CLASSES = 1000
 VARIANTS = tuple(resnet.VARIANTS)

@@ -10,13 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from reference import draw, ours
 
-from tljax import disentangled, placement
-from tljax.encoder import Encoder, Variant
-from tljax.layouts import published_shape
-from tljax.models import bert, deberta, distilbert, electra, roberta
-from tljax.network import Network
-from tljax.trees import flatten
-from tljax.types import EVALUATE, Mode, Variables
+from tljax.core.trees import flatten
+from tljax.core.types import EVALUATE, Mode, Variables
+from tljax.networks import disentangled
+from tljax.networks.encoder import Encoder, Variant
+from tljax.networks.families import bert, deberta, distilbert, electra, roberta
+from tljax.networks.network import Network
+from tljax.weights import placement
+from tljax.weights.layouts import published_shape
 
 FAMILIES = {"bert": bert, "roberta": roberta, "distilbert": distilbert, "electra": electra, "deberta": deberta}
 # The variants of the stored outputs.

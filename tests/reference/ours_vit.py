@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tljax import layouts, placement
-from tljax.models import vit
-from tljax.network import Network
-from tljax.trees import flatten
-from tljax.types import Card, Published, Variables
+from tljax.core.trees import flatten
+from tljax.core.types import Card, Published, Variables
+from tljax.networks.families import vit
+from tljax.networks.network import Network
+from tljax.weights import layouts, placement
 
 CLASSES = 1000
 Size = tuple[int, int]

@@ -16,10 +16,10 @@ import numpy as np
 import optax
 from reference import draw, ours
 
-from tljax import layouts, placement
-from tljax.network import Network
-from tljax.trees import flatten
-from tljax.types import Variables
+from tljax.core.trees import flatten
+from tljax.core.types import Variables
+from tljax.networks.network import Network
+from tljax.weights import layouts, placement
 
 NARROW = {"narrow": 8, "classes": 10}  # the stored networks: all channels divided by 8
 

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tljax import atomic, cli, comparison, overrides, plugins, suite
-from tljax.errors import ConfigError
-from tljax.screen import show
+from tljax import cli
+from tljax.core import atomic, overrides, plugins
+from tljax.core.errors import ConfigError
+from tljax.reporting.terminal import show
+from tljax.runs import comparison, suite
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -76,7 +78,7 @@ def _overrides(entry: str, config: Any) -> tuple[str, ...]:
     if name not in known:
         raise ConfigError(
             f"--strategies must be rows of the config ({', '.join(config.suite.rows) or 'it has none'}) "
-            f"or files in tljax/strategies/ ({', '.join(known)}); got '{name}'."
+            f"or files in tljax/transfer/strategies/ ({', '.join(known)}); got '{name}'."
         )
     return (f"strategy.name={name}", *changes)
 

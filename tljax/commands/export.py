@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tljax import exports, saved_model
+from tljax.serving import exports, saved_model
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tljax import figures, results
-from tljax.atomic import make_folder, write_json
-from tljax.errors import DataError
-from tljax.screen import show
+from tljax.core.atomic import make_folder, write_json
+from tljax.core.errors import DataError
+from tljax.reporting import figures
+from tljax.reporting.terminal import show
+from tljax.runs import results
 
 SERIES = {
     "bnb": "BnB: from B, copied stages frozen",

@@ -7,26 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from tljax import (
-    cli,
-    decision,
-    experiment,
-    features,
-    figures,
-    lr_sweep,
-    overrides,
-    parallel,
-    settings,
-    views,
-)
-from tljax.alignment import Alignment
-from tljax.atomic import check_folder, make_folder, write_json
-from tljax.errors import ConfigError
-from tljax.job import Job
-from tljax.method import Method
-from tljax.plugins import find
-from tljax.report import Report
-from tljax.train_state import TrainState
+from tljax import cli
+from tljax.core import overrides, settings
+from tljax.core.atomic import check_folder, make_folder, write_json
+from tljax.core.errors import ConfigError
+from tljax.core.plugins import find
+from tljax.reporting import figures
+from tljax.reporting.report import Report
+from tljax.runs import decision, experiment
+from tljax.training import features, lr_sweep, parallel, views
+from tljax.training.job import Job
+from tljax.training.train_state import TrainState
+from tljax.transfer.alignment import Alignment
+from tljax.transfer.method import Method
 
 
 def main(arguments: Sequence[str]) -> None:

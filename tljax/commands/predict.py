@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tljax import pictures, saved_model, texts
 from tljax.cli import keep_compiled
-from tljax.errors import ConfigError, DataError
-from tljax.predictor import Predictor
+from tljax.core.errors import ConfigError, DataError
+from tljax.data import pictures, texts
+from tljax.serving import saved_model
+from tljax.serving.predictor import Predictor
 
 BATCH = 32  # pictures or texts at a time, at most; fewer compile and run faster
 

@@ -9,16 +9,21 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from tljax import cli, experiment, features, overrides, parallel, placement, plugins, preprocess, pretrained, settings
-from tljax.atomic import check_folder, make_folder, write_json
-from tljax.errors import ConfigError, TljaxError
-from tljax.experiment import Experiment
-from tljax.network import Network
-from tljax.report import Report
-from tljax.screen import show
-from tljax.transferability import scores
-from tljax.trees import flatten
-from tljax.types import Card
+from tljax import cli
+from tljax.core import overrides, plugins, settings
+from tljax.core.atomic import check_folder, make_folder, write_json
+from tljax.core.errors import ConfigError, TljaxError
+from tljax.core.experiment import Experiment
+from tljax.core.trees import flatten
+from tljax.core.types import Card
+from tljax.data import preprocess
+from tljax.networks.network import Network
+from tljax.reporting.report import Report
+from tljax.reporting.terminal import show
+from tljax.runs import experiment
+from tljax.training import features, parallel
+from tljax.transfer.transferability import scores
+from tljax.weights import placement, pretrained
 
 # The shares of which the table shows as per cent.
 PERCENT = ("kNN",)
@@ -80,7 +85,7 @@ def score(config: Any) -> dict[str, Any]:
 
 def source_logits(made: Experiment, task: Any, rows: np.ndarray, config: Any) -> np.ndarray | None:
     """What the weights' own classifier makes of features (N, D): (N, Z); None where they have none."""
-    family, published = plugins.find("models", config.model.family), made.published
+    family, published = plugins.find("families", config.model.family), made.published
     assert published is not None  # `experiment.load` has read them
     bias = next((row.published for row in made.names if row.path == "head/bias"), "")
     if bias not in published.arrays:

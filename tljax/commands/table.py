@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tljax import results, transfer
-from tljax.errors import DataError
-from tljax.screen import show
+from tljax.core.errors import DataError
+from tljax.reporting.terminal import show
+from tljax.runs import domain_transfer, results
 
 VARIES = ("seed", "suite")  # keys in which the runs of one row may differ
 
@@ -31,12 +31,12 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     folders = {folder.resolve(): folder for run in options.runs for folder in find_runs(run)}
     rows = by_row(list(folders.values()))
-    summaries, domains = results.summarize(rows), transfer.summarize(rows)
+    summaries, domains = results.summarize(rows), domain_transfer.summarize(rows)
     show("", results.COLUMNS, [results.cells(summary) for summary in summaries])
-    transfer.tell(domains)
+    domain_transfer.tell(domains)
     if options.out:
         results.save(summaries, options.out)
-        transfer.save(domains, options.out)
+        domain_transfer.save(domains, options.out)
 
 
 def find_runs(folder: Path) -> list[Path]:

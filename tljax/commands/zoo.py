@@ -9,15 +9,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from tljax import layer_groups, published_model
 from tljax.cli import keep_compiled
-from tljax.errors import ConfigError, DataError
-from tljax.plugins import find
-from tljax.pretrained import AUTO
-from tljax.saved_model import Model
-from tljax.screen import show
-from tljax.trees import flatten
-from tljax.types import Card, Published
+from tljax.core import layer_groups
+from tljax.core.errors import ConfigError, DataError
+from tljax.core.plugins import find
+from tljax.core.trees import flatten
+from tljax.core.types import Card, Published
+from tljax.reporting.terminal import show
+from tljax.serving import published_model
+from tljax.serving.saved_model import Model
+from tljax.weights.pretrained import AUTO
 
 COLUMNS = ("weights", "family", "variant", "parameters", "GFLOPs", "pixels", "classes", "licence")
 STAGES = ("stage", "parameters", "share", "output")
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="tljax zoo", description=__doc__, epilog="tljax zoo check --help")
     parser.add_argument("--family", help="only the cards of this family")
     family = parser.parse_args(arguments).family
-    cards = [find("weights", "hub").read_card(spec) for spec in find("weights", "hub").zoo()]
+    cards = [find("weight_sources", "hub").read_card(spec) for spec in find("weight_sources", "hub").zoo()]
     chosen = [card for card in cards if family in (None, card.family)]
     if not chosen:
         known = ", ".join(sorted({card.family for card in cards}))
@@ -57,7 +58,7 @@ def check(arguments: Sequence[str]) -> None:
     about = "Print what a file of weights holds, by stage, and what it says of a picture, of noise, or of tokens."
     parser = argparse.ArgumentParser(prog="tljax zoo check", description=about)
     parser.add_argument("file", help="a file of weights, a folder that holds one, or a hub repository")
-    parser.add_argument("--family", default="", help="a file in tljax/models/; by default told by the tensors' names")
+    parser.add_argument("--family", default="", help="a model family; by default told by the tensors' names")
     parser.add_argument("--variant", default=AUTO, help="one of the family's; by default told by the tensors' shapes")
     parser.add_argument("--picture", type=Path, help="what to run it on; by default noise")
     parser.add_argument("--mean", default="", help="of pixels over 255, a channel each: 0.5,0.5,0.5; where no card is")
@@ -65,7 +66,7 @@ def check(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     card = _card(options.mean, options.std)
     keep_compiled()
-    lock = find("weights", "hub").LOCK
+    lock = find("weight_sources", "hub").LOCK
     model, notes, published = published_model.load(
         options.file, family=options.family, variant=options.variant, lock=lock, card=card
     )

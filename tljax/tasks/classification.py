@@ -11,10 +11,11 @@ import numpy as np
 import optax
 from scipy.special import softmax
 
-from tljax import figures, mixing
-from tljax.errors import ConfigError
-from tljax.layers import TORCH_LINEAR
-from tljax.types import Batch
+from tljax.core.errors import ConfigError
+from tljax.core.types import Batch
+from tljax.data import mixing
+from tljax.networks.layers import TORCH_LINEAR
+from tljax.reporting import figures
 
 LABELS = "classes"  # what a label must be
 BEST = "accuracy"  # the metric that picks the best epoch and stands in tables: larger is better, at most 1

@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from tljax import masking
-from tljax.errors import ConfigError, DataError, WeightsError
-from tljax.masked_network import Head, MaskedNetwork
-from tljax.network import Built
-from tljax.types import Batch, Inputs, Published
+from tljax.core.errors import ConfigError, DataError, WeightsError
+from tljax.core.types import Batch, Inputs, Published
+from tljax.data import masking
+from tljax.networks.masked_network import Head, MaskedNetwork
+from tljax.networks.network import Built
 
 BEST = "accuracy"  # of the hidden tokens
 LARGEST = 709.0  # whose exponential is a float64

@@ -15,11 +15,11 @@ import optax
 from scipy.special import expit
 from sklearn.metrics import average_precision_score
 
-from tljax import mixing
-from tljax.atomic import whole
-from tljax.errors import ConfigError
-from tljax.layers import TORCH_LINEAR
-from tljax.types import Batch
+from tljax.core.atomic import whole
+from tljax.core.errors import ConfigError
+from tljax.core.types import Batch
+from tljax.data import mixing
+from tljax.networks.layers import TORCH_LINEAR
 
 LABELS = "sets"  # what a label must be
 BEST = "mean_average_precision"  # picks the best epoch and stands in tables: larger is better, at most 1

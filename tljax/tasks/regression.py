@@ -14,11 +14,12 @@ import numpy as np
 import optax
 from scipy.stats import rankdata
 
-from tljax import figures, mixing
-from tljax.atomic import whole
-from tljax.errors import ConfigError, DataError
-from tljax.layers import TORCH_LINEAR
-from tljax.types import Batch
+from tljax.core.atomic import whole
+from tljax.core.errors import ConfigError, DataError
+from tljax.core.types import Batch
+from tljax.data import mixing
+from tljax.networks.layers import TORCH_LINEAR
+from tljax.reporting import figures
 
 LABELS = "numbers"  # what a label must be
 BEST = "r2"  # the metric that picks the best epoch and stands in tables: larger is better, at most 1

@@ -1,0 +1,155 @@
+"""The config: values that cannot be meant, and how it is written down."""
+
+import json
+import math
+
+import pytest
+from ml_collections import ConfigDict
+
+from configs import default
+from tljax.core import overrides, settings
+from tljax.core.errors import ConfigError
+
+
+def changed(*changes: str, config=None):
+    return overrides.apply(config or default.get_config(), changes)
+
+
+# Values
+
+BAD_VALUES = {
+    "optimizer.lr": (-0.1, 0.0, math.nan, math.inf),
+    "optimizer.weight_decay": (-1.0, math.nan, math.inf),
+    "optimizer.warmup": (1.0, -0.1, math.nan),
+    "optimizer.clip": (-1.0, math.nan),
+    "train.epochs": (0.0, -1.0, math.nan),
+    "train.batch_size": (0, -4),
+    "train.log_steps": (0,),
+    "data.size": (0, -1),
+    "data.channels": (0, -3),
+    "data.unreadable": ("ignore",),
+    "data.duplicates": ("drop",),
+    "data.half": ("c",),
+    "data.validation": (1.0, -0.1),
+    "data.fractions": (
+        (0.5, 0.5),
+        (0.5, 0.6, -0.1),
+        (0.2, 0.2, 0.2),
+        (0.0, 0.5, 0.5),
+        (0.5, 0.5, 0.0),
+        ("a", "b", "c"),
+    ),
+    "data.min_area": (1.5,),
+    "model.copied_stages": (-2,),
+    "model.draw": (-1, 2**31),
+    "model.dtype": ("float16",),
+    "model.param_dtype": ("float16",),
+    "model.card.mean": (("a",), (math.nan,)),
+    "model.card.std": ((0.0,), (-1.0,), ("a",)),
+    "model.card.channel_order": ("RBG",),
+    "model.card.interpolation": ("linear",),
+    "strategy.backbone_scale": (0.0, -1.0, math.nan),
+    "strategy.lora_rank": (0,),
+    "strategy.lora_alpha": (0.0, math.inf),
+    "strategy.lora_dropout": (1.0, -0.1),
+    "strategy.l2_sp_alpha": (-0.1,),
+    "strategy.l2_sp_beta": (-0.1, math.nan),
+    "strategy.mixout": (1.0, -0.1),
+    "optimizer.ema": (1.0, -0.1),
+    "optimizer.swa": (1.0, -0.1, math.nan),
+    "optimizer.accumulate": (0, -1),
+    "model.drop_path": (1.0, -0.1),
+    "train.min_steps": (-1,),
+    "task.label_smoothing": (1.0,),
+    "task.mixup": (-0.1, math.inf),
+    "task.cutmix": (-0.1,),
+    "task.class_weights": (("even",), (0.0, 1.0), (math.inf,), (1.0, "balanced")),
+    "suite.seeds": ((-1,), (0.5,), (3, 3)),
+    "data.lengths": ((), (8, 4), (4, 4), (0, 4), (4.5,)),
+    "data.encoding": ("klingon", "", "rot13"),
+    "data.targets": ((5,),),
+    "strategy.moving_statistics": ((1,),),
+    "suite.first": ((1,),),
+    "seed": (-1, 2**31),
+}
+
+
+@pytest.mark.parametrize("key", BAD_VALUES)
+def test_values_that_cannot_be_meant(key):
+    *parents, last = key.split(".")
+    for value in BAD_VALUES[key]:
+        config = default.get_config()
+        (settings.get(config, ".".join(parents)) if parents else config)[last] = value
+        with pytest.raises(ConfigError) as caught:
+            settings.check(config)
+        [line] = str(caught.value).splitlines()
+        assert line.startswith(f"config.{key} must be {settings.RULES[key][0]}; got {value!r}")
+
+
+@pytest.mark.parametrize(
+    "change", ["groups.low=3", "strategy.scales.low=-1", "strategy.scales.low=x", "suite.rows.a=lr"]
+)
+def test_open_tables_are_checked_too(change):
+    key = change.partition("=")[0]
+    with pytest.raises(ConfigError, match=f"config.{key} must be "):
+        settings.check(changed(change))
+
+
+def test_all_bad_values_are_listed():
+    with pytest.raises(ConfigError) as caught:
+        settings.check(changed("optimizer.lr=-1", "seed=-1", "data.size=0"))
+    assert len(str(caught.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (["train.patience=3"], "config.train.patience needs a validation part"),
+        (["data.validation=0.1", "data.fractions=(0.4, 0.2, 0.4)"], "config.data.validation must be 0 where"),
+        (["data.validation=0.1", "data.splits.validation=val"], "config.data.validation must be 0 where"),
+        (["data.pad=4", "data.min_area=0.5"], "config.data.pad must be 0 where"),
+        (["optimizer.ema=0.9", "model.param_dtype=bfloat16"], "config.optimizer.ema and .swa must be 0 where"),
+        (["optimizer.swa=0.5", "model.param_dtype=bfloat16"], "config.optimizer.ema and .swa must be 0 where"),
+    ],
+)
+def test_keys_that_do_not_go_together(changes, text):
+    with pytest.raises(ConfigError, match=text):
+        settings.check(changed(*changes))
+    settings.check(changed(changes[0], "data.validation=0.1") if "patience" in text else changed(*changes[:1]))
+
+
+@pytest.mark.parametrize(
+    "with_validation", ["data.validation=0.1", "data.splits.validation=val", "data.fractions=(.5,.2,.3)"]
+)
+def test_patience_with_any_validation_part(with_validation):
+    """Beside another fault: with a validation part that is the only one."""
+    for part, faults in ((), ["config.data.size", "config.train.patience"]), ((with_validation,), ["config.data.size"]):
+        with pytest.raises(ConfigError) as caught:
+            settings.check(changed("train.patience=3", "data.size=0", *part))
+        assert [line.split()[0] for line in str(caught.value).splitlines()] == faults
+
+
+def test_batch_sizes_divide_over_the_devices():
+    train = default.get_config().train
+    assert settings.batch_size(train, 4) == (64, 256)
+    with pytest.raises(ConfigError, match="must be multiples of the 3 devices; got 64 and 256"):
+        settings.batch_size(train, 3)
+
+
+# Written down
+
+
+def test_differences_name_every_key():
+    made = [changed(), changed("seed=3", "optimizer.kwargs.momentum=0.9")]
+    old, new = (json.loads(settings.to_json(one)) for one in made)
+    assert settings.differences(old, old) == []
+    assert settings.differences(old, new) == [
+        "optimizer.kwargs: {} -> None",
+        "optimizer.kwargs.momentum: None -> 0.9",
+        "seed: 0 -> 3",
+    ]
+
+
+def test_as_flat_keeps_empty_tables():
+    config = ConfigDict({"a": {"b": 1, "c": {}}, "d": (1, 2)})
+    assert settings.as_flat(config) == {"a.b": 1, "a.c": ConfigDict(), "d": (1, 2)}

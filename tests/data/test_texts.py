@@ -1,0 +1,259 @@
+"""Texts from folders, tables and review files: nothing lost, nothing repaired in silence, faults named in full."""
+
+import json
+import re
+
+import pytest
+
+from configs import default
+from tljax.core.errors import DataError
+from tljax.data import texts
+from tljax.data.sources import reviews, text_csv, text_folder
+from tljax.data.texts import Row
+
+
+def config(folder, **changes):
+    data = default.get_config().data
+    data.update(dir=str(folder), **changes)
+    return data
+
+
+def write(folder, **files):
+    """Files by name, "__" for "/"; text or bytes."""
+    for name, content in files.items():
+        path = folder / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder
+
+
+def examples(dataset):
+    """split -> (text, pair, class) of every example."""
+    return {
+        name: [(e["text"], e["pair"], dataset.info.classes[e["label"]]) for e in (split[i] for i in range(len(split)))]
+        for name, split in dataset.splits.items()
+    }
+
+
+CSV = 'text,label,other\r\n"Good, and ""quoted""\r\non two lines",pos,1\r\nbad,neg,2\r\n'
+TSV = "label\ttext\tother\npos\tgut\t\nneg\tschlecht, sehr\t\n"
+JSONL = '{"text": "line\\u2028separator", "label": 10}\n\n{"label": 9, "text": "nine"}\n'
+
+
+def test_tables(tmp_path):
+    dataset = text_csv.load(config(write(tmp_path, **{"train.csv": CSV, "test.TSV": TSV})))
+    assert dataset.info.classes == ("neg", "pos") and dataset.info.skipped == ()
+    assert examples(dataset) == {
+        "test": [("gut", "", "pos"), ("schlecht, sehr", "", "neg")],
+        "train": [('Good, and "quoted"\r\non two lines', "", "pos"), ("bad", "", "neg")],
+    }
+    assert dataset.splits["train"].labels.tolist() == [1, 0]
+    assert dataset.splits["train"][1]["id"] == f"{tmp_path / 'train.csv'}:4" == dataset.splits["train"].files[1]
+
+
+def test_one_table_pairs_and_labels_that_are_numbers(tmp_path):
+    file = write(tmp_path, **{"x.jsonl": JSONL}) / "x.jsonl"
+    dataset = text_csv.load(config(file, fractions=(0.5, 0.0, 0.5)))
+    assert dataset.info.classes == ("9", "10")  # in the order of numbers
+    assert examples(dataset) == {"all": [("line\u2028separator", "", "10"), ("nine", "", "9")]}
+    pairs = write(tmp_path / "p", **{"train.csv": "a,b,y\nhe,she,1\n", "test.csv": "a,b,y\nit,,1\nwe,I,1\n"})
+    columns = {"text": "a", "pair": "b", "label": "y"}
+    with pytest.raises(DataError, match=r"Every text of a pair in .* 1 do not: .*test.csv:2"):
+        text_csv.load(config(pairs, columns=columns))
+    assert examples(text_csv.load(config(pairs, columns=columns, unreadable="skip"))) == {
+        "train": [("he", "she", "1")],
+        "test": [("we", "I", "1")],
+    }
+
+
+GLUE = 'text\tlabel\n" I will not buy .\t0\nfine product\t1\nnot as they said "\t1\nbad\t0\n'
+
+
+def test_quotes_may_be_part_of_the_texts(tmp_path):
+    folder = write(tmp_path, **{"train.tsv": GLUE})
+    assert examples(text_csv.load(config(folder, quotes=False)))["train"] == [
+        ('" I will not buy .', "", "0"),
+        ("fine product", "", "1"),
+        ('not as they said "', "", "1"),
+        ("bad", "", "0"),
+    ]
+
+
+def test_byte_order_mark_and_other_encodings(tmp_path):
+    marked = write(tmp_path, **{"train.csv": b"\xef\xbb\xbftext,label\nfa\xc3\xa7ade,1\n"})
+    assert examples(text_csv.load(config(marked))) == {"train": [("façade", "", "1")]}
+    wide = write(tmp_path / "w", **{"train.csv": "text,label\nfaçade,1\n".encode("utf-16")})
+    assert examples(text_csv.load(config(wide, encoding="utf-16"))) == {"train": [("façade", "", "1")]}
+
+
+def test_a_long_text(tmp_path):
+    long = "word " * 100_000
+    assert examples(text_csv.load(config(write(tmp_path, **{"train.csv": f"text,label\n{long},1\n"}))))["train"] == [
+        (long, "", "1")
+    ]
+
+
+FAULTS = {
+    "no table": ({"readme.md": "x"}, {}, r"no \.csv, \.tsv, \.jsonl in"),
+    "empty": ({"train.csv": ""}, {}, "must begin with a line of column names"),
+    "rows in quotes": (
+        {"train.tsv": GLUE},
+        {},
+        r"one at line 2 of .*train\.tsv' does\. .*set config\.data\.quotes=false",
+    ),
+    "quotes in a text": (
+        {"train.tsv": 'text\tlabel\n" The board " met\t0\n'},
+        {},
+        r"quoted fields closed; at line 2: .*set config\.data\.quotes=false",
+    ),
+    "column": (
+        {"train.csv": "txet,label\na,b\n"},
+        {},
+        r"train.csv:2 must have the column 'text' .*Did you mean 'txet'",
+    ),
+    "null": (
+        {"train.jsonl": '{"text": null, "label": "a"}'},
+        {},
+        "jsonl:1 must hold something in .*'text'; it holds null",
+    ),
+    "suffix": ({"train.txt": "text,label\na,1\n"}, {"file": "train.txt"}, "must end in .csv, .*train.txt"),
+    "no suffix": ({"train": "text,label\na,1\n"}, {"file": "train"}, "must end in .csv, .tsv, .jsonl, .*train'"),
+    "header": ({"train.csv": "text,label,text\na,1,b\n"}, {}, "different names; twice: text. Rename"),
+    "key twice": ({"train.jsonl": '{"text": "a", "label": 1, "label": 2}'}, {}, "line 1 .* names stand twice: label"),
+    "too deep": ({"train.jsonl": "[" * 100_000}, {}, "line 1 is not: "),
+    "set too deep": ({"train.jsonl": json.dumps({"text": "a", "label": "[" * 99_999})}, {"labels": "sets"}, "too deep"),
+    "half a label": ({"train.jsonl": '{"text": "a", "label": "\\ud83d"}'}, {}, "jsonl:1: of its label, it is not UTF"),
+    "no class": ({"train.csv": "text,label\na,1\nb, \n"}, {}, "train.csv:3: 'label' must name a class; it is empty"),
+    "blanks": ({"train.csv": "text,label\na,pos\nb, pos\n"}, {}, "the spaces around them; .*: ' pos' and 'pos'"),
+    "empty sets": ({"train.csv": 'text,label\na,""\nb,""\n'}, {"labels": "sets"}, "must have a label; all are empty"),
+    "no pairs": (
+        {"train.csv": "text,p2,label\na,,1\nb,,2\n"},
+        {"columns": {"text": "text", "pair": "p2", "label": "label"}},
+        "Every text of a pair .* 2 do not: ",
+    ),
+    "fields": ({"train.csv": 'text,label\n"a\nb",1\nc,d,e\n'}, {}, "the one at line 4 has 3"),
+    "quote": ({"train.csv": 'text,label\na,1\n"open,1\n'}, {}, "at line 3: unexpected end of data"),
+    "json": ({"train.jsonl": '{"text": "a", "label": 1}\n{oops\n'}, {}, "line 2 is not: "),
+    "list": ({"train.jsonl": "[1]"}, {}, r"must be a JSON object; line 1 is '\[1\]'"),
+    "utf-8": ({"train.csv": b"text,label\nok,1\nfa\xe7ade,1\n"}, {}, "must be utf-8; .*byte 0xe7 in line 3"),
+    "nul": ({"train.csv": b"text,label\na\0b,1\n"}, {}, "must not hold NUL characters; .* in line 2"),
+    "nul in json": (
+        {"train.jsonl": '{"text": "a\\u0000b", "label": 1}'},
+        {},
+        "train.jsonl:1: it holds a NUL character",
+    ),
+    "half a character": ({"train.jsonl": '{"text": "\\ud83d", "label": 1}'}, {}, "train.jsonl:1: it is not UTF-8"),
+    "encoding": ({"train.csv": "text,label\na,1\n"}, {"encoding": "utf-9"}, "an encoding of Python, .* got 'utf-9'"),
+    "no text": ({"train.csv": "text,label\n"}, {}, "must hold texts; it holds none"),
+    "empty text": ({"train.csv": "text,label\na,1\n  ,1\n"}, {}, "more than spaces; 1 do not: .*train.csv:3"),
+    "twice": ({"train.csv": "text,label\na,1\n", "train.tsv": "text\tlabel\na\t1\n"}, {}, "several called 'train'"),
+    "class": (
+        {"train.csv": "text,label\na,1\n", "test.csv": "text,label\nb,2\n"},
+        {},
+        "Every class must be in the training split 'train' .*only elsewhere: test: 2",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_named(tmp_path, fault):
+    files, changes, text = FAULTS[fault]
+    folder, changes = write(tmp_path, **files), dict(changes)
+    with pytest.raises(DataError, match=re.compile(text, re.DOTALL)):
+        text_csv.load(config(folder / changes.pop("file", ""), **changes))
+
+
+def test_columns_without_a_name_may_repeat(tmp_path):
+    folder = write(tmp_path, **{"train.csv": "text,label,,\na,1,,\nb,2,x,\n"})
+    assert examples(text_csv.load(config(folder))) == {"train": [("a", "", "1"), ("b", "", "2")]}
+
+
+def test_empty_texts_may_be_skipped(tmp_path):
+    folder = write(tmp_path, **{"train.csv": "text,label\na,1\n  ,1\n"})
+    dataset = text_csv.load(config(folder, unreadable="skip"))
+    assert dataset.info.skipped == (f"{folder / 'train.csv'}:3: an empty text",)
+    assert examples(dataset) == {"train": [("a", "", "1")]}
+
+
+def test_repeats_are_kept_or_removed_over_all_splits(tmp_path):
+    table = "text,label\nThe  same.,1\nthe same.,1\nother,2\ntorn,1\nmore,2\n"
+    folder = write(tmp_path, **{"train.csv": table, "zest.csv": "text,label\ntorn,2\nOTHER,2\n"})
+    assert len(text_csv.load(config(folder)).splits["train"]) == 5
+    dataset = text_csv.load(config(folder, duplicates="remove"))
+    assert {name: [text for text, *_ in rows] for name, rows in examples(dataset).items()} == {
+        "zest": ["OTHER"],  # what is not trained on keeps its own
+        "train": ["The  same.", "more"],
+    }
+    test, train = folder / "zest.csv", folder / "train.csv"
+    assert set(dataset.info.skipped) == {
+        f"{train}:3: repeats {train}:2",
+        f"{train}:4: repeats {test}:3",
+        f"{train}:5: the same text is labelled 1 and 2",
+        f"{test}:2: the same text is labelled 1 and 2",
+    }
+
+
+def test_pairs_repeat_as_pairs():
+    rows = [Row("a", "b", "1", "r1"), Row("a", "c", "1", "r2"), Row("A", "b ", "1", "r3")]
+    assert [[row.id for row in same] for same in texts.repeated(rows).values()] == [["r1", "r3"]]
+
+
+def test_folders(tmp_path):
+    folder = write(tmp_path, train__pos__1_txt="", test__pos__2_txt="")
+    for path in folder.rglob("*_txt"):
+        path.rename(path.with_name(path.name.replace("_", ".")))
+    write(folder, **{"train__pos__1.txt": "good\r\nlines\r\n", "test__pos__2.txt": "fine", "train__.hidden": "x"})
+    dataset = text_folder.load(config(folder))
+    assert examples(dataset) == {"test": [("fine", "", "pos")], "train": [("good\r\nlines\r\n", "", "pos")]}
+    assert dataset.splits["test"][0]["id"] == str(folder / "test" / "pos" / "2.txt")
+    write(folder, train__lost="x")
+    with pytest.raises(DataError, match="other files are there: .*lost"):
+        text_folder.load(config(folder))
+    with pytest.raises(DataError, match="no folder ''"):
+        text_folder.load(default.get_config().data)
+
+
+def test_reviews_one_a_line(tmp_path):
+    folder = write(tmp_path, books__review_positive="good \x1a book\nfine\x85one\n", books__review_negative="bad\n")
+    write(folder, video__review_positive="ok\n", video__review_negative="no", LICENSE="x")
+    dataset = reviews.load(config(folder, splits={"train": "books", "validation": "", "test": "video"}))
+    assert dataset.info.classes == ("negative", "positive")
+    assert [text for text, *_ in examples(dataset)["books"]] == ["bad", "good \x1a book", "fine\x85one"]
+    assert dataset.splits["books"].labels.tolist() == [0, 1, 1] and len(dataset.splits["video"]) == 2
+    (folder / "video" / "review_negative").unlink()
+    with pytest.raises(DataError, match="'.*review_negative' is not: No such file"):
+        reviews.load(config(folder))
+
+
+def test_the_real_reviews(shared):
+    dataset = reviews.load(config(shared / "data" / "reviews", duplicates="remove", fractions=(0.8, 0.0, 0.2)))
+    assert set(dataset.splits) == {"books", "dvd", "electronics", "kitchen", "video"}
+    kept = {name: len(split) for name, split in dataset.splits.items()}
+    assert sum(kept.values()) + len(dataset.info.skipped) == 30_000
+    whole = reviews.load(config(shared / "data" / "reviews", fractions=(0.8, 0.0, 0.2)))
+    assert {name: len(split) for name, split in whole.splits.items()} == dict.fromkeys(kept, 6000)
+    rows = [row for split in dataset.splits.values() for row in split.rows]
+    assert texts.repeated(rows) == {} and json.dumps(kept)
+
+
+def test_tables_of_numbers_and_of_sets(tmp_path):
+    table = "text,score,tone,old,new\na,1.5,dry|warm,0,1\nb,-2,,1,1\n"
+    folder = write(tmp_path, **{"train.csv": table, "test.csv": table})
+    columns = {"text": "text", "pair": "", "label": "score,old"}
+    numbers = text_csv.load(config(folder, columns=columns, labels="numbers"))
+    assert (numbers.info.labels, numbers.info.classes) == ("numbers", ("score", "old"))
+    assert numbers.splits["train"].labels.tolist() == [[1.5, 0], [-2, 1]]
+    sets = text_csv.load(config(folder, columns=columns | {"label": "new,old"}, labels="sets"))
+    assert (sets.info.labels, sets.info.classes) == ("sets", ("new", "old"))
+    assert sets.splits["test"].labels.tolist() == [[True, False], [True, True]]
+    named = text_csv.load(config(folder, columns=columns | {"label": "tone"}, labels="sets"))
+    assert named.info.classes == ("dry", "warm") and named.splits["test"].labels.tolist() == [[True] * 2, [False] * 2]
+
+
+def test_repeats_with_other_numbers_or_sets_contradict(tmp_path):
+    table = "text,score\na,1\na,1.0\nb,2\nb,3\nc,4\n"
+    folder = write(tmp_path, **{"train.csv": table})
+    columns = {"text": "text", "pair": "", "label": "score"}
+    dataset = text_csv.load(config(folder, columns=columns, labels="numbers", duplicates="remove"))
+    assert dataset.splits["train"].labels.tolist() == [[1.0], [4.0]]
+    assert f"{folder / 'train.csv'}:4: the same text is labelled 2 and 3" in dataset.info.skipped

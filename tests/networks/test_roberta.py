@@ -1,0 +1,37 @@
+"""RoBERTa: where its positions begin, and what its published files hold. Its numbers: test_bert.py."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from reference import draw, ours_text
+
+from tljax.core.errors import WeightsError
+from tljax.networks import encoder
+from tljax.networks.families import roberta
+
+SHAPE = roberta.VARIANTS["base"]
+
+
+def test_positions_count_tokens_from_the_one_after_the_paddings_id():
+    embed, mask = encoder.Embed(SHAPE, jnp.float32), np.array([[1, 1, 1, 1], [1, 1, 0, 0]], bool)
+    assert embed.places(jnp.asarray(mask)).tolist() == [[2, 3, 4, 5], [2, 3, 1, 1]]
+    assert (SHAPE.positions, SHAPE.longest) == (514, 512)
+
+
+def test_the_published_file_without_a_pooler_fits_the_plain_variant():
+    # FacebookAI/roberta-base: an encoder below the masked-language head, whose decoder is the word embedding.
+    shape = ours_text.narrow("roberta", pooling="class")
+    net = ours_text.network(shape)
+    published = draw.weights(ours_text.published_shapes("roberta", net))
+    head = ("bias", "dense.weight", "dense.bias", "layer_norm.weight", "layer_norm.bias")
+    published |= {f"lm_head.{name}": np.zeros(32, np.float32) for name in head}
+    assert "pool" not in ours_text.placed("roberta", net, published)["params"]["backbone"]
+    with pytest.raises(WeightsError, match=r"2 missing: roberta\.pooler\.dense\.weight"):
+        ours_text.placed("roberta", ours_text.network(ours_text.narrow("roberta")), published)
+
+
+def test_variants_are_the_published_ones_and_their_poolings():
+    poolings = ("", "_class", "_mean", "_normalised", "_pooler")
+    assert set(roberta.VARIANTS) == {f"{size}{pooling}" for size in ("base", "large") for pooling in poolings}
+    assert {shape.epsilon for shape in roberta.VARIANTS.values()} == {1e-5}
+    assert roberta.VARIANTS["base_class"] == SHAPE

@@ -1,0 +1,180 @@
+"""ViT against stored torch outputs, without torch: scripts/make_reference_outputs.py wrote them."""
+
+import math
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reference import draw, ours, ours_vit
+
+from tljax.core.errors import ConfigError, WeightsError
+from tljax.core.trees import count, flatten
+from tljax.core.types import Card, Published
+from tljax.networks.families import vit
+from tljax.weights import placement
+
+# Stored outputs -> the size of their input. All but tiny16 are of two blocks.
+STORED = {
+    "tiny16": (32, 48),
+    "tiny32": (96, 64),
+    "tiny16_gap": (32, 48),
+    "base16_reg8_gap": (32, 48),
+    "deit_tiny16_distilled": (32, 48),
+}
+# With 1,000 classes at 224 pixels, as timm counts them.
+PARAMETERS = {
+    "tiny16": 5_717_416,
+    "small16": 22_050_664,
+    "base16": 86_567_656,
+    "large16": 304_326_632,
+    "tiny32": 6_131_560,
+    "small32": 22_878_952,
+    "base32": 88_224_232,
+    "large32": 306_535_400,
+    "deit_tiny16_distilled": 5_910_800,
+    "deit_small16_distilled": 22_436_432,
+    "deit_base16_distilled": 87_338_192,
+    "base16_reg8_gap": 86_572_264,
+}
+PARAMETERS |= {f"{name}_gap": PARAMETERS[name] for name in vit.PLAIN}
+SMALL = vit.Variant(patch=4, width=8, heads=2, depth=3)
+CARD = Card(mean=(0.5,) * 3, std=(0.5,) * 3)
+
+
+@cache
+def stored(variant: str) -> dict[str, np.ndarray]:
+    with np.load(Path(__file__).parents[1] / "reference" / f"vit_{variant}.npz") as file:
+        return dict(file)
+
+
+# Parity
+
+
+@pytest.mark.parametrize("variant", STORED)
+def test_every_stage_and_the_logits_are_torchs(variant):
+    reference, size = stored(variant), STORED[variant]
+    depth = sum(key.startswith("0/block") and key.count("/") == 1 for key in reference)
+    with ours_vit.cut(variant, depth=depth) as name:
+        variables = ours_vit.placed(name, draw.weights(ours_vit.timm_shapes(name, size, 10)), size, 10)
+        found = ours_vit.outputs(ours_vit.network(name, classes=10), variables, draw.image((2, *size, 3)))
+    differences = {"logits": ours.difference(found.pop("logits"), reference["0/logits"])}
+    for stage, output in found.items():
+        assert output.shape == tuple(reference[f"0/{stage}/shape"])
+        largest, values = reference[f"0/{stage}/largest"], reference[f"0/{stage}"]
+        differences[stage] = ours.difference(output.reshape(-1)[draw.positions(output.size)[:256]], values, largest)
+        differences[stage, "largest"] = ours.difference(np.abs(output).max(), largest)
+    print(f"{variant}: {max(differences.values()):.1e}")
+    assert len(found) == depth + 2
+    assert {key: value for key, value in differences.items() if not value <= 1e-5} == {}
+
+
+@pytest.mark.parametrize("variant", STORED)
+def test_names_and_shapes_are_the_published_ones(variant):
+    published = zip(stored(variant)["names"], stored(variant)["shapes"], strict=True)
+    expected = {str(name): tuple(map(int, shape.split())) for name, shape in published}
+    assert ours_vit.timm_shapes(variant) == expected
+
+
+@pytest.mark.parametrize("variant", vit.VARIANTS)
+def test_name_table_covers_every_parameter_once_and_counts_are_the_published_ones(variant):
+    rows, shapes = vit.names(variant), ours_vit.shapes(variant)
+    assert set(shapes) == {"params"} == {row.collection for row in rows}
+    assert {row.path for row in rows} == set(flatten(shapes["params"]))
+    assert len(rows) == len({row.path for row in rows}) == len({row.published for row in rows})
+    assert sum(map(math.prod, ours_vit.timm_shapes(variant).values())) == PARAMETERS[variant]
+    # A distilled DeiT's two classifiers are one here, with one bias.
+    assert count(shapes["params"]) == PARAMETERS[variant] - 1000 * ("distilled" in variant)
+
+
+def test_place_and_publish_are_inverse():
+    arrays = draw.weights(ours_vit.timm_shapes("tiny16"))
+    back = placement.publish(ours_vit.placed("tiny16", arrays, (224, 224)), vit.names("tiny16"))
+    assert back.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(back[name], array, err_msg=name)
+
+
+def test_unknown_variant_lists_those_that_exist():
+    with pytest.raises(ConfigError, match=r"must be one of tiny16, small16, .*deit_base16_distilled.*; got 'huge14'"):
+        vit.build("huge14")
+
+
+# Published arrays of another size
+
+
+def keys_matrix(old: int, new: int) -> np.ndarray:
+    """Weights of `old` samples in each of `new`: Keys 1981 with a = -0.5, stretched when it shrinks, rows sum to 1."""
+    scale = old / new
+    t = np.abs((np.arange(new)[:, None] + 0.5) * scale - 0.5 - np.arange(old)[None]) / max(scale, 1)
+    near, far = 1.5 * t**3 - 2.5 * t**2 + 1, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
+    weights = np.where(t < 1, near, np.where(t < 2, far, 0))
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("grid", [(4, 4), (24, 24), (2, 3), (14, 7), (28, 7), (13, 40)])
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_positions_are_resized_by_the_formula(grid, before):
+    positions = draw.uniform("positions", (1, before + 196, 5), -1.0, 1.0)
+    resized = vit.resize_positions(positions, grid, before)
+    square = positions[0, before:].reshape(14, 14, 5)
+    expected = np.einsum("ri,cj,ijd->rcd", keys_matrix(14, grid[0]), keys_matrix(14, grid[1]), square)
+    assert resized.shape == (1, before + grid[0] * grid[1], 5) and resized.dtype == np.float32
+    np.testing.assert_array_equal(resized[:, :before], positions[:, :before])
+    np.testing.assert_allclose(resized[0, before:].reshape(*grid, 5), expected, atol=1e-5)  # float32 positions
+
+
+def test_positions_that_fit_or_are_of_no_square_stay():
+    positions = draw.uniform("positions", (1, 1 + 196, 5), -1.0, 1.0)
+    assert vit.resize_positions(positions, (14, 14), 1) is positions
+    assert vit.resize_positions(positions[:, :141], (14, 10), 1).shape == (1, 141, 5)
+
+
+def small_arrays(size: tuple[int, int], change: dict) -> dict[str, np.ndarray]:
+    with ours_vit.cut("tiny16", **vars(SMALL) | change) as name:
+        return draw.weights(ours_vit.timm_shapes(name, size, 5))
+
+
+@pytest.mark.parametrize("change", [{}, {"distilled": True}, {"registers": 2, "class_token": False}, {"registers": 2}])
+def test_a_network_starts_from_arrays_of_another_size(change):
+    arrays, example = small_arrays((16, 16), change), np.zeros((1, 8, 12, 3), np.float32)
+    with ours_vit.cut("tiny16", **vars(SMALL) | change) as name:
+        net, rows = ours_vit.network(name, classes=7), vit.names(name)
+    options = {"seed": 0, "published": Published(arrays, CARD, "some.file"), "names": rows}
+    variables, kept = placement.start(net, example, **options, adapt=vit.adapt)
+    assert set(kept) == {"head/kernel", "head/bias"}
+    before = 0 if "registers" in change else 1 + len(change)
+    found = variables["params"]["backbone"]["embed"]
+    np.testing.assert_array_equal(found["pos_embed"], vit.resize_positions(arrays["pos_embed"], (2, 3), before))
+    np.testing.assert_array_equal(found["proj"]["bias"], arrays["patch_embed.proj.bias"])
+    with pytest.raises(WeightsError, match=rf"pos_embed \(1, {16 + before}, 8\), must be \(1, {6 + before}, 8\) here"):
+        placement.start(net, example, **options)
+
+
+def test_two_classifiers_of_a_distilled_network_become_one_with_the_same_answer():
+    arrays = small_arrays((8, 12), {"distilled": True})
+    with ours_vit.cut("tiny16", **vars(SMALL) | {"distilled": True}) as name:
+        net, variables = ours_vit.network(name, classes=5), ours_vit.placed(name, arrays, (8, 12), 5)
+    x = draw.image((2, 8, 12, 3))
+    token, other = np.split(np.asarray(net.apply(variables, x, method="features")), 2, axis=1)
+    first = token @ arrays["head.weight"].T + arrays["head.bias"][None]
+    second = other @ arrays["head_dist.weight"].T + arrays["head_dist.bias"][None]
+    np.testing.assert_allclose(net.apply(variables, x), (first + second) / 2, rtol=1e-5, atol=1e-6)
+
+
+def test_adapt_leaves_the_arrays_it_was_given():
+    arrays = small_arrays((16, 16), {"distilled": True})
+    before = {name: array.copy() for name, array in arrays.items()}
+    vit.adapt(arrays, (1, 8, 12, 3))
+    assert arrays.keys() == before.keys()
+    for name in arrays:
+        np.testing.assert_array_equal(arrays[name], before[name])
+
+
+def test_the_single_classifier_of_a_distilled_network_is_on_its_class_token():
+    """transformers' DeiTForImageClassification: the distillation token is there, and nothing asks it."""
+    arrays = {"dist_token": np.zeros((1, 1, 3)), "head.weight": np.arange(6.0).reshape(2, 3), "head.bias": np.ones(2)}
+    found = vit.adapt(arrays, (1, 8, 8, 3))
+    np.testing.assert_array_equal(found["head.weight"], [[0, 1, 2, 0, 0, 0], [3, 4, 5, 0, 0, 0]])
+    joined = vit.adapt(dict(found), (1, 8, 8, 3))  # one on both tokens stays as it is
+    np.testing.assert_array_equal(joined["head.weight"], found["head.weight"])

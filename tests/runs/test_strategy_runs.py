@@ -1,0 +1,176 @@
+"""Every strategy on digits: what is frozen stays, the rest learns, under jit and pmap alike, and through a cut."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+import main
+from tests import small
+from tests.training.test_train_loop import CutError, cut_at, everything, last_state  # noqa: F401, a fixture among them
+from tljax.core import plugins
+from tljax.core.trees import flatten
+from tljax.data.batches import Evaluation
+from tljax.runs import experiment
+from tljax.serving import saved_model
+from tljax.training import parallel
+from tljax.training.evaluate import Evaluator
+from tljax.training.job import GROUP_COLUMNS, Job
+from tljax.training.train_state import TrainState
+from tljax.training.train_step import make_eval_step
+from tljax.transfer.method import Method
+from tljax.weights import placement, pretrained
+
+# strategy -> (its keys, parameters that learn in a run). LeNet small with 5 classes has 160, 4,640 and 8,256
+# parameters in its stages, 325 in its head; the tiny ResNet that stands in where there must be norms 5,357.
+STRATEGIES = {
+    "scratch": ({}, 13381),
+    "full": ({}, 13381),
+    "linear_probe": ({}, 325),
+    "last_k": ({}, 8256 + 325),
+    "layer_decay": ({}, 13381),
+    "gradual_unfreeze": ({}, 13381),
+    "lp_ft": ({}, 13381),
+    "groups": ({"scales": {"conv1": 0.0, "conv2": 0.1, "fc1": 0.5, "head": 1.0}}, 4640 + 8256 + 325),
+    "bitfit": ({}, 16 + 32 + 64 + 325),
+    "norm_only": ({}, 16 + 128 + 85),
+    "lora": ({"lora_rank": 2, "lora_dropout": 0.2}, 2 * (9 + 16) + 2 * (144 + 32) + 2 * (128 + 64) + 325),
+    "adapter": ({}, 16 + 16 * 32 + 128 * 64 + 325),
+    "l2_sp": ({"backbone_scale": 0.1}, 13381),
+    "mixout": ({"mixout": 0.3}, 13381),
+}
+NETWORKS = {"lenet": 13381, "resnet": 5357}  # parameters in all
+BAR, STEPS = 1.0, 60  # nats, below which the loss must fall; as it starts, the network is above
+
+# Those that take gradient steps by a plan of their own; what chooses another is in tests/runs/test_decision.py.
+FOUND = {name: plugins.find("strategies", name) for name in plugins.available("strategies")}
+NAMES = [name for name, one in FOUND.items() if not hasattr(one, "fit") and not hasattr(one, "choose")]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """The model/ folders of a LeNet and a tiny ResNet; what they know does not matter here."""
+    folder = tmp_path_factory.mktemp("weights")
+    with pytest.MonkeyPatch.context() as patched:
+        for name, config in (("lenet", small.config()), ("resnet", small.resnet_config(patched))):
+            config.seed = 1
+            made = experiment.load(config, axis=None, pretrained_wanted=False)
+            saved_model.save(folder / name, made.variables, made, config)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_figures(monkeypatch):
+    """They take longer than all else here."""
+    monkeypatch.setattr("tljax.reporting.figures.curves", lambda *_: None)
+    monkeypatch.setattr("tljax.tasks.classification.files", lambda *_, **__: None)
+
+
+def family(name):
+    return "resnet" if name == "norm_only" else "lenet"  # LeNet has no normalisation
+
+
+def make_config(name, weights, monkeypatch, **changes) -> Any:
+    """Strategy `name` from these weights: AdamW with weight decay, a schedule, one group a stage."""
+    keys, _ = STRATEGIES[name]
+    changes |= {"strategy__name": name, "model__weights": "" if name == "scratch" else str(weights / family(name))}
+    config = small.config(**changes) if family(name) == "lenet" else small.resnet_config(monkeypatch, **changes)
+    config.strategy.scales = ConfigDict(keys.get("scales", {}))
+    config.strategy.update({key: value for key, value in keys.items() if key != "scales"})
+    config.groups = ConfigDict()
+    config.optimizer.update(name="adamw", lr=0.03, weight_decay=0.01, schedule="cosine")
+    del config.optimizer.kwargs.momentum
+    return config
+
+
+def bits(params) -> dict[str, bytes]:
+    return {path: np.asarray(leaf).tobytes() for path, leaf in flatten(params).items()}
+
+
+def make_job(config, devices) -> tuple[Job, TrainState, dict]:
+    """The job, the state it starts from, and its only batch: the first 48 pictures, not augmented."""
+    strategy = plugins.find("strategies", config.strategy.name)
+    method = Method(strategy, config.strategy)
+    made = experiment.load(config, axis=devices.axis, pretrained_wanted=strategy.PRETRAINED)
+    made = method.begin(made, seed=config.seed)
+    task, phases = plugins.find("tasks", "classification"), strategy.plan(made.groups, config.strategy)
+    job = Job(made.network, task, made.prepare, made.groups, phases, STEPS, config, devices.axis, method)
+    batch = {**made.parts["train"].take(np.arange(48)), "position": np.arange(48, dtype=np.int32)}
+    return job, TrainState.create(made.variables, seed=config.seed), batch
+
+
+def trained(job, start, batch, devices) -> tuple[list[float], TrainState]:
+    """The losses of all steps, through all phases, and the state at the end."""
+    state, losses, on_devices = start, [], devices.put_batch(batch)
+    for index, end in enumerate(job.ends):
+        current = devices.put_state(job.enter(index, state))
+        step = devices.compile(job.step(index), current, on_devices, donate=True)
+        while len(losses) < end:
+            current, metrics = step(current, on_devices)
+            losses.append(float(devices.get(metrics)["loss"]))
+        state = devices.get_state(current)
+    return losses, state
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_frozen_stays_the_rest_learns_and_pmap_gives_the_same_curve(name, weights, monkeypatch):
+    curves = {}
+    for mode in parallel.MODES:
+        devices = parallel.make(mode)
+        job, start, batch = make_job(make_config(name, weights, monkeypatch), devices)
+        curves[mode], state = trained(job, start, batch, devices)
+        before, after = (bits(one.params) for one in (start, state))
+        learning = {path for phase in job.phases for group in phase.learning for path in job.groups[group]}
+        assert {path for path in before if before[path] != after[path]} == learning
+    assert curves["jit"][0] > 1.2 * BAR and curves["jit"][-1] < BAR, curves["jit"]
+    np.testing.assert_allclose(curves["jit"], curves["pmap"], rtol=0, atol=1e-5)
+    sizes = {group: sum(flatten(start.params)[path].size for path in paths) for group, paths in job.groups.items()}
+    rows = [dict(zip(GROUP_COLUMNS, row, strict=True)) for row in job.group_table(start, len(job.phases) - 1)]
+    assert {row["group"]: row["optimizer bytes"] for row in rows} == {
+        group: f"{8 * size + 8:,}" if group in job.phases[-1].learning else "0"  # two moments, two counts
+        for group, size in sizes.items()
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_cut_off_midway_ends_the_same(name, weights, monkeypatch, tmp_path, cut_at):  # noqa: F811
+    config = make_config(name, weights, monkeypatch, data__pad=1, data__validation=0.2, train__epochs=6.0)
+    config.train.update(checkpoint_epochs=2.5, eval_epochs=3.0)
+    result = main.run(config, tmp_path / "whole")
+    cut_at(8)  # of 12, the last checkpoint being of step 5 or 6
+    with pytest.raises(CutError):
+        main.run(config, tmp_path / "cut")
+    cut_at(0)
+    main.run(config, tmp_path / "cut")
+    assert everything(tmp_path / "cut") == everything(tmp_path / "whole")
+    assert last_state(tmp_path / "cut") == last_state(tmp_path / "whole")
+    assert result["parameters"] == {"total": NETWORKS[family(name)], "trainable": STRATEGIES[name][1]}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if hasattr(plugins.find("strategies", name), "effective")])
+def test_what_is_exported_is_what_was_evaluated(name, weights, monkeypatch, tmp_path):
+    """The model/ folder in a plain network, updates and all: its test loss to the last bit."""
+    config = make_config(name, weights, monkeypatch, train__epochs=4.0)
+    before = flatten(experiment.load(config, axis=None).variables["params"])
+    result = main.run(config, tmp_path)
+    config.model.weights = str(tmp_path / "model")
+    made = experiment.load(config, axis=None)
+    published = pretrained.read(config.model.weights, card=None, lock=tmp_path / "lock.json")
+    variables, kept = placement.place(made.variables, published, made.names, head=True)
+    after = flatten(variables["params"])
+    assert kept == () and after.keys() == before.keys()
+    assert all((after[path] != before[path]).any() for path in before if path.endswith("/kernel"))
+    task, devices = plugins.find("tasks", "classification"), parallel.make("jit")
+    evaluator = Evaluator(make_eval_step(made.network, task, made.prepare), devices)
+    totals = evaluator(devices.put_state(variables), Evaluation(made.parts["test"], batch_size=64))
+    assert task.summarize(totals) == result["metrics"]["test"]
+
+
+def test_features_are_cached_up_to_the_first_kernel_with_an_update(weights, monkeypatch, tmp_path, capsys):
+    results = {}
+    for cache in ("off", "memory"):
+        config = make_config("lora", weights, monkeypatch, strategy__kernels="fc1", data__cache=cache)
+        results[cache] = main.run(config, tmp_path / cache)["metrics"]["test"]
+    assert "this run alone: after conv2 (2, 2, 32)" in capsys.readouterr().out
+    assert results["memory"] == pytest.approx(results["off"], rel=1e-5)

@@ -1,0 +1,106 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import sklearn.metrics
+import sklearn.utils.class_weight
+from ml_collections import ConfigDict
+from scipy.special import log_softmax
+
+from tljax.core.errors import ConfigError
+from tljax.tasks import classification as task
+
+PLAIN = ConfigDict({"label_smoothing": 0.0})
+
+
+def make(n=37, classes=4):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(n, classes)).astype(np.float32), rng.integers(0, classes, n).astype(np.int32)
+
+
+def test_the_loss_is_the_mean_cross_entropy():
+    logits, labels = make()
+    expected = -log_softmax(logits, axis=-1)[np.arange(len(labels)), labels].mean()
+    assert float(task.loss(logits, {"label": labels}, PLAIN)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_label_smoothing():
+    """Szegedy et al. 2015: the target is (1 - s) one-hot + s / K."""
+    logits, labels = make()
+    target = 0.9 * np.eye(4)[labels] + 0.1 / 4
+    expected = -(target * log_softmax(logits, axis=-1)).sum(-1).mean()
+    smoothed = task.loss(jnp.array(logits), {"label": jnp.array(labels)}, ConfigDict({"label_smoothing": 0.1}))
+    assert float(smoothed) == pytest.approx(expected, rel=1e-6)
+
+
+def test_sums_count_masked_examples_once_and_others_not():
+    logits, labels = make()
+    mask = np.arange(len(labels)) % 3 > 0
+    totals = task.sums(jnp.array(logits), {"label": jnp.array(labels), "mask": jnp.array(mask)})
+    predicted = logits.argmax(-1)
+    expected = sklearn.metrics.confusion_matrix(labels[mask], predicted[mask], labels=range(4))
+    np.testing.assert_array_equal(totals["confusion"], expected)
+    losses = -log_softmax(logits, axis=-1)[np.arange(len(labels)), labels]
+    assert float(totals["loss"]) == pytest.approx(losses[mask].sum(), rel=1e-6)
+    metrics = task.summarize({name: np.asarray(value) for name, value in totals.items()})
+    assert metrics["examples"] == mask.sum()
+    assert metrics["accuracy"] == sklearn.metrics.accuracy_score(labels[mask], predicted[mask])
+    balanced = sklearn.metrics.balanced_accuracy_score(labels[mask], predicted[mask])
+    assert metrics["accuracy_per_class"] == pytest.approx(balanced)
+    assert metrics["loss"] == pytest.approx(losses[mask].mean(), rel=1e-6)
+
+
+def test_a_class_without_examples_does_not_lower_the_mean():
+    totals = {"loss": 1.0, "confusion": np.array([[2, 0, 0], [1, 1, 0], [0, 0, 0]])}
+    assert task.summarize(totals)["accuracy_per_class"] == pytest.approx((1.0 + 0.5) / 2)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_weights_multiply_the_terms_of_the_mean(smoothing):
+    logits, labels = make()
+    target = (1 - smoothing) * np.eye(4)[labels] + smoothing / 4
+    weight = np.array([1.0, 2.0, 0.5, 4.0], np.float32)[labels]
+    expected = (weight * -(target * log_softmax(logits, axis=-1)).sum(-1)).mean()
+    config = ConfigDict({"label_smoothing": smoothing})
+    found = task.loss(jnp.array(logits), {"label": jnp.array(labels), "weight": jnp.array(weight)}, config)
+    assert float(found) == pytest.approx(expected, rel=1e-6)
+
+
+def test_balanced_weights_are_those_of_scikit_learn():
+    labels, names = np.array([0, 0, 0, 1, 2, 2]), ("a", "b", "c")
+    expected = sklearn.utils.class_weight.compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    found = task.weights(ConfigDict({"class_weights": ("balanced",)}), labels, names)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert found.dtype == np.float32 and found[labels].mean() == pytest.approx(1.0)
+    assert task.weights(ConfigDict({"class_weights": ()}), labels, names) is None
+
+
+def test_numbers_are_scaled_to_a_mean_of_one():
+    """Weights 1, 2, 4 over 3, 1, 2 examples sum to 13: times 6 / 13."""
+    labels = np.array([0, 0, 0, 1, 2, 2])
+    found = task.weights(ConfigDict({"class_weights": (1, 2, 4)}), labels, ("a", "b", "c"))
+    np.testing.assert_allclose(found, np.array([1, 2, 4]) * 6 / 13, rtol=1e-6)
+    with pytest.raises(ConfigError, match=r"one number for each of the 3 classes \(a, b, c\); got 2"):
+        task.weights(ConfigDict({"class_weights": (1, 2)}), labels, ("a", "b", "c"))
+
+
+def test_what_is_kept_of_each_example():
+    logits, labels = make()
+    found = task.each(jnp.array(logits), {"label": jnp.array(labels)})
+    np.testing.assert_array_equal(found["prediction"], logits.argmax(-1))
+    assert found["prediction"].dtype == np.int32 and (found["label"] == labels).all()
+
+
+def test_mixed_pictures_have_both_terms():
+    logits, labels = make()
+    others, weights = np.roll(labels, 1), np.linspace(0.5, 2, len(labels)).astype(np.float32)
+    share = np.linspace(0, 1, len(labels)).astype(np.float32)
+    terms = -log_softmax(logits, axis=-1)
+    own, other = (terms[np.arange(len(labels)), which] for which in (labels, others))
+    expected = (share * weights * own + (1 - share) * weights[::-1] * other).mean()
+    batch = {"label": labels, "weight": weights, "share": share, "other": {"label": others, "weight": weights[::-1]}}
+    found = task.loss(jnp.array(logits), {k: _device(v) for k, v in batch.items()}, PLAIN)
+    assert float(found) == pytest.approx(expected, rel=1e-6)
+
+
+def _device(value):
+    return {k: jnp.array(v) for k, v in value.items()} if isinstance(value, dict) else jnp.array(value)

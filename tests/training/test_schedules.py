@@ -1,0 +1,86 @@
+import math
+
+import jax
+import numpy as np
+import pytest
+
+from tljax.core.errors import ConfigError
+from tljax.training import schedules
+
+
+def halving(steps, *, floor=0.0):
+    """A schedule of a user's own."""
+    return lambda step: 0.5 ** (step / steps) + floor
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "warmup", "expected"),
+    [
+        ("constant", {}, 0.0, {0: 1.0, 50: 1.0, 99: 1.0}),
+        ("cosine", {}, 0.0, {0: 1.0, 25: (1 + math.cos(math.pi / 4)) / 2, 50: 0.5, 100: 0.0}),
+        ("cosine", {"end": 0.2}, 0.0, {0: 1.0, 50: 0.6, 100: 0.2}),
+        ("cosine", {}, 0.2, {0: 0.0, 10: 0.5, 20: 1.0, 60: 0.5, 100: 0.0}),
+        ("exponential", {"end": 1e-4}, 0.0, {0: 1.0, 33: 10 ** (-4 / 3), 99: 1e-4}),
+        ("step", {}, 0.0, {0: 1.0, 49: 1.0, 51: 0.1, 76: 0.01}),
+        ("step", {"at": (0.3,), "factor": 0.5}, 0.0, {29: 1.0, 31: 0.5}),
+        ("tests.test_schedules:halving", {"floor": 1.0}, 0.0, {0: 2.0, 100: 1.5}),
+    ],
+)
+def test_factor(name, kwargs, warmup, expected):
+    schedule = schedules.make(name, 100, warmup=warmup, kwargs=kwargs)
+    assert {step: float(schedule(step)) for step in expected} == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_group_follows_the_run_through_phases():
+    schedule = schedules.make("cosine", 100)
+    # The group begins to learn at step 20 and changes its scale at step 60.
+    factor = schedules.in_phases(schedule, (0.0, 0.5, 2.0), (20, 60, 100), start=20)
+    for count, scale in [(0, 0.5), (39, 0.5), (40, 2.0), (79, 2.0)]:
+        assert float(factor(count)) == pytest.approx(scale * float(schedule(count + 20)), abs=1e-6)
+    assert float(jax.jit(factor)(np.int32(40))) == pytest.approx(2 * float(schedule(60)), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "message"),
+    [
+        ("cosinus", {}, r"must be a schedule \(constant, cosine, exponential, step\) or a dotted path"),
+        ("nowhere.to:go", {}, "must be importable"),
+        ("math:nothing", {}, "must be importable"),
+        ("cosine", {"ends": 1.0}, "schedule_kwargs must fit 'cosine': .*ends"),
+        ("math:pi", {}, "'math:pi' must be a schedule .*, and so a function; it is a float"),
+        ("exponential", {"end": 0.0}, "schedule_kwargs must fit 'exponential': math domain error"),
+        ("step", {"at": ("a",)}, "schedule_kwargs must fit 'step': "),
+        ("step", {"at": (-0.5, 2)}, "schedule_kwargs must fit 'step': at must be shares between 0 and 1"),
+        ("step", {"factor": -1.0}, "schedule_kwargs must fit 'step': "),
+    ],
+)
+def test_a_schedule_that_does_not_exist_or_fit(name, kwargs, message):
+    with pytest.raises(ConfigError, match=message):
+        schedules.make(name, 100, kwargs=kwargs)
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "message"),
+    [
+        ("cosine", {"end": -1.0}, "'cosine' must be finite numbers >= 0; over a run of 101 steps -.* is among them"),
+        ("cosine", {"end": math.nan}, "finite numbers >= 0; .* nan is among them"),
+        ("cosine", {"end": "abc"}, "schedule_kwargs must fit 'cosine'"),
+        ("tests.test_schedules:halving", {"floor": -0.6}, "finite numbers >= 0"),
+        ("tests.test_schedules:halving", {"floor": math.inf}, "finite numbers >= 0"),
+    ],
+)
+def test_factors_that_no_run_can_have(name, kwargs, message):
+    with pytest.raises(ConfigError, match=message):
+        schedules.check(name, kwargs=kwargs)
+
+
+@pytest.mark.parametrize("name", schedules.NAMES)
+def test_factors_of_our_own_are_fine(name):
+    schedules.check(name, warmup=0.3)
+    factors = [float(schedules.make(name, 100, warmup=0.3)(step)) for step in range(100)]
+    assert min(factors) == factors[0] == 0 and max(factors) == factors[30] == 1
+
+
+def test_falls_that_meet_in_one_step_all_count():
+    schedule = schedules.make("step", 100, kwargs={"at": (0.501, 0.504, 0.75), "factor": 0.5})
+    assert [float(schedule(step)) for step in (49, 52, 77)] == [1.0, 0.25, 0.125]

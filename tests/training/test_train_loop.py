@@ -1,0 +1,275 @@
+"""A run cut off anywhere, in any phase, ends bit-equal to one that never was; and the timing rules."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import orbax.checkpoint as ocp
+import pytest
+import safetensors.numpy
+
+from main import run
+from tests import small
+from tljax.core.errors import DataError, TljaxError, WeightsError
+from tljax.core.types import Phase
+from tljax.data.sources import digits
+from tljax.reporting import report
+from tljax.runs import experiment
+from tljax.training import checkpoint
+from tljax.training.checkpoint import opened
+from tljax.weights import placement
+
+ROOT = Path(__file__).parents[2]
+
+
+class CutError(Exception):
+    """Stands for a kill, inside the process."""
+
+
+@pytest.fixture
+def cut_at(monkeypatch):
+    """Let a run end with `CutError` when it has done so many steps; 0 lets it be."""
+    where = {"step": 0}
+    advance = report.Report.advance
+
+    def cutting(self, step):
+        if step == where["step"]:
+            raise CutError
+        advance(self, step)
+
+    monkeypatch.setattr(report.Report, "advance", cutting)
+    return lambda step: where.update(step=step)
+
+
+def three_phases(groups, config):
+    """Head, then two groups, then the head again: state is carried, begun and dropped."""
+    return (
+        Phase("head", 0.3, {"features": 0.0, "head": 1.0}),
+        Phase("all", 0.7, {"features": 0.1, "head": 0.5}),
+        Phase("again", 1.0, {"features": 0.0, "head": 0.1}),
+    )
+
+
+def make_config(**changes):
+    """20 steps of 5 an epoch and 10 classes' worth of chance: shuffling, augmentation, momentum, a schedule."""
+    one = small.config(train__epochs=8.0, data__pad=1, data__validation=0.2, data__examples_per_class=10)
+    one.train.update(batch_size=20, checkpoint_epochs=0.8, eval_epochs=1.2, log_steps=1)
+    one.optimizer.update(name="adamw", lr=0.01, schedule="cosine", warmup=0.1)
+    del one.optimizer.kwargs.momentum
+    for key, value in changes.items():
+        section, _, name = key.partition("__")
+        one[section][name] = value
+    return one
+
+
+def everything(folder: Path) -> dict:
+    """All that must not depend on whether the run was cut: the model's bits, the log, the metrics."""
+    arrays = safetensors.numpy.load_file(folder / "model" / "model.safetensors")
+    result = json.loads((folder / "result.json").read_text())
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return {"arrays": {k: v.tobytes() for k, v in arrays.items()}, "metrics": result["metrics"], "log": rows}
+
+
+def last_state(folder: Path) -> dict[str, bytes]:
+    """The bits of every leaf of the last checkpoint, optimizer state and all."""
+    with opened(folder / "checkpoints") as checkpoints:
+        manager = checkpoints._managers["latest"]
+        leaves = manager.restore(None, args=ocp.args.Composite(state=ocp.args.StandardRestore()))["state"]
+    assert any(name.startswith("opt_state") for name in leaves)
+    return small.bits(leaves)
+
+
+@pytest.mark.parametrize(("phases", "validation"), [(1, 0.0), (3, 0.2)])
+def test_a_run_cut_off_anywhere_ends_the_same(tmp_path, monkeypatch, cut_at, phases, validation):
+    monkeypatch.setattr("tljax.transfer.strategies.scratch.plan", three_phases) if phases == 3 else None
+    config = make_config(data__validation=validation)
+    cut_at(0)
+    run(config, tmp_path / "whole")
+    steps = json.loads((tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()[-1])["step"]
+    for step in (1, 6, 13, steps):  # before a checkpoint, at the end of a phase, inside another, at the end
+        cut_at(step)
+        with pytest.raises(CutError):
+            run(config, tmp_path / "cut")
+    cut_at(0)
+    run(config, tmp_path / "cut")
+    assert everything(tmp_path / "cut") == everything(tmp_path / "whole")
+    assert last_state(tmp_path / "cut") == last_state(tmp_path / "whole")
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from main import run
+from tests.training.test_train_loop import make_config, three_phases
+from tljax.cli import keep_compiled
+from tljax.strategies import scratch
+keep_compiled()
+scratch.plan = three_phases
+run(make_config(train__epochs=100.0, train__checkpoint_epochs=6.0, train__eval_epochs=4.0), Path(sys.argv[1]))
+"""
+
+
+def start(folder: Path) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", SCRIPT, str(folder)]
+    return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
+def step_of(folder: Path) -> int:
+    """The last step that the run has logged, 0 before the first."""
+    log = folder / "metrics.jsonl"
+    whole = log.read_text().splitlines(keepends=True) if log.exists() else []
+    return max((json.loads(line)["step"] for line in whole if line.endswith("\n")), default=0)
+
+
+def test_a_killed_process_goes_on_to_the_same_end(tmp_path):
+    """kill -9, in every phase and where one ends, whatever it was doing; then the same command to its end."""
+    whole, steps = start(tmp_path / "whole"), 250
+    for step in (0.1, 0.3, 0.5, 0.8):  # 0.3: the first phase's last step, at which it saves, and compiles the second
+        process = start(tmp_path / "killed")
+        limit = time.monotonic() + 120
+        while step_of(tmp_path / "killed") < step * steps and process.poll() is None and time.monotonic() < limit:
+            time.sleep(0.005)
+        assert process.poll() is None, "the run must still be on its way when it is killed"
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert not (tmp_path / "killed" / "result.json").exists()
+    assert start(tmp_path / "killed").wait() == 0
+    assert whole.wait() == 0
+    assert step_of(tmp_path / "whole") == steps
+    assert everything(tmp_path / "killed") == everything(tmp_path / "whole")
+    assert last_state(tmp_path / "killed") == last_state(tmp_path / "whole")
+
+
+class CutSaves:
+    """Ends the process's run right before the n-th write of a checkpoint of one kind, or right before its checksums."""
+
+    def __init__(self, monkeypatch, kind, number, *, checksums):
+        self.left = number
+        save, sums = checkpoint.Checkpoints.save, checkpoint._checksums
+
+        def cutting_save(checkpoints, of_kind, state, progress):
+            self.now = of_kind == kind
+            self.left -= self.now
+            if self.now and not self.left and not checksums:
+                raise CutError
+            save(checkpoints, of_kind, state, progress)
+
+        def cutting_sums(folder):
+            if self.now and not self.left and checksums:
+                raise CutError
+            return sums(folder)
+
+        monkeypatch.setattr(checkpoint.Checkpoints, "save", cutting_save)
+        monkeypatch.setattr(checkpoint, "_checksums", cutting_sums)
+
+
+@pytest.mark.filterwarnings("ignore:The .* checkpoint at step .* was cut off")
+def test_a_run_cut_off_while_it_saves_ends_the_same(tmp_path, monkeypatch):
+    """In every window of the first three saves of either kind: before the write, and before its checksums."""
+    config = make_config(train__epochs=6.0)
+    run(config, tmp_path / "whole")
+    for kind in ("latest", "best"):
+        for number in (1, 2):
+            for checksums in (False, True):
+                folder = tmp_path / f"{kind}{number}{checksums}"
+                with monkeypatch.context() as patched:
+                    CutSaves(patched, kind, number, checksums=checksums)
+                    with pytest.raises(CutError):
+                        run(config, folder)
+                run(config, folder)
+                assert everything(folder) == everything(tmp_path / "whole"), folder
+
+
+def test_latest_is_written_before_best(tmp_path, monkeypatch):
+    """So that a resumed run knows which best belongs to it, also where bits do not repeat."""
+    saved, save = [], checkpoint.Checkpoints.save
+
+    def recording(checkpoints, kind, state, progress):
+        saved.append((kind, int(state.step)))
+        save(checkpoints, kind, state, progress)
+
+    monkeypatch.setattr(checkpoint.Checkpoints, "save", recording)
+    run(make_config(train__epochs=4.0), tmp_path)
+    bests = [i for i, (kind, _) in enumerate(saved) if kind == "best"]
+    assert bests and all(saved[i - 1] == ("latest", saved[i][1]) for i in bests)
+
+
+def test_patience_does_not_end_a_phase_before_the_last(tmp_path, monkeypatch):
+    monkeypatch.setattr("tljax.transfer.strategies.scratch.plan", three_phases)
+    config = make_config(train__epochs=20.0, train__patience=1, optimizer__lr=1e-7, train__eval_epochs=0.5)
+    run(config, tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert 0.7 * 40 < rows[-1]["step"] < 40  # it ended in the last phase, and did end there
+
+
+def test_the_best_epoch_on_validation_is_what_is_tested(tmp_path):
+    config = make_config(train__epochs=30.0, train__patience=3, optimizer__lr=0.02)
+    config.optimizer.schedule, config.optimizer.warmup = "constant", 0.0
+    result = run(config, tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    validation = [(row["accuracy"], row["step"]) for row in rows if row["part"] == "validation"]
+    best = max(accuracy for accuracy, _ in validation)
+    first = next(step for accuracy, step in validation if accuracy == best)
+    assert result["step"] == first
+    assert result["metrics"]["validation"]["accuracy"] == best
+    assert len([step for _, step in validation if step > first]) == 3  # patience
+    assert rows[-1]["step"] < 30 * 2
+    assert not any(row["part"] == "test" for row in rows)
+
+
+def test_without_validation_the_last_state_is_tested(tmp_path):
+    result = run(make_config(data__validation=0.0, train__epochs=2.0), tmp_path)
+    assert result["step"] == 5 and set(result["metrics"]) == {"train", "test"}
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    config = make_config(optimizer__lr=1e30, optimizer__name="sgd")
+    with pytest.raises(TljaxError, match=r"must be finite; .*at step \d+.* nan\..*ower config.optimizer.lr"):
+        run(config, tmp_path)
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_a_finished_run_prints_its_result_and_stops(tmp_path, monkeypatch, capsys):
+    config = make_config(train__epochs=1.0)
+    result = run(config, tmp_path)
+    monkeypatch.setattr("tljax.data.sources.digits.load", None)  # would fail if it were called
+    assert run(config, tmp_path) == result
+    assert "already finished, result: train accuracy" in capsys.readouterr().out
+
+
+def test_a_resumed_run_must_learn_from_the_same_examples(tmp_path, monkeypatch, cut_at):
+    config = make_config()
+    cut_at(13)
+    with pytest.raises(CutError):
+        run(config, tmp_path)
+    cut_at(0)
+    changed = digits.Digits(1)
+    changed.images = changed.images[:, ::-1].copy()
+    monkeypatch.setattr(digits, "Digits", lambda *_: changed)
+    with pytest.raises(DataError, match="must learn from what it began with(.|\n)*train: (.|\n)*test: "):
+        run(config, tmp_path)
+
+
+def test_a_resumed_run_must_start_from_the_same_weights(tmp_path, cut_at):
+    """Features of a frozen prefix are computed anew: of other weights they would not fit the head."""
+    place = tmp_path / "model.safetensors"
+    made = experiment.load(make_config(), axis=None, pretrained_wanted=False)
+    arrays = placement.publish(made.variables, made.names)
+    safetensors.numpy.save_file(arrays, place)
+    config = make_config(strategy__name="linear_probe", model__weights=str(place))
+    cut_at(13)
+    with pytest.raises(CutError):
+        run(config, tmp_path / "run")
+    cut_at(0)
+    safetensors.numpy.save_file(arrays | {"conv1.weight": -arrays["conv1.weight"]}, place)
+    with pytest.raises(
+        WeightsError, match="began with; in (.|\n)*weights: the pretrained weights are others(.|\n)*back"
+    ):
+        run(config, tmp_path / "run")
+    safetensors.numpy.save_file(arrays | {"fc.bias": arrays["fc.bias"] + 1}, place)  # which a new head replaces
+    run(config, tmp_path / "run")

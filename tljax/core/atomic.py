@@ -1,0 +1,167 @@
+"""Files that are written whole or not at all, and read again; what the system refuses is one error with its reason."""
+
+import contextlib
+import errno
+import json
+import math
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import safetensors
+
+from tljax.core.errors import ConfigError, DataError
+
+# What the system says where a place takes no files -> what that means.
+REFUSED = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota of its disk is used up",
+    errno.EROFS: "it is read-only",
+    errno.EACCES: "this user may not use it",
+    errno.EPERM: "this user may not use it",
+    errno.ENOTDIR: "a file stands where a folder must be",
+    errno.EEXIST: "a file stands where a folder must be",
+    errno.ENOENT: "nothing can be made there",
+    errno.ENAMETOOLONG: "its name is too long",
+}
+UMASK = os.umask(0o077)  # it can be read only by setting it
+os.umask(UMASK)
+GONE = (errno.ENOENT, errno.EEXIST)  # a reason where a file is written; where one is read, a fault of the code
+
+
+def refusal(error: OSError, place: Path | str | None = None) -> ConfigError | None:
+    """What to say where the system refuses to take a file; None where that is not what happened.
+
+    Args:
+      place: what was to be written; by default what `error` is about, which then must not be a missing file.
+    """
+    why = REFUSED.get(error.errno or 0)
+    if why is None or (place is None and error.errno in GONE):
+        return None
+    about = f"'{place or error.filename}'" if place or error.filename else "a file"
+    return ConfigError(
+        f"Files must be written and read where the command line and the config say; {about} is refused: {why} "
+        f"({error.strerror}). Make room, or name another place (--workdir, --out, $TLJAX_CACHE), and start the same "
+        f"command again: a run goes on from its last checkpoint."
+    )
+
+
+@contextlib.contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Around what writes `place`.
+
+    Raises:
+      ConfigError: the system refuses to take it: no room, read-only, below a file.
+    """
+    try:
+        yield
+    except safetensors.SafetensorError as error:  # it says in words what the system said in a number
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        found = OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError()
+        raise refusal(found, place) or error from error
+    except OSError as error:
+        raise refusal(error, place) or error from error
+
+
+@contextlib.contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """A file to write into, beside `file`, that is moved into place at the end: of what fails or is killed nothing
+    stands under that name (what stood there before stays), and of what fails nothing stands anywhere.
+
+    Raises:
+      ConfigError: see `writing`.
+    """
+    part = file.with_name(f"{file.name}.part{os.getpid()}")
+    with writing(file):
+        try:
+            yield part
+            part.chmod(0o666 & ~UMASK)  # safetensors leaves files that nobody else may read
+            part.replace(file)
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+
+def write(file: Path, text: str) -> None:
+    """Write `text`: a kill leaves the old content or the new."""
+    with whole(file) as part:
+        part.write_text(text)
+
+
+def write_json(file: Path, value: Any) -> None:
+    """Write `value` as strict JSON, which knows no NaN and no infinity: they are null."""
+    write(file, json.dumps(_strict(value), indent=2, allow_nan=False))
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _strict(x) for key, x in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(x) for x in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and what is above it, where they are missing; ConfigError as of `writing`."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ConfigError where `folder` cannot be made or takes no files, as far as that shows; nothing is made."""
+    near = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    with writing(folder):
+        if not near.is_dir():
+            raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(near, os.W_OK | os.X_OK):
+            read_only = hasattr(os, "statvfs") and os.statvfs(near).f_flag & os.ST_RDONLY
+            number = errno.EROFS if read_only else errno.EACCES
+            raise OSError(number, os.strerror(number))
+
+
+@contextlib.contextmanager
+def filled(folder: Path) -> Iterator[None]:
+    """Around what fills `folder`: it is made, and taken away again where it is new and what fills it fails."""
+    new = not folder.exists()
+    make_folder(folder)
+    try:
+        with writing(folder):
+            yield
+    except BaseException:
+        if new:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def check_names(paths: Iterable[Path]) -> None:
+    """Raise DataError where a name cannot be written into a report, because its bytes are no UTF-8; all are listed."""
+    bad = [repr(str(path)) for path in paths if re.search(r"[\ud800-\udfff]", str(path))]
+    if bad:
+        shown = "\n  ".join(bad[:20]) + ("\n  ..." if len(bad) > 20 else "")
+        raise DataError(f"Names of files and folders must be UTF-8; {len(bad)} are not:\n  {shown}\nRename them.")
+
+
+def read_json(file: Path, kind: type = dict, *, keys: Sequence[str] = ()) -> Any:
+    """What a run wrote as JSON.
+
+    Args:
+      keys: those that the object must have.
+
+    Raises:
+      DataError: the file is absent, damaged, or holds something else.
+    """
+    try:
+        found = json.loads(file.read_text())
+        if not isinstance(found, kind):
+            raise ValueError(f"it holds a {type(found).__name__}, not a {kind.__name__}")
+        if missing := [key for key in keys if key not in found]:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(
+            f"A run must hold a readable {file.name}; '{file.parent}' does not ({error}). Remove that folder and run "
+            f"it again, or name another one."
+        ) from error
+    return found

@@ -1,0 +1,146 @@
+"""Files on other machines: is the server there at all, and one file fetched whole and checked."""
+
+import hashlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+from tqdm import tqdm
+
+from tljax.core.errors import DataError
+
+# A run without a network must say so at once, for data and weights together within 5 seconds.
+SECONDS = float(os.environ.get("TLJAX_REACH_SECONDS", "1.5"))
+TRIES = 4  # of a download that breaks off
+PAUSE = 1.0  # seconds before the next of them
+STALL = 20.0  # seconds without a byte after which a download counts as broken off
+CHUNK = 1 << 16  # bytes; a break loses the last, incomplete one
+
+
+def host(url: str) -> str:
+    """The machine that `url` names, with its port where it has one."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def unreachable(url: str) -> str:
+    """Why nothing can be had from the server of `url`; "" when it answers.
+
+    One HEAD request, by way of the proxies of the environment, given up after SECONDS whatever it
+    hangs in: the look-up of the name has no time limit of its own, so a thread is left behind with it.
+    Any answer below 500 counts: what the server has to say of the file is for the download to report.
+    """
+    reasons: list[str] = []
+    probe = threading.Thread(target=lambda: reasons.append(_head(url)), daemon=True)
+    probe.start()
+    probe.join(SECONDS)
+    return reasons[0] if reasons else f"no answer within {SECONDS:g} s"
+
+
+def _head(url: str) -> str:
+    try:
+        # Its limit is for the thread, which nobody waits for any more by then.
+        status = requests.head(url, timeout=2 * SECONDS, allow_redirects=False).status_code
+    except requests.exceptions.SSLError:
+        return ""  # someone answered; the download checks the certificate, and may trust other roots
+    except requests.RequestException as error:
+        return reason(error)
+    return f"its answer is {status}" if status >= 500 else ""
+
+
+def reason(error: BaseException) -> str:
+    """The first cause of a network error in a few words: "Connection refused"."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def fetch(url: str, path: Path, *, digests: Mapping[str, str]) -> None:
+    """Make `path` the file of `url`: whole and equal to `digests` (algorithm -> hex), or not there.
+
+    What a broken download got stays in `<path>.part`, and the next one goes on from there.
+
+    Raises:
+      DataError: the file there is another, the server refuses, breaks off TRIES times, or sends another.
+    """
+    if path.exists():
+        if wrong := _differences(path, digests):
+            raise DataError(
+                f"'{path}' must be the published file: {'; '.join(wrong)}.\nDelete it to fetch it from {url}."
+            )
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    resumed = part.exists()
+    _download(url, part)
+    wrong = _differences(part, digests)
+    if wrong and resumed:  # its beginning may be of another file: once more, from the start
+        part.unlink()
+        _download(url, part)
+        wrong = _differences(part, digests)
+    if wrong:
+        part.unlink()
+        raise DataError(
+            f"'{path.name}' from {url} must be the published file, and was deleted: {'; '.join(wrong)}.\n"
+            "Try again, or fetch it from another mirror."
+        )
+    os.replace(part, path)
+
+
+def _download(url: str, part: Path) -> None:
+    problem = ""
+    for attempt in range(TRIES):
+        time.sleep(PAUSE if attempt else 0)
+        try:
+            return _append(url, part)
+        except requests.RequestException as error:
+            problem = reason(error)
+    size = part.stat().st_size if part.exists() else 0
+    raise DataError(
+        f"The download of {url} broke off {TRIES} times: {problem}.\n"
+        f"{size:,} bytes are kept in '{part}': the same command goes on from there."
+    )
+
+
+def _append(url: str, part: Path) -> None:
+    """Bring `part` to the end of `url`, from where it stands if the server can do that."""
+    have = part.stat().st_size if part.exists() else 0
+    # An encoded body has other offsets than the file: ask for the bytes as they are.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with requests.get(url, headers=headers, timeout=STALL, stream=True) as answer:
+        if answer.status_code == requests.codes.requested_range_not_satisfiable:
+            return  # nothing after what there is: the digests decide
+        if not answer.ok:
+            status = f"{answer.status_code} {answer.reason}"
+            raise DataError(f"{url} must be there to download, but {host(url)} answers {status}.")
+        have = have if answer.status_code == requests.codes.partial_content else 0
+        length = answer.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        with (
+            part.open("ab" if have else "wb") as file,
+            progress(part.stem, total, start=have, unit="B") as bar,
+        ):
+            for chunk in answer.iter_content(CHUNK):
+                file.write(chunk)
+                bar.update(len(chunk))
+
+
+def progress(what: str, total: int | None, *, start: int = 0, unit: str) -> tqdm:
+    """A progress bar on stderr; in a log, a line every 10 seconds."""
+    seldom = 0.1 if sys.stderr.isatty() else 10.0
+    return tqdm(desc=what, total=total, initial=start, unit=unit, unit_scale=True, mininterval=seldom)
+
+
+def _differences(path: Path, digests: Mapping[str, str]) -> list[str]:
+    """What of `digests` does not hold for the file, in words; empty when all do."""
+    wrong = []
+    for algorithm, expected in digests.items():
+        with path.open("rb") as file:
+            got = hashlib.file_digest(file, algorithm).hexdigest()
+        if got != expected:
+            wrong.append(f"{algorithm} must be {expected}, got {got}")
+    return wrong

@@ -1,0 +1,60 @@
+"""What a run learns from and with: examples, and the network that is to learn from them."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tljax.core.layer_groups import Groups
+from tljax.core.trees import flatten
+from tljax.core.types import Card, Info, Name, Prepare, Published, Variables
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Examples, and the network that is to learn from them."""
+
+    info: Info
+    task: Any  # a file in tasks/, or what its `begin` made of the training part
+    classes: Sequence[str]  # of the task, in the order of its labels
+    parts: dict[str, Any]  # train, test, validation where there is one, targets, unlabelled -> `batches.Examples`
+    augmented: bool  # whether training sees other inputs than evaluation does
+    save_inputs: Callable[[Path], None]  # writes what else predicting needs into a model/ folder: a tokenizer
+    published: Published | None  # the weights it starts from, under the family's names
+    card: Card
+    variant: Any  # a name in the family's table, or sizes of its own
+    notes: Sequence[str]  # what was found out about the weights and inputs, or changed in them
+    prepare: Prepare
+    network: Any  # a `networks.network.Network`
+    names: Sequence[Name]  # the family's name table
+    variables: Variables  # at the start, on the host
+    drawn: tuple[str, ...]  # the paths that start at random
+    groups: Groups
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The backbone's stages, input first."""
+        return tuple(self.network.backbone.stages)
+
+    @property
+    def skipped(self) -> list[str]:
+        """ "path: reason" of every example that was left out."""
+        return [*self.info.skipped, *(row for part in self.parts.values() for row in part.skipped)]
+
+    def fingerprints(self) -> dict[str, Any]:
+        """Checksums of what is learned from, by part, how many examples these are, the classes, and of the weights."""
+        counts = {name: len(part) for name, part in self.parts.items()}
+        found = {name: part.fingerprint() for name, part in self.parts.items()}
+        return found | {"classes": ", ".join(self.classes), "examples": counts, "weights": self._weights()}
+
+    def _weights(self) -> str:
+        """sha256 of all that the published arrays have filled; "" where there are none."""
+        if self.published is None:
+            return ""
+        digest, leaves = hashlib.sha256(), flatten(self.variables)
+        for path in sorted({f"{row.collection}/{row.path}" for row in self.names if row.path not in self.drawn}):
+            digest.update(path.encode() + np.ascontiguousarray(leaves[path]).tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,207 @@
+"""The nouns that every part of the flow shares."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+Params = dict[str, Any]  # nested: {"backbone": {stage: ...}, "head": ...}
+Variables = dict[str, Any]  # {"params": Params, "batch_stats": ...}: what `nn.Module.apply` takes
+Batch = dict[str, Any]  # {"image": (B, H, W, C) uint8, "label": (B,) int32, "mask": (B,) bool, ...}
+Prepare = Callable[[Batch, jax.Array, bool], Any]  # (batch, key, train) -> what the network is given; pure
+
+
+class Split(Protocol):
+    """Examples by position. `split[i]` is `{"image": uint8 (H, W, C), "label": ..., "id": str}`."""
+
+    @property
+    def labels(self) -> np.ndarray: ...  # known without decoding an example: see `Info.labels`
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Info:
+    """What holds for every split of a data set."""
+
+    classes: tuple[str, ...]  # label i is classes[i]; of numbers, names of the columns; of sets, their members
+    source: str  # where the examples came from, for people
+    skipped: tuple[str, ...] = ()  # "path: reason" of every example left out
+    labels: str = "classes"  # classes: (N,) int32; numbers: (N, T) float64; sets: (N, K) bool; none: not read
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    splits: Mapping[str, Split]
+    info: Info
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """The examples of every part, and how a batch of them becomes what the network is given."""
+
+    parts: dict[str, Any]  # part -> `batches.Examples`
+    prepare: Callable[[Batch, jax.Array, bool], Any]  # (batch, key, train) -> the backbone's input; pure
+    augmented: bool  # whether training sees other inputs than evaluation does
+    notes: tuple[str, ...] = ()  # what was found out, for people
+    save: Callable[[Path], None] = lambda _: None  # write what else predicting needs into a model/ folder
+    vocabulary: Any = None  # of texts: a `masking.Vocabulary`
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """How what a finished run is asked about becomes what its network is given."""
+
+    read: Callable[[Any], Any]  # a file, or a text, as the run's examples were stored; ValueError if it cannot be
+    batch: Callable[[Sequence[Any]], Batch]  # of so many that were read
+    prepare: Callable[[Batch, jax.Array, bool], Any]  # as of `Inputs`
+    example: Any  # one such input, (1, ...): only shapes and dtypes matter
+    save: Callable[[Path], None] = lambda _: None  # write what else another program needs: a tokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """What must be known to use a set of weights: preprocessing, and where they come from.
+
+    `image / scale`, channels in `channel_order`, then `(x - mean) / std`, each per channel. Where pixels are not scaled
+    (Caffe's convention) `std` may be left out, and is 1.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...] = ()
+    scale: float = 255.0
+    channel_order: str = "RGB"
+    size: int = 0  # pixels into the network, as its authors evaluate it; 0: unknown
+    crop: float = 0.0  # share of the resized picture's shorter side that `size` is; 0: unknown
+    interpolation: str = "bilinear"
+    family: str = ""
+    variant: str = ""
+    classes: int = 0
+    parameters: int = 0
+    gflops: float = 0.0  # of one picture of `size`, as `flops.count` says; 0: not counted
+    licence: str = ""
+    repository: str = ""
+    revision: str = ""  # 40 hex digits, or "" until the first download records it
+    file: str = ""
+    sha256: str = ""
+    sources: Mapping[str, str] = dataclasses.field(default_factory=dict)  # fields -> where they were learned
+
+    def __post_init__(self) -> None:
+        if not self.std and self.scale == 1:
+            object.__setattr__(self, "std", (1.0,) * len(self.mean))
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """Arrays under their published names, and the card that belongs to them."""
+
+    arrays: Mapping[str, np.ndarray]
+    card: Card
+    where: str  # the file they were read from
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of the network, as it stands beside the file
+
+
+class Arrays(Mapping[str, np.ndarray]):
+    """Arrays by name, each made when it is asked for, and anew each time."""
+
+    def __init__(self, make: Mapping[str, Callable[[], np.ndarray]]) -> None:
+        self._make = dict(make)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._make[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._make)
+
+    def __len__(self) -> int:
+        return len(self._make)
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray], changed: Mapping[str, Callable[[], np.ndarray] | None]) -> "Arrays":
+        """The same arrays, but for those `changed`; None leaves one out."""
+        make = {name: partial(arrays.__getitem__, name) for name in arrays} | dict(changed)
+        return cls({name: one for name, one in make.items() if one is not None})
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """One row of a spelling: tensors that another library names so, and what they are called here.
+
+    `name` is called with the groups of `pattern`, numbers as int; None leaves such tensors out. Tensors of
+    one name are joined along the first axis, in the order of their `part`.
+    """
+
+    pattern: str  # a regular expression for whole names
+    name: Callable[..., str] | None
+    part: int = 0
+    change: Callable[[np.ndarray], np.ndarray] | None = None  # to the layout in which the family is published
+
+
+@dataclasses.dataclass(frozen=True)
+class Spelling:
+    """How another library names the tensors of a family, and what its config says that tensors do not show."""
+
+    library: str
+    family: str
+    rules: tuple[Rule, ...]
+    # Field of the family's Variant -> (the config's key, its default there; None: there is none); key "": none says it.
+    facts: Mapping[str, tuple[str, Any]] = dataclasses.field(default_factory=dict)
+    must: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what the config must say, where it says it
+    # (the config, where it lies) -> more facts; and what no name tells alone: all tensors, once more under other names.
+    told: Callable[[Mapping[str, Any], str], dict[str, Any]] | None = None
+    arrange: Callable[[Arrays], Arrays] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Name:
+    """One row of a family's name table: a published tensor and the parameter that holds it."""
+
+    published: str  # "layer1.0.conv1.weight"
+    collection: str  # "params" or "batch_stats"
+    path: str  # "backbone/stage1/block0/conv1/kernel"
+    layout: str = "same"  # how its axes lie: a key of layouts.TO_OURS
+
+
+@dataclasses.dataclass(frozen=True)
+class Mode:
+    """How a network runs: training or not, and which modules stay as they were pretrained.
+
+    `frozen` holds parameter paths ("backbone/stage1", "backbone/stage2/block0/bn1"). A module at or
+    below one of them runs as in evaluation: stored BatchNorm statistics, no dropout.
+    """
+
+    train: bool = False
+    frozen: frozenset[str] = frozenset()
+
+    def trains(self, path: tuple[str, ...]) -> bool:
+        """Whether the module at `path` runs in training mode."""
+        prefixes = ("/".join(path[: end + 1]) for end in range(len(path)))
+        return self.train and self.frozen.isdisjoint(prefixes)
+
+
+EVALUATE = Mode(train=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """One row of a plan: until when, and how fast every group learns.
+
+    `until` is a share of all steps, 1.0 for the last phase. A scale multiplies the optimizer's
+    learning rate; 0 means frozen: no update, no gradient, no optimizer state.
+    """
+
+    name: str
+    until: float
+    scales: Mapping[str, float]
+
+    @property
+    def learning(self) -> tuple[str, ...]:
+        return tuple(group for group, scale in self.scales.items() if scale)

@@ -1,0 +1,84 @@
+"""Further domains: what training sees of them without labels, and what they are evaluated on."""
+
+import zlib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from tljax.core.errors import ConfigError, DataError
+from tljax.core.types import Dataset
+from tljax.data.splits import PARTS, Joined, Subset
+
+UNLABELLED = "unlabelled"  # the part of which training sees no label
+Part = TypeVar("Part")
+
+
+def add(subsets: Mapping[str, Subset], dataset: Dataset, config: Any, seed: int) -> dict[str, Subset]:
+    """The parts of `splits.choose` with "unlabelled", where `data.unlabelled` asks for it.
+
+    It is a share (`data.unlabelled_share`) of each of these splits, drawn without a look at their labels, and its own
+    labels are -1: nothing that comes after can learn from them. A target that is among them is evaluated on the
+    rest, or, where the share is 1, on all of it: on what training has seen, as is usual with pictures.
+
+    Args:
+      config: the data's own.
+
+    Raises:
+      ConfigError: no splits, ones that are used otherwise, or a target called "unlabelled".
+      DataError: nothing is left to learn from or to evaluate on.
+    """
+    _check(subsets, dataset, config)
+    if not config.unlabelled:
+        return dict(subsets)
+    seen = {name: _drawn(len(dataset.splits[name]), name, config.unlabelled_share, seed) for name in config.unlabelled}
+    parts = dict(subsets)
+    for name in seen.keys() & set(config.targets) if config.unlabelled_share < 1 else ():
+        parts[name] = parts[name].take(np.flatnonzero(~np.isin(parts[name].indices, seen[name])))
+    begins = np.cumsum([0, *(len(dataset.splits[name]) for name in seen)])
+    indices = np.concatenate([begin + places for begin, places in zip(begins, seen.values(), strict=False)])
+    joined = Joined([dataset.splits[name] for name in seen])
+    parts[UNLABELLED] = Subset(joined, indices, np.full(len(indices), -1, np.int32))
+    if empty := [name for name in parts if not len(parts[name])]:
+        raise DataError(
+            f"Some of every domain must be seen without labels and some be left to evaluate on; empty parts: "
+            f"{', '.join(empty)}. Change config.data.unlabelled_share ({config.unlabelled_share:g}), or set it to 1."
+        )
+    return parts
+
+
+def labelled(parts: Mapping[str, Part]) -> dict[str, Part]:
+    """Those to evaluate on."""
+    return {name: part for name, part in parts.items() if name != UNLABELLED}
+
+
+def source(config: Any) -> str:
+    """What people call the domain that is learned from, `config.data` being given: its splits."""
+    return ("+".join(config.divide) or "all") if config.fractions else config.splits["train"]
+
+
+def _drawn(number: int, name: str, share: float, seed: int) -> np.ndarray:
+    """A `share` of so many positions, in order; whatever else is drawn from, a split's are the same."""
+    order = np.random.default_rng([seed, 6, zlib.crc32(name.encode())]).permutation(number)
+    return np.sort(order[: round(share * number)])
+
+
+def _check(subsets: Mapping[str, Subset], dataset: Dataset, config: Any) -> None:
+    names = list(config.unlabelled)
+    used = set(config.divide or dataset.splits) if config.fractions else set(config.splits.values())
+    bad = {
+        "no split": [name for name in names if name not in dataset.splits],
+        "used for another part": [name for name in names if name in used],
+        "named twice": [name for name in dict.fromkeys(names) if names.count(name) > 1],
+    }
+    if any(bad.values()):
+        found = "; ".join(f"{why}: {', '.join(some)}" for why, some in bad.items() if some)
+        raise ConfigError(
+            f"config.data.unlabelled must name further splits of {dataset.info.source} "
+            f"({', '.join(dataset.splits)}) to learn from without labels; {found}."
+        )
+    if UNLABELLED in subsets:
+        raise ConfigError(
+            f"config.data.targets must not name '{UNLABELLED}', which is the name of a part ({', '.join(PARTS)} and "
+            f"{UNLABELLED} are). Rename the split."
+        )

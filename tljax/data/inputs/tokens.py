@@ -1,0 +1,176 @@
+"""Texts: tokenised once by the tokenizer that belongs to the weights, padded by batch."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from tljax.core.errors import ConfigError, WeightsError
+from tljax.core.types import Asked, Batch, Card, Inputs
+from tljax.data import vocabularies
+from tljax.data.splits import Subset
+from tljax.data.texts import fault, key
+from tljax.data.tokenizer import Tokenizer
+from tljax.data.tokens import Tokens, padded
+from tljax.weights.pretrained import folder_of
+
+
+class Read(NamedTuple):
+    """A text that a finished run is asked about."""
+
+    ids: np.ndarray  # (n,) int32
+    types: np.ndarray
+    cut: int  # 1 where there was more than the longest of the run's lengths
+
+
+def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: Any, pretrained: bool = True) -> Inputs:
+    """Tokenise every part.
+
+    Args:
+      config: the whole; `data.lengths`, `model.tokenizer` and `model.weights` are used.
+      backbone: the encoder; its `variant` says how many positions and words it knows.
+      pretrained: whether it starts from `model.weights`, to which the tokenizer then must belong.
+
+    Raises:
+      ConfigError: texts may be longer than the encoder's positions.
+      WeightsError: no tokenizer, or one that is not the encoder's, as far as can be known.
+    """
+    del card  # of pixels
+    if config.data.lengths and max(config.data.lengths) > backbone.variant.longest:
+        raise ConfigError(
+            f"config.data.lengths must be at most the {backbone.variant.longest} tokens of this encoder; got "
+            f"{tuple(config.data.lengths)}."
+        )
+    tokenizer = Tokenizer(place(config.model))
+    _same_padding(tokenizer, backbone.variant)
+    said = vocabularies.check(tokenizer, _folder(config.model)) if pretrained else ()
+    parts = {name: Tokens(subset, config.data, tokenizer) for name, subset in subsets.items()}
+    if fault := _unknown(tokenizer, max(part.highest for part in parts.values()), backbone.variant):
+        raise WeightsError(f"{fault} Set config.model.tokenizer to the folder of theirs.")
+    notes = (*said, *_notes(parts, config.data.lengths[-1]), *_repeats(subsets))
+    vocabulary = tokenizer.vocabulary(backbone.variant.vocabulary)
+    return Inputs(parts, _prepare, augmented=False, notes=notes, save=tokenizer.save, vocabulary=vocabulary)
+
+
+def sizes(parts: Mapping[str, Tokens], config: Any) -> dict[str, Any]:
+    """The lengths that batches are padded to, whether examples are pairs, and the words' checksum, for `reopen`."""
+    (vocabulary,) = {part.vocabulary for part in parts.values()}
+    pairs = any(part.paired for part in parts.values())
+    return {"lengths": list(config.data.lengths), "pairs": pairs, "vocabulary": vocabulary}
+
+
+def reopen(folder: Path, said: Mapping[str, Any], *, card: Card, backbone: Any) -> Asked:
+    """Texts, or pairs with a tab between, as the examples of a run with these `sizes` were.
+
+    Args:
+      folder: of the run's model, where its tokenizer lies.
+
+    Raises:
+      WeightsError: no tokenizer, or one that is not the encoder's.
+    """
+    del card
+    tokenizer, buckets = Tokenizer(folder), np.array(said["lengths"])
+    _same_padding(tokenizer, backbone.variant)
+    vocabularies.same_checksum(tokenizer, said.get("vocabulary", ""))  # earlier runs kept none
+
+    def read(text: str) -> Read:
+        texts = _checked(text, 2 if said["pairs"] else 1)
+        (ids,), (types,), cut = tokenizer(texts[:1], texts[1:], said["lengths"][-1])
+        if not ids:
+            raise ValueError("it has no token: the tokenizer leaves all of it out")
+        if fault := _unknown(tokenizer, max(ids), backbone.variant):
+            raise ValueError(fault)
+        return Read(np.array(ids, np.int32), np.array(types, np.int32), cut)
+
+    def batch(rows: Sequence[Read]) -> Batch:
+        lengths = np.array([len(row.ids) for row in rows])
+        ids, types = (np.concatenate([row[i] for row in rows]) for i in (0, 1))
+        return padded(ids, types, np.cumsum(lengths) - lengths, lengths, buckets, tokenizer.padding)
+
+    return Asked(read, batch, _prepare, example(), tokenizer.save)
+
+
+def place(config: Any) -> Path:
+    """The tokenizer's folder: `model.tokenizer`, else that of `model.weights`.
+
+    Raises:
+      ConfigError: neither is given.
+    """
+    if config.tokenizer:
+        return Path(config.tokenizer).expanduser()
+    if not config.weights:
+        raise ConfigError("A text encoder needs a tokenizer: set config.model.tokenizer to its folder.")
+    return _folder(config)
+
+
+def _folder(config: Any) -> Path:
+    """The folder of `model.weights`."""
+    return folder_of(config.weights, card=Card(mean=(), std=()), lock=Path(config.lock_file))
+
+
+def example(config: Any = None) -> dict[str, np.ndarray]:
+    """One input, (1, 8): only shapes and dtypes matter, and no parameter's shape depends on the length."""
+    del config
+    ids = np.zeros((1, 8), np.int32)
+    return {"ids": ids, "mask": np.ones((1, 8), bool), "types": ids}
+
+
+def _checked(text: str, number: int) -> list[str]:
+    """The `number` texts in `text`, a tab between; ValueError where the run's examples could not have been so."""
+    texts = [part.strip() for part in text.split("\t")] if number > 1 else [text]
+    if len(texts) != number:
+        raise ValueError(
+            f"it must be {number} texts with a tab between, as the run's examples were; it is {len(texts)}"
+        )
+    if not all(part.strip() for part in texts):
+        raise ValueError("it is empty" if number == 1 else "one of its texts is empty")
+    if why := fault(text):
+        raise ValueError(why)
+    return texts
+
+
+def _unknown(tokenizer: Tokenizer, highest: int, shape: Any) -> str:
+    """What is wrong where the id `highest` is none of the encoder's; "" where it is."""
+    if highest < shape.vocabulary:
+        return ""
+    return (
+        f"The tokenizer in '{tokenizer.folder}' must belong to the weights: it makes the id {highest}, and the "
+        f"encoder knows {shape.vocabulary} (0 to {shape.vocabulary - 1})."
+    )
+
+
+def _same_padding(tokenizer: Tokenizer, shape: Any) -> None:
+    """RoBERTa's positions begin behind the id of its padding, so that its weights name it."""
+    if shape.padding not in (None, tokenizer.padding):
+        raise WeightsError(
+            f"The tokenizer in '{tokenizer.folder}' must belong to the weights: it pads with the id "
+            f"{tokenizer.padding}, and the encoder with {shape.padding}. Set config.model.tokenizer to the folder of "
+            f"theirs."
+        )
+
+
+def _prepare(batch: Batch, key: jax.Array, train: bool) -> dict[str, jax.Array]:
+    del key, train
+    return {"ids": batch["ids"], "mask": batch["tokens"], "types": batch["types"]}
+
+
+def _notes(parts: Mapping[str, Tokens], longest: int) -> tuple[str, ...]:
+    texts, cut = sum(len(part) for part in parts.values()), sum(part.cut for part in parts.values())
+    counts = np.concatenate([part.lengths for part in parts.values()])
+    return (
+        f"tokens: {counts.sum():,} of {texts:,} texts, {np.mean(counts):.1f} a text, "
+        f"{cut:,} texts cut to {longest} ({cut / texts:.1%})",
+    )
+
+
+def _repeats(subsets: Mapping[str, Subset]) -> tuple[str, ...]:
+    """How many texts of every other part are learned from too."""
+    keys = {name: [key(row["text"], row["pair"]) for row in map(part.__getitem__, range(len(part)))]
+            for name, part in subsets.items()}  # fmt: skip
+    seen = set(keys["train"])
+    counts = {name: sum(one in seen for one in rows) for name, rows in keys.items() if name != "train"}
+    found = ", ".join(f"{count:,} of {name}" for name, count in counts.items() if count)
+    note = f"repeats: {found} stand in train too; config.data.duplicates=remove leaves them out"
+    return (note,) if found else ()

@@ -1,0 +1,110 @@
+"""Mixup and CutMix: every training picture is mixed with its neighbour in the batch, and so is its loss.
+
+Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization"; Yun et al. 2019, "CutMix". Batches are shuffled, so
+a neighbour is a random other; examples 2j and 2j + 1 are each other's, which lie on one device. Every example
+draws its own share, from the seed, the step and its position.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from tljax.core.errors import ConfigError
+from tljax.core.types import Batch
+
+NO_POSITION = 2**32 - 1  # keeps these draws apart from those of `preprocess`, which fold positions into the same key
+
+
+def check(config: Any, devices: int, *, pictures: bool) -> None:
+    """Raise ConfigError where the batches of `config` (the whole) cannot be mixed as it asks.
+
+    Args:
+      devices: how many compute a batch together.
+      pictures: whether the network is given any.
+    """
+    if not (config.task.mixup or config.task.cutmix):
+        return
+    parts = devices * config.optimizer.accumulate
+    if not pictures:
+        raise ConfigError(
+            f"config.task.mixup and config.task.cutmix mix pictures, and config.model.family={config.model.family} "
+            f"sees none. Set them to 0."
+        )
+    if config.train.batch_size % (2 * parts):
+        raise ConfigError(
+            f"config.task.mixup and config.task.cutmix mix pairs: config.train.batch_size must be a multiple of "
+            f"{2 * parts}, twice the {devices} devices times config.optimizer.accumulate "
+            f"({config.optimizer.accumulate}); got {config.train.batch_size}."
+        )
+
+
+def mix(inputs: jax.Array, batch: Batch, key: jax.Array, config: Any) -> tuple[jax.Array, Batch]:
+    """Mixed inputs, and the batch with "share" (B,) of its own labels and "other": label and weight of the neighbour.
+
+    Args:
+      inputs: (B, H, W, C), normalised, B even: see `check`.
+      config: the task's own; alphas of the Beta distribution, 0 for none. With both, either is as likely.
+    """
+    if not (config.mixup or config.cutmix):
+        return inputs, batch
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, NO_POSITION), batch["position"])
+    mix_one = functools.partial(_mix, config=config)
+    mixed, share = jax.vmap(mix_one)(keys, inputs, _neighbours(inputs))
+    other = {name: _neighbours(batch[name]) for name in ("label", "weight") if name in batch}
+    return mixed, {**batch, "share": share, "other": other}
+
+
+def loss(losses: Callable[[Batch], jax.Array], batch: Batch) -> jax.Array:
+    """The mean over the batch of `losses(batch)` (B,), (); where it is mixed, by the shares of both examples'."""
+    own = losses(batch)
+    if "other" in batch:
+        others = losses(batch["other"])
+        own = batch["share"] * own + (1 - batch["share"]) * others
+    return own.mean()
+
+
+def _neighbours(x: jax.Array) -> jax.Array:
+    """(B, ...) with examples 2j and 2j + 1 in each other's place."""
+    return x.reshape(-1, 2, *x.shape[1:])[:, ::-1].reshape(x.shape)
+
+
+def _mix(key: jax.Array, image: jax.Array, other: jax.Array, config: Any) -> tuple[jax.Array, jax.Array]:
+    """(H, W, C) twice -> the mixed one, and the share of the first."""
+    for_choice, for_blend, for_cut = jax.random.split(key, 3)
+    if not config.cutmix:
+        return _blend(for_blend, image, other, config.mixup)
+    if not config.mixup:
+        return _cut(for_cut, image, other, config.cutmix)
+    blend = jax.random.bernoulli(for_choice)
+    both = zip(_blend(for_blend, image, other, config.mixup), _cut(for_cut, image, other, config.cutmix), strict=True)
+    mixed, share = (jnp.where(blend, one, two) for one, two in both)
+    return mixed, share
+
+
+def _blend(key: jax.Array, image: jax.Array, other: jax.Array, alpha: float) -> tuple[jax.Array, jax.Array]:
+    """share x image + (1 - share) x other, share ~ Beta(alpha, alpha) (Zhang et al. 2018, section 2)."""
+    share = jax.random.beta(key, alpha, alpha)
+    return share * image + (1 - share) * other, share
+
+
+def _cut(key: jax.Array, image: jax.Array, other: jax.Array, alpha: float) -> tuple[jax.Array, jax.Array]:
+    """`image` with a rectangle of `other` in it, of 1 - share of its area, share ~ Beta(alpha, alpha).
+
+    Its centre is anywhere; what hangs over the edge is cut off, and the share is that of the pixels left
+    (Yun et al. 2019, equation 2 and their algorithm).
+    """
+    for_share, for_row, for_column = jax.random.split(key, 3)
+    side = jnp.sqrt(1 - jax.random.beta(for_share, alpha, alpha))
+    rows = _span(for_row, image.shape[0], side)
+    columns = _span(for_column, image.shape[1], side)
+    inside = rows[:, None, None] & columns[None, :, None]  # (H, W, 1)
+    return jnp.where(inside, other, image), 1 - inside.mean(dtype=jnp.float32)
+
+
+def _span(key: jax.Array, size: int, side: jax.Array) -> jax.Array:
+    """(size,) bool: pixels within half of `side` x size of a random centre."""
+    centre = jax.random.uniform(key, maxval=size)
+    return jnp.abs(jnp.arange(size) + 0.5 - centre) < side * size / 2

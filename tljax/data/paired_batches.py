@@ -1,0 +1,71 @@
+"""A batch of the labelled source and one of the unlabelled target, as one: the target without its labels.
+
+Everything that the network is given has two rows an example, (B, 2, ...): the source's, then the target's. Labels and
+their weights are the source's alone, (B,). So every device, and every micro-batch, has as many of both.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from tljax.core.types import Batch
+from tljax.data.batches import Examples, Training, ahead
+
+OF_LABELS = ("label", "weight")  # what a batch knows of its labels
+OTHER_SEED = 2**31  # above every seed: two parts of one length must not be shuffled alike, they may be sorted by class
+
+
+class Paired:
+    """In the place of `Training`: an epoch is one of the source, and the target is shuffled and cut on its own."""
+
+    def __init__(self, source: Training, target: Examples) -> None:
+        self.source = source
+        self.target = Training(target, batch_size=source.batch_size, seed=source.seed + OTHER_SEED)
+
+    @property
+    def parts(self) -> tuple[Examples, ...]:
+        return *self.source.parts, *self.target.parts
+
+    def __call__(self, step: int) -> Batch:
+        """The batch at `step`; "position" numbers the source's examples as without a target, and then the target's."""
+        source, target = self.source(step), self.target(step)
+        target["position"] = target["position"] + self.source.batch_size
+        labels = {name: x for name, x in source.items() if name in OF_LABELS}
+        return {name: _pair(x, target[name]) for name, x in source.items() if name not in OF_LABELS} | labels
+
+    def steps(self, epochs: float) -> int:
+        return self.source.steps(epochs)
+
+    @property
+    def steps_to_all(self) -> int:
+        return self.source.steps_to_all
+
+    def stream(self, start: int, stop: int) -> Iterator[Batch]:
+        return ahead(self, range(start, stop), threads=not all(part.in_memory for part in self.parts))
+
+
+def flat(batch: Batch) -> Batch:
+    """The batch as `prepare` takes it: (2B, ...), but for labels and their weights."""
+    return {name: x if name in OF_LABELS else x.reshape(-1, *x.shape[2:]) for name, x in batch.items()}
+
+
+def split(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(2B, ...) -> the source's and the target's (B, ...)."""
+    both = x.reshape(-1, 2, *x.shape[1:])
+    return both[:, 0], both[:, 1]
+
+
+def _pair(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(B, ...) twice -> (B, 2, ...); where batches of tokens differ in length, the shorter is filled with 0, unseen."""
+    if source.shape[1:2] != target.shape[1:2]:
+        longest = max(source.shape[1], target.shape[1])
+        source, target = (_filled(x, longest) for x in (source, target))
+    return np.stack([source, target], axis=1)
+
+
+def _filled(x: np.ndarray, length: int) -> np.ndarray:
+    fill: list[Any] = [(0, 0)] * x.ndim
+    fill[1] = (0, length - x.shape[1])
+    return np.pad(x, fill)

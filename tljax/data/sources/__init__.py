@@ -1,0 +1,1 @@
+"""WHERE examples come from: a file here is a data source, `load(config) -> Dataset`."""

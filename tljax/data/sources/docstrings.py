@@ -1,0 +1,79 @@
+"""What the functions and classes of an installed Python package say of themselves: real prose without a download.
+
+The class of a text is the part of the package that it stands in: "Solve the equation a @ x = b" is of scipy's linalg.
+The texts are those that people wrote to be read, in the words of a dozen fields; scipy (BSD-3-Clause) is installed
+with tljax.
+"""
+
+import importlib
+import inspect
+import re
+import warnings
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+from tljax.core.errors import DataError
+from tljax.core.types import Dataset
+from tljax.data import texts
+from tljax.data.texts import Row
+
+HEADING = re.compile(r"^[-=~]{3,}$", re.MULTILINE)  # the line below a section's title, as numpydoc has it
+SIGNATURE = re.compile(r"\w+(\.\w+)*\(.*")
+
+
+def load(config: Any) -> Dataset:
+    """The public objects of every part of the package `data.name` as the split "all", each once.
+
+    `data.classes`, where given, are the only parts that are imported. A text is the docstring up to its first
+    section ("Parameters"), without signatures, formulas and remarks on versions.
+
+    Raises:
+      DataError: no such package, or no such part of it; see also `texts.dataset`.
+    """
+    package = _import(config.name, f"config.data.name must be an installed package; got '{config.name}'")
+    parts = tuple(config.classes) or tuple(name for name in _public(package) if not name.startswith("_"))
+    rows, seen = [], set()
+    for part in parts:
+        name = f"{config.name}.{part}"
+        module = _import(name, f"config.data.classes must be parts of {config.name}; it has no '{part}'")
+        for place, thing in _documented(module, name):
+            text = prose(inspect.getdoc(thing) or "")
+            if id(thing) not in seen and text:
+                seen.add(id(thing))
+                rows.append(Row(text, "", part, place))
+    version = getattr(package, "__version__", "")
+    return texts.dataset({"all": rows}, f"docstrings of {config.name} {version}", config)
+
+
+def prose(doc: str) -> str:
+    """The sentences of a docstring before its first section, on one line."""
+    if heading := HEADING.search(doc):
+        doc = doc[: heading.start()].rstrip("\n").rpartition("\n")[0]  # the title goes with its line
+    paragraphs = re.split(r"\n\s*\n", doc.strip("\n"))
+    kept = [" ".join(part.split()) for part in paragraphs if not part.startswith(("..", " ", ">>>"))]
+    return " ".join(part for part in kept if part and not SIGNATURE.fullmatch(part))
+
+
+def _documented(module: ModuleType, name: str) -> Iterator[tuple[str, Any]]:
+    """(its name, the object) of all that is public in `module`, then in its public modules; no exceptions, no tests."""
+    for word in sorted(_public(module), key=lambda word: (inspect.ismodule(vars(module).get(word)), word)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is deprecated
+            thing = getattr(module, word, None)
+        if inspect.ismodule(thing):
+            if thing.__name__.startswith(f"{name}."):
+                yield from _documented(thing, thing.__name__)
+        elif callable(thing) and word != "test" and not (inspect.isclass(thing) and issubclass(thing, BaseException)):
+            yield f"{name}.{word}", thing
+
+
+def _public(module: ModuleType) -> list[str]:
+    return list(getattr(module, "__all__", ()) or (name for name in vars(module) if not name.startswith("_")))
+
+
+def _import(name: str, must: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except (ImportError, ValueError) as error:
+        raise DataError(f"{must}: {error}.") from error

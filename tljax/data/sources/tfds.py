@@ -1,0 +1,220 @@
+"""Any data set of TensorFlow Datasets, without TensorFlow: read as array_record, by name.
+
+A set must be prepared, or have a builder in tljax/data/builders/. TFDS's own builders need TensorFlow.
+"""
+
+import functools
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from tljax.core import downloads, plugins
+from tljax.core.errors import DataError
+from tljax.core.types import Dataset, Info
+from tljax.data import pictures, texts, tfds_features
+
+BLOCK = 1024  # records a read: one by one costs 20 times as much
+HELP = "--config.data.source=image_folder --config.data.dir=<folder with train/ and test/>"
+
+
+class Name(NamedTuple):
+    """A TFDS name, "set", "set/config", with ":version" or "/version", which may hold stars."""
+
+    set: str
+    config: str
+    version: str
+
+    @classmethod
+    def of(cls, text: str) -> "Name":
+        parsed = re.fullmatch(r"(\w+)(?:/([\w+.-]*?[a-zA-Z_][\w+.-]*))?(?:[/:]([\d*]+(?:\.[\d*]+){2}))?", text)
+        if not parsed:
+            raise DataError(
+                f"config.data.name must be a TFDS name: 'cifar10', 'cifar10:3.*.*' or 'set/config:1.0.0'; got '{text}'."
+            )
+        return cls(parsed[1], parsed[2] or "", parsed[3] or "*")
+
+
+def load(config: Any) -> Dataset:
+    """All splits of the TFDS set `config.name`, prepared first if we have a builder and may.
+
+    A set whose features `columns.text` (and `columns.pair`) are texts is read as texts, those of its splits that the
+    config names: GLUE's test splits, for example, are not labelled. Any other must have pictures under 'image'. The
+    label is `columns.label`: a ClassLabel; a float, or a vector of them; or a Sequence of ClassLabel, a set.
+
+    Args:
+      config: `name`; `dir`, the TFDS folder ("": $TFDS_DATA_DIR, else ~/tensorflow_datasets); `download`; `channels`;
+        `columns`; of texts all that `texts.dataset` takes.
+
+    Raises:
+      DataError: the set is not there and cannot be had, is unreadable, or is neither pictures nor texts with labels.
+    """
+    name = Name.of(config.name)
+    root = Path(config.dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    folder = find(name, root) or prepare(name, root, download=config.download)
+    builder = _open(folder)
+    features, columns = tfds_features.named(builder.info), config.columns
+    kind, classes = _labels(builder.info, features, columns)
+    raw = builder.as_data_source(deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+    records = {str(split): found for split, found in raw.items()}
+    source = f"TFDS {builder.info.full_name} in {folder}"
+    if tfds_features.says(features, columns):
+        used = _used(tuple(records), config)
+        rows = {name: tfds_features.rows(name, _all(name, records[name]), columns, kind, classes) for name in used}
+        pairs = bool(columns.pair)
+        return texts.dataset(rows, source, config, kind=kind, classes=classes, pairs=pairs)
+    splits: dict[str, Any] = {name: TfdsSplit(name, found, kind, classes, config) for name, found in records.items()}
+    return Dataset(splits, Info(classes, source, labels=kind))
+
+
+def find(name: Name, root: Path) -> Path | None:
+    """The folder of the newest prepared version that `name` allows; None if there is none.
+
+    Raises:
+      DataError: several configs of the set are prepared, and `name` names none.
+    """
+    home = root / name.set
+    files = [home.glob("*/dataset_info.json"), home.glob("*/*/dataset_info.json")]
+    folders = [file.parent for found in files for file in found if re.fullmatch(r"\d+\.\d+\.\d+", file.parent.name)]
+    folders = [folder for folder in folders if fnmatch(folder.name, name.version)]
+    if name.config:
+        folders = [folder for folder in folders if folder.parent == home / name.config]
+    homes = sorted({folder.parent for folder in folders})
+    if len(homes) > 1:
+        listed = ", ".join(str(folder.relative_to(root)) for folder in homes)
+        raise DataError(f"config.data.name must say which of the prepared configs is meant: {listed}.")
+    return max(folders, key=lambda folder: [int(part) for part in folder.name.split(".")], default=None)
+
+
+def prepare(name: Name, root: Path, *, download: bool) -> Path:
+    """Prepare the set with our own builder.
+
+    Raises:
+      DataError: there is none for it, or its data is not here and may not or cannot be downloaded.
+    """
+    looked = "/".join(part for part in (str(root), *name) if part)
+    missing = f"TFDS set '{name.set}' is not prepared: looked for {looked}."
+    builders = plugins.available("builders")
+    if name.set not in builders:
+        code = f"tfds.builder('{name.set}', file_format='array_record').download_and_prepare()"
+        raise DataError(
+            f"{missing}\nOnly {', '.join(builders)} can be prepared without TensorFlow. Where that is installed:\n"
+            f'  python -c "import tensorflow_datasets as tfds; {code}"\nOr use your own pictures: {HELP}'
+        )
+    builder = plugins.find("builders", name.set)
+    if name.config or not fnmatch(builder.VERSION, name.version):
+        raise DataError(
+            f"{missing}\nThe builder here makes '{name.set}:{builder.VERSION}': use that as config.data.name."
+        )
+    archive, url = builder.archive(root), builder.url()
+    if not archive.exists():
+        why = downloads.unreachable(url) if download else "config.data.download is off"
+        if why:
+            raise DataError(
+                f"{missing}\nNor can it be downloaded from {downloads.host(url)}: {why}.\n"
+                f"Put its archive at {archive}, or use your own pictures:\n  {HELP}"
+            )
+    try:
+        builder.prepare(root)
+    except DataError as error:
+        raise DataError(f"{error}\nOr use your own pictures: {HELP}") from error
+    return root / name.set / builder.VERSION
+
+
+def _open(folder: Path) -> Any:
+    try:
+        builder = tfds.builder_from_directory(folder)
+        formats = {kind.value for kind in builder.info.available_file_formats()}
+    except Exception as error:  # whatever TFDS meets in a damaged dataset_info.json or features.json
+        raise DataError(
+            f"{folder} must be a prepared TFDS set; reading it failed: {error}. Delete it and prepare it again."
+        ) from error
+    if "array_record" not in formats:
+        raise DataError(
+            f"{folder} must be prepared as array_record, to be read without TensorFlow; it is {', '.join(formats)}.\n"
+            f"Prepare it again with file_format='array_record', or: {HELP}"
+        )
+    return builder
+
+
+def _labels(info: Any, features: Mapping[str, Any], columns: Any) -> tuple[str, tuple[str, ...]]:
+    """What labels are, and their names; DataError unless there are labels, and pictures or texts."""
+    found = tfds_features.kind_of(features.get(columns.label), columns.label)
+    seen = tfds_features.says(features, columns) or tfds_features.shows_pictures(features)
+    if found is None or not seen:
+        pair = f" and '{columns.pair}'" if columns.pair else ""
+        raise DataError(
+            f"TFDS set '{info.full_name}' must have the features 'image' (Image, uint8), or '{columns.text}'{pair} "
+            f"(Text), and '{columns.label}' (ClassLabel, a Sequence of it, or floats): see config.data.columns; "
+            f"it has:\n{info.features}"
+        )
+    return found
+
+
+def _used(names: Sequence[str], config: Any) -> list[str]:
+    """The splits that the config names, of those there are; the others' names are faults that `splits` finds."""
+    wanted = {*config.targets, *((config.divide or names) if config.fractions else config.splits.values())}
+    return [name for name in names if name in wanted] or list(names)
+
+
+def _all(name: str, records: Any) -> Iterator[bytes]:
+    """Every record of a split, in order.
+
+    Raises:
+      DataError: some cannot be read.
+    """
+    for start in range(0, len(records), BLOCK):
+        stop = min(start + BLOCK, len(records))
+        try:
+            yield from records.__getitems__(range(start, stop))
+        except Exception as error:  # array_record has no class of its own for damaged or absent files
+            raise DataError(
+                f"Split '{name}': the records {start}..{stop - 1} must be readable: {error}.\n"
+                "Delete the set and prepare it again."
+            ) from error
+
+
+class TfdsSplit:
+    """A split of pictures in array_record files; nothing is read before it is asked for."""
+
+    def __init__(self, name: str, records: Any, kind: str, classes: Sequence[str], config: Any) -> None:
+        self._name, self._records, self._kind, self._classes, self._config = name, records, kind, classes, config
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray:
+        """As `Info.labels` says; every record is read, no picture decoded.
+
+        Raises:
+          DataError: records are damaged, or labels are no class.
+        """
+        column, kind = self._config.columns.label, self._kind
+        found = [tfds_features.label(tfds_features.read(r), column, kind) for r in _all(self._name, self._records)]
+        if kind == "numbers":
+            return np.array(found).reshape(len(found), -1)
+        outside = [i for i, label in enumerate(found) if not np.isin(label, range(len(self._classes))).all()]
+        if outside:
+            raise DataError(
+                f"Split '{self._name}': every label must be in 0..{len(self._classes) - 1}, but {len(outside)} of "
+                f"{len(self)} are not (example {outside[0]}: {found[outside[0]]}).\n"
+                "TFDS marks unlabelled examples with -1: use another split."
+            )
+        if kind == "classes":
+            return np.array(found, np.int32)
+        return np.array([np.isin(range(len(self._classes)), label) for label in found])
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """One example; ValueError if its picture is unreadable."""
+        features = tfds_features.read(self._records[index])
+        return {
+            "image": pictures.decode(features["image"].bytes_list.value[0], channels=self._config.channels),
+            "label": tfds_features.label(features, self._config.columns.label, self._kind),
+            "id": tfds_features.identity(features, f"{self._name}/{index}"),
+        }

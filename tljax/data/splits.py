@@ -1,0 +1,241 @@
+"""Which examples train, which validate, which test: by name or by shares, seeded; classes are stratified."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tljax.core.errors import ConfigError, DataError
+from tljax.core.types import Dataset, Info, Split
+
+PARTS = ("train", "validation", "test")
+TAKEN = ("classes", "examples", "weights")  # what else `Experiment.fingerprints` holds
+LARGEST = 1e100  # of a number: its square, summed over any number of examples, is a float64
+
+
+@dataclasses.dataclass(frozen=True)
+class Subset:
+    """Some examples of a split, under the labels 0..K-1 of the chosen classes; or under numbers, or sets of labels."""
+
+    split: Split
+    indices: np.ndarray  # (N,) positions in the split
+    labels: np.ndarray  # (N,) int32; numbers (N, T); sets (N, K) bool
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        example, label = self.split[int(self.indices[index])], self.labels[index]
+        return {**example, "label": int(label) if label.ndim == 0 else label}
+
+    @property
+    def strata(self) -> np.ndarray:
+        """(N,) int32: examples of a number are drawn from together. Classes are; what is no class is all one."""
+        return self.labels if self.labels.ndim == 1 else np.zeros(len(self), np.int32)
+
+    def take(self, positions: np.ndarray) -> "Subset":
+        return Subset(self.split, self.indices[positions], self.labels[positions])
+
+
+class Joined:
+    """Several splits one after another."""
+
+    def __init__(self, splits: list[Split]) -> None:
+        self.labels = np.concatenate([split.labels for split in splits])
+        self._where = [(split, i) for split in splits for i in range(len(split))]
+        files = [getattr(split, "files", None) for split in splits]
+        self.files = [file for some in files for file in some or ()] if all(files) else None  # to name examples by
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        split, i = self._where[index]
+        return split[i]
+
+
+def choose(dataset: Dataset, config: Any, seed: int) -> tuple[dict[str, Subset], tuple[str, ...]]:
+    """The parts "train", "test" and, where asked for, "validation" and `data.targets`, and their classes' names.
+
+    In this order: `data.classes` keeps some classes, and `data.half` one half of them, drawn at random;
+    `data.splits` names the source's splits, or `data.fractions` divides those of `data.divide`;
+    `data.train_examples` keeps the first ones to train on; `data.validation` holds out a share of them;
+    `data.examples_per_class` thins what is left. All draws are per class and depend on `seed`; where labels are
+    numbers or sets they are plain draws, and nothing is chosen by class.
+
+    Raises:
+      ConfigError: shares or names that do not fit.
+      DataError: a part is empty, a class or label has too few examples, or a number is not finite.
+    """
+    _no_choice_by_class(dataset.info, config)
+    classes = _half(_classes(dataset, config.classes), config.half, seed)
+    numbers = [dataset.info.classes.index(name) for name in classes]
+    parts = _by_fractions(dataset, config, numbers, seed) if config.fractions else _by_name(dataset, config, numbers)
+    if config.train_examples > len(parts["train"]):
+        raise DataError(
+            f"config.data.train_examples must be at most the {len(parts['train'])} training examples of "
+            f"{dataset.info.source}; got {config.train_examples}. Lower it, or set 0 for all."
+        )
+    if config.train_examples:
+        parts["train"] = parts["train"].take(np.arange(config.train_examples))
+    if config.validation:
+        held = _per_class(parts["train"].strata, seed, 1, share=config.validation)
+        parts["validation"] = parts["train"].take(np.flatnonzero(held))
+        parts["train"] = parts["train"].take(np.flatnonzero(~held))
+    if config.examples_per_class:
+        kept = _per_class(parts["train"].strata, seed, 2, number=config.examples_per_class)
+        parts["train"] = parts["train"].take(np.flatnonzero(kept))
+    _check_targets(dataset, config)
+    targets = {name: _subset(dataset.splits[name], numbers, dataset.info) for name in config.targets}
+    _check(parts | targets, classes, dataset.info.labels, config)
+    return {name: parts[name] for name in PARTS if name in parts} | targets, classes
+
+
+def _classes(dataset: Dataset, wanted: Any) -> tuple[str, ...]:
+    known = dataset.info.classes
+    wanted = tuple(str(name) for name in wanted) or known
+    bad = [name for name in dict.fromkeys(wanted) if name not in known or wanted.count(name) > 1]
+    if bad:
+        raise ConfigError(
+            f"config.data.classes must be distinct names among {', '.join(known)}; unknown or twice: {', '.join(bad)}."
+        )
+    return wanted
+
+
+def _half(classes: tuple[str, ...], half: str, seed: int) -> tuple[str, ...]:
+    """Half "a" or "b" of the classes, in their order, the same for every run of this seed; "" is all of them.
+
+    An odd one goes to "a".
+    """
+    if not half:
+        return classes
+    drawn = np.random.default_rng([seed, 5]).permutation(len(classes))[: -(-len(classes) // 2)]
+    return tuple(name for i, name in enumerate(classes) if (i in drawn) == (half == "a"))
+
+
+def _no_choice_by_class(info: Info, config: Any) -> None:
+    chosen = {"classes": config.classes, "half": config.half, "examples_per_class": config.examples_per_class}
+    wrong = [f"config.data.{key}={value!r}" for key, value in chosen.items() if value]
+    if info.labels != "classes" and wrong:
+        raise ConfigError(
+            f"Examples can be chosen by class only where labels are classes; those of {info.source} are "
+            f"{info.labels}. Take out {', '.join(wrong)}; config.data.train_examples keeps the first ones."
+        )
+
+
+def _subset(split: Split, numbers: list[int], info: Info) -> Subset:
+    if info.labels == "none":
+        return Subset(split, np.arange(len(split)), np.zeros(len(split), np.int32))
+    labels, classes = np.asarray(split.labels), info.classes
+    if info.labels != "classes":
+        bad = np.flatnonzero(~(np.abs(labels.astype(np.float64)) <= LARGEST).all(axis=1))
+        if len(bad):
+            found = ", ".join(f"example {i}: {labels[i].tolist()}" for i in bad[:10])
+            raise DataError(
+                f"Labels must be finite numbers up to {LARGEST:g}, whose squares can be summed; {len(bad)} are not: "
+                f"{found}. Correct them, or give them in a larger unit."
+            )
+        return Subset(split, np.arange(len(labels)), labels)
+    bad = np.flatnonzero((labels < 0) | (labels >= len(classes)))
+    if len(bad):
+        found = ", ".join(f"example {i}: {labels[i]}" for i in bad[:10])
+        raise DataError(
+            f"Labels must be 0 to {len(classes) - 1} ({len(classes)} classes); {len(bad)} are not: {found}."
+        )
+    indices = np.flatnonzero(np.isin(labels, numbers))
+    new = np.full(len(classes), -1, np.int32)
+    new[numbers] = np.arange(len(numbers))
+    return Subset(split, indices, new[labels[indices]])
+
+
+def _by_name(dataset: Dataset, config: Any, numbers: list[int]) -> dict[str, Subset]:
+    wanted = {part: name for part, name in config.splits.items() if name}
+    bad = [f"{part}='{name}'" for part, name in wanted.items() if name not in dataset.splits]
+    bad += [f"{part}=''" for part in ("train", "test") if part not in wanted]
+    bad = bad or [f"{part}='{name}'" for part, name in wanted.items() if list(wanted.values()).count(name) > 1]
+    if bad:
+        raise ConfigError(
+            f"config.data.splits must name different splits of {dataset.info.source} ({', '.join(dataset.splits)}), "
+            f"at least to train and to test on; got {', '.join(bad)}. "
+            f"Or set config.data.fractions to divide all examples."
+        )
+    return {part: _subset(dataset.splits[name], numbers, dataset.info) for part, name in wanted.items()}
+
+
+def _by_fractions(dataset: Dataset, config: Any, numbers: list[int], seed: int) -> dict[str, Subset]:
+    shares: dict[str, float] = dict(zip(PARTS, config.fractions, strict=True))
+    divided = sorted(config.divide or dataset.splits)
+    unknown = [name for name in divided if name not in dataset.splits]
+    if unknown:
+        raise ConfigError(
+            f"config.data.divide must name splits of {dataset.info.source} ({', '.join(dataset.splits)}); "
+            f"got {', '.join(unknown)}."
+        )
+    everything = _subset(Joined([dataset.splits[name] for name in divided]), numbers, dataset.info)
+    test = _per_class(everything.strata, seed, 3, share=shares["test"])
+    rest = everything.take(np.flatnonzero(~test))
+    held = _per_class(rest.strata, seed, 4, share=shares["validation"] / (1 - shares["test"]))
+    parts = {
+        "train": rest.take(np.flatnonzero(~held)),
+        "validation": rest.take(np.flatnonzero(held)),
+        "test": everything.take(np.flatnonzero(test)),
+    }
+    return {name: part for name, part in parts.items() if shares[name]}
+
+
+def _per_class(strata: np.ndarray, seed: int, draw: int, *, share: float = 0.0, number: int = 0) -> np.ndarray:
+    """A mask over examples: `number` or `share` (rounded) of every class, drawn at random."""
+    chosen = np.zeros(len(strata), bool)
+    for label in np.unique(strata):
+        members = np.flatnonzero(strata == label)
+        size = number or round(share * len(members))
+        order = np.random.default_rng([seed, draw, int(label)]).permutation(len(members))
+        chosen[members[order[:size]]] = True
+    return chosen
+
+
+def _check_targets(dataset: Dataset, config: Any) -> None:
+    """Targets are splits that nothing is learned from."""
+    used = set(config.divide or dataset.splits) if config.fractions else set(config.splits.values())
+    bad = {
+        "no split": [name for name in config.targets if name not in dataset.splits],
+        "used for another part": [name for name in config.targets if name in used],
+        "the name of a part": [name for name in config.targets if name in (*PARTS, *TAKEN)],
+        "named twice": [name for name in dict.fromkeys(config.targets) if list(config.targets).count(name) > 1],
+    }
+    if any(bad.values()):
+        found = "; ".join(f"{why}: {', '.join(names)}" for why, names in bad.items() if names)
+        raise ConfigError(
+            f"config.data.targets must name further splits of {dataset.info.source} ({', '.join(dataset.splits)}) "
+            f"to evaluate on; {found}."
+        )
+
+
+def _check(parts: Mapping[str, Subset], classes: tuple[str, ...], kind: str, config: Any) -> None:
+    need, labels = max(1, config.examples_per_class), parts["train"].labels
+    if kind == "classes":
+        counts = np.bincount(labels, minlength=len(classes))
+    else:  # a number needs no example of its own
+        counts = labels.sum(axis=0) if kind == "sets" else np.full(len(classes), need)
+    short = [f"{name}: {count}" for name, count in zip(classes, counts, strict=True) if count < need]
+    empty = [name for name in parts if not len(parts[name])]
+    if short or empty:
+        what = "label" if kind == "sets" else "class"
+        keys = {
+            "examples_per_class": config.examples_per_class,
+            "validation": config.validation,
+            "fractions": config.fractions,
+            "train_examples": config.train_examples,
+        }
+        asked = [f"config.data.{key}" for key, value in keys.items() if value]
+        raise DataError(
+            f"Every {what} must have at least {need} training example(s), and no part may be empty; "
+            f"too few: {', '.join(short) or 'none'}; empty parts: {', '.join(empty) or 'none'}. "
+            + (f"Change {' or '.join(asked)}, or add examples." if asked else "Add examples.")
+        )
+    if kind == "classes" and len(classes) < 2:
+        raise DataError(
+            f"There must be two classes at least, for one to be told from another; there is {', '.join(classes)}. "
+            f"Choose more with config.data.classes, or other examples."
+        )

@@ -1,0 +1,194 @@
+"""Texts as they are read: decoded strictly, empty ones and repeats found, nothing repaired in silence."""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tljax.core.errors import DataError
+from tljax.core.types import Dataset, Info
+from tljax.data import labels
+from tljax.data.labels import Label
+
+SHOWN = 10  # faults of one kind in an error
+ENCODING = "config.data.encoding"  # the key that says how texts are written
+STRANGE = re.compile("[\0\ud800-\udfff]")  # NUL, and halves of characters: what Python makes of bytes that are none
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One example as a file gives it: a text, or a pair of them, and its label."""
+
+    text: str
+    pair: str  # "" where examples are single texts
+    label: Label
+    id: str  # where it stands, for people: "reviews.csv:12"
+
+
+class Texts:
+    """The examples of one split. `split[i]` is `{"text": str, "pair": str, "label": ..., "id": str}`."""
+
+    def __init__(self, rows: Sequence[Row], classes: Sequence[str], kind: str = "classes") -> None:
+        """Every label must be of this kind (`Info.labels`), a class one of `classes`."""
+        self.rows = tuple(rows)
+        self.labels = labels.encode([row.label for row in rows], kind, classes)
+
+    @property
+    def files(self) -> list[str]:
+        """What people call each example."""
+        return [row.id for row in self.rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        row = self.rows[index]
+        return {"text": row.text, "pair": row.pair, "label": self.labels[index], "id": row.id}
+
+
+def read(path: Path, encoding: str = "utf-8", *, key: str = ENCODING) -> str:
+    """The text of a file, without its byte order mark; line ends stay as they are.
+
+    Args:
+      key: what people set to name the encoding.
+
+    Raises:
+      DataError: it cannot be read, is not in `encoding`, or holds a NUL, as binary files and UTF-16 do.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"Texts must be readable; '{path}' is not: {error.strerror or error}.") from error
+    return decode(raw, str(path), encoding, key=key)
+
+
+def decode(raw: bytes, name: str, encoding: str = "utf-8", *, key: str = ENCODING) -> str:
+    """The text of bytes that people call `name`; see `read`."""
+    try:
+        text = raw.decode(encoding)
+    except LookupError as error:
+        raise DataError(f"{key} must be an encoding of Python, such as utf-8; got '{encoding}'.") from error
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"Texts must be {encoding}; '{name}' is not: byte 0x{raw[error.start]:02x} in line {line}. "
+            f"Convert the file, or set {key} (latin-1, cp1252, utf-16 ...)."
+        ) from error
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise DataError(
+            f"Texts must not hold NUL characters; '{name}' does, in line {line}: a binary file, or one in utf-16. "
+            f"Set {key}, or remove them."
+        )
+    return text.removeprefix("\ufeff")
+
+
+def lines(content: str) -> list[str]:
+    """One text a line, each without the spaces around it; `splitlines` would cut inside of texts."""
+    found = content.split("\n")
+    return [line.strip() for line in (found[:-1] if found[-1] == "" else found)]
+
+
+def fault(text: str) -> str:
+    """Why no tokenizer takes this text; "" where one does: JSON can hold what no UTF-8 does."""
+    found = STRANGE.search(text)
+    return "" if found is None else "it holds a NUL character" if found.group() == "\0" else "it is not UTF-8"
+
+
+def dataset(
+    splits: Mapping[str, Sequence[Row]],
+    source: str,
+    config: Any,
+    *,
+    kind: str = "classes",
+    classes: Sequence[str] = (),
+    pairs: bool = False,
+) -> Dataset:
+    """Splits of rows as a data set; classes are the labels' names, sorted, bound to numbers by name.
+
+    Args:
+      config: the data's own: `unreadable` decides on empty texts, `duplicates` on repeated ones, `splits.train`
+        and `fractions` on where every class must appear.
+      kind: of the labels, see `Info.labels`.
+      classes: their names, where the source knows them and their order; else they are those that appear.
+      pairs: every example must be a pair of texts; otherwise it must if one is.
+
+    Raises:
+      DataError: nothing is left, an empty text, or half of a pair (all are listed), a text or label that is not UTF-8,
+        or a class that training lacks.
+    """
+    _refuse_strange(splits, source)
+    kept, skipped = _without_empty(splits, source, skip=config.unreadable == "skip", pairs=pairs)
+    if config.duplicates == "remove":
+        kept, repeats = _without_repeats(kept, config.splits.train)
+        skipped += repeats
+    if not any(kept.values()):
+        raise DataError(f"'{source}' must hold texts; it holds none.")
+    found = {name: [row.label for row in rows] for name, rows in kept.items()}
+    names = tuple(classes) or labels.names(found, source, "" if config.fractions else config.splits.train)
+    if kind == "sets" and not names:
+        raise DataError(f"Some example of '{source}' must have a label; all are empty sets. Correct the label column.")
+    parts = {name: Texts(rows, names, kind) for name, rows in kept.items()}
+    return Dataset(parts, Info(names, source, tuple(skipped), kind))
+
+
+def _refuse_strange(splits: Mapping[str, Sequence[Row]], source: str) -> None:
+    every = [row for rows in splits.values() for row in rows]
+    found = [f"{row.id}: {why}" for row in every if (why := fault(row.text + row.pair))]
+    found += [f"{row.id}: of its label, {why}" for row in every if (why := fault(labels.said(row.label)))]
+    if found:
+        more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise DataError(
+            f"Texts and labels in '{source}' must be UTF-8 without NUL: {', '.join(found[:SHOWN])}{more}. Remove them."
+        )
+
+
+def repeated(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """The rows whose text, spaces and case apart, comes more than once; by that text."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(key(row.text, row.pair), []).append(row)
+    return {key: same for key, same in found.items() if len(same) > 1}
+
+
+def key(text: str, pair: str) -> str:
+    """By what an example is told from others: its texts, spaces and case apart."""
+    return "\0".join(" ".join(one.lower().split()) for one in (text, pair))
+
+
+def _without_empty(
+    splits: Mapping[str, Sequence[Row]], source: str, *, skip: bool, pairs: bool
+) -> tuple[dict[str, list[Row]], list[str]]:
+    pairs = pairs or any(row.pair.strip() for rows in splits.values() for row in rows)
+
+    def lacks(row: Row) -> bool:
+        return not row.text.strip() or (pairs and not row.pair.strip())
+
+    empty = [row.id for rows in splits.values() for row in rows if lacks(row)]
+    if empty and not skip:
+        more = f", and {len(empty) - SHOWN} more" if len(empty) > SHOWN else ""
+        raise DataError(
+            f"Every text{' of a pair' if pairs else ''} in '{source}' must hold more than spaces; {len(empty)} do not: "
+            f"{', '.join(empty[:SHOWN])}{more}. Remove them, or set config.data.unreadable=skip to leave them out, "
+            f"counted and listed."
+        )
+    kept = {name: [row for row in rows if not lacks(row)] for name, rows in splits.items()}
+    return kept, [f"{place}: an empty text" for place in empty]
+
+
+def _without_repeats(splits: Mapping[str, Sequence[Row]], train: str) -> tuple[dict[str, list[Row]], list[str]]:
+    """The first of every text over all splits, `train` the last of them, so that a test part keeps its own.
+
+    None stays of a text whose labels contradict each other.
+    """
+    drop: dict[str, str] = {}
+    order = sorted(splits, key=lambda name: name == train)
+    for same in repeated(row for name in order for row in splits[name]).values():
+        given = sorted({labels.said(row.label) for row in same})
+        if len(given) > 1:
+            drop |= {row.id: f"the same text is labelled {' and '.join(given)}" for row in same}
+        else:
+            drop |= {row.id: f"repeats {same[0].id}" for row in same[1:]}
+    kept = {name: [row for row in rows if row.id not in drop] for name, rows in splits.items()}
+    return kept, [f"{place}: {why}" for place, why in drop.items()]

@@ -1,0 +1,140 @@
+"""A tokenizer as Hugging Face publishes it: what turns texts into ids, and what is to be known of its words."""
+
+import contextlib
+import hashlib
+import importlib.util
+import json
+import logging
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tljax.core.errors import WeightsError
+from tljax.data.masking import Vocabulary
+from tljax.weights.local_weights import SENTENCEPIECE, TOKENIZER
+
+SPECIAL = ("pad", "bos", "eos", "cls", "sep", "mask", "unk")  # config.json calls their ids "<name>_token_id"
+
+
+class Tokenizer:
+    """A tokenizer read from its folder; nothing is downloaded, no code of it runs."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read what lies in `folder`.
+
+        Raises:
+          WeightsError: it holds no tokenizer, or one that cannot be read or has no padding token.
+        """
+        self.folder = folder
+        self._one = threading.Lock()  # to cut or not is a state of the tokenizer, and `predict` reads in threads
+        present = files(folder)
+        if not present:
+            raise WeightsError(
+                f"A tokenizer must lie beside the weights of a text encoder; '{folder}' holds none of "
+                f"{', '.join(TOKENIZER)}. Set config.model.tokenizer to the folder that does."
+            )
+        _readable(folder, {file.name for file in present})
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+        with _without_advice_on_torch():
+            from transformers import AutoTokenizer  # two seconds that only texts need
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        except (OSError, ValueError, KeyError) as error:
+            raise WeightsError(f"The tokenizer in '{folder}' must be readable; it is not: {error}.") from error
+        if self._tokenizer.pad_token_id is None:
+            raise WeightsError(f"The tokenizer in '{folder}' must have a padding token; it has none.")
+        digest = hashlib.sha256()
+        for file in present:
+            digest.update(file.name.encode() + file.read_bytes())
+        self.fingerprint = digest.hexdigest()
+
+    @property
+    def padding(self) -> int:
+        """The id that fills a row up."""
+        return int(self._tokenizer.pad_token_id)
+
+    @cached_property
+    def words(self) -> dict[int, str]:
+        """Every id and the token that it stands for."""
+        return {i: token for token, i in self._tokenizer.get_vocab().items()}
+
+    @property
+    def checksum(self) -> str:
+        """sha256 of `words`: of what ids mean, however the files are written."""
+        return hashlib.sha256(json.dumps(sorted(self.words.items())).encode()).hexdigest()
+
+    @property
+    def special(self) -> dict[str, int]:
+        """The ids of the tokens that are no text, those that it has, by the key of a config.json: "pad_token_id"."""
+        found = {f"{name}_token_id": getattr(self._tokenizer, f"{name}_token_id", None) for name in SPECIAL}
+        return {key: int(value) for key, value in found.items() if value is not None}
+
+    def added(self, *, pairs: bool) -> int:
+        """How many tokens it adds to a text, or to a pair of them."""
+        return self._tokenizer.num_special_tokens_to_add(pair=pairs)
+
+    def __call__(self, texts: Sequence[str], pairs: Sequence[str], longest: int) -> tuple[list[Any], list[Any], int]:
+        """(ids, segment types, how many were cut to `longest` tokens) of every text, or of every pair.
+
+        Args:
+          pairs: the second texts; () where examples are single texts.
+        """
+        columns = (list(texts), list(pairs)) if pairs else (list(texts),)
+        with self._one:
+            kept = self._tokenizer(*columns, truncation=True, max_length=longest, return_token_type_ids=True)
+            full = [i for i, ids in enumerate(kept["input_ids"]) if len(ids) == longest]
+            again = [[column[i] for i in full] for column in columns]
+            # Not verbose: it warns of texts that are longer than the network takes; we count them.
+            whole = self._tokenizer(*again, verbose=False)["input_ids"] if full else []
+        return kept["input_ids"], kept["token_type_ids"], sum(len(ids) > longest for ids in whole)
+
+    def vocabulary(self, size: int) -> Vocabulary:
+        """What is to be known of its tokens to hide some of them, those that an encoder of `size` words knows."""
+        words = self._tokenizer
+        added = (i for i, token in words.added_tokens_decoder.items() if token.special)
+        prefix = getattr(words.backend_tokenizer.model, "continuing_subword_prefix", None)  # "##", of WordPiece alone
+        continues = (i for i, token in self.words.items() if prefix and token.startswith(prefix))
+        return Vocabulary(
+            size=min(len(words), size),
+            mask=-1 if words.mask_token_id is None else words.mask_token_id,
+            special=tuple(sorted({*words.all_special_ids, *added})),
+            continues=tuple(sorted(continues)) if prefix else None,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write it into `folder`, for `predict` and for the next transfer."""
+        self._tokenizer.save_pretrained(folder)
+
+
+def files(folder: Path) -> list[Path]:
+    """Those in `folder` that a tokenizer is read from."""
+    return [folder / name for name in TOKENIZER if (folder / name).is_file()]
+
+
+def _readable(folder: Path, present: set[str]) -> None:
+    """Raise WeightsError where only a package that is not installed reads what there is."""
+    only = present & set(SENTENCEPIECE)
+    if only and "tokenizer.json" not in present and importlib.util.find_spec("sentencepiece") is None:
+        raise WeightsError(
+            f"The tokenizer in '{folder}' is {' and '.join(sorted(only))}, which only the package sentencepiece reads: "
+            f"pip install sentencepiece. Or put its tokenizer.json there, which needs none: where sentencepiece is, "
+            f"transformers.AutoTokenizer.from_pretrained(<folder>).save_pretrained(<folder>) writes it."
+        )
+
+
+@contextlib.contextmanager
+def _without_advice_on_torch() -> Iterator[None]:
+    """While transformers is imported, its one line on models that need torch is left out, and nothing else."""
+
+    def other(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("PyTorch was not found")
+
+    logger = logging.getLogger("transformers")
+    logger.addFilter(other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(other)

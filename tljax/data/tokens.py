@@ -1,0 +1,130 @@
+"""Texts as token ids: tokenised once, kept by hash, padded to a few lengths so that XLA compiles a few shapes."""
+
+import contextlib
+import hashlib
+import json
+import os
+import warnings
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tljax.core.atomic import make_folder, whole
+from tljax.core.errors import ConfigError, DataError
+from tljax.core.types import Batch
+from tljax.data.splits import Subset
+from tljax.data.tokenizer import Tokenizer
+
+
+class Tokens:
+    """The texts of one part as token ids, in memory."""
+
+    in_memory, views, skipped = True, 1, ()
+
+    def __init__(self, subset: Subset, config: Any, tokenizer: Tokenizer) -> None:
+        """Tokenise all, or take what an earlier run kept under the hash of texts, tokenizer and length.
+
+        Args:
+          config: the data's own; `lengths` are the lengths to which batches are padded, the last of them the
+            longest a text may be: what is beyond is cut off and counted in `cut`.
+        """
+        self.subset, self.buckets, self.padding = subset, np.array(config.lengths), tokenizer.padding
+        self.vocabulary = tokenizer.checksum
+        rows = [subset[i] for i in range(len(subset))]
+        texts, pairs = [row["text"] for row in rows], [row["pair"] for row in rows]
+        least = tokenizer.added(pairs=any(pairs)) + (2 if any(pairs) else 1)
+        if config.lengths[-1] < least:
+            raise ConfigError(
+                f"The last of config.data.lengths must hold a text: {least} tokens at least, with those that the "
+                f"tokenizer adds; got {tuple(config.lengths)}."
+            )
+        key = hashlib.sha256(json.dumps([texts, pairs, config.lengths[-1], tokenizer.fingerprint]).encode()).hexdigest()
+        kept = _read(key)
+        if kept is None:
+            ids, types, cut = tokenizer(texts, pairs if any(pairs) else (), config.lengths[-1])
+            lengths = np.array([len(row) for row in ids], np.int32)
+            _refuse_empty(rows, lengths)
+            kept = {"ids": _flat(ids), "types": _flat(types), "lengths": lengths, "cut": np.array(cut)}
+            _write(key, kept)
+        self._ids, self._types, self.lengths, self.cut = kept["ids"], kept["types"], kept["lengths"], int(kept["cut"])
+        self._starts = np.cumsum(self.lengths) - self.lengths
+        self.paired = any(pairs)
+
+    def __len__(self) -> int:
+        return len(self.subset)
+
+    @property
+    def highest(self) -> int:
+        """The highest id: the network's vocabulary must be larger."""
+        return int(self._ids.max())
+
+    def take(self, positions: np.ndarray) -> Batch:
+        """{"ids", "types": (B, L) int32, "tokens": (B, L) bool, True at tokens, "label": (B,) int32}.
+
+        L is the smallest of `data.lengths` that holds the longest of these texts.
+        """
+        rows = padded(
+            self._ids, self._types, self._starts[positions], self.lengths[positions], self.buckets, self.padding
+        )
+        return {**rows, "label": self.subset.labels[positions]}
+
+    def fingerprint(self) -> str:
+        """sha256 of the labels and of the token ids."""
+        digest = hashlib.sha256(self.subset.labels.tobytes())
+        for array in (self._ids, self._types, self.lengths):
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+
+def padded(
+    ids: np.ndarray, types: np.ndarray, starts: np.ndarray, lengths: np.ndarray, buckets: np.ndarray, padding: int
+) -> Batch:
+    """{"ids", "types": (B, L) int32, "tokens": (B, L) bool, True at tokens}: L is the smallest bucket that holds all.
+
+    Args:
+      ids, types: of many texts, one behind the other; those of text i begin at `starts[i]` and are `lengths[i]`.
+    """
+    width = int(buckets[np.searchsorted(buckets, lengths.max())])
+    tokens = np.arange(width) < lengths[:, None]
+    places = np.where(tokens, starts[:, None] + np.arange(width), 0)
+    ids = np.where(tokens, ids[places], padding).astype(np.int32)
+    return {"ids": ids, "types": np.where(tokens, types[places], 0).astype(np.int32), "tokens": tokens}
+
+
+def folder() -> Path:
+    """Where token ids are kept: $TLJAX_CACHE/tokens."""
+    return Path(os.environ.get("TLJAX_CACHE", "~/.cache/tljax")).expanduser() / "tokens"
+
+
+def _refuse_empty(rows: Sequence[Any], lengths: np.ndarray) -> None:
+    empty = [row["id"] for row, length in zip(rows, lengths, strict=True) if not length]
+    if empty:
+        raise DataError(
+            f"Every text must have a token; {len(empty)} have none (they hold what the tokenizer leaves out): "
+            f"{', '.join(empty[:10])}. Remove them."
+        )
+
+
+def _flat(rows: Sequence[Sequence[int]]) -> np.ndarray:
+    return np.array([number for row in rows for number in row], np.int32)
+
+
+def _read(key: str) -> dict[str, np.ndarray] | None:
+    """What was kept under `key`; None where there is nothing, or it is damaged (zip holds checksums)."""
+    faults = (OSError, ValueError, KeyError, zipfile.BadZipFile)
+    file = folder() / f"{key}.npz"
+    with contextlib.suppress(*faults), file.open("rb") as opened, np.load(opened) as kept:  # np.load leaves it open
+        return {name: kept[name] for name in ("ids", "types", "lengths", "cut")}
+    return None
+
+
+def _write(key: str, arrays: dict[str, Any]) -> None:
+    try:
+        make_folder(folder())
+        with whole(folder() / f"{key}.npz") as part, part.open("wb") as file:
+            np.savez(file, **arrays)
+    except ConfigError as error:
+        warnings.warn(f"Token ids are not kept, and made again in the next run. {error}", stacklevel=2)

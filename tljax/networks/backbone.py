@@ -1,0 +1,47 @@
+"""A network is an ordered list of named stages, and runs from any of them to any other: what all families share."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from tljax.core.layer_groups import between
+from tljax.core.types import EVALUATE, Mode
+
+
+class Backbone(nn.Module):
+    """A network without its head. A stage that is not run costs nothing.
+
+    A family gives `stage`, and `features` where a run to the end gives more than its last stage in float32.
+    """
+
+    variant: Any
+    dtype: Any = jnp.float32
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Their names, input first."""
+        return self.variant.stages
+
+    @nn.compact
+    def __call__(self, x: Any, mode: Mode = EVALUATE, *, start: str | None = None, stop: str | None = None) -> Any:
+        """Run the stages from `start` to `stop`, both included; by default all of them.
+
+        Args:
+          x: the network's input (normalised pixels (B, H, W, C), or tokens), or, with `start`, the output of the
+            stage before it.
+
+        Returns:
+          The output of stage `stop`, in the computation's dtype; without `stop`, what the head is given, in float32.
+        """
+        for name in between(self.stages, start, stop):
+            x = self.stage(name)(x, mode)
+        return x if stop else self.features(x)
+
+    def stage(self, name: str) -> nn.Module:
+        """The stage of that name: a module called with (x, mode)."""
+        raise NotImplementedError(f"{type(self).__name__} must define stage().")
+
+    def features(self, x: Any) -> Any:
+        """The last stage's output as the head is given it."""
+        return x.astype(jnp.float32)

@@ -1,0 +1,231 @@
+"""DeBERTa's text encoder (He et al. 2021, arXiv:2006.03654, section 3.1): attention by content and by distance.
+
+Stages and what stands between them are those of `encoder.py`. There are no positions: every block's attention looks
+up the distance between two tokens in one table. It is a parameter of the stage embed, so a frozen embed freezes it,
+and a run that begins at a later stage reads it there.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tljax.core.errors import ConfigError
+from tljax.core.types import Mode
+from tljax.networks import encoder
+from tljax.networks.attention import attended
+from tljax.networks.encoder import ACTIVATIONS, NORMAL, Hidden, Mlp, Pool, Tokens
+from tljax.networks.layers import LayerNorm
+
+KINDS = ("c2p", "p2c")  # of scores besides content by content: content by distance, distance by content
+NORMS = ("none", "layer_norm")
+Table = Callable[[], jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant(encoder.Variant):
+    """Sizes of one published network; what a config.json may leave out has the default that transformers gives it."""
+
+    types: int = 0
+    epsilon: float = 1e-7
+    activation: str = "gelu"
+    buckets: int = -1  # of distances on both sides of 0, see `rows`; below 1: every distance has its own
+    furthest: int = -1  # the largest distance that is told apart; below 1: `positions`
+    kinds: str = ""  # of KINDS, "|" between
+    shared: bool = False  # whether distances have the queries and keys of contents; else their own
+    distance_norm: str = "none"  # one of NORMS, over the table of distances
+    kernel: int = 0  # tokens that the convolution beside the first block sees; 0: there is none
+    convolution_groups: int = 1
+    convolution_activation: str = "tanh"  # one of ACTIVATIONS
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        wrong = [
+            f"{what} '{got}', must be of {', '.join(known)}"
+            for what, got, known in (
+                ("pos_att_type", self.kinds, KINDS),
+                ("norm_rel_ebd", self.distance_norm, NORMS),
+                ("conv_act", self.convolution_activation, ACTIVATIONS),
+            )
+            if not set(split(got)) <= set(known)
+        ]
+        if self.kernel and self.kernel % 2 == 0:
+            wrong.append(f"conv_kernel_size {self.kernel}, must be odd")
+        if wrong:
+            raise ConfigError(f"A DeBERTa of other kinds is not built here: {'; '.join(wrong)}. Choose other weights.")
+
+    @property
+    def span(self) -> int:
+        """Rows of the table for distances to one side."""
+        return self.buckets if self.buckets > 0 else self.reach
+
+    @property
+    def reach(self) -> int:
+        return self.furthest if self.furthest > 0 else self.positions
+
+    def has(self, layer: str) -> bool:
+        """As of `encoder.Variant`."""
+        name = layer.rpartition("/")[2]
+        optional = {
+            "distance_norm": self.distance_norm == "layer_norm",
+            "distance_key": "c2p" in split(self.kinds) and not self.shared,
+            "distance_query": "p2c" in split(self.kinds) and not self.shared,
+            "conv": self.kernel > 0,
+            "norm3": self.kernel > 0,
+        }
+        return optional[name] if name in optional else super().has(layer)
+
+
+def split(kinds: str) -> list[str]:
+    """The words of "p2c|c2p"."""
+    return [word for part in kinds.split("|") if (word := part.strip())]
+
+
+def rows(shape: Variant) -> np.ndarray:
+    """The table's row for the distances 1 - positions ... positions - 1, query less key: (2 positions - 1,) int32.
+
+    With buckets, distances below half of them have their own; beyond, buckets grow with the logarithm of the distance,
+    so that `reach` - 1 has the last one: `make_log_bucket_position` of the authors' code, of version 2 on.
+    """
+    distances = np.arange(1 - shape.positions, shape.positions)
+    found, middle = distances, shape.buckets // 2
+    if shape.buckets > 0:
+        far = np.maximum(np.abs(distances), middle)
+        growth = np.log(far / middle) / math.log((shape.reach - 1) / middle)
+        logarithmic = middle + np.ceil(growth * (middle - 1)).astype(int)
+        found = np.where(np.abs(distances) <= middle, distances, np.sign(distances) * logarithmic)
+    return np.clip(found + shape.span, 0, 2 * shape.span - 1).astype(np.int32)
+
+
+def skewed(x: jax.Array) -> jax.Array:
+    """(..., L, 2 L - 1) -> (..., L, L): row i's entry j is its entry L - 1 - i + j. No gather: reshapes alone."""
+    *front, length, _ = x.shape
+    x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, 1)]).reshape(*front, 2 * length * length)
+    return x[..., length - 1 : -1].reshape(*front, length, 2 * length - 1)[..., :length]
+
+
+class Embed(nn.Module):
+    """{"ids", "mask", "types"} -> {"hidden", "mask"}, 0 at padding; and the table of distances."""
+
+    shape: Variant
+    dtype: Any
+
+    def setup(self) -> None:
+        shape = self.shape
+        self.word = nn.Embed(shape.vocabulary, shape.width, embedding_init=NORMAL)
+        if shape.types:
+            self.type = nn.Embed(shape.types, shape.width, embedding_init=NORMAL)
+        self.norm = LayerNorm(shape.epsilon, dtype=self.dtype)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.distance = nn.Embed(2 * shape.span, shape.width, embedding_init=NORMAL)
+        if shape.has("embed/distance_norm"):
+            self.distance_norm = LayerNorm(shape.epsilon, dtype=self.dtype)
+
+    def __call__(self, x: Tokens, mode: Mode) -> Hidden:
+        encoder.check_length(x["ids"].shape[1], self.shape)
+        y = _float(self.word(x["ids"]))
+        if self.shape.types:
+            y = y + _float(self.type(x["types"]))
+        y = self.norm(y) * x["mask"][..., None]
+        return {"hidden": self.dropout(y, deterministic=not mode.trains(self.path)), "mask": x["mask"]}
+
+    def distances(self) -> jax.Array:
+        """A row for every bucket of distances: (2 span, D)."""
+        table = _float(self.distance.embedding)
+        return self.distance_norm(table) if self.shape.has("embed/distance_norm") else table.astype(self.dtype)
+
+
+class Attention(nn.Module):
+    """Disentangled self-attention on (B, L, D) that does not look at padding, and its dense layer.
+
+    The score of query i and key j, k their row in the table of distances: (q_i k_j' + q_i key_k' + query_k k_j') over
+    sqrt(d (1 + number of kinds)). What a table's row meets is computed for all 2 L - 1 distances, then `skewed`.
+    """
+
+    shape: Variant
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mask: jax.Array, table: jax.Array, mode: Mode) -> jax.Array:
+        shape, still, length = self.shape, not mode.trains(self.path), x.shape[1]
+        dense = {
+            name: nn.Dense(shape.width, dtype=self.dtype, kernel_init=NORMAL, name=name)
+            for name in ("query", "key", "value", "distance_key", "distance_query")
+            if shape.has(name)
+        }
+
+        def heads(name: str, y: jax.Array) -> jax.Array:
+            return dense[name](y).reshape(*y.shape[:-1], shape.heads, -1)  # (..., D) -> (..., heads, D / heads)
+
+        q, k, v = (heads(name, x) for name in ("query", "key", "value"))
+        kinds = split(shape.kinds)
+        scale = 1 / math.sqrt(shape.width // shape.heads * (1 + len(kinds)))
+        table = nn.Dropout(shape.dropout, deterministic=still)(table)
+        seen = jnp.asarray(rows(shape))[shape.positions - length : shape.positions + length - 1]  # from far behind on
+        by_distance, bias = table[seen], None  # (2 L - 1, D)
+        if "p2c" in kinds:
+            y = heads("query" if shape.shared else "distance_query", by_distance)
+            bias = skewed(_scores("bkhd,uhd->bhku", k, y)).swapaxes(2, 3)
+        if "c2p" in kinds:
+            y = heads("key" if shape.shared else "distance_key", by_distance[::-1])
+            to_distance = skewed(_scores("bqhd,uhd->bhqu", q, y))
+            bias = to_distance if bias is None else bias + to_distance
+        bias = None if bias is None else bias * scale
+        y = attended(q, k, v, mask, dropout=0.0 if still else shape.attention_dropout, scale=scale, bias=bias)
+        y = nn.Dense(shape.width, dtype=self.dtype, kernel_init=NORMAL, name="out")(y.reshape(x.shape))
+        return nn.Dropout(shape.dropout, deterministic=still)(y)
+
+
+class Block(nn.Module):
+    """Attention and MLP, each added to what it was given and normalised after that; beside the first, a convolution."""
+
+    shape: Variant
+    dtype: Any
+    first: bool
+
+    @nn.compact
+    def __call__(self, x: Hidden, mode: Mode, *, table: Table) -> Hidden:
+        shape, mask, norm = self.shape, x["mask"], partial(LayerNorm, self.shape.epsilon, dtype=self.dtype)
+        y = x["hidden"] + Attention(shape, self.dtype, name="attention")(x["hidden"], mask, table(), mode)
+        y = norm(name="norm1")(y)
+        y = norm(name="norm2")(y + Mlp(shape, self.dtype, name="mlp")(y, mode))
+        if self.first and shape.kernel:
+            y = norm(name="norm3")(y + self.convolved(x["hidden"], mask, mode)) * mask[..., None]
+        return {"hidden": y, "mask": mask}
+
+    def convolved(self, x: jax.Array, mask: jax.Array, mode: Mode) -> jax.Array:
+        """What a token's neighbours add, (B, L, D) -> (B, L, D); `x` is 0 at padding."""
+        shape, sides = self.shape, (self.shape.kernel - 1) // 2
+        options = {"padding": [(sides, sides)], "feature_group_count": shape.convolution_groups, "dtype": self.dtype}
+        y = nn.Conv(shape.width, (shape.kernel,), kernel_init=NORMAL, name="conv", **options)(x)
+        y = nn.Dropout(shape.dropout, deterministic=not mode.trains(self.path))(y * mask[..., None])
+        return ACTIVATIONS[shape.convolution_activation](y)
+
+
+class Encoder(encoder.Encoder):
+    """DeBERTa without a head; see `encoder.Encoder`."""
+
+    def setup(self) -> None:
+        self.embed = Embed(self.variant, self.dtype)
+
+    def stage(self, name: str) -> Any:
+        """As of `Backbone`; blocks are given the table of distances."""
+        if name == "embed":
+            return self.embed
+        if name == "pool":
+            return Pool(self.variant, self.dtype, name=name)
+        return partial(Block(self.variant, self.dtype, name == "block0", name=name), table=self.embed.distances)
+
+
+def _float(x: jax.Array) -> jax.Array:
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))  # stored ones may be bfloat16
+
+
+def _scores(axes: str, x: jax.Array, y: jax.Array) -> jax.Array:
+    return jnp.einsum(axes, x, y, preferred_element_type=jnp.float32)

@@ -1,0 +1,232 @@
+"""Text encoders of BERT's kind (Devlin et al. 2018): what BERT, RoBERTa, DistilBERT and ELECTRA share.
+
+Stages: embed, block0 ... blockN, pool. Into embed go {"ids": (B, L) int32, "mask": (B, L) bool, "types": (B, L)
+int32}: the mask is True at tokens and False at the padding behind them. Between stages stand {"hidden": (B, L, D),
+"mask": (B, L)}, so that a run can begin at any of them. What pool puts out is (B, D).
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tljax.core.errors import ConfigError, DataError
+from tljax.core.types import Mode
+from tljax.networks.attention import attended
+from tljax.networks.backbone import Backbone
+from tljax.networks.layers import LayerNorm
+
+# class: the first token; mean: over the mask; normalised: the mean, of length 1 (sentence embeddings); pooler: of the
+# first token, dense and its activation
+POOLINGS = ("class", "mean", "normalised", "pooler")
+ACTIVATIONS = {"tanh": jnp.tanh, "gelu": partial(nn.gelu, approximate=False)}
+TINY = 1e-24  # in the place of a square of 0, by which nothing can be divided
+NORMAL = nn.initializers.normal(0.02)
+SHOWN = 5  # places in an error
+
+Tokens = Mapping[str, jax.Array]
+Hidden = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """Sizes of one published network, and how a text becomes one vector."""
+
+    width: int
+    heads: int
+    depth: int
+    units: int  # of the layer inside a block's MLP
+    vocabulary: int = 30_522
+    positions: int = 512
+    types: int = 2  # kinds of segments; 1: all are of one kind, 0: there is no such embedding
+    padding: int | None = None  # RoBERTa: the id of padding; a text's first position is the one after it
+    epsilon: float = 1e-12
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    pooling: str = "class"  # one of POOLINGS
+    activation: str = "tanh"  # of the pooler, one of ACTIVATIONS
+    embedding: int | None = None  # ELECTRA: the embeddings' own width, from which a dense layer makes the network's
+
+    def __post_init__(self) -> None:
+        if self.pooling not in POOLINGS or self.activation not in ACTIVATIONS or self.width % self.heads:
+            raise ConfigError(
+                f"A text encoder's pooling must be one of {', '.join(POOLINGS)}, its pooler's activation one of "
+                f"{', '.join(ACTIVATIONS)}, and its width a multiple of its heads; got pooling '{self.pooling}', "
+                f"activation '{self.activation}', width {self.width}, {self.heads} heads."
+            )
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return ("embed", *(f"block{i}" for i in range(self.depth)), "pool")
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest text there are positions for."""
+        return self.positions - (0 if self.padding is None else self.padding + 1)
+
+    @property
+    def embedded(self) -> int:
+        """The width of the embeddings."""
+        return self.width if self.embedding is None else self.embedding
+
+    def has(self, layer: str) -> bool:
+        """Whether there is the layer of this path ("embed/type"), which is not in every network."""
+        optional = {
+            "embed/type": self.types > 0,
+            "embed/project": self.embedded != self.width,
+            "pool/dense": self.pooling == "pooler",
+        }
+        return optional.get(layer, True)
+
+
+def check(tokens: Mapping[str, np.ndarray], shape: Variant) -> None:
+    """Hold tokens on the host to what the network can look up: on a device, an id beyond the table is NaN.
+
+    Raises:
+      DataError: ids or types out of range, a text without tokens, or with padding before one.
+    """
+    ids, mask, types = (np.asarray(tokens[key]) for key in ("ids", "mask", "types"))
+    problems = []
+    for what, values, limit in (("ids", ids, shape.vocabulary), ("types", types, shape.types)):
+        if what == "types" and limit < 2:
+            continue  # nothing is looked up by them
+        rows, columns = np.nonzero((values < 0) | (values >= limit))
+        if rows.size:
+            places = [f"{values[r, c]} in text {r} at {c}" for r, c in zip(rows[:SHOWN], columns, strict=False)]
+            problems.append(f"{rows.size} {what} out of range 0..{limit - 1}: {', '.join(places)}")
+    gaps = np.flatnonzero(~mask[:, 0] | (~mask[:, :-1] & mask[:, 1:]).any(axis=1))
+    if gaps.size:
+        problems.append(f"{gaps.size} texts with padding before a token: {', '.join(map(str, gaps[:SHOWN]))}")
+    if problems:
+        raise DataError(
+            "Tokens must be of the encoder's vocabulary, and padded behind the text:\n  "
+            + "\n  ".join(problems)
+            + "\nUse the tokenizer that was published with the weights."
+        )
+
+
+def check_length(length: int, shape: Variant) -> None:
+    """Raise ConfigError where texts have more tokens than there are positions for."""
+    if length > shape.longest:
+        raise ConfigError(f"Texts must be cut to {shape.longest} tokens, for which there are positions; got {length}.")
+
+
+class Embed(nn.Module):
+    """The sum of three embeddings, normalised: {"ids", "mask", "types"} -> {"hidden", "mask"}."""
+
+    shape: Variant
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Tokens, mode: Mode) -> Hidden:
+        shape, length = self.shape, x["ids"].shape[1]
+        check_length(length, shape)
+
+        def embedded(count: int, indices: jax.Array, name: str) -> jax.Array:
+            y = nn.Embed(count, shape.embedded, embedding_init=NORMAL, name=name)(indices)  # (B or 1, L, E)
+            return y.astype(jnp.promote_types(y.dtype, jnp.float32))  # stored ones may be bfloat16
+
+        y = embedded(shape.vocabulary, x["ids"], "word")
+        y = y + embedded(shape.positions, self.places(x["mask"]), "position")
+        if shape.types:
+            y = y + embedded(shape.types, x["types"], "type")  # of one row, nn.Embed gives that row to all
+        y = LayerNorm(shape.epsilon, dtype=self.dtype, name="norm")(y)
+        y = nn.Dropout(shape.dropout, deterministic=not mode.trains(self.path))(y)
+        if shape.has("embed/project"):
+            y = nn.Dense(shape.width, dtype=self.dtype, kernel_init=NORMAL, name="project")(y)  # (B, L, E) -> (B, L, D)
+        return {"hidden": y, "mask": x["mask"]}
+
+    def places(self, mask: jax.Array) -> jax.Array:
+        """Every token's position, (1, L); RoBERTa's count tokens, and lie at `padding` outside the mask: (B, L)."""
+        if self.shape.padding is None:
+            return jnp.arange(mask.shape[1])[None]
+        return jnp.cumsum(mask, axis=1) * mask + self.shape.padding
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention on (B, L, D) that does not look at padding, and its dense layer."""
+
+    shape: Variant
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mask: jax.Array, mode: Mode) -> jax.Array:
+        shape, still = self.shape, not mode.trains(self.path)
+
+        def heads(name: str) -> jax.Array:
+            y = nn.Dense(shape.width, dtype=self.dtype, kernel_init=NORMAL, name=name)(x)
+            return y.reshape(*x.shape[:2], shape.heads, -1)  # (B, L, D) -> (B, L, heads, D / heads)
+
+        q, k, v = heads("query"), heads("key"), heads("value")
+        y = attended(q, k, v, mask, dropout=0.0 if still else shape.attention_dropout)
+        y = nn.Dense(shape.width, dtype=self.dtype, kernel_init=NORMAL, name="out")(y.reshape(x.shape))
+        return nn.Dropout(shape.dropout, deterministic=still)(y)
+
+
+class Mlp(nn.Module):
+    """Dense to `units`, exact GELU, dense back to D: (B, L, D) -> (B, L, D)."""
+
+    shape: Variant
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        x = nn.Dense(self.shape.units, dtype=self.dtype, kernel_init=NORMAL, name="fc1")(x)
+        x = nn.gelu(x, approximate=False)
+        x = nn.Dense(self.shape.width, dtype=self.dtype, kernel_init=NORMAL, name="fc2")(x)
+        return nn.Dropout(self.shape.dropout, deterministic=not mode.trains(self.path))(x)
+
+
+class Block(nn.Module):
+    """Attention and MLP, each added to what it was given and normalised after that."""
+
+    shape: Variant
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Hidden, mode: Mode) -> Hidden:
+        y, mask = x["hidden"], x["mask"]
+        y = y + Attention(self.shape, self.dtype, name="attention")(y, mask, mode)
+        y = LayerNorm(self.shape.epsilon, dtype=self.dtype, name="norm1")(y)
+        y = y + Mlp(self.shape, self.dtype, name="mlp")(y, mode)
+        return {"hidden": LayerNorm(self.shape.epsilon, dtype=self.dtype, name="norm2")(y), "mask": mask}
+
+
+class Pool(nn.Module):
+    """One vector a text: {"hidden": (B, L, D), "mask"} -> (B, D) float32."""
+
+    shape: Variant
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Hidden, mode: Mode) -> jax.Array:
+        del mode  # nothing here differs between training and evaluation
+        if self.shape.pooling in ("mean", "normalised"):
+            weights = x["mask"].astype(jnp.float32)[..., None]  # (B, L, 1)
+            y = (x["hidden"] * weights).sum(axis=1) / jnp.maximum(weights.sum(axis=1), 1.0)
+            squares = jnp.square(y).sum(axis=1, keepdims=True)
+            return y if self.shape.pooling == "mean" else y / jnp.sqrt(jnp.maximum(squares, TINY))
+        y = x["hidden"][:, 0]
+        if self.shape.pooling == "pooler":
+            y = nn.Dense(self.shape.width, dtype=self.dtype, kernel_init=NORMAL, name="dense")(y)
+            y = ACTIVATIONS[self.shape.activation](y)
+        return y.astype(jnp.float32)
+
+
+class Encoder(Backbone):
+    """A text encoder without a head, for tokens {"ids", "mask", "types"} that `check` has seen.
+
+    Stages put out {"hidden": (B, L, D), "mask"}; pool, the last where there is one, features (B, D) in float32.
+    """
+
+    def stage(self, name: str) -> nn.Module:
+        kind = {"embed": Embed, "pool": Pool}.get(name, Block)
+        return kind(self.variant, self.dtype, name=name)
+
+    def features(self, x: Any) -> Any:
+        return x

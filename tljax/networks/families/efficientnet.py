@@ -1,0 +1,123 @@
+"""EfficientNet (Tan and Le 2019): torchvision's naming, NHWC.
+
+Stages: stem, stage1 ... stage7, the stages 2 to 8 of the paper's table 1, top.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from tljax.core.types import Name
+from tljax.networks import inverted_residual_names, sizes
+from tljax.networks.inverted_residual import InvertedResidualNet, Sizes, Variant, divisible
+
+INPUT = "image"
+UNUSED = inverted_residual_names.UNUSED
+
+# Factor of the channels in a block's middle, kernel, stride of the first block, channels, blocks: b0.
+STAGES = (
+    (1, 3, 1, 16, 1),
+    (6, 3, 2, 24, 2),
+    (6, 5, 2, 40, 2),
+    (6, 3, 2, 80, 3),
+    (6, 5, 1, 112, 3),
+    (6, 5, 2, 192, 4),
+    (6, 3, 1, 320, 1),
+)
+
+
+def scaled(width: float, depth: float, dropout: float, *, epsilon: float = 1e-5, momentum: float = 0.9) -> Variant:
+    """b0 with `width` times the channels, rounded to multiples of 8, and `depth` times the blocks, rounded up."""
+    numbers = [math.ceil(blocks * depth) for *_, blocks in STAGES]
+    return _made(width, numbers, dropout, epsilon, momentum)
+
+
+def _made(
+    width: float, numbers: Sequence[int], dropout: float = 0.2, epsilon: float = 1e-5, momentum: float = 0.9
+) -> Variant:
+    """b0 with `width` times the channels and so many blocks in every stage."""
+    stem = channels = divisible(32 * width)
+    stages = []
+    for blocks, (factor, kernel, stride, base, _) in zip(numbers, STAGES, strict=True):
+        out, stage = divisible(base * width), []
+        for i in range(blocks):
+            inner, squeezed = divisible(channels * factor), max(1, channels // 4)
+            stage.append(Sizes(inner, out, kernel, stride if i == 0 else 1, squeezed, "silu"))
+            channels = out
+        stages.append(tuple(stage))
+    return Variant(
+        stem,
+        tuple(stages),
+        top=4 * channels,
+        activation="silu",
+        squeeze_activation="silu",
+        gate="sigmoid",
+        dropout=dropout,
+        epsilon=epsilon,
+        momentum=momentum,
+    )
+
+
+VARIANTS = {
+    "b0": scaled(1.0, 1.0, 0.2),
+    "b1": scaled(1.0, 1.1, 0.2),
+    "b2": scaled(1.1, 1.2, 0.3),
+    "b3": scaled(1.2, 1.4, 0.3),
+    "b4": scaled(1.4, 1.8, 0.4),
+    # torchvision's b5 to b7 keep the BatchNorm of the authors' files.
+    "b5": scaled(1.6, 2.2, 0.4, epsilon=1e-3, momentum=0.99),
+    "b6": scaled(1.8, 2.6, 0.5, epsilon=1e-3, momentum=0.99),
+    "b7": scaled(2.0, 3.1, 0.5, epsilon=1e-3, momentum=0.99),
+}
+
+
+def variant_of(said: Any) -> Variant:
+    """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
+    return sizes.variant(VARIANTS, said, "model.variant of 'efficientnet'")
+
+
+def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
+    """The sizes that published tensors have; KeyError where they are of no EfficientNet."""
+    del config  # the tensors show all
+    numbers = sizes.depths(arrays, r"features\.(\d+)\.\d+\.block\.0\.0\.weight")
+    if len(numbers) != len(STAGES):
+        raise KeyError(f"a network other than {', '.join(VARIANTS)}")
+    return inverted_residual_names.infer({"": _made(1.0, numbers)}, VARIANTS, rows, arrays)
+
+
+def build(
+    variant: Any,
+    *,
+    dtype: Any = jnp.float32,
+    bn_axis: str | None = None,
+    dropout: float | None = None,
+    drop_path: float = 0.0,
+) -> InvertedResidualNet:
+    """The backbone.
+
+    Args:
+      bn_axis: the pmap axis that BatchNorm statistics span, if any.
+      dropout: share of what the head is given that a training step drops where the last stage is not
+        frozen; it needs an rng "dropout". None: the paper's, 0.2 of b0 to 0.5 of b7.
+      drop_path: stochastic depth: the chance that a training step leaves out block i of n for one example
+        is drop_path i / n, and 0 where it is frozen; it needs an rng "dropout". The paper trained all
+        with 0.2. Off here, as in ConvNeXt: a short fine-tuning would mostly take blocks away from weights
+        that were trained to have them.
+    """
+    shape = variant_of(variant)
+    dropout = shape.dropout if dropout is None else dropout
+    return InvertedResidualNet(shape, dtype=dtype, bn_axis=bn_axis, dropout=dropout, drop_path=drop_path)
+
+
+def names(variant: Any) -> tuple[Name, ...]:
+    """Torchvision's name of every tensor, and where it lies here."""
+    return tuple(rows(variant_of(variant)))
+
+
+def rows(shape: Variant) -> Iterator[Name]:
+    """The name table of a network of these sizes."""
+    blocks = [f"features.{s}.{b}" for s, stage in enumerate(shape.blocks, start=1) for b in range(len(stage))]
+    return inverted_residual_names.rows(shape, blocks, top=f"features.{len(shape.blocks) + 1}")

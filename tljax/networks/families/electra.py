@@ -1,0 +1,51 @@
+"""ELECTRA (Clark et al. 2020): BERT's network, in the small one on embeddings of half its width; no pooler.
+
+Hugging Face's naming. A text's vector is its first token; "base_mean" takes the mean over all tokens,
+"base_normalised" that mean at length 1. "base_pooler" has the hidden layer of the published classifier (dense, GELU)
+as its stage pool, as a file of `ElectraForSequenceClassification` holds it; the discriminators' files hold none, and
+`model.copied_stages` of 13 (embed and 12 blocks) draws it. Generators' sizes are read by `model.variant` "auto".
+"""
+
+import dataclasses
+
+from tljax.networks import encoder
+from tljax.networks.encoder_family import BERT_KEYS, BERT_LAYERS, Family, pooled
+
+INPUT = "tokens"
+# Buffers, the classifier's hidden layer where another pooling is chosen, and the heads of pretraining (discriminator,
+# generator) and of question answering.
+UNUSED = (
+    r"electra\.embeddings\.(position_ids|token_type_ids)",
+    r"classifier\.(dense|out_proj)\..*",
+    r"discriminator_predictions\..*",
+    r"generator_(predictions|lm_head)\..*",
+    r"qa_outputs\..*",
+)
+LAYERS = {**BERT_LAYERS, "embed/project": "embeddings_project", "pool/dense": "/classifier.dense"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant(encoder.Variant):
+    """Sizes of one published network."""
+
+    activation: str = "gelu"
+
+
+VARIANTS = pooled(
+    {
+        "small": Variant(256, 4, 12, 1024, embedding=128),
+        "base": Variant(768, 12, 12, 3072, embedding=768),
+        "large": Variant(1024, 16, 24, 4096, embedding=1024),
+    }
+)
+MASKED = {
+    "dense": "generator_predictions.dense",
+    "norm": "generator_predictions.LayerNorm",
+    "bias": "generator_lm_head.bias",
+    "decoder": "generator_lm_head.weight",
+}
+KEYS = {**BERT_KEYS, "embedding": "embedding_size"}
+FAMILY = Family("electra", LAYERS, KEYS, VARIANTS, MASKED, pooled_head="classifier.out_proj")
+build, names, adapt, infer, describe = FAMILY.build, FAMILY.names, FAMILY.adapt, FAMILY.infer, FAMILY.describe
+variant_of, unpooled = FAMILY.variant_of, FAMILY.unpooled
+masked_names, has_masked_head = FAMILY.masked_names, FAMILY.has_masked_head

@@ -1,0 +1,33 @@
+"""RoBERTa (Liu et al. 2019): BERT's network with one kind of segment, and positions that begin behind the padding's id.
+
+Hugging Face's naming. The published files hold no pooler, so a text's vector is its first token; "base_mean" takes the
+mean over all tokens, "base_normalised" that mean at length 1, "base_pooler" a pooler, for weights trained with one.
+"""
+
+from typing import Any
+
+from tljax.networks.encoder import Variant
+from tljax.networks.encoder_family import BERT_KEYS, BERT_LAYERS, Family, pooled
+
+INPUT = "tokens"
+# Buffers, the pooler where another pooling is chosen, and the heads of pretraining, classification and answering.
+UNUSED = (
+    r"roberta\.embeddings\.(position_ids|token_type_ids)",
+    r"roberta\.pooler\.dense\.(weight|bias)",
+    r"lm_head\..*",
+    r"classifier\.(dense|out_proj)\..*",
+    r"qa_outputs\..*",
+)
+SHARED: dict[str, Any] = {"vocabulary": 50_265, "positions": 514, "types": 1, "padding": 1, "epsilon": 1e-5}
+VARIANTS = pooled({"base": Variant(768, 12, 12, 3072, **SHARED), "large": Variant(1024, 16, 24, 4096, **SHARED)})
+MASKED = {
+    "dense": "lm_head.dense",
+    "norm": "lm_head.layer_norm",
+    "bias": "lm_head.bias",
+    "decoder": "lm_head.decoder.weight",
+}
+KEYS = {**BERT_KEYS, "padding": "pad_token_id"}
+FAMILY = Family("roberta", BERT_LAYERS, KEYS, VARIANTS, MASKED, classifies=False)
+build, names, adapt, infer, describe = FAMILY.build, FAMILY.names, FAMILY.adapt, FAMILY.infer, FAMILY.describe
+variant_of, unpooled = FAMILY.variant_of, FAMILY.unpooled
+masked_names, has_masked_head = FAMILY.masked_names, FAMILY.has_masked_head

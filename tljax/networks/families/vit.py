@@ -1,0 +1,154 @@
+"""ViT (Dosovitskiy et al. 2020), DeiT and AugReg's sizes of it: timm's naming; the network is vision_transformer.py.
+
+DeiT without distillation is tiny16, small16, base16.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tljax.core.errors import WeightsError
+from tljax.core.types import Arrays, Name
+from tljax.networks import sizes
+from tljax.networks.vision_transformer import Variant, ViT
+
+INPUT = "image"
+UNUSED = ()
+SIZES = {"tiny": (192, 3, 12), "small": (384, 6, 12), "base": (768, 12, 12), "large": (1024, 16, 24)}
+PLAIN = {f"{size}{patch}": Variant(patch, *SIZES[size]) for patch in (16, 32) for size in SIZES}
+VARIANTS = {
+    **PLAIN,
+    **{f"{name}_gap": dataclasses.replace(shape, average=True) for name, shape in PLAIN.items()},
+    **{f"deit_{name}_distilled": dataclasses.replace(PLAIN[name], distilled=True) for name in PLAIN if "16" in name},
+    "base16_reg8_gap": dataclasses.replace(PLAIN["base16"], class_token=False, registers=8, average=True),
+}
+del VARIANTS["deit_large16_distilled"]  # never published
+
+
+def variant_of(said: Any) -> Variant:
+    """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
+    return sizes.variant(VARIANTS, said, "model.variant of 'vit'")
+
+
+def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
+    """The sizes that published tensors have; KeyError or IndexError where they are of no ViT.
+
+    The number of heads does not show in them: it is `config`'s "heads" or "num_attention_heads", or that of the
+    table's width.
+
+    Raises:
+      WeightsError: neither tells it.
+    """
+    width, _, _, patch = arrays["patch_embed.proj.weight"].shape  # (D, C, size, size)
+    table = {row[0]: row[1] for row in SIZES.values()}
+    said = config or {}
+    heads = said.get("heads") or said.get("num_attention_heads") or table.get(width)
+    if heads is None:
+        raise WeightsError(
+            f"How many heads a ViT of width {width} has must stand in a config.json beside its file, as "
+            f"num_attention_heads: its tensors do not show it."
+        )
+    hidden = arrays["blocks.0.mlp.fc1.weight"].shape[0]
+    return Variant(
+        patch,
+        width,
+        heads,
+        sum(sizes.depths(arrays, r"blocks\.(\d+)\.norm1\.weight")),
+        class_token="cls_token" in arrays,
+        distilled="dist_token" in arrays,
+        registers=arrays["reg_token"].shape[1] if "reg_token" in arrays else 0,
+        average="fc_norm.weight" in arrays,
+        hidden=0 if hidden == 4 * width else hidden,
+        qkv_bias="blocks.0.attn.qkv.bias" in arrays,
+    )
+
+
+def build(variant: Any, *, dtype: Any = jnp.float32, bn_axis: str | None = None) -> ViT:
+    """The backbone; it has no BatchNorm, so `bn_axis` has no effect."""
+    del bn_axis
+    return ViT(variant_of(variant), dtype=dtype)
+
+
+def names(variant: Any) -> tuple[Name, ...]:
+    """timm's name of every tensor, and where it lies here."""
+    return tuple(_rows(variant_of(variant)))
+
+
+def _rows(shape: Variant) -> Iterator[Name]:
+    for token in (*shape.tokens, "pos_embed"):
+        yield Name(token, "params", f"backbone/embed/{token}")
+    yield from _affine("patch_embed.proj", "backbone/embed/proj", "kernel", "conv")
+    for i in range(shape.depth):
+        for norm, *dense in (("norm1", "attn.qkv", "attn.proj"), ("norm2", "mlp.fc1", "mlp.fc2")):
+            yield from _affine(f"blocks.{i}.{norm}", f"backbone/block{i}/{norm}", "scale")
+            for layer in dense:
+                path = f"backbone/block{i}/{layer.replace('.', '/')}"
+                bias = shape.qkv_bias or layer != "attn.qkv"
+                yield from _affine(f"blocks.{i}.{layer}", path, "kernel", "dense", bias=bias)
+    yield from _affine("fc_norm" if shape.average else "norm", "backbone/norm", "scale")
+    yield from _affine("head", "head", "kernel", "dense")
+
+
+def _affine(theirs: str, ours: str, weight: str, layout: str = "same", *, bias: bool = True) -> Iterator[Name]:
+    yield Name(f"{theirs}.weight", "params", f"{ours}/{weight}", layout)
+    if bias:
+        yield Name(f"{theirs}.bias", "params", f"{ours}/bias")
+
+
+def adapt(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Arrays:
+    """Published arrays as the network on inputs of `shape`, (B, H, W, C), takes them.
+
+    Position embeddings of another grid are resized. The two classifiers of a distilled DeiT, whose mean is
+    its answer, become one on both tokens, as does a single one, on the class token: the same function.
+    """
+    changed: dict[str, Callable[[], np.ndarray] | None] = {}
+    heads = ("head.weight", "head_dist.weight", "head.bias", "head_dist.bias")
+    if all(name in arrays for name in heads):
+        weight, weight_dist, bias, bias_dist = (arrays[name] for name in heads)
+        changed["head.weight"] = lambda: np.concatenate([weight, weight_dist], axis=1) / 2  # (K, 2 D)
+        changed["head.bias"] = lambda: (bias + bias_dist) / 2
+        changed |= {"head_dist.weight": None, "head_dist.bias": None}
+    elif "dist_token" in arrays and "head.weight" in arrays:
+        single, width = arrays["head.weight"], arrays["dist_token"].shape[-1]
+        changed["head.weight"] = lambda: np.pad(single, ((0, 0), (0, 2 * width - single.shape[1])))  # (K, 2 D)
+    if "pos_embed" in arrays and "patch_embed.proj.weight" in arrays:
+        patch = arrays["patch_embed.proj.weight"].shape[-1]
+        before = 0 if "reg_token" in arrays else sum(name in arrays for name in ("cls_token", "dist_token"))
+        grid = shape[1] // patch, shape[2] // patch
+        changed["pos_embed"] = partial(resize_positions, arrays["pos_embed"], grid, before)
+    return Arrays.of(arrays, changed)
+
+
+def as_published(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The inverse of `adapt` where it joined two classifiers: on twice the width, they are two again.
+
+    Their mean is the joined one, bit for bit, so timm's distilled DeiT takes them.
+    """
+    arrays, width = dict(arrays), arrays["cls_token"].shape[-1] if "dist_token" in arrays else 0
+    if width and arrays["head.weight"].shape[-1] == 2 * width:
+        halves = np.split(arrays["head.weight"] * 2, 2, axis=1)
+        arrays["head.weight"], arrays["head_dist.weight"] = (np.ascontiguousarray(half) for half in halves)
+        arrays["head_dist.bias"] = arrays["head.bias"].copy()
+    return arrays
+
+
+def resize_positions(positions: np.ndarray, grid: tuple[int, int], before: int) -> np.ndarray:
+    """Position embeddings (1, before + side * side, D) for a grid of (rows, columns): (1, before + rows * columns, D).
+
+    timm's resample_abs_pos_embed: bicubic (Keys 1981, a = -0.5), antialiased when it shrinks, half-pixel
+    centres, weights normalised at the borders. As in timm, a published grid is taken to be square; one
+    that cannot be is left as it is, and fits or does not.
+    """
+    side = math.isqrt(positions.shape[1] - before)
+    if side * side != positions.shape[1] - before or grid == (side, side):
+        return positions
+    square = positions[0, before:].astype(np.float32).reshape(side, side, -1)
+    resized = np.asarray(jax.image.resize(square, (*grid, square.shape[-1]), "cubic", antialias=True))
+    resized = resized.reshape(1, -1, square.shape[-1]).astype(positions.dtype)
+    return np.concatenate([positions[:, :before], resized], axis=1)

@@ -1,0 +1,50 @@
+"""Arithmetic of a network: 2 operations a multiply-add of its convolutions and matrix products, all else left out."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+from jax.extend import core
+
+from tljax.networks import ops
+
+
+def count(function: Callable[..., Any], *arguments: Any) -> int:
+    """Operations of `function` on arguments of these shapes; nothing is compiled or run.
+
+    Counted as plain lax, so that the figure is the network's own and no backend's; products with padding count,
+    as in every published figure. A loop counts as often as it runs.
+
+    Raises:
+      ValueError: a loop whose length is not known beforehand, or branches.
+    """
+    with ops.plain():
+        return _operations(jax.make_jaxpr(function)(*arguments).jaxpr)
+
+
+def _operations(jaxpr: core.Jaxpr) -> int:
+    return sum(_of_one(equation) for equation in jaxpr.eqns)
+
+
+def _of_one(equation: Any) -> int:
+    name, given = equation.primitive.name, equation.params
+    if name == "dot_general":
+        (contracted, _), _ = given["dimension_numbers"]
+        depth = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
+        return 2 * depth * math.prod(equation.outvars[0].aval.shape)
+    if name == "conv_general_dilated":
+        kernel, out_axis = equation.invars[1].aval.shape, given["dimension_numbers"].rhs_spec[0]
+        return 2 * math.prod(kernel) // kernel[out_axis] * math.prod(equation.outvars[0].aval.shape)
+    if name in ("while", "cond"):
+        raise ValueError(f"operations can be counted only where the program says how often; it has a '{name}'")
+    return given.get("length", 1) * sum(_operations(inner) for inner in _inner(given.values()))
+
+
+def _inner(values: Any) -> Iterator[core.Jaxpr]:
+    """The programs among an operation's parameters: of jit, remat, scan, custom gradients."""
+    for value in values:
+        if isinstance(value, core.ClosedJaxpr):
+            yield value.jaxpr
+        elif isinstance(value, core.Jaxpr):
+            yield value

@@ -1,0 +1,239 @@
+"""Networks of inverted residual blocks (Sandler et al. 2018): what MobileNet and EfficientNet have in common, NHWC.
+
+Stages: stem, stage1 ... stageN, each with the blocks of one width, then top: the last 1x1 convolution and
+the mean over positions; and fc, where a network has a dense layer before its classifier.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from tljax.core.types import Mode
+from tljax.networks.backbone import Backbone
+from tljax.networks.layers import BatchNorm, Conv
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """Of one block: channels in its middle and at its end; the depthwise kernel; units of squeeze-and-excitation."""
+
+    inner: int
+    out: int
+    kernel: int = 3
+    stride: int = 1
+    squeezed: int = 0  # 0: none
+    activation: str = "relu6"  # a function of flax.linen, as all activations here
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One published network: its sizes, and what else its weights were trained with."""
+
+    stem: int
+    blocks: tuple[tuple[Sizes, ...], ...]  # of every stage
+    top: int
+    dense: int = 0  # units of fc; 0: there is none
+    activation: str = "relu6"  # of stem, top and fc
+    squeeze_activation: str = "relu"
+    gate: str = "sigmoid"
+    dropout: float = 0.2
+    epsilon: float = 1e-5
+    momentum: float = 0.9  # of BatchNorm's statistics: torch's is 1 minus this
+    layers: str = "block"  # torchvision's name of the layers of a block
+    padding: str = "half"  # of convolutions that halve a map, see `padded`
+    halves: tuple[int, ...] = ()  # blocks, counted from 0 through all stages, that pad by half whatever `padding` says
+
+    def __post_init__(self) -> None:
+        """Sizes as JSON has them are made those of blocks."""
+        stages = [tuple(Sizes(**one) if isinstance(one, Mapping) else one for one in stage) for stage in self.blocks]
+        object.__setattr__(self, "blocks", tuple(stages))
+
+    def __str__(self) -> str:
+        blocks = "-".join(str(len(stage)) for stage in self.blocks)
+        return f"its own sizes (blocks {blocks}, stem {self.stem}, top {self.top}, padding {self.padding})"
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return ("stem", *(f"stage{i + 1}" for i in range(len(self.blocks))), "top", *(("fc",) if self.dense else ()))
+
+
+def padded(size: int, kernel: int, stride: int, padding: str) -> tuple[int, int]:
+    """Zeros before and after a side of `size`.
+
+    half: as torchvision, half of the kernel at both ends. same: TensorFlow's SAME, as few as give ceil(size / stride)
+    outputs, an odd one at the end. after: what SAME is on even sizes, whatever the size (transformers' EfficientNet).
+    """
+    if padding == "half" or stride == 1:
+        return kernel // 2, kernel // 2
+    zeros = kernel - stride if padding == "after" else max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return zeros // 2, zeros - zeros // 2
+
+
+class ConvNorm(nn.Module):
+    """Convolution padded as `padded` says, BatchNorm, activation: (B, H, W, C) -> (B, H/stride, W/stride, D)."""
+
+    features: int
+    kernel: int
+    variant: Variant
+    dtype: Any
+    bn_axis: str | None
+    stride: int = 1
+    groups: int = 1
+    activation: str = ""  # "": none
+    padding: str = "half"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        zeros = [padded(size, self.kernel, self.stride, self.padding) for size in x.shape[1:3]]
+        even = len({*zeros[0], *zeros[1]}) == 1
+        x = x if even else jnp.pad(x, ((0, 0), *zeros, (0, 0)))
+        x = Conv(
+            self.features,
+            self.kernel,
+            stride=self.stride,
+            padding=zeros[0][0] if even else 0,
+            groups=self.groups,
+            dtype=self.dtype,
+            name="conv",
+        )(x)
+        x = BatchNorm(
+            epsilon=self.variant.epsilon,
+            momentum=self.variant.momentum,
+            dtype=self.dtype,
+            axis_name=self.bn_axis,
+            name="bn",
+        )(x, mode)
+        return getattr(nn, self.activation)(x) if self.activation else x
+
+
+class SqueezeExcite(nn.Module):
+    """Every channel times a gate computed from the means of all (Hu et al. 2017): (B, H, W, C) -> the same."""
+
+    squeezed: int
+    activation: str
+    gate: str
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        means = x.astype(jnp.promote_types(x.dtype, jnp.float32)).mean(axis=(1, 2), keepdims=True)  # (B, 1, 1, C)
+        squeezed = Conv(self.squeezed, 1, bias=True, dtype=self.dtype, name="reduce")(means)
+        squeezed = getattr(nn, self.activation)(squeezed)
+        return x * getattr(nn, self.gate)(Conv(x.shape[-1], 1, bias=True, dtype=self.dtype, name="expand")(squeezed))
+
+
+class InvertedResidual(nn.Module):
+    """1x1 convolution to more channels, depthwise, squeeze-and-excitation, 1x1 to few; added where shapes agree."""
+
+    sizes: Sizes
+    variant: Variant
+    drop_path: float
+    dtype: Any
+    bn_axis: str | None
+    padding: str = "half"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        def conv_norm(y: jax.Array, features: int, kernel: int, name: str, **options: Any) -> jax.Array:
+            return ConvNorm(features, kernel, self.variant, self.dtype, self.bn_axis, name=name, **options)(y, mode)
+
+        y, size, shape = x, self.sizes, self.variant
+        if size.inner != x.shape[-1]:
+            y = conv_norm(y, size.inner, 1, "expand", activation=size.activation)
+        options = {"stride": size.stride, "groups": size.inner, "activation": size.activation, "padding": self.padding}
+        y = conv_norm(y, size.inner, size.kernel, "depthwise", **options)
+        if size.squeezed:
+            y = SqueezeExcite(size.squeezed, shape.squeeze_activation, shape.gate, self.dtype, name="squeeze_excite")(y)
+        y = conv_norm(y, size.out, 1, "project")
+        if size.stride > 1 or x.shape[-1] != size.out:
+            return y
+        # One draw an example, torchvision's mode "row".
+        drop = nn.Dropout(self.drop_path, broadcast_dims=(1, 2, 3))
+        return x + drop(y, deterministic=not mode.trains(self.path))
+
+
+class Stage(nn.Module):
+    """Blocks of one width."""
+
+    blocks: tuple[Sizes, ...]
+    drop_paths: tuple[float, ...]  # of every block
+    variant: Variant
+    dtype: Any
+    bn_axis: str | None
+    first: int = 0  # blocks before this stage
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        shape = self.variant
+        for i, (sizes, drop_path) in enumerate(zip(self.blocks, self.drop_paths, strict=True)):
+            padding = "half" if self.first + i in shape.halves else shape.padding
+            block = InvertedResidual(sizes, shape, drop_path, self.dtype, self.bn_axis, padding, name=f"block{i}")
+            x = block(x, mode)
+        return x
+
+
+class Top(ConvNorm):
+    """1x1 convolution, BatchNorm, activation, the mean over positions in float32, dropout: (B, h, w, C) -> (B, D)."""
+
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        x = super().__call__(x, mode).astype(jnp.float32).mean(axis=(1, 2))  # (B, h, w, D) -> (B, D)
+        return nn.Dropout(self.dropout)(x, deterministic=not mode.trains(self.path))
+
+
+class Dense(nn.Module):
+    """Dense, activation, dropout: (B, C) -> (B, D)."""
+
+    features: int
+    activation: str
+    dropout: float
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        # torchvision draws dense kernels from a normal distribution of 0.01.
+        initial = nn.initializers.normal(0.01)
+        x = nn.Dense(self.features, dtype=self.dtype, kernel_init=initial, name="dense")(x)
+        x = getattr(nn, self.activation)(x)
+        return nn.Dropout(self.dropout)(x, deterministic=not mode.trains(self.path))
+
+
+class InvertedResidualNet(Backbone):
+    """A MobileNet or an EfficientNet without its classifier. Stages put out maps (B, h, w, D); top and fc (B, D).
+
+    Attributes:
+      dropout: share of what the head is given that a training step drops where the last stage is not frozen.
+      drop_path: stochastic depth (Huang et al. 2016): block i of n is left out for one example with a
+        chance of drop_path i / n, where it is not frozen. Both need an rng "dropout".
+    """
+
+    bn_axis: str | None = None
+    dropout: float = 0.0
+    drop_path: float = 0.0
+
+    def stage(self, name: str) -> nn.Module:
+        shape, dtype, axis = self.variant, self.dtype, self.bn_axis
+        if name == "stem":
+            options = {"stride": 2, "activation": shape.activation, "padding": shape.padding}
+            return ConvNorm(shape.stem, 3, shape, dtype, axis, name=name, **options)
+        if name == "top":
+            dropout = 0.0 if shape.dense else self.dropout
+            return Top(shape.top, 1, shape, dtype, axis, activation=shape.activation, dropout=dropout, name=name)
+        if name == "fc":
+            return Dense(shape.dense, shape.activation, self.dropout, dtype, name=name)
+        i = self.stages.index(name) - 1
+        before, n = sum(map(len, shape.blocks[:i])), sum(map(len, shape.blocks))
+        drop_paths = tuple(self.drop_path * (before + b) / n for b in range(len(shape.blocks[i])))
+        return Stage(shape.blocks[i], drop_paths, shape, dtype, axis, before, name=name)
+
+
+def divisible(channels: float) -> int:
+    """The multiple of 8 next to `channels`, 8 or more, and not less than 9/10 of it."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded

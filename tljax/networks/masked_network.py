@@ -1,0 +1,49 @@
+"""A text encoder that says what stands at hidden places: its head, and both as one module."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from tljax.core.types import EVALUATE, Mode
+from tljax.networks.encoder import NORMAL, Variant
+from tljax.networks.layers import LayerNorm
+from tljax.networks.network import Network
+
+
+class Head(nn.Module):
+    """Dense, exact GELU, LayerNorm, and the word embeddings as the last layer (Press & Wolf 2017), with a bias."""
+
+    shape: Variant
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        """{"hidden": (B, K, D), "words": (V, E)} -> {"logits": (B, K, V) float32}; what else there is goes with it."""
+        y = nn.Dense(self.shape.embedded, dtype=self.dtype, kernel_init=NORMAL, name="dense")(x["hidden"])
+        y = LayerNorm(self.shape.epsilon, dtype=self.dtype, name="norm")(nn.gelu(y, approximate=False))
+        bias = self.param("bias", nn.initializers.zeros, (self.shape.vocabulary,), jnp.float32)
+        words = x["words"].astype(self.dtype)
+        logits = jnp.einsum("bkd,vd->bkv", y, words, preferred_element_type=jnp.float32) + bias[None, None]
+        return {"logits": logits, "places": x["places"], "weight": x["weight"]}
+
+
+class MaskedNetwork(Network):
+    """Tokens with places, as `masking.hide` makes them, to what is said of these; the encoder's pool is not run."""
+
+    def __call__(self, x: Any, mode: Mode = EVALUATE, *, start: str | None = None) -> Any:
+        """To {"logits": (B, K, V), "places": (B, K), "weight": (B, K)}; with start="head", from `features`."""
+        return self.head(x if start == "head" else self.features(x, mode))
+
+    def features(self, x: Any, mode: Mode = EVALUATE, *, stop: str | None = None) -> Any:
+        """What the head is given: the last block's output at the places, (B, K, D), and the word embeddings, (V, E)."""
+        del stop
+        *_, last, _ = self.backbone.stages  # pyright: ignore[reportAttributeAccessIssue]
+        hidden = self.encoded(x, mode, stop=last)["hidden"]
+        return {
+            "hidden": jnp.take_along_axis(hidden, x["places"][..., None], axis=1),  # (B, L, D) -> (B, K, D)
+            "words": self.backbone.variables["params"]["embed"]["word"]["embedding"],
+            "places": x["places"],
+            "weight": x["weight"],
+        }

@@ -1,0 +1,169 @@
+"""A vision transformer (Dosovitskiy et al. 2020): tokens (B, N, D).
+
+Stages: embed, block0 ... blockN, norm. Tokens lie in timm's order: class, distillation, registers, patches.
+LayerNorm's eps is 1e-6 and GELU is exact (erf), as in timm.
+"""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from tljax.core.errors import ConfigError
+from tljax.core.types import Mode
+from tljax.networks.backbone import Backbone
+from tljax.networks.layers import TORCH_LINEAR, Conv, LayerNorm
+
+# timm's trunc_normal_(std=.02) cuts at +-2, a hundred deviations: a plain normal.
+NORMAL = nn.initializers.normal(0.02)
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """Sizes of one published network, and what its tokens are."""
+
+    patch: int
+    width: int
+    heads: int
+    depth: int
+    class_token: bool = True
+    distilled: bool = False  # DeiT: a distillation token; features are both tokens, 2 D wide
+    registers: int = 0  # Darcet et al. 2023; then positions are added to patches only, timm's no_embed_class
+    average: bool = False  # features are the mean of the patches, normalised after it: timm's fc_norm
+    hidden: int = 0  # units of the MLP; 0: 4 times the width
+    qkv_bias: bool = True
+    eps: float = 1e-6  # of every LayerNorm
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return ("embed", *(f"block{i}" for i in range(self.depth)), "norm")
+
+    @property
+    def tokens(self) -> dict[str, int]:
+        """How many of each kind stand before the patches, in order."""
+        counts = {"cls_token": int(self.class_token), "dist_token": int(self.distilled), "reg_token": self.registers}
+        return {name: count for name, count in counts.items() if count}
+
+
+class Embed(nn.Module):
+    """Patches, the tokens before them, positions: (B, H, W, C) -> (B, N, D)."""
+
+    variant: Variant
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        del mode  # nothing here differs between training and evaluation
+        shape, size = self.variant, self.variant.patch
+        if x.shape[1] % size or x.shape[2] % size:
+            raise ConfigError(
+                f"Height and width of the input (config.data.size) must be multiples of the patch, {size} pixels; "
+                f"got {x.shape[1]} x {x.shape[2]}."
+            )
+        patches = Conv(
+            shape.width, size, stride=size, bias=True, dtype=self.dtype, kernel_init=TORCH_LINEAR, name="proj"
+        )
+        x = patches(x).reshape(x.shape[0], -1, shape.width)  # (B, H, W, C) -> (B, H/size * W/size, D)
+        before = []
+        for name, count in shape.tokens.items():
+            init = NORMAL if name == "dist_token" else nn.initializers.normal(1e-6)
+            token = self.param(name, init, (1, count, shape.width), jnp.float32).astype(self.dtype)
+            before.append(jnp.broadcast_to(token, (x.shape[0], count, shape.width)))
+        if not shape.registers:
+            x = jnp.concatenate([*before, x], axis=1)
+        positions = self.param("pos_embed", NORMAL, (1, *x.shape[1:]), jnp.float32)
+        x = x + positions.astype(self.dtype)
+        return jnp.concatenate([*before, x], axis=1) if shape.registers else x
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention on (B, N, D); queries, keys and values are one map, in timm's order (3, heads, -1)."""
+
+    variant: Variant
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        batch, tokens, width = x.shape
+        shape = self.variant
+        qkv = nn.Dense(3 * width, use_bias=shape.qkv_bias, dtype=self.dtype, kernel_init=NORMAL, name="qkv")(x)
+        q, k, v = jnp.moveaxis(qkv.reshape(batch, tokens, 3, shape.heads, -1), 2, 0)  # each (B, N, heads, D / heads)
+        x = jax.nn.dot_product_attention(q, k, v).reshape(batch, tokens, width)
+        return nn.Dense(width, dtype=self.dtype, kernel_init=NORMAL, name="proj")(x)
+
+
+class Mlp(nn.Module):
+    """Dense to 4 D (or as many as the variant says), exact GELU, dense back to D."""
+
+    dtype: Any
+    hidden: int = 0
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        width = x.shape[-1]
+        x = nn.Dense(self.hidden or 4 * width, dtype=self.dtype, kernel_init=NORMAL, name="fc1")(x)
+        x = nn.gelu(x, approximate=False)
+        return nn.Dense(width, dtype=self.dtype, kernel_init=NORMAL, name="fc2")(x)
+
+
+class Block(nn.Module):
+    """Attention and MLP, each on normalised tokens and added to them: (B, N, D) -> (B, N, D).
+
+    In training, each of the two is left out of an example with probability `drop_path` (Huang et al. 2016).
+    """
+
+    variant: Variant
+    drop_path: float
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        still = not mode.trains(self.path)
+
+        def kept(branch: jax.Array, name: str) -> jax.Array:
+            return nn.Dropout(self.drop_path, broadcast_dims=(1, 2), deterministic=still, name=name)(branch)
+
+        y = LayerNorm(epsilon=self.variant.eps, dtype=self.dtype, name="norm1")(x)
+        x = x + kept(Attention(self.variant, self.dtype, name="attn")(y), "drop_path1")
+        y = LayerNorm(epsilon=self.variant.eps, dtype=self.dtype, name="norm2")(x)
+        return x + kept(Mlp(self.dtype, self.variant.hidden, name="mlp")(y), "drop_path2")
+
+
+class Norm(LayerNorm):
+    """The last LayerNorm: (B, N, D) -> (B, N, D); of averaging variants, of the patches' mean: -> (B, D)."""
+
+    average_from: int | None = None  # the first patch
+
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:  # pyright: ignore[reportIncompatibleMethodOverride]
+        del mode
+        if self.average_from is not None:
+            x = x[:, self.average_from :].mean(axis=1)
+        return super().__call__(x)
+
+
+class ViT(Backbone):
+    """A vision transformer without its classifier. Stages put out tokens (B, N, D).
+
+    The position embeddings take the grid of the input that the variables were made for. `drop_path` is the last
+    block's rate; the first one's is 0, linear in between (DeiT, Touvron et al. 2020).
+    """
+
+    drop_path: float = 0.0
+
+    def features(self, x: jax.Array) -> jax.Array:
+        """The class token (B, D), distilled: and the distillation token, (B, 2 D); or the patches' normalised mean."""
+        if not self.variant.average:
+            x = x[:, : 1 + self.variant.distilled].reshape(x.shape[0], -1)
+        return x.astype(jnp.float32)
+
+    def stage(self, name: str) -> nn.Module:
+        shape = self.variant
+        if name == "embed":
+            return Embed(shape, self.dtype, name=name)
+        if name == "norm":
+            average_from = sum(shape.tokens.values()) if shape.average else None
+            return Norm(epsilon=shape.eps, dtype=self.dtype, average_from=average_from, name=name)
+        rate = self.drop_path * int(name.removeprefix("block")) / max(shape.depth - 1, 1)
+        return Block(shape, rate, self.dtype, name=name)

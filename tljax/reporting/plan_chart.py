@@ -1,0 +1,43 @@
+"""A plan over the whole run as text and shades: groups down, epochs across, learning rates (`plan_rates.chart`)."""
+
+import bisect
+import math
+from typing import Any
+
+import numpy as np
+
+WIDTH = 60  # of the text
+SHADES, FROZEN = "░▒▓█", "·"
+
+
+def limits(table: dict[str, Any]) -> tuple[float, float]:
+    """The rates at which shades begin and end: at a tenth of the slowest group's peak (or the lowest), at the highest.
+
+    A schedule that ends at 0 would otherwise spend all shades on its last steps.
+    """
+    above = [[rate for rate in row if rate] for row in table["rates"].values()]
+    peaks, lowest = [max(row) for row in above if row], [min(row) for row in above if row]
+    return max(min(peaks) / 10, min(lowest)) if peaks else 1.0, max(peaks, default=1.0)
+
+
+def lines(table: dict[str, Any]) -> list[str]:
+    """A chart as text: a title, and a line a group; the darker, the faster it learns, on a log scale."""
+    low, high = limits(table)
+    names = max(map(len, table["rates"]))
+    scale = f"{SHADES[-1]} {high:.2g}" if low == high else f"{SHADES[-1]} {high:.2g} down to {SHADES[0]} {low:.2g}"
+    title = f"plan over {table['epochs']:g} epochs ({table['steps']} steps): learning rate {scale}, {FROZEN} frozen"
+    middles = (np.arange(WIDTH) + 0.5) * table["epochs"] / WIDTH
+    columns = [bisect.bisect_right(table["edges"], middle) - 1 for middle in middles]
+    return [title] + [
+        f"  {group:{names}} " + "".join(_shade(row[column], low, high) for column in columns)
+        for group, row in table["rates"].items()
+    ]
+
+
+def _shade(rate: float | None, low: float, high: float) -> str:
+    if rate is None:
+        return FROZEN
+    if low == high:
+        return SHADES[-1]
+    place = math.log(max(rate, low) / low) / math.log(high / low)  # what is below `low` is the lightest
+    return SHADES[min(int(place * len(SHADES)), len(SHADES) - 1)]

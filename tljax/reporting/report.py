@@ -1,0 +1,231 @@
+"""What is said of a run, and the files that stay: config, plan, metrics, the result."""
+
+import contextlib
+import json
+import math
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from tljax.core import settings
+from tljax.core.atomic import make_folder, read_json, write, write_json, writing
+from tljax.core.errors import TljaxError
+from tljax.core.experiment import Experiment
+from tljax.reporting import figures, plan_chart, run_folder, throughput
+from tljax.reporting.events import Events
+from tljax.reporting.terminal import Screen
+
+PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml_collections")
+
+
+class Report(Screen):
+    """The run folder, but for its checkpoints and model."""
+
+    def __init__(self, folder: Path, config: Any, *, best: str) -> None:
+        """The folder of this run, new or begun earlier with the same config; nothing is written yet.
+
+        Args:
+          best: the metric that people watch besides the loss.
+
+        Raises:
+          ConfigError: the folder belongs to a run with another config (every difference is listed), or to a suite.
+          DataError: its config.json is damaged.
+        """
+        super().__init__()
+        self.folder, self.seconds = folder, {"compile": 0.0, "features": 0.0, "train": 0.0, "total": 0.0}
+        self.step_bytes, self.throughput, self._cut = 0, {}, {}
+        self.tokens = self.places = 0  # in what features were computed of: `throughput.places`
+        self.oracle: dict[str, Any] = {}  # target -> the best metric by its own labels, and the step
+        self._kept: dict[str, str] = {}
+        self._began, self._events, self._recent = time.monotonic(), None, {}
+        self._watched = ("loss", best)
+        self._config = settings.to_json(config)
+        run_folder.check(folder, self._config)
+
+    @contextlib.contextmanager
+    def opened(self, inputs: Mapping[str, Any]) -> Iterator[None]:
+        """Make the folder, once everything that can be wrong with the input has been checked, and work in it alone.
+
+        Args:
+          inputs: what the run learns from, see `run_folder`; on a resumed run it must be what it was.
+
+        Raises:
+          ConfigError: another process is at work there.
+          DataError, WeightsError: the run learns from something else.
+        """
+        make_folder(self.folder)
+        with run_folder.claimed(self.folder):
+            run_folder.check_inputs(self.folder, inputs)
+            write_json(self.folder / "inputs.json", inputs)
+            write(self.folder / "config.json", self._config)
+            write_json(self.folder / "env.json", _environment())
+            for name, text in self._kept.items():
+                write(self.folder / name, text)
+            yield
+
+    def keep(self, name: str, text: str) -> None:
+        """A file of the folder; it is written once the folder is `opened`."""
+        self._kept[name] = text
+
+    def finished(self) -> dict[str, Any] | None:
+        """What a finished run found, said again; None if it is not finished."""
+        file = self.folder / "result.json"
+        if not file.exists():
+            return None
+        result = read_json(file, keys=("metric", "metrics", "seconds"))
+        self.say(f"already finished, {last_line(result, self.folder)}")
+        return result
+
+    def inputs(self, config: Any, made: Experiment) -> None:
+        """The config, where everything came from, and what was left out or left to chance."""
+        for section, keys in config.items():
+            values = settings.as_flat(keys) if isinstance(keys, ConfigDict) else {"": keys}
+            self.say(
+                f"{section}: " + "  ".join(f"{key}={value}" if key else str(value) for key, value in values.items())
+            )
+        self.say(f"data: {made.info.source}: " + ", ".join(f"{len(part)} {name}" for name, part in made.parts.items()))
+        if skipped := made.skipped:
+            write(self.folder / "skipped.txt", "\n".join(skipped) + "\n")
+            self.say(f"skipped {len(skipped)} (all in skipped.txt): " + "; ".join(skipped[:3]))
+        if made.published:
+            self.say(f"weights: {made.published.where}; starting at random: {', '.join(made.drawn)}")
+        else:
+            self.say(f"weights: none; all {len(made.drawn)} parameters start at random (seed {config.seed})")
+        for note in made.notes:
+            self.say(f"  {note}")
+        self._cut = {name: part.cut for name, part in made.parts.items() if hasattr(part, "cut")}
+
+    def plan(self, tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]], chart: dict[str, Any]) -> None:
+        """Print what every phase does with the groups, and the chart over all; write it, report/plan.json and .png.
+
+        Args:
+          tables: title, columns and rows of each.
+          chart: as `plan_rates.chart` makes it.
+        """
+        for table in tables:
+            self.table(*table)
+        for line in plan_chart.lines(chart):
+            self.say(line)
+        folder = self.folder / "report"
+        make_folder(folder)
+        if not (folder / "plan.png").exists():  # a resumed run's plan is the one it began with
+            write_json(folder / "plan.json", chart)
+            figures.plan(chart, plan_chart.limits(chart), folder / "plan.png")
+
+    @contextlib.contextmanager
+    def compiling(self, what: str) -> Iterator[None]:
+        """Say that XLA compiles, and how long it took: the only long silence of a run."""
+        began = time.monotonic()
+        self.say(f"compiling {what} ...")
+        yield
+        took = time.monotonic() - began
+        self.seconds["compile"] += took
+        self.say(f"compiled {what} in {took:.1f} s")
+
+    @contextlib.contextmanager
+    def training(self, step: int, steps: int, *, seconds: float) -> Iterator[None]:
+        """Training from `step`, 0 unless resumed: what was logged after it is dropped.
+
+        Args:
+          seconds: of training before this start, so that the total counts all starts.
+        """
+        self._began -= seconds
+        log = self.folder / "metrics.jsonl"
+        if log.exists():
+            kept = [line for line in _whole_lines(log) if json.loads(line)["step"] <= step]
+            write(log, "".join(f"{line}\n" for line in kept))
+        if step:
+            self.say(f"resuming at step {step} of {steps}")
+        with writing(self.folder):
+            self._events = Events(self.folder, step=step + 1)
+        try:
+            with self.bar(step, steps):
+                yield
+        finally:
+            self._events.close()
+            self._events = None
+
+    def advance(self, step: int) -> None:
+        """Training has come to `step`."""
+        self.draw(step, ", ".join(self._recent.values()))
+
+    def metrics(self, step: int, part: str, values: dict[str, float]) -> None:
+        """One line in metrics.jsonl, one point a value in TensorBoard; TljaxError where one is not finite."""
+        if part != "train":  # there the loop looks at the loss; a gradient may be infinite once and skipped
+            _finite(values, f"{part} at step {step}")
+        with (self.folder / "metrics.jsonl").open("a") as file:
+            finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+            file.write(json.dumps({"step": step, "part": part, **finite}) + "\n")
+        for name, value in values.items():
+            if self._events:
+                self._events.scalar(f"{part}/{name}", value, step)
+        shown = [f"{name} {value:.4f}" for name, value in values.items() if name in self._watched]
+        self._recent[part] = f"{part} {' '.join(shown)}"
+
+    def finish(self, result: dict[str, Any], totals: Mapping[str, Any], files: Callable[..., None]) -> dict[str, Any]:
+        """Write the figures and result.json, print the last line, and return the result with its seconds.
+
+        Args:
+          totals: part -> the sums of its evaluation.
+          files: the task's own; called with the sums of a part and the beginning of the files' names.
+
+        Raises:
+          TljaxError: a metric is not finite.
+        """
+        for part, values in result["metrics"].items():
+            _finite(values, part)
+        folder = self.folder / "report"
+        make_folder(folder)
+        for part, sums in totals.items():
+            files(sums, folder / part)
+        figures.curves(self.folder / "metrics.jsonl", folder / "curves.png", self._watched)
+        self.seconds["total"] = time.monotonic() - self._began
+        seconds = {name: round(value, 3) for name, value in self.seconds.items()}
+        if self.places:  # training saw features, of texts that were padded
+            self.throughput |= {"padding": 1 - self.tokens / self.places}
+        result = result | {"step_bytes": self.step_bytes, "seconds": seconds, "throughput": self.throughput}
+        result |= {"cut": self._cut} if self._cut else {}
+        if line := throughput.line(self.throughput, self._cut):
+            self.say(line)
+        result |= {"oracle": self.oracle} if self.oracle else {}
+        write_json(self.folder / "result.json", result)
+        self.say(last_line(result, self.folder))
+        return result
+
+
+def last_line(result: dict[str, Any], folder: Path) -> str:
+    """The one line a run ends with."""
+    best = result["metric"]
+    parts = [f"{part} {best} {values[best]:.4f} ({values['examples']})" for part, values in result["metrics"].items()]
+    return f"result: {', '.join(parts)}; {result['seconds']['total']:.1f} s; {folder}"
+
+
+def _finite(values: Mapping[str, Any], what: str) -> None:
+    if bad := [f"{name} {value}" for name, value in values.items() if not math.isfinite(value)]:
+        raise TljaxError(
+            f"Every number of an evaluation must be finite; of {what}: {', '.join(bad)}. The network's numbers have "
+            f"left the range of floats: lower config.optimizer.lr, or set config.optimizer.clip."
+        )
+
+
+def _whole_lines(log: Path) -> list[str]:
+    """The lines of a log whose last one a kill may have cut."""
+    return [line for line in log.read_text().splitlines(keepends=False) if line.endswith("}")]
+
+
+def _environment() -> dict[str, Any]:
+    device = jax.devices()[0]
+    return {
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "devices": f"{jax.device_count()} x {device.device_kind} ({device.platform})",
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+    }

@@ -1,0 +1,100 @@
+"""What must hold of the folder in which a run begins or goes on: it is this run's, and learns from what it did."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from tljax.core import settings
+from tljax.core.atomic import read_json, writing
+from tljax.core.errors import ConfigError, DataError, WeightsError
+
+COUNTS = "examples"  # of inputs.json: part -> how many; earlier runs wrote none
+WEIGHTS = "weights"  # the checksum of what the published arrays filled; earlier runs wrote none
+
+
+def check(folder: Path, config: str) -> None:
+    """Refuse the folder of another run, or of a suite.
+
+    Args:
+      config: of this run, as JSON.
+
+    Raises:
+      ConfigError: it is one; every difference is listed.
+      DataError: its config.json is damaged.
+    """
+    file = folder / "config.json"
+    rows = sorted({other.parent.parent.name for other in folder.glob("*/seed*/config.json")})
+    if rows and not file.exists():
+        raise ConfigError(
+            f"The folder of one run must hold one run; '{folder}' is that of a suite ({', '.join(rows)}). Choose "
+            f"another --workdir, or start the suite again."
+        )
+    if differences := settings.differences(read_json(file), json.loads(config)) if file.exists() else []:
+        raise ConfigError(
+            f"'{folder}' belongs to a run with another config:\n  "
+            + "\n  ".join(differences)
+            + "\nChoose another --workdir, or give the config it began with to resume it."
+        )
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Around what a run does in its folder: two processes would write over each other's checkpoints.
+
+    Where the file system knows no locks, nothing is claimed.
+
+    Raises:
+      ConfigError: another process is at work there.
+    """
+    lock = filelock.FileLock(folder / ".lock", timeout=0)
+    try:
+        with contextlib.suppress(NotImplementedError), writing(folder):
+            lock.acquire()
+    except filelock.Timeout as error:
+        raise ConfigError(
+            f"One process at a time must work in a run's folder, and another is at work in '{folder}'. Wait for it, or "
+            f"end it, or choose another --workdir."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check_inputs(folder: Path, inputs: Mapping[str, Any]) -> None:
+    """Refuse to go on with other examples or pretrained weights than the run began with.
+
+    Args:
+      inputs: checksums by part, `COUNTS`, the classes, and `WEIGHTS`.
+
+    Raises:
+      DataError: examples are others, or its inputs.json is damaged.
+      WeightsError: the weights alone are.
+    """
+    file = folder / "inputs.json"
+    found = read_json(file) if file.exists() else inputs
+    before = {WEIGHTS: inputs.get(WEIGHTS), **found}
+    names = [name for name in {**before, **inputs} if name != COUNTS and before.get(name) != inputs.get(name)]
+    if names:
+        raise (WeightsError if names == [WEIGHTS] else DataError)(
+            f"A resumed run must learn from what it began with; in '{folder}' there differ:\n  "
+            + "\n  ".join(f"{name}: {_change(name, before, inputs)}" for name in names)
+            + "\nPut what it began with back, or choose another --workdir."
+        )
+
+
+def _change(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    if name == WEIGHTS:
+        return "the pretrained weights are others"
+    if name not in before or name not in now:
+        return "there was none" if name not in before else "there is none now"
+    if name == "classes":
+        return f"{before[name]} -> {now[name]}"
+    then, found = before.get(COUNTS, {}).get(name), now.get(COUNTS, {}).get(name)
+    if then == found:
+        return f"{found} examples as before, and some of them, their labels or their order are others"
+    return f"{'other' if then is None else then} examples then, {found} now"

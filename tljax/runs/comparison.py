@@ -1,0 +1,207 @@
+"""Which row won: intervals, paired differences to the best row, and whether this test part can tell them apart."""
+
+import csv
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tljax.core.atomic import make_folder, write, write_json
+from tljax.reporting import figures, significance
+from tljax.reporting.significance import ALPHA, TESTS, Difference
+from tljax.runs import results
+
+Hits = Mapping[str, Mapping[int, tuple[str, np.ndarray] | None]]  # row -> seed -> what `read_hits` found
+Failure = tuple[str, int, Exception]  # row, seed and why
+SHARES = ("accuracy",)  # metrics that are the share of examples that are right: their test size is known
+COLUMNS = (
+    "row", "test %", "sd", "95 % seeds", "95 % test size", "validation %", "to the best (95 %)", "p", "resolved",
+    "seeds", "seconds", "step MiB", "trainable", "optimizer KiB",
+)  # fmt: skip
+
+
+def rows(found: Mapping[str, Sequence[dict[str, Any]]], folders: Mapping[str, Path]) -> list[dict[str, Any]]:
+    """Row -> its results over seeds, as a table of JSON: statistics, costs, difference to the best row.
+
+    The best row is the one with the highest mean on the test part, of those with the most seeds; p values
+    are corrected for the number of rows compared with it (Holm 1979). A row is `chosen` if its mean on
+    the validation part is, of those, the highest: the one that may be selected without a look at the test part.
+
+    Args:
+      found: row -> results over seeds; a row without any is kept, as its name alone.
+      folders: row -> the folder that holds its runs, seed0 and so on.
+    """
+    table = [_row(name, members) for name, members in found.items() if members]
+    best = max(table, key=lambda row: (len(row["values"]), row["mean"]), default=None)
+    selectable = [row for row in table if row["validation"] is not None]
+    chosen = max(selectable, key=lambda row: (len(row["values"]), row["validation"]), default=None)
+    hits = {
+        name: {one["seed"]: read_hits(folders[name] / f"seed{one['seed']}", one) for one in members}
+        for name, members in found.items()
+    }
+    differences = {row["name"]: _to(best, row, hits) for row in table if best and row is not best}
+    known = {name: difference for name, difference in differences.items() if difference}
+    corrected = dict(zip(known, significance.holm([d.p for d in known.values()]), strict=True))
+    for row in table:
+        difference, p = known.get(row["name"]), corrected.get(row["name"])
+        row |= {"best": row is best, "chosen": row is chosen, "p": p, "resolved": None if p is None else p < ALPHA}
+        row["difference"] = dataclasses.asdict(difference) if difference else None
+    full = {row["name"]: row for row in table}
+    return [full.get(name, {"name": name, "values": []}) for name in found]
+
+
+def read_hits(folder: Path, result: dict[str, Any]) -> tuple[str, np.ndarray] | None:
+    """(checksum of the test part, (N,) bool: what a finished run got right), from its predictions.
+
+    Args:
+      result: of the run; None is returned where its metric is not the share of what is right, or nothing is kept.
+    """
+    file = folder / "report" / "test_predictions.csv"
+    if result["metric"] not in SHARES or not file.exists():
+        return None
+    with file.open(newline="") as lines:
+        right = np.array([row["label"] == row["prediction"] for row in csv.DictReader(lines)])
+    part = results.read(folder, "inputs.json")["test"]
+    return (part, right) if abs(right.mean() - _value(result)) < 1e-9 else None
+
+
+def save(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Failure], folder: Path) -> None:
+    """Write comparison.md and .json, and a picture of every table; learning curves where sizes differ.
+
+    Args:
+      tables: training examples a class (0: as the config has it) -> the rows.
+      failed: row, seed and error of every run that failed.
+    """
+    make_folder(folder)
+    sizes = [{"examples_per_class": size, "rows": table} for size, table in tables.items()]
+    failures = [{"row": row, "seed": seed, "error": str(error)} for row, seed, error in failed]
+    about = {"alpha": ALPHA, "tests": TESTS}
+    write_json(folder / "comparison.json", about | {"tables": sizes, "failures": failures})
+    write(folder / "comparison.md", markdown(tables, failed))
+    for size, table in tables.items():
+        if drawn := [row | {"name": row["called"]} for row in table if row["values"]]:
+            figures.intervals(drawn, folder / (f"comparison_{size}.png" if size else "comparison.png"))
+    if lines := curves(tables):
+        write_json(folder / "learning_curves.json", lines)
+        figures.learning_curves(lines, folder / "learning_curves.png")
+
+
+def curves(tables: Mapping[int, Sequence[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Row -> a point for every number of examples a class: mean, interval over seeds and the values themselves."""
+    lines: dict[str, list[dict[str, Any]]] = {}
+    for size, table in tables.items():
+        for row in table:
+            if size and row["values"]:
+                point = {key: row[key] for key in ("metric", "mean", "interval", "values", "seeds")}
+                lines.setdefault(row["name"], []).append({"examples_per_class": size, **point})
+    return lines
+
+
+def markdown(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Failure]) -> str:
+    """The tables for a README, and what their columns mean."""
+    text = ""
+    for size, table in tables.items():
+        lines = [COLUMNS, ["---"] * len(COLUMNS), *(cells(row) for row in table)]
+        text += f"{size} training examples a class:\n\n" if size else ""
+        text += "".join("| " + " | ".join(line) + " |\n" for line in lines) + "\n"
+    return text + "".join(f"- {note}\n" for note in notes(tables, failed))
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    """One row for people, in the order of COLUMNS; * marks the row that validation chooses."""
+    if not row["values"]:
+        return [row["name"], "failed", *("-" for _ in COLUMNS[2:])]
+    difference, percent = (
+        row["difference"],
+        {k: 100 * row[k] for k in ("mean", "sd", "validation") if row[k] is not None},
+    )
+    ends = (difference["low"], difference["high"]) if difference else None
+    to_best = f"{100 * difference['value']:+.2f} ({_range(ends)})" if difference else "-"
+    return [
+        row["called"] + (" *" if row["chosen"] else ""),
+        *(f"{percent[key]:.2f}" if key in percent else "-" for key in ("mean", "sd")),
+        _range(row["interval"]),
+        _range(row["wilson"]),
+        f"{percent['validation']:.2f}" if "validation" in percent else "-",
+        "best" if row["best"] else to_best,
+        f"{row['p']:.2g}" if row["p"] is not None else "-",
+        {None: "-", True: "yes", False: "no"}[row["resolved"]],
+        str(len(row["values"])),
+        f"{row['seconds']:.1f}",
+        f"{row['step_bytes'] / 2**20:.1f}" if row["step_bytes"] else "-",
+        f"{row['trainable']:,}",
+        f"{row['optimizer_bytes'] / 2**10:,.1f}",
+    ]
+
+
+def notes(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Failure]) -> list[str]:
+    """What failed, what the columns mean and which tests were used, for below the tables."""
+    rows = [row for table in tables.values() for row in table if row["values"]]
+    whys: dict[tuple[str, str], list[str]] = {}
+    for row, seed, error in failed:
+        whys.setdefault((row, str(error).splitlines()[0]), []).append(str(seed))
+    used = dict.fromkeys(row["difference"]["test"] for row in rows if row["difference"])
+    return [
+        *(f"failed: {row}, seed {', '.join(seeds)}: {why}" for (row, why), seeds in whys.items()),
+        "sd, 95 % seeds: sample standard deviation over seeds, and the t-interval of their mean, on this test part.",
+        f"95 % test size: Wilson's interval for the mean on one test part of {rows[0]['examples']:,} examples."
+        if rows
+        else "Nothing has finished.",
+        *(f"to the best, '{name}': {TESTS[name]}." for name in used),
+        f"p is corrected for the number of rows (Holm 1979); resolved: p < {ALPHA}. The best row is the highest on "
+        "the test part, so its own figure is flattered; * is the row that the validation part chooses.",
+        "seconds: wall time of a run, reading and compiling included. step MiB: what XLA plans for one training step "
+        "on a device (parameters, optimizer, batch, activations); the process, which all runs share, holds more.",
+    ]
+
+
+def _row(name: str, members: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    metric, values = members[0]["metric"], [_value(member) for member in members]
+    validation = [m["metrics"]["validation"][metric] for m in members if "validation" in m["metrics"]]
+    examples = members[0]["metrics"]["test"]["examples"]
+    mean = float(np.mean(values))
+    return {
+        "name": name,
+        "called": results.called(name, members),
+        "metric": metric,
+        "seeds": [member["seed"] for member in members],
+        "values": values,
+        "mean": mean,
+        "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        "interval": significance.interval(values),
+        "wilson": significance.wilson(mean, examples) if metric in SHARES else None,
+        "examples": examples,
+        "validation": float(np.mean(validation)) if validation else None,
+        "updates": [member["step"] for member in members],
+        "seconds": float(np.mean([member["seconds"]["total"] for member in members])),
+        "step_bytes": max(member["step_bytes"] for member in members),
+        "trainable": members[0]["parameters"]["trainable"],
+        "optimizer_bytes": members[0]["optimizer_bytes"],
+    }
+
+
+def _value(result: dict[str, Any]) -> float:
+    return result["metrics"]["test"][result["metric"]]
+
+
+def _to(best: dict[str, Any], row: dict[str, Any], hits: Hits) -> Difference | None:
+    """The difference of `row` to `best` over the seeds that both have, by the strongest test their runs allow."""
+    ours, theirs = (dict(zip(one["seeds"], one["values"], strict=True)) for one in (row, best))
+    seeds = [seed for seed in ours if seed in theirs]
+    kept = [hits[one["name"]][seed] for one in (row, best) for seed in seeds]
+    known = [some for some in kept if some]
+    if known == kept and len({part for part, _ in known}) == 1:
+        right = np.array([hit for _, hit in known], int).reshape(2, len(seeds), -1)  # (2, S, N)
+        differences = right[0] - right[1]
+        return (
+            significance.over_seeds_and_examples(differences)
+            if len(seeds) > 1
+            else significance.mcnemar(differences[0])
+        )
+    return significance.over_seeds(np.array([ours[seed] - theirs[seed] for seed in seeds])) if len(seeds) > 1 else None
+
+
+def _range(ends: Sequence[float] | None) -> str:
+    return f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}" if ends else "-"

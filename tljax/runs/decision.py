@@ -1,0 +1,191 @@
+"""The strategy that measured facts choose (`strategies/auto.py`), and what each of its rules would cost."""
+
+import dataclasses
+import json
+from types import ModuleType
+from typing import Any
+
+import jax
+import numpy as np
+
+from tljax.core import overrides
+from tljax.core.errors import ConfigError, DataError
+from tljax.core.experiment import Experiment
+from tljax.core.plugins import find
+from tljax.core.trees import flatten
+from tljax.data.batches import Training
+from tljax.networks import flops
+from tljax.reporting.report import Report
+from tljax.runs import experiment
+from tljax.training import features, optimizer, views
+from tljax.training.job import Job
+from tljax.training.parallel import Parallel
+from tljax.training.train_state import TrainState
+from tljax.transfer import transferability
+from tljax.transfer.method import Method
+from tljax.transfer.transferability import Facts
+
+FILE = "decision.json"
+MOST = 10_000  # examples that the scores are of at most: they take N^2 D operations
+COLUMNS = ("rule", "chosen where there are", "strategy", "trainable", "optimizer bytes", "GFLOPs an update", "times")
+
+
+def settle(
+    strategy: ModuleType, made: Experiment, devices: Parallel, report: Report, config: Any
+) -> tuple[ModuleType, Experiment]:
+    """The strategy of this run, and the experiment as it wants it; one with a `plan` of its own is its own answer.
+
+    A run that has begun keeps to what it found then, in decision.json.
+
+    Raises:
+      ConfigError: there is nothing to measure, or a strategy that could be chosen does not fit.
+      DataError: decision.json is damaged.
+    """
+    if not hasattr(strategy, "choose"):
+        return strategy, made
+    found = _stored(report) or _decided(strategy, made, devices, report, config)
+    report.keep(FILE, json.dumps(found, indent=2))
+    tell(found, report)
+    chosen = find("strategies", found["strategy"])
+    if not chosen.PRETRAINED:
+        made = experiment.load(config, axis=devices.axis, pretrained_wanted=False)
+    return chosen, made
+
+
+def measure(made: Experiment, devices: Parallel, report: Report, config: Any) -> Facts:
+    """The facts of the training part, on the pretrained features that the head is given.
+
+    Raises:
+      ConfigError: examples have no class, or several.
+    """
+    labels = made.parts["train"].subset.labels
+    if not made.classes or labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise ConfigError(
+            f"config.strategy.name=auto measures how well features tell classes apart: every example needs one class, "
+            f"and those of {made.info.source} have {made.info.labels}. Name another strategy."
+        )
+    where, why = views.decide(made, made.stages, config.data, devices, passes=float("inf"), augmented=False)
+    report.say(f"features, to choose a strategy: {why}")
+    parts, _ = features.cached(made, None, where or "process", devices, report, config)
+    some = np.sort(np.random.default_rng(config.seed).permutation(len(labels))[:MOST])
+    rows = parts["train"].take(some)["features"]
+    return transferability.facts(rows, labels[some], np.bincount(labels, minlength=len(made.classes)))
+
+
+def tell(found: dict[str, Any], report: Report) -> None:
+    """Facts, the rule, and the price of every rule."""
+    facts, thresholds = Facts(**found["facts"]), found["thresholds"]
+    report.say(
+        f"auto: {facts.per_class:g} examples a class ({facts.smallest} to {facts.largest}; "
+        f"much from {thresholds['much']:g}, very much from {thresholds['very_much']:g})"
+    )
+    report.say(
+        f"  similarity {facts.similarity:.3f} +- {facts.error:.3f} (similar from {thresholds['similar']:g}): "
+        f"kNN {facts.knn:.4f}, the largest class alone {facts.chance:.4f}, of {facts.measured:,} examples"
+    )
+    report.say(f"  LogME {facts.logme:.4f}, shrunk H-score {facts.shrunk_h:.4f}: no rule asks for them")
+    report.say(f"  so the rule is {found['rule']}: strategy {found['strategy']}")
+    distance = abs(facts.similarity - thresholds["similar"])
+    if distance < 2 * facts.error:
+        report.say(f"  a close call: similarity is {distance:.3f} from its threshold, less than 2 standard errors")
+    own = next(row for row in found["costs"] if row["rule"] == found["rule"])
+    report.table(
+        "what every rule would cost, features not cached", COLUMNS, [_cells(row, own) for row in found["costs"]]
+    )
+    others = dict.fromkeys(row["strategy"] for row in found["costs"])
+    report.say(f"  what another rule would reach is not known before it is trained; "
+               f"`tljax compare --strategies {','.join(others)}` finds out")  # fmt: skip
+
+
+def _stored(report: Report) -> dict[str, Any] | None:
+    """What this run decided when it began; None for a new one."""
+    file = report.folder / FILE
+    if not file.exists():
+        return None
+    try:
+        return json.loads(file.read_text())
+    except ValueError as error:
+        raise DataError(f"'{file}' must hold what this run decided: {error}. Choose another --workdir.") from error
+
+
+def _decided(strategy: ModuleType, made: Experiment, devices: Parallel, report: Report, config: Any) -> dict[str, Any]:
+    """The content of decision.json."""
+    rules = config.strategy.auto
+    if other := [f"{cell}={rules[cell]}" for cell in strategy.CELLS if hasattr(_named(rules, cell), "choose")]:
+        raise ConfigError(f"config.strategy.auto must name strategies that have a plan; got {', '.join(other)}.")
+    facts = measure(made, devices, report, config)
+    cell = strategy.choose(facts, config.strategy)
+    return {
+        "facts": dataclasses.asdict(facts),
+        "similarity": facts.similarity,
+        "thresholds": {name: rules[name] for name in rules if name not in strategy.CELLS},
+        "rule": cell,
+        "strategy": rules[cell],
+        "costs": [
+            {"rule": one, "when": strategy.condition(one, config.strategy), "strategy": rules[one]}
+            | cost(_named(rules, one), made, devices, config)
+            for one in strategy.CELLS
+        ],
+    }
+
+
+def cost(strategy: ModuleType, made: Experiment, devices: Parallel, config: Any) -> dict[str, Any]:
+    """Parameters that learn, bytes of the largest optimizer state, and operations an update, mean over the run.
+
+    Operations are those of convolutions and matrix products, without what a cache saves, mixup and CutMix; None where
+    there are no updates, or they cannot be counted.
+    """
+    config = overrides.apply(config, ("task.mixup=0", "task.cutmix=0"))
+    method = Method(strategy, config.strategy)
+    made = method.begin(made, seed=config.seed)
+    phases = strategy.plan(made.groups, config.strategy)
+    training = Training(made.parts["train"], batch_size=config.train.batch_size, seed=config.seed)
+    steps = max(training.steps(config.train.epochs), config.train.min_steps)
+    job = Job(made.network, made.task, made.prepare, made.groups, phases, steps, config, devices.axis, method)
+    leaves, learning = flatten(made.variables["params"]), {group for phase in phases for group in phase.learning}
+    found: dict[str, Any] = {
+        "trainable": sum(leaves[path].size for group in learning for path in made.groups[group]),
+        "optimizer_bytes": 0,
+        "operations": None,
+    }
+    if hasattr(strategy, "fit"):
+        return found
+    start, batch = TrainState.create(made.variables, seed=config.seed), training(0)
+    counts = []
+    for index, end in enumerate(job.ends):
+        state = job.at(end, start)
+        found["optimizer_bytes"] = max(found["optimizer_bytes"], sum(optimizer.state_bytes(state.opt_state).values()))
+        counts.append(_operations(job.step(index), state, batch, devices))
+    if None not in counts:
+        lengths = np.diff((0, *job.ends))
+        found["operations"] = int(np.dot(counts, lengths) / steps)
+    return found
+
+
+def _operations(step: Any, state: Any, batch: Any, devices: Parallel) -> int | None:
+    """Of one update on all devices."""
+    if devices.axis:  # under pmap a step names the axis of the devices: as of one of them, with all of the batch
+        step = jax.vmap(step, in_axes=(None, 0), axis_name=devices.axis)
+        batch = jax.tree.map(lambda x: x[None], batch)
+    try:
+        return flops.count(step, state, batch)
+    except ValueError:
+        return None
+
+
+def _named(rules: Any, cell: str) -> ModuleType:
+    return find("strategies", rules[cell])
+
+
+def _cells(row: dict[str, Any], own: dict[str, Any]) -> list[str]:
+    """One row of the table, in the order of COLUMNS."""
+    known = row["operations"] and own["operations"]
+    return [
+        row["rule"] + (" <-" if row is own else ""),
+        row["when"],
+        row["strategy"],
+        f"{row['trainable']:,}",
+        f"{row['optimizer_bytes']:,}",
+        f"{row['operations'] / 1e9:,.2f}" if row["operations"] else "-",
+        f"{row['operations'] / own['operations']:.2f}" if known else "-",
+    ]

@@ -1,0 +1,136 @@
+"""What a config names, loaded and checked as a whole, before anything is written or trained."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tljax.core import layer_groups, settings
+from tljax.core.errors import ConfigError, gather
+from tljax.core.experiment import Experiment
+from tljax.core.layer_groups import Groups
+from tljax.core.plugins import find
+from tljax.core.types import Dataset, Info, Params, Published, Variables
+from tljax.data import domains, mixing, splits
+from tljax.data.splits import Subset
+from tljax.networks import network
+from tljax.networks.network import Built
+from tljax.training import optimizer
+from tljax.weights import placement, pretrained
+
+Fits = Callable[[Params, Groups, Sequence[str]], None]
+
+
+def check(config: Any, devices: int, *, pretrained_wanted: bool = True) -> None:
+    """What can be known of `config` before anything is read; all faults come in one error.
+
+    Args:
+      devices: how many compute a batch together.
+      pretrained_wanted: see `load`.
+
+    Raises:
+      ConfigError: batches and what mixes them, optimizer, schedule, or which weights the network starts from.
+    """
+    gather(
+        lambda: settings.batch_size(config.train, devices, accumulate=config.optimizer.accumulate),
+        lambda: optimizer.check(config.optimizer),
+        lambda: mixing.check(config, devices, pictures=find("families", config.model.family).INPUT == "image"),
+        lambda: pretrained.check(config.model, wanted=pretrained_wanted),
+    )
+
+
+def load(config: Any, *, axis: str | None, pretrained_wanted: bool = True, fits: Fits | None = None) -> Experiment:
+    """Read what `config` names, the whole of it; faults of data and of weights come in one error.
+
+    Args:
+      axis: the pmap axis that BatchNorm statistics span, None under jit.
+      pretrained_wanted: whether the network starts from `config.model.weights`.
+      fits: raises where what is to learn does not fit parameters, groups and stages.
+
+    Raises:
+      TljaxError: of config, data or weights; see `errors`.
+    """
+    family, task = find("families", config.model.family), find("tasks", config.task.name)
+    # Found before the threads begin: while TFDS is imported, `import` itself means something else in all of them.
+    source = find("sources", config.data.source)
+    dataset, known = gather(
+        lambda: source.load(config.data),
+        lambda: pretrained.fetch(config.model, channels=config.data.channels, wanted=pretrained_wanted),
+    )
+    task, info, subsets, classes = _labelled(task, dataset, config)
+    built = network.build(task, family, known.variant, known.published, config.model, outputs=len(classes), axis=axis)
+    backbone, own = built.network.backbone, known.published is not None
+    variables, drawn = _start(task, family, built, known.published, config)
+    groups = layer_groups.assign(variables["params"], backbone.stages, config.groups)
+    if fits:
+        fits(variables["params"], groups, backbone.stages)
+    # Last, because it takes longest: what does not fit above is said before a picture is decoded.
+    reader = find("inputs", family.INPUT)
+    inputs = reader.load(subsets, config, card=known.card, backbone=backbone, pretrained=own)
+    inputs = task.inputs(inputs, config.task) if hasattr(task, "inputs") else inputs
+    return Experiment(
+        info=info,
+        task=task,
+        classes=classes,
+        parts=inputs.parts,
+        augmented=inputs.augmented,
+        save_inputs=inputs.save,
+        published=known.published,
+        card=known.card,
+        variant=built.variant,
+        notes=(*known.notes, *built.notes, *inputs.notes),
+        prepare=inputs.prepare,
+        network=built.network,
+        names=built.names,
+        variables=variables,
+        drawn=drawn,
+        groups=groups,
+    )
+
+
+def _labelled(task: Any, dataset: Dataset, config: Any) -> tuple[Any, Info, dict[str, Subset], Sequence[str]]:
+    """(The task, once it knows what is trained on; what it reads of the data; the parts; the classes)."""
+    info = dataset.info
+    if not hasattr(task, "LABELS"):  # it reads none
+        info = dataclasses.replace(info, classes=(), labels="none")
+        dataset = dataclasses.replace(dataset, info=info)
+    elif info.labels != task.LABELS:
+        raise ConfigError(
+            f"config.task.name={config.task.name} needs labels that are {task.LABELS}; those of {info.source} are "
+            f"{info.labels}. Tables say what theirs are by config.data.labels (classes, numbers or sets), TFDS sets by "
+            f"their features; other sources have classes."
+        )
+    subsets, classes = splits.choose(dataset, config.data, config.seed)
+    if hasattr(task, "begin"):
+        task = task.begin(config.task, subsets["train"].labels, classes)
+    if hasattr(task, "encode"):
+        subsets = {name: dataclasses.replace(one, labels=task.encode(one.labels)) for name, one in subsets.items()}
+    return task, info, domains.add(subsets, dataset, config.data, config.seed), classes
+
+
+def _start(
+    task: Any, family: Any, built: Built, published: Published | None, config: Any
+) -> tuple[Variables, tuple[str, ...]]:
+    """The variables at the start, and the paths that start at random; see `placement.start`."""
+    example = find("inputs", family.INPUT).example(config.data)
+    return placement.start(
+        built.network,
+        task.example(example) if hasattr(task, "example") else example,
+        seed=config.seed,
+        draw=config.model.draw,
+        published=published,
+        names=built.names,
+        unused=family.UNUSED,
+        adapt=getattr(family, "adapt", None),
+        head=built.published_head,
+        stages=_copied(built.network.backbone.stages, config.model.copied_stages),
+        dtype=config.model.param_dtype,
+    )
+
+
+def _copied(stages: Sequence[str], number: int) -> Sequence[str] | None:
+    """The first `number` stages; None, which is all, for -1."""
+    if number > len(stages):
+        raise ConfigError(
+            f"config.model.copied_stages must be at most the {len(stages)} stages ({', '.join(stages)}); got {number}."
+        )
+    return None if number < 0 else stages[:number]

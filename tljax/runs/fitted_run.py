@@ -1,0 +1,129 @@
+"""A classifier that is fitted at once, in the place of the training loop: its features, numbers and files."""
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from tljax.core import plugins, settings
+from tljax.core.errors import ConfigError
+from tljax.core.experiment import Experiment
+from tljax.core.trees import count
+from tljax.core.types import Batch, Variables
+from tljax.data import domains
+from tljax.reporting.report import Report
+from tljax.serving import refitted_classifier, saved_model
+from tljax.training import features, views
+from tljax.training.parallel import Parallel
+from tljax.transfer.method import Method
+
+# What a fit has no use for, and its value where nobody asks for it. Rates, epochs and decay always have one.
+OF_STEPS = {
+    "task.class_weights": (),
+    "task.label_smoothing": 0,
+    "task.mixup": 0,
+    "task.cutmix": 0,
+    "optimizer.ema": 0,
+    "optimizer.swa": 0,
+    "optimizer.accumulate": 1,
+    "optimizer.clip": 0,
+    "model.drop_path": 0,
+    "train.patience": 0,
+    "strategy.moving_statistics": (),
+}
+
+
+def check(config: Any) -> None:
+    """Raise ConfigError where the config of a strategy with `fit` asks for what only steps can do."""
+    if ignored := [f"{key}={value}" for key, none in OF_STEPS.items() if (value := settings.get(config, key)) != none]:
+        raise ConfigError(
+            f"config.strategy.name={config.strategy.name} takes no gradient steps, and these keys change nothing else: "
+            f"{', '.join(ignored)}. Leave them at their defaults; of one row, `full:task.mixup=0.2` sets them alone."
+        )
+
+
+def run(
+    strategy: ModuleType, made: Experiment, task: Any, devices: Parallel, report: Report, config: Any, workdir: Path
+) -> dict[str, Any]:
+    """Features of all parts, `strategy.fit` on those of the training part, then every part's numbers, once.
+
+    A linear classifier becomes the head of the network in model/; of any other, whose head there is 0, the features
+    that it was fitted to are kept beside (`refit`).
+
+    Returns:
+      The content of result.json.
+
+    Raises:
+      ConfigError: labels are no classes, or the config asks for what only steps can do.
+    """
+    if (has := getattr(task, "LABELS", "no labels")) != "classes":
+        raise ConfigError(
+            f"config.strategy.name={config.strategy.name} tells classes apart; config.task.name={config.task.name} has "
+            f"{has}. Choose linear_probe, which learns a head on the same features, or another strategy."
+        )
+    check(config)
+    with report.opened(made.fingerprints()):
+        report.inputs(config, made)
+        where, why = views.decide(made, made.stages, config.data, devices, passes=float("inf"), augmented=False)
+        report.say(f"features: {why}")
+        parts, _ = features.cached(made, None, where or "process", devices, report, config)
+        batches = {part: rows.take(np.arange(len(rows))) for part, rows in domains.labelled(parts).items()}
+        train = batches["train"]
+        began = time.monotonic()
+        fitted = strategy.fit(train["features"], train["label"], config.strategy, seed=config.seed)
+        report.seconds["train"] = time.monotonic() - began
+        held = "too few examples for folds" if fitted.accuracy is None else f"{fitted.accuracy:.4f} in cross-validation"
+        report.say(f"chose {', '.join(f'{key} {value:g}' for key, value in fitted.chosen.items())}: {held}")
+        totals = {part: _totals(task, fitted.scores(batch["features"]), batch) for part, batch in batches.items()}
+        _save(workdir / "model", strategy, fitted, train, made, config)
+        found = _result(task, fitted, made, totals, Method(strategy, config.strategy), config)
+        return report.finish(found, totals, partial(task.files, classes=made.classes))
+
+
+def _save(folder: Path, strategy: ModuleType, fitted: Any, train: Batch, made: Experiment, config: Any) -> None:
+    """The folder model/."""
+    if fitted.linear:
+        saved_model.save(folder, _with_head(made.variables, *fitted.linear), made, config)
+        return
+    classifier, rows = config.strategy.classifier, train["features"]
+    nothing = np.zeros((rows.shape[1], len(made.classes))), np.zeros(len(made.classes))
+    how = {"classifier": classifier, "chosen": fitted.chosen, "seed": config.seed}
+    saved_model.save(folder, _with_head(made.variables, *nothing), made, config, classifier=classifier)
+    refitted_classifier.save(folder, rows, train["label"], fitted.scores, strategy=plugins.name(strategy), **how)
+
+
+def _totals(task: Any, scores: np.ndarray, batch: Batch) -> dict[str, np.ndarray]:
+    """What `Evaluator` returns, of scores (N, K) that are there already."""
+    logits, batch = jnp.asarray(scores, jnp.float32), {**batch, "mask": np.ones(len(scores), bool)}
+    return {name: np.asarray(x) for name, x in (task.sums(logits, batch) | task.each(logits, batch)).items()}
+
+
+def _with_head(variables: Variables, kernel: np.ndarray, bias: np.ndarray) -> Variables:
+    """The network whose head is the linear classifier, in the head's own precision."""
+    head = {"kernel": kernel, "bias": bias}
+    head = {name: np.asarray(head[name], array.dtype) for name, array in variables["params"]["head"].items()}
+    return {**variables, "params": {**variables["params"], "head": head}}
+
+
+def _result(
+    task: Any, fitted: Any, made: Experiment, totals: Mapping[str, Any], method: Method, config: Any
+) -> dict[str, Any]:
+    """The content of result.json, as `results.make` has it for a run in steps; and what was chosen."""
+    metrics = {part: task.summarize(sums) for part, sums in totals.items()}
+    return {
+        "metric": task.BEST,
+        "metrics": metrics,
+        "counts": {part: values["examples"] for part, values in metrics.items()},
+        "seed": config.seed,
+        **method.named(config.strategy.name),
+        "source": domains.source(config.data),
+        "step": 0,
+        "parameters": {"total": count(made.variables["params"]), "trainable": fitted.learned},
+        "optimizer_bytes": 0,
+        "classifier": {"name": config.strategy.classifier, "accuracy": fitted.accuracy, **fitted.chosen},
+    }

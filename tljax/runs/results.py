@@ -1,0 +1,123 @@
+"""What runs found: the result of one, and one table over many with their seeds."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from tljax.core.atomic import make_folder, read_json, write, write_json
+from tljax.core.errors import DataError
+from tljax.core.layer_groups import Groups
+from tljax.core.trees import count, flatten
+from tljax.data import domains
+from tljax.reporting import figures
+from tljax.training import optimizer
+from tljax.training.job import Job
+from tljax.training.train_state import TrainState
+
+COLUMNS = ("row", "test %", "spread", "train %", "seeds", "test n", "seconds", "trainable", "parameters")
+
+
+def make(job: Job, state: TrainState, totals: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of result.json, but for the seconds."""
+    metrics = {part: job.task.summarize(sums) for part, sums in totals.items()}
+    learning = {group for phase in job.phases for group in phase.learning}
+    return {
+        "metric": job.task.BEST,
+        "metrics": metrics,
+        "counts": {part: values["examples"] for part, values in metrics.items()},
+        "seed": job.config.seed,
+        **job.method.named(job.config.strategy.name),
+        "source": domains.source(job.config.data),
+        "step": int(state.step),
+        "parameters": {
+            "total": count(jax.eval_shape(job.variables, state)["params"]),  # of the network that is left
+            "trainable": _size(state, {g: p for g, p in job.groups.items() if g in learning}),
+        },
+        "optimizer_bytes": sum(optimizer.state_bytes(state.opt_state).values()),
+    }
+
+
+def read(folder: Path, file: str = "result.json") -> dict[str, Any]:
+    """The result (or the config.json) of a finished run.
+
+    Raises:
+      DataError: the folder holds none, or it is damaged.
+    """
+    found = read_json(folder / file)
+    try:
+        if file == "result.json":
+            _summary("", [found])
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise DataError(
+            f"A finished run must hold a whole {file}; in '{folder}' it lacks what tables need ({error!r}). Remove "
+            f"that folder and run it again."
+        ) from error
+    return found
+
+
+def summarize(rows: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Row -> its results over seeds, as mean, sample standard deviation and the values themselves."""
+    return [_summary(name, results) for name, results in rows.items() if results]
+
+
+def cells(summary: dict[str, Any]) -> list[str]:
+    """One row of the table, in the order of COLUMNS."""
+    percent = {key: "-" if (x := summary[key]) is None else f"{100 * x:.2f}" for key in ("mean", "spread", "train")}
+    return [
+        summary["name"],
+        percent["mean"],
+        percent["spread"],
+        percent["train"],
+        str(len(summary["values"])),
+        f"{summary['examples']:,}",
+        f"{summary['seconds']:.1f}",
+        f"{summary['trainable']:,}",
+        f"{summary['parameters']:,}",
+    ]
+
+
+def called(name: str, results: Sequence[dict[str, Any]]) -> str:
+    """A row's name, and where `auto` chose what its runs did, all that it chose: "auto (full)"."""
+    chosen = dict.fromkeys(one["chosen_strategy"] for one in results if "chosen_strategy" in one)
+    return f"{name} ({', '.join(chosen)})" if chosen else name
+
+
+def markdown(summaries: Sequence[dict[str, Any]]) -> str:
+    """The table for a README."""
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *(cells(summary) for summary in summaries)]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def save(summaries: list[dict[str, Any]], folder: Path) -> None:
+    """Write table.md, table.json and table.png into `folder`."""
+    make_folder(folder)
+    write(folder / "table.md", markdown(summaries))
+    write_json(folder / "table.json", summaries)
+    figures.comparison(summaries, folder / "table.png")
+
+
+def _summary(name: str, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    metric = results[0]["metric"]
+    values = [result["metrics"]["test"][metric] for result in results]
+    train = [result["metrics"]["train"][metric] for result in results if "train" in result["metrics"]]
+    return {
+        "name": called(name, results),
+        "metric": metric,
+        "values": values,
+        "mean": statistics.mean(values),
+        "spread": statistics.stdev(values) if len(values) > 1 else None,
+        "train": statistics.mean(train) if train else None,
+        "seeds": [result["seed"] for result in results],
+        "examples": results[0]["metrics"]["test"]["examples"],
+        "seconds": statistics.mean(result["seconds"]["total"] for result in results),
+        "trainable": results[0]["parameters"]["trainable"],
+        "parameters": results[0]["parameters"]["total"],
+    }
+
+
+def _size(state: TrainState, groups: Groups) -> int:
+    leaves = flatten(state.params)
+    return sum(leaves[path].size for paths in groups.values() for path in paths)

@@ -1,0 +1,176 @@
+"""Several runs side by side: every row with every seed, one process, one table."""
+
+import contextlib
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from tljax.core import overrides, plugins, settings
+from tljax.core.atomic import make_folder
+from tljax.core.errors import ConfigError, DataError, WeightsError
+from tljax.reporting.terminal import show
+from tljax.runs import domain_transfer, fitted_run, results
+
+Run = Callable[[Any, Path], dict[str, Any]]
+Found = dict[str, list[dict[str, Any]]]  # row -> results, in the order of their seeds
+Failed = list[tuple[str, int, Exception]]  # row, seed and why, in the order in which they failed
+
+
+class Planned(NamedTuple):
+    """One run of a suite."""
+
+    row: str
+    seed: int
+    config: Any
+    folder: Path
+
+
+def run(run_one: Run, config: Any, folder: Path, *, flags: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Run `config.suite` below `folder` and write its table.
+
+    Args:
+      flags: the "key=value" of the command line, which `config` holds already.
+
+    Raises:
+      ConfigError: a row's override does not fit, or no run heeds a flag; nothing has run then.
+      Exception: the last failure, once all other runs have ended; that of "first" at once.
+    """
+    plan = expand(config, folder)
+    check_heeded(flags, config, plan)
+    found, failed = each(run_one, plan, folder)
+    rows = {row: found[row] for row in config.suite.rows if row in found}
+    summaries, domains = results.summarize(rows), domain_transfer.summarize(rows)
+    if summaries:
+        results.save(summaries, folder)
+        domain_transfer.save(domains, folder)
+        show(f"{folder}", results.COLUMNS, [results.cells(summary) for summary in summaries])
+        domain_transfer.tell(domains)
+    if failed:
+        raise failed[-1][2]
+    return summaries
+
+
+def each(run_one: Run, plan: Sequence[Planned], folder: Path) -> tuple[Found, Failed]:
+    """Run every one in order. Finished runs are taken as they are, cut-off ones go on.
+
+    One that fails is reported and does not lose the others.
+
+    Raises:
+      Exception: the failure of "first"; that of the very first run, if what it misses is missing for all.
+    """
+    console = Console(highlight=False)
+    console.print(f"{len(plan)} runs; what each prints is in {folder}/<row>/seed<n>.log", markup=False)
+    found: Found = {}
+    failed: Failed = []
+    for number, (row, seed, one, place) in enumerate(plan, start=1):
+        try:
+            result = _quietly(run_one, one, place)
+        except Exception as error:  # also what XLA raises when memory runs out: hours of other rows depend on it
+            console.print(f"[{number}/{len(plan)}] {row} seed {seed} failed: {error}", markup=False)
+            failed.append((row, seed, error))
+            missing = number == 1 and isinstance(error, DataError | WeightsError)
+            if row == "first" or (missing and all(_reads(other.config) == _reads(one) for other in plan)):
+                raise
+            continue
+        best, seconds = result["metric"], result["seconds"]["total"]
+        value = result["metrics"]["test"][best]
+        line = f"[{number}/{len(plan)}] {row} seed {seed}: test {best} {value:.4f} ({seconds:.1f} s)"
+        console.print(line, markup=False)
+        if row != "first":
+            found.setdefault(row, []).append(result)
+    return found, failed
+
+
+def expand(config: Any, folder: Path, rows: Mapping[str, Sequence[str]] | None = None) -> list[Planned]:
+    """Every run of a suite, in order; "first" is the one that comes before the others.
+
+    In an override "{suite}" stands for `folder`, "{seed}" for the run's seed.
+
+    Args:
+      rows: name -> overrides; by default `config.suite.rows`.
+
+    Raises:
+      ConfigError: there are none, one is called "first" or sets a seed of its own, an override does not fit (all
+        rows are named), or `folder` is that of one run.
+    """
+    if (folder / "config.json").exists():
+        raise ConfigError(
+            f"The folder of a suite must hold one folder a row; '{folder}' is that of one run (it has a config.json). "
+            f"Choose another --workdir."
+        )
+    rows = config.suite.rows if rows is None else rows
+    if not rows or not config.suite.seeds:
+        raise ConfigError("config.suite.rows and config.suite.seeds must hold something to run.")
+    if "first" in rows:
+        raise ConfigError("config.suite.rows must not hold 'first', the name of the run that comes before all rows.")
+    plain = overrides.apply(config, ())
+    plain.suite.rows = ConfigDict()
+    plain.suite.first, plain.suite.seeds = (), (0,)
+    runs = []
+    if config.suite.first:
+        first = _of_row("first", plain, _filled(config.suite.first, folder, config.seed))
+        runs.append(Planned("first", getattr(first, "seed", config.seed), first, folder / "first"))
+    for seed in config.suite.seeds:
+        for row, changes in rows.items():
+            one = _of_row(row, plain, _filled(changes, folder, seed), seed)
+            runs.append(Planned(row, seed, one, folder / row / f"seed{seed}"))
+    if faults := dict.fromkeys(str(planned.config) for planned in runs if isinstance(planned.config, ConfigError)):
+        raise ConfigError("\n".join(faults))
+    return runs
+
+
+def check_heeded(flags: Sequence[str], config: Any, plan: Sequence[Planned]) -> None:
+    """Raise ConfigError where a flag that `config` holds has no effect, because every run sets its key otherwise."""
+    faults = []
+    for key in dict.fromkeys(flag.partition("=")[0] for flag in flags):
+        asked, found = settings.get(config, key), {}
+        if key.startswith("suite.") or isinstance(asked, ConfigDict):
+            continue
+        for planned in plan:
+            found.setdefault(repr(settings.get(planned.config, key)), planned.row)
+        if repr(asked) not in found:
+            others = ", ".join(f"{row} has {value}" for value, row in found.items())
+            instead = "config.suite.seeds" if key == "seed" else "config.suite.rows, or leave the rows out ({})"
+            faults.append(f"config.{key}={asked!r} has no effect: {others}, whatever it is. Change {instead}.")
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+def _reads(config: Any) -> tuple[Any, ...]:
+    """What a run reads; runs of which it is the same all miss what one of them misses."""
+    pretrained = plugins.find("strategies", config.strategy.name).PRETRAINED
+    return settings.as_flat(config.data), settings.as_flat(config.model), pretrained
+
+
+def _of_row(row: str, plain: Any, changes: Sequence[str], seed: int | None = None) -> Any:
+    """The config of one run of a row; of a row that does not fit, the ConfigError that says so and names it."""
+    try:
+        if seed is not None and any(change.partition("=")[0].strip() == "seed" for change in changes):
+            raise ConfigError("a row must not set config.seed: it runs with each of config.suite.seeds. Leave it out.")
+        one = overrides.apply(plain, [*changes, *([] if seed is None else [f"seed={seed}"])])
+        settings.check(one)
+        if hasattr(plugins.find("strategies", one.strategy.name), "fit"):
+            fitted_run.check(one)
+    except ConfigError as error:
+        return ConfigError(f"Row '{row}': {error}")
+    return one
+
+
+def _filled(changes: Any, folder: Path, seed: int) -> list[str]:
+    return [change.replace("{suite}", str(folder.absolute())).replace("{seed}", str(seed)) for change in changes]
+
+
+def _quietly(run_one: Run, config: Any, place: Path) -> dict[str, Any]:
+    """Run with everything it prints in <folder>.log, where twenty runs' tables are in nobody's way."""
+    log = place.with_name(f"{place.name}.log")
+    make_folder(log.parent)
+    with log.open("a") as file, contextlib.redirect_stdout(file):
+        try:
+            return run_one(config, place)
+        except Exception:
+            traceback.print_exc(file=file)
+            raise

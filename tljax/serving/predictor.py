@@ -1,0 +1,66 @@
+"""A finished run's network as a function of pictures or texts: the program that its evaluation runs, on all devices."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import numpy as np
+
+from tljax.core.types import Batch, Variables
+from tljax.data.pictures import THREADS
+from tljax.serving.saved_model import Model
+from tljax.training import parallel
+
+
+class Predictor:
+    """Compiles once, for texts once a length, then answers any number of pictures or texts.
+
+    Logits are those of the run's evaluation, bit for bit where a device gets as many examples at a time as
+    there (`train.eval_batch_size`); XLA rounds other batch sizes otherwise, in the last digits.
+    """
+
+    cut = 0  # texts so far of which only the beginning was read
+
+    def __init__(self, model: Model, *, batch_size: int = 32) -> None:
+        """`batch_size` is rounded up to a multiple of the devices."""
+        self.model, self._devices = model, parallel.make("jit")
+        self._program = parallel.Program(self._step, self._devices)
+        self.batch_size = -(-batch_size // self._devices.devices) * self._devices.devices
+        self._variables = self._devices.put_state(model.variables)
+
+    def __call__(self, examples: Sequence[Any] | np.ndarray) -> np.ndarray:
+        """What `model.asked.read` gave, of pictures (N, S, S, C) uint8, to logits (N, K) float32."""
+        found = [self._batch(examples[i : i + self.batch_size]) for i in range(0, len(examples), self.batch_size)]
+        rows = np.concatenate(found)
+        return self.model.classifier(rows).astype(np.float32) if self.model.classifier else rows
+
+    def answers(self, asked: Sequence[Any]) -> Iterator[tuple[Any, np.ndarray | ValueError]]:
+        """Every picture (its file) or text with what the task puts out (K,), or with what kept it from being read."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            for i in range(0, len(asked), self.batch_size):
+                some = asked[i : i + self.batch_size]
+                examples = list(pool.map(self._read, some))
+                readable = [example for example in examples if not isinstance(example, ValueError)]
+                self.cut += sum(getattr(example, "cut", 0) for example in readable)
+                answers = iter(self.model.task.outputs(self(readable)) if readable else ())
+                for one, example in zip(some, examples, strict=True):
+                    yield one, example if isinstance(example, ValueError) else next(answers)
+
+    def _read(self, one: Any) -> Any:
+        try:
+            return self.model.asked.read(one)
+        except ValueError as error:
+            return error
+
+    def _batch(self, examples: Sequence[Any] | np.ndarray) -> np.ndarray:
+        """Logits, or features for the model's classifier, of at most `batch_size` examples; fewer are repeated until
+        the program's batch is full.
+        """
+        whole = [examples[i % len(examples)] for i in range(self.batch_size)]
+        batch = self._devices.put_batch(self.model.asked.batch(whole))
+        step = self._program.compiled(self._variables, batch)
+        return np.asarray(step(self._variables, batch), np.float32)[: len(examples)]
+
+    def _step(self, variables: Variables, batch: Batch) -> jax.Array:
+        return (self.model.features if self.model.classifier else self.model.logits)(variables, batch)

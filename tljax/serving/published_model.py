@@ -1,0 +1,128 @@
+"""Published weights as a whole network, their classifier included: to look at them, and to ask them."""
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import flax.linen as nn
+import numpy as np
+
+from tljax.core import plugins
+from tljax.core.errors import WeightsError
+from tljax.core.plugins import find
+from tljax.core.types import Asked, Card, Name, Published
+from tljax.networks.network import Network
+from tljax.serving.saved_model import Model
+from tljax.weights import channels, placement, pretrained, translation
+from tljax.weights.layouts import TO_OURS
+
+SIZE = 224  # pixels, where the card names none: what nearly all were trained on
+UNKNOWN = Card(mean=(), std=())  # stands for a card that is not there
+
+
+def load(
+    spec: str, *, family: str = "", variant: str = pretrained.AUTO, lock: Path, card: Card = UNKNOWN
+) -> tuple[Model, tuple[str, ...], Published]:
+    """The network in a file, a folder or a hub repository; what was found out; the weights, as the family names them.
+
+    Its classes are called by their numbers; a file without a classifier has none, and a head that was never trained.
+    Where nothing says how pixels are scaled, `card.mean` is empty and `asked.prepare` leaves them as they are.
+
+    Args:
+      family: one of `tljax/networks/families/`; "": the card's, else the one whose naming the tensors have.
+      card: of weights that have none of their own.
+
+    Raises:
+      WeightsError: the weights cannot be read, or hold another network: all differences.
+    """
+    published = pretrained.read(spec, card=card, lock=lock)
+    family = family or published.card.family or _family(published)
+    module, card = find("families", family), published.card
+    wanted = SimpleNamespace(family=family, variant=variant)
+    found, published, notes = pretrained.understood(module, wanted, published)
+    names = tuple(module.names(found))
+    if adapt := getattr(module, "adapt", None):
+        shape = (1, *[card.size or SIZE] * 2, _channels(names, published.arrays))
+        published = dataclasses.replace(published, arrays=adapt(published.arrays, shape))
+    classes = _classes(names, published.arrays)
+    network = Network(module.build(found), nn.Dense(classes or 1))
+    if module.INPUT == "image":
+        sizes, asked = _pictures(card, _channels(names, published.arrays), network.backbone)
+    else:
+        sizes, asked = _texts(network.backbone.variant)
+    empty = placement.shapes(network, asked.example)
+    variables, kept = placement.place(empty, published, names, unused=module.UNUSED, head=classes > 0)
+    if kept:
+        head = placement.init(network, asked.example, seed=0, only=kept)["params"]["head"]
+        variables = {**variables, "params": {**variables["params"], "head": head}}
+    model = Model(
+        family=family,
+        variant=found,
+        task=find("tasks", "classification"),
+        network=network,
+        variables=variables,
+        names=names,
+        classes=tuple(map(str, range(classes))),
+        card=card,
+        input=sizes,
+        asked=asked,
+    )
+    return model, notes, published
+
+
+def _texts(variant: Any) -> tuple[dict[str, Any], Asked]:
+    """What a text encoder knows, and token ids, drawn at random, in the place of a text: no tokenizer is read."""
+    example = find("inputs", "tokens").example()
+    ids = np.random.default_rng(0).integers(variant.vocabulary, size=example["ids"].shape, dtype=np.int32)
+
+    def no_text(_: Any) -> Any:
+        raise ValueError("a text encoder's weights are not asked here")
+
+    sizes = {"lengths": (variant.longest,), "vocabulary": variant.vocabulary}
+    return sizes, Asked(no_text, no_text, lambda batch, *_: batch, {**example, "ids": ids})
+
+
+def _pictures(card: Card, seen: int, backbone: Any) -> tuple[dict[str, Any], Asked]:
+    """Sizes of pictures as the weights' authors evaluate them, and how pictures are read and prepared so."""
+    size = card.size or SIZE
+    # timm's center-crop transform: the shorter side becomes floor(size / share); 1e-6 for what 224 / 0.7 lacks.
+    stored = math.floor(size / card.crop + 1e-6) if card.crop else size
+    sizes = {"resize": stored, "crop": size, "size": size, "channels": seen}
+    plain = dataclasses.replace(card, mean=(0.0,) * seen, std=(1.0,) * seen, scale=1.0)
+    reopen = find("inputs", "image").reopen
+    return sizes, reopen(Path(), sizes, card=card if card.mean else plain, backbone=backbone)
+
+
+def _family(published: Published) -> str:
+    """The family whose naming, or a spelling of it, the tensors have; WeightsError where there is none."""
+    models = {name: find("families", name) for name in plugins.available("families")}
+    texts = [name for name, module in models.items() if module.INPUT == "tokens"]
+    shares = {name: translation.share(published.arrays, name) for name in texts}
+    known = [name for name in texts if shares[name] >= max(*shares.values(), translation.MOST)]
+    if known:  # several share the names of an encoder alone: then its config.json tells
+        said = published.config.get("model_type")
+        return next((name for name in known if (models[name].FAMILY.model_type or name) == said), known[0])
+    for name in (name for name in models if name not in texts):
+        with contextlib.suppress(WeightsError):
+            translation.recognise(published.arrays, name, published.where)
+            return name
+    raise WeightsError(translation.strange(published.arrays, published.where))
+
+
+def _channels(names: Sequence[Name], arrays: Mapping[str, np.ndarray]) -> int:
+    """Channels of the pictures that the first kernel sees; 3 where it shows none."""
+    found = channels.first_kernel(arrays, names)
+    return found[1].shape[2] if found else 3
+
+
+def _classes(names: Sequence[Name], arrays: Mapping[str, np.ndarray]) -> int:
+    """Of the classifier; 0 where there is no tensor of one. If only a part of it is there, `placement` says so."""
+    for row in names:
+        if row.path in ("head/bias", "head/kernel") and row.published in arrays:
+            shape = arrays[row.published].shape
+            return shape[(TO_OURS[row.layout] or range(len(shape)))[-1]]
+    return 0

@@ -1,0 +1,185 @@
+"""The folder `model/` of a run: weights under their published names, the card, the classes; never code."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import safetensors.numpy
+
+from tljax.core.atomic import filled, whole, write_json
+from tljax.core.errors import ConfigError, DataError
+from tljax.core.experiment import Experiment
+from tljax.core.plugins import find
+from tljax.core.trees import count
+from tljax.core.types import EVALUATE, Asked, Batch, Card, Name, Variables
+from tljax.networks import flops
+from tljax.networks.network import Network
+from tljax.serving import refitted_classifier
+from tljax.weights import placement, pretrained
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """What a run learned, ready to be asked or exported."""
+
+    family: str
+    variant: Any  # a name in the family's table, or sizes of its own
+    task: Any  # as of `Experiment`
+    network: Network
+    variables: Variables  # on the host
+    names: tuple[Name, ...]
+    classes: tuple[str, ...]  # logit i is of classes[i]
+    card: Card
+    input: Mapping[str, Any]  # of pictures resize, crop, size and channels; of texts lengths and pairs
+    asked: Asked
+    classifier: refitted_classifier.Scores | None = None  # what tells classes by the features, where the head does not
+
+    @property
+    def stored(self) -> tuple[int, int, int]:
+        """(S, S, C) of the pictures that `logits` takes."""
+        return self.input["resize"], self.input["resize"], self.input["channels"]
+
+    def logits(self, variables: Variables, batch: Batch) -> jax.Array:
+        """What the run's evaluation computes: a batch, as `asked.batch` makes one, to logits (B, K). Pure."""
+        inputs = self.asked.prepare(batch, jax.random.key(0), False)
+        return self.network.apply(variables, inputs, EVALUATE)  # pyright: ignore[reportReturnType]
+
+    def features(self, variables: Variables, batch: Batch) -> jax.Array:
+        """What the head, or `classifier`, is given of a batch: (B, D). Pure."""
+        inputs = self.asked.prepare(batch, jax.random.key(0), False)
+        return self.network.apply(variables, inputs, EVALUATE, method="features")  # pyright: ignore[reportReturnType]
+
+
+def save(folder: Path, variables: Variables, made: Experiment, config: Any, *, classifier: str = "") -> None:
+    """Write all that predicting, exporting and transferring again need.
+
+    `model.safetensors` loads in the library whose naming the family speaks; `card.json` is the weights'
+    card as it now is; `model.json` holds family, variant (its name or its sizes), dtype of the computation,
+    classes in order, the sizes of inputs, and which weights training started from ("" for none).
+
+    Args:
+      classifier: the name of what tells classes in the place of the head, and is saved beside (`refit`); "": the head.
+    """
+    with filled(folder):
+        _write(folder, variables, made, config, classifier)
+
+
+def _write(folder: Path, variables: Variables, made: Experiment, config: Any, classifier: str) -> None:
+    started_from = (made.published.card.repository or made.published.where) if made.published else ""
+    arrays = published_arrays(variables, made.names, config.model.family)
+    with whole(folder / "model.safetensors") as part:
+        safetensors.numpy.save_file(arrays, part, metadata={"format": "pt"})
+    sizes = find("inputs", find("families", config.model.family).INPUT).sizes(made.parts, config)
+    made.save_inputs(folder)
+    # The weights are new ones: what identified the file they came from no longer holds.
+    card = dataclasses.replace(
+        made.card,
+        family=config.model.family,
+        variant=made.variant if isinstance(made.variant, str) else pretrained.AUTO,
+        classes=len(made.classes),
+        parameters=count(variables["params"]),
+        gflops=_gflops(made.network, made.variables, sizes) if "size" in sizes else 0.0,
+        size=sizes.get("size", 0),
+        crop=(sizes["crop"] or sizes["resize"]) / sizes["resize"] if "resize" in sizes else 0.0,
+        licence=made.card.licence if started_from else "",  # of the weights these came from
+        repository="",
+        revision="",
+        file="model.safetensors",
+        sha256="",
+        sources={},
+    )
+    write_json(folder / "card.json", card.as_dict())
+    model = {
+        "family": config.model.family,
+        "variant": variant_as_json(made.variant),
+        "dtype": config.model.dtype,
+        "task": config.task.name,
+        "classes": list(made.classes),
+        "started_from": started_from,
+        "input": sizes,
+    }
+    model |= {"classifier": classifier} if classifier else {}
+    if dataclasses.is_dataclass(made.task):  # what it knows of the training part
+        model["known"] = dataclasses.asdict(made.task)  # pyright: ignore[reportArgumentType]: no class
+    write_json(folder / "model.json", model)
+
+
+def load(folder: Path) -> Model:
+    """What a run learned, from its folder or the folder model/ in it.
+
+    Raises:
+      DataError: there is no finished run.
+      WeightsError: its weights or tokenizer are missing, damaged or not those of its network.
+      ConfigError: its task answers nothing about an example.
+    """
+    folder = folder / "model" if (folder / "model").is_dir() else folder
+    said = _read(folder)
+    family, task = find("families", said["family"]), find("tasks", said["task"])
+    task = task.restore(said["known"]) if "known" in said else task
+    if not hasattr(task, "head"):
+        raise ConfigError(
+            f"A run that is asked must have a head for its examples; '{folder}' learned {said['task']}. Begin a run of "
+            f"another task with it: --config.model.weights={folder}."
+        )
+    backbone = family.build(said["variant"], dtype=said["dtype"])
+    network = Network(backbone, task.head(len(said["classes"])))
+    names = tuple(family.names(said["variant"]))
+    published = pretrained.read(str(folder), card=None, lock=folder)
+    asked = find("inputs", family.INPUT).reopen(folder, said["input"], card=published.card, backbone=backbone)
+    if adapt := getattr(family, "adapt", None):
+        shape = getattr(asked.example, "shape", None)
+        published = dataclasses.replace(published, arrays=adapt(published.arrays, shape))
+    empty = placement.shapes(network, asked.example)
+    variables, _ = placement.place(empty, published, names, unused=family.UNUSED, head=True)
+    return Model(
+        family=said["family"],
+        variant=said["variant"],
+        task=task,
+        network=network,
+        variables=variables,
+        names=names,
+        classes=tuple(said["classes"]),
+        card=published.card,
+        input=said["input"],
+        asked=asked,
+        classifier=refitted_classifier.load(folder) if "classifier" in said else None,
+    )
+
+
+def _gflops(network: Any, variables: Variables, sizes: Mapping[str, int]) -> float:
+    """Of one picture of these sizes, to three digits: small networks have few; 0 where they cannot be counted."""
+    pixels = jax.ShapeDtypeStruct((1, sizes["size"], sizes["size"], sizes["channels"]), np.float32)
+    try:
+        return float(f"{flops.count(network.apply, variables, pixels) / 1e9:.3g}")
+    except ValueError:  # a loop of unknown length; the run is done, and shall not be lost over this
+        return 0.0
+
+
+def variant_as_json(variant: Any) -> Any:
+    """A variant's name, or the fields of its sizes: what `family.build` takes again."""
+    return variant if isinstance(variant, str | Mapping) else dataclasses.asdict(variant)
+
+
+def published_arrays(variables: Variables, names: Iterable[Name], family: str) -> dict[str, np.ndarray]:
+    """Every array under its published name, as the library that speaks the naming takes it."""
+    arrays = placement.publish(variables, names)
+    as_published = getattr(find("families", family), "as_published", None)
+    return as_published(arrays) if as_published else arrays
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """The content of model.json, all that `load` needs of it."""
+    try:
+        said = json.loads((folder / "model.json").read_text())
+        if missing := [key for key in ("family", "variant", "dtype", "task", "classes", "input") if key not in said]:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"A finished run must hold model/model.json; '{folder}' has none that can be used: {error}. "
+            f"Give the folder of a run that ended with a line 'result: ...'."
+        ) from error
+    return said

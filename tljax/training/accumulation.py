@@ -1,0 +1,46 @@
+"""Gradients of a batch from its micro-batches in turn: the memory of one, the update of all.
+
+Where a loss is a mean over examples, the mean of k micro-batches' gradients is the batch's. Not so with a mean
+over something of which examples have different numbers (the masked tokens of a text): there each micro-batch
+counts the same. BatchNorm runs on the statistics of the micro-batch, and its stored ones are updated k times a step,
+by each in turn, as when a loop over small batches accumulates.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from tljax.core.types import Batch
+
+# (model_state, micro-batch, its number or None for the whole batch) -> (gradients, model_state, metrics)
+Gradients = Callable[[Any, Batch, jax.Array | None], tuple[Any, Any, dict[str, jax.Array]]]
+
+
+def accumulated(gradients: Gradients, model_state: Any, batch: Batch, count: int) -> tuple[Any, Any, Any]:
+    """What `gradients` gives of the whole batch (gradients and metrics are means), `count` parts of it in turn."""
+    if count == 1:
+        return gradients(model_state, batch, None)
+
+    def one(carry: tuple[Any, Any], part: tuple[Batch, jax.Array]) -> tuple[tuple[Any, Any], Any]:
+        sums, model_state = carry
+        grads, model_state, metrics = gradients(model_state, *part)
+        return (jax.tree.map(jnp.add, sums, grads), model_state), metrics
+
+    parts = (jax.tree.map(lambda x: split(x, count), batch), jnp.arange(count))
+    shapes, _, _ = jax.eval_shape(gradients, model_state, *jax.tree.map(lambda x: x[0], parts))
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    (sums, model_state), metrics = lax.scan(one, (zeros, model_state), parts)
+    return jax.tree.map(lambda x: x / count, sums), model_state, jax.tree.map(lambda x: x.mean(0), metrics)
+
+
+def split(x: jax.Array, count: int) -> jax.Array:
+    """(B, ...) -> (count, B / count, ...), from all over the batch, so that every device has its share of each part.
+
+    Examples 2j and 2j + 1 stay together, which mixup mixes, where a part has an even number of them.
+    """
+    together = 2 if len(x) // count % 2 == 0 else 1
+    parts = x.reshape(-1, count, together, *x.shape[1:])  # (B / (count * together), count, together, ...)
+    return jnp.moveaxis(parts, 1, 0).reshape(count, -1, *x.shape[1:])

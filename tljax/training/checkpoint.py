@@ -1,0 +1,197 @@
+"""Checkpoints: latest and best kept apart, written atomically by orbax, held to their own checksums."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from tljax.core.atomic import write
+from tljax.core.errors import ConfigError, WeightsError
+from tljax.training.train_state import TrainState
+
+CHECKSUMS = "checksums.json"
+
+
+@dataclasses.dataclass
+class Progress:
+    """What the loop knows besides the state; it is saved with it."""
+
+    best: float = float("-inf")  # the best score so far of what selects the epoch
+    best_step: int = -1
+    since_best: int = 0  # evaluations since then
+    seconds: float = 0.0  # of training so far, over all starts of this run
+    stopped: bool = False  # early stopping has ended training
+    step_bytes: int = 0  # memory of the largest training step so far (`parallel.step_bytes`)
+    tokens: int = 0  # learned from so far, where examples are texts
+    places: int = 0  # those tokens, and the padding behind them
+    oracle: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # target -> its best metric, and "step"
+
+
+class Checkpoints:
+    """The folder `checkpoints/` of a run: `latest/` (the last `keep`) and `best/` (one)."""
+
+    def __init__(self, folder: Path, *, keep: int = 2) -> None:
+        self._managers = {"latest": _manager(folder / "latest", keep), "best": _manager(folder / "best", 1)}
+
+    def save(self, kind: str, state: TrainState, progress: Progress) -> None:
+        """Write `state` (on the host) as "latest" or "best"; on return it is on disk, whole.
+
+        Raises:
+          WeightsError: the disk did not take it; earlier checkpoints are untouched.
+        """
+        leaves, step = _named(state), int(state.step)
+        note = {"progress": dataclasses.asdict(progress), "leaves": _shapes(leaves)}
+        manager = self._managers[kind]
+        if step in manager.all_steps():
+            if not self._trouble(kind, step):
+                return
+            manager.delete(step)
+        args = ocp.args.Composite(state=ocp.args.StandardSave(leaves), note=ocp.args.JsonSave(note))
+        try:
+            manager.save(step, args=args)
+            manager.wait_until_finished()
+            # Written last: a checkpoint without its checksums is one that a kill cut off.
+            write(self._folder(kind, step) / CHECKSUMS, json.dumps(_checksums(self._folder(kind, step))))
+        except (ConfigError, OSError, ValueError) as error:
+            raise WeightsError(
+                f"The checkpoint at step {step} could not be written to '{manager.directory}': {error}. "
+                f"Make room and start the same command again; it goes on from the last whole checkpoint."
+            ) from error
+
+    def steps(self, kind: str) -> list[int]:
+        return sorted(self._managers[kind].all_steps())
+
+    def restore(self, kind: str, template: Any) -> tuple[TrainState, Progress] | None:
+        """The newest whole checkpoint, as numpy, or None if there is none.
+
+        One that a kill cut off was never saved. A damaged one is reported and deleted, and the one
+        before it is taken.
+
+        Args:
+          template: step -> a state with the structure, shapes and dtypes that hold at that step.
+
+        Raises:
+          WeightsError: there are checkpoints, and every one is damaged or of another network.
+        """
+        failures = []
+        self._drop_cut_off(kind)
+        for step in reversed(self.steps(kind)):
+            try:
+                found = self._read(kind, step, template(step))
+            except WeightsError as error:
+                failures.append((step, f"step {step}: {str(error).splitlines()[0]}"))
+                continue
+            for damaged, what in failures:
+                warnings.warn(f"A damaged checkpoint is left out, the one before it taken: {what}", stacklevel=2)
+                self._managers[kind].delete(damaged)
+            return found
+        if failures:
+            raise WeightsError(
+                f"No checkpoint in '{self._managers[kind].directory}' can be restored:\n  "
+                + "\n  ".join(what for _, what in failures)
+                + "\nStart in another folder (--workdir), or remove this one."
+            )
+        return None
+
+    def forget(self, kind: str, after: int) -> None:
+        """Delete the checkpoints of steps later than `after`: of a future that a resumed run will make anew."""
+        for step in self.steps(kind):
+            if step > after:
+                self._managers[kind].delete(step)
+
+    def close(self) -> None:
+        for manager in self._managers.values():
+            manager.close()
+
+    def _folder(self, kind: str, step: int) -> Path:
+        return Path(self._managers[kind].directory) / str(step)
+
+    def _drop_cut_off(self, kind: str) -> None:
+        for step in self.steps(kind):
+            if not (self._folder(kind, step) / CHECKSUMS).exists():
+                warnings.warn(f"The {kind} checkpoint at step {step} was cut off while it was written.", stacklevel=3)
+                self._managers[kind].delete(step)
+
+    def _trouble(self, kind: str, step: int) -> str:
+        """Which files of a checkpoint are not as they were written; "" if all are."""
+        folder = self._folder(kind, step)
+        try:
+            wanted = dict(json.loads((folder / CHECKSUMS).read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            return f"its checksums cannot be read: {error}"
+        found = _checksums(folder)
+        bad = sorted(name for name in wanted | found if wanted.get(name) != found.get(name))
+        return f"not as they were written: {', '.join(bad)}" if bad else ""
+
+    def _read(self, kind: str, step: int, template: TrainState) -> tuple[TrainState, Progress]:
+        # Orbax restores a flipped bit without a word, and what it says of a cut file is not for people.
+        if trouble := self._trouble(kind, step):
+            raise WeightsError(trouble)
+        wanted = _named(template)
+        manager = self._managers[kind]
+        note = manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore()))["note"]
+        shapes = _shapes(wanted)
+        if note["leaves"] != shapes:
+            found = note["leaves"]
+            other = [
+                f"{k}: {found.get(k)}, not {shapes.get(k)}" for k in found | shapes if found.get(k) != shapes.get(k)
+            ]
+            raise WeightsError(f"it is of another network or optimizer: {'; '.join(other[:10])}")
+        abstract = {name: jax.ShapeDtypeStruct(np.shape(x), x.dtype) for name, x in wanted.items()}
+        read = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)))["state"]
+        leaves = [np.array(read[name]) for name in wanted]
+        return jax.tree.unflatten(jax.tree.structure(template), leaves), Progress(**note["progress"])
+
+
+@contextlib.contextmanager
+def opened(folder: Path, *, keep: int = 2) -> Iterator[Checkpoints]:
+    """`Checkpoints` that are closed at the end."""
+    checkpoints = Checkpoints(folder, keep=keep)
+    try:
+        yield checkpoints
+    finally:
+        checkpoints.close()
+
+
+def _manager(folder: Path, keep: int) -> ocp.CheckpointManager:
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=keep,
+        create=True,
+        cleanup_tmp_directories=True,  # what a killed process left half-written
+        enable_async_checkpointing=False,  # an async save reports a full disk one save too late
+    )
+    return ocp.CheckpointManager(folder.absolute(), options=options)
+
+
+def _named(tree: Any) -> dict[str, Any]:
+    """Leaves under dotted paths: orbax then needs to know nothing of optax's state classes."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {".".join(_part(key) for key in path): leaf for path, leaf in leaves}
+
+
+def _part(key: Any) -> str:
+    return str(next(getattr(key, field) for field in ("key", "name", "idx") if hasattr(key, field)))
+
+
+def _shapes(leaves: dict[str, Any]) -> dict[str, str]:
+    """Name -> "float32[3, 4]": what must agree before anything is read."""
+    return {name: f"{leaf.dtype}{list(np.shape(leaf))}" for name, leaf in leaves.items()}
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """sha256 of every file of a checkpoint."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUMS)
+    return {str(path.relative_to(folder)): _sha256(path) for path in files}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,169 @@
+"""What frozen stages make of examples (`prefix`), computed once: shared by epochs, runs and seeds.
+
+A row is kept under its example's key, the sha256 of the stored picture or tokens, in a folder named after the
+program that computes it and the weights it runs on. So parts may overlap, and splits change with the seed: what is
+there is taken.
+"""
+
+import functools
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tljax.core.experiment import Experiment
+from tljax.core.types import Batch
+from tljax.data.batches import ahead, by_length
+from tljax.reporting.report import Report
+from tljax.training.feature_store import Found, Store
+from tljax.training.parallel import Parallel
+from tljax.training.prefix import Prefix, inputs_of
+
+SHARD = 2**28  # bytes of rows that are written at a time: what a kill loses at most
+SAY_EVERY = 10.0  # seconds between lines of progress
+
+Rows = Callable[[np.ndarray], np.ndarray]  # places -> their rows
+
+
+def folder() -> Path:
+    """Where features are kept: "features" in $TLJAX_CACHE, or in ~/.cache/tljax."""
+    return Path(os.environ.get("TLJAX_CACHE", "~/.cache/tljax")).expanduser() / "features"
+
+
+class Cached:
+    """A part as the rows of its examples, {"features": (B, ...), "label": (B,)}; computed at first need."""
+
+    in_memory = True  # reading a row needs no thread
+
+    def __init__(
+        self,
+        examples: Any,
+        name: str,
+        prefix: Prefix,
+        report: Report,
+        *,
+        where: str,
+        batch_size: int,
+        views: int = 1,
+    ) -> None:
+        """
+        Args:
+          name: of the part, for people.
+          where: "disk": kept there and mapped; "memory": kept there and read; "process": never on disk.
+          views: how often every example is augmented.
+        """
+        self.examples, self.views, self.skipped = examples, views, examples.skipped
+        self.lengths = getattr(examples, "lengths", None)  # of texts: they order the batches, cached or not
+        self._name, self._prefix, self._report, self._where = name, prefix, report, where
+        self._batch_size = batch_size
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def take(self, positions: np.ndarray) -> Batch:
+        """The rows at `positions`; view v of example i stands at v * len(self) + i."""
+        return {"features": self.rows(positions), "label": self.examples.subset.labels[positions % len(self)]}
+
+    def fingerprint(self) -> str:
+        return self.examples.fingerprint()
+
+    @functools.cached_property
+    def rows(self) -> Rows:
+        """Places -> rows; those that nobody has computed yet are computed now."""
+        keys, began = self._keys(), time.monotonic()
+        if self._where == "process":
+            places, missing = np.arange(len(keys)), len(keys)
+            order, rows = (np.concatenate(x) for x in zip(*self._computed(keys, places), strict=True))
+            rows = rows[np.argsort(order)].__getitem__
+        else:
+            found, missing = self._stored(keys)
+            rows = _gather(found)
+            rows = rows(np.arange(len(keys))).__getitem__ if self._where == "memory" else rows
+        took = time.monotonic() - began
+        self._report.seconds["features"] += took
+        said = f"{missing:,} computed, {len(keys) - missing:,} found" if missing else "all found"
+        self._report.say(f"features of {self._name}: {len(keys):,} rows {self._prefix.row.shape}, {said}, {took:.1f} s")
+        return rows
+
+    def _stored(self, keys: list[str]) -> tuple[list[Found], int]:
+        """Where every key's row lies on disk, and how many had to be computed for it."""
+        store = Store(folder() / self._prefix.key, self._report.say)
+        found = store.read()
+        if all(key in found for key in keys):
+            return [found[key] for key in keys], 0
+        with store.lock():
+            found = store.read()  # another process may have been at it
+            missing = {key: place for place, key in enumerate(keys) if key not in found}  # twins are computed once
+            for places, rows in self._computed(keys, np.array(sorted(missing.values()), int)):
+                found |= store.add([keys[place] for place in places], rows)
+        return [found[key] for key in keys], len(missing)
+
+    def _keys(self) -> list[str]:
+        """The sha256 of every stored example, with the number of the view where it is augmented."""
+
+        def key(position: int) -> str:
+            digest = hashlib.sha256()
+            for name, x in sorted(inputs_of(self.examples, np.array([position])).items()):
+                digest.update(f"{name} {x.shape}".encode() + x.tobytes())
+            return digest.hexdigest()
+
+        keys = list(ahead(key, range(len(self)), threads=not self.examples.in_memory))
+        return [f"{key}:{view}" for view in range(self.views) for key in keys] if self._prefix.augment else keys
+
+    def _computed(self, keys: list[str], places: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(places, their rows), as many at a time as make up a shard."""
+        bytes_a_row = self._prefix.row.size * self._prefix.row.dtype.itemsize
+        size, said = self._batch_size, time.monotonic()
+        places = by_length(self, places)
+        blocks = [places[i : i + size] for i in range(0, len(places), size)]
+        together = max(1, SHARD // (bytes_a_row * size))  # blocks a shard
+
+        def batch(number: int) -> Batch:
+            some = np.resize(blocks[number], size)  # the last one is filled up with what it begins with
+            seeds = [int(hashlib.sha256(keys[place].encode()).hexdigest()[:7], 16) for place in some]
+            return inputs_of(self.examples, some % len(self)) | {"position": np.array(seeds, np.int32)}
+
+        batches = ahead(batch, range(len(blocks)), threads=not self.examples.in_memory)
+        shard = []
+        for number, rows in enumerate(self._prefix.run(batches, self._report), start=1):
+            shard.append(rows[: len(blocks[number - 1])])
+            if time.monotonic() - said > SAY_EVERY:
+                said = time.monotonic()
+                self._report.say(f"features of {self._name}: {min(number * size, len(places)):,} of {len(places):,}")
+            if number % together == 0 or number == len(blocks):
+                yield np.concatenate(blocks[number - len(shard) : number]), np.concatenate(shard)
+                shard = []
+
+
+def _gather(found: Sequence[Found]) -> Rows:
+    """A function from places to rows that lie in several arrays."""
+    arrays = list({id(array): array for array, _ in found}.values())
+    number = {id(array): i for i, array in enumerate(arrays)}
+    which = np.array([number[id(array)] for array, _ in found])
+    place = np.array([place for _, place in found])
+
+    def rows(places: np.ndarray) -> np.ndarray:
+        out = np.empty((len(places), *arrays[0].shape[1:]), arrays[0].dtype)
+        for i, array in enumerate(arrays):
+            ours = np.flatnonzero(which[places] == i)
+            out[ours] = array[place[places[ours]]]
+        return out
+
+    return rows
+
+
+def cached(
+    made: Experiment, stop: str | None, where: str, devices: Parallel, report: Report, config: Any
+) -> tuple[dict[str, Cached], Cached]:
+    """Every part as evaluation sees it, and the training part as training sees it: after stage `stop`, see `Prefix`."""
+    size, views, train = config.train.eval_batch_size, config.data.cached_views, made.parts["train"]
+    plain = Prefix(made, stop, devices)
+    parts = {n: Cached(part, n, plain, report, where=where, batch_size=size) for n, part in made.parts.items()}
+    if not made.augmented:
+        return parts, parts["train"]
+    drawn = Prefix(made, stop, devices, augment=True)
+    return parts, Cached(train, "train, augmented", drawn, report, where=where, batch_size=size, views=views)

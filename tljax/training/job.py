@@ -1,0 +1,198 @@
+"""What is to be learned and how: from it the step, the optimizer and the table of every phase are made."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from tljax.core import layer_groups
+from tljax.core.errors import ConfigError
+from tljax.core.layer_groups import Groups
+from tljax.core.trees import count, flatten
+from tljax.core.types import Mode, Phase, Variables
+from tljax.training import optimizer, plan_rates
+from tljax.training.averaging import Ends, averaged
+from tljax.training.train_state import TrainState
+from tljax.training.train_step import Objective, Step, make_train_step
+from tljax.transfer.alignment import NONE, Alignment
+from tljax.transfer.method import PLAIN, Method
+
+GROUP_COLUMNS = ("group", "stages", "parameters", "share", "lr", "decay", "BatchNorm", "optimizer bytes")
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A network, a task, and a plan over the network's groups."""
+
+    network: Any
+    task: Any
+    prepare: Any
+    groups: Groups
+    phases: Sequence[Phase]
+    steps: int  # updates in the whole run
+    config: Any  # the whole config; each part is given its own
+    axis: str | None
+    method: Method = PLAIN
+    alignment: Alignment = NONE
+
+    @property
+    def steps_per_epoch(self) -> float:
+        return self.steps / self.config.train.epochs
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        return plan_rates.step_ends(self.phases, self.steps)
+
+    def mode(self, phase: Phase) -> Mode:
+        moving = tuple(self.config.strategy.moving_statistics)
+        return Mode(True, layer_groups.frozen_modules(self.groups, phase.learning, moving))
+
+    def mode_until(self, step: int) -> Mode:
+        """As `mode`, for what has learned in any phase that begins before `step`."""
+        phases = [phase for phase, begin in zip(self.phases, (0, *self.ends), strict=False) if begin < max(step, 1)]
+        learning = {group for phase in phases for group in phase.learning}
+        moving = tuple(self.config.strategy.moving_statistics)
+        return Mode(True, layer_groups.frozen_modules(self.groups, tuple(learning), moving))
+
+    def tx(self, index: int) -> optax.GradientTransformation:
+        rates = plan_rates.rates(self.phases, self.steps, self.config.optimizer)[index]
+        return optimizer.make(self.config.optimizer, rates, self.labels(index), self._averaged_ends(index))
+
+    def due(self, step: int, epochs: float) -> bool:
+        """Whether so many epochs, once or several times, end nearest to `step`."""
+        length = epochs * self.steps_per_epoch
+        return length <= 1 or round(round(step / length) * length) == step
+
+    @property
+    def averaged_steps(self) -> tuple[int, ...]:
+        """The steps at whose ends the weights are averaged (optimizer.swa): those of the last epochs, in order.
+
+        All in the last phase: so what is averaged are networks of which the same groups learn.
+        """
+        share, epochs = self.config.optimizer.swa, self.config.train.epochs
+        if not share:
+            return ()
+        last = range(math.floor(share * epochs + 1e-6) + 1, math.floor(epochs) + 1)
+        begin, steps = (0, *self.ends)[-2], {max(1, round(epoch * self.steps_per_epoch)) for epoch in last}
+        return tuple(sorted({step for step in steps if step > begin} | {self.steps}))
+
+    def is_mean(self, step: int) -> bool:
+        """Whether evaluation is given a mean of weights after `step`, and not those of the last update."""
+        return bool(self.config.optimizer.ema) or any(end <= step for end in self.averaged_steps)
+
+    def _averaged_ends(self, index: int) -> dict[str, Ends] | None:
+        if not self.averaged_steps:
+            return None
+        begun = plan_rates.begun(self.phases, self.ends)[index]
+        return {group: Ends(begin, self.averaged_steps) for group, begin in begun.items()}
+
+    def labels(self, index: int) -> dict[str, Any]:
+        return optimizer.labels(self.groups, self.phases[index].learning)
+
+    def step(self, index: int) -> Step:
+        objective = Objective(
+            self.network,
+            self.task,
+            self.prepare,
+            self.mode(self.phases[index]),
+            self.config.task,
+            axis=self.axis,
+            method=self.method,
+            alignment=self.alignment,
+            steps=self.steps,
+        )
+        clip, accumulate = self.config.optimizer.clip, self.config.optimizer.accumulate
+        return make_train_step(objective, self.tx(index), self.labels(index), clip=clip, accumulate=accumulate)
+
+    def variables(self, state: TrainState) -> Variables:
+        """What evaluation is given of `state` and leaves behind: running means, a strategy's additions merged."""
+        params = self.method.effective(averaged(state.params, state.opt_state))
+        return {"params": self.alignment.network(params), **state.model_state}
+
+    @property
+    def changes(self) -> bool:
+        """Whether evaluation is given anything but the state's own parameters."""
+        mean = bool(self.config.optimizer.ema or self.config.optimizer.swa)
+        return self.method.changes or self.alignment.has_parameters or mean
+
+    def enter(self, index: int, state: TrainState) -> TrainState:
+        """The state at the first step of phase `index`.
+
+        Groups that go on learning keep what they have; those that stop stay as their running mean, where they have one.
+        """
+        before = state.opt_state.inner_states if state.opt_state else {}
+        stopped = {group: kept for group, kept in before.items() if group not in self.phases[index].learning}
+        params = averaged(state.params, stopped)
+        learns, _ = optimizer.split(params, self.labels(index))
+        fresh = jax.tree.map(np.array, jax.jit(self.tx(index).init)(learns))
+        opt_state = optimizer.carry(state.opt_state, fresh) if state.opt_state else fresh
+        return state.replace(params=params, opt_state=opt_state)
+
+    def at(self, step: int, start: TrainState) -> TrainState:
+        """A state with the structure that holds in a checkpoint of `step`: phase i's from its first step on."""
+        index = next(i for i, end in enumerate(self.ends) if step <= end)
+        learns, _ = optimizer.split(start.params, self.labels(index))
+        return start.replace(opt_state=jax.eval_shape(self.tx(index).init, learns))
+
+    def tables(self, start: TrainState) -> list[tuple[str, Sequence[str], list[list[str]]]]:
+        """(title, columns, rows) of the table of groups in every phase."""
+        name, schedule = self.config.optimizer.name, self.config.optimizer.schedule
+        titles = [
+            f"phase '{phase.name}', to step {end} ({name}, {schedule} schedule)"
+            for phase, end in zip(self.phases, self.ends, strict=True)
+        ]
+        return [(title, GROUP_COLUMNS, self.group_table(start, index)) for index, title in enumerate(titles)]
+
+    def group_table(self, start: TrainState, index: int) -> list[list[str]]:
+        """A row a group, for people: what it is, and what phase `index` does with it (GROUP_COLUMNS)."""
+        leaves = flatten(start.params)
+        begin = self.ends[index - 1] if index else 0
+        peak = max(begin, int(self.config.optimizer.warmup * self.steps))
+        rates = plan_rates.rate_at(self.phases, self.steps, self.config.optimizer, min(peak, self.ends[index] - 1))
+        stored = self._stored(index, start)
+        frozen = self.mode(self.phases[index]).frozen
+        rows = []
+        for group, paths in self.groups.items():
+            size = sum(leaves[path].size for path in paths)
+            stages = dict.fromkeys(layer_groups.stage_of(path) for path in paths)
+            learns = group in self.phases[index].learning
+            rows.append(
+                [
+                    group,
+                    " ".join(stages),
+                    f"{size:,}",
+                    f"{size / count(start.params):.1%}",
+                    f"{rates[group]:.2g}" if learns else "frozen",
+                    f"{self.config.optimizer.weight_decay:g}" if learns else "-",
+                    _norm_mode(paths, start.model_state, frozen),
+                    f"{stored.get(group, 0):,}",
+                ]
+            )
+        return rows
+
+    def _stored(self, index: int, start: TrainState) -> dict[str, int]:
+        """Bytes of optimizer state of every learning group; an update is tried out, on shapes only."""
+        tx, (learns, _) = self.tx(index), optimizer.split(start.params, self.labels(index))
+        try:
+            opt_state = jax.eval_shape(tx.init, learns)
+            jax.eval_shape(tx.update, learns, opt_state, learns)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(
+                f"The optimizer '{self.config.optimizer.name}' must accept its arguments "
+                f"({dict(self.config.optimizer.kwargs)}) and plain gradients, but fails: {str(error).splitlines()[0]}"
+            ) from error
+        return optimizer.state_bytes(opt_state)
+
+
+def _norm_mode(paths: Sequence[str], model_state: dict[str, Any], frozen: frozenset[str]) -> str:
+    """Which statistics the group's BatchNorms run on: "batch", "stored", or "-" where it has none."""
+    norms = {path.rpartition("/")[0] for path in flatten(model_state.get("batch_stats", {}))}
+    ours = norms & {path.rpartition("/")[0] for path in paths}
+    still = {norm for norm in ours if any(f"{norm}/".startswith(f"{module}/") for module in frozen)}
+    if not ours:
+        return "-"
+    return "stored" if still == ours else "batch" if not still else f"stored {len(still)} of {len(ours)}"

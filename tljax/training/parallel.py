@@ -1,0 +1,168 @@
+"""One step on all devices: `jit` over a mesh or `pmap`. The only file that knows which."""
+
+import contextlib
+import functools
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from tljax.core.errors import ConfigError
+from tljax.core.types import Batch
+from tljax.networks import ops
+
+AXIS = "data"
+Say = Callable[[], contextlib.AbstractContextManager[None]]
+
+# On a CPU, XLA gives convolutions to YNNPACK, which computes those of many shapes on one core: 3x3 on
+# (64, 16, 16, 64) takes 12.4 ms there and 8.1 in Eigen on 2 cores. Matrix products and sums stay with it. What
+# that is worth: bench/train_step.py, with and without --as-xla-chooses.
+YNN = ("INDIVIDUAL_DOT", "REDUCE")
+CPU_OPTIONS: dict[str, str | bool] = {
+    "xla_cpu_experimental_ynn_fusion_type": ",".join(f"LIBRARY_FUSION_TYPE_{kind}" for kind in YNN)
+}
+
+
+@functools.cache
+def compiler_options() -> dict[str, str | bool]:
+    """What XLA is told besides its defaults: nothing on an accelerator, or by an XLA that knows no such option."""
+    if not ops.on_cpu():
+        return {}
+    try:
+        jax.jit(lambda x: x).lower(0.0).compile(compiler_options=CPU_OPTIONS)
+    except jax.errors.JaxRuntimeError:
+        return {}
+    return dict(CPU_OPTIONS)
+
+
+class Parallel(Protocol):
+    """How steps are spread. `axis` is the name that collectives need, or None under jit."""
+
+    axis: str | None
+    devices: int
+
+    def put_state(self, state: Any) -> Any: ...
+    def get_state(self, state: Any) -> Any: ...
+    def put_batch(self, batch: Batch) -> Batch: ...
+    def compile(self, step: Callable[..., Any], state: Any, batch: Batch, *, donate: bool) -> Any: ...
+    def each(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]: ...
+    def get(self, metrics: Any) -> Any: ...
+
+
+class Jit:
+    """Data parallel over a mesh: batches are sharded, the state is replicated, XLA adds the sums."""
+
+    axis = None
+
+    def __init__(self) -> None:
+        self.devices = jax.device_count()
+        # make_mesh defaults to Explicit axes, under which plain code does not trace.
+        mesh = jax.make_mesh((self.devices,), (AXIS,), axis_types=(AxisType.Auto,))
+        self._replicated = NamedSharding(mesh, PartitionSpec())
+        self._sharded = NamedSharding(mesh, PartitionSpec(AXIS))
+
+    def put_state(self, state: Any) -> Any:
+        """Copy a state to every device; the source stays usable (device_put may alias it: np.array copies)."""
+        return jax.device_put(jax.tree.map(np.array, state), self._replicated)
+
+    def get_state(self, state: Any) -> Any:
+        return jax.tree.map(np.asarray, state)
+
+    def put_batch(self, batch: Batch) -> Batch:
+        return jax.device_put(batch, self._sharded)
+
+    def compile(self, step: Callable[..., Any], state: Any, batch: Batch, *, donate: bool) -> Any:
+        """Compile `step(state, batch)` for these shapes; its outputs are replicated."""
+        jitted = jax.jit(
+            step,
+            in_shardings=(self._replicated, self._sharded),
+            out_shardings=self._replicated,
+            donate_argnums=(0,) if donate else (),
+        )
+        return jitted.lower(state, batch).compile(compiler_options=compiler_options())
+
+    def each(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """`function` of a state, on states that lie on the devices; the result lies there too."""
+        return jax.jit(function, out_shardings=self._replicated)
+
+    def get(self, metrics: Any) -> Any:
+        return jax.device_get(metrics)
+
+
+class Pmap:
+    """Data parallel by `pmap`: a leading axis of devices on everything, sums over the axis "data"."""
+
+    axis = AXIS
+
+    def __init__(self) -> None:
+        self.devices = jax.local_device_count()
+        mesh = jax.make_mesh((self.devices,), (AXIS,), axis_types=(AxisType.Auto,))
+        self._by_device = NamedSharding(mesh, PartitionSpec(AXIS))
+
+    def put_state(self, state: Any) -> Any:
+        copies = jax.tree.map(lambda x: np.broadcast_to(x, (self.devices, *np.shape(x))), state)
+        return jax.device_put(copies, self._by_device)
+
+    def get_state(self, state: Any) -> Any:
+        return jax.tree.map(_first, state)
+
+    def put_batch(self, batch: Batch) -> Batch:
+        split = jax.tree.map(lambda x: x.reshape(self.devices, -1, *x.shape[1:]), batch)
+        return jax.device_put(split, self._by_device)
+
+    def compile(self, step: Callable[..., Any], state: Any, batch: Batch, *, donate: bool) -> Any:
+        mapped = jax.pmap(step, axis_name=AXIS, donate_argnums=(0,) if donate else ())
+        return mapped.lower(state, batch).compile(compiler_options=compiler_options())
+
+    def each(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return jax.pmap(function, axis_name=AXIS)
+
+    def get(self, metrics: Any) -> Any:
+        return jax.tree.map(_first, metrics)
+
+
+def step_bytes(compiled: Any) -> int:
+    """Memory that XLA has planned for a compiled step, bytes a device: what goes in and out, and all in between."""
+    plan = compiled.memory_analysis()
+    inout = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
+    return inout + plan.temp_size_in_bytes
+
+
+def _first(x: Any) -> np.ndarray:
+    """The first device's copy, without a computation on the devices."""
+    return np.asarray(x.addressable_shards[0].data)[0]
+
+
+class Program:
+    """A step, compiled once for every shape of batch that it meets."""
+
+    def __init__(self, step: Callable[..., Any], devices: Parallel, say: Say = contextlib.nullcontext) -> None:
+        """`say()` is entered while XLA compiles."""
+        self._step, self._devices, self._say = step, devices, say
+        self._compiled: dict[Any, Any] = {}
+        self.bytes = 0  # memory of the largest of them, see `step_bytes`
+
+    def compiled(self, state: Any, batch: Batch, *, donate: bool = False) -> Callable[..., Any]:
+        """The program for this batch; `state` is of one shape always."""
+        shape = tuple((name, x.shape) for name, x in sorted(batch.items()))
+        if shape not in self._compiled:
+            with self._say():
+                self._compiled[shape] = self._devices.compile(self._step, state, batch, donate=donate)
+            self.bytes = max(self.bytes, step_bytes(self._compiled[shape]))
+        return self._compiled[shape]
+
+
+MODES = {"jit": Jit, "pmap": Pmap}
+
+
+def make(name: str) -> Parallel:
+    """The mode called `name`.
+
+    Raises:
+      ConfigError: there is none of that name.
+    """
+    if name not in MODES:
+        raise ConfigError(f"config.parallel must be one of {', '.join(MODES)}; got '{name}'.")
+    return MODES[name]()

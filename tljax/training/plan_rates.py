@@ -1,0 +1,90 @@
+"""The learning rate of every group over the run: what phases and a schedule come to, as functions and data."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tljax.core.errors import ConfigError
+from tljax.core.types import Phase
+from tljax.training import schedules
+
+Rate = schedules.Schedule | float
+COLUMNS = 120  # of the chart's data, besides the ends of phases
+
+
+def step_ends(phases: Sequence[Phase], steps: int) -> tuple[int, ...]:
+    """The step at which each phase ends; the last one is `steps`."""
+    ends = tuple(round(phase.until * steps) for phase in phases)
+    if ends[-1] != steps or list(ends) != sorted(ends):
+        raise ConfigError(f"Phases must end in order and the last at 1.0; got {[p.until for p in phases]}.")
+    return ends
+
+
+def rates(phases: Sequence[Phase], steps: int, config: Any) -> list[dict[str, Rate]]:
+    """For every phase, the learning rate of each group that learns in it, over its optimizer's count.
+
+    A rate that never changes is a number: some optimizers (rprop, sm3) take no schedule.
+    """
+    ends = step_ends(phases, steps)
+    schedule = schedules.make(config.schedule, steps, warmup=config.warmup, kwargs=config.schedule_kwargs)
+    table = []
+    for phase, begins in zip(phases, begun(phases, ends), strict=True):
+        row: dict[str, Rate] = {}
+        for g in phase.learning:
+            scales = tuple(config.lr * other.scales[g] for other in phases)
+            steady = config.schedule == "constant" and not config.warmup and len(set(scales) - {0.0}) == 1
+            row[g] = max(scales) if steady else schedules.in_phases(schedule, scales, ends, begins[g])
+        table.append(row)
+    return table
+
+
+def begun(phases: Sequence[Phase], ends: Sequence[int]) -> list[dict[str, int]]:
+    """For every phase, the step at which each group that learns in it began to, and has not stopped since."""
+    table: list[dict[str, int]] = []
+    for i, phase in enumerate(phases):
+        before, begin = (table[-1], ends[i - 1]) if i else ({}, 0)
+        table.append({group: before.get(group, begin) for group in phase.learning})
+    return table
+
+
+def rate_at(phases: Sequence[Phase], steps: int, config: Any, step: int) -> dict[str, float]:
+    """The learning rate of every group at `step`, 0 where frozen: for tables and logs."""
+    ends = step_ends(phases, steps)
+    phase = phases[sum(step >= end for end in ends[:-1])]
+    schedule = schedules.make(config.schedule, steps, warmup=config.warmup, kwargs=config.schedule_kwargs)
+    factor = float(schedule(step))
+    return {group: factor * config.lr * scale for group, scale in phase.scales.items()}
+
+
+def chart(phases: Sequence[Phase], steps: int, epochs: float, config: Any) -> dict[str, Any]:
+    """Every group's learning rate over the run, as a table of JSON.
+
+    Args:
+      config: the optimizer's own.
+
+    Returns:
+      `edges` of the columns in epochs (N + 1, from 0 to the end), `rates`: group -> (N) rates at the middle
+      step of each column, None where the group is frozen; `phases` with the epochs from and until which they last.
+    """
+    ends = step_ends(phases, steps)
+    cuts = np.linspace(0, steps, COLUMNS + 1).round().astype(int)
+    edges = sorted({*cuts.tolist(), *ends})
+    middles = [(low + high - 1) // 2 for low, high in itertools.pairwise(edges)]
+    awake = [phases[sum(step >= end for end in ends[:-1])].learning for step in middles]
+    rates = [rate_at(phases, steps, config, step) for step in middles]
+    begins = (0, *ends[:-1])
+    return {
+        "steps": steps,
+        "epochs": epochs,
+        "edges": [edge / steps * epochs for edge in edges],
+        "rates": {
+            group: [rate[group] if group in learning else None for rate, learning in zip(rates, awake, strict=True)]
+            for group in phases[0].scales
+        },
+        "phases": [
+            {"name": phase.name, "from": begin / steps * epochs, "until": end / steps * epochs}
+            for phase, begin, end in zip(phases, begins, ends, strict=True)
+        ],
+    }

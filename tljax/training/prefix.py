@@ -1,0 +1,88 @@
+"""The first stages of a network, frozen: a program from stored examples to features."""
+
+import functools
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from jax import lax
+
+from tljax.core.errors import ConfigError
+from tljax.core.experiment import Experiment
+from tljax.core.layer_groups import between
+from tljax.core.trees import flatten, unflatten
+from tljax.core.types import EVALUATE, Batch, Variables
+from tljax.reporting import throughput
+from tljax.reporting.report import Report
+from tljax.training.parallel import Parallel, Program
+
+
+class Prefix:
+    """The first stages of an experiment's network, frozen: a program from stored examples to what they put out."""
+
+    def __init__(self, made: Experiment, stop: str | None, devices: Parallel, *, augment: bool = False) -> None:
+        """
+        Args:
+          stop: the last of the stages; None: all of them, and features as the head is given them, (B, D).
+          augment: examples are augmented as in training; else prepared as in evaluation.
+        """
+        inside = tuple(f"backbone/{stage}/" for stage in between(made.stages, None, stop))
+        self.variables: Variables = {
+            collection: unflatten({path: x for path, x in flatten(tree).items() if path.startswith(inside)})
+            for collection, tree in made.variables.items()
+        }
+        self.augment, self._made, self._stop, self._devices = augment, made, stop, devices
+        self._program: Program | None = None
+        train = made.parts["train"]
+        longest = int(np.argmax(getattr(train, "lengths", 0)))  # texts differ in width; the key must not, by the split
+        first = inputs_of(train, np.array([longest])) | {"position": np.zeros(1, np.int32)}
+        self._example = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in first.items()}
+
+    def step(self, variables: Variables, batch: Batch) -> jax.Array:
+        """A batch of stored examples to features (B, ...); an example's "position" alone seeds its augmentation."""
+        inputs = self._made.prepare(batch, jax.random.key(0), self.augment)
+        features: Any = self._made.network.apply(variables, inputs, EVALUATE, stop=self._stop, method="features")
+        return features
+
+    @functools.cached_property
+    def row(self) -> jax.ShapeDtypeStruct:
+        """Shape and dtype of one example's features."""
+        out = jax.eval_shape(self.step, self.variables, self._example)
+        if not isinstance(out, jax.ShapeDtypeStruct):
+            raise ConfigError(
+                "Features are computed once where an example gives one array of them, and config.task.name=masked_lm "
+                "hides other tokens in every step. Set config.data.cached_views=0, or choose a strategy with steps."
+            )
+        return jax.ShapeDtypeStruct(out.shape[1:], out.dtype)
+
+    @functools.cached_property
+    def key(self) -> str:
+        """A hash of the program, preprocessing and all, of what runs it, and of the weights' bytes."""
+        text = jax.jit(self.step).lower(self.variables, self._example).as_text()
+        digest = hashlib.sha256(f"{jax.__version__} {jax.devices()[0].device_kind}\n{text}".encode())
+        for path, leaf in sorted(flatten(self.variables).items()):
+            digest.update(f"{path} {leaf.dtype} {leaf.shape}".encode() + np.ascontiguousarray(leaf).tobytes())
+        return digest.hexdigest()
+
+    def run(self, batches: Iterable[Batch], report: Report) -> Iterator[np.ndarray]:
+        """The features of every batch, on the host."""
+        axis = self._devices.axis
+
+        def step(variables: Variables, batch: Batch) -> jax.Array:
+            rows = self.step(variables, batch)
+            return lax.all_gather(rows, axis, tiled=True) if axis else rows
+
+        self._program = self._program or Program(step, self._devices, functools.partial(report.compiling, "features"))
+        on_device = self._devices.put_state(self.variables)
+        for host_batch in batches:
+            tokens, places = throughput.places(host_batch)
+            report.tokens, report.places = report.tokens + tokens, report.places + places
+            batch = self._devices.put_batch(host_batch)
+            yield self._devices.get(self._program.compiled(on_device, batch)(on_device, batch))
+
+
+def inputs_of(examples: Any, positions: np.ndarray) -> Batch:
+    """What is stored of the examples at `positions`, without their labels."""
+    return {name: x for name, x in examples.take(positions).items() if name != "label"}

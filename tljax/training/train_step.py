@@ -1,0 +1,147 @@
+"""One update; one evaluation batch: pure functions of (state, batch), the same under jit and pmap."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import optax
+from flax import linen as nn
+from jax import lax
+
+from tljax.core.types import EVALUATE, Batch, Mode, Params, Prepare, Variables
+from tljax.data import mixing
+from tljax.training import optimizer
+from tljax.training.accumulation import accumulated
+from tljax.training.optimizer import Labels
+from tljax.training.train_state import TrainState
+from tljax.transfer.alignment import NONE, Alignment
+from tljax.transfer.method import PLAIN, Method
+
+Metrics = dict[str, jax.Array]
+Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+Sums = dict[str, jax.Array]  # what a task's `sums` returns
+Each = dict[str, jax.Array]  # what its `each` returns
+
+
+class Moment(NamedTuple):
+    """Where in the run a step is, and the keys of all that it draws."""
+
+    step: jax.Array  # () int32, updates before it
+    inputs: jax.Array  # augmentation, mixing
+    network: jax.Array  # dropout
+    params: jax.Array  # what a strategy draws
+
+    @classmethod
+    def of(cls, state: TrainState, axis: str | None) -> "Moment":
+        key = jax.random.fold_in(jax.random.wrap_key_data(state.rng), state.step)
+        inputs, network, params = jax.random.split(key, 3)
+        if axis:  # masks of dropout differ between devices, as they do between examples
+            network = jax.random.fold_in(network, lax.axis_index(axis))
+        return cls(state.step, inputs, network, params)
+
+    def of_part(self, number: jax.Array | None) -> "Moment":
+        """That of a micro-batch, which has masks of dropout of its own; the whole batch's for None."""
+        return self if number is None else self._replace(network=jax.random.fold_in(self.network, number))
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What one phase's training makes small: the task's loss, and what the strategy and the adaptation add to it."""
+
+    network: nn.Module
+    task: Any
+    prepare: Prepare
+    mode: Mode  # which modules run on stored statistics
+    task_config: Any  # what the task's loss is given
+    axis: str | None = None  # of pmap; None under jit, where the batch is global
+    method: Method = PLAIN  # what the strategy makes of the parameters before the network is given them
+    alignment: Alignment = NONE  # what brings the features of a second, unlabelled domain close
+    steps: int = 1  # updates in the whole run
+
+    def inputs(self, batch: Batch, moment: Moment) -> tuple[Any, Batch]:
+        """What the network is given of a training batch, and the batch with what it is mixed with (`mixing`)."""
+        batch = self.alignment.inputs(batch)
+        return mixing.mix(self.prepare(batch, moment.inputs, True), batch, moment.inputs, self.task_config)
+
+    def loss(
+        self, params: Params, model_state: Variables, inputs: Any, batch: Batch, moment: Moment
+    ) -> tuple[jax.Array, tuple[Any, Metrics]]:
+        """The loss of a batch as `inputs` gives it, (); beside it the new model_state and what is logged."""
+        outputs, new_state = self.network.apply(
+            {"params": self.method.effective(params, moment.params), **model_state},
+            inputs,
+            self.mode,
+            mutable=list(model_state),
+            rngs={"dropout": moment.network},
+            method=self.alignment.method,
+        )
+        logits, terms, logged = self.alignment(outputs, params, moment.step / self.steps, self.axis)
+        terms |= self.method.penalty(params)
+        loss = sum(terms.values(), self.task.loss(logits, batch, self.task_config))
+        return loss, (new_state, {"loss": loss, **terms, **logged, **self.task.metrics(logits, batch)})
+
+    def gradients(
+        self, learns: Params, rest: Params, model_state: Variables, batch: Batch, moment: Moment
+    ) -> tuple[Params, Any, Metrics]:
+        """(gradients, model_state, metrics) of a batch, with respect to what learns alone.
+
+        So XLA never builds the backward pass of what is frozen.
+        """
+        inputs, batch = self.inputs(batch, moment)
+
+        def loss(learns: Params) -> tuple[jax.Array, tuple[Any, Metrics]]:
+            return self.loss(optimizer.merge(learns, rest), model_state, inputs, batch, moment)
+
+        (_, (new_state, metrics)), grads = jax.value_and_grad(loss, has_aux=True)(learns)
+        return grads, new_state, metrics
+
+
+def make_train_step(
+    objective: Objective,
+    tx: optax.GradientTransformation,
+    labels: Labels,
+    *,
+    clip: float = 0.0,
+    accumulate: int = 1,
+) -> Step:
+    """The training step of one phase; nothing of what is frozen reaches the optimizer.
+
+    Args:
+      labels: group name at every learning leaf (`optimizer.labels`).
+      clip: the global norm that gradients are held to, 0 for any.
+      accumulate: micro-batches, one after another, that the batch is split into (`accumulation`).
+    """
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        moment = Moment.of(state, objective.axis)
+        learns, rest = optimizer.split(state.params, labels)
+
+        def gradients(model_state: Variables, part: Batch, number: jax.Array | None) -> tuple[Params, Any, Metrics]:
+            return objective.gradients(learns, rest, model_state, part, moment.of_part(number))
+
+        grads, model_state, metrics = accumulated(gradients, state.model_state, batch, accumulate)
+        if objective.axis:
+            grads, metrics = lax.pmean((grads, metrics), objective.axis)
+        grads, metrics["grad_norm"] = optimizer.clip(grads, clip)
+        updates, opt_state = tx.update(grads, state.opt_state, learns)
+        moved: Any = optax.apply_updates(learns, updates)
+        params = optimizer.merge(moved, rest)
+        new = state.replace(step=state.step + 1, params=params, model_state=model_state, opt_state=opt_state)
+        return new, metrics
+
+    return step
+
+
+def make_eval_step(
+    network: nn.Module, task: Any, prepare: Prepare, *, axis: str | None = None
+) -> Callable[[Variables, Batch], tuple[Sums, Each]]:
+    """`(variables, batch) -> (sums, each)`: over the examples whose `mask` is set, and (B,) values, one an example."""
+
+    def step(variables: Variables, batch: Batch) -> tuple[Sums, Each]:
+        inputs = prepare(batch, jax.random.key(0), False)
+        logits = network.apply(variables, inputs, EVALUATE)
+        sums, each = task.sums(logits, batch), task.each(logits, batch)
+        return (lax.psum(sums, axis), lax.all_gather(each, axis, tiled=True)) if axis else (sums, each)
+
+    return step

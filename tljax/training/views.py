@@ -1,0 +1,169 @@
+"""What a phase sees: pictures and the whole network, or cached features and the network from a stage on."""
+
+import dataclasses
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+
+from tljax.core import layer_groups
+from tljax.core.experiment import Experiment
+from tljax.core.layer_groups import Groups
+from tljax.core.types import Batch, Phase, Prepare
+from tljax.data import domains
+from tljax.data.batches import Evaluation, Examples, Training
+from tljax.data.decoded_pictures import Pictures
+from tljax.data.paired_batches import Paired
+from tljax.networks.network import Network
+from tljax.reporting.report import Report
+from tljax.training import features, selection
+from tljax.training.evaluate import Evaluator
+from tljax.training.features import Cached
+from tljax.training.parallel import Parallel
+from tljax.training.prefix import Prefix
+from tljax.training.selection import Selection
+from tljax.training.train_step import make_eval_step
+
+FEW_PASSES = 2.0  # fewer passes over the examples than this save nothing: to compute features is one
+DISK_SHARE = 0.5  # of the free disk that "auto" takes at most
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """What is learned from and evaluated on in one phase."""
+
+    network: Network
+    prepare: Prepare
+    training: Training | Paired
+    evaluations: dict[str, Evaluation]
+    evaluator: Evaluator
+    selection: Selection | None  # which epoch is kept; None: the last step
+    oracle: dict[str, Evaluation]  # the targets whose best epoch by their own labels is reported
+    note: str  # what is cached, or why nothing is
+
+    def fill(self) -> None:
+        """Compute what training and its evaluations need, so that no step waits for it."""
+        often = [*self.oracle.values(), *([self.selection.evaluation] if self.selection else [])]
+        for part in (*self.training.parts, *(evaluation.pictures for evaluation in often)):
+            if isinstance(part, Cached):
+                part.rows  # noqa: B018
+
+
+def make(
+    made: Experiment, phases: Sequence[Phase], task: Any, devices: Parallel, report: Report, config: Any
+) -> tuple[View, ...]:
+    """A view a phase; phases whose frozen stages are the same share theirs. Nothing is computed yet."""
+    views: dict[tuple[str | None, str], View] = {}
+    chosen, begin, train = [], 0.0, made.parts["train"]
+    epochs = max(config.train.epochs, config.train.min_steps * config.train.batch_size / len(train))
+    for index, phase in enumerate(phases):
+        moving = tuple(config.strategy.moving_statistics)
+        stages = frozen_stages(made.groups, made.stages, phases[: index + 1], moving)
+        passes, begin = (phase.until - begin) * epochs, phase.until
+        where, why = decide(made, stages, config.data, devices, passes=passes, augmented=made.augmented)
+        if where and (config.task.mixup or config.task.cutmix):
+            where, why = "", "not cached: training pictures are mixed (config.task.mixup, config.task.cutmix)"
+        if where and made.augmented and config.adaptation.name:
+            where, why = "", "not cached: the unlabelled examples are augmented too, anew for every step"
+        key = (stages[-1] if where else None, where)
+        if key not in views:
+            views[key] = _view(made, stages if where else (), where, task, devices, report, config)
+        chosen.append(dataclasses.replace(views[key], note=f"features, phase '{phase.name}': {why}"))
+    return tuple(chosen)
+
+
+def frozen_stages(
+    groups: Groups, stages: Sequence[str], phases: Sequence[Phase], moving: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """The first stages that are as they were pretrained through all of `phases`, statistics and all.
+
+    Raises:
+      ConfigError: `moving` names a group that does not exist.
+    """
+    layer_groups.check_moving(groups, moving)
+    awake = {group for phase in phases for group in phase.learning} | set(moving)
+    homes = {group: {layer_groups.stage_of(path) for path in paths} for group, paths in groups.items()}
+    moved = set().union(*(homes[group] for group in awake))
+    still = [stage not in moved for stage in stages]
+    return tuple(stages[: still.index(False)] if False in still else stages)
+
+
+def decide(
+    made: Experiment, stages: Sequence[str], config: Any, devices: Parallel, *, passes: float, augmented: bool
+) -> tuple[str, str]:
+    """("disk", "memory", "process" or "", the reason): where features of the frozen `stages` are to lie.
+
+    Args:
+      config: the data's own; `cache` says what is wanted.
+      passes: over the training examples in this phase.
+      augmented: whether training sees pictures other than evaluation does.
+    """
+    if config.cache == "off":
+        return "", "not cached, as config.data.cache asks"
+    if not stages:
+        return "", f"not cached: {made.stages[0]} is not frozen all the time until then"
+    if len(stages) < len(made.stages) and not all(isinstance(part, Pictures) for part in made.parts.values()):
+        return "", "not cached: before the last stage, what is put out differs in length between texts"
+    if augmented and not config.cached_views:
+        return "", (
+            "not cached: training pictures are augmented; config.data.cached_views=10 caches ten views of each, "
+            "config.data.augment=false none but the plain one"
+        )
+    if config.cache == "auto" and passes < FEW_PASSES:
+        return "", f"not cached: {passes:g} passes over the examples are too few to save time"
+    views = config.cached_views if augmented else 0
+    row = Prefix(made, _stop(made, stages), devices).row
+    rows = sum(len(part) for part in made.parts.values()) + views * len(made.parts["train"])
+    size = rows * row.size * row.dtype.itemsize
+    what = f"after {stages[-1]} {row.shape}, {size / 2**20:,.1f} MiB" + (f", {views} views an example" if views else "")
+    if config.cache == "memory":
+        return "process", f"cached in memory, for this run alone: {what}"
+    if config.cache == "auto" and size <= config.cache_memory * 2**30:
+        return "memory", f"cached in memory and in {features.folder()}: {what}"
+    free = shutil.disk_usage(next(p for p in (features.folder(), *features.folder().parents) if p.exists())).free
+    if config.cache == "auto" and size > DISK_SHARE * free:
+        return "", (
+            f"not cached: {what} are more than config.data.cache_memory ({config.cache_memory:g} GiB) and than "
+            f"half of the free disk ({free / 2**30:,.1f} GiB)"
+        )
+    return "disk", f"cached in {features.folder()}, mapped from there: {what}"
+
+
+def _view(
+    made: Experiment, stages: Sequence[str], where: str, task: Any, devices: Parallel, report: Report, config: Any
+) -> View:
+    """The view from behind the frozen `stages`; without any, of pictures."""
+    network, prepare, size = made.network, made.prepare, config.train.eval_batch_size
+    parts: Mapping[str, Examples] = made.parts
+    train = parts["train"]
+    if stages:
+        network, prepare = network.clone(start=(*made.stages, "head")[len(stages)]), _features
+        parts, train = features.cached(made, _stop(made, stages), where, devices, report, config)
+    weights = task.weights(config.task, made.parts["train"].subset.labels, made.classes)
+    training = Training(train, batch_size=config.train.batch_size, seed=config.seed, weights=weights)
+    step = make_eval_step(network, task, prepare, axis=devices.axis)
+    evaluator = Evaluator(step, devices, partial(report.compiling, "evaluation"))
+    everything = {name: Evaluation(part, batch_size=size) for name, part in parts.items()}
+    return View(
+        network,
+        prepare,
+        Paired(training, parts[domains.UNLABELLED]) if config.adaptation.name else training,
+        domains.labelled(everything),
+        evaluator,
+        selection.make(everything, evaluator, network, task, prepare, devices, report, config),
+        {name: everything[name] for name in config.data.targets if config.train.oracle},
+        "",
+    )
+
+
+def _stop(made: Experiment, stages: Sequence[str]) -> str | None:
+    """The last of the frozen `stages`; None for all, after which comes what the head is given."""
+    return None if len(stages) == len(made.stages) else stages[-1]
+
+
+def _features(batch: Batch, key: jax.Array, train: bool) -> jax.Array:
+    """In the place of `preprocess.make`'s: what was cached is what the next stage is given."""
+    del key, train
+    return batch["features"]

@@ -1,0 +1,34 @@
+"""Deep CORAL (Sun & Saenko 2016): the covariances of the two domains' features are brought together.
+
+    CORAL = ||C_S - C_T||_F^2 / (4 D^2),    C = (X - mean)' (X - mean) / (n - 1)
+
+Their equations 1 to 3, with features (n, D). The authors weight it so that at the end of training it is about as
+large as the loss of the task (section 4): how much that is depends on the scale of the features.
+"""
+
+from typing import Any
+
+import jax
+
+from tljax.core.types import Params
+
+
+def term(
+    source: jax.Array, target: jax.Array, params: Params, weight: jax.Array, config: Any
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """(`weight` x CORAL, {"coral": CORAL}) of features (n, D) and (m, D)."""
+    del params, config
+    distance = coral(source, target)
+    return weight * distance, {"coral": distance}
+
+
+def coral(source: jax.Array, target: jax.Array) -> jax.Array:
+    """The distance above of (n, D) and (m, D), n and m at least 2: ()."""
+    difference = _covariance(source) - _covariance(target)
+    return (difference**2).sum() / (4 * source.shape[1] ** 2)
+
+
+def _covariance(x: jax.Array) -> jax.Array:
+    """(n, D) -> (D, D), divided by n - 1."""
+    x = x - x.mean(axis=0, keepdims=True)
+    return x.T @ x / (len(x) - 1)

@@ -1,0 +1,68 @@
+"""Domain-adversarial training (Ganin et al. 2016): features from which no classifier can tell the domains apart.
+
+A domain classifier, ReLU layers of `adaptation.hidden` units and one logit, learns to tell them; the gradient that
+goes from it into the features is multiplied by -weight (the reversal layer of their section 4.2), so that the network
+learns to mislead it. Its loss is the mean over the source plus the mean over the target, as in their objective.
+With `adaptation.ramp` 10 the weight rises as in their section 5.2; the classifier itself learns at full rate always,
+as there. One hidden layer of 100 units is what the paper has for digits, 1024 twice what it has for Office.
+
+The classifier lies in `params` as "domain": in checkpoints, and in no model/.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tljax.core.types import Params
+from tljax.networks.layers import TORCH_LINEAR
+
+
+def begin(width: int, config: Any, *, seed: int) -> Params:
+    """The domain classifier at the start, for features of `width`: {"layer0": {"kernel", "bias"}, ...}, numpy."""
+    sizes = (width, *config.hidden, 1)
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), len(sizes) - 1)
+    return {
+        f"layer{i}": {
+            "kernel": np.array(TORCH_LINEAR(key, sizes[i : i + 2], np.float32)),
+            "bias": np.zeros(sizes[i + 1], np.float32),
+        }
+        for i, key in enumerate(keys)
+    }
+
+
+def term(
+    source: jax.Array, target: jax.Array, params: Params, weight: jax.Array, config: Any
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """(The classifier's loss in nats, {"domain_accuracy": in [0, 1]}) of features (n, D) and (m, D)."""
+    del config
+    z_source, z_target = (_logits(params, reverse(x, weight)) for x in (source, target))
+    loss = jax.nn.softplus(z_source).mean() + jax.nn.softplus(-z_target).mean()  # source: 0, target: 1
+    return loss, {"domain_accuracy": ((z_source < 0).mean() + (z_target > 0).mean()) / 2}
+
+
+@jax.custom_vjp
+def reverse(x: jax.Array, weight: jax.Array) -> jax.Array:
+    """`x` itself, whose gradient is multiplied by -`weight`."""
+    del weight
+    return x
+
+
+def _forward(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return x, weight
+
+
+def _backward(weight: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return -weight * gradient, jnp.zeros_like(weight)
+
+
+reverse.defvjp(_forward, _backward)
+
+
+def _logits(params: Params, x: jax.Array) -> jax.Array:
+    """(n, D) -> (n,)."""
+    for i in range(len(params)):
+        layer = params[f"layer{i}"]
+        x = (jax.nn.relu(x) if i else x) @ layer["kernel"] + layer["bias"][None]
+    return x[:, 0]

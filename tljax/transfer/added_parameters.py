@@ -1,0 +1,83 @@
+"""Parameters that a strategy adds beside "backbone" and "head": for chosen kernels, in a group of their own."""
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from tljax.core import layer_groups
+from tljax.core.errors import ConfigError
+from tljax.core.layer_groups import Groups
+from tljax.core.trees import flatten, unflatten
+from tljax.core.types import Params, Phase
+
+
+def kernels(params: Params, stages: Sequence[str], words: str) -> dict[str, np.ndarray]:
+    """The backbone's kernels that `words` (config.strategy.kernels) choose, by their paths below "backbone/".
+
+    Args:
+      stages: the backbone's stages, input first.
+      words: as in config.groups, stages ("stem"), ranges of stages ("stem..stage2") or patterns of whole
+        paths ("backbone/.*/conv1/kernel"); of what they match, the kernels are taken.
+
+    Raises:
+      ConfigError: a word chooses no kernel; all such are listed.
+    """
+    key = "config.strategy.kernels"
+    leaves = {f"backbone/{path}": x for path, x in flatten(params["backbone"]).items() if path.endswith("/kernel")}
+    found = {word: layer_groups.chosen(word, tuple(leaves), stages, key) for word in words.split()}
+    unmatched = [layer_groups.advice(word, stages) for word in found if not found[word]]
+    order = layer_groups.network_order(tuple(leaves), stages)
+    if unmatched or not found:
+        raise ConfigError(
+            f"{key} must choose kernels of the backbone: {'; '.join(unmatched) or 'it is empty'}.\n"
+            f"The stages are {', '.join(stages)}; the kernels are {', '.join(order)}."
+        )
+    wanted = set().union(*found.values())
+    return {path.removeprefix("backbone/"): leaves[path] for path in order if path in wanted}
+
+
+def add(params: Params, groups: Groups, name: str, leaves: Mapping[str, np.ndarray]) -> tuple[Params, Groups]:
+    """The parameters with `leaves` (path -> array) at params[name], and a group `name` of them before the head's.
+
+    Raises:
+      ConfigError: the group's name is taken, or the head has no group of its own.
+    """
+    last = layer_groups.head(groups)
+    if name in groups:
+        raise ConfigError(f"This strategy adds a group '{name}'; give yours in config.groups another name.")
+    others = {group: paths for group, paths in groups.items() if group != last}
+    ours = tuple(f"{name}/{path}" for path in leaves)
+    return {**params, name: unflatten(leaves)}, {**others, name: ours, last: groups[last]}
+
+
+def start(params: Params, groups: Groups, config: Any, *, stages: Sequence[str], seed: int) -> tuple[Params, Groups]:
+    """A strategy's `begin`: the parameters with "start", a copy of chosen kernels as they now are, in its own group.
+
+    Args:
+      config: the strategy's own; `kernels` is used.
+
+    Raises:
+      ConfigError: see `kernels` and `add`.
+    """
+    del seed
+    chosen = kernels(params, stages, config.kernels)
+    return add(params, groups, "start", {path: np.array(kernel) for path, kernel in chosen.items()})
+
+
+def from_start(name: str, groups: Groups, backbone_scale: float) -> tuple[Phase, ...]:
+    """One phase `name`: the backbone at `backbone_scale`, the head at 1, "start" frozen."""
+    scales = {group: backbone_scale * (group != "start") for group in groups}
+    return (Phase(name, 1.0, scales | {layer_groups.head(groups): 1.0}),)
+
+
+def network(params: Params) -> Params:
+    """Without additions: what the network itself has."""
+    return {"backbone": params["backbone"], "head": params["head"]}
+
+
+def keyed(rng: jax.Array, paths: Iterable[str]) -> dict[str, jax.Array]:
+    """A key for every path, which does not depend on the others."""
+    return {path: jax.random.fold_in(rng, np.uint32(zlib.crc32(path.encode()))) for path in paths}

@@ -1,0 +1,44 @@
+"""The strategy that two facts ask for: how many examples there are, and how well frozen features tell them apart.
+
+                similar                         different
+  little        a new classifier                the last stages and the classifier
+  much          all, early stages slower        all, at one rate; with very much, from random weights
+
+The table is that of Stanford's CS231n, "Transfer Learning". For a different task and little data it has two ways:
+a classifier on earlier layers' features, or few late layers that learn; here the second. Which strategy a cell means
+and where it begins are keys, config.strategy.auto.
+
+Similar: the accuracy of every training example's 5 nearest others among the pretrained features, by cosine, on a scale
+on which naming the largest class always is 0 and no error is 1 (Cohen 1960 for a constant rater). It is high too where
+any features would do, pixels even: then there is indeed little to gain from learning features.
+
+This file has `choose` in the place of `plan`: a run decides once, keeps the decision, and is one of that strategy.
+"""
+
+from typing import Any
+
+from tljax.transfer.transferability import Facts
+
+PRETRAINED = True
+CELLS = ("little_similar", "little_different", "much_similar", "much_different", "very_much_different")
+
+
+def choose(facts: Facts, config: Any) -> str:
+    """The cell of the table, a key of `config.auto` and one of CELLS."""
+    if facts.similarity >= config.auto.similar:
+        return "much_similar" if facts.per_class >= config.auto.much else "little_similar"
+    if facts.per_class >= config.auto.very_much:
+        return "very_much_different"
+    return "much_different" if facts.per_class >= config.auto.much else "little_different"
+
+
+def condition(cell: str, config: Any) -> str:
+    """When a cell is chosen, for people."""
+    much, very_much, similar = config.auto.much, config.auto.very_much, config.auto.similar
+    amounts = {
+        "little": f"< {much:g}",
+        "much": f">= {much:g}" if cell == "much_similar" else f"{much:g} to {very_much:g}",
+        "very_much": f">= {very_much:g}",
+    }
+    amount, _, kind = cell.rpartition("_")
+    return f"{amounts[amount]} a class, similarity {'>=' if kind == 'similar' else '<'} {similar:g}"

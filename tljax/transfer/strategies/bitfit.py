@@ -1,0 +1,37 @@
+"""BitFit (Ben Zaken et al. 2022): only biases learn, and the head.
+
+All that is called a bias: of convolutions, dense layers and attention, and the shifts of normalisation, as in
+the paper's list for BERT. Every group is split, "stage1" into "stage1" (frozen) and "stage1_biases". A ResNet
+has no biases but its BatchNorms' shifts; as they learn, their statistics follow the data. The paper takes
+rates of 1e-4 to 1e-3 (AdamW), where it fine-tunes everything at 1e-5 to 5e-5.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tljax.core import layer_groups
+from tljax.core.layer_groups import Groups
+from tljax.core.types import Params, Phase
+
+PRETRAINED = True
+
+
+def begin(params: Params, groups: Groups, config: Any, *, stages: Sequence[str], seed: int) -> tuple[Params, Groups]:
+    """Every group of the backbone split in two.
+
+    Raises:
+      ConfigError: the backbone has no biases, a name "<group>_biases" is taken, or the head has no group of its own.
+    """
+    del config, stages, seed
+    biases = {path for paths in groups.values() for path in paths if _is_bias(path)}
+    return params, layer_groups.carve(groups, "biases", biases)
+
+
+def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+    """One phase: groups of nothing but biases at `config.backbone_scale`, the head at 1, all else frozen."""
+    scales = {group: config.backbone_scale * all(map(_is_bias, paths)) for group, paths in groups.items()}
+    return (Phase("bitfit", 1.0, scales | {layer_groups.head(groups): 1.0}),)
+
+
+def _is_bias(path: str) -> bool:
+    return path.endswith("/bias")

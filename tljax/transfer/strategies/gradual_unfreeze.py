@@ -1,0 +1,55 @@
+"""The head first, then stage after stage from the top, then all (Howard & Ruder 2018, ULMFiT, section 3.3).
+
+Over the share `unfreeze_share` of the run one more group begins to learn at equal intervals, last groups
+first; for the rest of the run all learn. A group that has begun goes on with its optimizer state. The paper lets one
+more begin every epoch; the default, half of the run, is ours, and holds for any number of groups.
+
+`unfreeze` "dense_conv_full" begins in three steps instead: the head and the dense stages before it (those named fc...,
+VGG's fc6 and fc7), then the later half of what comes before them too, then all.
+"""
+
+from typing import Any
+
+from tljax.core import layer_groups
+from tljax.core.errors import ConfigError
+from tljax.core.layer_groups import Groups
+from tljax.core.types import Phase
+
+PRETRAINED = True
+
+
+ORDERS = ("each", "dense_conv_full")
+
+
+def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+    """As many phases as there are beginnings; scales as in `layer_decay`, with a factor of 1 all equal.
+
+    Raises:
+      ConfigError: the share is not in (0, 1), the factor not in (0, 1], no such order, or the head has no group of
+        its own.
+    """
+    share, factor, last = config.unfreeze_share, config.layer_decay, len(groups) - 1
+    if not 0 < share < 1 or not 0 < factor <= 1 or config.unfreeze not in ORDERS:
+        raise ConfigError(
+            f"config.strategy.unfreeze_share must be in (0, 1), config.strategy.layer_decay in (0, 1] and "
+            f"config.strategy.unfreeze one of {', '.join(ORDERS)}; got {share}, {factor} and '{config.unfreeze}'."
+        )
+    layer_groups.head(groups)
+    order, phases = list(groups), []
+    beginnings = _dense_conv_full(groups) if config.unfreeze == "dense_conv_full" else tuple(range(1, len(groups) + 1))
+    for number, awake in enumerate(beginnings, start=1):
+        scales = {group: factor ** (last - i) if last - i < awake else 0.0 for i, group in enumerate(groups)}
+        until = 1.0 if number == len(beginnings) else share * number / (len(beginnings) - 1)
+        phases.append(Phase(f"from {order[-awake]}", until, scales))
+    return tuple(phases)
+
+
+def _dense_conv_full(groups: Groups) -> tuple[int, ...]:
+    """How many groups, counted from the head, learn in each phase; equal ones are one phase."""
+    dense = 1
+    for paths in reversed(list(groups.values())[:-1]):
+        if not all(layer_groups.stage_of(path).startswith("fc") for path in paths):
+            break
+        dense += 1
+    half = dense + -(-(len(groups) - dense) // 2)
+    return tuple(dict.fromkeys((dense, half, len(groups))))

@@ -1,0 +1,45 @@
+"""L2-SP: everything learns, pulled towards where it started instead of towards 0.
+
+Li et al. 2018, "Explicit Inductive Bias for Transfer Learning with Convolutional Networks": the loss gains
+
+    alpha / 2 |w - w0|^2 + beta / 2 |v|^2,
+
+w the backbone's kernels, w0 the same as pretrained, v the head's kernel. Biases and normalisation are free, as in the
+authors' code, whose alpha 0.1 and beta 0.01 are the defaults. It takes the place of weight decay, so leave
+optimizer.weight_decay at 0; as part of the loss it is rescaled with the rest by an adaptive optimizer. The log has it
+as "penalty".
+
+w0 lies beside the parameters as "start", frozen: 4 bytes a kernel's element on every device and in every checkpoint, so
+that a resumed run is exact whatever has become of the file of weights.
+"""
+
+from typing import Any
+
+import jax
+
+from tljax.core.layer_groups import Groups
+from tljax.core.trees import flatten
+from tljax.core.types import Params, Phase
+from tljax.transfer import added_parameters
+
+PRETRAINED = True
+begin = added_parameters.start
+
+
+def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+    """One phase: the backbone at `config.backbone_scale`, the head at 1, "start" frozen."""
+    return added_parameters.from_start("l2_sp", groups, config.backbone_scale)
+
+
+def effective(params: Params, config: Any, rng: jax.Array | None = None) -> Params:
+    """The backbone and the head."""
+    del config, rng
+    return added_parameters.network(params)
+
+
+def penalty(params: Params, config: Any) -> jax.Array:
+    """The term of the loss."""
+    backbone, head = flatten(params["backbone"]), flatten(params["head"])
+    pull = sum(((backbone[path] - start) ** 2).sum() for path, start in flatten(params["start"]).items())
+    size = sum((leaf**2).sum() for leaf in head.values() if leaf.ndim > 1)
+    return config.l2_sp_alpha / 2 * pull + config.l2_sp_beta / 2 * size

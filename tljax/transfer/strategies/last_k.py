@@ -1,0 +1,31 @@
+"""The last k stages and the head learn; what comes before stays as it was pretrained.
+
+Long et al. 2015 (DAN) freeze the first three convolutions and tune what follows, as Yosinski et al. 2014 find features
+to be general first and specific last. k counts groups, by default stages; the default 1 is the least that is more than
+a linear probe.
+"""
+
+from typing import Any
+
+from tljax.core import layer_groups
+from tljax.core.errors import ConfigError
+from tljax.core.layer_groups import Groups
+from tljax.core.types import Phase
+
+PRETRAINED = True
+
+
+def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+    """One phase: the last group (the head) and `config.last_k` groups before it at scale 1.
+
+    Raises:
+      ConfigError: there are not so many groups, or the head has none of its own.
+    """
+    layer_groups.head(groups)
+    if not 0 <= config.last_k < len(groups):
+        raise ConfigError(
+            f"config.strategy.last_k must be 0 to {len(groups) - 1}, as many as there are groups before the head "
+            f"({', '.join(groups)}); got {config.last_k}."
+        )
+    first = len(groups) - 1 - config.last_k
+    return (Phase(f"last {config.last_k}", 1.0, {group: float(i >= first) for i, group in enumerate(groups)}),)

@@ -1,0 +1,73 @@
+"""LoRA (Hu et al. 2022): low-rank updates of chosen kernels and the head learn, the rest stays pretrained.
+
+A kernel W, seen as a matrix from its inputs to its outputs, is in effect (the paper's equation 3)
+
+    W + (alpha / rank) A B,    A: inputs x rank,    B: rank x outputs.
+
+A starts uniform in +-1/sqrt(inputs), as in the authors' package (normal in the paper), and B at 0, so training begins
+at the pretrained function exactly. A convolution's kernel (K, K, C, D) is the matrix (K K C) x D: A is a convolution
+to `rank` channels, B one of 1x1. (The package reads it as (K C) x (K D) instead, with rank K times `rank`.)
+
+The network is given the sum, so models know nothing of it, and the exported kernels are the ones evaluated. The price:
+a kernel's whole gradient is computed and then projected, which costs what it costs in full fine-tuning, besides
+6 rank |W| FLOPs a step whatever the batch; saved are the optimizer's state and the backward pass before the first
+chosen kernel. Frozen BatchNorms run on stored statistics; a module with a chosen kernel keeps its own dropout and
+stochastic depth.
+
+Dropout: the paper drops inputs of A, anew for every example; on parameters that is a row of A, dropped for the whole
+batch and drawn anew every step. Defaults: rank and alpha 8 as for RoBERTa base (table 9), there on queries and values
+only; here on all kernels, as a convolutional network has none.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tljax.core import layer_groups
+from tljax.core.layer_groups import Groups
+from tljax.core.trees import flatten, unflatten
+from tljax.core.types import Params, Phase
+from tljax.transfer import added_parameters
+
+PRETRAINED = True
+
+
+def begin(params: Params, groups: Groups, config: Any, *, stages: Sequence[str], seed: int) -> tuple[Params, Groups]:
+    """The parameters with "lora", {..."kernel": {"a": (inputs, rank), "b": (rank, outputs)}}, in a group of its own.
+
+    Raises:
+      ConfigError: `config.kernels` chooses none, a group is called "lora", or the head has none of its own.
+    """
+    chosen, rank = added_parameters.kernels(params, stages, config.kernels), config.lora_rank
+    keys, leaves = added_parameters.keyed(jax.random.key(seed), chosen), {}
+    for path, kernel in chosen.items():
+        inputs, outputs = math.prod(kernel.shape[:-1]), kernel.shape[-1]
+        bound = inputs**-0.5
+        leaves[f"{path}/a"] = np.array(jax.random.uniform(keys[path], (inputs, rank), minval=-bound, maxval=bound))
+        leaves[f"{path}/b"] = np.zeros((rank, outputs), np.float32)
+    return added_parameters.add(params, groups, "lora", leaves)
+
+
+def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+    """One phase: the group "lora" at `config.backbone_scale`, the head at 1, all else frozen."""
+    scales = {group: config.backbone_scale * (group == "lora") for group in groups}
+    return (Phase("lora", 1.0, scales | {layer_groups.head(groups): 1.0}),)
+
+
+def effective(params: Params, config: Any, rng: jax.Array | None = None) -> Params:
+    """The backbone with its updates added, and the head."""
+    backbone, factors = flatten(params["backbone"]), flatten(params["lora"])
+    paths = [path.removesuffix("/a") for path in factors if path.endswith("/a")]
+    keys = added_parameters.keyed(rng, paths) if rng is not None and config.lora_dropout else {}
+    for path in paths:
+        a, b = factors[f"{path}/a"], factors[f"{path}/b"]
+        if keys:
+            keep = jax.random.bernoulli(keys[path], 1 - config.lora_dropout, (a.shape[0], 1))
+            a = jnp.where(keep, a / (1 - config.lora_dropout), 0)
+        update = config.lora_alpha / config.lora_rank * (a @ b)  # (inputs, outputs)
+        backbone[path] = backbone[path] + update.reshape(backbone[path].shape)
+    return {"backbone": unflatten(backbone), "head": params["head"]}

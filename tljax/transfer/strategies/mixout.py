@@ -1,0 +1,43 @@
+"""Mixout (Lee et al. 2020): everything learns, while parts of it are set back to the pretrained weights at random.
+
+In every training step each input of a kernel goes by its pretrained weights with probability p:
+
+    w' = (m w0 + (1 - m) w - p w0) / (1 - p) = w0 + (1 - m) / (1 - p) (w - w0),    m = 1 with probability p,
+
+whose mean is w. Dropout is the case w0 = 0; like it, mixout takes an input with all that it feeds: m has one element
+for each row of the kernel's matrix, (K K C) x D of a convolution. One draw serves the whole batch. It is about kernels
+of the backbone; the head has no pretrained weights. In evaluation the network is w. The paper tries 0.7, 0.8 and 0.9.
+
+w0 lies beside the parameters as "start", frozen: 4 bytes a kernel's element on every device and in every checkpoint, so
+that a resumed run is exact whatever has become of the file of weights.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from tljax.core.layer_groups import Groups
+from tljax.core.trees import flatten, unflatten
+from tljax.core.types import Params, Phase
+from tljax.transfer import added_parameters
+
+PRETRAINED = True
+begin = added_parameters.start
+
+
+def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+    """One phase: the backbone at `config.backbone_scale`, the head at 1, "start" frozen."""
+    return added_parameters.from_start("mixout", groups, config.backbone_scale)
+
+
+def effective(params: Params, config: Any, rng: jax.Array | None = None) -> Params:
+    """The backbone, mixed where `rng` is a training step's, and the head."""
+    if rng is None:
+        return added_parameters.network(params)
+    backbone, starts, p = flatten(params["backbone"]), flatten(params["start"]), config.mixout
+    for path, key in added_parameters.keyed(rng, starts).items():
+        start = starts[path]
+        learns = jax.random.bernoulli(key, 1 - p, (*start.shape[:-1], 1))
+        backbone[path] = start + jnp.where(learns, (backbone[path] - start) / (1 - p), 0)
+    return {"backbone": unflatten(backbone), "head": params["head"]}

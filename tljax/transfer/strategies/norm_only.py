@@ -1,0 +1,33 @@
+"""Only normalisation learns, and the head (Frankle et al. 2021, "Training BatchNorm and Only BatchNorm").
+
+Scales and shifts of BatchNorm, LayerNorm and GroupNorm; the paper trained them in random networks, here they
+start pretrained. Every group is split, "stage1" into "stage1" (frozen) and "stage1_norms". A BatchNorm that
+learns runs on the statistics of the batch and its stored ones follow the data, as in the paper.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tljax.core import layer_groups
+from tljax.core.layer_groups import Groups
+from tljax.core.types import Params, Phase
+
+PRETRAINED = True
+
+
+def begin(params: Params, groups: Groups, config: Any, *, stages: Sequence[str], seed: int) -> tuple[Params, Groups]:
+    """Every group of the backbone split in two.
+
+    Raises:
+      ConfigError: the backbone has no normalisation, a name "<group>_norms" is taken, or the head has no group
+        of its own.
+    """
+    del config, stages, seed
+    return params, layer_groups.carve(groups, "norms", layer_groups.norms(groups))
+
+
+def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+    """One phase: groups of nothing but normalisation at `config.backbone_scale`, the head at 1, all else frozen."""
+    norms = layer_groups.norms(groups)
+    scales = {group: config.backbone_scale * norms.issuperset(paths) for group, paths in groups.items()}
+    return (Phase("norm_only", 1.0, scales | {layer_groups.head(groups): 1.0}),)

@@ -1,0 +1,137 @@
+"""Cards as files: our own, and what transformers and timm write about preprocessing beside their weights."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tljax.core import settings
+from tljax.core.errors import WeightsError
+from tljax.core.types import Card
+
+KEY = "model.card."
+PROCESSOR = "preprocessor_config.json"  # of transformers
+# PIL's numbers, which transformers writes as "resample".
+RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+# Field -> what must hold, as of the config's own card.
+RULES = {
+    "size": ("a whole number >= 0", lambda x: isinstance(x, int) and x >= 0),
+    "crop": ("in [0, 1]", lambda x: 0 <= x <= 1),
+    **{key.removeprefix(KEY): rule for key, rule in settings.RULES.items() if key.startswith(KEY)},
+}
+WHOLE = 384  # pixels from which transformers' ConvNextImageProcessor squeezes a picture and cuts nothing
+
+
+def beside(place: Path) -> Card | None:
+    """The card of the weights at `place`: of a file `<name>.card.json`, of a folder `card.json` or what others write.
+
+    Raises:
+      WeightsError: it cannot be used.
+    """
+    own = place / "card.json" if place.is_dir() else place.with_suffix(".card.json")
+    if own.is_file():
+        return read(own)
+    processor, config = place / PROCESSOR, place / "config.json"
+    if processor.is_file():
+        return _used(processor, lambda said: Card(**of_processor(said), sources={"preprocessing": PROCESSOR}))
+    if config.is_file() and "pretrained_cfg" in (said := load(config)):
+        return _used(
+            config, lambda _: Card(**of_timm(said["pretrained_cfg"]), sources={"preprocessing": "config.json"})
+        )
+    return None
+
+
+def read(file: Path) -> Card:
+    """A card as `Card.as_dict` writes it."""
+
+    def make(said: Mapping[str, Any]) -> Card:
+        fields: dict[str, Any] = {key: tuple(x) if isinstance(x, list) else x for key, x in said.items()}
+        return Card(**fields)
+
+    return _used(file, make)
+
+
+def load(file: Path) -> dict[str, Any]:
+    """The JSON object in `file`.
+
+    Raises:
+      WeightsError: there is none.
+    """
+    return _loaded(file, dict, "a JSON object")
+
+
+def load_list(file: Path) -> list[dict[str, Any]]:
+    """The list of JSON objects in `file`.
+
+    Raises:
+      WeightsError: there is none.
+    """
+    rows = _loaded(file, list, "a JSON list")
+    if not all(isinstance(row, dict) for row in rows):
+        raise WeightsError(f"'{file}' must hold a JSON list of objects.")
+    return rows
+
+
+def _loaded(file: Path, kind: type, what: str) -> Any:
+    try:
+        said = json.loads(file.read_text())
+        if not isinstance(said, kind):
+            raise ValueError(f"got {type(said).__name__}")
+    except (ValueError, OSError) as error:
+        raise WeightsError(f"'{file}' must hold {what}: {error}.") from error
+    return said
+
+
+def of_processor(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a card from a preprocessor_config.json.
+
+    Raises:
+      KeyError, ValueError: it leaves out what preprocessing needs.
+    """
+    normalised = said.get("do_normalize", True)
+    mean, std = (said["image_mean"], said["image_std"]) if normalised else ((0.0,) * 3, (1.0,) * 3)
+    size, cropped = said.get("size", {}), said.get("crop_size", {})
+    resized = size if isinstance(size, int) else size.get("shortest_edge", size.get("height", 0))
+    seen = cropped if isinstance(cropped, int) else cropped.get("height", 0)
+    if "crop_pct" in said and resized < WHOLE:  # the picture is first made larger than what is seen of it
+        seen, resized = resized, round(resized / said["crop_pct"])
+    elif not (seen and said.get("do_center_crop", False)):
+        seen = resized
+    return {
+        "mean": tuple(mean),
+        "std": tuple(std),
+        "scale": round(1 / said.get("rescale_factor", 1 / 255), 6) if said.get("do_rescale", True) else 1.0,
+        "interpolation": RESAMPLE[said.get("resample", 2)],
+        "size": seen,
+        "crop": seen / resized if resized else 0.0,
+    }
+
+
+def of_timm(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a card from the "pretrained_cfg" of a timm config.json."""
+    fields = {"mean": tuple(said["mean"]), "std": tuple(said["std"]), "interpolation": said["interpolation"]}
+    return fields | {"size": said["input_size"][-1], "crop": said["crop_pct"], "licence": said.get("license") or ""}
+
+
+def _used(file: Path, make: Callable[[Any], Card]) -> Card:
+    """The card that `make` finds in `file`; its values must serve."""
+    try:
+        card = make(json.loads(file.read_text()))
+        if wrong := [f"{name} must be {must}; got {getattr(card, name)!r}" for name, must in _unfit(card)]:
+            raise ValueError(", ".join(wrong))
+    except (ValueError, TypeError, AttributeError, KeyError, OSError) as error:
+        raise WeightsError(f"The card '{file}' must be JSON with the fields of types.Card: {error}") from error
+    return card
+
+
+def _unfit(card: Card) -> Iterator[tuple[str, str]]:
+    """The fields that cannot be meant, and what they must be."""
+    for name, (must, holds) in RULES.items():
+        try:
+            fits = holds(getattr(card, name))
+        except TypeError:  # a text where a number belongs
+            fits = False
+        if not fits:
+            yield name, must
+    if len(card.mean) != len(card.std):
+        yield "std", f"as many numbers as mean ({len(card.mean)}), unless scale is 1"

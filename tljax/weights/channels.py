@@ -1,0 +1,66 @@
+"""Weights that saw pictures of other channels: the first kernel and the card, made to fit.
+
+A rule that keeps sums: with more channels than the weights know, channel i takes the kernel of channel i modulo theirs,
+divided by how many take it; with fewer, channel i takes the sum of those that are i modulo its number. So one
+channel takes the sum of R, G and B, and four take R / 2, G, B, R / 2: a picture whose fourth channel repeats the first
+is seen as the weights see its first three. For one channel, and for
+multiples of three, it is timm's `adapt_input_conv`.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from tljax.core.types import Arrays, Card, Name, Published
+from tljax.weights.layouts import TO_OURS, TO_THEIRS
+
+
+def fit(published: Published, names: Iterable[Name], channels: int) -> tuple[Published, tuple[str, ...]]:
+    """The weights for inputs of `channels`, and what was changed; they themselves where they fit.
+
+    A family's first kernel in its name table is the one that sees pixels.
+    """
+    found = first_kernel(published.arrays, names)
+    if found is None or found[1].shape[2] == channels:
+        return published, ()
+    stem, ours = found
+    seen, back = ours.shape[2], TO_THEIRS[stem.layout]
+    backwards = published.card.channel_order == "BGR"
+    fitted = ours[:, :, ::-1] if backwards else ours
+    fitted = np.einsum("hwio,ic->hwco", fitted.astype(np.float32), spread(seen, channels)).astype(ours.dtype)
+    fitted = np.ascontiguousarray(fitted.transpose(back) if back else fitted)
+    arrays = Arrays.of(published.arrays, {stem.published: lambda: fitted})
+    note = f"channels: {seen} -> {channels}, sums kept: {stem.published}, mean and std"
+    return dataclasses.replace(published, arrays=arrays, card=card(published.card, channels)), (note,)
+
+
+def first_kernel(arrays: Mapping[str, np.ndarray], names: Iterable[Name]) -> tuple[Name, np.ndarray] | None:
+    """The row of the kernel that sees pixels, and that kernel as (H, W, I, O); None where there is none.
+
+    Nor where it makes fewer maps than it sees channels: it is turned, as `placement` then says.
+    """
+    stem = next((row for row in names if row.path.endswith("kernel")), None)
+    kernel = arrays.get(stem.published) if stem else None
+    if stem is None or kernel is None or kernel.ndim != 4:
+        return None
+    ours = kernel.transpose(TO_OURS[stem.layout] or range(4))
+    return None if ours.shape[2] > ours.shape[3] else (stem, ours)
+
+
+def card(own: Card, channels: int) -> Card:
+    """The card for pictures of `channels`: each mean and std that of the channels whose kernel it is, averaged."""
+    if len(own.mean) == channels:
+        return own
+    mean, std = (np.array(values[::-1] if own.channel_order == "BGR" else values) for values in (own.mean, own.std))
+    shares = spread(len(mean), channels) > 0
+    shares = shares / shares.sum(axis=0)
+    mean, std = (tuple(float(x) for x in values @ shares) for values in (mean, std))
+    return dataclasses.replace(own, mean=mean, std=std, channel_order="RGB")
+
+
+def spread(seen: int, channels: int) -> np.ndarray:
+    """(seen, channels) float32: the share of each known channel's kernel that a channel takes; rows sum to 1."""
+    known, new = np.arange(seen), np.arange(channels)
+    takes = (new % seen == known[:, None]) if channels > seen else (known[:, None] % channels == new)
+    return (takes / takes.sum(axis=1, keepdims=True)).astype(np.float32)

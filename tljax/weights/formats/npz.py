@@ -1,0 +1,65 @@
+"""npz: a zip archive of numpy's arrays. Arrays of objects are pickles, and refused."""
+
+import weakref
+import zipfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from tljax.core.errors import WeightsError
+from tljax.core.types import Arrays
+
+SUFFIXES = (".npz",)
+
+
+def begins(head: bytes) -> bool:
+    return head.startswith(b"PK")
+
+
+def read(path: Path) -> Arrays:
+    """Every array of the archive, read when it is asked for.
+
+    Raises:
+      WeightsError: the archive is damaged (an array, when it is asked for), or holds other things than numbers.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise _damaged(path, error) from error
+    members = {member.removesuffix(".npy"): member for member in archive.namelist()}
+    arrays = Arrays({name: partial(_array, archive, path, member) for name, member in members.items()})
+    weakref.finalize(arrays, archive.close)
+    try:
+        wrong = [name for name, member in members.items() if not _holds_numbers(archive, member)]
+    except Exception as error:  # zipfile.BadZipFile, zlib.error, EOFError: what a damaged member raises
+        raise _damaged(path, error) from error
+    if wrong:
+        raise WeightsError(
+            f"'{path}' must hold arrays of numbers only (objects are pickles, which can run code); "
+            f"these are not: {', '.join(wrong)}. Save them with numpy.savez as float arrays."
+        )
+    return arrays
+
+
+def _holds_numbers(archive: zipfile.ZipFile, member: str) -> bool:
+    """Whether a member is an array of numbers, by its header alone."""
+    with archive.open(member) as opened:
+        try:
+            version = np.lib.format.read_magic(opened)
+        except ValueError:  # no array at all
+            return False
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        return version in read_header and read_header[version](opened)[2].kind in "biuf"
+
+
+def _array(archive: zipfile.ZipFile, path: Path, member: str) -> np.ndarray:
+    try:
+        with archive.open(member) as opened:
+            return np.lib.format.read_array(opened, allow_pickle=False)
+    except Exception as error:  # a checksum that does not fit, an end that is missing
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(f"'{path}' is a damaged npz archive: {error}. Fetch it again.")

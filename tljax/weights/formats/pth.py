@@ -1,0 +1,89 @@
+"""torch's checkpoints, .pth, through torch's reader that takes nothing but weights: `pip install 'tljax[torch]'`."""
+
+import re
+import zipfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from tljax.core.errors import WeightsError
+from tljax.core.types import Arrays
+
+SUFFIXES = (".pth", ".pt", ".bin")
+# Before it a crafted file could run code in spite of weights_only: CVE-2025-32434 (2.6), CVE-2026-24747 (2.10).
+OLDEST = (2, 10)
+
+
+def begins(head: bytes) -> bool:
+    """A zip archive since torch 1.6, a bare pickle before."""
+    return re.match(rb"PK\x03\x04|\x80[\x02-\x05]", head) is not None
+
+
+def read(path: Path) -> Arrays:
+    """Every tensor of the checkpoint, or of the one table of tensors in it ("model", "state_dict").
+
+    Raises:
+      WeightsError: torch is not installed or too old; the file is damaged or holds more than weights.
+    """
+    torch = _torch(path)
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except Exception as error:  # pickle.UnpicklingError, RuntimeError, EOFError
+        raise WeightsError(
+            f"'{path}' must be a whole torch checkpoint that holds weights alone (torch.load, weights_only=True), but "
+            f"reading it failed: {_reason(error)}\nNothing else is tried: save it as safetensors."
+        ) from error
+    tensors = _tensors(torch, found)
+    if not tensors:
+        inner = {key: rows for key, value in _items(found) if (rows := _tensors(torch, value))}
+        if len(inner) != 1:
+            keys = ", ".join(str(key) for key, _ in _items(found)) or type(found).__name__
+            raise WeightsError(
+                f"'{path}' must hold a table of tensors, or one such table under a name; it holds: {keys}, and tables "
+                f"of tensors under: {', '.join(map(str, inner)) or 'none'}. Save the one that is meant by itself."
+            )
+        tensors = next(iter(inner.values()))
+    return Arrays({name: partial(_array, torch, tensor) for name, tensor in tensors.items()})
+
+
+def _torch(path: Path) -> Any:
+    try:
+        import torch  # pyright: ignore[reportMissingImports] -- an extra, absent from the checked environment
+    except ImportError as error:
+        raise WeightsError(
+            f"'{path}' is a torch checkpoint, which only torch reads: pip install 'tljax[torch]',\n"
+            f"or save it as safetensors where torch is: safetensors.torch.save_file(state_dict, 'model.safetensors')."
+        ) from error
+    version = tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2])
+    if version < OLDEST:
+        raise WeightsError(
+            f"torch must be {'.'.join(map(str, OLDEST))} or later to read '{path}': in {torch.__version__} a crafted "
+            f"checkpoint can run code in spite of weights_only (CVE-2026-24747). pip install 'tljax[torch]'"
+        )
+    return torch
+
+
+def _reason(error: Exception) -> str:
+    """What torch found, without its advice to read the file in a way that runs what is in it."""
+    found = re.search(r"WeightsUnpickler error: (.+)", str(error))
+    return found[1] if found else next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _items(found: Any) -> list[tuple[Any, Any]]:
+    return list(found.items()) if isinstance(found, Mapping) else []
+
+
+def _tensors(torch: Any, found: Any) -> dict[str, Any]:
+    """`found` if it is a table of nothing but tensors, else nothing."""
+    items = _items(found)
+    return {str(key): x for key, x in items} if all(isinstance(x, torch.Tensor) for _, x in items) else {}
+
+
+def _array(torch: Any, tensor: Any) -> np.ndarray:
+    if tensor.dtype == torch.bfloat16:  # a type that torch does not hand to numpy
+        return tensor.detach().view(torch.int16).numpy().view(jnp.bfloat16)
+    return tensor.detach().numpy()

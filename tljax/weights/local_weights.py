@@ -1,0 +1,86 @@
+"""Weights that lie here: a file, or a folder as a run, transformers or timm leaves it."""
+
+from collections.abc import Container, Mapping
+from pathlib import Path
+from typing import Any
+
+from tljax.core.errors import WeightsError, gather
+from tljax.core.types import Card, Published
+from tljax.weights import cards, sentence_pooling, tensors
+
+FILE = "model.safetensors"  # of a folder; nothing else in it is ever tried
+CONFIGS = ("model.json", "config.json")  # of a folder: ours, and that of transformers and timm
+SENTENCEPIECE = ("spm.model", "sentencepiece.bpe.model", "spiece.model")  # read by a package of its own
+# Of a folder: what a tokenizer is read from, as many of them as there are.
+TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    *SENTENCEPIECE,
+)
+
+
+def read(place: Path, card: Card | None) -> Published:
+    """All arrays of `place`, the card beside them, else the one given, and the network's config beside them.
+
+    Raises:
+      WeightsError: the file is absent, damaged, not what its name says, or has no card.
+    """
+    path = locate(place)
+    arrays, found, said = gather(
+        lambda: tensors.read(path), lambda: read_card(place, card), lambda: config(place, path)
+    )
+    return Published(arrays, found, str(path), said)
+
+
+def read_card(place: Path, card: Card | None) -> Card:
+    """The card beside the weights, else the one given; an error if there is neither."""
+    path = locate(place)
+    found = cards.beside(place) or card
+    if found is None:
+        own = place / "card.json" if place.is_dir() else path.with_suffix(".card.json")
+        raise WeightsError(
+            f"Nothing says how pixels must be scaled for '{path}'. Set config.model.card.mean and "
+            f"config.model.card.std (and .scale, .channel_order), or put a card at '{own}'."
+        )
+    return found
+
+
+def locate(place: Path) -> Path:
+    """The file that `place` means.
+
+    Raises:
+      WeightsError: there is none, or its suffix is none that is read.
+    """
+    path = place / FILE if place.is_dir() else place
+    if not path.is_file():
+        raise WeightsError(
+            f"Pretrained weights: no file '{path}'. Give a file that ends in {', '.join(tensors.suffixes())},\n"
+            f"  a folder that holds {FILE}, or a hub repository: --config.model.weights=<file, folder or owner/name>"
+        )
+    if path.suffix not in tensors.suffixes():
+        raise WeightsError(
+            f"Weights files must end in {', '.join(tensors.suffixes())}; got '{path}'. Convert it where the library is "
+            f"that wrote it, for example with safetensors.torch.save_file."
+        )
+    return path
+
+
+def config(place: Path, path: Path, beside: Container[str] | None = None) -> Mapping[str, Any]:
+    """What stands about their network beside the weights in `path`, named by their folder or `path`; {} for nothing.
+
+    Under `sentence_pooling.KEY` is how a folder of sentence-transformers makes one vector of a text.
+
+    Args:
+      beside: the files that a lock holds; of others, how a text is pooled is not read. None: all that lie there.
+    """
+    files = [place / name for name in CONFIGS] if place.is_dir() else [path.with_suffix(".json")]
+    if not place.is_dir() and path.name == FILE:
+        files.append(path.parent / "config.json")
+    found = next((cards.load(file) for file in files if file.is_file()), {})
+    trusted = beside is None or sentence_pooling.MODULES in beside
+    pooling = sentence_pooling.read(path.parent) if found and trusted else {}
+    return found | {sentence_pooling.KEY: pooling} if pooling else found

@@ -1,0 +1,85 @@
+"""The lock file: the commit and sha256 that every hub file is held to, recorded at its first download."""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from tljax.core import atomic
+from tljax.core.errors import ConfigError, WeightsError
+
+PINS = {"revision": r"[0-9a-f]{40}", "sha256": r"[0-9a-f]{64}"}
+Locked = dict[str, dict[str, Any]]  # {repository: {"file", "revision", "sha256", "beside": {name: sha256}}}
+
+
+def read(path: Path, *, beside: Collection[str]) -> Locked:
+    """What is recorded, by repository; empty when there is no such file yet.
+
+    "beside" is missing where what lies beside the weights was not known, for want of a network.
+
+    Args:
+      beside: the names that files beside the weights may have.
+
+    Raises:
+      WeightsError: the file is damaged.
+    """
+    try:
+        locked = json.loads(path.read_text()) if path.exists() else {}
+        for spec, entry in locked.items():
+            for pin, pattern in PINS.items():
+                if not re.fullmatch(pattern, entry[pin]):
+                    raise ValueError(f"{pin} of '{spec}' is '{entry[pin]}'")
+            for name, sha256 in entry.get("beside", {}).items():
+                if name not in beside or not re.fullmatch(PINS["sha256"], sha256):
+                    raise ValueError(f"sha256 of '{name}' of '{spec}' is '{sha256}'")
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise WeightsError(
+            f"The lock file '{path}' must be JSON that gives each repository its revision (40 hex digits) and sha256 "
+            f"(64), but it is damaged: {error!r}.\nRestore it from version control, or delete it to record anew."
+        ) from error
+    return locked
+
+
+def hold(path: Path, spec: str, file: Path, pins: Mapping[str, tuple[str | None, str]]) -> None:
+    """Raise WeightsError where a pin of `spec`, (what it must be, what was got), is set and is not what was got."""
+    wrong = [f"{pin} must be {must}, got {got}" for pin, (must, got) in pins.items() if must and must != got]
+    if wrong:
+        raise WeightsError(
+            f"'{spec}' is not what {path} and its card hold it to, and is refused: {'; '.join(wrong)}.\n"
+            f"Delete '{file.resolve()}' to download it again.\n"
+            f"Only if you trust the new file: delete the entry '{spec}' from {path}."
+        )
+
+
+def record(path: Path, spec: str, entry: Mapping[str, Any], *, file: Path, beside: Collection[str]) -> None:
+    """Write the entry of `spec`, and leave those of others; processes that record at one time wait for each other.
+
+    Args:
+      file: the weights that `entry` is about.
+
+    Raises:
+      WeightsError: another process recorded something else of `spec` meanwhile; the file cannot be written.
+    """
+    with filelock.FileLock(_turn(path)):
+        locked = read(path, beside=beside)
+        hold(path, spec, file, {pin: (locked.get(spec, {}).get(pin), entry[pin]) for pin in PINS})
+        try:
+            atomic.make_folder(path.parent)
+            atomic.write(path, json.dumps(locked | {spec: dict(entry)}, indent=2, sort_keys=True) + "\n")
+        except ConfigError as error:
+            raise WeightsError(
+                f"What was downloaded must be recorded in '{path}', which cannot be written: {error}"
+            ) from error
+
+
+def _turn(path: Path) -> Path:
+    """The file that says whose turn it is to write `path`: not beside it, for it would lie there for good."""
+    name = hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]
+    user = getattr(os, "getuid", int)()  # Windows has none, and a temporary folder a user
+    return Path(tempfile.gettempdir()) / f"tljax-{user}-{name}.lock"

@@ -1,0 +1,223 @@
+"""Initial variables, then published arrays on top: strictly, and saying what was left to chance. And back again."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tljax.core import layer_groups, memory
+from tljax.core.errors import WeightsError
+from tljax.core.trees import flatten, unflatten
+from tljax.core.types import Name, Published, Variables
+from tljax.weights.layouts import published_shape, to_ours, to_theirs
+
+SHOWN = 20  # names of one kind in an error; a wrong architecture has hundreds
+
+Adapt = Callable[[Mapping[str, np.ndarray], tuple[int, ...]], Mapping[str, np.ndarray]]
+
+
+def start(
+    network: nn.Module,
+    example: Any,
+    *,
+    seed: int,
+    draw: int = 0,
+    published: Published | None = None,
+    names: Iterable[Name] = (),
+    unused: Iterable[str] = (),
+    adapt: Adapt | None = None,
+    head: bool = False,
+    stages: Collection[str] | None = None,
+    dtype: str = "float32",
+) -> tuple[Variables, tuple[str, ...]]:
+    """The variables a run starts from, and the paths that start at random.
+
+    Only what no published array fills is drawn, so a pretrained start costs no random numbers for
+    its backbone. The draw of a path does not depend on what else is drawn.
+
+    Args:
+      example: one input, an array (1, ...) or a tree of them; only shapes and dtypes matter.
+      draw: which of the draws of this seed.
+      adapt: the family's function that makes published arrays fit inputs of this shape, if it has one.
+      head: take the published classifier too, see `place`.
+      stages: the backbone's stages that take published arrays, the others start at random; by default all.
+      dtype: in which parameters are stored; modules compute in their own. Statistics stay as they are.
+    """
+    if published is None:
+        variables = _stored(init(network, example, seed=seed, draw=draw), dtype)
+        return variables, tuple(flatten(variables["params"]))
+    if adapt is not None:
+        published = dataclasses.replace(published, arrays=adapt(published.arrays, jax.tree.map(np.shape, example)))
+    empty = {collection: flatten(leaves) for collection, leaves in shapes(network, example).items()}
+    left = [path for leaves in empty.values() for path in leaves if not _takes(path, stages, head)]
+    # Drawn before anything is placed, for what XLA needs to compile comes on top of what lies in memory.
+    drawn = init(network, example, seed=seed, draw=draw, only=left) if left else {}
+    memory.give_back()
+    begin = {c: unflatten(leaves | flatten(drawn.get(c, {}))) for c, leaves in empty.items()}
+    return place(_stored(begin, dtype), published, names, unused=unused, head=head, stages=stages)
+
+
+def _stored(variables: Variables, dtype: str) -> Variables:
+    """The same with parameters, arrays or shapes that stand for them, in `dtype`."""
+
+    def stored(leaf: Any) -> Any:
+        shape = isinstance(leaf, jax.ShapeDtypeStruct)
+        return leaf.update(dtype=dtype) if shape else leaf.astype(dtype, copy=False)
+
+    return {**variables, "params": jax.tree.map(stored, variables["params"])}
+
+
+def shapes(network: nn.Module, example: Any) -> Variables:
+    """The variables' shapes and dtypes, without computing them."""
+    return dict(jax.eval_shape(network.init, jax.random.key(0), jax.tree.map(jnp.zeros_like, example)))
+
+
+def features(network: nn.Module, example: Any) -> Any:
+    """Shapes and dtypes of what the head is given, without computing it."""
+
+    def run(key: jax.Array, x: Any) -> Any:
+        return network.init_with_output(key, x, method="features")[0]
+
+    return jax.eval_shape(run, jax.random.key(0), jax.tree.map(jnp.zeros_like, example))
+
+
+def init(network: nn.Module, example: Any, *, seed: int, draw: int = 0, only: Iterable[str] | None = None) -> Variables:
+    """Random variables on the host, as numpy: a donating step cannot delete them (a trap of device_put).
+
+    Args:
+      only: the paths to draw; by default all.
+    """
+    wanted = None if only is None else frozenset(only)
+    # A module draws by the seed and its own path: the head alone draws what it would in the whole network.
+    start = "head" if wanted and all(layer_groups.stage_of(path) == "head" for path in wanted) else None
+    given = features(network, example) if start else example
+
+    def values(key: jax.Array) -> Variables:
+        variables = network.init(key, jax.tree.map(jnp.zeros_like, given), start=start)
+        leaves = {collection: flatten(variables[collection]) for collection in variables}
+        return {c: {p: x for p, x in leaves[c].items() if wanted is None or p in wanted} for c in leaves}
+
+    key = jax.random.key(seed)
+    drawn = jax.jit(values)(jax.random.fold_in(key, draw) if draw else key)  # XLA drops what is not wanted
+    return {collection: unflatten(jax.tree.map(np.array, leaves)) for collection, leaves in drawn.items()}
+
+
+def place(
+    variables: Variables,
+    published: Published,
+    names: Iterable[Name],
+    *,
+    unused: Iterable[str] = (),
+    head: bool = False,
+    stages: Collection[str] | None = None,
+) -> tuple[Variables, tuple[str, ...]]:
+    """Put published arrays in the place of the initial ones.
+
+    Args:
+      names: the family's name table.
+      unused: patterns of published tensors that no function of the input needs.
+      head: take the published classifier too; otherwise the head keeps its random start.
+      stages: the backbone's stages that take published arrays; by default all.
+
+    Returns:
+      New variables, and the paths that kept their random start.
+
+    Raises:
+      WeightsError: all missing, extra, wrong-shaped, integer and non-finite tensors and negative variances, at once.
+    """
+    table = tuple(names)
+    known = {row.published for row in table}
+    extra = [name for name in published.arrays if name not in known and not _matches(name, unused)]
+    ours = {collection: {p: _own(x) for p, x in flatten(variables[collection]).items()} for collection in variables}
+    filled, problems = _fill(ours, [row for row in table if _takes(row.path, stages, head)], published)
+    _raise_differences(published, **problems | {"extra": extra})
+    kept = tuple(path for collection in ours for path in ours[collection] if (collection, path) not in filled)
+    unfilled = [path for path in kept if layer_groups.stage_of(path) != "head" and _takes(path, stages, head)]
+    if unfilled:
+        raise WeightsError(f"The name table must cover every parameter; it lacks: {', '.join(unfilled)}.")
+    return {collection: unflatten(leaves) for collection, leaves in ours.items()}, kept
+
+
+def publish(variables: Variables, names: Iterable[Name]) -> dict[str, np.ndarray]:
+    """The inverse of `place`: a copy of every array under its published name and layout, exactly."""
+    ours = {collection: flatten(variables[collection]) for collection in variables}
+    return {row.published: to_theirs(np.asarray(ours[row.collection][row.path]), row.layout) for row in names}
+
+
+def _takes(path: str, stages: Collection[str] | None, head: bool) -> bool:
+    """Whether a parameter takes a published array; the others start at random."""
+    stage = layer_groups.stage_of(path)
+    return head if stage == "head" else stages is None or stage in stages
+
+
+def _fill(
+    ours: dict[str, dict[str, Any]], rows: Iterable[Name], published: Published
+) -> tuple[set[tuple[str, str]], dict[str, list[str]]]:
+    """Put what fits into `ours`: the (collection, path) that were filled, and the faults of the rest by kind."""
+    filled = set()
+    kinds = ("missing", "extra", "wrong", "transposed", "not_floats", "not_finite", "negative_variances")
+    problems: dict[str, list[str]] = {kind: [] for kind in kinds}
+    for row in rows:
+        leaves = ours.get(row.collection, {})
+        found = _fit(row, published, leaves.get(row.path))
+        if isinstance(found, np.ndarray):
+            leaves[row.path] = found
+            filled.add((row.collection, row.path))
+        else:
+            kind, what = found
+            problems[kind].append(what)
+    return filled, problems
+
+
+def _fit(row: Name, published: Published, target: Any) -> np.ndarray | tuple[str, str]:
+    """The published tensor as `target` wants it, a copy; or the kind of its fault, and which it is."""
+    theirs = published.arrays.get(row.published)
+    if theirs is None:
+        return "missing", row.published
+    must = "absent" if target is None else published_shape(target.shape, row.layout)
+    if target is None or theirs.shape != must:
+        # In the layout of another library; a square kernel shows nothing by its shape.
+        turned = target is not None and sorted(theirs.shape) == sorted(must)
+        return "transposed" if turned else "wrong", f"{row.published} {theirs.shape}, must be {must} here"
+    if not jnp.issubdtype(theirs.dtype, jnp.floating):  # quantised numbers mean nothing without their scales
+        return "not_floats", f"{row.published} ({theirs.dtype})"
+    with np.errstate(over="ignore"):  # a float64 may be larger than any float32
+        found = np.array(to_ours(theirs, row.layout, target.shape), dtype=target.dtype, order="C")
+    if not _is_finite(found):
+        return "not_finite", row.published
+    if row.path.endswith("/var") and found.min(initial=0) < 0:  # BatchNorm takes its root
+        return "negative_variances", row.published
+    return found
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    """Whether no number is infinite or NaN, without a copy: the least and the greatest tell, and NaN is both."""
+    return array.size == 0 or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
+
+
+def _own(leaf: Any) -> Any:
+    """A copy of an array; a shape that stands for one stays as it is."""
+    return np.array(leaf) if isinstance(leaf, np.ndarray) else leaf
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(re.fullmatch(pattern, name) for pattern in patterns)
+
+
+def _raise_differences(published: Published, **differences: list[str]) -> None:
+    if not any(differences.values()):
+        return
+    lines = [
+        f"The weights in '{published.where}' must have the tensors of this network "
+        f"(config.model.family, config.model.variant); they differ:"
+    ]
+    for kind, names in differences.items():
+        if names:
+            more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            lines.append(f"  {len(names)} {kind.replace('_', ' ')}: {', '.join(names[:SHOWN])}{more}")
+    raise WeightsError("\n".join([*lines, "Choose the variant that the file was saved from, or another file."]))

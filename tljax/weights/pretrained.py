@@ -1,0 +1,197 @@
+"""The pretrained weights that a config names: read, under the family's names, with their variant and their card."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tljax.core import plugins
+from tljax.core.errors import ConfigError, WeightsError
+from tljax.core.plugins import find
+from tljax.core.types import Card, Published
+from tljax.weights import channels as for_channels
+from tljax.weights import sentence_pooling, translation
+
+AUTO = "auto"  # the variant that is read from the weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrained:
+    """What is known of the network before its first pixel."""
+
+    published: Published | None  # the weights it starts from, under the family's names
+    card: Card  # to preprocess by
+    variant: Any  # a name in the family's table, or sizes of its own
+    notes: tuple[str, ...] = ()  # what was found out or changed, for people
+
+
+def source_of(spec: str) -> str:
+    """Which file of `tljax/weights/sources/` reads `spec`: the one that claims it, else a local file."""
+    claims = [name for name in plugins.available("weight_sources") if find("weight_sources", name).claims(spec)]
+    if len(claims) > 1:
+        raise ConfigError(f"config.model.weights must mean one source; '{spec}' is claimed by {', '.join(claims)}.")
+    return claims[0] if claims else "file"
+
+
+def read(spec: str, *, card: Card | None, lock: Path) -> Published:
+    """The arrays and card that `spec` names; `card` serves weights that have none of their own."""
+    return find("weight_sources", source_of(spec)).read(spec, card=card, lock=lock)
+
+
+def read_card(spec: str, *, card: Card | None, lock: Path) -> Card:
+    """Only the card, without a download: what a run from scratch needs."""
+    return find("weight_sources", source_of(spec)).read_card(spec, card=card, lock=lock)
+
+
+def folder_of(spec: str, *, card: Card | None, lock: Path) -> Path:
+    """The folder in which the weights lie on this machine, with what belongs to them: a tokenizer.
+
+    Raises:
+      WeightsError: there is none.
+    """
+    place = find("weight_sources", source_of(spec)).locate(spec, card=card, lock=lock)
+    return place if place.is_dir() else place.parent
+
+
+def check(config: Any, *, wanted: bool) -> None:
+    """What `fetch` needs of `config`, before anything is read.
+
+    Raises:
+      ConfigError: no such family or variant, weights are wanted and none are named, or what says how pixels are
+        scaled is missing or incomplete.
+    """
+    family = find("families", config.family)
+    if config.variant != AUTO:
+        family.names(config.variant)
+    if not config.weights and (wanted or config.variant == AUTO):
+        why = "This strategy starts from pretrained weights" if wanted else "config.model.variant='auto' reads them"
+        raise ConfigError(
+            f"{why}, and config.model.weights is empty. Name a .safetensors file, a run's model/ folder or a hub "
+            f"repository, or choose --config.strategy.name=scratch and a variant."
+        )
+    if not config.weights and family.INPUT == "image" and not config.card.mean:
+        raise ConfigError("Nothing says how pixels are scaled: set config.model.card.mean and .card.std.")
+    mean, std = config.card.mean, config.card.std
+    if len(std) != len(mean) and (std or config.card.scale != 1):
+        raise ConfigError(
+            f"config.model.card.std must hold a number for each of config.model.card.mean; got {std} for {mean}. Only "
+            f"where config.model.card.scale is 1 may it be left out."
+        )
+
+
+def fetch(config: Any, *, channels: int = 3, wanted: bool) -> Pretrained:
+    """What `config` (the model's) says: its weights, where `wanted`, its variant, and the card to preprocess by.
+
+    Args:
+      channels: of the pictures; weights that saw others are made to fit, see `channels`.
+
+    Raises:
+      ConfigError: weights are wanted and none are named, nothing says how pixels are scaled, or no such variant.
+      WeightsError: the weights cannot be read, or are of another family.
+    """
+    check(config, wanted=wanted)
+    family = find("families", config.family)
+    reads = wanted or config.variant == AUTO
+    given = Card(**{key: _plain(value) for key, value in config.card.items()}) if config.card.mean else None
+    if family.INPUT != "image":
+        given = Card(mean=(), std=())  # there are no pixels to scale
+    lock = Path(config.lock_file)
+    if not config.weights:
+        assert given is not None  # `check`
+        return Pretrained(None, given, config.variant)
+    if not reads:
+        card = _agreed(read_card(config.weights, card=given, lock=lock), given, config.weights)
+        card = for_channels.card(card, channels) if family.INPUT == "image" else card
+        return Pretrained(None, card, config.variant)
+    variant, published, notes = understood(family, config, read(config.weights, card=given, lock=lock))
+    published = dataclasses.replace(published, card=_agreed(published.card, given, config.weights))
+    if family.INPUT == "image":
+        published, said = for_channels.fit(published, family.names(variant), channels)
+        notes += said
+    return Pretrained(published if wanted else None, published.card, variant, notes if wanted else ())
+
+
+def understood(family: ModuleType, config: Any, published: Published) -> tuple[Any, Published, tuple[str, ...]]:
+    """The variant that the weights are of, the weights under the family's names, and what there is to say of it.
+
+    Raises:
+      WeightsError: they are of another family, or of a network that is not computed here.
+    """
+    spelling = None
+    if family.INPUT == "image":  # a text encoder's files differ by a prefix, which its `adapt` knows
+        spelling = translation.recognise(published.arrays, config.family, published.where)
+    if spelling is None:
+        variant = _variant(family, config, published, published.config or None)
+        variant, said = _pooled(family, config, variant, published.config.get(sentence_pooling.KEY, {}))
+        return _named(family, variant), published, (*_said(family, config.variant, variant), *said)
+    facts = translation.facts(published.config, spelling, published.where)
+    arrays = translation.translate(published.arrays, spelling, published.where)
+    published = dataclasses.replace(published, arrays=arrays, config={})
+    variant = dataclasses.replace(family.variant_of(_variant(family, config, published, facts)), **facts)
+    note = f"names: as {spelling.library} spells a {spelling.family}"
+    return _named(family, variant), published, (note, *_said(family, config.variant, variant))
+
+
+def _variant(family: ModuleType, config: Any, published: Published, facts: Any) -> Any:
+    """The variant that `config` names; where that is "auto", that of the weights."""
+    if config.variant != AUTO:
+        return config.variant
+    said = published.config
+    if "variant" in said and said.get("family") == config.family:  # a model/ folder of ours
+        return said["variant"]
+    if not hasattr(family, "infer"):
+        raise ConfigError(
+            f"config.model.variant='auto' needs a family that reads its sizes from tensors; '{config.family}' does "
+            f"not. Name one of {', '.join(family.VARIANTS)}."
+        )
+    try:
+        return family.infer(published.arrays, facts)
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise WeightsError(
+            f"The sizes of a '{config.family}' must show in the tensors of '{published.where}', but {error} does not "
+            f"fit one. Name config.model.variant: {', '.join(family.VARIANTS)}."
+        ) from error
+
+
+def _pooled(family: ModuleType, config: Any, variant: Any, found: Mapping[str, str]) -> tuple[Any, tuple[str, ...]]:
+    """A variant that was read from the weights, pooled as a folder of sentence-transformers says; and a note of it."""
+    if config.variant != AUTO or not found:
+        return variant, ()
+    shape = family.variant_of(variant)
+    if not found["pooling"]:
+        return variant, (f"pooling: {shape.pooling}; what the weights' folder says is not built here: {found['said']}",)
+    return dataclasses.replace(shape, pooling=found["pooling"]), (f"pooling: {found['pooling']}, by {found['said']}",)
+
+
+def _named(family: ModuleType, variant: Any) -> Any:
+    """The name of these sizes in the family's table, where they stand in it."""
+    if isinstance(variant, str):
+        return variant
+    sizes = family.variant_of(variant)
+    return next((name for name, entry in family.VARIANTS.items() if entry == sizes), sizes)
+
+
+def _said(family: ModuleType, asked: str, variant: Any) -> tuple[str, ...]:
+    """What to tell of a variant that was not asked for by this name."""
+    found = _named(family, variant)
+    return () if found == asked else (f"variant: {found}, by the weights",)
+
+
+def _agreed(card: Card, given: Card | None, spec: str) -> Card:
+    """The weights' own card, which the one in the config must not contradict.
+
+    One with another number of channels is of pictures that the weights have not seen: it stands.
+    """
+    if given and len(given.mean) != len(card.mean):
+        return dataclasses.replace(card, mean=given.mean, std=given.std)
+    if given and (card.mean, card.std) != (given.mean, given.std):
+        raise ConfigError(
+            f"The weights '{spec}' have a card: mean {card.mean}, std {card.std}; config.model.card says mean "
+            f"{given.mean}, std {given.std}. Leave the config's empty: --config.model.card.mean='()' and .std='()'."
+        )
+    return card
+
+
+def _plain(value: Any) -> Any:
+    return tuple(float(x) for x in value) if isinstance(value, tuple | list) else value

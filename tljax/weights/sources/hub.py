@@ -1,0 +1,183 @@
+"""Weights from a hub repository, "owner/name": a card in `weights/zoo` says how to use them, a lock file what they are.
+
+Nothing that a card cannot know is invented: the first download records the commit that it resolved and the
+hash of every file in the lock, and each later load is held to them. Without a network the hub's cache serves.
+"""
+
+import dataclasses
+import hashlib
+import json
+import re
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, overload
+
+import huggingface_hub
+import numpy as np
+from huggingface_hub import constants
+from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
+
+from tljax.core import downloads
+from tljax.core.errors import WeightsError
+from tljax.core.types import Card, Published
+from tljax.weights import local_weights, lock_file, tensors
+
+ZOO = Path(__file__).parents[1] / "zoo"
+LOCK = Path("tljax.lock.json")
+FILE = "model.safetensors"  # where a given card names no other
+# Taken along at the same commit, each where the repository has it: the network's sizes, preprocessing, the tokenizer,
+# how sentence-transformers pools.
+BESIDE = (
+    "config.json",
+    "preprocessor_config.json",
+    *local_weights.TOKENIZER,
+    "modules.json",
+    "1_Pooling/config.json",
+)
+
+
+def claims(spec: str) -> bool:
+    """Whether `spec` is "owner/name", and neither a path that exists nor one that ends as a file of weights."""
+    named = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", spec) is not None
+    return named and not tensors.is_file_name(spec) and not Path(spec).exists()
+
+
+def zoo() -> list[str]:
+    """The repositories that have a card."""
+    return sorted(path.relative_to(ZOO).with_suffix("").as_posix() for path in ZOO.rglob("*.json"))
+
+
+def read_card(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Card:
+    """The card of `spec` from the zoo, else the given one. No download.
+
+    Raises:
+      WeightsError: there is neither.
+    """
+    del lock
+    if spec not in zoo():
+        if card is None:
+            raise WeightsError(
+                f"Nothing says how pixels must be scaled for '{spec}': it has no card in tljax/weights/zoo/.\n"
+                f"There are: {', '.join(zoo())}.\n"
+                f"For another repository give at least config.model.card.mean and config.model.card.std."
+            )
+        return dataclasses.replace(card, repository=card.repository or spec, file=card.file or FILE)
+    fields = json.loads((ZOO / f"{spec}.json").read_text())
+    fields |= {key: tuple(fields[key]) for key in ("mean", "std")}
+    return Card(**fields)
+
+
+def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Published:
+    """Read the arrays of `spec` and its config.json, downloading them unless the hub's cache has them.
+
+    Raises:
+      WeightsError: no card; neither cached nor to be had; not what `lock` (or the card) holds it to; damaged.
+    """
+    card = read_card(spec, card=card)
+    lock = lock or LOCK
+    entry = lock_file.read(lock, beside=BESIDE).get(spec, {})
+    path = _locate(card, card.file, card.revision or entry.get("revision", ""))
+    got: dict[str, Any] = {"revision": _commit(path, card), "sha256": _sha256(path)}
+    for pins in ({pin: getattr(card, pin) for pin in lock_file.PINS}, entry):
+        lock_file.hold(lock, spec, path, {pin: (pins.get(pin), got[pin]) for pin in lock_file.PINS})
+    arrays = _arrays(path)  # before it is recorded: nobody shall be held to a damaged file
+    places, complete = _beside(card, got["revision"], entry.get("beside"))
+    beside = {name: _sha256(place) for name, place in places.items()}
+    for name, held in entry.get("beside", {}).items():
+        lock_file.hold(lock, spec, places[name], {f"sha256 of {name}": (held, beside[name])})
+    fresh = {"file": card.file, **got} | ({"beside": beside} if complete else {})
+    if fresh != entry and (complete or not entry):
+        lock_file.record(lock, spec, fresh, file=path, beside=BESIDE)
+    said = local_weights.config(path.parent, path, beside=places)
+    return Published(arrays, dataclasses.replace(card, **got), str(path), said)
+
+
+def locate(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Path:
+    """The folder of the hub's cache with the weights and what lies beside them, a tokenizer; raises as `read`."""
+    return Path(read(spec, card=card, lock=lock).where).parent
+
+
+def _arrays(path: Path) -> Mapping[str, np.ndarray]:
+    try:
+        return tensors.read(path)
+    except WeightsError as error:
+        raise WeightsError(f"{error}\nDelete '{path.resolve()}' to download it again.") from error
+
+
+def _beside(card: Card, commit: str, held: Mapping[str, str] | None) -> tuple[dict[str, Path], bool]:
+    """Name -> place of what the repository has beside the weights, and whether that is all of it.
+
+    Without a network it is what the cache has of it.
+
+    Args:
+      held: the files that the lock names, all of which must be there; None before they are locked.
+    """
+    files = {name: str(PurePosixPath(card.file).parent / name) for name in (BESIDE if held is None else held)}
+    cached = {name: _cached(card, file, commit) for name, file in files.items()}
+    unknown = [name for name, found in cached.items() if found is None]
+    complete = held is not None or not unknown or not _offline(_url(card, files[unknown[0]], commit))
+    found = {name: Path(place) for name, place in cached.items() if isinstance(place, str)}
+    if complete:
+        fetched = {name: _locate(card, files[name], commit, optional=held is None) for name in unknown}
+        found |= {name: place for name, place in fetched.items() if place is not None}
+    return found, complete
+
+
+def _cached(card: Card, file: str, revision: str) -> Any:
+    """Its path in the hub's cache; None where the cache does not know it, another thing where there is no such file."""
+    return huggingface_hub.try_to_load_from_cache(card.repository, file, revision=revision)
+
+
+def _url(card: Card, file: str, revision: str) -> str:
+    return huggingface_hub.hf_hub_url(card.repository, file, revision=revision)
+
+
+def _offline(url: str) -> str:
+    """Why nothing can be downloaded; asked beforehand: the hub's client goes on trying for minutes."""
+    return "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else downloads.unreachable(url)
+
+
+@overload
+def _locate(card: Card, file: str, commit: str) -> Path: ...
+@overload
+def _locate(card: Card, file: str, commit: str, *, optional: bool) -> Path | None: ...
+def _locate(card: Card, file: str, commit: str, *, optional: bool = False) -> Path | None:
+    """The file in the hub's cache, where it is put if need be; `commit` "" means the newest.
+
+    Where the repository has no such file, None if it is `optional`, else an error.
+    """
+    revision = commit or constants.DEFAULT_REVISION
+    cached = _cached(card, file, revision)
+    if isinstance(cached, str):
+        return Path(cached)
+    what = f"'{card.repository}' ({file} at revision {revision})"
+    url = _url(card, file, revision)
+    if why := _offline(url):
+        raise WeightsError(
+            f"Weights {what} are not cached: looked in {constants.HF_HUB_CACHE}.\n"
+            f"Nor can they be downloaded from {downloads.host(url)}: {why}.\n"
+            f"Use a file that you have: --config.model.weights=<file.safetensors>"
+        )
+    try:
+        return Path(huggingface_hub.hf_hub_download(card.repository, file, revision=revision))
+    except Exception as error:  # HTTP, transport, xet, disk: its client has no common class for them
+        if optional and isinstance(error, RemoteEntryNotFoundError):
+            return None
+        # "Not in the cache either" hides what the server said.
+        first = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error
+        said = textwrap.shorten(str(first), 160) or type(error).__name__
+        raise WeightsError(
+            f"Weights {what} could not be downloaded from {downloads.host(url)}: {said}\n"
+            f"Check the name and the revision, or use a file: --config.model.weights=<file.safetensors>"
+        ) from error
+
+
+def _commit(path: Path, card: Card) -> str:
+    """The hub's cache keeps a file at `snapshots/<commit>/<file>`."""
+    return path.parents[len(Path(card.file).parts) - 1].name
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

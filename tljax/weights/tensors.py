@@ -1,0 +1,66 @@
+"""The named arrays of one file of weights, whatever its format; nothing in it is executed."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from tljax.core import plugins
+from tljax.core.errors import WeightsError
+
+# How files begin that get the suffix of weights by mistake; text may follow a byte order mark and spaces.
+LOOKS = (
+    (rb"\Z", "an empty file"),
+    (rb"version https://git-lfs", "a git-LFS pointer, not the file itself: run `git lfs pull`"),
+    (rb"\x80[\x02-\x05]", "a pickle, which is refused because it can run code"),
+    (rb"\s*<[!?a-zA-Z]", "an HTML or XML page, not weights: the download got an error page"),
+    (rb"\s*[{\[]", "JSON text, not weights: the download got an error message or an index"),
+    (rb"PK\x03\x04", "a zip archive (a torch .pth or an .npz), not safetensors"),
+    (rb"\x93NUMPY", "a single .npy array, not an .npz of named ones"),
+)
+# Files of weights that nobody here reads: "folder/net.h5" means the file, not a hub repository.
+UNREADABLE = (".pkl", ".ckpt", ".h5", ".keras", ".msgpack", ".onnx", ".npy")
+
+
+def suffixes() -> dict[str, str]:
+    """Suffix -> the file of `tljax/weights/formats/` that reads it."""
+    formats = plugins.available("formats")
+    return {suffix: name for name in formats for suffix in plugins.find("formats", name).SUFFIXES}
+
+
+def is_file_name(spec: str) -> bool:
+    """Whether `spec` ends as files of weights do, read here or not."""
+    return spec.lower().endswith((*suffixes(), *UNREADABLE))
+
+
+def read(path: Path) -> Mapping[str, np.ndarray]:
+    """The arrays of `path` by name, each made when it is asked for.
+
+    Raises:
+      WeightsError: the suffix is none that is read; the file is damaged, or not what its suffix says.
+    """
+    known = suffixes()
+    if path.suffix not in known:
+        raise WeightsError(f"Weights files must end in {', '.join(sorted(known))}; got '{path}'.")
+    _check(path, known)
+    found = plugins.find("formats", known[path.suffix]).read(path)
+    if not found:
+        raise WeightsError(f"'{path}' must hold tensors; there is none in it. Choose another file.")
+    return found
+
+
+def _check(path: Path, known: Mapping[str, str]) -> None:
+    """Name what a file with a lying suffix really is."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError as error:
+        raise WeightsError(f"The weights '{path}' cannot be read: {error}.") from error
+    if plugins.find("formats", known[path.suffix]).begins(head):
+        return
+    looks = [what for start, what in LOOKS if re.match(start, head.removeprefix(b"\xef\xbb\xbf"))]
+    others = [suffix for suffix, name in known.items() if plugins.find("formats", name).begins(head)]
+    looks += [f"{known[suffix]}: rename it to end in {suffix}" for suffix in others]
+    if looks:
+        raise WeightsError(f"'{path}' must hold weights as {path.suffix}, but is {looks[0]}.")
