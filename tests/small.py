@@ -12,9 +12,9 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from configs import digits
-from main import run
 from tljax.networks.families import resnet
 from tljax.reporting.report import Report
+from tljax.runs.run import run
 
 TINY = resnet.Variant((1, 1), bottleneck=False, width=8)
 

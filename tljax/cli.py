@@ -18,13 +18,14 @@ import jax
 from tljax.core import atomic, overrides, settings
 from tljax.core.errors import ConfigError, TljaxError
 from tljax.runs import suite
+from tljax.runs.run import run
 
 PREFIX = "--config."
 _FORMAT = warnings.formatwarning
 ROOM = 2**24  # bytes that must be free where compiled programs are kept
 
 
-def start(run: Callable[[Any, Path], Any], argv: Sequence[str]) -> int:
+def start(argv: Sequence[str], *, run: suite.Run = run) -> int:
     """Read the command line, run the config's experiment or suite, and return the exit code."""
 
     def begin() -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import main as program
 from tests import run_folders
 from tljax.__main__ import main
 from tljax.commands import compare
@@ -31,7 +30,7 @@ def get_config(row="plain"):
 
 
 class Fake:
-    """Stands for `main.run`: notes the configs it was given; the accuracy is the learning rate; some runs fail."""
+    """Stands for `run.run`: notes the configs it was given; the accuracy is the learning rate; some runs fail."""
 
     def __init__(self) -> None:
         self.seen, self.failures = {}, {}
@@ -46,7 +45,7 @@ class Fake:
 @pytest.fixture
 def fake(monkeypatch):
     one = Fake()
-    monkeypatch.setattr(compare, "_experiment", lambda: one)
+    monkeypatch.setattr(compare, "run", one)
     return one
 
 
@@ -188,13 +187,3 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_table(tmp_path):
     assert "resuming at step" in log.parent.with_name("seed0.log").read_text()
     assert tables(cut) == tables(tmp_path / "whole")
     assert len(tables(cut)[0]) == 2 and [len(points) for points in tables(cut)[1].values()] == [1, 1]
-
-
-def test_it_runs_what_main_runs():
-    assert compare._experiment() is program.run
-
-
-def test_it_says_where_it_must_be_started(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "main", None)
-    with pytest.raises(compare.ConfigError, match="must be started in the folder that holds main.py"):
-        compare._experiment()

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from configs import transferability_cifar, transferability_digits
-from main import run
 from tests import run_folders, small
 from tljax.__main__ import main
 from tljax.core.errors import ConfigError
 from tljax.core.trees import flatten
 from tljax.runs import experiment, suite
+from tljax.runs.run import run
 
 FOUND = {"base_a": (0.9, 0.9), "base_b": (0.8, 0.9), "anb_1": (0.7, 0.75), "anb_10": (0.5,), "bnb_plus_1": (0.85, 0.8)}
 

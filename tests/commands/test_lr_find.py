@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from main import run
 from tests import small
 from tljax.__main__ import main
 from tljax.core.types import Phase
+from tljax.runs.run import run
 from tljax.training import lr_sweep
 
 WORDS = ["lr_find", "--config", "configs/digits.py", "--config.strategy.name=scratch", "--config.data.validation=0"]

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from main import run
 from tests.runs.test_text_runs import TINY, config, written
 from tljax.__main__ import main
 from tljax.core.errors import WeightsError
 from tljax.data.batches import Evaluation
 from tljax.networks.families import bert
 from tljax.runs import experiment
+from tljax.runs.run import run
 from tljax.serving import saved_model
 from tljax.serving.predictor import Predictor
 from tljax.tasks.classification import outputs as softmax

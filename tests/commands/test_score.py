@@ -8,13 +8,13 @@ import pytest
 import safetensors.numpy
 from scipy.special import softmax
 
-from main import run
 from tests import small
 from tljax.__main__ import main
 from tljax.commands import score
 from tljax.core.errors import ConfigError
 from tljax.core.types import EVALUATE
 from tljax.runs import experiment
+from tljax.runs.run import run
 from tljax.transfer import transferability
 
 

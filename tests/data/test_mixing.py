@@ -7,10 +7,10 @@ import pytest
 from ml_collections import ConfigDict
 from scipy import stats
 
-from main import run
 from tests import small
 from tljax.core.errors import ConfigError
 from tljax.data import mixing
+from tljax.runs.run import run
 
 B, H, W = 64, 12, 16
 KEY = jax.random.key(3)

@@ -10,7 +10,6 @@ import pytest
 import safetensors.numpy
 from reference import ours_text
 
-from main import run
 from tests import small
 from tests.runs.test_text_runs import config, written
 from tljax.core.errors import ConfigError
@@ -19,6 +18,7 @@ from tljax.data.inputs import tokens as inputs
 from tljax.networks.disentangled import Variant
 from tljax.networks.families import deberta
 from tljax.networks.network import Network
+from tljax.runs.run import run
 from tljax.tasks import classification
 from tljax.weights import placement
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from main import run
 from tests import small
 from tljax.core.errors import ConfigError, DataError, WeightsError
 from tljax.reporting import run_folder
+from tljax.runs.run import run
 
 NOW = {"train": "a", "test": "b", "classes": "cat, dog", "examples": {"train": 5, "test": 2}, "weights": "w"}
 

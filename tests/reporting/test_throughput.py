@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from main import run
 from tests import small
 from tests.runs.test_text_runs import config, folder  # noqa: F401  (a fixture, and what goes with it)
 from tljax.data.tokens import Tokens
 from tljax.reporting import throughput
 from tljax.runs import experiment
+from tljax.runs.run import run
 
 
 def test_places():

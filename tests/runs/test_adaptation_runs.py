@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from main import run
 from tests import small
 from tests.runs import test_text_runs
 from tests.runs.test_text_runs import folder  # noqa: F401  (a fixture)
@@ -17,6 +16,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.types import Dataset, Info
 from tljax.data.sources import digits
 from tljax.runs import domain_transfer
+from tljax.runs.run import run
 
 
 class Bright(digits.Digits):

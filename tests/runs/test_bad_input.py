@@ -13,7 +13,6 @@ import pytest
 import safetensors.numpy
 from PIL import Image
 
-from main import run
 from tests import run_folders, small
 from tljax import cli
 from tljax.core import settings
@@ -271,7 +270,7 @@ def at_root(monkeypatch):
 
 
 def start(root: Path, *arguments: str) -> int:
-    return cli.start(run, ["main.py", *BASE, "--workdir", str(root / "run"), *arguments])
+    return cli.start(["main.py", *BASE, "--workdir", str(root / "run"), *arguments])
 
 
 def files(root: Path) -> dict[Path, bytes]:
@@ -373,7 +372,7 @@ def test_a_suite_goes_to_the_suite_and_a_run_to_the_run(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(cli.suite, "run", lambda *arguments, flags: seen.append("suite"))
     for rows in ([], ["--config.suite.rows={}"]):
-        assert cli.start(lambda config, folder: seen.append("run"), ["main.py", *rows]) == 0
+        assert cli.start(["main.py", *rows], run=lambda config, folder: seen.append("run")) == 0
     assert seen == ["suite", "run"]
 
 
@@ -387,9 +386,9 @@ def test_debug_shows_the_traceback(capsys):
     def fail(config, folder):
         raise DataError("no pictures")
 
-    assert cli.start(fail, ["main.py", *BASE]) == DATA
+    assert cli.start(["main.py", *BASE], run=fail) == DATA
     assert capsys.readouterr().err == "error: no pictures\n"
-    assert cli.start(fail, ["main.py", *BASE, "--debug"]) == DATA
+    assert cli.start(["main.py", *BASE, "--debug"], run=fail) == DATA
     err = capsys.readouterr().err
     assert err.startswith("Traceback") and err.endswith("error: no pictures\n")
 
@@ -398,7 +397,7 @@ def test_an_interrupt_says_how_to_go_on(capsys):
     def stop(config, folder):
         raise KeyboardInterrupt
 
-    assert cli.start(stop, ["main.py", *BASE]) == 130
+    assert cli.start(["main.py", *BASE], run=stop) == 130
     assert "the same command goes on" in capsys.readouterr().err
 
 
@@ -407,7 +406,7 @@ def test_a_bug_is_no_error_of_the_user():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        cli.start(bug, ["main.py", *BASE])
+        cli.start(["main.py", *BASE], run=bug)
 
 
 def test_from_the_shell(tmp_path):

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from main import run
 from tests import small
 from tests.training.test_train_loop import CutError, cut_at, everything, last_state  # noqa: F401, a fixture among them
 from tljax.commands import lr_find
 from tljax.core import plugins
 from tljax.core.errors import ConfigError, DataError
 from tljax.runs import decision, experiment
+from tljax.runs.run import run
 from tljax.serving import saved_model
 from tljax.training import parallel
 from tljax.transfer import transferability

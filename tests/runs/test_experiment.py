@@ -5,7 +5,6 @@ import threading
 import pytest
 from ml_collections import ConfigDict
 
-from main import run
 from tests import small
 from tljax.commands import lr_find
 from tljax.core.errors import ConfigError
@@ -14,6 +13,7 @@ from tljax.data.inputs import image
 from tljax.networks.families import vit
 from tljax.networks.vision_transformer import Variant
 from tljax.runs import experiment
+from tljax.runs.run import run
 from tljax.serving import saved_model
 
 

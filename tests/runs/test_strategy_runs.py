@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-import main
 from tests import small
 from tests.training.test_train_loop import CutError, cut_at, everything, last_state  # noqa: F401, a fixture among them
 from tljax.core import plugins
 from tljax.core.trees import flatten
 from tljax.data.batches import Evaluation
 from tljax.runs import experiment
+from tljax.runs.run import run
 from tljax.serving import saved_model
 from tljax.training import parallel
 from tljax.training.evaluate import Evaluator
@@ -137,12 +137,12 @@ def test_frozen_stays_the_rest_learns_and_pmap_gives_the_same_curve(name, weight
 def test_a_run_cut_off_midway_ends_the_same(name, weights, monkeypatch, tmp_path, cut_at):  # noqa: F811
     config = make_config(name, weights, monkeypatch, data__pad=1, data__validation=0.2, train__epochs=6.0)
     config.train.update(checkpoint_epochs=2.5, eval_epochs=3.0)
-    result = main.run(config, tmp_path / "whole")
+    result = run(config, tmp_path / "whole")
     cut_at(8)  # of 12, the last checkpoint being of step 5 or 6
     with pytest.raises(CutError):
-        main.run(config, tmp_path / "cut")
+        run(config, tmp_path / "cut")
     cut_at(0)
-    main.run(config, tmp_path / "cut")
+    run(config, tmp_path / "cut")
     assert everything(tmp_path / "cut") == everything(tmp_path / "whole")
     assert last_state(tmp_path / "cut") == last_state(tmp_path / "whole")
     assert result["parameters"] == {"total": NETWORKS[family(name)], "trainable": STRATEGIES[name][1]}
@@ -153,7 +153,7 @@ def test_what_is_exported_is_what_was_evaluated(name, weights, monkeypatch, tmp_
     """The model/ folder in a plain network, updates and all: its test loss to the last bit."""
     config = make_config(name, weights, monkeypatch, train__epochs=4.0)
     before = flatten(experiment.load(config, axis=None).variables["params"])
-    result = main.run(config, tmp_path)
+    result = run(config, tmp_path)
     config.model.weights = str(tmp_path / "model")
     made = experiment.load(config, axis=None)
     published = pretrained.read(config.model.weights, card=None, lock=tmp_path / "lock.json")
@@ -171,6 +171,6 @@ def test_features_are_cached_up_to_the_first_kernel_with_an_update(weights, monk
     results = {}
     for cache in ("off", "memory"):
         config = make_config("lora", weights, monkeypatch, strategy__kernels="fc1", data__cache=cache)
-        results[cache] = main.run(config, tmp_path / cache)["metrics"]["test"]
+        results[cache] = run(config, tmp_path / cache)["metrics"]["test"]
     assert "this run alone: after conv2 (2, 2, 32)" in capsys.readouterr().out
     assert results["memory"] == pytest.approx(results["off"], rel=1e-5)

@@ -25,7 +25,7 @@ def config(*changes: str):
 
 
 class Fake:
-    """Stands for `main.run`: notes what it was given; some runs fail."""
+    """Stands for `run.run`: notes what it was given; some runs fail."""
 
     def __init__(self, **failures: Exception) -> None:
         self.failures, self.seen = failures, []
@@ -160,9 +160,9 @@ def test_the_exit_code_tells(tmp_path, capsys):
     file = tmp_path / "two.py"
     file.write_text("from tests.runs.test_suite import config\n\ndef get_config():\n    return config()\n")
     arguments = ["main.py", "--config", str(file), "--workdir", str(tmp_path / "s")]
-    assert cli.start(Fake(), arguments) == 0
-    assert cli.start(Fake(high_seed4=DataError("a bad picture")), arguments) == 3
-    assert cli.start(Fake(low_seed4=TljaxError("the loss is not finite")), arguments) == 1
+    assert cli.start(arguments, run=Fake()) == 0
+    assert cli.start(arguments, run=Fake(high_seed4=DataError("a bad picture"))) == 3
+    assert cli.start(arguments, run=Fake(low_seed4=TljaxError("the loss is not finite"))) == 1
     assert capsys.readouterr().err == "error: a bad picture\nerror: the loss is not finite\n"
 
 
@@ -177,7 +177,7 @@ def test_a_flag_that_no_run_heeds_is_refused_before_any_run(tmp_path, capsys, fl
     fake, file = Fake(), tmp_path / "two.py"
     file.write_text("from tests.runs.test_suite import config\n\ndef get_config():\n    return config()\n")
     words = ["main.py", "--config", str(file), "--workdir", str(tmp_path / "s"), "--config.train.epochs=3"]
-    assert cli.start(fake, [*words, f"--config.{flag}"]) == 2
+    assert cli.start([*words, f"--config.{flag}"], run=fake) == 2
     assert re.search(message, capsys.readouterr().err) and fake.seen == [] and not (tmp_path / "s").exists()
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from configs import default
-from main import run
 from tests import small
 from tljax.__main__ import main
 from tljax.core.errors import ConfigError, DataError
 from tljax.networks.encoder import Variant
 from tljax.networks.families import bert
 from tljax.runs import experiment, fitted_run
+from tljax.runs.run import run
 from tljax.serving import saved_model
 from tljax.training import parallel
 from tljax.transfer.strategies import classic

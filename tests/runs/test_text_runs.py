@@ -7,7 +7,6 @@ import pytest
 import safetensors.numpy
 
 from configs import default
-from main import run
 from tests import small
 from tljax.core.errors import ConfigError, WeightsError
 from tljax.data.inputs import tokens as inputs
@@ -15,6 +14,7 @@ from tljax.networks.encoder import Variant
 from tljax.networks.families import bert, roberta
 from tljax.networks.network import Network
 from tljax.runs import experiment
+from tljax.runs.run import run
 from tljax.tasks import classification
 from tljax.weights import placement
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from main import run
 from tests import small
 from tljax.__main__ import main
 from tljax.core.trees import unflatten
 from tljax.networks.families import mobilenet
+from tljax.runs.run import run
 from tljax.serving import exports, saved_model
 from tljax.tasks.classification import outputs as softmax
 from tljax.weights import placement, pretrained

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from main import run
 from tests import small
 from tljax.__main__ import main
 from tljax.data import pictures
 from tljax.data.batches import Evaluation
 from tljax.runs import experiment
+from tljax.runs.run import run
 from tljax.serving import saved_model
 from tljax.serving.predictor import Predictor
 from tljax.tasks import classification

@@ -11,7 +11,6 @@ from ml_collections import ConfigDict
 from scipy.special import log_softmax
 
 from configs import default
-from main import run
 from tests import small
 from tljax.core.errors import ConfigError, DataError, WeightsError
 from tljax.data.inputs import tokens as inputs
@@ -19,6 +18,7 @@ from tljax.networks.encoder import Variant
 from tljax.networks.families import bert
 from tljax.networks.network import Network
 from tljax.runs import experiment
+from tljax.runs.run import run
 from tljax.serving import saved_model
 from tljax.tasks import classification
 from tljax.tasks import masked_lm as task

@@ -6,7 +6,6 @@ import pytest
 from flax import linen as nn
 
 from configs import default
-from main import run
 from tests import small
 from tests.training.test_train_step import make_job
 from tljax.core import layer_groups, settings
@@ -14,6 +13,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.types import Mode, Phase
 from tljax.networks.families import lenet
 from tljax.networks.network import Network
+from tljax.runs.run import run
 from tljax.tasks import classification
 from tljax.training import accumulation, parallel
 from tljax.training.job import Job

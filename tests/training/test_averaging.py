@@ -11,7 +11,6 @@ import pytest
 import safetensors.numpy
 from ml_collections import ConfigDict
 
-from main import run
 from tests import small
 from tests.training import test_train_loop
 from tests.training.test_train_loop import cut_at  # noqa: F401, a fixture
@@ -20,6 +19,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.trees import flatten
 from tljax.core.types import Phase
 from tljax.runs import experiment
+from tljax.runs.run import run
 from tljax.serving import saved_model
 from tljax.training import averaging, norm_statistics
 from tljax.training.checkpoint import opened

@@ -12,13 +12,13 @@ import orbax.checkpoint as ocp
 import pytest
 import safetensors.numpy
 
-from main import run
 from tests import small
 from tljax.core.errors import DataError, TljaxError, WeightsError
 from tljax.core.types import Phase
 from tljax.data.sources import digits
 from tljax.reporting import report
 from tljax.runs import experiment
+from tljax.runs.run import run
 from tljax.training import checkpoint
 from tljax.training.checkpoint import opened
 from tljax.weights import placement
@@ -103,7 +103,7 @@ def test_a_run_cut_off_anywhere_ends_the_same(tmp_path, monkeypatch, cut_at, pha
 SCRIPT = """
 import sys
 from pathlib import Path
-from main import run
+from tljax.runs.run import run
 from tests.training.test_train_loop import make_config, three_phases
 from tljax.cli import keep_compiled
 from tljax.strategies import scratch

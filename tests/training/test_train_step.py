@@ -8,13 +8,13 @@ import optax
 import pytest
 
 from configs import default
-from main import run
 from tests import small
 from tljax.core import layer_groups
 from tljax.core.trees import flatten
 from tljax.core.types import EVALUATE, Mode, Phase
 from tljax.networks.families import resnet
 from tljax.networks.network import Network
+from tljax.runs.run import run
 from tljax.tasks import classification
 from tljax.training import optimizer, parallel
 from tljax.training.job import Job

@@ -7,7 +7,6 @@ import pytest
 import safetensors.numpy
 from ml_collections import ConfigDict
 
-from main import run
 from tests import small
 from tests.training.test_train_loop import CutError, cut_at  # noqa: F401  (a fixture)
 from tljax.core.plugins import find
@@ -15,6 +14,7 @@ from tljax.core.types import Phase
 from tljax.data import preprocess
 from tljax.reporting.report import Report
 from tljax.runs import experiment
+from tljax.runs.run import run
 from tljax.training import parallel, views
 
 STAGES = ("stem", "stage1", "stage2")

@@ -10,13 +10,13 @@ import safetensors.numpy
 from ml_collections import ConfigDict
 
 from configs import default
-from main import run
 from tests import small
 from tljax.core import settings
 from tljax.core.errors import ConfigError
 from tljax.core.types import EVALUATE
 from tljax.runs import experiment
 from tljax.runs import fitted_run as fit_module
+from tljax.runs.run import run
 from tljax.serving import exports, refitted_classifier, saved_model
 from tljax.serving.predictor import Predictor
 from tljax.transfer.strategies import classic

@@ -1,7 +1,6 @@
 """Run strategies side by side on the same splits and seeds, and say which one won."""
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from tljax.core import atomic, overrides, plugins
 from tljax.core.errors import ConfigError
 from tljax.reporting.terminal import show
 from tljax.runs import comparison, suite
+from tljax.runs.run import run
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -43,7 +43,6 @@ def main(arguments: Sequence[str]) -> None:
         raise ConfigError(f"--strategies must differ in more than signs, for their folders; got {', '.join(rows)}.")
     plan = suite.expand(config, folder, wanted)
     suite.check_heeded([change for change in changes if change not in of_rows], config, plan)
-    run = _experiment()
     cli.keep_compiled()
     found, failed = suite.each(run, plan, folder)
     tables = {
@@ -99,18 +98,6 @@ def _numbers(flag: str, text: str, *, least: int) -> tuple[int, ...]:
     if not words or not all(word.isdecimal() and int(word) >= least for word in words):
         raise ConfigError(f"{flag} must be whole numbers from {least} on, such as 1,5,10; got '{text}'.")
     return tuple(dict.fromkeys(int(word) for word in words))
-
-
-def _experiment() -> suite.Run:
-    """`run` of main.py, which stands beside the package and not in it."""
-    sys.path.insert(0, "")
-    try:
-        from main import run
-    except ImportError as error:
-        raise ConfigError(f"tljax compare must be started in the folder that holds main.py ({error}).") from error
-    finally:
-        sys.path.remove("")
-    return run
 
 
 def _parser() -> cli.Parser:
