@@ -141,8 +141,8 @@ def test_the_table_has_a_row_a_card_and_a_filter(capsys):
 def test_a_family_without_cards_is_an_error(capsys):
     assert main(["zoo", "--family=lenet"]) == CONFIG
     assert (
-        "must be one of those with cards, bert, bit, convnext, deberta, distilbert, efficientnet, electra, mobilenet, "
-        "resnet, roberta, vgg, vit; got 'lenet'" in capsys.readouterr().err
+        "must be one of those with cards, bert, bit, convnext, deberta, densenet, distilbert, efficientnet, electra, "
+        "mobilenet, resnet, roberta, vgg, vit; got 'lenet'" in capsys.readouterr().err
     )
 
 

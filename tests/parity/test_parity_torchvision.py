@@ -38,6 +38,7 @@ NETWORKS = {
     "mobilenet_v3_small": ("mobilenet", "v3_small"),
     "mobilenet_v3_large": ("mobilenet", "v3_large"),
     "efficientnet_b0": ("efficientnet", "b0"),
+    **{f"densenet{depth}": ("densenet", f"{depth}") for depth in (121, 161, 169, 201)},
 }
 
 
@@ -51,6 +52,9 @@ def followers(family: str, variant: str, module: Any) -> Sequence[Any]:
     if family == "resnet":
         return module.layer1, module.layer2, module.layer3, module.layer4, module.avgpool
     classifier = module.classifier
+    if family == "densenet":
+        after = [f"transition{i}" for i in (1, 2, 3)]
+        return *(getattr(module.features, name) for name in ("denseblock1", *after, "norm5")), classifier
     if family == "vgg":
         pairs = itertools.pairwise((*module.features, module.avgpool))
         blocks = (after for layer, after in pairs if isinstance(layer, torch.nn.MaxPool2d))
@@ -91,6 +95,8 @@ def test_both_load_the_others_file_and_say_the_same(name, tmp_path):
     assert (model.family, model.variant) == (family, variant)
     x = draw.image((2, SIDE, SIDE, 3))
     found, stages = shared.outputs(model.network, model.variables, x), model.network.backbone.stages
+    if family == "densenet":  # torchvision has the last ReLU, and the mean, between its modules
+        found["norm"] = found["norm"].mean((1, 2))
     expected = dict(zip((*stages, "logits"), theirs(module, followers(family, variant, module), x), strict=True))
     assert shared.above(1e-5, found, expected, name) == {}
 

@@ -1,6 +1,6 @@
-"""What the VGG, ConvNeXt and BiT tests share: whole and narrow networks, their shapes, variables and stored outputs.
+"""What the VGG, ConvNeXt, BiT and DenseNet tests share: networks, shapes, variables, stored outputs.
 
-`family` is the module tljax.models.vgg, .convnext or .bit, `net` a network with its backbone.
+`family` is a module of `tljax/networks/families/`, `net` a network with its backbone.
 """
 
 import dataclasses
@@ -41,7 +41,7 @@ def shapes(net: Network) -> Variables:
 
 
 def rows(family: Any, net: Network) -> tuple[Any, ...]:
-    return tuple(family.rows(net.backbone.variant))  # pyright: ignore[reportAttributeAccessIssue]
+    return tuple(family.names(net.backbone.variant))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def published_shapes(family: Any, net: Network) -> dict[str, tuple[int, ...]]:

@@ -8,7 +8,7 @@ import pytest
 from tljax.core.errors import WeightsError
 from tljax.core.plugins import available, find
 from tljax.core.types import Rule, Spelling
-from tljax.networks.families import bert, bit, convnext, efficientnet, lenet, mobilenet, resnet, vgg, vit
+from tljax.networks.families import bert, bit, convnext, densenet, efficientnet, lenet, mobilenet, resnet, vgg, vit
 from tljax.networks.network import Network
 from tljax.tasks import classification
 from tljax.weights import placement, translation
@@ -20,6 +20,7 @@ SMALL = {
     "vit": (vit, vit.Variant(patch=8, width=8, heads=2, depth=2)),
     "convnext": (convnext, convnext.Variant((1, 2), (4, 8))),
     "bit": (bit, bit.Variant((1, 2), width=32)),
+    "densenet": (densenet, densenet.Variant((2, 1), growth=2, width=4)),
     "mobilenet": (mobilenet, mobilenet.VARIANTS["v2"]),
     "efficientnet": (efficientnet, efficientnet.scaled(0.5, 0.5, 0.2)),
     "vgg": (vgg, vgg.Variant((1, 1, 1, 1, 1), batch_norm=True, widths=(2, 2, 2, 2, 2), dense=4)),
@@ -207,6 +208,7 @@ LIBRARIES = {
     ("transformers", "resnet"): transformers_resnet,
     ("transformers", "vit"): transformers_vit,
     ("torchvision", "vit"): torchvision_vit,
+    ("torchvision", "densenet"): lambda name: re.sub(r"(denselayer\d+\.(?:norm|conv))", r"\1.", name),
     ("transformers", "convnext"): of_convnext(
         "convnext.encoder.stages.{s}.layers.{b}",
         "convnext.encoder.stages.{s}.downsampling_layer.{i}",

@@ -1,4 +1,4 @@
-"""torchvision, where it names a family's tensors otherwise than their first publisher: its ViT."""
+"""torchvision, where it names a family's tensors otherwise than their first publisher: its ViT; its oldest files."""
 
 from tljax.core.types import Rule, Spelling
 
@@ -18,4 +18,12 @@ VIT = (
     Rule(rf"heads\.head\.{LEAF}", lambda leaf: f"head.{leaf}"),
 )
 
-SPELLINGS = (Spelling("torchvision", "vit", VIT),)
+# The files that it published for its DenseNets: torch has long forbidden the dots in such names, and it renames them.
+DENSENET = (
+    Rule(
+        r"features\.denseblock(\d)\.denselayer(\d+)\.(norm|conv)\.(\d)\.(\w+)",
+        lambda s, i, kind, c, leaf: f"features.denseblock{s}.denselayer{i}.{kind}{c}.{leaf}",
+    ),
+)
+
+SPELLINGS = (Spelling("torchvision", "vit", VIT), Spelling("torchvision", "densenet", DENSENET))
