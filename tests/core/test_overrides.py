@@ -63,6 +63,8 @@ OPEN = {
     "optimizer.kwargs.momentum=0.9": 0.9,
     "optimizer.kwargs.nesterov=true": True,
     "optimizer.schedule_kwargs.at=(0.3, 0.6)": (0.3, 0.6),
+    "optimizer.kwargs.mask.low=1e-4": 1e-4,
+    "optimizer.kwargs.mask.low.head=true": True,
     "suite.rows.mine=('optimizer.lr=0.5',)": ("optimizer.lr=0.5",),
 }
 
@@ -75,6 +77,8 @@ def test_open_tables_take_new_keys(change):
 def test_open_tables_change_types_and_are_replaced_as_a_whole():
     assert changed("strategy.scales.stem=0", "strategy.scales.stem=0.5").strategy.scales.stem == 0.5
     assert changed("optimizer.kwargs.mode=fast", "optimizer.kwargs.mode=(1, 2)").optimizer.kwargs["mode"] == (1, 2)
+    nested = changed("optimizer.kwargs.low.lr=1", "optimizer.kwargs.low.lr=1e-4", "optimizer.kwargs.head={'lr': 0.1}")
+    assert nested.optimizer.kwargs.to_dict() == {"low": {"lr": 1e-4}, "head": {"lr": 0.1}}
     replaced = changed("groups={'low': 'conv1'}", "groups.head=conv2..fc1 head", config=digits.get_config())
     assert dict(replaced.groups) == {"low": "conv1", "head": "conv2..fc1 head"}
     assert dict(changed("suite.rows={}", config=digits.get_config()).suite.rows) == {}
@@ -87,6 +91,7 @@ UNKNOWN = {
     "trian.epochs=1": "Did you mean 'config.train.epochs'?",
     "optimizer.momentum=0.9": "config.optimizer.momentum is no key",
     "data.splits.tset=x": "Did you mean 'config.data.splits.test'?",
+    "strategy.last_k.x=1": "config.strategy.last_k.x is no key",
     "seed.x=1": "config.seed.x is no key",
     "zzz=1": "config.zzz is no key: every key stands in configs/default.py.",
     "seed": "config.seed must be given a value, as in key=value",

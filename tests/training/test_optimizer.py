@@ -124,7 +124,7 @@ def signed(learning_rate, *, gain=1.0):
 
 
 def test_an_optimizer_by_dotted_path_with_its_own_arguments():
-    one = config(name="tests.test_optimizer:signed", kwargs={"gain": 3.0})
+    one = config(name="tests.training.test_optimizer:signed", kwargs={"gain": 3.0})
     tx, learns, _ = one_phase({"low": 0.0, "high": 0.0, "head": 1.0}, one)
     updates, _ = tx.update(ones(learns), tx.init(learns), learns)
     np.testing.assert_allclose(updates["head"]["kernel"], -0.3, rtol=1e-6)

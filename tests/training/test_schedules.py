@@ -23,7 +23,7 @@ def halving(steps, *, floor=0.0):
         ("exponential", {"end": 1e-4}, 0.0, {0: 1.0, 33: 10 ** (-4 / 3), 99: 1e-4}),
         ("step", {}, 0.0, {0: 1.0, 49: 1.0, 51: 0.1, 76: 0.01}),
         ("step", {"at": (0.3,), "factor": 0.5}, 0.0, {29: 1.0, 31: 0.5}),
-        ("tests.test_schedules:halving", {"floor": 1.0}, 0.0, {0: 2.0, 100: 1.5}),
+        ("tests.training.test_schedules:halving", {"floor": 1.0}, 0.0, {0: 2.0, 100: 1.5}),
     ],
 )
 def test_factor(name, kwargs, warmup, expected):
@@ -65,8 +65,8 @@ def test_a_schedule_that_does_not_exist_or_fit(name, kwargs, message):
         ("cosine", {"end": -1.0}, "'cosine' must be finite numbers >= 0; over a run of 101 steps -.* is among them"),
         ("cosine", {"end": math.nan}, "finite numbers >= 0; .* nan is among them"),
         ("cosine", {"end": "abc"}, "schedule_kwargs must fit 'cosine'"),
-        ("tests.test_schedules:halving", {"floor": -0.6}, "finite numbers >= 0"),
-        ("tests.test_schedules:halving", {"floor": math.inf}, "finite numbers >= 0"),
+        ("tests.training.test_schedules:halving", {"floor": -0.6}, "finite numbers >= 0"),
+        ("tests.training.test_schedules:halving", {"floor": math.inf}, "finite numbers >= 0"),
     ],
 )
 def test_factors_that_no_run_can_have(name, kwargs, message):

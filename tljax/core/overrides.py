@@ -15,8 +15,9 @@ from tljax.core.errors import ConfigError
 def apply(config: Any, changes: Iterable[str]) -> Any:
     """A copy of `config` with every "dotted.key=value" applied; values keep the key's type.
 
-    Tables that are not locked (`groups`, `optimizer.kwargs`, ...) take new keys too, and are replaced
-    as a whole by a dict: "groups={}", "groups={'low': 'stem..stage2', 'head': 'head'}".
+    Tables that are not locked (`groups`, `optimizer.kwargs`, ...) take new keys too, tables among them
+    ("optimizer.kwargs.mask.low=true"), and are replaced as a whole by a dict: "groups={}",
+    "groups={'low': 'stem..stage2', 'head': 'head'}".
 
     Raises:
       ConfigError: unknown keys, or values of another type; all are listed.
@@ -54,7 +55,7 @@ def _set(config: Any, change: str) -> None:
     *parents, last = key.split(".")
     table = config
     for parent in parents:
-        table = table[parent] if isinstance(table, ConfigDict) and parent in table else None
+        table = _below(table, parent)
     if not equals or not isinstance(table, ConfigDict) or (table.is_locked and last not in table):
         raise ConfigError(_unknown(config, key, equals))
     try:
@@ -67,6 +68,13 @@ def _set(config: Any, change: str) -> None:
         raise ConfigError(f"config.{key} must be {must}; got '{text}'.") from error
     with table.ignore_type():  # 1 -> 0.5 in an open table; elsewhere the value has the type already
         table[last] = value
+
+
+def _below(table: Any, key: str) -> Any:
+    """The table at `key` of a table; an open one gets a new one there if it has none. None: there is no table."""
+    if isinstance(table, ConfigDict) and key not in table and not table.is_locked:
+        table[key] = ConfigDict(sort_keys=False)
+    return table[key] if isinstance(table, ConfigDict) and key in table else None
 
 
 def _typed(text: str, like: Any) -> Any:
