@@ -136,8 +136,7 @@ class Said:
     """Stands for a report."""
 
     def __init__(self):
-        self.lines, self.tables, self.seconds = [], [], {"features": 0.0, "compile": 0.0}
-        self.tokens = self.places = 0
+        self.lines, self.tables = [], []
 
     def say(self, text):
         self.lines.append(text)

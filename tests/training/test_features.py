@@ -15,7 +15,7 @@ from tljax.data.batches import Training
 from tljax.networks.families import lenet
 from tljax.training import features, parallel
 from tljax.training.feature_store import Store
-from tljax.training.features import Cached
+from tljax.training.features import Cached, Took
 from tljax.training.prefix import Prefix
 
 
@@ -23,7 +23,7 @@ class Say:
     """A report that keeps what it is told."""
 
     def __init__(self):
-        self.lines, self.seconds, self.tokens, self.places = [], {"features": 0.0}, 0, 0
+        self.lines = []
         self.say = self.lines.append
 
     def compiling(self, what):
@@ -69,8 +69,18 @@ def test_where_rows_lie_changes_no_bit(where):
     for cached in (first, second):
         assert everything(cached).tobytes() == expected.tobytes()
         assert cached.take(np.array([7, 3]))["features"].tobytes() == expected[[7, 3]].tobytes()
-    assert computed(first._report) == [50]
-    assert computed(second._report) == [50 if where == "process" else 0]
+    assert computed(first._screen) == [50]
+    assert computed(second._screen) == [50 if where == "process" else 0]
+
+
+def test_what_features_took_is_told_by_who_computed_them():
+    cached = part(load())
+    assert cached.took == Took()
+    rows = cached.fill()
+    took = cached.took
+    assert took.seconds > 0 and (took.tokens, took.places) == (0, 0)
+    assert cached.fill() is rows and cached.took == took, "a second call computes nothing"
+    assert sum([took, Took(1.0, 2, 3)], Took()) == Took(took.seconds + 1.0, 2, 3)
 
 
 def test_jit_and_pmap_share_rows():

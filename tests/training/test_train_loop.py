@@ -106,7 +106,7 @@ from pathlib import Path
 from tljax.runs.run import run
 from tests.training.test_train_loop import make_config, three_phases
 from tljax.cli import keep_compiled
-from tljax.strategies import scratch
+from tljax.transfer.strategies import scratch
 keep_compiled()
 scratch.plan = three_phases
 run(make_config(train__epochs=100.0, train__checkpoint_epochs=6.0, train__eval_epochs=4.0), Path(sys.argv[1]))

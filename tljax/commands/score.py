@@ -18,8 +18,7 @@ from tljax.core.trees import flatten
 from tljax.core.types import Card
 from tljax.data import preprocess
 from tljax.networks.network import Network
-from tljax.reporting.report import Report
-from tljax.reporting.terminal import show
+from tljax.reporting.terminal import Screen, show
 from tljax.runs import experiment
 from tljax.training import features, parallel
 from tljax.transfer.transferability import scores
@@ -73,13 +72,12 @@ def score(config: Any) -> dict[str, Any]:
     if (has := getattr(task, "LABELS", "no labels")) != "classes":
         raise ConfigError(f"score is about classes; config.task.name={config.task.name} has {has}.")
     made = experiment.load(config, axis=devices.axis)
-    report = Report(features.folder(), config, best=task.BEST)  # what it says is wanted, and no folder
-    parts, _ = features.cached(made, None, "memory", devices, report, config)
+    parts, _ = features.cached(made, None, "memory", devices, Screen(), config)
     train = parts["train"].take(np.arange(len(parts["train"])))
     rows, labels = train["features"].astype(np.float64), train["label"]
     began = time.monotonic()
     found = scores(rows, labels, source_logits(made, task, rows, config))
-    seconds = {"features s": report.seconds["features"], "scores s": time.monotonic() - began}
+    seconds = {"features s": parts["train"].took.seconds, "scores s": time.monotonic() - began}
     return {"examples": len(rows), "width": rows.shape[1], **found, **seconds}
 
 

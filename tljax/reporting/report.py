@@ -39,10 +39,8 @@ class Report(Screen):
           DataError: its config.json is damaged.
         """
         super().__init__()
-        self.folder, self.seconds = folder, {"compile": 0.0, "features": 0.0, "train": 0.0, "total": 0.0}
-        self.step_bytes, self.throughput, self._cut = 0, {}, {}
-        self.tokens = self.places = 0  # in what features were computed of: `throughput.places`
-        self.oracle: dict[str, Any] = {}  # target -> the best metric by its own labels, and the step
+        self.folder = folder
+        self._cut: dict[str, int] = {}  # part -> texts of which only the beginning is read
         self._kept: dict[str, str] = {}
         self._began, self._events, self._recent = time.monotonic(), None, {}
         self._watched = ("loss", best)
@@ -120,16 +118,6 @@ class Report(Screen):
             figures.plan(chart, plan_chart.limits(chart), folder / "plan.png")
 
     @contextlib.contextmanager
-    def compiling(self, what: str) -> Iterator[None]:
-        """Say that XLA compiles, and how long it took: the only long silence of a run."""
-        began = time.monotonic()
-        self.say(f"compiling {what} ...")
-        yield
-        took = time.monotonic() - began
-        self.seconds["compile"] += took
-        self.say(f"compiled {what} in {took:.1f} s")
-
-    @contextlib.contextmanager
     def training(self, step: int, steps: int, *, seconds: float) -> Iterator[None]:
         """Training from `step`, 0 unless resumed: what was logged after it is dropped.
 
@@ -170,9 +158,10 @@ class Report(Screen):
         self._recent[part] = f"{part} {' '.join(shown)}"
 
     def finish(self, result: dict[str, Any], totals: Mapping[str, Any], files: Callable[..., None]) -> dict[str, Any]:
-        """Write the figures and result.json, print the last line, and return the result with its seconds.
+        """Write the figures and result.json, print the last line, and return the result with all of its seconds.
 
         Args:
+          result: what the run found; its "seconds" and "throughput" too, where there are any.
           totals: part -> the sums of its evaluation.
           files: the task's own; called with the sums of a part and the beginning of the files' names.
 
@@ -186,15 +175,12 @@ class Report(Screen):
         for part, sums in totals.items():
             files(sums, folder / part)
         figures.curves(self.folder / "metrics.jsonl", folder / "curves.png", self._watched)
-        self.seconds["total"] = time.monotonic() - self._began
-        seconds = {name: round(value, 3) for name, value in self.seconds.items()}
-        if self.places:  # training saw features, of texts that were padded
-            self.throughput |= {"padding": 1 - self.tokens / self.places}
-        result = result | {"step_bytes": self.step_bytes, "seconds": seconds, "throughput": self.throughput}
+        own = {"compile": self.compile_seconds}
+        seconds = own | result.get("seconds", {}) | {"total": time.monotonic() - self._began}
+        result = result | {"seconds": {name: round(value, 3) for name, value in seconds.items()}}
         result |= {"cut": self._cut} if self._cut else {}
-        if line := throughput.line(self.throughput, self._cut):
+        if line := throughput.line(result.get("throughput", {}), self._cut):
             self.say(line)
-        result |= {"oracle": self.oracle} if self.oracle else {}
         write_json(self.folder / "result.json", result)
         self.say(last_line(result, self.folder))
         return result

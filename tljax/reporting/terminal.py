@@ -24,12 +24,23 @@ class Screen:
     def __init__(self) -> None:
         self.console = _Console(width=None if sys.stdout.isatty() else 120, highlight=False)
         self._bar, self._steps, self._last_line = None, 0, time.monotonic()
+        self.compile_seconds = 0.0  # in which XLA has compiled so far: see `compiling`
 
     def say(self, text: str) -> None:
         self.console.print(text, markup=False, soft_wrap=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         show(title, columns, rows, console=self.console)
+
+    @contextlib.contextmanager
+    def compiling(self, what: str) -> Iterator[None]:
+        """Say that XLA compiles, and how long it took: the only long silence of a run."""
+        began = time.monotonic()
+        self.say(f"compiling {what} ...")
+        yield
+        took = time.monotonic() - began
+        self.compile_seconds += took
+        self.say(f"compiled {what} in {took:.1f} s")
 
     @contextlib.contextmanager
     def bar(self, step: int, steps: int) -> Iterator[None]:

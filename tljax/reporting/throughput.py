@@ -21,7 +21,12 @@ def summary(examples: int, seconds: float, tokens: int, filled: int) -> dict[str
     if not (examples and seconds):
         return {}
     found = {"examples_s": examples / seconds}
-    return found | ({"tokens_s": tokens / seconds, "padding": 1 - tokens / filled} if filled else {})
+    return found | ({"tokens_s": tokens / seconds} if filled else {}) | padding(tokens, filled)
+
+
+def padding(tokens: int, filled: int) -> dict[str, float]:
+    """The share of the places that held no token; nothing where there are none. See `summary`."""
+    return {"padding": 1 - tokens / filled} if filled else {}
 
 
 def line(found: dict[str, Any], cut: dict[str, int]) -> str:

@@ -16,9 +16,11 @@ from tljax.core.experiment import Experiment
 from tljax.core.trees import count
 from tljax.core.types import Batch, Variables
 from tljax.data import domains
+from tljax.reporting import throughput
 from tljax.reporting.report import Report
 from tljax.serving import refitted_classifier, saved_model
 from tljax.training import features, views
+from tljax.training.features import Took
 from tljax.training.parallel import Parallel
 from tljax.transfer.method import Method
 
@@ -76,12 +78,16 @@ def run(
         train = batches["train"]
         began = time.monotonic()
         fitted = strategy.fit(train["features"], train["label"], config.strategy, seed=config.seed)
-        report.seconds["train"] = time.monotonic() - began
+        seconds = {"train": time.monotonic() - began}
         held = "too few examples for folds" if fitted.accuracy is None else f"{fitted.accuracy:.4f} in cross-validation"
         report.say(f"chose {', '.join(f'{key} {value:g}' for key, value in fitted.chosen.items())}: {held}")
         totals = {part: _totals(task, fitted.scores(batch["features"]), batch) for part, batch in batches.items()}
         _save(workdir / "model", strategy, fitted, train, made, config)
-        found = _result(task, fitted, made, totals, Method(strategy, config.strategy), config)
+        took = sum((part.took for part in parts.values()), Took())
+        found = _result(task, fitted, made, totals, Method(strategy, config.strategy), config) | {
+            "seconds": {"features": took.seconds, **seconds},
+            "throughput": throughput.padding(took.tokens, took.places),
+        }
         return report.finish(found, totals, partial(task.files, classes=made.classes))
 
 
@@ -125,5 +131,6 @@ def _result(
         "step": 0,
         "parameters": {"total": count(made.variables["params"]), "trainable": fitted.learned},
         "optimizer_bytes": 0,
+        "step_bytes": 0,
         "classifier": {"name": config.strategy.classifier, "accuracy": fitted.accuracy, **fitted.chosen},
     }

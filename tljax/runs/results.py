@@ -12,16 +12,24 @@ from tljax.core.errors import DataError
 from tljax.core.layer_groups import Groups
 from tljax.core.trees import count, flatten
 from tljax.data import domains
-from tljax.reporting import figures
+from tljax.reporting import figures, throughput
 from tljax.training import optimizer
+from tljax.training.features import Took
 from tljax.training.job import Job
+from tljax.training.train_loop import Trained
 from tljax.training.train_state import TrainState
 
 COLUMNS = ("row", "test %", "spread", "train %", "seeds", "test n", "seconds", "trainable", "parameters")
 
 
-def make(job: Job, state: TrainState, totals: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of result.json, but for the seconds."""
+def make(job: Job, trained: Trained, totals: Mapping[str, Any], took: Took) -> dict[str, Any]:
+    """The content of result.json, but for what the report measures itself.
+
+    Args:
+      totals: part -> the sums of its evaluation.
+      took: to compute features.
+    """
+    state = trained.state
     metrics = {part: job.task.summarize(sums) for part, sums in totals.items()}
     learning = {group for phase in job.phases for group in phase.learning}
     return {
@@ -37,6 +45,10 @@ def make(job: Job, state: TrainState, totals: Mapping[str, Any]) -> dict[str, An
             "trainable": _size(state, {g: p for g, p in job.groups.items() if g in learning}),
         },
         "optimizer_bytes": sum(optimizer.state_bytes(state.opt_state).values()),
+        "step_bytes": trained.step_bytes,
+        "seconds": {"features": took.seconds, "train": trained.seconds},
+        "throughput": trained.throughput | throughput.padding(took.tokens, took.places),
+        **({"oracle": trained.oracle} if trained.oracle else {}),
     }
 
 

@@ -56,8 +56,9 @@ def run(config: Any, workdir: Path) -> dict[str, Any]:
             report.say(view.note)
         with opened(workdir / "checkpoints", keep=config.train.keep_checkpoints) as checkpoints:
             loop = Loop(job, seen, devices, checkpoints, report)
-            state = loop.fit(begin)
-        final, last = loop.variables(devices.put_state(state)), seen[-1]
+            trained = loop.fit(begin)
+        final, last = loop.variables(devices.put_state(trained.state)), seen[-1]
         totals = {part: last.evaluator(final, examples) for part, examples in last.evaluations.items()}
         saved_model.save(workdir / "model", devices.get_state(final), made, config)
-        return report.finish(results.make(job, state, totals), totals, partial(task.files, classes=made.classes))
+        found = results.make(job, trained, totals, views.took(seen))
+        return report.finish(found, totals, partial(task.files, classes=made.classes))

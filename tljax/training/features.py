@@ -5,11 +5,11 @@ program that computes it and the weights it runs on. So parts may overlap, and s
 there is taken.
 """
 
-import functools
+import dataclasses
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ import numpy as np
 from tljax.core.experiment import Experiment
 from tljax.core.types import Batch
 from tljax.data.batches import ahead, by_length
-from tljax.reporting.report import Report
+from tljax.reporting import throughput
+from tljax.reporting.terminal import Screen
 from tljax.training.feature_store import Found, Store
 from tljax.training.parallel import Parallel
 from tljax.training.prefix import Prefix, inputs_of
@@ -34,8 +35,22 @@ def folder() -> Path:
     return Path(os.environ.get("TLJAX_CACHE", "~/.cache/tljax")).expanduser() / "features"
 
 
+@dataclasses.dataclass(frozen=True)
+class Took:
+    """What it took to compute features."""
+
+    seconds: float = 0.0
+    tokens: int = 0  # of texts, with `places`: see `throughput.places`
+    places: int = 0
+
+    def __add__(self, other: "Took") -> "Took":
+        return Took(self.seconds + other.seconds, self.tokens + other.tokens, self.places + other.places)
+
+
 class Cached:
-    """A part as the rows of its examples, {"features": (B, ...), "label": (B,)}; computed at first need."""
+    """A part as the rows of its examples, {"features": (B, ...), "label": (B,)}; computed by `fill`, or by the first
+    `take`. `took` then says what that took.
+    """
 
     in_memory = True  # reading a row needs no thread
 
@@ -44,7 +59,7 @@ class Cached:
         examples: Any,
         name: str,
         prefix: Prefix,
-        report: Report,
+        screen: Screen,
         *,
         where: str,
         batch_size: int,
@@ -58,22 +73,31 @@ class Cached:
         """
         self.examples, self.views, self.skipped = examples, views, examples.skipped
         self.lengths = getattr(examples, "lengths", None)  # of texts: they order the batches, cached or not
-        self._name, self._prefix, self._report, self._where = name, prefix, report, where
-        self._batch_size = batch_size
+        self.took = Took()
+        self._name, self._prefix, self._screen, self._where = name, prefix, screen, where
+        self._batch_size, self._rows = batch_size, None
 
     def __len__(self) -> int:
         return len(self.examples)
 
     def take(self, positions: np.ndarray) -> Batch:
         """The rows at `positions`; view v of example i stands at v * len(self) + i."""
-        return {"features": self.rows(positions), "label": self.examples.subset.labels[positions % len(self)]}
+        return {"features": self.fill()(positions), "label": self.examples.subset.labels[positions % len(self)]}
 
     def fingerprint(self) -> str:
         return self.examples.fingerprint()
 
-    @functools.cached_property
-    def rows(self) -> Rows:
-        """Places -> rows; those that nobody has computed yet are computed now."""
+    def fill(self) -> Rows:
+        """Compute the rows that nobody has computed yet. A second call does nothing.
+
+        Returns:
+          Places -> their rows.
+        """
+        if self._rows is None:
+            self._rows = self._filled()
+        return self._rows
+
+    def _filled(self) -> Rows:
         keys, began = self._keys(), time.monotonic()
         if self._where == "process":
             places, missing = np.arange(len(keys)), len(keys)
@@ -84,14 +108,14 @@ class Cached:
             rows = _gather(found)
             rows = rows(np.arange(len(keys))).__getitem__ if self._where == "memory" else rows
         took = time.monotonic() - began
-        self._report.seconds["features"] += took
+        self.took += Took(seconds=took)
         said = f"{missing:,} computed, {len(keys) - missing:,} found" if missing else "all found"
-        self._report.say(f"features of {self._name}: {len(keys):,} rows {self._prefix.row.shape}, {said}, {took:.1f} s")
+        self._screen.say(f"features of {self._name}: {len(keys):,} rows {self._prefix.row.shape}, {said}, {took:.1f} s")
         return rows
 
     def _stored(self, keys: list[str]) -> tuple[list[Found], int]:
         """Where every key's row lies on disk, and how many had to be computed for it."""
-        store = Store(folder() / self._prefix.key, self._report.say)
+        store = Store(folder() / self._prefix.key, self._screen.say)
         found = store.read()
         if all(key in found for key in keys):
             return [found[key] for key in keys], 0
@@ -129,14 +153,21 @@ class Cached:
 
         batches = ahead(batch, range(len(blocks)), threads=not self.examples.in_memory)
         shard = []
-        for number, rows in enumerate(self._prefix.run(batches, self._report), start=1):
+        for number, rows in enumerate(self._prefix.run(self._counted(batches), self._screen), start=1):
             shard.append(rows[: len(blocks[number - 1])])
             if time.monotonic() - said > SAY_EVERY:
                 said = time.monotonic()
-                self._report.say(f"features of {self._name}: {min(number * size, len(places)):,} of {len(places):,}")
+                self._screen.say(f"features of {self._name}: {min(number * size, len(places)):,} of {len(places):,}")
             if number % together == 0 or number == len(blocks):
                 yield np.concatenate(blocks[number - len(shard) : number]), np.concatenate(shard)
                 shard = []
+
+    def _counted(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The same batches; their tokens are added to `took`."""
+        for batch in batches:
+            tokens, places = throughput.places(batch)
+            self.took += Took(tokens=tokens, places=places)
+            yield batch
 
 
 def _gather(found: Sequence[Found]) -> Rows:
@@ -157,13 +188,13 @@ def _gather(found: Sequence[Found]) -> Rows:
 
 
 def cached(
-    made: Experiment, stop: str | None, where: str, devices: Parallel, report: Report, config: Any
+    made: Experiment, stop: str | None, where: str, devices: Parallel, screen: Screen, config: Any
 ) -> tuple[dict[str, Cached], Cached]:
     """Every part as evaluation sees it, and the training part as training sees it: after stage `stop`, see `Prefix`."""
     size, views, train = config.train.eval_batch_size, config.data.cached_views, made.parts["train"]
     plain = Prefix(made, stop, devices)
-    parts = {n: Cached(part, n, plain, report, where=where, batch_size=size) for n, part in made.parts.items()}
+    parts = {n: Cached(part, n, plain, screen, where=where, batch_size=size) for n, part in made.parts.items()}
     if not made.augmented:
         return parts, parts["train"]
     drawn = Prefix(made, stop, devices, augment=True)
-    return parts, Cached(train, "train, augmented", drawn, report, where=where, batch_size=size, views=views)
+    return parts, Cached(train, "train, augmented", drawn, screen, where=where, batch_size=size, views=views)

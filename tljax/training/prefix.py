@@ -14,8 +14,7 @@ from tljax.core.experiment import Experiment
 from tljax.core.layer_groups import between
 from tljax.core.trees import flatten, unflatten
 from tljax.core.types import EVALUATE, Batch, Variables
-from tljax.reporting import throughput
-from tljax.reporting.report import Report
+from tljax.reporting.terminal import Screen
 from tljax.training.parallel import Parallel, Program
 
 
@@ -66,7 +65,7 @@ class Prefix:
             digest.update(f"{path} {leaf.dtype} {leaf.shape}".encode() + np.ascontiguousarray(leaf).tobytes())
         return digest.hexdigest()
 
-    def run(self, batches: Iterable[Batch], report: Report) -> Iterator[np.ndarray]:
+    def run(self, batches: Iterable[Batch], screen: Screen) -> Iterator[np.ndarray]:
         """The features of every batch, on the host."""
         axis = self._devices.axis
 
@@ -74,11 +73,9 @@ class Prefix:
             rows = self.step(variables, batch)
             return lax.all_gather(rows, axis, tiled=True) if axis else rows
 
-        self._program = self._program or Program(step, self._devices, functools.partial(report.compiling, "features"))
+        self._program = self._program or Program(step, self._devices, functools.partial(screen.compiling, "features"))
         on_device = self._devices.put_state(self.variables)
         for host_batch in batches:
-            tokens, places = throughput.places(host_batch)
-            report.tokens, report.places = report.tokens + tokens, report.places + places
             batch = self._devices.put_batch(host_batch)
             yield self._devices.get(self._program.compiled(on_device, batch)(on_device, batch))
 

@@ -20,7 +20,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.types import EVALUATE, Batch, Prepare, Variables
 from tljax.data.batches import Evaluation
 from tljax.data.domains import UNLABELLED
-from tljax.reporting.report import Report
+from tljax.reporting.terminal import Screen
 from tljax.training.evaluate import Evaluator
 from tljax.training.parallel import Parallel
 
@@ -49,7 +49,7 @@ def make(
     task: Any,
     prepare: Prepare,
     devices: Parallel,
-    report: Report,
+    screen: Screen,
     config: Any,
 ) -> Selection | None:
     """What `train.select` asks for; None where there is nothing to select by.
@@ -70,7 +70,7 @@ def make(
             f"config.task.name={config.task.name} has none. Set it to validation."
         )
     step = make_entropy_step(network, task, prepare, axis=devices.axis)
-    surest = Evaluator(step, devices, partial(report.compiling, "entropy"))
+    surest = Evaluator(step, devices, partial(screen.compiling, "entropy"))
     return Selection(UNLABELLED, parts[UNLABELLED], surest, mean_entropy, "entropy", -1)
 
 

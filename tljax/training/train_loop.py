@@ -22,6 +22,17 @@ from tljax.training.train_state import TrainState
 from tljax.training.views import View
 
 
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What training found."""
+
+    state: TrainState  # the best, or the last where nothing chooses one; on the host
+    seconds: float  # of training, over all starts of this run; in them nothing compiles and nothing is saved
+    step_bytes: int  # memory of the largest step: `parallel.step_bytes`
+    throughput: dict[str, float]  # as of `throughput.summary`
+    oracle: dict[str, dict[str, Any]]  # target -> its best metric by its own labels, and "step"
+
+
 @dataclasses.dataclass(eq=False)
 class Loop:
     """One run of a job on these devices, in this folder."""
@@ -32,8 +43,8 @@ class Loop:
     checkpoints: Checkpoints
     report: Report
 
-    def fit(self, start: TrainState) -> TrainState:
-        """Train from `start`, or from the latest checkpoint; return the best state, else the last, on the host."""
+    def fit(self, start: TrainState) -> Trained:
+        """Train from `start`, or from the latest checkpoint."""
         state, progress = self._resume(start)
         with self.report.training(int(state.step), self.job.steps, seconds=progress.seconds):
             for index, end in enumerate(self.job.ends):
@@ -41,12 +52,15 @@ class Loop:
                     if int(state.step) == (self.job.ends[index - 1] if index else 0):
                         state, progress.since_best = self.job.enter(index, state), 0
                     state = self._run_phase(index, state, progress)
-        self.report.seconds["train"], self.report.step_bytes = progress.seconds, progress.step_bytes
-        self.report.oracle = progress.oracle
         examples = int(state.step) * self.job.config.train.batch_size
-        self.report.throughput = throughput.summary(examples, progress.seconds, progress.tokens, progress.places)
+        speed = throughput.summary(examples, progress.seconds, progress.tokens, progress.places)
+        kept = self._kept(state, start, progress)
+        return Trained(kept, progress.seconds, progress.step_bytes, speed, progress.oracle)
+
+    def _kept(self, last: TrainState, start: TrainState, progress: Progress) -> TrainState:
+        """The best state, or the last where nothing chooses one."""
         if self.views[-1].selection is None:
-            return state
+            return last
         best = self.checkpoints.restore("best", lambda step: self.job.at(step, start))
         if best is None or int(best[0].step) != progress.best_step:
             raise WeightsError(
@@ -128,7 +142,7 @@ class Loop:
 
     def _clock(self) -> float:
         """Seconds, those in which XLA compiles apart."""
-        return time.monotonic() - self.report.seconds["compile"]
+        return time.monotonic() - self.report.compile_seconds
 
     def _batches(self, view: View, first: int, end: int) -> Iterator[tuple[int, Any, tuple[int, int]]]:
         """(step, batch on the devices, `throughput.places` of it); the next is on its way while a step computes."""

@@ -17,10 +17,10 @@ from tljax.data.batches import Evaluation, Examples, Training
 from tljax.data.decoded_pictures import Pictures
 from tljax.data.paired_batches import Paired
 from tljax.networks.network import Network
-from tljax.reporting.report import Report
+from tljax.reporting.terminal import Screen
 from tljax.training import features, selection
 from tljax.training.evaluate import Evaluator
-from tljax.training.features import Cached
+from tljax.training.features import Cached, Took
 from tljax.training.parallel import Parallel
 from tljax.training.prefix import Prefix
 from tljax.training.selection import Selection
@@ -48,11 +48,20 @@ class View:
         often = [*self.oracle.values(), *([self.selection.evaluation] if self.selection else [])]
         for part in (*self.training.parts, *(evaluation.pictures for evaluation in often)):
             if isinstance(part, Cached):
-                part.rows  # noqa: B018
+                part.fill()
+
+
+def took(views: Sequence[View]) -> Took:
+    """What features have taken so far, in all `views` together."""
+    parts = [
+        part for view in views for part in (*view.training.parts, *(e.pictures for e in view.evaluations.values()))
+    ]
+    cached = {id(part): part.took for part in parts if isinstance(part, Cached)}
+    return sum(cached.values(), Took())
 
 
 def make(
-    made: Experiment, phases: Sequence[Phase], task: Any, devices: Parallel, report: Report, config: Any
+    made: Experiment, phases: Sequence[Phase], task: Any, devices: Parallel, screen: Screen, config: Any
 ) -> tuple[View, ...]:
     """A view a phase; phases whose frozen stages are the same share theirs. Nothing is computed yet."""
     views: dict[tuple[str | None, str], View] = {}
@@ -69,7 +78,7 @@ def make(
             where, why = "", "not cached: the unlabelled examples are augmented too, anew for every step"
         key = (stages[-1] if where else None, where)
         if key not in views:
-            views[key] = _view(made, stages if where else (), where, task, devices, report, config)
+            views[key] = _view(made, stages if where else (), where, task, devices, screen, config)
         chosen.append(dataclasses.replace(views[key], note=f"features, phase '{phase.name}': {why}"))
     return tuple(chosen)
 
@@ -132,7 +141,7 @@ def decide(
 
 
 def _view(
-    made: Experiment, stages: Sequence[str], where: str, task: Any, devices: Parallel, report: Report, config: Any
+    made: Experiment, stages: Sequence[str], where: str, task: Any, devices: Parallel, screen: Screen, config: Any
 ) -> View:
     """The view from behind the frozen `stages`; without any, of pictures."""
     network, prepare, size = made.network, made.prepare, config.train.eval_batch_size
@@ -140,11 +149,11 @@ def _view(
     train = parts["train"]
     if stages:
         network, prepare = network.clone(start=(*made.stages, "head")[len(stages)]), _features
-        parts, train = features.cached(made, _stop(made, stages), where, devices, report, config)
+        parts, train = features.cached(made, _stop(made, stages), where, devices, screen, config)
     weights = task.weights(config.task, made.parts["train"].subset.labels, made.classes)
     training = Training(train, batch_size=config.train.batch_size, seed=config.seed, weights=weights)
     step = make_eval_step(network, task, prepare, axis=devices.axis)
-    evaluator = Evaluator(step, devices, partial(report.compiling, "evaluation"))
+    evaluator = Evaluator(step, devices, partial(screen.compiling, "evaluation"))
     everything = {name: Evaluation(part, batch_size=size) for name, part in parts.items()}
     return View(
         network,
@@ -152,7 +161,7 @@ def _view(
         Paired(training, parts[domains.UNLABELLED]) if config.adaptation.name else training,
         domains.labelled(everything),
         evaluator,
-        selection.make(everything, evaluator, network, task, prepare, devices, report, config),
+        selection.make(everything, evaluator, network, task, prepare, devices, screen, config),
         {name: everything[name] for name in config.data.targets if config.train.oracle},
         "",
     )
