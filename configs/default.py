@@ -57,6 +57,7 @@ def get_config() -> Any:
     # "": none; a .safetensors, .npz or (with torch) .pth file; a folder that a run (model/) or transformers left;
     # a hub repository, "owner/name"; "package:NAME/path/inside" of an installed package
     model.weights = ""  # "": none
+    model.prefix = ""  # of a file that holds several networks: what names of one begin with, "student."; "": found
     model.draw = 0  # another draw of the values that start at random, all else of the seed being the same
     model.copied_stages = -1  # stages, from the input on, that take the weights; the others start at random; -1: all
     model.tokenizer = ""  # text encoders: the tokenizer's folder; "" is that of the weights

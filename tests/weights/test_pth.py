@@ -66,9 +66,12 @@ def test_every_tensor_is_read(tmp_path, torch, zipped, wrapped):
 
 
 @pytest.mark.parity
-def test_several_tables_are_named(tmp_path, torch):
-    torch.save({"model": {"a": torch.ones(1)}, "ema": {"a": torch.ones(1)}, "epoch": 1}, tmp_path / "net.pth")
-    with pytest.raises(WeightsError, match="it holds: model, ema, epoch, and tables of tensors under: model, ema"):
+def test_tensors_of_several_tables_are_told_apart_by_the_tables_names(tmp_path, torch):
+    torch.save({"model": {"a": torch.ones(1)}, "ema": {"a": torch.zeros(1)}, "epoch": 1}, tmp_path / "net.pth")
+    found = tensors.read(tmp_path / "net.pth")
+    assert {name: array.item() for name, array in found.items()} == {"model.a": 1, "ema.a": 0}
+    torch.save({"epoch": 1, "nested": {"model": {"a": torch.ones(1)}}}, tmp_path / "net.pth")
+    with pytest.raises(WeightsError, match="or such tables under names; it holds: epoch, nested"):
         tensors.read(tmp_path / "net.pth")
 
 

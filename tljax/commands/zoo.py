@@ -60,6 +60,7 @@ def check(arguments: Sequence[str]) -> None:
     parser.add_argument("file", help="a file of weights, a folder that holds one, or a hub repository")
     parser.add_argument("--family", default="", help="a model family; by default told by the tensors' names")
     parser.add_argument("--variant", default=AUTO, help="one of the family's; by default told by the tensors' shapes")
+    parser.add_argument("--prefix", default="", help="of a file of several networks: what the names of one begin with")
     parser.add_argument("--picture", type=Path, help="what to run it on; by default noise")
     parser.add_argument("--mean", default="", help="of pixels over 255, a channel each: 0.5,0.5,0.5; where no card is")
     parser.add_argument("--std", default="", help="the same")
@@ -68,7 +69,12 @@ def check(arguments: Sequence[str]) -> None:
     keep_compiled()
     lock = find("weight_sources", "hub").LOCK
     model, notes, published = published_model.load(
-        options.file, family=options.family, variant=options.variant, lock=lock, card=card
+        options.file,
+        family=options.family,
+        variant=options.variant,
+        prefix=options.prefix,
+        lock=lock,
+        card=card,
     )
     kept = ("backbone/", "head/") if model.classes else ("backbone/",)
     leaves = {path: x for path, x in flatten(model.variables["params"]).items() if path.startswith(kept)}

@@ -17,7 +17,7 @@ from tljax.core.plugins import find
 from tljax.core.types import Asked, Card, Name, Published
 from tljax.networks.network import Network
 from tljax.serving.saved_model import Model
-from tljax.weights import channels, placement, pretrained, translation
+from tljax.weights import channels, placement, pretrained, translation, wrappers
 from tljax.weights.layouts import TO_OURS
 
 SIZE = 224  # pixels, where the card names none: what nearly all were trained on
@@ -25,7 +25,13 @@ UNKNOWN = Card(mean=(), std=())  # stands for a card that is not there
 
 
 def load(
-    spec: str, *, family: str = "", variant: str = pretrained.AUTO, lock: Path, card: Card = UNKNOWN
+    spec: str,
+    *,
+    family: str = "",
+    variant: str = pretrained.AUTO,
+    prefix: str = "",
+    lock: Path,
+    card: Card = UNKNOWN,
 ) -> tuple[Model, tuple[str, ...], Published]:
     """The network in a file, a folder or a hub repository; what was found out; the weights, as the family names them.
 
@@ -33,6 +39,7 @@ def load(
     Where nothing says how pixels are scaled, `card.mean` is empty and `asked.prepare` leaves them as they are.
 
     Args:
+      prefix: what the names of the one meant begin with, in a file of several networks.
       family: one of `tljax/networks/families/`; "": the card's, else the one whose naming the tensors have.
       card: of weights that have none of their own.
 
@@ -40,9 +47,9 @@ def load(
       WeightsError: the weights cannot be read, or hold another network: all differences.
     """
     published = pretrained.read(spec, card=card, lock=lock)
-    family = family or published.card.family or _family(published)
+    family = family or published.card.family or _family(published, prefix)
     module, card = find("families", family), published.card
-    wanted = SimpleNamespace(family=family, variant=variant)
+    wanted = SimpleNamespace(family=family, variant=variant, prefix=prefix)
     found, published, notes = pretrained.understood(module, wanted, published)
     names = tuple(module.names(found))
     if adapt := getattr(module, "adapt", None):
@@ -97,8 +104,9 @@ def _pictures(card: Card, seen: int, backbone: Any) -> tuple[dict[str, Any], Ask
     return sizes, reopen(Path(), sizes, card=card if card.mean else plain, backbone=backbone)
 
 
-def _family(published: Published) -> str:
+def _family(published: Published, prefix: str) -> str:
     """The family whose naming, or a spelling of it, the tensors have; WeightsError where there is none."""
+    published, _ = wrappers.taken_off(published, plugins.available("families"), prefix)
     models = {name: find("families", name) for name in plugins.available("families")}
     texts = [name for name, module in models.items() if module.INPUT == "tokens"]
     shares = {name: translation.share(published.arrays, name) for name in texts}

@@ -11,7 +11,7 @@ from tljax.core.errors import ConfigError, WeightsError
 from tljax.core.plugins import find
 from tljax.core.types import Card, Published
 from tljax.weights import channels as for_channels
-from tljax.weights import sentence_pooling, translation
+from tljax.weights import sentence_pooling, translation, wrappers
 
 AUTO = "auto"  # the variant that is read from the weights
 
@@ -118,19 +118,20 @@ def understood(family: ModuleType, config: Any, published: Published) -> tuple[A
     Raises:
       WeightsError: they are of another family, or of a network that is not computed here.
     """
+    published, notes = wrappers.taken_off(published, [config.family], config.prefix)
     spelling = None
     if family.INPUT == "image":  # a text encoder's files differ by a prefix, which its `adapt` knows
         spelling = translation.recognise(published.arrays, config.family, published.where)
     if spelling is None:
         variant = _variant(family, config, published, published.config or None)
         variant, said = _pooled(family, config, variant, published.config.get(sentence_pooling.KEY, {}))
-        return _named(family, variant), published, (*_said(family, config.variant, variant), *said)
+        return _named(family, variant), published, (*notes, *_said(family, config.variant, variant), *said)
     facts = translation.facts(published.config, spelling, published.where)
     arrays = translation.translate(published.arrays, spelling, published.where)
     published = dataclasses.replace(published, arrays=arrays, config={})
     variant = dataclasses.replace(family.variant_of(_variant(family, config, published, facts)), **facts)
     note = f"names: as {spelling.library} spells a {spelling.family}"
-    return _named(family, variant), published, (note, *_said(family, config.variant, variant))
+    return _named(family, variant), published, (*notes, note, *_said(family, config.variant, variant))
 
 
 def _variant(family: ModuleType, config: Any, published: Published, facts: Any) -> Any:

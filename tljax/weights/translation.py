@@ -67,6 +67,12 @@ def translate(arrays: Mapping[str, np.ndarray], spelling: Spelling, where: str) 
     return spelling.arrange(found_arrays) if spelling.arrange else found_arrays
 
 
+def renamed(names: Iterable[str], spelling: Spelling) -> dict[str, str | None]:
+    """The names that a rule of the spelling knows -> the family's name; None for a tensor that it leaves out."""
+    matches = {name: match for name in names if (match := _match(spelling, name))}
+    return {name: rule.name(*groups) if rule.name else None for name, (rule, groups) in matches.items()}
+
+
 def facts(config: Mapping[str, Any], spelling: Spelling, where: str) -> dict[str, Any]:
     """Fields of the family's Variant that tensors do not show, as the config beside the file has them.
 
@@ -135,7 +141,7 @@ def _nearest(names: frozenset[str]) -> tuple[float, list[str]]:
     shares = {
         (*key, file): len(file & table) / len(file | table)
         for key, table in tables.items()
-        for file in (names, bare, _adapted(key[0], names))
+        for file in (names, bare, adapted(key[0], names))
     }
     family, variant, file = max(shares, key=shares.__getitem__)
     share, table = shares[family, variant, file], tables[family, variant]
@@ -165,11 +171,11 @@ def _first(kind: str, names: Collection[str]) -> list[str]:
 
 def share(names: Iterable[str], family: str) -> float:
     """Of a file's tensors, the share that `family` names so, as its `adapt` spells them where they are texts'."""
-    names, own = _adapted(family, frozenset(names)), frozenset().union(*_tables(family).values())
+    names, own = adapted(family, frozenset(names)), frozenset().union(*_tables(family).values())
     return len(names & own) / max(1, len(names))
 
 
-def _adapted(family: str, names: frozenset[str]) -> frozenset[str]:
+def adapted(family: str, names: frozenset[str]) -> frozenset[str]:
     """The names as a text family spells them; those of pictures are not adapted, for that changes arrays."""
     module = plugins.find("families", family)
     return frozenset(module.adapt(dict.fromkeys(names))) if module.INPUT == "tokens" else names

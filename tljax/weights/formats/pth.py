@@ -26,6 +26,8 @@ def begins(head: bytes) -> bool:
 def read(path: Path) -> Arrays:
     """Every tensor of the checkpoint, or of the one table of tensors in it ("model", "state_dict").
 
+    Of several tables ("student", "teacher") the tensors' names begin with that of their table.
+
     Raises:
       WeightsError: torch is not installed or too old; the file is damaged or holds more than weights.
     """
@@ -40,13 +42,14 @@ def read(path: Path) -> Arrays:
     tensors = _tensors(torch, found)
     if not tensors:
         inner = {key: rows for key, value in _items(found) if (rows := _tensors(torch, value))}
-        if len(inner) != 1:
+        if not inner:
             keys = ", ".join(str(key) for key, _ in _items(found)) or type(found).__name__
             raise WeightsError(
-                f"'{path}' must hold a table of tensors, or one such table under a name; it holds: {keys}, and tables "
-                f"of tensors under: {', '.join(map(str, inner)) or 'none'}. Save the one that is meant by itself."
+                f"'{path}' must hold a table of tensors, or such tables under names; it holds: {keys}. Save the table "
+                f"that is meant by itself."
             )
-        tensors = next(iter(inner.values()))
+        before = {key: f"{key}." if len(inner) > 1 else "" for key in inner}
+        tensors = {f"{before[key]}{name}": tensor for key, rows in inner.items() for name, tensor in rows.items()}
     return Arrays({name: partial(_array, torch, tensor) for name, tensor in tensors.items()})
 
 
