@@ -162,6 +162,9 @@ def get_config() -> Any:
     train.oracle = False  # evaluate data.targets each time too, and report their best epochs, which choose nothing
     train.log_steps = 50  # steps between lines in metrics.jsonl
 
+    # files in tljax/reporting/writers/ that are given every number: tensorboard, csv, mlflow, wandb, trackio;
+    config.writers = ("tensorboard",)  # metrics.jsonl is always written
+
     # Several runs, one table: row -> ("key=value", ...) on top of this config; "{suite}", "{seed}" are filled in.
     config.suite = suite = ConfigDict(sort_keys=False)
     suite.rows = ConfigDict(sort_keys=False)  # empty: one plain run

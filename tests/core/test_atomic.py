@@ -195,9 +195,7 @@ def test_numbers_that_are_none_end_a_run_and_stand_in_no_file(tmp_path):
         with pytest.raises(TljaxError, match="must be finite; of test: loss"):
             report.finish({"metric": "accuracy", "metrics": {"test": {"loss": broken}}}, {}, print)
     assert list(tmp_path.iterdir()) == []
-    with report.opened({}):
-        pass
-    with report.training(0, 10, seconds=0.0):
+    with report.opened({}), report.training(0, 10, seconds=0.0):
         report.metrics(3, "train", {"loss": 0.5, "grad_norm": math.inf})  # an optimizer may skip such a step
     (line,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert json.loads(line, parse_constant=pytest.fail) == {"step": 3, "part": "train", "loss": 0.5, "grad_norm": None}

@@ -24,6 +24,7 @@ FOLDERS = {
     "strategies": "transfer.strategies",
     "tasks": "tasks",
     "weight_sources": "weights.sources",
+    "writers": "reporting.writers",
 }
 
 

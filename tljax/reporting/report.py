@@ -19,8 +19,8 @@ from tljax.core.atomic import make_folder, read_json, write, write_json, writing
 from tljax.core.errors import TljaxError
 from tljax.core.experiment import Experiment
 from tljax.reporting import figures, plan_chart, run_folder, throughput
-from tljax.reporting.events import Events
 from tljax.reporting.terminal import Screen
+from tljax.reporting.writer import About, Writers
 
 PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml_collections")
 
@@ -35,14 +35,16 @@ class Report(Screen):
           best: the metric that people watch besides the loss.
 
         Raises:
-          ConfigError: the folder belongs to a run with another config (every difference is listed), or to a suite.
+          ConfigError: the folder belongs to a run with another config (every difference is listed), or to a suite; or
+            there is no such writer.
           DataError: its config.json is damaged.
         """
         super().__init__()
         self.folder = folder
         self._cut: dict[str, int] = {}  # part -> texts of which only the beginning is read
         self._kept: dict[str, str] = {}
-        self._began, self._events, self._recent = time.monotonic(), None, {}
+        self._began, self._recent = time.monotonic(), {}
+        self._writers = Writers(config.writers)
         self._watched = ("loss", best)
         self._config = settings.to_json(config)
         run_folder.check(folder, self._config)
@@ -66,7 +68,8 @@ class Report(Screen):
             write_json(self.folder / "env.json", _environment())
             for name, text in self._kept.items():
                 write(self.folder / name, text)
-            yield
+            with contextlib.closing(self._writers):
+                yield
 
     def keep(self, name: str, text: str) -> None:
         """A file of the folder; it is written once the folder is `opened`."""
@@ -125,35 +128,25 @@ class Report(Screen):
           seconds: of training before this start, so that the total counts all starts.
         """
         self._began -= seconds
-        log = self.folder / "metrics.jsonl"
-        if log.exists():
-            kept = [line for line in _whole_lines(log) if json.loads(line)["step"] <= step]
-            write(log, "".join(f"{line}\n" for line in kept))
+        self._start_writers(step)
         if step:
             self.say(f"resuming at step {step} of {steps}")
+        with self.bar(step, steps):
+            yield
+
+    def _start_writers(self, step: int) -> None:
         with writing(self.folder):
-            self._events = Events(self.folder, step=step + 1)
-        try:
-            with self.bar(step, steps):
-                yield
-        finally:
-            self._events.close()
-            self._events = None
+            self._writers.start(About(self.folder, json.loads(self._config), step, self.say))
 
     def advance(self, step: int) -> None:
         """Training has come to `step`."""
         self.draw(step, ", ".join(self._recent.values()))
 
     def metrics(self, step: int, part: str, values: dict[str, float]) -> None:
-        """One line in metrics.jsonl, one point a value in TensorBoard; TljaxError where one is not finite."""
+        """To every writer; TljaxError where a number of an evaluation is not finite."""
         if part != "train":  # there the loop looks at the loss; a gradient may be infinite once and skipped
             _finite(values, f"{part} at step {step}")
-        with (self.folder / "metrics.jsonl").open("a") as file:
-            finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-            file.write(json.dumps({"step": step, "part": part, **finite}) + "\n")
-        for name, value in values.items():
-            if self._events:
-                self._events.scalar(f"{part}/{name}", value, step)
+        self._writers.scalars(step, part, values)
         shown = [f"{name} {value:.4f}" for name, value in values.items() if name in self._watched]
         self._recent[part] = f"{part} {' '.join(shown)}"
 
@@ -181,6 +174,9 @@ class Report(Screen):
         result |= {"cut": self._cut} if self._cut else {}
         if line := throughput.line(result.get("throughput", {}), self._cut):
             self.say(line)
+        if not self._writers.started:  # a classifier that is fitted at once has no steps
+            self._start_writers(0)
+        self._writers.finish(result)
         write_json(self.folder / "result.json", result)
         self.say(last_line(result, self.folder))
         return result
@@ -199,11 +195,6 @@ def _finite(values: Mapping[str, Any], what: str) -> None:
             f"Every number of an evaluation must be finite; of {what}: {', '.join(bad)}. The network's numbers have "
             f"left the range of floats: lower config.optimizer.lr, or set config.optimizer.clip."
         )
-
-
-def _whole_lines(log: Path) -> list[str]:
-    """The lines of a log whose last one a kill may have cut."""
-    return [line for line in log.read_text().splitlines(keepends=False) if line.endswith("}")]
 
 
 def _environment() -> dict[str, Any]:

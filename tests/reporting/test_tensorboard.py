@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from tljax.reporting.events import Events
+from tljax.reporting.writers.tensorboard import Events
 
 
 def read(file: Path) -> list[Event]:
@@ -47,7 +47,7 @@ def test_a_full_disk_says_nothing_more_at_the_end(tmp_path):
     code = (
         "import sys; from pathlib import Path; import tensorboardX.record_writer as r\n"
         "r.open_file = lambda path: open('/dev/full', 'wb')\n"
-        "from tljax.reporting.events import Events\n"
+        "from tljax.reporting.writers.tensorboard import Events\n"
         "events = Events(Path(sys.argv[1]), step=1); events.scalar('a', 1.0, 1); events.close()\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=120)

@@ -1,9 +1,13 @@
-"""TensorBoard's event file: scalars as they come, without a thread that would outlive a full disk."""
+"""TensorBoard: an event file of scalars in the run folder, written without a thread that would outlive a full disk."""
 
 import contextlib
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from tljax.reporting.writer import About, final
 
 FLUSHED_EVERY = 30.0  # seconds, for who watches
 
@@ -20,6 +24,16 @@ class Events:
         self._records, self._flushed = RecordWriter(str(folder / name)), time.monotonic()
         self._write(step=0, file_version="brain.Event:2")
         self._write(step=step, session_log=SessionLog(status=SessionLog.START))
+
+    def scalars(self, step: int, part: str, values: Mapping[str, float]) -> None:
+        """A point a value, "train/loss" and so on."""
+        for name, value in values.items():
+            self.scalar(f"{part}/{name}", value, step)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """A point a number of result.json, "final test/accuracy" and so on."""
+        for part, values in final(result).items():
+            self.scalars(result["step"], part, values)
 
     def scalar(self, name: str, value: float, step: int) -> None:
         """OSError where the disk takes no more."""
@@ -39,3 +53,8 @@ class Events:
         from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
 
         self._records.write(Event(wall_time=time.time(), **what).SerializeToString())
+
+
+def start(about: About) -> Events:
+    """A file from `about.step` on."""
+    return Events(about.folder, step=about.step + 1)

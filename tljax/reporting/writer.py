@@ -1,0 +1,131 @@
+"""What a writer is, and all writers of a run together: each is given every number, the final ones too."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from tljax.core import plugins
+from tljax.core.errors import ConfigError
+
+ALWAYS = "jsonl"  # the log that resuming, curves and tables read
+FINAL = "final "  # before a part's name: the numbers of result.json, which are of the step that was kept
+
+
+class Writer(Protocol):
+    """A place for numbers. A plugin file (tljax/reporting/writers/) has `start(about: About) -> Writer`.
+
+    One that writes with another package may also have `load()`, which imports it: it is called before data are read.
+    """
+
+    def scalars(self, step: int, part: str, values: Mapping[str, float]) -> None:
+        """Take what was measured after `step` updates, on "train", "validation" or another part.
+
+        A value may be infinite or NaN: an optimizer may skip a step whose gradient is.
+        """
+        ...
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Take the content of result.json: `final` gives its numbers."""
+        ...
+
+    def close(self) -> None:
+        """Called once, also where the run ends with an error."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class About:
+    """The run whose numbers a writer is given."""
+
+    folder: Path  # of the run
+    config: Mapping[str, Any]  # plain values, nested as in configs/default.py
+    step: int  # updates before this start of the run: what was written after them is written again
+    say: Callable[[str], None]  # prints a line
+
+    @property
+    def name(self) -> str:
+        """For people: the last two folders, in a suite the row and the seed."""
+        return "-".join(self.folder.absolute().parts[-2:])
+
+
+class Writers:
+    """The writers of a run. One that fails is told of and gets no more; metrics.jsonl must not fail."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        """Load the plugins `names`, and the one of metrics.jsonl.
+
+        Raises:
+          ConfigError: there is no plugin of that name, or the package it writes with is not installed.
+        """
+        self._plugins = {name: _loaded(name) for name in dict.fromkeys((ALWAYS, *names))}
+        self._open: dict[str, Writer] = {}
+        self._say: Callable[[str], None] = print
+
+    def start(self, about: About) -> None:
+        """Raises ConfigError where a writer cannot begin: then nothing has been computed that would be lost."""
+        self.close()
+        self._say = about.say
+        for name, plugin in self._plugins.items():
+            try:
+                self._open[name] = plugin.start(about)
+            except OSError:
+                raise  # a full disk: `cli.guarded` says so
+            except Exception as error:
+                raise ConfigError(
+                    f"The writer '{name}' must start, but fails: {type(error).__name__}: {error}. Mend that, or leave "
+                    f"it out of config.writers, which changes nothing else."
+                ) from error
+
+    @property
+    def started(self) -> bool:
+        return bool(self._open)
+
+    def scalars(self, step: int, part: str, values: Mapping[str, float]) -> None:
+        """To every writer: see `Writer.scalars`."""
+        self._each(lambda writer: writer.scalars(step, part, values))
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """To every writer: see `Writer.finish`."""
+        self._each(lambda writer: writer.finish(result))
+
+    def close(self) -> None:
+        """Close those that are open."""
+        self._each(lambda writer: writer.close())
+        self._open = {}
+
+    def _each(self, what: Callable[[Writer], None]) -> None:
+        for name, writer in list(self._open.items()):
+            try:
+                what(writer)
+            except Exception as error:  # of a server that does not answer; hours of training must not hang on it
+                if name == ALWAYS:
+                    raise
+                del self._open[name]
+                self._say(
+                    f"the writer '{name}' fails and is given no more numbers ({type(error).__name__}: {error}); all "
+                    f"are in metrics.jsonl"
+                )
+
+
+def final(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """ "final test" and so on -> the numbers of that part's final evaluation."""
+    return {FINAL + part: dict(values) for part, values in result["metrics"].items()}
+
+
+def named(part: str, values: Mapping[str, float]) -> dict[str, float]:
+    """ "train/loss" and so on, as dashboards group them."""
+    return {f"{part}/{name}": value for name, value in values.items()}
+
+
+def _loaded(name: str) -> ModuleType:
+    plugin = plugins.find("writers", name)
+    try:
+        plugin.load() if hasattr(plugin, "load") else None
+    except ImportError as error:
+        raise ConfigError(
+            f"config.writers names '{name}', whose package must be installed ({error}): pip install 'tljax[{name}]', "
+            f"or leave it out."
+        ) from error
+    return plugin

@@ -1,0 +1,58 @@
+"""metrics.jsonl in the run folder: one object a line with step, part and values. Every run has it."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tljax.core.atomic import write
+from tljax.reporting.writer import FINAL, About, final
+
+
+class Jsonl:
+    """The file, opened for every row: what stands in it is on disk when a run is killed."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def scalars(self, step: int, part: str, values: Mapping[str, float]) -> None:
+        """One line; null for what is not finite."""
+        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "part": part, **finite}) + "\n")
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """One line a part, "final test" and so on."""
+        for part, values in final(result).items():
+            self.scalars(result["step"], part, values)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def start(about: About) -> Jsonl:
+    """The log as it was at `about.step`; lines that are damaged are left out, and that is said."""
+    file = about.folder / "metrics.jsonl"
+    if file.exists():
+        lines = file.read_bytes().splitlines()
+        rows = [_row(line) for line in lines]
+        kept = [row for row in rows if row and row["step"] <= about.step and not row["part"].startswith(FINAL)]
+        bad = [number for number, row in enumerate(rows, start=1) if row is None]
+        if bad and bad != [len(rows)]:  # the last one may be what a kill has cut
+            about.say(f"metrics.jsonl: {len(bad)} of {len(rows)} lines are damaged and left out; the first is {bad[0]}")
+        write(file, "".join(json.dumps(row) + "\n" for row in kept))
+    return Jsonl(file)
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """A line of the log; None where it is none."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    numbers = isinstance(row, dict) and all(
+        x is None or (isinstance(x, int | float) and not isinstance(x, bool)) for k, x in row.items() if k != "part"
+    )
+    whole = numbers and isinstance(row.get("step"), int) and isinstance(row.get("part"), str)
+    return row if whole else None

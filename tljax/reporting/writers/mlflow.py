@@ -1,0 +1,53 @@
+"""MLflow: metrics and the config's keys as parameters. $MLFLOW_TRACKING_URI and $MLFLOW_EXPERIMENT_NAME say where."""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tljax.core.atomic import write
+from tljax.core.settings import as_flat
+from tljax.reporting.writer import About, final, named
+
+LONGEST = 6000  # characters of a parameter's value that MLflow takes
+
+
+class Mlflow:
+    """One run of MLflow; a resumed run goes on in it."""
+
+    def __init__(self, mlflow: Any) -> None:
+        self._mlflow, self._status = mlflow, "FAILED"
+
+    def scalars(self, step: int, part: str, values: Mapping[str, float]) -> None:
+        """Metrics "train/loss" and so on; MLflow takes no other signs than these in names."""
+        metrics = {re.sub(r"[^\w\-. /]", "_", name): float(x) for name, x in named(part, values).items()}
+        self._mlflow.log_metrics(metrics, step=step)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Metrics "final test/accuracy" and so on."""
+        for part, values in final(result).items():
+            self.scalars(result["step"], part, values)
+        self._status = "FINISHED"
+
+    def close(self) -> None:
+        """End the run as finished or failed."""
+        self._mlflow.end_run(status=self._status)
+
+
+def load() -> Any:
+    """The package; ImportError where it is not installed."""
+    import mlflow  # pyright: ignore[reportMissingImports]
+
+    return mlflow
+
+
+def start(about: About) -> Mlflow:
+    """A new run, or the one that mlflow.id in the run folder names."""
+    mlflow, kept = load(), about.folder / "mlflow.id"
+    mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", "tljax"))
+    known = kept.read_text(encoding="utf-8").strip() if kept.exists() and about.step else None
+    run = mlflow.start_run(run_id=known, run_name=about.name)
+    if known is None:
+        write(kept, run.info.run_id)
+        mlflow.log_params({key: str(value)[:LONGEST] for key, value in as_flat(about.config).items()})
+    return Mlflow(mlflow)

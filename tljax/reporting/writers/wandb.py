@@ -1,0 +1,52 @@
+"""Weights & Biases: metrics over steps, the final numbers in the summary. $WANDB_PROJECT and $WANDB_MODE are heeded."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from tljax.core.atomic import write
+from tljax.reporting.writer import About, final, named
+
+
+class Wandb:
+    """One run of Weights & Biases; a resumed run goes on in it."""
+
+    def __init__(self, run: Any) -> None:
+        self._run, self._code = run, 1
+
+    def scalars(self, step: int, part: str, values: Mapping[str, float]) -> None:
+        """Metrics "train/loss" and so on."""
+        self._run.log(named(part, values), step=step)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """The summary: they are of the best step, and a log takes no step that is before its last."""
+        for part, values in final(result).items():
+            self._run.summary.update(named(part, values))
+        self._code = 0
+
+    def close(self) -> None:
+        """End the run as finished or failed."""
+        self._run.finish(exit_code=self._code)
+
+
+def load() -> Any:
+    """The package; ImportError where it is not installed."""
+    import wandb  # pyright: ignore[reportMissingImports]
+
+    return wandb
+
+
+def start(about: About) -> Wandb:
+    """A new run, or the one that wandb.id in the run folder names; its files lie in the run folder too."""
+    wandb, kept = load(), about.folder / "wandb.id"
+    known = kept.read_text(encoding="utf-8").strip() if kept.exists() and about.step else None
+    run = wandb.init(
+        project=os.environ.get("WANDB_PROJECT", "tljax"),
+        name=about.name,
+        dir=str(about.folder),
+        config=dict(about.config),
+        id=known,
+        resume="allow" if known else None,
+    )
+    write(kept, run.id)
+    return Wandb(run)
