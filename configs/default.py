@@ -26,13 +26,21 @@ def get_config() -> Any:
     data.validation = 0.0  # share of the training part held out to choose the best epoch
     data.classes = ()  # names of the classes to keep; () is all
     data.half = ""  # of those classes, a random half: a, or b, the other one; "" is both
-    data.train_examples = 0  # the first so many of the training split, in the order of the source; 0 is all
+    data.train_examples = 0  # the first so many of the training split; of one sorted by class a draw by seed; 0 is all
     data.examples_per_class = 0  # training examples a class, drawn by seed; 0 is all
     data.channels = 3  # 3: RGB, 1: grey, 4: RGB and transparency; weights that saw others are made to fit
     data.columns = ConfigDict(
         {"text": "text", "pair": "", "label": "label"}, sort_keys=False
     )  # text_csv, tfds: names of columns; pair: the second text, of pairs; label: of numbers and sets "a,b" is two
     data.labels = "classes"  # text_csv: what a label is: classes (one a text), numbers, sets (of labels), none
+    data.similar_labels = "error"  # classes that differ in spelling alone (Pos, pos; 1, 1.0): error, merge, keep apart
+    # text_csv: cells that mean nothing, as pandas writes them; () where they are texts or classes
+    data.missing = ("nan", "NaN", "NAN", "NaT", "<NA>", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "None")
+    data.delimiter = ""  # text_csv: between fields; "": comma in .csv, tab in .tsv, or what fits the header, and said
+    data.header = ()  # text_csv: names of all columns, where the first line of a table is a row already
+    data.decimal = ""  # text_csv, numbers: "," reads 0,5 and 1.000,5; "." reads 1,000.5; "": 0.5, no other commas
+    # By what examples stay together in one part (a patient, a video): a regular expression with one group that finds
+    data.group = ""  # it in the path below data.dir, "/(p[0-9]+)_"; of tables the name of a column; "": each alone
     data.separator = "|"  # text_csv: between the labels of a set in one column; of several columns each is 0 or 1
     data.quotes = True  # text_csv: fields may stand in double quotes; false: those are part of the texts
     data.encoding = "utf-8"  # texts: how they are written
@@ -114,12 +122,14 @@ def get_config() -> Any:
     config.task.label_smoothing = 0.0  # Szegedy et al. 2015, section 7
     config.task.mixup = 0.0  # training: alpha of mixup (Zhang et al. 2018: 0.2 to 0.4); 0: none
     config.task.cutmix = 0.0  # training: alpha of CutMix (Yun et al. 2019: 1); 0: none; with mixup, either
-    config.task.class_weights = ()  # of the terms of the loss: balanced, or a number a class; (): all the same
+    # what an example counts in the loss: balanced, "cat=2", "dog=1" by name, or a number a class; (): all the same
+    config.task.class_weights = ()
     config.task.mask_share = 0.15  # masked_lm: share of a text's tokens that are hidden
     config.task.whole_words = False  # masked_lm: hide words, not tokens; tokenizers of WordPiece alone show them
     config.task.huber = 0.0  # regression: from so many standard deviations on the loss is linear; 0: squares
     config.task.threshold = 0.5  # multilabel: the probability from which on a label holds
-    config.task.pos_weight = ()  # multilabel: what a yes counts in the loss: balanced (no / yes), or a number a label
+    # multilabel: what a yes counts in the loss: balanced (no / yes), "old=2", "new=1", or a number a label
+    config.task.pos_weight = ()
 
     config.adaptation = adaptation = ConfigDict(sort_keys=False)
     adaptation.name = (

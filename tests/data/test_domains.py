@@ -20,7 +20,7 @@ def parts(dataset=None, seed=0, **changes):
     config, dataset = default.get_config(), dataset or data()
     config.data.update(DATA | changes)
     settings.check(config)
-    subsets, _ = splits.choose(dataset, config.data, seed)
+    subsets, *_ = splits.choose(dataset, config.data, seed)
     return domains.add(subsets, dataset, config.data, seed)
 
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from configs import default
-from tljax.core.errors import DataError
+from tljax.core.errors import ConfigError, DataError
+from tljax.data import splits
 from tljax.data.sources import image_folder
 
 
@@ -66,15 +67,24 @@ def test_what_is_left_out_is_listed(tmp_path):
         "train/readme.txt",
         "train/bee/more/5.png",
         "train/bee/.hidden.png",
+        "xml/ant/1.txt",
+        "unlabelled/unknown/1.png",
+        "__MACOSX/train/ant/1.png",
     )
     dataset = load(make(tmp_path, *FILES, *odd, ".cache/x/1.png", "empty/"))
     assert set(dataset.splits) == {"train", "test"}
     assert sorted(row.removeprefix(f"{tmp_path}/") for row in dataset.info.skipped) == [
-        "train/ant/a.gif: no picture by its suffix",
-        "train/ant/notes.txt: no picture by its suffix",
+        ".cache: hidden, or left behind by a program",
+        "__MACOSX: hidden, or left behind by a program",
+        "empty: a folder that holds no pictures",
+        "train/ant/a.gif: none of the pictures by its suffix",
+        "train/ant/notes.txt: none of the pictures by its suffix",
         "train/bee/more: a folder, in which nothing is read (1 pictures): a class folder holds its pictures itself",
+        "train/bee: 1 hidden files (.hidden.png)",
         "train/readme.txt: not in a class folder",
+        "xml: a folder that holds no pictures",
     ]
+    assert dataset.info.unread == ("unlabelled",)  # a folder of pictures that the config does not name
     assert len(dataset.splits["train"]) == 3
 
 
@@ -86,15 +96,20 @@ def test_a_class_of_one_split_is_fine_where_all_examples_are_divided(tmp_path):
 ERRORS = {
     "empty class folders": (
         (*FILES, "train/cat/", "test/dog/notes.txt"),
-        r"must hold a picture \(.bmp, .*\); empty: test/dog, train/cat. Add pictures or remove the folders",
+        r"must hold pictures of a suffix that is read; empty: test/dog, train/cat. Add pictures or remove the folders",
     ),
     "classes only in test": (
         (*FILES, "test/cat/1.png", "test/dog/1.png"),
-        r"training split 'train' of .* \(ant, bee\); only elsewhere: test/cat, test/dog. Rename or remove",
+        r"training split 'train' of .* \(ant, bee\); only elsewhere: test: cat, test: dog. Rename or remove",
     ),
-    "no splits": (
-        ("ant/1.png", "bee/2.png"),
-        "must hold splits with class folders, but has none. The layout is <data.dir>/",
+    "spellings": (
+        ("train/caf\u00e9/1.png", "train/bee/1.png", "test/cafe\u0301/1.png", "test/bee/1.png"),
+        r"these do not: 'caf\\xe9' and 'cafe\\u0301' \(1, 1 examples\)\. .* config\.data\.similar_labels=merge",
+    ),
+    "a space": ((*FILES, "train/ant /4.png"), r"these do not: 'ant' and 'ant ' \(3, 1 examples\)"),
+    "no class folders": (
+        ("train/1.txt",),
+        r"class folders of pictures \(.*\), but has none. The layout is <data.dir>/",
     ),
     "nothing": ((), "must hold splits with class folders"),
 }
@@ -105,6 +120,33 @@ def test_errors(name, tmp_path):
     files, text = ERRORS[name]
     with pytest.raises(DataError, match=re.compile(text)):
         load(make(tmp_path, *files))
+
+
+def test_spellings_may_be_merged_or_kept_apart(tmp_path):
+    root = make(tmp_path, "train/Ant/1.png", "train/ant /2.png", "train/Ant/3.png", "train/bee/1.png", "test/ANT/1.png")
+    merged = load(root, similar_labels="merge")
+    assert merged.info.classes == ("Ant", "bee") and merged.splits["train"].labels.tolist() == [0, 0, 0, 1]
+    assert merged.splits["test"].labels.tolist() == [0] and "'Ant' and 'ANT' and 'ant '" in merged.info.notes[0]
+    assert load(root, similar_labels="keep", fractions=(0.5, 0, 0.5)).info.classes == ("ANT", "Ant", "ant ", "bee")
+
+
+def test_class_folders_at_once_are_one_split_to_divide(tmp_path):
+    root = make(tmp_path, "10/1.png", "2/1.png", "1/1.png", "1/._1.png", "notes/a.txt", "readme.txt")
+    dataset = load(root, fractions=(0.5, 0.0, 0.5))
+    assert list(dataset.splits) == ["all"] and dataset.info.classes == ("1", "2", "10")
+    assert dataset.splits["all"].labels.tolist() == [0, 2, 1] and len(dataset.splits["all"].files) == 3
+    left_out = {row.removeprefix(f"{root}/") for row in dataset.info.skipped}
+    assert left_out == {"notes: a folder that holds no pictures", "1: 1 hidden files (._1.png)"}
+    config = default.get_config().data
+    with pytest.raises(ConfigError, match=r"\(all\), at least to train.*--config.data.fractions='\(0.8, 0, 0.2\)'"):
+        splits.choose(load(root), config, 0)
+
+
+def test_splits_that_nobody_named_may_be_anything(tmp_path):
+    root = make(tmp_path, *FILES[:3], "val/ant/3.png", "test/unknown/1.png", "other/ant/notes.txt", "test/empty/")
+    dataset = load(root, splits={"test": "val"})
+    assert list(dataset.splits) == ["train", "val"] and dataset.info.classes == ("ant", "bee")
+    assert dataset.info.unread == ("test",) and "other: a folder that holds no pictures" in dataset.info.skipped[0]
 
 
 def test_a_folder_that_cannot_be_read_is_a_fault_of_the_data(tmp_path, monkeypatch):
@@ -133,7 +175,7 @@ def test_real_folders(shared):
     dataset = load(shared / "data" / "ants_bees", splits={"test": "val"})
     assert dataset.info.classes == ("ants", "bees")
     assert {name: len(split) for name, split in dataset.splits.items()} == {"train": 244, "val": 153}
-    assert [Path(row).name for row in dataset.info.skipped] == ["imageNotFound.gif: no picture by its suffix"]
+    assert [Path(row).name for row in dataset.info.skipped] == ["imageNotFound.gif: none of the pictures by its suffix"]
 
 
 def test_a_link_to_nothing_and_a_folder_among_pictures_are_named_as_what_they_are(tmp_path):

@@ -41,7 +41,7 @@ def choose(data: Dataset, seed: int = 0, **changes):
     config = default.get_config()
     config.data.update(**changes)
     settings.check(config)
-    return splits.choose(data, config.data, seed)
+    return splits.choose(data, config.data, seed)[:2]
 
 
 def ids(part: splits.Subset) -> list[str]:
@@ -124,6 +124,79 @@ def test_the_first_examples_of_the_source():
     assert ids(parts["train"]) == [f"train/{i}" for i in range(30)]
     with pytest.raises(DataError, match="at most the 70 training examples of here; got 71"):
         choose(dataset(), train_examples=71)
+
+
+def test_of_a_sorted_source_the_first_ones_are_drawn_from_all_classes():
+    rows = np.repeat(np.arange(3), COUNTS)
+    data = dataset(train=rows, test=labels((5, 5, 5)))
+    config = default.get_config().data
+    config.train_examples = 35
+    found = splits.choose(data, config, 0)
+    assert counts(found.parts["train"]) == [5, 10, 20] and "drawn by seed, of every class its share" in found.notes[0]
+    assert ids(found.parts["train"]) != ids(splits.choose(data, config, 1).parts["train"])
+    config.train_examples = 70
+    assert ids(splits.choose(data, config, 0).parts["train"]) == [f"train/{i}" for i in range(70)]
+    config.train_examples = 30
+    assert "the first 30 of 70, in the order of the source" in splits.choose(dataset(), config, 0).notes[0]
+
+
+class Frames(Labels):
+    """Pictures of people: example i is of person i // 4, all of one class."""
+
+    def __init__(self, name: str, persons: int, first: int = 0) -> None:
+        super().__init__(name, np.repeat(np.arange(persons) % 2, 4))
+        self.files = [f"/data/{name}/{i % 2}/p{first + i // 4}_frame{i % 4}.png" for i in range(4 * persons)]
+
+
+def frames(**given) -> Dataset:
+    return Dataset({name: Frames(name, *some) for name, some in given.items()}, Info(("ant", "bee"), "here"))
+
+
+def persons(part: splits.Subset) -> set[str]:
+    return {part.split.files[i].split("/")[-1].split("_")[0] for i in part.indices}
+
+
+PERSON = {"dir": "/data", "group": r"/(p[0-9]+)_"}
+
+
+def test_a_group_is_in_one_part():
+    config = default.get_config().data
+    config.update(**PERSON, fractions=(0.5, 0.25, 0.25))
+    for seed in range(5):
+        parts, _, notes = splits.choose(frames(all=(24,)), config, seed)
+        found = [persons(part) for part in parts.values()]
+        assert [len(one) for one in found] == [12, 6, 6] and len(set().union(*found)) == 24
+        assert notes == ("groups by '/(p[0-9]+)_', each in one part: 12 train, 6 validation, 6 test",)
+    without, _ = choose(frames(all=(24,)), fractions=(0.5, 0.25, 0.25))
+    assert persons(without["train"]) & persons(without["test"])
+    held, _ = choose(frames(train=(20,), test=(4, 20)), **PERSON, validation=0.2)
+    assert len(persons(held["validation"])) == 4 and not persons(held["validation"]) & persons(held["train"])
+
+
+def test_groups_that_a_table_has():
+    data = frames(all=(24,))
+    data.splits["all"].groups = [str(i % 3) for i in range(96)]
+    parts, _ = choose(data, group="site", fractions=(0.5, 0.0, 0.5))
+    assert {i % 3 for i in parts["train"].indices} & {i % 3 for i in parts["test"].indices} == set()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "text"),
+    [
+        ({}, DataError, r"must be in one part; it is in train and test: p8, p9\. Move these examples"),
+        ({"group": "p[0-9]+"}, ConfigError, "one group in round brackets, .* has 0"),
+        ({"group": "("}, ConfigError, "must be a regular expression"),
+        ({"group": "/(q)"}, DataError, r"is not in 40 of 40: /train/0/p0_frame0.png, .* and 30 more"),
+    ],
+)
+def test_groups_that_cannot_be(changes, error, text):
+    with pytest.raises(error, match=text):
+        choose(frames(train=(10,), test=(4, 8)), **PERSON | changes)
+
+
+def test_groups_need_files_or_a_column():
+    with pytest.raises(ConfigError, match="needs rows of a table or files with paths"):
+        choose(dataset(), group="(a)")
 
 
 def test_classes_are_chosen_and_numbered_by_name():

@@ -69,6 +69,82 @@ def test_one_table_pairs_and_labels_that_are_numbers(tmp_path):
 GLUE = 'text\tlabel\n" I will not buy .\t0\nfine product\t1\nnot as they said "\t1\nbad\t0\n'
 
 
+READ = {
+    "semicolons": ({"train.csv": "text;label\na, b;1\n"}, {}, ("a, b", "1"), "separated by ';'"),
+    "tabs": ({"train.csv": "text\tlabel\na\t1\n"}, {}, ("a", "1"), r"separated by '\\t'"),
+    "Excel's line": ({"train.csv": "sep=;\r\ntext;label\r\na;1\r\n"}, {}, ("a", "1"), "separated by ';'"),
+    "as told": ({"train.csv": "text^label\na;b^1\n"}, {"delimiter": "^"}, ("a;b", "1"), r"separated by '\^'"),
+    "tab as told": ({"train.csv": "text\tlabel\na\t1\n"}, {"delimiter": "tab"}, ("a", "1"), "separated by"),
+    "no header": ({"train.csv": "a,1\n"}, {"header": ("text", "label")}, ("a", "1"), None),
+    "no header, other order": ({"train.csv": "x;1;a\n"}, {"header": ("id", "label", "text")}, ("a", "1"), "by ';'"),
+    "case": ({"train.csv": "Text,LABEL\na,1\n"}, {}, ("a", "1"), "column 'Text' is read as 'text'"),
+    "case in json": ({"train.jsonl": '{"Text": "a", "label": 1}'}, {}, ("a", "1"), "'Text' is read as 'text'"),
+    "spaces": ({"train.csv": "text, label\na, 1\n"}, {}, ("a", "1"), "spaces around names of columns"),
+    "carriage returns": ({"train.csv": "text,label\ra,1\r"}, {}, ("a", "1"), None),
+    "carriage returns in json": (
+        {"train.jsonl": '{"text": "a", "label": 1}\r{"text": "a", "label": 1}\r'},
+        {},
+        ("a", "1"),
+        None,
+    ),
+    "GLUE": ({"train.tsv": 'text\tlabel\n" a\t1\n'}, {}, ('" a', "1"), "quotes are read as part of the texts"),
+    "quotes in a tsv": ({"train.tsv": 'text\tlabel\n"a" b\t1\n'}, {}, ('"a" b', "1"), "part of the texts"),
+    "quoted lines": ({"train.csv": 'text,label\n"a\nb, c",1\nd,1\n'}, {}, ("a\nb, c", "1"), None),
+    "quoted lines that end alike": ({"train.csv": 'text,label\n"a, b\nc",1\nd,1\n'}, {}, ("a, b\nc", "1"), None),
+    "missing is a name": ({"train.csv": "text,label\na,None\n"}, {"missing": ()}, ("a", "None"), None),
+    "truth": ({"train.jsonl": '{"text": "a", "label": true}'}, {}, ("a", "true"), None),
+    "number and word": ({"train.jsonl": '{"text":"a","label":1}\n{"text":"b","label":"1"}'}, {}, ("a", "1"), None),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_tables_as_people_have_them(tmp_path, name):
+    files, changes, (text, label), note = READ[name]
+    dataset = text_csv.load(config(write(tmp_path, **files), **changes))
+    assert examples(dataset)["train"][0] == (text, "", label)
+    assert re.search(note, dataset.info.notes[0]) if note else not dataset.info.notes
+
+
+def test_tables_that_nobody_named_are_not_read(tmp_path):
+    folder = write(
+        tmp_path, **{"train.csv": CSV, "test.csv": CSV, "classes.csv": "id,name\n1,pos\n", "._train.csv": "\0"}
+    )
+    dataset = text_csv.load(config(folder))
+    assert list(dataset.splits) == ["test", "train"] and dataset.info.unread == ("classes",)
+
+
+def test_spellings_of_a_class_are_merged_where_asked_for(tmp_path):
+    folder = write(
+        tmp_path, **{"train.csv": "text,label\na,Pos\nb,pos\nc,neg\nd,Pos\n", "test.csv": "text,label\ne,POS\n"}
+    )
+    dataset = text_csv.load(config(folder, similar_labels="merge"))
+    assert dataset.info.classes == ("Pos", "neg") and dataset.splits["train"].labels.tolist() == [0, 0, 1, 0]
+    assert (
+        dataset.splits["test"].labels.tolist() == [0] and "'Pos' and 'POS' and 'pos' (2, 1, 1" in dataset.info.notes[0]
+    )
+    kept = text_csv.load(config(folder, similar_labels="keep", fractions=(0.5, 0, 0.5)))
+    assert kept.info.classes == ("POS", "Pos", "neg", "pos") and not kept.info.notes
+
+
+def test_a_column_says_what_stays_together(tmp_path):
+    folder = write(tmp_path, **{"train.csv": "text,label,site\na,1,north\nb,2,7\n"})
+    assert text_csv.load(config(folder, group="site")).splits["train"].groups == ["north", "7"]
+    for table, why in (("text,label\na,1\n", "must have the column 'site'"), ("text,label,site\na,1,\n", "to whom")):
+        with pytest.raises(DataError, match=why):
+            text_csv.load(config(write(tmp_path, **{"train.csv": table}), group="site"))
+
+
+def test_numbers_with_commas(tmp_path):
+    folder = write(tmp_path, **{"train.csv": 'text,label\na,"-1.234,5"\nb,"0,5"\nc,2\n'})
+    dataset = text_csv.load(config(folder, labels="numbers", decimal=","))
+    assert dataset.splits["train"].labels.tolist() == [[-1234.5], [0.5], [2.0]]
+    folder = write(tmp_path, **{"train.csv": 'text,label\na,"1,234.5"\nb,"1,000"\nc,.5\n'})
+    assert text_csv.load(config(folder, labels="numbers", decimal=".")).splits["train"].labels.tolist()[:2] == [
+        [1234.5],
+        [1000],
+    ]
+
+
 def test_quotes_may_be_part_of_the_texts(tmp_path):
     folder = write(tmp_path, **{"train.tsv": GLUE})
     assert examples(text_csv.load(config(folder, quotes=False)))["train"] == [
@@ -93,29 +169,95 @@ def test_a_long_text(tmp_path):
     ]
 
 
+OPEN = 'text,label\na,1\n"b,1\nc,1\nd",0\ne,0\n'  # the rows of lines 3 to 5 are one, of the label 0
 FAULTS = {
     "no table": ({"readme.md": "x"}, {}, r"no \.csv, \.tsv, \.jsonl in"),
     "empty": ({"train.csv": ""}, {}, "must begin with a line of column names"),
-    "rows in quotes": (
-        {"train.tsv": GLUE},
+    "rows in quotes": ({"train.csv": OPEN}, {}, r"the lines 3 to 5 are one row, .* quote in line 3 has no partner"),
+    "rows in quotes, label first": (
+        {"train.csv": 'label,text\n0,a\n1,"b\n1,c\n0,d"\n1,e\n'},
         {},
-        r"one at line 2 of .*train\.tsv' does\. .*set config\.data\.quotes=false",
+        "the lines 3 to 5 are one row",
     ),
+    "rows in quotes, numbers": (
+        {"train.csv": 'text,label\na,0.1\n"b,0.2\nc",0.3\n'},
+        {"labels": "numbers"},
+        "the lines 3 to 4 are one row",
+    ),
+    "all rows in quotes": ({"train.csv": 'text,label\n"a,0\nb,1\nc",0\n'}, {}, "the lines 2 to 4 are one row"),
     "quotes in a text": (
-        {"train.tsv": 'text\tlabel\n" The board " met\t0\n'},
+        {"train.csv": 'text,label\n" The board " met,0\n'},
         {},
         r"quoted fields closed; at line 2: .*set config\.data\.quotes=false",
     ),
     "column": (
         {"train.csv": "txet,label\na,b\n"},
         {},
-        r"train.csv:2 must have the column 'text' .*Did you mean 'txet'",
+        r"train.csv' must have the column 'text' .* it has txet, label\. Did you mean 'txet'.* config.data.header",
     ),
-    "null": (
-        {"train.jsonl": '{"text": null, "label": "a"}'},
+    "no header": ({"train.csv": "a,1\nb,2\n"}, {}, "it has a, 1. Where its first line is a row .* config.data.header"),
+    "null": ({"train.jsonl": '{"text": null, "label": "a"}'}, {}, "more than spaces .* 1 do not: .*train.jsonl:1"),
+    "null label": ({"train.jsonl": '{"text": "a", "label": null}'}, {}, r"l:1: 'label' must hold a label; it is null"),
+    "nan text": ({"train.csv": "text,label\na,1\nnan,0\n"}, {}, "a word of config.data.missing; 1 do not: .*csv:3"),
+    "nan in json": ({"train.jsonl": '{"text": NaN, "label": "a"}'}, {}, "more than spaces .* 1 do not: .*jsonl:1"),
+    "nan label": (
+        {"train.csv": "text,label\na,1\nb,NaN\n"},
         {},
-        "jsonl:1 must hold something in .*'text'; it holds null",
+        "csv:3: 'label' must hold .* 'NaN', which config.data",
     ),
+    "infinite label": ({"train.jsonl": '{"text": "a", "label": 1e999}'}, {}, r"l:1: .* it is Infinity \(no number\)"),
+    "list for a text": (
+        {"train.jsonl": '{"text": "a", "label": 1}\n{"text": ["a", "b"], "label": 1}'},
+        {},
+        r"1 of .* do not:\n  .*train.jsonl:2: 'text' must be a text; it is \[\"a\", \"b\"\] \(a list\)",
+    ),
+    "object for a text": ({"train.jsonl": '{"text": {"a": 1}, "label": 1}'}, {}, r"it is {\"a\": 1} \(an object\)"),
+    "truth for a text": ({"train.jsonl": '{"text": true, "label": 1}'}, {}, r"it is true \(true or false\)"),
+    "number for a text": ({"train.jsonl": '{"text": 5, "label": 1}'}, {}, r"'text' must be a text; it is 5 \(a number"),
+    "list for a class": ({"train.jsonl": '{"text": "a", "label": ["b"]}'}, {}, r"'label' must hold .* \(a list\)"),
+    "truth beside words": (
+        {"train.jsonl": '{"text": "a", "label": true}\n{"text": "b", "label": "true"}'},
+        {},
+        r"true or false, or none; in .* that of line 1 is, and that of line 2 is \"true\"",
+    ),
+    "list in a set": (
+        {"train.jsonl": '{"text": "a", "label": ["b", ["c"]]}'},
+        {"labels": "sets"},
+        r"'label' must be a list of names; in .* stands \[\"c\"\]",
+    ),
+    "Python's list": ({"train.csv": "text,label\na,\"['x']\"\n"}, {"labels": "sets"}, "must be a list of JSON"),
+    "other separator": (
+        {"train.csv": 'text,label\na,"x, y"\nb,x\n'},
+        {"labels": "sets"},
+        r"'\|' stands in no cell, and ',' in 1 of 2 .* Set config.data.separator=','",
+    ),
+    "an array": ({"train.jsonl": '[{"text": "a", "label": 1}]'}, {}, "It is one array of all: write each of its"),
+    "utf-16": (
+        {"train.csv": "text,label\na,1\n".encode("utf-16")},
+        {},
+        r"is utf-16, .* Set config.data.encoding=utf-16",
+    ),
+    "delimiter": (
+        {"train.csv": "text;label\na;1\n"},
+        {"delimiter": "|"},
+        r"it has text;label\. .* config.data.delimiter",
+    ),
+    "comma": (
+        {"train.csv": 'text,label\na,"0,5"\nb,"1,5"\n'},
+        {"labels": "numbers"},
+        r"csv:2: 'label' must be a finite number; it is '0,5'.*Set config.data.decimal: ',' where",
+    ),
+    "point for comma": ({"train.csv": "text,label\na,0.5\n"}, {"labels": "numbers", "decimal": ","}, "it is '0.5'"),
+    "numbers for classes": (
+        {"train.csv": "text,label\n" + "".join(f'a,"{i},5"\n' for i in range(9))},
+        {},
+        r"are numbers, 9 different ones in 9 rows .* config.data.labels=numbers and config.data.decimal",
+    ),
+    "case": ({"train.csv": "text,label\na,Pos\nb,pos\nc,pos\n"}, {}, r"these do not: 'pos' and 'Pos' \(2, 1 exam"),
+    "int and float": ({"train.jsonl": '{"text":"a","label":1}\n{"text":"b","label":1.0}'}, {}, "not: '1' and '1.0' "),
+    "zeros": ({"train.csv": "text,label\na,1\nb,01\nc,+1\n"}, {}, r"not: '1' and '\+1' and '01' \(1, 1, 1 examples"),
+    "unseen": ({"train.csv": "text,label\na,b\nc,b\u200b\nd,\u00a0b\n"}, {}, r"'b' and 'b\\u200b' and '\\xa0b'"),
+    "case in sets": ({"train.csv": "text,label\na,x|y\nb,X\n"}, {"labels": "sets"}, "these do not: 'X' and 'x'"),
     "suffix": ({"train.txt": "text,label\na,1\n"}, {"file": "train.txt"}, "must end in .csv, .*train.txt"),
     "no suffix": ({"train": "text,label\na,1\n"}, {"file": "train"}, "must end in .csv, .tsv, .jsonl, .*train'"),
     "header": ({"train.csv": "text,label,text\na,1,b\n"}, {}, "different names; twice: text. Rename"),
@@ -124,7 +266,7 @@ FAULTS = {
     "set too deep": ({"train.jsonl": json.dumps({"text": "a", "label": "[" * 99_999})}, {"labels": "sets"}, "too deep"),
     "half a label": ({"train.jsonl": '{"text": "a", "label": "\\ud83d"}'}, {}, "jsonl:1: of its label, it is not UTF"),
     "no class": ({"train.csv": "text,label\na,1\nb, \n"}, {}, "train.csv:3: 'label' must name a class; it is empty"),
-    "blanks": ({"train.csv": "text,label\na,pos\nb, pos\n"}, {}, "the spaces around them; .*: ' pos' and 'pos'"),
+    "blanks": ({"train.csv": "text,label\na,pos\nb, pos\n"}, {}, "these do not: 'pos' and ' pos'"),
     "empty sets": ({"train.csv": 'text,label\na,""\nb,""\n'}, {"labels": "sets"}, "must have a label; all are empty"),
     "no pairs": (
         {"train.csv": "text,p2,label\na,,1\nb,,2\n"},
@@ -145,7 +287,7 @@ FAULTS = {
     "half a character": ({"train.jsonl": '{"text": "\\ud83d", "label": 1}'}, {}, "train.jsonl:1: it is not UTF-8"),
     "encoding": ({"train.csv": "text,label\na,1\n"}, {"encoding": "utf-9"}, "an encoding of Python, .* got 'utf-9'"),
     "no text": ({"train.csv": "text,label\n"}, {}, "must hold texts; it holds none"),
-    "empty text": ({"train.csv": "text,label\na,1\n  ,1\n"}, {}, "more than spaces; 1 do not: .*train.csv:3"),
+    "empty text": ({"train.csv": "text,label\na,1\n  ,1\n"}, {}, "more than spaces .* 1 do not: .*train.csv:3"),
     "twice": ({"train.csv": "text,label\na,1\n", "train.tsv": "text\tlabel\na\t1\n"}, {}, "several called 'train'"),
     "class": (
         {"train.csv": "text,label\na,1\n", "test.csv": "text,label\nb,2\n"},
@@ -178,8 +320,9 @@ def test_empty_texts_may_be_skipped(tmp_path):
 def test_repeats_are_kept_or_removed_over_all_splits(tmp_path):
     table = "text,label\nThe  same.,1\nthe same.,1\nother,2\ntorn,1\nmore,2\n"
     folder = write(tmp_path, **{"train.csv": table, "zest.csv": "text,label\ntorn,2\nOTHER,2\n"})
-    assert len(text_csv.load(config(folder)).splits["train"]) == 5
-    dataset = text_csv.load(config(folder, duplicates="remove"))
+    names = {"train": "train", "test": "zest"}
+    assert len(text_csv.load(config(folder, splits=names)).splits["train"]) == 5
+    dataset = text_csv.load(config(folder, duplicates="remove", splits=names))
     assert {name: [text for text, *_ in rows] for name, rows in examples(dataset).items()} == {
         "zest": ["OTHER"],  # what is not trained on keeps its own
         "train": ["The  same.", "more"],
@@ -206,9 +349,16 @@ def test_folders(tmp_path):
     dataset = text_folder.load(config(folder))
     assert examples(dataset) == {"test": [("fine", "", "pos")], "train": [("good\r\nlines\r\n", "", "pos")]}
     assert dataset.splits["test"][0]["id"] == str(folder / "test" / "pos" / "2.txt")
-    write(folder, train__lost="x")
-    with pytest.raises(DataError, match="other files are there: .*lost"):
-        text_folder.load(config(folder))
+    write(
+        folder,
+        **{"train__lost": "x", "train__pos__x.feat": "x", "__MACOSX__train__1.txt": "x", "unsup__pos__3.txt": "x"},
+    )
+    dataset = text_folder.load(config(folder))
+    assert examples(dataset)["train"] == [("good\r\nlines\r\n", "", "pos")] and dataset.info.unread == ("unsup",)
+    assert sorted(row.removeprefix(f"{folder}/") for row in dataset.info.skipped) == [
+        "train/lost: not in a class folder",
+        "train/pos/x.feat: none of the texts by its suffix",
+    ]
     with pytest.raises(DataError, match="no folder ''"):
         text_folder.load(default.get_config().data)
 

@@ -28,8 +28,8 @@ from ml_collections import ConfigDict
 from configs import default
 from tljax.core import downloads
 from tljax.core.errors import DataError
+from tljax.data import splits
 from tljax.data.builders import cifar10
-from tljax.data.sources import tfds as tfds_source
 from tljax.data.sources.tfds import Name, find, load
 
 COUNTS = {
@@ -451,9 +451,9 @@ def test_texts_that_are_not_labelled_are_an_error_of_a_split_that_is_used(tmp_pa
 def test_only_the_splits_that_the_config_names_are_read():
     named = config("", splits={"train": "train", "validation": "", "test": "validation"}, targets=("far",))
     names = ("train", "validation", "test", "far", "near")
-    assert tfds_source._used(names, named) == ["train", "validation", "far"]
-    assert tfds_source._used(names, config("", fractions=(0.5, 0, 0.5), divide=("test",))) == ["test"]
-    assert tfds_source._used(names, config("", fractions=(0.5, 0, 0.5))) == list(names)
+    assert splits.used(names, named) == ["train", "validation", "far"]
+    assert splits.used(names, config("", fractions=(0.5, 0, 0.5), divide=("test",))) == ["test"]
+    assert splits.used(names, config("", fractions=(0.5, 0, 0.5))) == list(names)
 
 
 def test_pictures_with_numbers_and_with_sets(tmp_path):

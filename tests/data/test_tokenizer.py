@@ -140,7 +140,7 @@ def test_nothing_is_printed_where_torch_is_not_installed(folder):
         "find = util.find_spec\n"
         "util.find_spec = lambda name, *a: None if name == 'torch' else find(name, *a)\n"
         "from pathlib import Path\n"
-        "from tljax.tokenizer import Tokenizer\n"
+        "from tljax.data.tokenizer import Tokenizer\n"
         f"print(Tokenizer(Path({str(folder)!r}))(['good'], (), 9)[0])\n"
     )
     root = Path(__file__).parents[2]

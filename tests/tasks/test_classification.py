@@ -79,8 +79,23 @@ def test_numbers_are_scaled_to_a_mean_of_one():
     labels = np.array([0, 0, 0, 1, 2, 2])
     found = task.weights(ConfigDict({"class_weights": (1, 2, 4)}), labels, ("a", "b", "c"))
     np.testing.assert_allclose(found, np.array([1, 2, 4]) * 6 / 13, rtol=1e-6)
-    with pytest.raises(ConfigError, match=r"one number for each of the 3 classes \(a, b, c\); got 2"):
-        task.weights(ConfigDict({"class_weights": (1, 2)}), labels, ("a", "b", "c"))
+    by_name = ({"c": 4, "a": 1, "b": 2},), ("c=4", "b=2", "a=1")
+    for given in by_name:
+        again = task.weights(ConfigDict({"class_weights": given}), labels, ("a", "b", "c"))
+        np.testing.assert_array_equal(again, found)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ((1, 2), r"for each of the 3 \(a, b, c\), or one number for each in this order; got 2"),
+        (("a=1", "b=2", "x=1", "x=2"), "missing: c; unknown: x, x; twice: x"),
+        (("a=1", "b=2", "c=1", 5), "without a name: 5"),
+    ],
+)
+def test_weights_that_do_not_fit_the_classes(given, why):
+    with pytest.raises(ConfigError, match=why):
+        task.weights(ConfigDict({"class_weights": given}), np.array([0, 1, 2]), ("a", "b", "c"))
 
 
 def test_what_is_kept_of_each_example():

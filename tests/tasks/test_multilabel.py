@@ -46,8 +46,9 @@ def test_weights_of_a_yes():
     assert begin(labels).pos_weight == (1.0, 1.0, 1.0)
     assert begin(labels, pos_weight=("balanced",)).pos_weight == (3.0, 1 / 3, 3.0)
     assert begin(labels, pos_weight=(1, 2, 3), threshold=0.3) == MultiLabel(0.3, (1.0, 2.0, 3.0))
-    with pytest.raises(ConfigError, match=r"each of the 3 labels \(long, loud, new\); got 2"):
+    with pytest.raises(ConfigError, match=r"each of the 3 \(long, loud, new\), or .* order; got 2"):
         begin(labels, pos_weight=(1, 2))
+    assert begin(labels, pos_weight=("new=3", "long=1", "loud=0.5")).pos_weight == (1.0, 0.5, 3.0)
     for change in ({"label_smoothing": 0.1}, {"class_weights": ("balanced",)}):
         with pytest.raises(ConfigError, match="multilabel takes neither"):
             begin(labels, **change)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tljax.cli import keep_compiled
 from tljax.core.errors import ConfigError, DataError
-from tljax.data import pictures, texts
+from tljax.data import folders, pictures, texts
 from tljax.serving import saved_model
 from tljax.serving.predictor import Predictor
 
@@ -87,16 +87,20 @@ def _texts(options: Any) -> dict[str, str]:
 
 
 def find_pictures(places: Sequence[Path]) -> list[Path]:
-    """The files among `places`, and the pictures at any depth of the folders among them, sorted in each.
+    """The pictures among `places`, and those at any depth of the folders among them, sorted in each: what training
+    takes for a picture by its name, and leaves out as hidden.
 
     Raises:
-      DataError: a place does not exist, or a folder holds no picture; all are named.
+      DataError: a place does not exist, is no picture by its suffix, or a folder holds none; all are named.
     """
     found, wrong = [], []
     for place in places:
-        inside = sorted(file for file in place.rglob("*") if file.suffix.lower() in pictures.SUFFIXES)
-        wrong += [] if place.is_file() or inside else [str(place)]
-        found += [place] if place.is_file() else inside
+        if place.is_dir():
+            inside = list(folders.inside(place, pictures.SUFFIXES))
+        else:
+            inside = [place] if folders.is_example(place, pictures.SUFFIXES) else []
+        wrong += [] if inside else [str(place)]
+        found += inside
     if wrong:
         raise DataError(
             f"Every IMAGE must be a picture or a folder of pictures ({', '.join(sorted(pictures.SUFFIXES))}); "

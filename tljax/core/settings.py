@@ -13,6 +13,10 @@ POSITIVE = ("a finite number > 0", lambda x: math.isfinite(x) and x > 0)
 NOT_NEGATIVE = ("a finite number >= 0", lambda x: math.isfinite(x) and x >= 0)
 SHARE = ("in [0, 1)", lambda x: 0 <= x < 1)
 STRINGS = ("a tuple of strings", lambda texts: isinstance(texts, tuple) and all(isinstance(x, str) for x in texts))
+NUMBERS_BY_NAME = (
+    'balanced, numbers > 0, or "name=number" with numbers > 0',
+    lambda ws: ws == ("balanced",) or all(_is_weight(w) for w in ws),
+)
 
 # key -> what must hold; names of plugins are checked where they are looked up.
 RULES = {
@@ -38,6 +42,11 @@ RULES = {
     "data.unlabelled_share": ("in (0, 1]", lambda x: 0 < x <= 1),
     "data.channels": POSITIVE,
     "data.labels": ("classes, numbers, sets or none", lambda x: x in ("classes", "numbers", "sets", "none")),
+    "data.similar_labels": ("error, merge or keep", lambda x: x in ("error", "merge", "keep")),
+    "data.missing": STRINGS,
+    "data.header": STRINGS,
+    "data.delimiter": ("'', tab, or one character", lambda x: len(x) <= 1 or x in ("tab", r"\t")),
+    "data.decimal": ("'', a point or a comma", lambda x: x in ("", ".", ",")),
     "data.separator": ("a text that is no space", lambda x: bool(x.strip())),
     "data.duplicates": ("keep or remove", lambda x: x in ("keep", "remove")),
     "data.unreadable": ("error or skip", lambda x: x in ("error", "skip")),
@@ -65,17 +74,11 @@ RULES = {
     "task.label_smoothing": SHARE,
     "task.mixup": NOT_NEGATIVE,
     "task.cutmix": NOT_NEGATIVE,
-    "task.class_weights": (
-        "balanced, or numbers > 0",
-        lambda ws: ws == ("balanced",) or all(math.isfinite(w) and w > 0 for w in ws),
-    ),
+    "task.class_weights": NUMBERS_BY_NAME,
     "task.mask_share": ("in (0, 1)", lambda x: 0 < x < 1),
     "task.huber": NOT_NEGATIVE,
     "task.threshold": ("in (0, 1)", lambda x: 0 < x < 1),
-    "task.pos_weight": (
-        "balanced, or numbers > 0",
-        lambda ws: ws == ("balanced",) or all(math.isfinite(w) and w > 0 for w in ws),
-    ),
+    "task.pos_weight": NUMBERS_BY_NAME,
     "groups.*": ("words: stages, ranges, path patterns", lambda words: isinstance(words, str)),
     "strategy.scales.*": NOT_NEGATIVE,
     "strategy.backbone_scale": POSITIVE,
@@ -241,6 +244,19 @@ def _is_encoding(name: str) -> bool:
     except (LookupError, ValueError):
         return False
     return True
+
+
+def _is_weight(weight: Any) -> bool:
+    """A number > 0, "name=number" with one, or a dict of such."""
+    if isinstance(weight, Mapping):
+        return all(map(_is_weight, weight.values()))
+    if isinstance(weight, str):
+        name, _, weight = weight.rpartition("=")
+        try:
+            weight = float(weight if name else "nan")
+        except ValueError:
+            return False
+    return math.isfinite(weight) and weight > 0
 
 
 def _is_one(shares: Any) -> bool:

@@ -16,7 +16,10 @@ Prepare = Callable[[Batch, jax.Array, bool], Any]  # (batch, key, train) -> what
 
 
 class Split(Protocol):
-    """Examples by position. `split[i]` is `{"image": uint8 (H, W, C), "label": ..., "id": str}`."""
+    """Examples by position. `split[i]` is `{"image": uint8 (H, W, C), "label": ..., "id": str}`.
+
+    It may have `files`, what people call each example, and `groups`, to whom each belongs (`data.group`).
+    """
 
     @property
     def labels(self) -> np.ndarray: ...  # known without decoding an example: see `Info.labels`
@@ -33,6 +36,8 @@ class Info:
     source: str  # where the examples came from, for people
     skipped: tuple[str, ...] = ()  # "path: reason" of every example left out
     labels: str = "classes"  # classes: (N,) int32; numbers: (N, T) float64; sets: (N, K) bool; none: not read
+    notes: tuple[str, ...] = ()  # what was found out while reading, for people
+    unread: tuple[str, ...] = ()  # names of further splits, which the config does not name
 
 
 @dataclasses.dataclass(frozen=True)

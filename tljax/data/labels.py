@@ -2,17 +2,29 @@
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tljax.core.errors import DataError
+from tljax.core.errors import ConfigError, DataError
+from tljax.data import spelling
 
-SHOWN = 10  # faults in an error
+SHOWN = 10  # names in an error
+ROWS = 5  # faults in an error that has a line for each
+DECIMAL = (
+    "Set config.data.decimal: ',' where a comma stands before the fraction (0,5), '.' where commas stand between "
+    "thousands (1,000)."
+)
 Label = str | tuple[float, ...] | frozenset[str]  # the name of a class; numbers; names of the labels that hold
 NONE: Label = frozenset()  # of a text without a label
-YES, NO = ("1", "true", "1.0"), ("0", "false", "0.0")
+YES, NO = ("1", "true", "1.0", "yes"), ("0", "false", "0.0", "no")
+# What numbers look like where `data.decimal` says which character stands before the fraction.
+WRITTEN = {
+    ",": re.compile(r"[+-]?(\d{1,3}([. \u00a0\u202f'\u2019]\d{3})+|\d*)(,\d+)?"),
+    ".": re.compile(r"[+-]?(\d{1,3}([, \u00a0\u202f'\u2019]\d{3})+|\d*)(\.\d+)?"),
+}
 
 
 def columns(kind: str, named: str) -> tuple[str, ...]:
@@ -22,8 +34,15 @@ def columns(kind: str, named: str) -> tuple[str, ...]:
     return (named,) if kind == "classes" else tuple(name.strip() for name in named.split(","))
 
 
-def parse(kind: str, cells: Mapping[str, str], separator: str) -> Label:
-    """The label that a row's cells, by column, are; ValueError where they are none. Of no kind is the empty set."""
+def parse(kind: str, cells: Mapping[str, Any], separator: str, *, decimal: str = "") -> Label:
+    """The label that a row's cells, by column, are; ValueError where they are none. Of no kind is the empty set.
+
+    Args:
+      cells: texts; of numbers, numbers too.
+      separator: between the names of a set.
+      decimal: of numbers, the character before the fraction, where others may stand between thousands; "": a point,
+        and none between thousands.
+    """
     if kind == "none":
         return NONE
     if kind == "classes":
@@ -32,11 +51,11 @@ def parse(kind: str, cells: Mapping[str, str], separator: str) -> Label:
             raise ValueError(f"'{column}' must name a class; it is empty")
         return name
     if kind == "numbers":
-        return tuple(_number(column, cell) for column, cell in cells.items())
+        return tuple(_number(column, cell, decimal) for column, cell in cells.items())
     if len(cells) > 1:
         return frozenset(column for column, cell in cells.items() if _holds(column, cell))
-    (cell,) = cells.values()
-    names = _list(cell) if cell.startswith("[") else cell.split(separator)
+    ((column, cell),) = cells.items()
+    names = _list(column, cell) if cell.startswith("[") else cell.split(separator)
     return frozenset(name for name in (str(name).strip() for name in names) if name)
 
 
@@ -60,26 +79,79 @@ def said(label: Label) -> str:
 
 
 def names(splits: Mapping[str, Iterable[Label]], source: str, train: str) -> tuple[str, ...]:
-    """The classes, or the members of sets, in order: numbers by value and before words.
+    """The classes, or the members of sets, in the order of `spelling.ordered`.
 
     Args:
       splits: the labels of every split.
       train: the split that must have all of them; "" where it is not known yet.
 
     Raises:
-      DataError: two differ by nothing but the spaces around them, or a class that `train` lacks.
+      DataError: a class that `train` lacks.
     """
     found = {name: set().union(*(_members(label) for label in labels)) for name, labels in splits.items()}
-    _refuse_alike(set().union(*found.values()), source)
     known = found.get(train) or set().union(*found.values())
-    unseen = [f"{name}: {label}" for name, labels in found.items() for label in sorted(labels - known)]
+    unseen = [f"{name}: {label}" for name, labels in found.items() for label in spelling.ordered(labels - known)]
     if unseen:
         raise DataError(
-            f"Every class must be in the training split '{train}' of '{source}' ({', '.join(sorted(known))}); "
-            f"only elsewhere: {', '.join(unseen)}. Rename or remove these examples, or add training examples; labels "
+            f"Every class must be in the training split '{train}' of '{source}' ({cut(spelling.ordered(known))}); "
+            f"only elsewhere: {cut(unseen)}. Rename or remove these examples, or add training examples; labels "
             f"of tables that are no classes need config.data.labels=numbers or sets."
         )
-    return tuple(sorted(known, key=_natural))
+    return spelling.ordered(known)
+
+
+def renamed(label: Label, classes: Mapping[str, str]) -> Label:
+    """The label with every name in the spelling that stands for its class."""
+    if isinstance(label, str):
+        return classes[label]
+    return (
+        frozenset(classes[name] for name in label if isinstance(name, str)) if isinstance(label, frozenset) else label
+    )
+
+
+def counts(found: Iterable[Label]) -> dict[str, int]:
+    """How many labels hold each name, of classes and of sets."""
+    number: dict[str, int] = {}
+    for label in found:
+        for name in _members(label):
+            number[name] = number.get(name, 0) + 1
+    return number
+
+
+def cut(names: Sequence[str]) -> str:
+    """Names as a list for people, of a few at most."""
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def numbers_by_name(wanted: Sequence[Any], names: Sequence[str], key: str) -> tuple[float, ...]:
+    """One number a class or label, in their order.
+
+    Args:
+      wanted: numbers in that order; or "name=number" (or a dict of them), one for each, in any order.
+      key: what people set.
+
+    Raises:
+      ConfigError: not one for each; the order, and what is missing, unknown or twice.
+    """
+    pairs = [pair for one in wanted for pair in (one.items() if isinstance(one, Mapping) else [_pair(one)])]
+    if all(name is None for name, _ in pairs) and len(pairs) == len(names):
+        return tuple(float(number) for _, number in pairs)
+    given = [str(name) for name, _ in pairs if name is not None]
+    bad = {
+        "missing": [name for name in names if name not in given],
+        "unknown": [name for name in given if name not in names],
+        "twice": [name for name in dict.fromkeys(given) if given.count(name) > 1],
+        "without a name": [str(number) for name, number in pairs if name is None],
+    }
+    if any(bad.values()):
+        found = "; ".join(f"{why}: {cut(some)}" for why, some in bad.items() if some) if given else f"got {len(pairs)}"
+        raise ConfigError(
+            f'{key} must be balanced, one "name=number" for each of the {len(names)} ({cut(names)}), or one number '
+            f"for each in this order; {found}."
+        )
+    by_name = {str(name): float(number) for name, number in pairs}
+    return tuple(by_name[name] for name in names)
 
 
 def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -90,31 +162,38 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _refuse_alike(names: set[str], source: str) -> None:
-    alike: dict[str, list[str]] = {}
-    for name in sorted(names):
-        alike.setdefault(name.strip(), []).append(name)
-    if bad := [" and ".join(map(repr, same)) for same in alike.values() if len(same) > 1]:
-        raise DataError(
-            f"Labels of '{source}' must differ by more than the spaces around them; these do not: {', '.join(bad)}. "
-            f"Make them the same, or name them apart."
-        )
+def _pair(one: Any) -> tuple[str | None, Any]:
+    name, equals, number = str(one).rpartition("=")
+    return (name, number) if equals else (None, one)
 
 
-def _list(cell: str) -> list[Any]:
+def _list(column: str, cell: str) -> list[Any]:
     try:
-        return json.loads(cell)
+        found = json.loads(cell)
     except RecursionError as error:
         raise ValueError(f"it is a list too deep: {cell[:40]!r}") from error
+    except ValueError as error:
+        raise ValueError(
+            f'\'{column}\' must be a list of JSON, like ["a", "b"]; it is {cell[:40]!r}: {error}'
+        ) from error
+    if bad := [x for x in found if not isinstance(x, str | int | float) or isinstance(x, bool) or x != x]:
+        raise ValueError(f"'{column}' must be a list of names; in {cell[:40]!r} stands {json.dumps(bad[0])[:40]}")
+    return found
 
 
 def _members(label: Any) -> set[str]:
     return {label} if isinstance(label, str) else set(label)
 
 
-def _number(column: str, cell: str) -> float:
+def _number(column: str, cell: Any, decimal: str) -> float:
+    plain = str(cell).strip().replace("_", "?")  # 1_000 is a number of Python's alone
+    if isinstance(cell, str) and decimal:
+        fits = WRITTEN[decimal].fullmatch(plain)
+        plain = (
+            "".join("." if c == decimal else c for c in plain if c.isdecimal() or c in f"+-{decimal}") if fits else ""
+        )
     try:
-        number = float(cell)
+        number = float(plain)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
@@ -126,9 +205,3 @@ def _holds(column: str, cell: str) -> bool:
     if cell.strip().lower() not in YES + NO:
         raise ValueError(f"'{column}' must be 0 or 1; it is {cell!r}")
     return cell.strip().lower() in YES
-
-
-def _natural(label: str) -> tuple[bool, float, str]:
-    """Numbers in their order and before words: 2 comes before 10."""
-    number = label.removeprefix("-").replace(".", "", 1).isdecimal()
-    return not number, float(label) if number else 0.0, label

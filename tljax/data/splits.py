@@ -1,13 +1,14 @@
 """Which examples train, which validate, which test: by name or by shares, seeded; classes are stratified."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.types import Dataset, Info, Split
+from tljax.data import draws, groups, labels
 
 PARTS = ("train", "validation", "test")
 TAKEN = ("classes", "examples", "weights")  # what else `Experiment.fingerprints` holds
@@ -21,6 +22,7 @@ class Subset:
     split: Split
     indices: np.ndarray  # (N,) positions in the split
     labels: np.ndarray  # (N,) int32; numbers (N, T); sets (N, K) bool
+    groups: np.ndarray | None = None  # (N,) str: to whom each belongs, where `data.group` asks
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -34,8 +36,22 @@ class Subset:
         """(N,) int32: examples of a number are drawn from together. Classes are; what is no class is all one."""
         return self.labels if self.labels.ndim == 1 else np.zeros(len(self), np.int32)
 
+    @property
+    def together(self) -> np.ndarray | None:
+        """(N,) numbers of the groups; None where every example is by itself."""
+        return None if self.groups is None else np.unique(self.groups, return_inverse=True)[1].reshape(-1)
+
     def take(self, positions: np.ndarray) -> "Subset":
-        return Subset(self.split, self.indices[positions], self.labels[positions])
+        together = None if self.groups is None else self.groups[positions]
+        return Subset(self.split, self.indices[positions], self.labels[positions], together)
+
+
+class Parts(NamedTuple):
+    """What `choose` chose."""
+
+    parts: dict[str, Subset]
+    classes: tuple[str, ...]  # their names, in the order of labels
+    notes: tuple[str, ...]  # how examples were chosen, where it may not be as expected, for people
 
 
 class Joined:
@@ -46,6 +62,8 @@ class Joined:
         self._where = [(split, i) for split in splits for i in range(len(split))]
         files = [getattr(split, "files", None) for split in splits]
         self.files = [file for some in files for file in some or ()] if all(files) else None  # to name examples by
+        known = [getattr(split, "groups", None) for split in splits]
+        self.groups = [one for some in known for one in some or ()] if all(known) else None
 
     def __len__(self) -> int:
         return len(self._where)
@@ -55,41 +73,69 @@ class Joined:
         return split[i]
 
 
-def choose(dataset: Dataset, config: Any, seed: int) -> tuple[dict[str, Subset], tuple[str, ...]]:
+def used(names: Sequence[str], config: Any) -> list[str]:
+    """Of a source's splits those that the config names; all where it names none of them.
+
+    What else lies there is not read: it may have no labels, or be no split at all.
+    """
+    wanted = {*config.targets, *config.unlabelled}
+    wanted |= set(config.divide or names) if config.fractions else set(config.splits.values())
+    return [name for name in names if name in wanted] or list(names)
+
+
+def choose(dataset: Dataset, config: Any, seed: int) -> Parts:
     """The parts "train", "test" and, where asked for, "validation" and `data.targets`, and their classes' names.
 
     In this order: `data.classes` keeps some classes, and `data.half` one half of them, drawn at random;
     `data.splits` names the source's splits, or `data.fractions` divides those of `data.divide`;
-    `data.train_examples` keeps the first ones to train on; `data.validation` holds out a share of them;
-    `data.examples_per_class` thins what is left. All draws are per class and depend on `seed`; where labels are
-    numbers or sets they are plain draws, and nothing is chosen by class.
+    `data.train_examples` keeps the first ones to train on, or draws them where the source is sorted by class;
+    `data.validation` holds out a share of them; `data.examples_per_class` thins what is left. All draws are per class
+    and depend on `seed`; where labels are numbers or sets they are plain draws, and nothing is chosen by class.
+    `data.group` keeps what belongs together in one part.
 
     Raises:
       ConfigError: shares or names that do not fit.
-      DataError: a part is empty, a class or label has too few examples, or a number is not finite.
+      DataError: a part is empty, a class or label has too few examples, a number is not finite, or a group is in two
+        parts.
     """
     _no_choice_by_class(dataset.info, config)
     classes = _half(_classes(dataset, config.classes), config.half, seed)
     numbers = [dataset.info.classes.index(name) for name in classes]
     parts = _by_fractions(dataset, config, numbers, seed) if config.fractions else _by_name(dataset, config, numbers)
-    if config.train_examples > len(parts["train"]):
-        raise DataError(
-            f"config.data.train_examples must be at most the {len(parts['train'])} training examples of "
-            f"{dataset.info.source}; got {config.train_examples}. Lower it, or set 0 for all."
-        )
+    notes = []
     if config.train_examples:
-        parts["train"] = parts["train"].take(np.arange(config.train_examples))
+        parts["train"], how = _first(parts["train"], dataset.info, config.train_examples, seed)
+        notes += [how]
     if config.validation:
-        held = _per_class(parts["train"].strata, seed, 1, share=config.validation)
-        parts["validation"] = parts["train"].take(np.flatnonzero(held))
-        parts["train"] = parts["train"].take(np.flatnonzero(~held))
+        train = parts["train"]
+        held = draws.mask(train.strata, seed, 1, share=config.validation, groups=train.together)
+        parts["validation"], parts["train"] = train.take(np.flatnonzero(held)), train.take(np.flatnonzero(~held))
     if config.examples_per_class:
-        kept = _per_class(parts["train"].strata, seed, 2, number=config.examples_per_class)
+        kept = draws.mask(parts["train"].strata, seed, 2, number=config.examples_per_class)
         parts["train"] = parts["train"].take(np.flatnonzero(kept))
     _check_targets(dataset, config)
-    targets = {name: _subset(dataset.splits[name], numbers, dataset.info) for name in config.targets}
+    targets = {name: _subset(dataset.splits[name], numbers, dataset.info, config) for name in config.targets}
     _check(parts | targets, classes, dataset.info.labels, config)
-    return {name: parts[name] for name in PARTS if name in parts} | targets, classes
+    if config.group:
+        notes += [groups.tell({name: part.groups for name, part in (parts | targets).items()}, config.group)]
+    return Parts({name: parts[name] for name in PARTS if name in parts} | targets, classes, tuple(notes))
+
+
+def _first(train: Subset, info: Info, number: int, seed: int) -> tuple[Subset, str]:
+    """(So many training examples, how they were chosen)."""
+    if number > len(train):
+        raise DataError(
+            f"config.data.train_examples must be at most the {len(train)} training examples of "
+            f"{info.source}; got {number}. Lower it, or set 0 for all."
+        )
+    if number < len(train) and draws.is_sorted(train.labels):
+        drawn = draws.first_of_each(train.strata, number, seed)
+        return train.take(drawn), (
+            f"config.data.train_examples: {number} of {len(train)} drawn by seed, of every class its share: "
+            f"the source is sorted by label, and its first ones would be of few classes"
+        )
+    how = f"config.data.train_examples: the first {number} of {len(train)}, in the order of the source"
+    return train.take(np.arange(number)), how
 
 
 def _classes(dataset: Dataset, wanted: Any) -> tuple[str, ...]:
@@ -98,7 +144,8 @@ def _classes(dataset: Dataset, wanted: Any) -> tuple[str, ...]:
     bad = [name for name in dict.fromkeys(wanted) if name not in known or wanted.count(name) > 1]
     if bad:
         raise ConfigError(
-            f"config.data.classes must be distinct names among {', '.join(known)}; unknown or twice: {', '.join(bad)}."
+            f"config.data.classes must be distinct names among {labels.cut(known)}; unknown or twice: "
+            f"{labels.cut(bad)}."
         )
     return wanted
 
@@ -124,29 +171,28 @@ def _no_choice_by_class(info: Info, config: Any) -> None:
         )
 
 
-def _subset(split: Split, numbers: list[int], info: Info) -> Subset:
+def _subset(split: Split, numbers: list[int], info: Info, config: Any) -> Subset:
+    found, names = np.asarray(split.labels), info.classes
+    owners = groups.of(split, info.source, config)
     if info.labels == "none":
-        return Subset(split, np.arange(len(split)), np.zeros(len(split), np.int32))
-    labels, classes = np.asarray(split.labels), info.classes
+        return Subset(split, np.arange(len(split)), np.zeros(len(split), np.int32), owners)
     if info.labels != "classes":
-        bad = np.flatnonzero(~(np.abs(labels.astype(np.float64)) <= LARGEST).all(axis=1))
+        bad = np.flatnonzero(~(np.abs(found.astype(np.float64)) <= LARGEST).all(axis=1))
         if len(bad):
-            found = ", ".join(f"example {i}: {labels[i].tolist()}" for i in bad[:10])
+            listed = ", ".join(f"example {i}: {found[i].tolist()}" for i in bad[:10])
             raise DataError(
                 f"Labels must be finite numbers up to {LARGEST:g}, whose squares can be summed; {len(bad)} are not: "
-                f"{found}. Correct them, or give them in a larger unit."
+                f"{listed}. Correct them, or give them in a larger unit."
             )
-        return Subset(split, np.arange(len(labels)), labels)
-    bad = np.flatnonzero((labels < 0) | (labels >= len(classes)))
+        return Subset(split, np.arange(len(found)), found, owners)
+    bad = np.flatnonzero((found < 0) | (found >= len(names)))
     if len(bad):
-        found = ", ".join(f"example {i}: {labels[i]}" for i in bad[:10])
-        raise DataError(
-            f"Labels must be 0 to {len(classes) - 1} ({len(classes)} classes); {len(bad)} are not: {found}."
-        )
-    indices = np.flatnonzero(np.isin(labels, numbers))
-    new = np.full(len(classes), -1, np.int32)
+        listed = ", ".join(f"example {i}: {found[i]}" for i in bad[:10])
+        raise DataError(f"Labels must be 0 to {len(names) - 1} ({len(names)} classes); {len(bad)} are not: {listed}.")
+    indices = np.flatnonzero(np.isin(found, numbers))
+    new = np.full(len(names), -1, np.int32)
     new[numbers] = np.arange(len(numbers))
-    return Subset(split, indices, new[labels[indices]])
+    return Subset(split, indices, new[found[indices]], None if owners is None else owners[indices])
 
 
 def _by_name(dataset: Dataset, config: Any, numbers: list[int]) -> dict[str, Subset]:
@@ -156,11 +202,12 @@ def _by_name(dataset: Dataset, config: Any, numbers: list[int]) -> dict[str, Sub
     bad = bad or [f"{part}='{name}'" for part, name in wanted.items() if list(wanted.values()).count(name) > 1]
     if bad:
         raise ConfigError(
-            f"config.data.splits must name different splits of {dataset.info.source} ({', '.join(dataset.splits)}), "
-            f"at least to train and to test on; got {', '.join(bad)}. "
-            f"Or set config.data.fractions to divide all examples."
+            f"config.data.splits must name different splits of {dataset.info.source} "
+            f"({', '.join((*dataset.splits, *dataset.info.unread))}), at least to train and to test on; "
+            f"got {', '.join(bad)}. Or set config.data.fractions to divide all examples: "
+            f"--config.data.fractions='(0.8, 0, 0.2)'."
         )
-    return {part: _subset(dataset.splits[name], numbers, dataset.info) for part, name in wanted.items()}
+    return {part: _subset(dataset.splits[name], numbers, dataset.info, config) for part, name in wanted.items()}
 
 
 def _by_fractions(dataset: Dataset, config: Any, numbers: list[int], seed: int) -> dict[str, Subset]:
@@ -172,27 +219,16 @@ def _by_fractions(dataset: Dataset, config: Any, numbers: list[int], seed: int) 
             f"config.data.divide must name splits of {dataset.info.source} ({', '.join(dataset.splits)}); "
             f"got {', '.join(unknown)}."
         )
-    everything = _subset(Joined([dataset.splits[name] for name in divided]), numbers, dataset.info)
-    test = _per_class(everything.strata, seed, 3, share=shares["test"])
+    everything = _subset(Joined([dataset.splits[name] for name in divided]), numbers, dataset.info, config)
+    test = draws.mask(everything.strata, seed, 3, share=shares["test"], groups=everything.together)
     rest = everything.take(np.flatnonzero(~test))
-    held = _per_class(rest.strata, seed, 4, share=shares["validation"] / (1 - shares["test"]))
+    held = draws.mask(rest.strata, seed, 4, share=shares["validation"] / (1 - shares["test"]), groups=rest.together)
     parts = {
         "train": rest.take(np.flatnonzero(~held)),
         "validation": rest.take(np.flatnonzero(held)),
         "test": everything.take(np.flatnonzero(test)),
     }
     return {name: part for name, part in parts.items() if shares[name]}
-
-
-def _per_class(strata: np.ndarray, seed: int, draw: int, *, share: float = 0.0, number: int = 0) -> np.ndarray:
-    """A mask over examples: `number` or `share` (rounded) of every class, drawn at random."""
-    chosen = np.zeros(len(strata), bool)
-    for label in np.unique(strata):
-        members = np.flatnonzero(strata == label)
-        size = number or round(share * len(members))
-        order = np.random.default_rng([seed, draw, int(label)]).permutation(len(members))
-        chosen[members[order[:size]]] = True
-    return chosen
 
 
 def _check_targets(dataset: Dataset, config: Any) -> None:
@@ -213,11 +249,11 @@ def _check_targets(dataset: Dataset, config: Any) -> None:
 
 
 def _check(parts: Mapping[str, Subset], classes: tuple[str, ...], kind: str, config: Any) -> None:
-    need, labels = max(1, config.examples_per_class), parts["train"].labels
+    need, found = max(1, config.examples_per_class), parts["train"].labels
     if kind == "classes":
-        counts = np.bincount(labels, minlength=len(classes))
+        counts = np.bincount(found, minlength=len(classes))
     else:  # a number needs no example of its own
-        counts = labels.sum(axis=0) if kind == "sets" else np.full(len(classes), need)
+        counts = found.sum(axis=0) if kind == "sets" else np.full(len(classes), need)
     short = [f"{name}: {count}" for name, count in zip(classes, counts, strict=True) if count < need]
     empty = [name for name in parts if not len(parts[name])]
     if short or empty:
@@ -227,11 +263,12 @@ def _check(parts: Mapping[str, Subset], classes: tuple[str, ...], kind: str, con
             "validation": config.validation,
             "fractions": config.fractions,
             "train_examples": config.train_examples,
+            "group": config.group,
         }
         asked = [f"config.data.{key}" for key, value in keys.items() if value]
         raise DataError(
             f"Every {what} must have at least {need} training example(s), and no part may be empty; "
-            f"too few: {', '.join(short) or 'none'}; empty parts: {', '.join(empty) or 'none'}. "
+            f"too few: {labels.cut(short) or 'none'}; empty parts: {', '.join(empty) or 'none'}. "
             + (f"Change {' or '.join(asked)}, or add examples." if asked else "Add examples.")
         )
     if kind == "classes" and len(classes) < 2:

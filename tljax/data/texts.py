@@ -1,5 +1,6 @@
 """Texts as they are read: decoded strictly, empty ones and repeats found, nothing repaired in silence."""
 
+import codecs
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +9,7 @@ from typing import Any
 
 from tljax.core.errors import DataError
 from tljax.core.types import Dataset, Info
-from tljax.data import labels
+from tljax.data import labels, spelling
 from tljax.data.labels import Label
 
 SHOWN = 10  # faults of one kind in an error
@@ -24,6 +25,7 @@ class Row:
     pair: str  # "" where examples are single texts
     label: Label
     id: str  # where it stands, for people: "reviews.csv:12"
+    group: str = ""  # to whom it belongs, where `data.group` names a column
 
 
 class Texts:
@@ -38,6 +40,11 @@ class Texts:
     def files(self) -> list[str]:
         """What people call each example."""
         return [row.id for row in self.rows]
+
+    @property
+    def groups(self) -> list[str]:
+        """To whom each belongs, where the source knows it; else empty."""
+        return [row.group for row in self.rows] if any(row.group for row in self.rows) else []
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -70,6 +77,11 @@ def decode(raw: bytes, name: str, encoding: str = "utf-8", *, key: str = ENCODIN
     except LookupError as error:
         raise DataError(f"{key} must be an encoding of Python, such as utf-8; got '{encoding}'.") from error
     except UnicodeDecodeError as error:
+        if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise DataError(
+                f"Texts must be {encoding}; '{name}' is utf-16, as Excel saves it: its first bytes say so. "
+                f"Set {key}=utf-16."
+            ) from error
         line = raw[: error.start].count(b"\n") + 1
         raise DataError(
             f"Texts must be {encoding}; '{name}' is not: byte 0x{raw[error.start]:02x} in line {line}. "
@@ -104,22 +116,36 @@ def dataset(
     kind: str = "classes",
     classes: Sequence[str] = (),
     pairs: bool = False,
+    notes: Sequence[str] = (),
+    skipped: Sequence[str] = (),
+    unread: Sequence[str] = (),
 ) -> Dataset:
     """Splits of rows as a data set; classes are the labels' names, sorted, bound to numbers by name.
 
     Args:
-      config: the data's own: `unreadable` decides on empty texts, `duplicates` on repeated ones, `splits.train`
-        and `fractions` on where every class must appear.
+      config: the data's own: `unreadable` decides on empty texts, `duplicates` on repeated ones, `similar_labels` on
+        classes that differ in spelling, `splits.train` and `fractions` on where every class must appear.
       kind: of the labels, see `Info.labels`.
       classes: their names, where the source knows them and their order; else they are those that appear.
       pairs: every example must be a pair of texts; otherwise it must if one is.
+      notes, skipped, unread: of `Info`, what the source knows already.
 
     Raises:
       DataError: nothing is left, an empty text, or half of a pair (all are listed), a text or label that is not UTF-8,
-        or a class that training lacks.
+        classes that differ in spelling alone, or one that training lacks.
     """
     _refuse_strange(splits, source)
-    kept, skipped = _without_empty(splits, source, skip=config.unreadable == "skip", pairs=pairs)
+    kept, empty = _without_empty(splits, source, skip=config.unreadable == "skip", pairs=pairs)
+    if kind in ("classes", "sets") and not classes:
+        counts = labels.counts(row.label for rows in kept.values() for row in rows)
+        same, merged = spelling.classes(counts, source, config.similar_labels)
+        notes = (*notes, *merged)
+        if merged:
+            kept = {
+                name: [dataclasses.replace(row, label=labels.renamed(row.label, same)) for row in rows]
+                for name, rows in kept.items()
+            }
+    skipped = [*skipped, *empty]
     if config.duplicates == "remove":
         kept, repeats = _without_repeats(kept, config.splits.train)
         skipped += repeats
@@ -130,7 +156,7 @@ def dataset(
     if kind == "sets" and not names:
         raise DataError(f"Some example of '{source}' must have a label; all are empty sets. Correct the label column.")
     parts = {name: Texts(rows, names, kind) for name, rows in kept.items()}
-    return Dataset(parts, Info(names, source, tuple(skipped), kind))
+    return Dataset(parts, Info(names, source, tuple(skipped), kind, tuple(notes), tuple(unread)))
 
 
 def _refuse_strange(splits: Mapping[str, Sequence[Row]], source: str) -> None:
@@ -169,9 +195,9 @@ def _without_empty(
     if empty and not skip:
         more = f", and {len(empty) - SHOWN} more" if len(empty) > SHOWN else ""
         raise DataError(
-            f"Every text{' of a pair' if pairs else ''} in '{source}' must hold more than spaces; {len(empty)} do not: "
-            f"{', '.join(empty[:SHOWN])}{more}. Remove them, or set config.data.unreadable=skip to leave them out, "
-            f"counted and listed."
+            f"Every text{' of a pair' if pairs else ''} in '{source}' must hold more than spaces or a word of "
+            f"config.data.missing; {len(empty)} do not: {', '.join(empty[:SHOWN])}{more}. Remove them, or set "
+            f"config.data.unreadable=skip to leave them out, counted and listed."
         )
     kept = {name: [row for row in rows if not lacks(row)] for name, rows in splits.items()}
     return kept, [f"{place}: an empty text" for place in empty]

@@ -10,7 +10,7 @@ from tljax.core.experiment import Experiment
 from tljax.core.layer_groups import Groups
 from tljax.core.plugins import find
 from tljax.core.types import Dataset, Info, Params, Published, Variables
-from tljax.data import domains, mixing, splits
+from tljax.data import class_counts, domains, labels, mixing, splits
 from tljax.data.splits import Subset
 from tljax.networks import network
 from tljax.networks.network import Built
@@ -77,7 +77,7 @@ def load(config: Any, *, axis: str | None, pretrained_wanted: bool = True, fits:
         published=known.published,
         card=known.card,
         variant=built.variant,
-        notes=(*known.notes, *built.notes, *inputs.notes),
+        notes=(*info.notes, *known.notes, *built.notes, *inputs.notes),
         prepare=inputs.prepare,
         network=built.network,
         names=built.names,
@@ -99,12 +99,25 @@ def _labelled(task: Any, dataset: Dataset, config: Any) -> tuple[Any, Info, dict
             f"{info.labels}. Tables say what theirs are by config.data.labels (classes, numbers or sets), TFDS sets by "
             f"their features; other sources have classes."
         )
-    subsets, classes = splits.choose(dataset, config.data, config.seed)
+    subsets, classes, how = splits.choose(dataset, config.data, config.seed)
+    counts = class_counts.notes(subsets, classes, info.labels)
+    unread = (f"not read, for config.data does not name it: {labels.cut(info.unread)}",) if info.unread else ()
+    info = dataclasses.replace(info, notes=(*info.notes, *unread, *how, *counts, *_weighed(task, classes, config)))
     if hasattr(task, "begin"):
         task = task.begin(config.task, subsets["train"].labels, classes)
     if hasattr(task, "encode"):
         subsets = {name: dataclasses.replace(one, labels=task.encode(one.labels)) for name, one in subsets.items()}
     return task, info, domains.add(subsets, dataset, config.data, config.seed), classes
+
+
+def _weighed(task: Any, classes: Sequence[str], config: Any) -> tuple[str, ...]:
+    """What each class counts in the loss, where that is asked for: by name, whatever the order it was given in."""
+    key = {"classes": "class_weights", "sets": "pos_weight"}.get(getattr(task, "LABELS", ""), "")
+    if not key or not config.task[key] or tuple(config.task[key]) == ("balanced",):
+        return ()
+    found = labels.numbers_by_name(tuple(config.task[key]), classes, f"config.task.{key}")
+    pairs = [f"{name} {number:g}" for name, number in zip(classes, found, strict=True)]
+    return (f"config.task.{key}: {labels.cut(pairs)}",)
 
 
 def _start(

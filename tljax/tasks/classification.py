@@ -11,9 +11,9 @@ import numpy as np
 import optax
 from scipy.special import softmax
 
-from tljax.core.errors import ConfigError
 from tljax.core.types import Batch
 from tljax.data import mixing
+from tljax.data.labels import numbers_by_name
 from tljax.networks.layers import TORCH_LINEAR
 from tljax.reporting import figures
 
@@ -48,18 +48,14 @@ def weights(config: Any, labels: np.ndarray, classes: Sequence[str]) -> np.ndarr
       labels: of the training examples.
 
     Raises:
-      ConfigError: not one number a class.
+      ConfigError: not one number a class, by name or in their order.
     """
     wanted = tuple(config.class_weights)
     if not wanted:
         return None
     counts = np.bincount(labels, minlength=len(classes))
-    if wanted != ("balanced",) and len(wanted) != len(classes):
-        raise ConfigError(
-            f"config.task.class_weights must be balanced or one number for each of the {len(classes)} classes "
-            f"({', '.join(classes)}); got {len(wanted)}."
-        )
-    chosen = 1 / counts if wanted == ("balanced",) else np.array(wanted, float)
+    balanced = wanted == ("balanced",)
+    chosen = 1 / counts if balanced else np.array(numbers_by_name(wanted, classes, "config.task.class_weights"))
     return (chosen * counts.sum() / (chosen * counts).sum()).astype(np.float32)
 
 

@@ -19,6 +19,7 @@ from tljax.core.atomic import whole
 from tljax.core.errors import ConfigError
 from tljax.core.types import Batch
 from tljax.data import mixing
+from tljax.data.labels import numbers_by_name
 from tljax.networks.layers import TORCH_LINEAR
 
 LABELS = "sets"  # what a label must be
@@ -43,13 +44,10 @@ def begin(config: Any, labels: np.ndarray, classes: Sequence[str]) -> "MultiLabe
             "config.task.pos_weight weighs labels."
         )
     wanted, positive = tuple(config.pos_weight), labels.sum(axis=0)
-    if wanted not in ((), ("balanced",)) and len(wanted) != len(classes):
-        raise ConfigError(
-            f"config.task.pos_weight must be balanced or one number for each of the {len(classes)} labels "
-            f"({', '.join(classes)}); got {len(wanted)}."
-        )
-    balanced = (len(labels) - positive) / np.maximum(positive, 1)
-    weights = balanced if wanted == ("balanced",) else wanted or np.ones(len(classes))
+    if wanted in ((), ("balanced",)):
+        weights = (len(labels) - positive) / np.maximum(positive, 1) if wanted else np.ones(len(classes))
+    else:
+        weights = numbers_by_name(wanted, classes, "config.task.pos_weight")
     return MultiLabel(float(config.threshold), tuple(float(weight) for weight in weights))
 
 

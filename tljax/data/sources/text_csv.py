@@ -1,39 +1,33 @@
 """Texts in tables: `.csv`, `.tsv` or `.jsonl` with named columns, for one text or a pair (GLUE style)."""
 
-import csv
-import difflib
-import io
 import json
-import sys
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tljax.core.errors import DataError
 from tljax.core.types import Dataset
-from tljax.data import labels, texts
+from tljax.data import labels, spelling, splits, tables, texts
+from tljax.data.tables import SUFFIXES
 from tljax.data.texts import Row
-
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-SUFFIXES = (*DELIMITERS, ".jsonl")
-UNQUOTED = "Where quotes are part of the texts, as in GLUE's tables, set config.data.quotes=false."
-csv.field_size_limit(sys.maxsize)  # a text may be longer than csv's 128 KiB
 
 
 def load(config: Any) -> Dataset:
-    """Every table in the folder `data.dir` is a split under its own name; a single file is the split "all".
+    """Every table in the folder `data.dir` is a split under its own name; a single file is the split "all". Of a folder
+    those are read that the config names.
 
     `data.columns` names the columns, and `data.labels` says what their label is: a class; a number a column; or a
     set, of which one column holds the names (a JSON list, or with `data.separator` between) or every column 0 or 1.
-    Quoted fields may hold line ends; where `data.quotes` is off, quotes are part of the texts.
+    `data.group` names a column by which rows stay together. Quoted fields may hold line ends; where `data.quotes` is
+    off, quotes are part of the texts.
 
     Raises:
-      DataError: no such file, one of another suffix, a column that is missing (with the nearest name), empty (null)
-        or there twice, a row with too many or too few fields, a line that is no JSON object, labels that are no
-        numbers, or neither 0 nor 1 (the first are listed); see also `texts.read` and `texts.dataset`.
+      DataError: no such file, one of another suffix, what is no text or no label (the first are listed with their
+        rows), numbers that are taken for classes; see also `tables.read` and `texts.dataset`.
     """
     root = Path(config.dir).expanduser()
-    files = [root] if root.is_file() else sorted(path for path in root.glob("*") if path.suffix.lower() in SUFFIXES)
+    files = [root] if root.is_file() else sorted(path for path in root.glob("[!.]*") if path.suffix.lower() in SUFFIXES)
     if not config.dir or not files:
         raise DataError(
             f"Tables: no {', '.join(SUFFIXES)} in '{root if config.dir else ''}'. Set config.data.dir to a folder "
@@ -41,96 +35,125 @@ def load(config: Any) -> Dataset:
         )
     if root.suffix.lower() not in SUFFIXES and root.is_file():
         raise DataError(
-            f"A table must end in {', '.join(SUFFIXES)}, which says how it is written; got '{root}'. Rename it."
+            f"A table must end in {', '.join(SUFFIXES)}, which says how it is written; got '{root}'. Rename it; of a "
+            f".json file with one array write each object on a line of a .jsonl file."
         )
-    splits: dict[str, list[Row]] = {}
-    for file in files:
-        name = "all" if root.is_file() else file.stem
-        if name in splits:
-            raise DataError(f"Every split must be in one table; '{root}' holds several called '{name}'.")
-        splits[name] = _rows(file, config)
+    names = ["all" if root.is_file() else file.stem for file in files]
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise DataError(f"Every split must be in one table; '{root}' holds several called '{twice[0]}'.")
+    used = splits.used(names, config)
+    found = {name: _rows(file, config) for name, file in zip(names, files, strict=True) if name in used}
     named = labels.columns(config.labels, config.columns.label)
     known = named if config.labels == "numbers" or len(named) > 1 else ()
-    pairs = bool(config.columns.pair)
-    return texts.dataset(splits, str(root), config, kind=config.labels, classes=known, pairs=pairs)
-
-
-def _rows(file: Path, config: Any) -> list[Row]:
-    content = texts.read(file, config.encoding)
-    records = (
-        _json_lines(file, content) if file.suffix.lower() == ".jsonl" else _table(file, content, quotes=config.quotes)
+    return texts.dataset(
+        {name: rows for name, (rows, _) in found.items()},
+        str(root),
+        config,
+        kind=config.labels,
+        classes=known,
+        pairs=bool(config.columns.pair),
+        notes=[note for _, notes in found.values() for note in notes],
+        unread=[name for name in names if name not in used],
     )
-    named = labels.columns(config.labels, config.columns.label)
+
+
+def _rows(file: Path, config: Any) -> tuple[list[Row], tuple[str, ...]]:
+    named, wanted = labels.columns(config.labels, config.columns.label), config.columns
+    needed = [wanted.text, *filter(None, (wanted.pair, config.group)), *named]
+    records, notes = tables.read(file, config, list(dict.fromkeys(needed)))
     rows, faults = [], []
     for line, record in records:
-        where = f"{file}:{line}"
-        text = _cell(record, config.columns.text, where)
-        pair = _cell(record, config.columns.pair, where) if config.columns.pair else ""
-        cells = {name: _cell(record, name, where) for name in named}
         try:
-            rows.append(Row(text, pair, labels.parse(config.labels, cells, config.separator), where))
+            rows.append(_row(record, f"{file}:{line}", named, config))
         except ValueError as error:
-            faults.append(f"{where}: {error}")
+            faults.append(f"{file}:{line}: {error}")
     if faults:
-        more = f"\n  and {len(faults) - labels.SHOWN} more" if len(faults) > labels.SHOWN else ""
+        more = f"\n  and {len(faults) - labels.ROWS} more" if len(faults) > labels.ROWS else ""
+        cells = [str(record[name]).strip() for _, record in records for name in named]
+        commas = config.labels == "numbers" and any(map(spelling.COMMAS.fullmatch, cells)) and not config.decimal
+        hint = f" {labels.DECIMAL}" if commas else ""
         raise DataError(
-            f"Labels must be {config.labels} (config.data.labels); {len(faults)} of '{file}' are not:\n  "
-            + "\n  ".join(faults[: labels.SHOWN])
-            + f"{more}\nCorrect or remove these rows."
+            f"Every row must have texts, and labels that are {config.labels} (config.data.labels); {len(faults)} of "
+            f"'{file}' do not:\n  "
+            + "\n  ".join(faults[: labels.ROWS])
+            + f"{more}\nCorrect or remove these rows.{hint}"
         )
-    return rows
+    if config.labels == "classes":
+        _refuse_truth_and_words(file, [(line, record[named[0]]) for line, record in records])
+        _refuse_numbers(file, [row.label for row in rows])
+    if config.labels == "sets" and len(named) == 1:
+        _refuse_other_separator(file, [record[named[0]] for _, record in records], config.separator)
+    return rows, notes
 
 
-def _table(file: Path, content: str, *, quotes: bool) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """(line, column -> cell) of every row."""
-    delimiter, quoting = DELIMITERS[file.suffix.lower()], csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
-    header = next(reader, None)
-    if header is None:
-        raise DataError(f"'{file}' must begin with a line of column names; it is empty.")
-    if twice := [name for name in dict.fromkeys(header) if name and header.count(name) > 1]:
-        raise DataError(f"The columns of '{file}' must have different names; twice: {', '.join(twice)}. Rename them.")
-    begin = reader.line_num + 1
-    try:
-        for cells in reader:
-            if cells and len(cells) != len(header):
-                raise DataError(
-                    f"Every row of '{file}' must have the {len(header)} fields of its header ({', '.join(header)}); "
-                    f"the one at line {begin} has {len(cells)}. Quote fields that hold the delimiter or a line end."
-                )
-            if delimiter == "\t" and any("\t" in cell and "\n" in cell for cell in cells):
-                raise DataError(
-                    f"No field in quotes may hold tabs and line ends, which are other rows, it seems; one at line "
-                    f"{begin} of '{file}' does. {UNQUOTED}"
-                )
-            if cells:
-                yield begin, dict(zip(header, cells, strict=True))
-            begin = reader.line_num + 1
-    except csv.Error as error:
+def _row(record: Mapping[str, Any], where: str, named: Sequence[str], config: Any) -> Row:
+    """One example; ValueError where a cell holds what none can be of."""
+
+    def text(name: str) -> str:
+        value = record[name] if name else ""
+        if value is None or value != value or value in config.missing:
+            return ""  # as a cell that is empty; `texts.dataset` decides about them
+        if not isinstance(value, str):
+            raise ValueError(f"'{name}' must be a text; it is {tables.fault(value) or f'{value} (a number)'}")
+        return value
+
+    cells = {name: _label(name, record[name], config) for name in named}
+    group = record[config.group] if config.group else ""
+    if config.group and (tables.fault(group) or not str(group).strip() or group in config.missing):
+        raise ValueError(f"'{config.group}' (config.data.group) must say to whom the row belongs; it is {group!r}")
+    label = labels.parse(config.labels, cells, config.separator, decimal=config.decimal)
+    return Row(text(config.columns.text), text(config.columns.pair), label, where, str(group))
+
+
+def _label(name: str, value: Any, config: Any) -> Any:
+    """A cell as `labels.parse` takes it: JSON's numbers and true as they are written, its lists too, of sets."""
+    if isinstance(value, str):
+        if value in config.missing:
+            raise ValueError(f"'{name}' must hold a label; it is {value!r}, which config.data.missing says is none")
+        return value
+    truth = isinstance(value, bool) and config.labels != "numbers"
+    sets = isinstance(value, list) and config.labels == "sets"
+    if (fault := tables.fault(value)) and not (truth or sets):
+        raise ValueError(f"'{name}' must hold a label; it is {fault}")
+    return value if config.labels == "numbers" else json.dumps(value)
+
+
+def _refuse_truth_and_words(file: Path, cells: Sequence[tuple[int, Any]]) -> None:
+    """JSON's true beside "true" or 1 in one column: what a person sees as one class would be two."""
+    truth = [line for line, value in cells if isinstance(value, bool)]
+    if truth and len(truth) < len(cells):
+        line, value = next((line, value) for line, value in cells if not isinstance(value, bool))
         raise DataError(
-            f"'{file}' must be a table with quoted fields closed; at line {begin}: {error}. {UNQUOTED}"
-        ) from error
+            f"Labels of one column must all be true or false, or none; in '{file}' that of line {truth[0]} is, and "
+            f"that of line {line} is {json.dumps(value)}. Write all of them alike."
+        )
 
 
-def _json_lines(file: Path, content: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in enumerate(content.split("\n"), start=1):  # splitlines would cut at U+2028 too
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line, object_pairs_hook=labels.once)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"Every line of '{file}' must be JSON; line {number} is not: {error}.") from error
-        if not isinstance(record, dict):
-            raise DataError(f"Every line of '{file}' must be a JSON object; line {number} is {line[:40]!r}.")
-        yield number, record
+def _refuse_numbers(file: Path, found: Sequence[Any]) -> None:
+    """Numbers that measure something are no classes: all are numbers, some have a fraction, most stand once."""
+    commas = [x for x in found if spelling.COMMAS.fullmatch(x.strip())]
+    if not all(spelling.COMMAS.fullmatch(x.strip()) or spelling.NUMBER.fullmatch(x.strip()) for x in found):
+        return
+    if len(set(found)) > max(len(found) / 2, 4) and (commas or any(re.search(r"\.\d*[1-9]", x) for x in found)):
+        decimal = " and config.data.decimal (',' where a comma stands before the fraction, '.' where it stands between "
+        raise DataError(
+            f"Labels that are classes must stand for more than one row; those of '{file}' are numbers, "
+            f"{len(set(found))} different ones in {len(found)} rows ({found[0]!r}, {found[1]!r} ...). "
+            f"Set config.data.labels=numbers"
+            + (f"{decimal}thousands)" if commas else "")
+            + ", with config.task.name=regression."
+        )
 
 
-def _cell(record: Mapping[str, Any], name: str, where: str) -> str:
-    if record.get(name) is not None:
-        value = record[name]
-        return value if isinstance(value, str) else json.dumps(value)  # a label may be a number or true
-    if name in record:
-        raise DataError(f"{where} must hold something in the column '{name}'; it holds null. Remove the row.")
-    close = difflib.get_close_matches(name, record, n=1)
-    hint = f" Did you mean '{close[0]}'?" if close else ""
-    raise DataError(f"{where} must have the column '{name}' (config.data.columns); it has {', '.join(record)}.{hint}")
+def _refuse_other_separator(file: Path, cells: Sequence[Any], separator: str) -> None:
+    """Sets of which none has two names by `data.separator`, and some would have by another character."""
+    written = [cell for cell in cells if isinstance(cell, str) and not cell.startswith("[")]
+    if any(separator in cell for cell in written):
+        return
+    for other in (",", ";", "|", "/"):
+        if some := [cell for cell in written if other in cell.strip(other)]:
+            raise DataError(
+                f"Labels of a set must have config.data.separator between them; in '{file}' {separator!r} stands in no "
+                f"cell, and {other!r} in {len(some)} of {len(cells)} ({some[0]!r}). Set config.data.separator="
+                f"'{other}'; where it is part of a name, write the sets as lists of JSON: [\"a{other} b\"]."
+            )

@@ -6,7 +6,7 @@ from typing import Any
 from tljax.core import atomic
 from tljax.core.errors import DataError
 from tljax.core.types import Dataset
-from tljax.data import texts
+from tljax.data import class_folders, folders, splits, texts
 from tljax.data.labels import NONE
 from tljax.data.texts import Row
 
@@ -16,34 +16,39 @@ SUFFIXES = (".txt", ".text", ".md")
 
 
 def load(config: Any) -> Dataset:
-    """Every folder below `data.dir` is a split, every folder in it a class; other files are an error.
+    """Every folder below `data.dir` that the config names is a split, every folder in it a class; other files are left
+    out, and listed. Class folders at once are the split "all".
 
     With `data.labels` none the texts lie in the split itself.
 
     Raises:
-      DataError: no such folder, no texts, a file that is no text by its suffix, or one that is not in
-        `data.encoding`; see also `texts.dataset`.
+      DataError: no such folder, no texts, or one that is not in `data.encoding`; see also `texts.dataset` and
+        `class_folders.read`.
     """
-    root, labelled = Path(config.dir).expanduser(), config.labels != "none"
-    layout = LAYOUT if labelled else PLAIN
+    root = Path(config.dir).expanduser()
+    if config.labels == "none":
+        return _unlabelled(root, config)
+    found = class_folders.read(root, SUFFIXES, config, what="texts", layout=LAYOUT)
+    rows = {
+        split: [Row(texts.read(file, config.encoding), "", name, str(file)) for file, name in files]
+        for split, files in found.splits.items()
+    }
+    return texts.dataset(rows, str(root), config, skipped=found.skipped, unread=found.unread)
+
+
+def _unlabelled(root: Path, config: Any) -> Dataset:
     if not config.dir or not root.is_dir():
-        raise DataError(
-            f"Texts: no folder '{root if config.dir else ''}'. Set config.data.dir; the layout is {layout}."
-        )
-    splits: dict[str, list[Row]] = {}
-    strange = []
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    atomic.check_names(files)
-    for file in files:
-        parts = file.relative_to(root).parts
-        if any(part.startswith(".") for part in parts):
-            continue
-        if len(parts) != 2 + labelled or file.suffix.lower() not in SUFFIXES:
-            strange.append(str(file))
-            continue
-        label = parts[1] if labelled else NONE
-        splits.setdefault(parts[0], []).append(Row(texts.read(file, config.encoding), "", label, str(file)))
-    if not splits or strange:
-        found = f"other files are there: {', '.join(strange[: texts.SHOWN])}" if strange else "it holds none"
-        raise DataError(f"'{root}' must hold texts ({', '.join(SUFFIXES)}) as {layout}; {found}.")
-    return texts.dataset(splits, str(root), config, kind="classes" if labelled else "none")
+        raise DataError(f"Texts: no folder '{root if config.dir else ''}'. Set config.data.dir; the layout is {PLAIN}.")
+    inside = {place.name: folders.entries(place) for place in folders.entries(root) if place.is_dir()}
+    held = {name: [file for file in some if folders.is_example(file, SUFFIXES)] for name, some in inside.items()}
+    names = [name for name, files in held.items() if files]
+    if not names:
+        raise DataError(f"'{root}' must hold texts ({', '.join(SUFFIXES)}) as {PLAIN}; it holds none.")
+    used = splits.used(names, config)
+    atomic.check_names(file for name in used for file in held[name])
+    skipped = [
+        f"{file}: no text by its suffix" for name in used for file in inside[name] if file not in set(held[name])
+    ]
+    rows = {name: [Row(texts.read(file, config.encoding), "", NONE, str(file)) for file in held[name]] for name in used}
+    unread = [name for name in names if name not in used]
+    return texts.dataset(rows, str(root), config, kind="none", skipped=skipped, unread=unread)

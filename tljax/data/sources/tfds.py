@@ -17,7 +17,7 @@ import tensorflow_datasets as tfds
 from tljax.core import downloads, plugins
 from tljax.core.errors import DataError
 from tljax.core.types import Dataset, Info
-from tljax.data import pictures, texts, tfds_features
+from tljax.data import pictures, splits, texts, tfds_features
 
 BLOCK = 1024  # records a read: one by one costs 20 times as much
 HELP = "--config.data.source=image_folder --config.data.dir=<folder with train/ and test/>"
@@ -64,12 +64,13 @@ def load(config: Any) -> Dataset:
     records = {str(split): found for split, found in raw.items()}
     source = f"TFDS {builder.info.full_name} in {folder}"
     if tfds_features.says(features, columns):
-        used = _used(tuple(records), config)
+        used = splits.used(tuple(records), config)
         rows = {name: tfds_features.rows(name, _all(name, records[name]), columns, kind, classes) for name in used}
         pairs = bool(columns.pair)
-        return texts.dataset(rows, source, config, kind=kind, classes=classes, pairs=pairs)
-    splits: dict[str, Any] = {name: TfdsSplit(name, found, kind, classes, config) for name, found in records.items()}
-    return Dataset(splits, Info(classes, source, labels=kind))
+        unread = [name for name in records if name not in used]
+        return texts.dataset(rows, source, config, kind=kind, classes=classes, pairs=pairs, unread=unread)
+    parts: dict[str, Any] = {name: TfdsSplit(name, found, kind, classes, config) for name, found in records.items()}
+    return Dataset(parts, Info(classes, source, labels=kind))
 
 
 def find(name: Name, root: Path) -> Path | None:
@@ -154,12 +155,6 @@ def _labels(info: Any, features: Mapping[str, Any], columns: Any) -> tuple[str, 
             f"it has:\n{info.features}"
         )
     return found
-
-
-def _used(names: Sequence[str], config: Any) -> list[str]:
-    """The splits that the config names, of those there are; the others' names are faults that `splits` finds."""
-    wanted = {*config.targets, *((config.divide or names) if config.fractions else config.splits.values())}
-    return [name for name in names if name in wanted] or list(names)
 
 
 def _all(name: str, records: Any) -> Iterator[bytes]:

@@ -1,0 +1,64 @@
+"""Seeded draws of examples: of every class its share, and what belongs together stays together."""
+
+import numpy as np
+
+
+def mask(
+    strata: np.ndarray, seed: int, draw: int, *, share: float = 0.0, number: int = 0, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """A mask over examples: `number` or `share` (rounded) of every class, drawn at random.
+
+    Args:
+      strata: (N,) classes.
+      draw: which of a run's draws this is.
+      groups: (N,) whole numbers: those of one number are drawn together, by `share`, which then is as near as they
+        allow; a group is of the class that most of it has. Of a class of two groups or more, one at least is drawn,
+        and one is not.
+    """
+    chosen = np.zeros(len(strata), bool)
+    if groups is not None and share:
+        return _whole_groups(strata, groups, share, [seed, draw])
+    for label in np.unique(strata):
+        members = np.flatnonzero(strata == label)
+        size = number or round(share * len(members))
+        order = np.random.default_rng([seed, draw, int(label)]).permutation(len(members))
+        chosen[members[order[:size]]] = True
+    return chosen
+
+
+def _whole_groups(strata: np.ndarray, groups: np.ndarray, share: float, seed: list[int]) -> np.ndarray:
+    names, sizes = np.unique(groups, return_counts=True)
+    of = {name: np.bincount(strata[groups == name]).argmax() for name in names}
+    drawn: list[int] = []
+    for label in np.unique(list(of.values())):
+        units = np.array([name for name in names if of[name] == label])
+        order = units[np.random.default_rng([*seed, int(label)]).permutation(len(units))]
+        ends = np.cumsum([sizes[names == name][0] for name in order])
+        number = int(np.abs(np.array([0, *ends]) - share * ends[-1]).argmin())
+        drawn += list(order[: min(max(number, 1), len(order) - 1) if len(order) > 1 else number])
+    return np.isin(groups, drawn)
+
+
+def is_sorted(rows: np.ndarray) -> bool:
+    """Whether examples lie class after class: each in one stretch, or in far fewer stretches than chance gives.
+
+    Args:
+      rows: labels (N,), numbers or sets (N, K); numbers of which the first column rises or falls all the way are
+        sorted too.
+    """
+    if rows.ndim == 2 and rows.dtype != bool:
+        steps = np.diff(rows[:, 0])
+        return len(rows) > 2 and bool(steps.any()) and bool((steps >= 0).all() or (steps <= 0).all())
+    _, labels, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
+    labels = labels.reshape(-1)
+    changes, expected = (np.diff(labels) != 0).sum(), (len(labels) - 1) * (1 - ((counts / len(labels)) ** 2).sum())
+    return len(counts) > 1 and bool(changes == len(counts) - 1 or changes < expected / 2)
+
+
+def first_of_each(strata: np.ndarray, number: int, seed: int) -> np.ndarray:
+    """So many positions, in order, drawn at random: of every class its share, and one at least where there is room."""
+    rng, places = np.random.default_rng([seed, 7]), np.zeros(len(strata))
+    for label in np.unique(strata):
+        members = np.flatnonzero(strata == label)
+        places[members] = rng.permutation(len(members)) / len(members)
+    return np.sort(np.lexsort((rng.random(len(strata)), places))[:number])

@@ -1,0 +1,72 @@
+"""To whom an example belongs: a patient, a site, a video; what belongs together is in one part."""
+
+import itertools
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tljax.core.errors import ConfigError, DataError
+from tljax.core.types import Split
+from tljax.data import labels
+
+
+def of(split: Split, source: str, config: Any) -> np.ndarray | None:
+    """(N,) str: the group of each example; None where `data.group` asks for none.
+
+    Of a table it is the content of a column. Of files it is what the one group of the expression matches in the path
+    below `data.dir`.
+
+    Raises:
+      ConfigError: the examples are neither rows nor files, or it is no expression with one group.
+      DataError: files in which it is not found; the first are named.
+    """
+    if not config.group or not len(split):
+        return np.array([], str) if config.group else None
+    if known := getattr(split, "groups", None):
+        return np.array(known)
+    files = getattr(split, "files", None)
+    if not files:
+        raise ConfigError(
+            f"config.data.group needs rows of a table or files with paths, which examples of {source} have not. Leave "
+            f"it empty."
+        )
+    try:
+        pattern = re.compile(config.group)
+    except re.error as error:
+        raise ConfigError(
+            f"config.data.group must be a regular expression; {config.group!r} is none: {error}."
+        ) from error
+    if pattern.groups != 1:
+        raise ConfigError(
+            f"config.data.group must have one group in round brackets, that finds to whom a file belongs, as in "
+            f"'/(p[0-9]+)_'; {config.group!r} has {pattern.groups}."
+        )
+    root = os.path.expanduser(config.dir)
+    paths = [f"/{os.path.relpath(file, root)}".replace(os.sep, "/") for file in files]
+    found = [pattern.search(path) for path in paths]
+    if bad := [path for path, match in zip(paths, found, strict=True) if not match or not match[1]]:
+        raise DataError(
+            f"config.data.group must be found in the path of every file below '{root}'; {config.group!r} is not in "
+            f"{len(bad)} of {len(paths)}: {labels.cut(bad)}."
+        )
+    return np.array([match[1] for match in found if match])
+
+
+def tell(parts: Mapping[str, np.ndarray | None], key: str) -> str:
+    """How many groups every part has, for people.
+
+    Raises:
+      DataError: one is in two parts, as the splits of the source have it.
+    """
+    found = {name: set(map(str, groups)) for name, groups in parts.items() if groups is not None}
+    pairs = {f"{one} and {other}": found[one] & found[other] for one, other in itertools.combinations(found, 2)}
+    both = [f"{where}: {labels.cut(sorted(shared))}" for where, shared in pairs.items() if shared]
+    if both:
+        raise DataError(
+            f"What belongs together by config.data.group={key!r} must be in one part; it is in {'; '.join(both)}. "
+            f"Move these examples, or let config.data.fractions divide all of them anew."
+        )
+    return f"groups by {key!r}, each in one part: " + ", ".join(f"{len(some)} {name}" for name, some in found.items())

@@ -1,0 +1,72 @@
+"""Names that a person takes for one: they differ in case, in spaces, in zeros, or in characters that nobody sees."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from tljax.core.errors import DataError
+
+SHOWN = 10  # pairs of names in an error or a note
+KEY = "config.data.similar_labels"
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,4})?", re.IGNORECASE)
+COMMAS = re.compile(r"[+-]?\d+(,\d+)+(\.\d+)?")  # 0,5 and 1,000: which of both a comma means is not known
+THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+UNSEEN = "\u034f\u115f\u1160\u2800\u3164\ufe0e\ufe0f"  # besides the characters of Unicode's categories Cf and Cc
+
+
+def key(name: str) -> Any:
+    """What a person reads: equal for 1, 1.0 and 01; for Pos and pos; for composed and decomposed letters; whatever
+    spaces and invisible characters stand around and in it.
+    """
+    name = unicodedata.normalize("NFKC", name)
+    kept = (c for c in name if c.isspace() or (c not in UNSEEN and unicodedata.category(c) not in ("Cf", "Cc")))
+    plain = unicodedata.normalize("NFKC", " ".join("".join(kept).split()).casefold())
+    number = plain.replace(",", "" if THOUSANDS.fullmatch(plain) else ".") if COMMAS.fullmatch(plain) else plain
+    return Decimal(number) if NUMBER.fullmatch(number) else plain
+
+
+def ordered(names: Iterable[str]) -> tuple[str, ...]:
+    """Numbers by value and before words, 1, 2, 10; words by their characters. The order of classes everywhere."""
+
+    def place(name: str) -> tuple[bool, Decimal, str]:
+        number = NUMBER.fullmatch(name)
+        return not number, Decimal(name) if number else Decimal(), name
+
+    return tuple(sorted(names, key=place))
+
+
+def shown(names: Iterable[str]) -> str:
+    """Names in quotes, for people who must tell them apart: escaped unless all are plain ASCII."""
+    names = list(names)
+    return " and ".join(repr(name) if all(map(str.isascii, names)) else ascii(name) for name in names)
+
+
+def classes(counts: Mapping[str, int], source: str, how: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """(name -> the class that it is of, what was merged, for people).
+
+    Args:
+      counts: how many examples have each name, over all splits that are read.
+      how: `data.similar_labels`: "error" refuses names that a person takes for one, "merge" gives them the name that
+        most examples have (the shortest of equals), "keep" takes every spelling for a class.
+
+    Raises:
+      DataError: such names, where they are refused; the first ones with how many examples each has.
+    """
+    alike: dict[Any, list[str]] = {}
+    for name in sorted(counts, key=lambda name: (-counts[name], len(name), name)):
+        alike.setdefault(key(name), []).append(name)
+    same = [names for names in alike.values() if len(names) > 1]
+    if how == "keep" or not same:
+        return {name: name for name in counts}, ()
+    said = [f"{shown(names)} ({', '.join(f'{counts[name]:,}' for name in names)} examples)" for names in same[:SHOWN]]
+    more = f"; and {len(same) - SHOWN} more" if len(same) > SHOWN else ""
+    if how == "error":
+        raise DataError(
+            f"Labels of '{source}' must differ by more than their spelling (case, spaces, zeros, invisible "
+            f"characters); these do not: {'; '.join(said)}{more}. Correct them, or set {KEY}=merge to make one class "
+            f"of each, or {KEY}=keep where they are different classes."
+        )
+    merged = {name: names[0] for names in alike.values() for name in names}
+    return merged, (f"labels merged ({KEY}=merge), each under the first: {'; '.join(said)}{more}",)

@@ -1,0 +1,198 @@
+"""Tables as rows of named cells: fields between commas, tabs or another character, or an object of JSON a line."""
+
+import csv
+import difflib
+import io
+import itertools
+import json
+import math
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tljax.core.errors import DataError
+from tljax.data import labels, spelling, texts
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+SUFFIXES = (*DELIMITERS, ".jsonl")
+OTHERS = (",", ";", "\t", "|")  # delimiters that are tried where the file's own leaves no column of the config
+UNQUOTED = "Where quotes are part of the texts, as in GLUE's tables, set config.data.quotes=false."
+LINES = re.compile("\r\n|\r|\n")
+Rows = list[tuple[int, dict[str, Any]]]  # (the line where it begins, column of the config -> cell)
+csv.field_size_limit(sys.maxsize)  # a text may be longer than csv's 128 KiB
+
+
+def read(file: Path, config: Any, columns: Sequence[str]) -> tuple[Rows, tuple[str, ...]]:
+    """The rows of a table, the cells of these columns alone, and what was found out about it, for people.
+
+    Cells are texts; of JSON they are what it says. A column is found under another case or spaces too, and said.
+
+    Raises:
+      DataError: a column that is missing (with the nearest name) or there twice, a row with too many or too few
+        fields, rows inside of quotes, a line that is no JSON object; see also `texts.read`.
+    """
+    content = texts.read(file, config.encoding)
+    if file.suffix.lower() == ".jsonl":
+        return _json_lines(file, content, columns)
+    if mark := re.match("sep=(.)(\r\n|\r|\n)", content):  # Excel's own line
+        content = "\n" + content[mark.end() :]
+    delimiter = {"tab": "\t", r"\t": "\t"}.get(config.delimiter, config.delimiter) or (mark[1] if mark else "")
+    delimiter, names, notes = _header(file, content, config.header, delimiter, columns)
+    try:
+        rows = _delimited(file, content, delimiter, names, columns, config, quotes=config.quotes)
+    except DataError as error:
+        if delimiter != "\t" or not config.quotes:  # the format tab-separated-values knows no quotes around fields
+            raise
+        try:
+            rows = _delimited(file, content, delimiter, names, columns, config, quotes=False)
+        except DataError:
+            raise error from None
+        notes += (f"{file.name}: quotes are read as part of the texts (config.data.quotes=false), for around fields "
+                  f"they do not fit",)  # fmt: skip
+    if any(name != name.strip() for name in names):
+        rows = [(line, {name: cell.strip() for name, cell in row.items()}) for line, row in rows]
+        notes += (f"{file.name}: spaces around names of columns, and so around all fields, are left out",)
+    return rows, notes
+
+
+def missing(name: str, names: Sequence[str]) -> str:
+    """What to say of a column that is not there."""
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"must have the column '{name}' (config.data.columns); it has {', '.join(names)}." + (
+        f" Did you mean '{close[0]}'?" if close else ""
+    )
+
+
+def column(name: str, names: Sequence[str]) -> str | None:
+    """The name in the table that is meant: this one, or the only one that differs in case and spaces alone."""
+    alike = [other for other in names if spelling.key(other) == spelling.key(name)]
+    return name if name in names else alike[0] if len(alike) == 1 else None
+
+
+def _header(
+    file: Path, content: str, given: Sequence[str], delimiter: str, columns: Sequence[str]
+) -> tuple[str, list[str], tuple[str, ...]]:
+    """(delimiter, names of the columns as they stand in the file, what was found out)."""
+    own = DELIMITERS[file.suffix.lower()]
+    line = next((line for line in LINES.split(content) if line.strip()), "")
+    if not line:
+        raise DataError(f"'{file}' must begin with a line of column names; it is empty.")
+    found = own
+    for found in (delimiter,) if delimiter else (own, *(d for d in OTHERS if d != own)):
+        fields = next(csv.reader([line], delimiter=found))
+        names = list(given) or fields
+        fits = len(fields) == len(given) if given else all(column(name, names) is not None for name in columns)
+        if fits:
+            break
+    else:
+        found = delimiter or own
+        fields = next(csv.reader([line], delimiter=found))
+        names = list(given) or fields
+    if twice := [name for name in dict.fromkeys(names) if name.strip() and names.count(name) > 1]:
+        raise DataError(f"The columns of '{file}' must have different names; twice: {', '.join(twice)}. Rename them.")
+    if lost := [name for name in columns if column(name, names) is None]:
+        raise DataError(
+            f"'{file}' {missing(lost[0], names)} Where its first line is a row already, name all columns with "
+            f"config.data.header; where other characters separate fields, set config.data.delimiter."
+        )
+    notes = [f"{file.name}: fields are separated by {found!r} (config.data.delimiter)"] if found != own else []
+    notes += [
+        f"{file.name}: its column {other!r} is read as '{name}'"
+        for name in columns
+        if (other := column(name, names)) != name and other is not None and other.strip() != name
+    ]
+    return found, names, tuple(notes)
+
+
+def _delimited(
+    file: Path, content: str, delimiter: str, names: Sequence[str], columns: Sequence[str], config: Any, *, quotes: bool
+) -> Rows:
+    """Every row below the header."""
+    places = {name: list(names).index(str(column(name, names))) for name in columns}
+    rows, ends = [], []
+    records = _records(file, content, delimiter, quotes=quotes)
+    for begin, end, cells in itertools.islice(records, 0 if config.header else 1, None):
+        if len(cells) != len(names):
+            raise DataError(
+                f"Every row of '{file}' must have the {len(names)} fields of its header ({', '.join(names)}); "
+                f"the one at line {begin} has {len(cells)}. Quote fields that hold the delimiter or a line end."
+            )
+        rows.append((begin, {name: cells[place] for name, place in places.items()}))
+        ends.append(end)
+    _refuse_swallowed(file, LINES.split(content), rows, ends, delimiter, places, len(names), config)
+    return rows
+
+
+def _records(file: Path, content: str, delimiter: str, *, quotes: bool) -> Iterator[tuple[int, int, list[str]]]:
+    """(first line, last line, fields) of every line or lines that are not blank."""
+    quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
+    begin = 1
+    try:
+        for cells in reader:
+            if cells:
+                yield begin, reader.line_num, cells
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"'{file}' must be a table with quoted fields closed; at line {begin}: {error}. {UNQUOTED}"
+        ) from error
+
+
+def _refuse_swallowed(
+    file: Path, lines: Sequence[str], rows: Rows, ends: Sequence[int], delimiter: str, places: Mapping[str, int],
+    width: int, config: Any,
+) -> None:  # fmt: skip
+    """Raise DataError where each line of a row of several lines is a whole row by itself, most of them with a label
+    that other rows have: a quote that nobody closed has swallowed them up to the next quote.
+    """
+    named = labels.columns(config.labels, config.columns.label)
+    single = {tuple(row[name] for name in named) for (begin, row), end in zip(rows, ends, strict=True) if begin == end}
+
+    def known(cells: Sequence[str]) -> bool:
+        label = tuple(cells[places[name]].strip('"') for name in named)
+        numbers = config.labels == "numbers" and all(any(c.isdecimal() for c in cell) for cell in label)
+        return label in single or numbers or not single
+
+    for (begin, _), end in zip(rows, ends, strict=True):
+        every = [line.split(delimiter) for line in lines[begin - 1 : end]]
+        whole = width > 1 and all(len(cells) == width for cells in every)
+        if end > begin and whole and sum(map(known, every)) > len(every) / 2:
+            raise DataError(
+                f"No quotes may stand around several rows; in '{file}' the lines {begin} to {end} are one row, and "
+                f"each of them is a whole row by itself, so a quote in line {begin} has no partner there. Close it or "
+                f"remove it. {UNQUOTED}"
+            )
+
+
+def _json_lines(file: Path, content: str, columns: Sequence[str]) -> tuple[Rows, tuple[str, ...]]:
+    rows: Rows = []
+    other: dict[tuple[str, ...], dict[str, str]] = {}  # the names of an object -> column of the config -> its name
+    for number, line in enumerate(LINES.split(content), start=1):  # splitlines would cut at U+2028 too
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line, object_pairs_hook=labels.once)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"Every line of '{file}' must be JSON; line {number} is not: {error}.") from error
+        if not isinstance(record, dict):
+            hint = " It is one array of all: write each of its objects on a line." if isinstance(record, list) else ""
+            raise DataError(f"Every line of '{file}' must be a JSON object; line {number} is {line[:40]!r}.{hint}")
+        if (names := tuple(record)) not in other:
+            found = {name: column(name, names) for name in columns}
+            if lost := [name for name in columns if found[name] is None]:
+                raise DataError(f"{file}:{number} {missing(lost[0], names)}")
+            other[names] = {name: str(place) for name, place in found.items()}
+        rows.append((number, {name: record[place] for name, place in other[names].items()}))
+    pairs = dict.fromkeys((place, name) for found in other.values() for name, place in found.items() if name != place)
+    return rows, tuple(f"{file.name}: its {place!r} is read as '{name}'" for place, name in pairs)
+
+
+def fault(value: Any) -> str:
+    """Why this is no text and no name of a class, as people would say it; "" where it is."""
+    kind = {list: "a list", dict: "an object", bool: "true or false", type(None): "null"}.get(type(value), "")
+    if isinstance(value, float) and not math.isfinite(value):
+        kind = "no number"
+    return f"{json.dumps(value)[:40]} ({kind})" if kind else ""
