@@ -179,7 +179,7 @@ def test_a_run_killed_while_preparing_leaves_nothing_that_looks_prepared(mirror,
     slow = f"""
         import sys, time
         from pathlib import Path
-        from tljax.builders import cifar10
+        from tljax.data.builders import cifar10
         cifar10.DIGESTS = {cifar10.DIGESTS}
         png, done = cifar10._png, []
         def slow(image):

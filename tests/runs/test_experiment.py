@@ -84,7 +84,7 @@ def test_a_source_is_imported_by_no_thread_beside_others(monkeypatch):
 
     monkeypatch.setattr(experiment, "find", noted)
     experiment.load(small.config(), axis=None, pretrained_wanted=False)
-    assert found["data"]
+    assert found["sources"]
 
 
 def test_lora_keeps_the_networks_own_stochastic_depth(monkeypatch, tmp_path):

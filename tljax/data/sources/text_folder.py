@@ -47,7 +47,10 @@ def _unlabelled(root: Path, config: Any) -> Dataset:
     used = splits.used(names, config)
     atomic.check_names(file for name in used for file in held[name])
     skipped = [
-        f"{file}: no text by its suffix" for name in used for file in inside[name] if file not in set(held[name])
+        f"{file}: no text by its suffix, or a folder"
+        for name in used
+        for file in inside[name]
+        if file not in set(held[name])
     ]
     rows = {name: [Row(texts.read(file, config.encoding), "", NONE, str(file)) for file in held[name]] for name in used}
     unread = [name for name in names if name not in used]
