@@ -1,16 +1,44 @@
-"""Which files of a folder are examples: one rule for what is learned from and for what a finished run is asked."""
+"""Which files of a folder are examples: one rule for what is learned from and for what a finished run is asked.
 
+Learned from is `<data.dir>/<split>/<class>/<file>`; of `<data.dir>/<class>/<file>` all are the split "all".
+"""
+
+import dataclasses
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+from tljax.core import atomic
 from tljax.core.errors import DataError
+from tljax.data import labels, splits
 
 # What systems and programs leave beside people's files; names that begin with a point are hidden anyway.
 LEFT_BEHIND = frozenset({
     "__MACOSX", "__pycache__", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found",
     "Thumbs.db", "ehthumbs.db", "desktop.ini", "Icon\r",
 })  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What lies in a folder of splits."""
+
+    splits: dict[str, list[tuple[Path, str]]]  # split -> its files, each with the name of its class folder
+    skipped: list[str]  # "path: reason" of what is left out of them
+    unread: list[str]  # further splits, which the config does not name
+
+
+@dataclasses.dataclass(frozen=True)
+class Class:
+    """What lies in one class folder."""
+
+    home: Path
+    examples: list[Path]
+    others: list[Path]  # what is none, hidden files apart
+
+
+Table = dict[str, Class]  # by the names of the folders
 
 
 def hidden(path: Path) -> bool:
@@ -45,3 +73,88 @@ def inside(folder: Path, suffixes: Collection[str], *, above: frozenset[str] = f
                 yield from inside(path, suffixes, above=above)
         elif is_example(path, suffixes):
             yield path
+
+
+def read(root: Path, suffixes: Collection[str], config: Any, *, what: str, layout: str) -> Found:
+    """The files of the splits that the config names; what else lies there is left out, and listed.
+
+    Args:
+      suffixes: of files that are examples.
+      what: "pictures", and `layout` the folders that it needs, for people.
+
+    Raises:
+      DataError: no such folder, one that cannot be read, none of these files, an empty class folder in a split that
+        the config names, names that are no UTF-8.
+    """
+    if not config.dir or not root.is_dir():
+        where = f"'{root if config.dir else ''}'"
+        raise DataError(f"{what.capitalize()}: no folder {where}. Set config.data.dir; the layout is {layout}.")
+    places = [path for path in entries(root) if path.is_dir()]
+    nested = {place.name: _table(entries(place), suffixes) for place in places}
+    explicit = {*config.targets, *config.unlabelled, *(config.divide if config.fractions else config.splits.values())}
+    tables = {name: table for name, table in nested.items() if _any(table) or (name in explicit and table)}
+    level = any(map(_any, tables.values()))  # whether there are splits
+    if not level:
+        flat = {name: one for name, one in _table(places, suffixes).items() if one.examples}
+        tables = {"all": flat} if flat else {}
+    if not tables:
+        raise DataError(
+            f"'{root}' must hold splits with class folders of {what} ({', '.join(sorted(suffixes))}), but has none. "
+            f"The layout is {layout}; or <data.dir>/<class>/<file>, with config.data.fractions to divide it."
+        )
+    used, known = splits.used(list(tables), config), tables if level else tables["all"]
+    _refuse_empty(root, {name: tables[name] for name in used}, what)
+    skipped = [f"{path}: hidden, or left behind by a program" for path in _hidden(root) if path.is_dir()]
+    skipped += [f"{place}: a folder that holds no {what}" for place in places if place.name not in known]
+    for name in used:
+        skipped += _left_out(root / name if level else None, tables[name], suffixes, what)
+    found = {name: [(file, of) for of, one in sorted(tables[name].items()) for file in one.examples] for name in used}
+    return Found(found, skipped, [name for name in tables if name not in used])
+
+
+def _table(places: Iterable[Path], suffixes: Collection[str]) -> Table:
+    found = {}
+    for place in places:
+        if place.is_dir():
+            every = [(path, is_example(path, suffixes)) for path in entries(place)]
+            found[place.name] = Class(place, [p for p, held in every if held], [p for p, held in every if not held])
+    return found
+
+
+def _any(table: Table) -> bool:
+    return any(one.examples for one in table.values())
+
+
+def _hidden(folder: Path) -> list[Path]:
+    return [path for path in everything(folder) if hidden(path)]
+
+
+def _left_out(split: Path | None, table: Table, suffixes: Collection[str], what: str) -> list[str]:
+    """ "path: reason" of what is no example of a split (None: there are only classes); all names are checked."""
+    loose = [path for path in entries(split) if not path.is_dir()] if split else []
+    atomic.check_names([*loose, *(path for one in table.values() for path in (one.home, *one.examples, *one.others))])
+    found = [f"{path}: not in a class folder" for path in loose]
+    for one in table.values():
+        found += [f"{path}: {_why_none(path, suffixes, what)}" for path in one.others]
+        if unseen := [path.name for path in _hidden(one.home) if path.suffix.lower() in suffixes]:
+            found.append(f"{one.home}: {len(unseen)} hidden files ({labels.cut(unseen)})")
+    return found
+
+
+def _why_none(path: Path, suffixes: Collection[str], what: str) -> str:
+    """What keeps something in a class folder from being an example."""
+    if path.is_dir():
+        number = sum(1 for _ in inside(path, suffixes))
+        return f"a folder, in which nothing is read ({number} {what}): a class folder holds its {what} itself"
+    if path.is_symlink() and not path.exists():
+        return f"a link to nothing ({path.readlink()})"
+    return f"none of the {what} by its suffix"
+
+
+def _refuse_empty(root: Path, tables: dict[str, Table], what: str) -> None:
+    empty = [f"{split}/{name}" for split, table in tables.items() for name, one in table.items() if not one.examples]
+    if empty:
+        raise DataError(
+            f"Every class folder in '{root}' must hold {what} of a suffix that is read; empty: {labels.cut(empty)}. "
+            f"Add {what} or remove the folders."
+        )

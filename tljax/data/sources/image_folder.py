@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tljax.core.types import Dataset, Info
-from tljax.data import class_folders, labels, pictures, spelling
+from tljax.data import folders, labels, pictures, spelling
 
 LAYOUT = "<data.dir>/<split>/<class>/<picture>, for example train/ants/1.jpg and test/ants/2.jpg"
 
@@ -34,10 +34,10 @@ def load(config: Any) -> Dataset:
 
     Raises:
       DataError: names of class folders that differ in spelling alone, a class that only some splits have and the
-        training split lacks; see also `class_folders.read`.
+        training split lacks; see also `folders.read`.
     """
     root = Path(config.dir).expanduser()
-    found = class_folders.read(root, pictures.SUFFIXES, config, what="pictures", layout=LAYOUT)
+    found = folders.read(root, pictures.SUFFIXES, config, what="pictures", layout=LAYOUT)
     counts = labels.counts(name for rows in found.splits.values() for _, name in rows)
     same, merged = spelling.classes(counts, str(root), config.similar_labels)
     named = {split: [same[name] for _, name in rows] for split, rows in found.splits.items()}

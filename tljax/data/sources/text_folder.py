@@ -6,7 +6,7 @@ from typing import Any
 from tljax.core import atomic
 from tljax.core.errors import DataError
 from tljax.core.types import Dataset
-from tljax.data import class_folders, folders, splits, texts
+from tljax.data import folders, splits, texts
 from tljax.data.labels import NONE
 from tljax.data.texts import Row
 
@@ -23,12 +23,12 @@ def load(config: Any) -> Dataset:
 
     Raises:
       DataError: no such folder, no texts, or one that is not in `data.encoding`; see also `texts.dataset` and
-        `class_folders.read`.
+        `folders.read`.
     """
     root = Path(config.dir).expanduser()
     if config.labels == "none":
         return _unlabelled(root, config)
-    found = class_folders.read(root, SUFFIXES, config, what="texts", layout=LAYOUT)
+    found = folders.read(root, SUFFIXES, config, what="texts", layout=LAYOUT)
     rows = {
         split: [Row(texts.read(file, config.encoding), "", name, str(file)) for file, name in files]
         for split, files in found.splits.items()
