@@ -1,19 +1,28 @@
 """Four fake CPU devices, strict jax, and the real data where they are."""
 
+import gc
 import importlib.util
 import os
 from pathlib import Path
+from typing import Any
 
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+# Most of the suite's time is compiling: half as much of it where LLVM leaves out its optimisations. What XLA itself
+# makes of a program is the same. Flags of the environment come last and win.
+os.environ["XLA_FLAGS"] = (
+    "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0 " + os.environ.get("XLA_FLAGS", "")
+)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
 import pytest
 
 from tljax.cli import keep_compiled
+from tljax.core.atomic import make_folder
+from tljax.reporting import figures
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 keep_compiled()
+gc.set_threshold(10_000)  # tracing makes many small objects: a tenth of the suite's time was spent looking through them
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +41,16 @@ def _torchvision(request: pytest.FixtureRequest) -> None:
         from reference import torch_vision
 
         torch_vision.declare()
+
+
+@pytest.fixture(autouse=True)
+def _unrendered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are built, and their files are empty but in tests marked `renders`: it takes as long as a small run."""
+
+    def save(figure: Any, file: Path) -> None:
+        make_folder(file.parent)
+        file.write_bytes(b"")
+        figures.plt.close(figure)
+
+    if not request.node.get_closest_marker("renders"):
+        monkeypatch.setattr(figures, "_save", save)

@@ -8,6 +8,8 @@ import pytest
 
 from tljax.reporting import figures
 
+pytestmark = pytest.mark.renders
+
 COUNTS = np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]])
 NAMES = ("ant", "$bee_$x^", "cat, large")  # "cat" has no example
 

@@ -11,6 +11,8 @@ from tljax.core.types import Phase
 from tljax.reporting import figures, plan_chart, report
 from tljax.training import plan_rates
 
+pytestmark = pytest.mark.renders
+
 PHASES = (Phase("probe", 0.25, {"low": 0.0, "head": 1.0}), Phase("tune", 1.0, {"low": 0.01, "head": 0.1}))
 
 

@@ -144,6 +144,7 @@ def test_cells_are_what_people_read(two):
     assert bad[6].startswith("-10.00 (-") and len(bad) == len(comparison.COLUMNS)
 
 
+@pytest.mark.renders
 def test_a_row_that_failed_stands_in_the_table(two, tmp_path):
     found, folders, _ = two
     table = comparison.rows(found | {"broken": []}, folders | {"broken": tmp_path})

@@ -3,6 +3,8 @@
 import json
 import math
 
+import pytest
+
 from tests import run_folders
 from tljax.__main__ import main
 from tljax.runs import domain_transfer
@@ -51,6 +53,7 @@ def test_runs_without_targets_have_no_table(tmp_path, capsys):
     assert plain == [] and not list(tmp_path.iterdir()) and capsys.readouterr().out == ""
 
 
+@pytest.mark.renders
 def test_the_verb_writes_and_prints_it(tmp_path, capsys):
     for row, results in ROWS.items():
         for result in results:

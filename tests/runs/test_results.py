@@ -50,6 +50,7 @@ def test_rows_without_a_result_are_left_out():
     assert results.summarize({"none": [], "low": ROWS["low"]})[0]["name"] == "low"
 
 
+@pytest.mark.renders
 def test_the_table_as_files(tmp_path):
     summaries = results.summarize(ROWS)
     results.save(summaries, tmp_path / "new")

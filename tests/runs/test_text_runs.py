@@ -93,18 +93,19 @@ def test_weights_that_are_not_taken_are_not_asked_for(folder):
 
 
 def test_frozen_encoders_run_once_whatever_the_lengths(folder, capsys):
-    plain = run(config(folder, strategy__name="linear_probe", data__cache="off"), folder / "plain")
-    cached = run(config(folder, strategy__name="linear_probe"), folder / "cached")
+    probe = {"strategy__name": "linear_probe", "train__epochs": 4.0}
+    plain = run(config(folder, **probe, data__cache="off"), folder / "plain")
+    cached = run(config(folder, **probe), folder / "cached")
     assert "cached in memory" in capsys.readouterr().out
     assert cached["metrics"]["test"]["loss"] == pytest.approx(plain["metrics"]["test"]["loss"], rel=1e-5)
     assert cached["counts"] == plain["counts"]
 
 
 def test_a_run_cut_off_ends_the_same(folder, monkeypatch):
-    whole = run(config(folder, strategy__name="full"), folder / "whole")
-    short = config(folder, strategy__name="full")
-    small.run_cut_off(monkeypatch, short, folder / "cut", at=31)
-    assert run(short, folder / "cut")["metrics"] == whole["metrics"]
+    one = config(folder, strategy__name="full", train__epochs=4.0, train__checkpoint_epochs=1.0)
+    whole = run(one, folder / "whole")
+    small.run_cut_off(monkeypatch, one, folder / "cut", at=15)
+    assert run(one, folder / "cut")["metrics"] == whole["metrics"]
     assert small.saved_bits(folder / "whole") == small.saved_bits(folder / "cut")
     np.testing.assert_array_equal(small.losses(folder / "whole"), small.losses(folder / "cut"))
 

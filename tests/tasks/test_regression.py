@@ -117,6 +117,7 @@ def test_every_example_counts_once_whatever_the_batch_and_the_devices(mode):
         assert PLAIN.summarize(found) == pytest.approx(PLAIN.summarize(whole), rel=1e-6)
 
 
+@pytest.mark.renders
 def test_files(tmp_path):
     task = Regression(("a",), (100.0,), (10.0,), 0.0)
     found = answers.totals(task, np.float32([[1], [-2]]), np.float32([[0], [0.5]]))

@@ -104,13 +104,18 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from tljax.runs.run import run
-from tests.training.test_train_loop import make_config, three_phases
+from tests.training.test_train_loop import long_config, three_phases
 from tljax.cli import keep_compiled
 from tljax.transfer.strategies import scratch
 keep_compiled()
 scratch.plan = three_phases
-run(make_config(train__epochs=100.0, train__checkpoint_epochs=6.0, train__eval_epochs=4.0), Path(sys.argv[1]))
+run(long_config(), Path(sys.argv[1]))
 """
+
+
+def long_config():
+    """Long enough for a kill in each of three phases."""
+    return make_config(train__epochs=100.0, train__checkpoint_epochs=6.0, train__eval_epochs=4.0)
 
 
 def start(folder: Path) -> subprocess.Popen:
@@ -126,9 +131,9 @@ def step_of(folder: Path) -> int:
     return max((json.loads(line)["step"] for line in whole if line.endswith("\n")), default=0)
 
 
-def test_a_killed_process_goes_on_to_the_same_end(tmp_path):
+def test_a_killed_process_goes_on_to_the_same_end(tmp_path, monkeypatch):
     """kill -9, in every phase and where one ends, whatever it was doing; then the same command to its end."""
-    whole, steps = start(tmp_path / "whole"), 250
+    steps = 250
     for step in (0.1, 0.3, 0.5, 0.8):  # 0.3: the first phase's last step, at which it saves, and compiles the second
         process = start(tmp_path / "killed")
         limit = time.monotonic() + 120
@@ -139,7 +144,8 @@ def test_a_killed_process_goes_on_to_the_same_end(tmp_path):
         assert process.wait() == -signal.SIGKILL
         assert not (tmp_path / "killed" / "result.json").exists()
     assert start(tmp_path / "killed").wait() == 0
-    assert whole.wait() == 0
+    monkeypatch.setattr("tljax.transfer.strategies.scratch.plan", three_phases)
+    run(long_config(), tmp_path / "whole")
     assert step_of(tmp_path / "whole") == steps
     assert everything(tmp_path / "killed") == everything(tmp_path / "whole")
     assert last_state(tmp_path / "killed") == last_state(tmp_path / "whole")
@@ -222,9 +228,13 @@ def test_the_best_epoch_on_validation_is_what_is_tested(tmp_path):
     assert not any(row["part"] == "test" for row in rows)
 
 
+@pytest.mark.renders
 def test_without_validation_the_last_state_is_tested(tmp_path):
     result = run(make_config(data__validation=0.0, train__epochs=2.0), tmp_path)
     assert result["step"] == 5 and set(result["metrics"]) == {"train", "test"}
+    pictures = list(tmp_path.rglob("*.png"))
+    assert {file.name for file in pictures} >= {"curves.png", "test_confusion.png"}
+    assert all(file.read_bytes().startswith(b"\x89PNG") for file in pictures)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
