@@ -48,8 +48,8 @@ def test_the_key_holds_all_that_rows_depend_on(what, monkeypatch):
 
 SCRIPT = """
 from tests.training.test_prefix import load
-from tljax import parallel
-from tljax.prefix import Prefix
+from tljax.training import parallel
+from tljax.training.prefix import Prefix
 print(Prefix(load(), None, parallel.make("jit")).key)
 """
 
