@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -32,6 +31,7 @@ class Pictures:
             picture of a class is left; pictures of different sizes where `data.resize` is 0.
         """
         self.subset, self.skipped = subset, ()
+        self._digests: dict[int, bytes] = {}  # of pictures that are not kept, by position: what they were
         self._resize, self._interpolation = config.resize, card.interpolation
         self.in_memory, self.images = config.in_memory, None
         images = self._decode_all(skip=config.unreadable == "skip")
@@ -50,10 +50,10 @@ class Pictures:
         return {"image": images, "label": self.subset.labels[positions]}
 
     def fingerprint(self) -> str:
-        """sha256 of the labels and of the pictures, or of their names where they are not in memory."""
+        """sha256 of the labels and of the pictures, or of their checksums where they are not in memory."""
         digest = hashlib.sha256(self.subset.labels.tobytes())
         if self.images is None:
-            digest.update(json.dumps([self._name(i) for i in range(len(self))]).encode())
+            digest.update(b"".join(self._digests[position] for position in sorted(self._digests)))
         else:
             digest.update(np.ascontiguousarray(self.images).data)
         return digest.hexdigest()
@@ -73,7 +73,10 @@ class Pictures:
                 image = self._read(position)
             except DataError as error:
                 return None, f"{self._name(position)}: {error.__cause__}"
-            return image if self.in_memory else _shape(image.shape, image.dtype), ""
+            if self.in_memory:
+                return image, ""
+            self._digests[position] = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
+            return _shape(image.shape, image.dtype), ""
 
         results = []
         with ThreadPoolExecutor(pictures.THREADS) as pool:

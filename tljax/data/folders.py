@@ -4,6 +4,8 @@ Learned from is `<data.dir>/<split>/<class>/<file>`; of `<data.dir>/<class>/<fil
 """
 
 import dataclasses
+import hashlib
+import json
 import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -110,6 +112,38 @@ def read(root: Path, suffixes: Collection[str], config: Any, *, what: str, layou
         skipped += _left_out(root / name if level else None, tables[name], suffixes, what)
     found = {name: [(file, of) for of, one in sorted(tables[name].items()) for file in one.examples] for name in used}
     return Found(found, skipped, [name for name in tables if name not in used])
+
+
+def stamp(place: Path, *, without: Path | None = None) -> dict[str, Any] | None:
+    """What can be known of a file or a folder without reading its files: how many, how large, and a checksum of their
+    names, sizes and times of writing; None where there is nothing.
+
+    Args:
+      without: a folder that does not count.
+    """
+    if not place.exists():
+        return None
+    files = [place] if place.is_file() else _files(place, {os.path.realpath(place), os.path.realpath(without or "")})
+    rows = [(os.path.relpath(file, place), stat.st_size, stat.st_mtime_ns) for file in files if (stat := _stat(file))]
+    digest = hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()
+    return {"place": str(place), "files": len(rows), "bytes": sum(size for _, size, _ in rows), "sha256": digest}
+
+
+def _files(folder: Path, seen: set[str]) -> Iterator[Path]:
+    for path in entries(folder):
+        if path.is_dir():
+            if (real := os.path.realpath(path)) not in seen:
+                yield from _files(path, seen | {real})
+        else:
+            yield path
+
+
+def _stat(file: Path) -> os.stat_result | None:
+    """None of a link to nothing."""
+    try:
+        return file.stat()
+    except OSError:
+        return None
 
 
 def _table(places: Iterable[Path], suffixes: Collection[str]) -> Table:

@@ -46,7 +46,7 @@ class Report(Screen):
         self._began, self._recent = time.monotonic(), {}
         self._writers = Writers(config.writers)
         self._watched = ("loss", best)
-        self._config = settings.to_json(config)
+        self._config, self._data = settings.to_json(config), config.data
         run_folder.check(folder, self._config)
 
     @contextlib.contextmanager
@@ -63,7 +63,8 @@ class Report(Screen):
         make_folder(self.folder)
         with run_folder.claimed(self.folder):
             run_folder.check_inputs(self.folder, inputs)
-            write_json(self.folder / "inputs.json", inputs)
+            files = {run_folder.FILES: found} if (found := run_folder.files(self.folder, self._data)) else {}
+            write_json(self.folder / "inputs.json", {**inputs, **files})
             write(self.folder / "config.json", self._config)
             write_json(self.folder / "env.json", _environment())
             for name, text in self._kept.items():
@@ -76,11 +77,16 @@ class Report(Screen):
         self._kept[name] = text
 
     def finished(self) -> dict[str, Any] | None:
-        """What a finished run found, said again; None if it is not finished."""
+        """What a finished run found, said again; None if it is not finished, or its data may be others by now."""
         file = self.folder / "result.json"
         if not file.exists():
             return None
         result = read_json(file, keys=("metric", "metrics", "seconds"))
+        stands, note = run_folder.unchanged(self.folder, self._data)
+        if note:
+            self.say(note)
+        if not stands:
+            return None
         self.say(f"already finished, {last_line(result, self.folder)}")
         return result
 

@@ -11,7 +11,9 @@ import filelock
 from tljax.core import settings
 from tljax.core.atomic import read_json, writing
 from tljax.core.errors import ConfigError, DataError, WeightsError
+from tljax.data import folders
 
+FILES = "files"  # of inputs.json: what could be known of the files of `data.dir` without reading them
 COUNTS = "examples"  # of inputs.json: part -> how many; earlier runs wrote none
 WEIGHTS = "weights"  # the checksum of what the published arrays filled; earlier runs wrote none
 
@@ -39,6 +41,31 @@ def check(folder: Path, config: str) -> None:
             + "\n  ".join(differences)
             + "\nChoose another --workdir, or give the config it began with to resume it."
         )
+
+
+def files(folder: Path, config: Any) -> dict[str, Any] | None:
+    """`folders.stamp` of the data that a run in `folder` reads, `config` being the data's; None where they are no
+    files, or gone.
+    """
+    return folders.stamp(Path(config.dir).expanduser(), without=folder) if config.dir else None
+
+
+def unchanged(folder: Path, config: Any) -> tuple[bool, str]:
+    """(Whether a finished run still stands for its data, what is to be said of them).
+
+    It does not where files came, went or were written since: then the examples must be compared.
+    """
+    file = folder / "inputs.json"
+    before, now = read_json(file).get(FILES) if file.exists() else None, files(folder, config)
+    if before is None or before == now:
+        return True, ""
+    if now is None:
+        return True, f"its data are gone: there is no '{config.dir}'; this is what it found when there was"
+    return False, (
+        f"finished, but the files in '{config.dir}' are not as they were ({before['files']:,} files of "
+        f"{before['bytes']:,} bytes then, {now['files']:,} of {now['bytes']:,} now, or written since): "
+        f"the examples are compared with those it learned from"
+    )
 
 
 @contextlib.contextmanager
@@ -78,7 +105,8 @@ def check_inputs(folder: Path, inputs: Mapping[str, Any]) -> None:
     file = folder / "inputs.json"
     found = read_json(file) if file.exists() else inputs
     before = {WEIGHTS: inputs.get(WEIGHTS), **found}
-    names = [name for name in {**before, **inputs} if name != COUNTS and before.get(name) != inputs.get(name)]
+    every = [name for name in {**before, **inputs} if name not in (COUNTS, FILES)]
+    names = [name for name in every if before.get(name) != inputs.get(name)]
     if names:
         raise (WeightsError if names == [WEIGHTS] else DataError)(
             f"A resumed run must learn from what it began with; in '{folder}' there differ:\n  "

@@ -1,0 +1,65 @@
+"""A finished run is asked again: it answers for the data it learned from, not for what lies there now."""
+
+import json
+import shutil
+
+import pytest
+
+from tests import small
+from tljax.core.errors import DataError
+from tljax.runs.run import run
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """(its config, the folder of its pictures, its own)"""
+    config = small.photographs(tmp_path / "pictures", monkeypatch)
+    config.train.epochs = 1.0
+    return config, tmp_path / "pictures", tmp_path / "run"
+
+
+def swap(root):
+    for split in ("train", "test"):
+        (root / split / "ant").rename(root / split / "other")
+        (root / split / "bee").rename(root / split / "ant")
+        (root / split / "other").rename(root / split / "bee")
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_swapped_class_folders_are_other_data(trained, in_memory):
+    config, root, folder = trained
+    config.data.in_memory = in_memory
+    run(config, folder)
+    swap(root)
+    with pytest.raises(
+        DataError, match="must learn from what it began with; .*(?s:.)*train: 24 examples as before, and"
+    ):
+        run(config, folder)
+
+
+def test_more_pictures_are_other_data(trained):
+    config, root, folder = trained
+    run(config, folder)
+    shutil.copy(root / "train" / "ant" / "0.png", root / "train" / "bee" / "new.png")
+    with pytest.raises(DataError, match="train: 24 examples then, 25 now"):
+        run(config, folder)
+
+
+def test_files_that_were_written_again_and_hold_the_same(trained, capsys):
+    config, root, folder = trained
+    first = run(config, folder)
+    (root / "train" / "ant" / "0.png").touch()
+    again = run(config, folder)
+    assert "are not as they were" in capsys.readouterr().out and again["metrics"] == first["metrics"]
+    assert run(config, folder) == json.loads((folder / "result.json").read_text())
+    said = capsys.readouterr().out
+    assert said.startswith("already finished") and "as they were" not in said
+
+
+def test_data_that_are_gone(trained, capsys):
+    config, root, folder = trained
+    first = run(config, folder)
+    shutil.rmtree(root)
+    assert run(config, folder) == first
+    said = capsys.readouterr().out.splitlines()
+    assert said[-2].startswith("its data are gone") and said[-1].startswith("already finished")
