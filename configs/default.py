@@ -89,7 +89,7 @@ def get_config() -> Any:
     strategy.name = "full"  # a file in tljax/transfer/strategies/
     strategy.scales = ConfigDict(sort_keys=False)  # groups: group -> factor on optimizer.lr, 0 is frozen
     strategy.last_k = 1  # last_k: stages before the head that learn
-    strategy.layer_decay = 0.3  # layer_decay, gradual_unfreeze: factor from each group to the one before it
+    strategy.layer_decay = 0.0  # layer_decay, gradual_unfreeze: factor from each group to the one before; 0: chosen
     strategy.unfreeze_share = 0.5  # gradual_unfreeze: share of the run over which groups begin to learn
     strategy.unfreeze = "each"  # gradual_unfreeze: group by group from the head, or dense_conv_full: in three steps
     strategy.probe_share = 0.5  # lp_ft: share of the run in which only the head learns

@@ -163,6 +163,21 @@ def test_dense_layers_first_then_convolutions_then_all(groups, begins):
     assert plugins.find("strategies", "gradual_unfreeze").plan(groups, config) == tuple(expected)
 
 
+@pytest.mark.parametrize(("number", "factor"), [(2, 0.3), (6, 0.3), (10, 0.512), (15, 0.651), (27, 0.793)])
+def test_the_number_of_groups_decides_how_much_slower_each_is(number, factor):
+    groups = {f"g{i}": (f"backbone/g{i}/kernel",) for i in range(number - 1)} | {"head": ("head/kernel",)}
+    config = default.get_config().strategy
+    (phase,) = plugins.find("strategies", "layer_decay").plan(groups, config)
+    assert phase.name == f"layer_decay, {factor:.3g} from group to group, by their number {number}"
+    scales = list(phase.scales.values())
+    assert scales[-1] == 1 and scales[-2] == pytest.approx(factor, abs=5e-4)
+    assert min(scales) == scales[0] >= 0.3**5 * 0.999
+    last = plugins.find("strategies", "gradual_unfreeze").plan(groups, config)[-1]
+    assert last.scales == phase.scales and last.name == f"from g0{phase.name.removeprefix('layer_decay')}"
+    config.layer_decay = 0.3
+    assert plugins.find("strategies", "layer_decay").plan(groups, config)[0].scales["g0"] == 0.3 ** (number - 1)
+
+
 def test_learning_groups():
     assert PLANS["groups"][1][0].learning == ("body", "head")
 
@@ -197,7 +212,7 @@ def test_the_head_needs_a_group_of_its_own(name):
     ("name", "keys", "message"),
     [
         ("last_k", {"last_k": 3}, r"must be 0 to 2.*\(stem, body, head\); got 3"),
-        ("layer_decay", {"layer_decay": 1.5}, r"must be in \(0, 1\]; got 1.5"),
+        ("layer_decay", {"layer_decay": 1.5}, r"must be in \(0, 1\], or 0: by the number of groups; got 1.5"),
         ("gradual_unfreeze", {"unfreeze_share": 1.0}, r"unfreeze_share must be in \(0, 1\)"),
         ("gradual_unfreeze", {"unfreeze": "dense"}, r"unfreeze one of each, dense_conv_full; got .* and 'dense'"),
         ("lp_ft", {"tune_scale": 0.0}, "tune_scale > 0"),

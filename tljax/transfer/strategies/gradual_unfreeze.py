@@ -14,6 +14,7 @@ from tljax.core import layer_groups
 from tljax.core.errors import ConfigError
 from tljax.core.layer_groups import Groups
 from tljax.core.types import Phase
+from tljax.transfer import layer_rates
 
 PRETRAINED = True
 
@@ -25,22 +26,23 @@ def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
     """As many phases as there are beginnings; scales as in `layer_decay`, with a factor of 1 all equal.
 
     Raises:
-      ConfigError: the share is not in (0, 1), the factor not in (0, 1], no such order, or the head has no group of
+      ConfigError: the share is not in (0, 1), the factor not in [0, 1], no such order, or the head has no group of
         its own.
     """
-    share, factor, last = config.unfreeze_share, config.layer_decay, len(groups) - 1
-    if not 0 < share < 1 or not 0 < factor <= 1 or config.unfreeze not in ORDERS:
+    share, given, last = config.unfreeze_share, config.layer_decay, len(groups) - 1
+    if not 0 < share < 1 or not 0 <= given <= 1 or config.unfreeze not in ORDERS:
         raise ConfigError(
-            f"config.strategy.unfreeze_share must be in (0, 1), config.strategy.layer_decay in (0, 1] and "
-            f"config.strategy.unfreeze one of {', '.join(ORDERS)}; got {share}, {factor} and '{config.unfreeze}'."
+            f"config.strategy.unfreeze_share must be in (0, 1), config.strategy.layer_decay in [0, 1] and "
+            f"config.strategy.unfreeze one of {', '.join(ORDERS)}; got {share}, {given} and '{config.unfreeze}'."
         )
     layer_groups.head(groups)
     order, phases = list(groups), []
+    factor, note = layer_rates.factor(given, groups), layer_rates.note(given, groups)
     beginnings = _dense_conv_full(groups) if config.unfreeze == "dense_conv_full" else tuple(range(1, len(groups) + 1))
     for number, awake in enumerate(beginnings, start=1):
         scales = {group: factor ** (last - i) if last - i < awake else 0.0 for i, group in enumerate(groups)}
         until = 1.0 if number == len(beginnings) else share * number / (len(beginnings) - 1)
-        phases.append(Phase(f"from {order[-awake]}", until, scales))
+        phases.append(Phase(f"from {order[-awake]}{note}", until, scales))
     return tuple(phases)
 
 
