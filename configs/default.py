@@ -144,7 +144,7 @@ def get_config() -> Any:
     adaptation.classifier_scale = 1.0  # dann: the domain classifier's factor on optimizer.lr
 
     config.optimizer = optimizer = ConfigDict(sort_keys=False)
-    optimizer.name = "sgd"  # any of optax, or "package.module:function"
+    optimizer.name = "sgd"  # any of optax, contrib.* too, or "package.module:function", "file.py:function"
     optimizer.lr = 0.01  # learning rate of a group at scale 1
     optimizer.weight_decay = 0.0  # decoupled where the optimizer takes one (adamw, lion), else L2 in the gradient
     optimizer.decay_norms_and_biases = True  # False: decay only leaves of two or more dimensions
@@ -155,9 +155,13 @@ def get_config() -> Any:
     optimizer.swa = 0.0  # 1 - k / epochs: that of the last k; 0: none
     optimizer.accumulate = 1  # micro-batches that a batch is split into, one after another: so much less memory a step
     optimizer.clip = 0.0  # largest global norm of the learning groups' gradients; 0: no limit
-    optimizer.schedule = "constant"  # constant, cosine, exponential, step, or "package.module:function"
+    optimizer.schedule = "constant"  # constant, cosine, exponential, linear, step, or "package.module:function"
     optimizer.schedule_kwargs = ConfigDict(sort_keys=False)  # the schedule's own keyword arguments
+    optimizer.any_factor = False  # True: a schedule whose largest factor lies outside of 0.5 to 2 is meant so
     optimizer.warmup = 0.0  # share of all steps in which the rate first rises from 0
+    # group -> those of lr, weight_decay, schedule, schedule_kwargs, name and kwargs in which it differs from the run:
+    # --config.optimizer.groups.head.lr=1e-3. With an lr of its own a group learns at that wherever the strategy lets it
+    optimizer.groups = ConfigDict(sort_keys=False)
 
     config.train = train = ConfigDict(sort_keys=False)
     train.epochs = 10.0  # passes over the training part
@@ -187,6 +191,7 @@ def get_config() -> Any:
         strategy.scales,
         optimizer.kwargs,
         optimizer.schedule_kwargs,
+        optimizer.groups,
         suite.rows,
     ):
         open_table.unlock()

@@ -1,11 +1,16 @@
+import inspect
 import math
+from pathlib import Path
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 from tljax.core.errors import ConfigError
 from tljax.training import schedules
+
+OWN = "tests.training.own_optimizers"
 
 
 def halving(steps, *, floor=0.0):
@@ -21,6 +26,11 @@ def halving(steps, *, floor=0.0):
         ("cosine", {"end": 0.2}, 0.0, {0: 1.0, 50: 0.6, 100: 0.2}),
         ("cosine", {}, 0.2, {0: 0.0, 10: 0.5, 20: 1.0, 60: 0.5, 100: 0.0}),
         ("exponential", {"end": 1e-4}, 0.0, {0: 1.0, 33: 10 ** (-4 / 3), 99: 1e-4}),
+        ("linear", {"end": 0.5}, 0.0, {0: 1.0, 50: 0.75, 100: 0.5}),
+        ("optax:cosine_decay_schedule", {}, 0.0, {0: 1.0, 50: 0.5, 100: 0.0}),
+        ("optax.polynomial_schedule", {"power": 2}, 0.0, {0: 1.0, 50: 0.25, 100: 0.0}),
+        ("optax.warmup_cosine_decay_schedule", {"warmup_steps": 20}, 0.0, {0: 0.0, 20: 1.0, 60: 0.5, 100: 0.0}),
+        ("optax:exponential_decay", {"decay_rate": 0.01}, 0.2, {10: 0.5, 20: 1.0, 60: 0.1, 100: 0.01}),
         ("step", {}, 0.0, {0: 1.0, 49: 1.0, 51: 0.1, 76: 0.01}),
         ("step", {"at": (0.3,), "factor": 0.5}, 0.0, {29: 1.0, 31: 0.5}),
         ("tests.training.test_schedules:halving", {"floor": 1.0}, 0.0, {0: 2.0, 100: 1.5}),
@@ -29,6 +39,25 @@ def halving(steps, *, floor=0.0):
 def test_factor(name, kwargs, warmup, expected):
     schedule = schedules.make(name, 100, warmup=warmup, kwargs=kwargs)
     assert {step: float(schedule(step)) for step in expected} == pytest.approx(expected, abs=1e-6)
+
+
+def test_any_schedule_of_optax_has_a_largest_factor_of_one():
+    names = [name for name in vars(optax.schedules) if name.endswith(("_schedule", "exponential_decay"))]
+    names = [name for name in names if not name.startswith(("_", "inject", "piecewise", "sgdr"))]
+    assert len(names) >= 10
+    kwargs = {"warmup_steps": 10, "decay_rate": 0.1, "power": 1.0}
+    for name in names:
+        own = {key: x for key, x in kwargs.items() if key in inspect.signature(getattr(optax, name)).parameters}
+        own.pop("power", None) if "cosine" in name else None
+        schedules.check(f"optax.{name}", 300, kwargs=own)
+        assert max(float(schedules.make(f"optax.{name}", 300, kwargs=own)(i)) for i in range(300)) == pytest.approx(1)
+
+
+def test_a_function_of_a_file():
+    file = Path(__file__).with_name("own_optimizers.py")
+    assert schedules.make(f"{file}:rate_of_its_own", 42)(0) == 42
+    with pytest.raises(ConfigError, match="it names no function of .*Its functions are passes_on, .*rate_of_its_own"):
+        schedules.make(f"{file}:warm", 42)
 
 
 def test_a_group_follows_the_run_through_phases():
@@ -43,8 +72,8 @@ def test_a_group_follows_the_run_through_phases():
 @pytest.mark.parametrize(
     ("name", "kwargs", "message"),
     [
-        ("cosinus", {}, r"must be a schedule \(constant, cosine, exponential, step\) or a dotted path"),
-        ("nowhere.to:go", {}, "must be importable"),
+        ("cosinus", {}, r"must be a schedule \(constant, cosine, exponential, linear, step\), or a function by"),
+        ("nowhere.to:go", {}, "or importable as .*No module named 'nowhere'"),
         ("math:nothing", {}, "must be importable"),
         ("cosine", {"ends": 1.0}, "schedule_kwargs must fit 'cosine': .*ends"),
         ("math:pi", {}, "'math:pi' must be a schedule .*, and so a function; it is a float"),
@@ -65,6 +94,15 @@ def test_a_schedule_that_does_not_exist_or_fit(name, kwargs, message):
         ("cosine", {"end": -1.0}, "'cosine' must be finite numbers >= 0; over a run of 101 steps -.* is among them"),
         ("cosine", {"end": math.nan}, "finite numbers >= 0; .* nan is among them"),
         ("cosine", {"end": "abc"}, "schedule_kwargs must fit 'cosine'"),
+        (
+            "cosine",
+            {"end": 5.0},
+            "the largest of a run must lie in 0.5 to 2; over 101 steps it is 4.999.*any_factor=true",
+        ),
+        (f"{OWN}:rate_of_its_own", {}, "the largest of a run must lie in 0.5 to 2; over 101 steps it is 101"),
+        (f"{OWN}:with_if", {}, "schedule '.*:with_if' must be written so that jax can compile it"),
+        (f"{OWN}:nothing", {}, "must be a function .* that returns a function of the step; it returned None"),
+        ("optax:sgdr_schedule", {}, "cannot be served: it takes schedules"),
         ("tests.training.test_schedules:halving", {"floor": -0.6}, "finite numbers >= 0"),
         ("tests.training.test_schedules:halving", {"floor": math.inf}, "finite numbers >= 0"),
     ],
@@ -72,6 +110,10 @@ def test_a_schedule_that_does_not_exist_or_fit(name, kwargs, message):
 def test_factors_that_no_run_can_have(name, kwargs, message):
     with pytest.raises(ConfigError, match=message):
         schedules.check(name, kwargs=kwargs)
+
+
+def test_a_factor_that_is_meant():
+    schedules.check(f"{OWN}:rate_of_its_own", any_factor=True)
 
 
 @pytest.mark.parametrize("name", schedules.NAMES)

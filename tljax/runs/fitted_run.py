@@ -9,6 +9,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core import plugins, settings
 from tljax.core.errors import ConfigError
@@ -34,6 +35,7 @@ OF_STEPS = {
     "optimizer.swa": 0,
     "optimizer.accumulate": 1,
     "optimizer.clip": 0,
+    "optimizer.groups": ConfigDict(),
     "model.drop_path": 0,
     "train.patience": 0,
     "strategy.moving_statistics": (),

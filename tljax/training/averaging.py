@@ -6,12 +6,14 @@ section 8, as evaluation of Inception has used it since; the equal mean of the w
 that of Izmailov et al. 2018 (SWA), or of the last k checkpoints (a uniform soup of one run).
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
 
 from tljax.core.trees import flatten, unflatten
 from tljax.core.types import Params
@@ -69,10 +71,34 @@ def at_ends(transform: optax.GradientTransformation, ends: Ends) -> optax.Gradie
 
 
 def averaged(params: Params, opt_state: Any) -> Params:
-    """`params`, with the mean in the place of every parameter that has one."""
+    """`params`, with what evaluation is given in the place of every parameter for which that is another.
+
+    The running mean; the mean x of schedule-free optimizers (Defazio et al. 2024), whose steps are taken at y; the
+    parameters that SAM came from, while it stands at the adversarial ones.
+    """
     leaves = flatten(params)
-    for state in jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, Average)):
-        if isinstance(state, Average):
-            means = flatten(state.mean)
-            leaves |= {path: mean for path, mean in means.items() if not isinstance(mean, optax.MaskedNode)}
+    kinds = (Average, optax.contrib.ScheduleFreeState, optax.contrib.SAMState)
+    for state in jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, kinds)):
+        if isinstance(state, kinds):
+            found = flatten(_evaluated(state, params))
+            leaves |= {path: leaf for path, leaf in found.items() if not isinstance(leaf, optax.MaskedNode)}
     return unflatten(leaves)
+
+
+def _evaluated(state: Any, params: Params) -> Params:
+    """A group's parameters of evaluation; MaskedNode elsewhere."""
+    if isinstance(state, Average):
+        return state.mean
+    if isinstance(state, optax.contrib.SAMState):
+        if state.cache is None:  # its opaque mode leaves the parameters where they belong
+            return {}
+        return _zip(lambda old, now: jnp.where(state.steps_since_sync == 0, now, old), state.cache, params)
+    return _zip(lambda z, y: (y - (1 - state.b1) * z) / state.b1, state.z, params)
+
+
+def _zip(function: Callable[[Any, Any], Any], own: Any, params: Params) -> Params:
+    """`function` of the group's leaf and the run's, at every leaf of the group."""
+    all_leaves = flatten(params)
+    return unflatten(
+        {p: x if isinstance(x, optax.MaskedNode) else function(x, all_leaves[p]) for p, x in flatten(own).items()}
+    )

@@ -54,7 +54,8 @@ class Checkpoints:
             if not self._trouble(kind, step):
                 return
             manager.delete(step)
-        args = ocp.args.Composite(state=ocp.args.StandardSave(leaves), note=ocp.args.JsonSave(note))
+        arrays = {name: leaf for name, leaf in leaves.items() if np.size(leaf)}  # orbax takes no empty ones
+        args = ocp.args.Composite(state=ocp.args.StandardSave(arrays), note=ocp.args.JsonSave(note))
         try:
             manager.save(step, args=args)
             manager.wait_until_finished()
@@ -145,9 +146,11 @@ class Checkpoints:
                 f"{k}: {found.get(k)}, not {shapes.get(k)}" for k in found | shapes if found.get(k) != shapes.get(k)
             ]
             raise WeightsError(f"it is of another network or optimizer: {'; '.join(other[:10])}")
-        abstract = {name: jax.ShapeDtypeStruct(np.shape(x), x.dtype) for name, x in wanted.items()}
+        abstract = {name: jax.ShapeDtypeStruct(np.shape(x), x.dtype) for name, x in wanted.items() if np.size(x)}
         read = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)))["state"]
-        leaves = [np.array(read[name]) for name in wanted]
+        leaves = [
+            np.array(read[name]) if name in read else np.zeros(np.shape(x), x.dtype) for name, x in wanted.items()
+        ]
         return jax.tree.unflatten(jax.tree.structure(template), leaves), Progress(**note["progress"])
 
 
@@ -178,7 +181,9 @@ def _named(tree: Any) -> dict[str, Any]:
 
 
 def _part(key: Any) -> str:
-    return str(next(getattr(key, field) for field in ("key", "name", "idx") if hasattr(key, field)))
+    part = str(next(getattr(key, field) for field in ("key", "name", "idx") if hasattr(key, field)))
+    # What has a meaning in names of ours or in paths: two leaves must never have one name.
+    return part.replace("%", "%25").replace(".", "%2E").replace("/", "%2F")
 
 
 def _shapes(leaves: dict[str, Any]) -> dict[str, str]:

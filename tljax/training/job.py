@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -14,13 +15,16 @@ from tljax.core.errors import ConfigError
 from tljax.core.layer_groups import Groups
 from tljax.core.trees import count, flatten
 from tljax.core.types import Mode, Phase, Variables
-from tljax.training import optimizer, plan_rates
+from tljax.training import group_decay, group_settings, optimizer, plan_rates, schedules
 from tljax.training.averaging import Ends, averaged
+from tljax.training.group_settings import Setting
+from tljax.training.optimizers import nature as optimizer_nature
 from tljax.training.train_state import TrainState
 from tljax.training.train_step import Objective, Step, make_train_step
 from tljax.transfer.alignment import NONE, Alignment
 from tljax.transfer.method import PLAIN, Method
 
+OWN_COLUMNS = ("optimizer", "schedule")  # where groups have their own
 GROUP_COLUMNS = ("group", "stages", "parameters", "share", "lr", "decay", "BatchNorm", "optimizer bytes")
 
 
@@ -82,7 +86,14 @@ class Job:
 
     def is_mean(self, step: int) -> bool:
         """Whether evaluation is given a mean of weights after `step`, and not those of the last update."""
-        return bool(self.config.optimizer.ema) or any(end <= step for end in self.averaged_steps)
+        ema = bool(self.config.optimizer.ema)
+        return ema or self.evaluated_elsewhere or any(end <= step for end in self.averaged_steps)
+
+    @property
+    def evaluated_elsewhere(self) -> bool:
+        """Whether an optimizer has parameters of its own for evaluation, as schedule-free ones have."""
+        config = self.config.optimizer
+        return any(optimizer_nature.of(group_settings.of(config, group)).evaluated_elsewhere for group in self.groups)
 
     def _averaged_ends(self, index: int) -> dict[str, Ends] | None:
         if not self.averaged_steps:
@@ -117,7 +128,7 @@ class Job:
     def changes(self) -> bool:
         """Whether evaluation is given anything but the state's own parameters."""
         mean = bool(self.config.optimizer.ema or self.config.optimizer.swa)
-        return self.method.changes or self.alignment.has_parameters or mean
+        return self.method.changes or self.alignment.has_parameters or mean or self.evaluated_elsewhere
 
     def enter(self, index: int, state: TrainState) -> TrainState:
         """The state at the first step of phase `index`.
@@ -139,16 +150,33 @@ class Job:
         return start.replace(opt_state=jax.eval_shape(self.tx(index).init, learns))
 
     def tables(self, start: TrainState) -> list[tuple[str, Sequence[str], list[list[str]]]]:
-        """(title, columns, rows) of the table of groups in every phase."""
-        name, schedule = self.config.optimizer.name, self.config.optimizer.schedule
+        """(title, columns, rows) of the table of groups in every phase.
+
+        Raises:
+          ConfigError: `config.optimizer.groups` names no group of the run, a schedule has no factor near 1 over its
+            steps, or an optimizer cannot serve its group.
+        """
+        config = self.config.optimizer
+        group_settings.check_names(config, self.groups)
+        for setting in self.settings.values():
+            if setting.schedule not in schedules.NAMES:  # ours are alike for any number of steps
+                keys = {"warmup": setting.warmup, "kwargs": setting.schedule_kwargs, "any_factor": setting.any_factor}
+                schedules.check(setting.schedule, self.steps, **keys)
         titles = [
-            f"phase '{phase.name}', to step {end} ({name}, {schedule} schedule)"
+            f"phase '{phase.name}', to step {end} ({config.name}, {config.schedule} schedule)"
             for phase, end in zip(self.phases, self.ends, strict=True)
         ]
-        return [(title, GROUP_COLUMNS, self.group_table(start, index)) for index, title in enumerate(titles)]
+        columns = GROUP_COLUMNS + (OWN_COLUMNS if config.groups else ())
+        return [(title, columns, self.group_table(start, index)) for index, title in enumerate(titles)]
+
+    @property
+    def settings(self) -> dict[str, Setting]:
+        """Group -> what it is trained with, where it ever learns."""
+        learning = {group for phase in self.phases for group in phase.learning}
+        return {group: group_settings.of(self.config.optimizer, group) for group in self.groups if group in learning}
 
     def group_table(self, start: TrainState, index: int) -> list[list[str]]:
-        """A row a group, for people: what it is, and what phase `index` does with it (GROUP_COLUMNS)."""
+        """A row a group, for people: what it is, and what phase `index` does with it (GROUP_COLUMNS, OWN_COLUMNS)."""
         leaves = flatten(start.params)
         begin = self.ends[index - 1] if index else 0
         peak = max(begin, int(self.config.optimizer.warmup * self.steps))
@@ -159,19 +187,19 @@ class Job:
         for group, paths in self.groups.items():
             size = sum(leaves[path].size for path in paths)
             stages = dict.fromkeys(layer_groups.stage_of(path) for path in paths)
-            learns = group in self.phases[index].learning
-            rows.append(
-                [
-                    group,
-                    " ".join(stages),
-                    f"{size:,}",
-                    f"{size / count(start.params):.1%}",
-                    f"{rates[group]:.2g}" if learns else "frozen",
-                    f"{self.config.optimizer.weight_decay:g}" if learns else "-",
-                    _norm_mode(paths, start.model_state, frozen),
-                    f"{stored.get(group, 0):,}",
-                ]
-            )
+            setting = self.settings[group] if group in self.phases[index].learning else None
+            row = [
+                group,
+                " ".join(stages),
+                f"{size:,}",
+                f"{size / count(start.params):.1%}",
+                f"{rates[group]:.2g}{' (its own)' if setting.own_lr else ''}" if setting else "frozen",
+                group_decay.said(setting, start.params, paths) if setting else "-",
+                _norm_mode(paths, start.model_state, frozen),
+                f"{stored.get(group, 0):,}",
+            ]
+            own = [setting.name, setting.schedule] if setting else ["-", "-"]
+            rows.append(row + (own if self.config.optimizer.groups else []))
         return rows
 
     def _stored(self, index: int, start: TrainState) -> dict[str, int]:
@@ -179,7 +207,8 @@ class Job:
         tx, (learns, _) = self.tx(index), optimizer.split(start.params, self.labels(index))
         try:
             opt_state = jax.eval_shape(tx.init, learns)
-            jax.eval_shape(tx.update, learns, opt_state, learns)
+            update = optax.with_extra_args_support(tx).update
+            jax.eval_shape(lambda p, s: update(p, s, p, value=jnp.float32(1.0)), learns, opt_state)
         except (TypeError, ValueError, AttributeError) as error:
             raise ConfigError(
                 f"The optimizer '{self.config.optimizer.name}' must accept its arguments "

@@ -16,6 +16,7 @@ from tljax.core import overrides
 from tljax.core.types import Phase
 from tljax.data.batches import Training
 from tljax.data.paired_batches import Paired
+from tljax.training import group_settings
 from tljax.training.job import Job
 from tljax.training.parallel import Parallel
 from tljax.training.train_state import TrainState
@@ -46,12 +47,17 @@ class Sweep:
 
 
 def job_of(job: Job, scales: Mapping[str, float], rates: Sequence[float]) -> Job:
-    """`job` with one phase of a step a rate, in which scale 1 learns at `rates`, a geometric series."""
+    """`job` with one phase of a step a rate, in which scale 1 learns at `rates`, a geometric series.
+
+    A group keeps an optimizer and a decay of its own; a rate and a schedule of its own it has none in a sweep.
+    """
+    group_settings.check_names(job.config.optimizer, job.groups)
     changes = (
         f"optimizer.lr={rates[0]!r}",
         "optimizer.schedule=exponential",
         f"optimizer.schedule_kwargs={{'end': {rates[-1] / rates[0]!r}}}",
         "optimizer.warmup=0",
+        f"optimizer.groups={group_settings.without_rates(job.config.optimizer)!r}",
     )
     config = overrides.apply(job.config, changes)
     return dataclasses.replace(job, phases=(Phase("sweep", 1.0, scales),), steps=len(rates), config=config)

@@ -4,9 +4,6 @@ Frozen leaves never reach the optimizer: the trees given to it hold `optax.Maske
 place, so there is no gradient, no update and no state for them, and no clip norm that counts them.
 """
 
-import difflib
-import inspect
-import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +15,9 @@ from tljax.core.errors import ConfigError
 from tljax.core.layer_groups import Groups
 from tljax.core.trees import flatten, unflatten
 from tljax.core.types import Params
-from tljax.training import averaging, schedules
+from tljax.training import averaging, group_settings, schedules
+from tljax.training.optimizers import nature as optimizer_nature
+from tljax.training.optimizers import transform
 from tljax.training.plan_rates import Rate
 
 Labels = dict[str, Any]  # the tree of parameters with group names, MaskedNode where frozen
@@ -58,7 +57,9 @@ def make(
     Raises:
       ConfigError: no such optimizer, or it does not take the keyword arguments.
     """
-    transforms: dict[Hashable, Any] = {group: _transform(config, rate) for group, rate in rates.items()}
+    transforms: dict[Hashable, Any] = {
+        group: transform.make(group_settings.of(config, group), rate) for group, rate in rates.items()
+    }
     if config.ema:
         transforms = {group: averaging.after(one, config.ema) for group, one in transforms.items()}
     if ends:
@@ -89,83 +90,21 @@ def state_bytes(opt_state: Any) -> dict[str, int]:
     }
 
 
-def _transform(config: Any, rate: Rate) -> optax.GradientTransformation:
-    function = _function(config.name)
-    kwargs = dict(config.kwargs)
-    accepted = inspect.signature(function).parameters
-    own = [f"{key} (config.optimizer.{short})" for key, short in OWN_KEYS.items() if key in kwargs]
-    if own:
-        raise ConfigError(f"config.optimizer.kwargs must not hold what has a key of its own: {', '.join(own)}.")
-    if bad := [f"{key}={x}" for key, x in kwargs.items() if isinstance(x, float) and not math.isfinite(x)]:
-        raise ConfigError(f"config.optimizer.kwargs must be finite; got {', '.join(bad)}.")
-    decay, mask = float(config.weight_decay), None if config.decay_norms_and_biases else _is_kernel
-    if "weight_decay" in accepted and decay:  # decoupled, as AdamW and Lion define it
-        masks = [name for name in MASKS if name in accepted]
-        if mask and not masks:
-            raise ConfigError(
-                f"The weight decay of '{config.name}' cannot skip norms and biases: it takes no mask. "
-                f"Set config.optimizer.decay_norms_and_biases=true, or config.optimizer.weight_decay=0."
-            )
-        kwargs |= {"weight_decay": decay} | ({masks[0]: mask} if mask else {})
-        decay = 0.0
-    elif "weight_decay" in accepted:
-        kwargs |= {"weight_decay": 0.0}
-    try:
-        transform = function(learning_rate=rate, **kwargs)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"config.optimizer.kwargs must fit '{config.name}': {error}.\n"
-            f"  It takes {', '.join(accepted)}; got {', '.join(kwargs) or 'none'}.\n"
-            f"  They are set anew as a whole by --config.optimizer.kwargs={{}}, which leaves none of the config's."
-        ) from error
-    if not decay:
-        return transform
-    # Coupled L2, as in torch.optim.SGD: the decay is part of the gradient, so momentum sees it.
-    return optax.chain(optax.add_decayed_weights(decay, mask=mask), transform)
-
-
 def check(config: Any) -> None:
-    """Look up the optimizer and the schedule, before anything is downloaded.
+    """Look up the optimizers and schedules of the run and of every group, before anything is downloaded.
 
     Raises:
       ConfigError: there is no such one, or it does not take its keyword arguments.
     """
-    _transform(config, float(config.lr))
-    schedules.check(config.schedule, warmup=config.warmup, kwargs=config.schedule_kwargs)
-
-
-# optax's names for the leaves that decay, and the keyword arguments that have a config key of their own.
-MASKS = ("mask", "weight_decay_mask")
-OWN_KEYS = {"learning_rate": "lr", "weight_decay": "weight_decay"}
-# What a step cannot serve, and why.
-UNFIT = {
-    "lbfgs": "its line search needs the loss as a function",
-    "noisy_sgd": "its state holds a typed random key, which no checkpoint takes",
-}
-
-
-def names() -> tuple[str, ...]:
-    """The optimizers of optax: its public functions that take a learning rate."""
-    functions = {name: f for name, f in vars(optax).items() if inspect.isfunction(f) and name[0] != "_"}
-    takes_rate = (n for n, f in functions.items() if "learning_rate" in inspect.signature(f).parameters)
-    return tuple(sorted(name for name in takes_rate if not name.startswith("scale_by_") and name not in UNFIT))
-
-
-def _function(name: str) -> Any:
-    if ":" in name:
-        return schedules.dotted(name, "an optax optimizer")
-    known = names()
-    if name in UNFIT:
-        raise ConfigError(f"config.optimizer.name '{name}' does not fit a training step: {UNFIT[name]}.")
-    if name in known:
-        return getattr(optax, name)
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean '{close[0]}'?" if close else ""
-    raise ConfigError(
-        f"config.optimizer.name must be an optimizer of optax ({', '.join(known)}) "
-        f"or 'package.module:function'; got '{name}'.{hint}"
-    )
-
-
-def _is_kernel(params: Params) -> Params:
-    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+    group_settings.check(config)
+    for group in (None, *config.groups):
+        setting = group_settings.of(config, group)
+        transform.make(setting, setting.lr)
+        schedules.look_up(
+            setting.schedule, warmup=setting.warmup, kwargs=setting.schedule_kwargs, any_factor=setting.any_factor
+        )
+        if (config.ema or config.swa) and optimizer_nature.of(setting).evaluated_elsewhere:
+            raise ConfigError(
+                f"config.optimizer.ema and config.optimizer.swa must be 0 with '{setting.name}': it has parameters of "
+                f"its own for evaluation, and a mean of the others would not be of them."
+            )

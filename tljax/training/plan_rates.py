@@ -8,7 +8,8 @@ import numpy as np
 
 from tljax.core.errors import ConfigError
 from tljax.core.types import Phase
-from tljax.training import schedules
+from tljax.training import group_settings, schedules
+from tljax.training.group_settings import Setting
 
 Rate = schedules.Schedule | float
 COLUMNS = 120  # of the chart's data, besides the ends of phases
@@ -28,16 +29,21 @@ def rates(phases: Sequence[Phase], steps: int, config: Any) -> list[dict[str, Ra
     A rate that never changes is a number: some optimizers (rprop, sm3) take no schedule.
     """
     ends = step_ends(phases, steps)
-    schedule = schedules.make(config.schedule, steps, warmup=config.warmup, kwargs=config.schedule_kwargs)
     table = []
     for phase, begins in zip(phases, begun(phases, ends), strict=True):
         row: dict[str, Rate] = {}
         for g in phase.learning:
-            scales = tuple(config.lr * other.scales[g] for other in phases)
-            steady = config.schedule == "constant" and not config.warmup and len(set(scales) - {0.0}) == 1
-            row[g] = max(scales) if steady else schedules.in_phases(schedule, scales, ends, begins[g])
+            setting = group_settings.of(config, g)
+            peaks = setting.rates(other.scales[g] for other in phases)
+            steady = setting.schedule == "constant" and not config.warmup and len(set(peaks) - {0.0}) == 1
+            row[g] = max(peaks) if steady else schedules.in_phases(schedule(setting, steps), peaks, ends, begins[g])
         table.append(row)
     return table
+
+
+def schedule(setting: Setting, steps: int) -> schedules.Schedule:
+    """A group's schedule over the run."""
+    return schedules.make(setting.schedule, steps, warmup=setting.warmup, kwargs=setting.schedule_kwargs)
 
 
 def begun(phases: Sequence[Phase], ends: Sequence[int]) -> list[dict[str, int]]:
@@ -52,10 +58,17 @@ def begun(phases: Sequence[Phase], ends: Sequence[int]) -> list[dict[str, int]]:
 def rate_at(phases: Sequence[Phase], steps: int, config: Any, step: int) -> dict[str, float]:
     """The learning rate of every group at `step`, 0 where frozen: for tables and logs."""
     ends = step_ends(phases, steps)
-    phase = phases[sum(step >= end for end in ends[:-1])]
-    schedule = schedules.make(config.schedule, steps, warmup=config.warmup, kwargs=config.schedule_kwargs)
-    factor = float(schedule(step))
-    return {group: factor * config.lr * scale for group, scale in phase.scales.items()}
+    index = sum(step >= end for end in ends[:-1])
+    factors: dict[tuple[Any, ...], float] = {}  # of every schedule, of which there are few
+    rates = {}
+    for group, scale in phases[index].scales.items():
+        setting = group_settings.of(config, group)
+        key = (setting.schedule, str(setting.schedule_kwargs))
+        if scale and key not in factors:
+            factors[key] = float(schedule(setting, steps)(step))
+        peaks = setting.rates(phase.scales[group] for phase in phases)
+        rates[group] = factors[key] * peaks[index] if scale else 0.0
+    return rates
 
 
 def chart(phases: Sequence[Phase], steps: int, epochs: float, config: Any) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """Learning-rate schedules by name or dotted path: step of the run -> factor on the learning rate."""
 
-import importlib
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
+from tljax.core import functions
 from tljax.core.errors import ConfigError
 
 Schedule = Callable[[Any], Any]  # step, a number or a traced int32, -> factor
@@ -23,6 +24,11 @@ def constant(steps: int) -> Schedule:
 def cosine(steps: int, *, end: float = 0.0) -> Schedule:
     """Half a cosine from 1 to `end` (Loshchilov & Hutter 2017, SGDR, equation 5 without restarts)."""
     return optax.cosine_decay_schedule(1.0, max(steps, 1), alpha=end)
+
+
+def linear(steps: int, *, end: float = 0.0) -> Schedule:
+    """A straight line from 1 to `end`."""
+    return optax.linear_schedule(1.0, end, max(steps, 1))
 
 
 def step(steps: int, *, at: tuple[float, ...] = (0.5, 0.75), factor: float = 0.1) -> Schedule:
@@ -40,45 +46,110 @@ def exponential(steps: int, *, end: float = 0.01) -> Schedule:
 
 
 PROBED = 101  # steps of the run at which `check` looks
-NAMES = {"constant": constant, "cosine": cosine, "exponential": exponential, "step": step}
+PEAK = (0.5, 2.0)  # the largest factor of a run lies in here: warm-up and any decay have 1
+NAMES = {"constant": constant, "cosine": cosine, "exponential": exponential, "linear": linear, "step": step}
+
+# optax's own schedules do not take a number of steps first: what stands for it in each, and for a peak of 1.
+OPTAX: dict[Callable[..., Any], tuple[str, dict[str, Any]]] = {
+    optax.constant_schedule: ("", {"value": 1.0}),
+    optax.cosine_decay_schedule: ("decay_steps", {"init_value": 1.0}),
+    optax.cosine_onecycle_schedule: ("transition_steps", {"peak_value": 1.0}),
+    optax.exponential_decay: ("transition_steps", {"init_value": 1.0}),
+    optax.linear_onecycle_schedule: ("transition_steps", {"peak_value": 1.0}),
+    optax.linear_schedule: ("transition_steps", {"init_value": 1.0, "end_value": 0.0}),
+    optax.piecewise_constant_schedule: ("", {"init_value": 1.0}),
+    optax.piecewise_interpolate_schedule: ("", {"init_value": 1.0}),
+    optax.polynomial_schedule: ("transition_steps", {"init_value": 1.0, "end_value": 0.0}),
+    optax.warmup_constant_schedule: ("", {"init_value": 0.0, "peak_value": 1.0}),
+    optax.warmup_cosine_decay_schedule: ("decay_steps", {"init_value": 0.0, "peak_value": 1.0}),
+    optax.warmup_exponential_decay_schedule: ("transition_steps", {"init_value": 0.0, "peak_value": 1.0}),
+}
+UNFIT = (optax.join_schedules, optax.sgdr_schedule)
 
 
 def make(name: str, steps: int, *, warmup: float = 0.0, kwargs: Mapping[str, Any] | None = None) -> Schedule:
     """The schedule `name` over `steps` steps.
 
     Args:
-      name: constant, cosine, step, or "package.module:function", called with (steps, **kwargs).
+      name: one of NAMES; or a function (`functions.find`), called with (steps, **kwargs); or one of optax, such as
+        "optax.polynomial_schedule": called with the steps as its own number of steps and a peak of 1, where `kwargs`
+        do not say otherwise.
       warmup: share of all steps in which the factor first rises from 0 linearly.
 
     Raises:
       ConfigError: no such schedule, or it does not take these keyword arguments.
     """
-    make_schedule = NAMES.get(name) or dotted(name, f"a schedule ({', '.join(NAMES)})")
+    function = _function(name)
     warm = int(warmup * steps)
+    given = dict(kwargs or {})
     try:
-        schedule = make_schedule(steps - warm, **dict(kwargs or {}))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"config.optimizer.schedule_kwargs must fit '{name}': {error}.") from error
+        schedule = _called(function, steps - warm, given)
+    except Exception as error:  # a function of the user's own may raise anything
+        raise ConfigError(
+            f"config.optimizer.schedule_kwargs must fit '{name}': {error}.\n"
+            f"  It was called for {steps - warm} steps with {given or 'no keyword arguments'}."
+        ) from error
+    if not callable(schedule):
+        raise ConfigError(
+            f"config.optimizer.schedule '{name}' must be a function (steps, **kwargs) that returns a function of the "
+            f"step; it returned {schedule!r}."
+        )
     if not warm:
         return schedule
-    return optax.join_schedules([optax.linear_schedule(0.0, 1.0, warm), schedule], [warm])
+    return optax.join_schedules([optax.linear_schedule(0.0, 1.0, warm), cast(Schedule, schedule)], [warm])
 
 
-def check(name: str, *, warmup: float = 0.0, kwargs: Mapping[str, Any] | None = None) -> None:
-    """Look a schedule up, and at its factors over a run.
+def look_up(name: str, *, warmup: float = 0.0, kwargs: Mapping[str, Any] | None = None, any_factor: bool) -> None:
+    """All that can be known of a schedule before the number of steps is: `check`, of a function that it exists."""
+    if name in NAMES:
+        check(name, warmup=warmup, kwargs=kwargs, any_factor=any_factor)
+    else:
+        _function(name)
+
+
+def check(
+    name: str,
+    steps: int = PROBED,
+    *,
+    warmup: float = 0.0,
+    kwargs: Mapping[str, Any] | None = None,
+    any_factor: bool = False,
+) -> None:
+    """Look a schedule up, and at its factors over a run of so many steps, or of PROBED if those are more.
+
+    Args:
+      any_factor: whether its largest factor may lie outside of PEAK, as where it is a rate and not a factor.
 
     Raises:
-      ConfigError: see `make`; or a factor is negative or not finite.
+      ConfigError: see `make`; or it cannot be compiled, a factor is negative or not finite, or none is near 1.
     """
-    schedule = make(name, PROBED, warmup=warmup, kwargs=kwargs)
+    steps = max(steps, PROBED)
+    schedule = make(name, steps, warmup=warmup, kwargs=kwargs)
+    probed = np.unique(np.r_[np.linspace(0, steps - 1, PROBED).astype(np.int32), min(int(warmup * steps), steps - 1)])
     try:
-        factors = [float(schedule(step)) for step in range(0, PROBED, 10)] + [float(schedule(PROBED - 1))]
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"config.optimizer.schedule_kwargs must fit '{name}': {error}.") from error
-    if bad := [factor for factor in factors if not 0 <= factor < math.inf]:
+        factors = np.asarray(jax.jit(lambda steps: jax.lax.map(schedule, steps))(probed), np.float64)
+    except jax.errors.ConcretizationTypeError as error:
         raise ConfigError(
-            f"The factors of config.optimizer.schedule '{name}' must be finite numbers >= 0; over a run of {PROBED} "
+            f"config.optimizer.schedule '{name}' must be written so that jax can compile it: a Python `if`, `min` or "
+            f"`int` on the step cannot. Write jnp.where(step < n, a, b), jnp.minimum, jnp.floor."
+        ) from error
+    except Exception as error:
+        raise ConfigError(f"config.optimizer.schedule_kwargs must fit '{name}': {error}.") from error
+    if factors.shape != probed.shape:
+        raise ConfigError(
+            f"config.optimizer.schedule '{name}' must give one number a step; it gives shape {factors.shape[1:]}."
+        )
+    bad = factors[~((factors >= 0) & (factors < math.inf))]
+    if bad.size:
+        raise ConfigError(
+            f"The factors of config.optimizer.schedule '{name}' must be finite numbers >= 0; over a run of {steps} "
             f"steps {bad[0]:g} is among them. Change config.optimizer.schedule_kwargs ({dict(kwargs or {})})."
+        )
+    if not any_factor and not PEAK[0] <= factors.max() <= PEAK[1]:
+        raise ConfigError(
+            f"config.optimizer.schedule '{name}' gives factors on config.optimizer.lr, and the largest of a run must "
+            f"lie in {PEAK[0]:g} to {PEAK[1]:g}; over {steps} steps it is {factors.max():.4g}. A function of your own "
+            f"is called with (steps, **kwargs). If it is meant so, set config.optimizer.any_factor=true."
         )
 
 
@@ -99,19 +170,20 @@ def in_phases(schedule: Schedule, scales: tuple[float, ...], ends: tuple[int, ..
     return factor
 
 
-def dotted(path: str, what: str) -> Callable[..., Any]:
-    """The function "package.module:function".
+def _function(name: str) -> Callable[..., Any]:
+    if name in NAMES:
+        return NAMES[name]
+    function = functions.find(name, f"a schedule ({', '.join(NAMES)})")
+    if function in UNFIT:
+        raise ConfigError(
+            f"config.optimizer.schedule '{name}' cannot be served: it takes schedules, not a number of steps. Write "
+            f"a function (steps, **kwargs) that returns it, and name that."
+        )
+    return function
 
-    Raises:
-      ConfigError: it is not of that form, cannot be imported, or is none.
-    """
-    module, colon, function = path.partition(":")
-    if not (module and colon and function):
-        raise ConfigError(f"'{path}' must be {what} or a dotted path 'package.module:function'.")
-    try:
-        found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"'{path}' must be importable as 'package.module:function': {error}.") from error
-    if not callable(found):
-        raise ConfigError(f"'{path}' must be {what}, and so a function; it is a {type(found).__name__}.")
-    return found
+
+def _called(function: Callable[..., Any], steps: int, kwargs: dict[str, Any]) -> Any:
+    if function not in OPTAX:
+        return function(steps, **kwargs)
+    key, others = OPTAX[function]
+    return function(**({key: max(steps, 1)} if key else {}) | others | kwargs)

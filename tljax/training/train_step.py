@@ -112,6 +112,7 @@ def make_train_step(
       clip: the global norm that gradients are held to, 0 for any.
       accumulate: micro-batches, one after another, that the batch is split into (`accumulation`).
     """
+    with_loss = optax.with_extra_args_support(tx)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         moment = Moment.of(state, objective.axis)
@@ -124,7 +125,8 @@ def make_train_step(
         if objective.axis:
             grads, metrics = lax.pmean((grads, metrics), objective.axis)
         grads, metrics["grad_norm"] = optimizer.clip(grads, clip)
-        updates, opt_state = tx.update(grads, state.opt_state, learns)
+        # Some optimizers choose their step by the loss; the others are not given it.
+        updates, opt_state = with_loss.update(grads, state.opt_state, learns, value=metrics["loss"])
         moved: Any = optax.apply_updates(learns, updates)
         params = optimizer.merge(moved, rest)
         new = state.replace(step=state.step + 1, params=params, model_state=model_state, opt_state=opt_state)

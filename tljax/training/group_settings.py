@@ -1,0 +1,117 @@
+"""What every group is trained with: the run's optimizer, rate, decay and schedule, or its own in their place.
+
+`config.optimizer.groups.<group>` holds those of lr, weight_decay, schedule, schedule_kwargs, name and kwargs in which a
+group differs. A group with another optimizer or schedule has none of the run's keyword arguments for it.
+
+A group's `lr` is its learning rate wherever the strategy lets it learn. The strategy's scales for it then say only
+when it learns, and how its rate changes from phase to phase: `lr` is the rate of the phase with the largest scale.
+"""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tljax.core.errors import ConfigError
+
+# key -> what must hold
+KEYS = {
+    "lr": ("a finite number > 0", lambda x: _is_number(x) and x > 0),
+    "weight_decay": ("a finite number >= 0", lambda x: _is_number(x) and x >= 0),
+    "schedule": ("the name of a schedule", lambda x: isinstance(x, str)),
+    "schedule_kwargs": ("a table of keyword arguments", lambda x: hasattr(x, "items")),
+    "name": ("the name of an optimizer", lambda x: isinstance(x, str)),
+    "kwargs": ("a table of keyword arguments", lambda x: hasattr(x, "items")),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What one group is trained with; fields as the keys of config.optimizer."""
+
+    name: str
+    kwargs: Mapping[str, Any]
+    lr: float
+    own_lr: bool  # whether `lr` is the group's own, and so no scale multiplies it
+    weight_decay: float
+    decay_norms_and_biases: bool
+    schedule: str
+    schedule_kwargs: Mapping[str, Any]
+    warmup: float
+    any_factor: bool
+
+    def rates(self, scales: Iterable[float]) -> tuple[float, ...]:
+        """The learning rate of every phase, before the schedule, of a group with these scales in the plan."""
+        scales = tuple(scales)
+        if self.own_lr:
+            return tuple(self.lr * (scale / max(scales)) if scale else 0.0 for scale in scales)
+        return tuple(self.lr * scale for scale in scales)
+
+
+def of(config: Any, group: str | None = None) -> Setting:
+    """The setting of a group, None: of the run; `config` is that of the optimizer."""
+    own = config.groups.get(group, {}) if group else {}
+    kwargs = own.get("kwargs", {} if own.get("name", config.name) != config.name else config.kwargs)
+    other = own.get("schedule", config.schedule) != config.schedule
+    schedule_kwargs = own.get("schedule_kwargs", {} if other else config.schedule_kwargs)
+    return Setting(
+        name=own.get("name", config.name),
+        kwargs=dict(kwargs),
+        lr=own.get("lr", config.lr),
+        own_lr="lr" in own,
+        weight_decay=float(own.get("weight_decay", config.weight_decay)),
+        decay_norms_and_biases=config.decay_norms_and_biases,
+        schedule=own.get("schedule", config.schedule),
+        schedule_kwargs=dict(schedule_kwargs),
+        warmup=config.warmup,
+        any_factor=config.any_factor,
+    )
+
+
+def check(config: Any) -> None:
+    """Raise one ConfigError that lists every key of `config.groups` that there is not, or that has no such value."""
+    bad = []
+    for group, own in config.groups.items():
+        if not hasattr(own, "items"):
+            bad.append(f"config.optimizer.groups.{group} must be a table of {', '.join(KEYS)}; got {own!r}.")
+            continue
+        for key, value in own.items():
+            if key not in KEYS:
+                bad.append(
+                    f"config.optimizer.groups.{group}.{key} is no key: a group has {', '.join(KEYS)}.{_near(key, KEYS)}"
+                )
+            elif not KEYS[key][1](value):
+                bad.append(f"config.optimizer.groups.{group}.{key} must be {KEYS[key][0]}; got {value!r}.")
+    if bad:
+        raise ConfigError("\n".join(bad))
+
+
+def check_names(config: Any, groups: Iterable[str]) -> None:
+    """Raise one ConfigError that lists every name in `config.groups` that is no group of the run."""
+    groups = tuple(groups)
+    unknown = [name for name in config.groups if name not in groups]
+    near = {name: difflib.get_close_matches(name, groups, n=1) for name in unknown}
+    if unknown:
+        raise ConfigError(
+            f"config.optimizer.groups must name groups of this run ({', '.join(groups)}); got "
+            + ", ".join(f"'{name}'" + (f" (near '{near[name][0]}')" if near[name] else "") for name in unknown)
+            + ". Change them, or the groups, by config.groups."
+        )
+
+
+def without_rates(config: Any) -> dict[str, dict[str, Any]]:
+    """`config.groups` as plain tables, without the rates and schedules in it."""
+    rates = ("lr", "schedule", "schedule_kwargs")
+    return {
+        group: {key: x for key, x in own.to_dict().items() if key not in rates} for group, own in config.groups.items()
+    }
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)

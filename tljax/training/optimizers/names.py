@@ -1,0 +1,87 @@
+"""Optimizers by name: those of optax and optax.contrib, or a function of one's own."""
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import optax
+import optax.contrib
+
+from tljax.core import functions
+from tljax.core.errors import ConfigError
+
+RATE_KEYS = ("learning_rate", "max_learning_rate")  # the keyword under which an optimizer of optax takes its rate
+# What a step cannot serve, and why.
+UNFIT = {
+    "lbfgs": "its line search needs the loss as a function",
+    "contrib.sophia": "its estimate of the Hessian needs the loss as a function",
+    "contrib.dpsgd": "it needs the gradient of every example by itself",
+    "contrib.schedule_free": "it wraps another optimizer: name contrib.schedule_free_sgd or _adamw, or write a "
+    "function (learning_rate) that returns what you want, and name that",
+}
+
+
+def reduce_on_plateau(
+    learning_rate: Any, *, momentum: float | None = None, nesterov: bool = False, **kwargs: Any
+) -> Any:
+    """SGD whose updates shrink when the training loss stops falling, by `optax.contrib.reduce_on_plateau(**kwargs)`."""
+    return optax.chain(optax.sgd(learning_rate, momentum, nesterov), optax.contrib.reduce_on_plateau(**kwargs))
+
+
+@functools.cache
+def names() -> tuple[str, ...]:
+    """The optimizers that can be served by name."""
+    return tuple(sorted(name for name in _table() if name not in UNFIT))
+
+
+def find(name: str) -> Callable[..., Any]:
+    """The optimizer `name`, as a function of a rate (`rate_key`) and its own keyword arguments.
+
+    Args:
+      name: "adamw"; "contrib.momo", or "momo" where optax itself has none; or a function of one's own
+        (`functions.find`).
+
+    Raises:
+      ConfigError: there is none, or a training step cannot serve it.
+    """
+    table = _table()
+    full = next((known for known in (name, f"contrib.{name}", name.removeprefix("optax.")) if known in table), None)
+    if full in UNFIT:
+        raise ConfigError(f"config.optimizer.name '{name}' does not fit a training step: {UNFIT[full]}.")
+    if full:
+        return table[full]
+    if ":" in name or "." in name:
+        return functions.find(name, "an optimizer")
+    close = difflib.get_close_matches(name, names(), n=1)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    raise ConfigError(
+        f"config.optimizer.name must be an optimizer of optax ({', '.join(names())}) "
+        f"or a function by its place ({functions.FORMS}); got '{name}'.{hint}"
+    )
+
+
+def rate_key(function: Callable[..., Any]) -> str:
+    """The keyword under which `function` takes its rate; one's own take `learning_rate`."""
+    if function in _table().values() and RATE_KEYS[0] not in inspect.signature(function).parameters:
+        return RATE_KEYS[1]
+    return RATE_KEYS[0]
+
+
+def is_optax(function: Callable[..., Any]) -> bool:
+    """Whether it is one of optax, whose keyword arguments are as its signature says."""
+    return any(function is known for known in _table().values())
+
+
+@functools.cache
+def _table() -> dict[str, Callable[..., Any]]:
+    """Every public function of optax that makes an optimizer of a rate, aliases (partials) included."""
+    table: dict[str, Callable[..., Any]] = {"contrib.reduce_on_plateau": reduce_on_plateau}
+    for module, prefix in ((optax, ""), (optax.contrib, "contrib.")):
+        for name, value in vars(module).items():
+            if inspect.isfunction(value) or isinstance(value, functools.partial):
+                takes_rate = set(RATE_KEYS) & set(inspect.signature(value).parameters)
+                if takes_rate and not name.startswith(("_", "scale_by_")):
+                    table[prefix + name] = value
+    return table

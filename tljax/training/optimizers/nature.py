@@ -1,0 +1,184 @@
+"""What is known of an optimizer and its keyword arguments before it is used; of one's own, by trying it."""
+
+import contextlib
+import dataclasses
+import functools
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+import optax.contrib
+
+from tljax.core.errors import ConfigError
+from tljax.core.types import Params
+from tljax.training.group_settings import Setting
+from tljax.training.optimizers import names as optimizer_names
+from tljax.training.optimizers import trial as optimizer_trial
+
+# optax's names for the leaves that decay, and the keyword arguments that have a config key of their own.
+MASKS = ("mask", "weight_decay_mask")
+OWN_KEYS = {"learning_rate": "lr", "max_learning_rate": "lr", "weight_decay": "weight_decay"}
+SHRINKS = (optax.fromage,)  # of optax: their rule makes parameters smaller, and takes no weight decay
+# States whose parameters of evaluation are not those that the step moves.
+EVALUATED_ELSEWHERE = (optax.contrib.ScheduleFreeState, optax.contrib.SAMState)
+
+
+@dataclasses.dataclass(frozen=True)
+class Nature:
+    """What was found out about an optimizer with its keyword arguments."""
+
+    of_optax: bool
+    takes_decay: bool  # as weight_decay
+    mask: str  # the keyword that chooses which leaves decay; "": none
+    decays: bool  # by itself, with no decay asked for
+    has_keys: bool  # typed random keys in its state
+    evaluated_elsewhere: bool  # than at the parameters that the step moves (`averaging.averaged`)
+
+
+def of(setting: Setting) -> Nature:
+    """The nature of a group's optimizer; it is tried once.
+
+    Raises:
+      ConfigError: there is no such optimizer, it does not take its keyword arguments, it fails, or no checkpoint can
+        take its state.
+    """
+    own = [f"{key} (config.optimizer.{short})" for key, short in OWN_KEYS.items() if key in setting.kwargs]
+    if own:
+        raise ConfigError(f"config.optimizer.kwargs must not hold what has a key of its own: {', '.join(own)}.")
+    if bad := [f"{key}={x}" for key, x in setting.kwargs.items() if isinstance(x, float) and not math.isfinite(x)]:
+        raise ConfigError(f"config.optimizer.kwargs must be finite; got {', '.join(bad)}.")
+    return _tried(_Key(setting.name, setting.kwargs))
+
+
+def built(name: str, rate: Any, kwargs: Mapping[str, Any]) -> optax.GradientTransformation:
+    """The transformation that the optimizer `name` returns.
+
+    Raises:
+      ConfigError: it does not take these arguments, or returns something else.
+    """
+    function = optimizer_names.find(name)
+    try:
+        tx = function(**{optimizer_names.rate_key(function): rate}, **kwargs)
+    except Exception as error:  # a function of the user's own may raise anything
+        raise ConfigError(
+            f"config.optimizer.kwargs must fit '{name}': {error}.\n"
+            f"  It takes {', '.join(_accepted(function))}; got {', '.join(kwargs) or 'none'}.\n"
+            f"  They are set as a whole by --config.optimizer.kwargs={{}}, which leaves none of the config's."
+        ) from error
+    tx = tx.gradient_transformation() if isinstance(tx, optax.MultiSteps) else tx
+    if not isinstance(tx, optax.GradientTransformation):
+        raise ConfigError(
+            f"The optimizer '{name}' must return an optax.GradientTransformation; it returned {type(tx).__name__}."
+        )
+    if optimizer_names.is_optax(function) or optimizer_trial.takes_loss(tx):
+        return tx
+    update = tx.update  # it takes more than gradients, and not the loss
+    return optax.GradientTransformation(tx.init, lambda updates, state, params=None: update(updates, state, params))
+
+
+def is_kernel(params: Params) -> Params:
+    """The mask of leaves that decay where norms and biases do not."""
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+
+
+def is_key(leaf: Any) -> bool:
+    """Whether a leaf of a state is a typed random key, which no checkpoint takes as it is."""
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+class _Key:
+    """Name and keyword arguments, which may be anything, as a key of a cache."""
+
+    def __init__(self, name: str, kwargs: Mapping[str, Any]) -> None:
+        self.name, self.kwargs, self._text = name, dict(kwargs), f"{name} {sorted(kwargs.items(), key=str)!r}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+@functools.lru_cache(maxsize=256)
+def _tried(key: _Key) -> Nature:
+    function, name, kwargs = optimizer_names.find(key.name), key.name, key.kwargs
+    of_optax = optimizer_names.is_optax(function)
+    if of_optax:  # honest signatures; tests try each of them
+        accepted = _accepted(function)
+        takes_decay, decays = "weight_decay" in accepted, function in SHRINKS
+        mask = next((one for one in MASKS if one in accepted), "")
+        tx = built(name, 1.0, kwargs)
+    else:
+        takes_decay = _takes_decay(name, kwargs)
+        mask = _mask(name, kwargs) if takes_decay else ""
+        given = kwargs | ({"weight_decay": 0.0} if takes_decay else {})
+        tx = built(name, 1.0, given)
+        _state(name, tx)
+        decays = any(d != 0 for d in optimizer_trial.decays(lambda rate: built(name, rate, given)).values())  # or NaN
+    state = _state(name, tx)
+    leaves = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, EVALUATED_ELSEWHERE))
+    return Nature(
+        of_optax=of_optax,
+        takes_decay=takes_decay,
+        mask=mask,
+        decays=decays,
+        has_keys=any(is_key(leaf) for leaf in jax.tree.leaves(state)),
+        evaluated_elsewhere=any(isinstance(leaf, EVALUATED_ELSEWHERE) for leaf in leaves),
+    )
+
+
+def _state(name: str, tx: optax.GradientTransformation) -> Any:
+    """The shapes of its state on a small tree, after an update has been tried."""
+    with _blamed(name):
+        changed = optimizer_trial.changed_state(tx)
+    if changed:
+        raise ConfigError(
+            f"The state of the optimizer '{name}' must keep its shapes and types from step to step; an update changes "
+            + "; ".join(changed[:3])
+        )
+    return jax.eval_shape(tx.init, optimizer_trial.TREE)
+
+
+@contextlib.contextmanager
+def _blamed(name: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # of the user's own function
+        raise ConfigError(
+            f"The optimizer '{name}' must take a tree of parameters and plain gradients, and keep arrays in its state; "
+            f"tried on a small tree it fails: {type(error).__name__}: {str(error).splitlines()[0]}"
+        ) from error
+
+
+def _takes_decay(name: str, kwargs: Mapping[str, Any]) -> bool:
+    """Whether weight_decay=... is accepted, and changes what the optimizer does."""
+    try:
+        none, much = (_decays(name, {**kwargs, "weight_decay": decay}) for decay in (0.0, 0.5))
+    except Exception:  # whatever is wrong is said when it is built without
+        return False
+    return repr(none) != repr(much)
+
+
+def _mask(name: str, kwargs: Mapping[str, Any]) -> str:
+    """The keyword with which it leaves norms and biases without decay; "" if it has none."""
+    for mask in MASKS:
+        with contextlib.suppress(Exception):
+            found = _decays(name, {**kwargs, "weight_decay": 0.5, mask: is_kernel})
+            if {path.rpartition("/")[2] for path, d in found.items() if d != 0} == {"kernel"}:
+                return mask
+    return ""
+
+
+def _decays(name: str, kwargs: Mapping[str, Any]) -> dict[str, float]:
+    return optimizer_trial.decays(lambda rate: built(name, rate, kwargs))
+
+
+def _accepted(function: Callable[..., Any]) -> tuple[str, ...]:
+    try:
+        return tuple(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return ("what its signature does not tell",)

@@ -1,0 +1,128 @@
+"""The optimizer of one group: its setting and its rate as an optax transformation that a step and a checkpoint take."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from tljax.core.errors import ConfigError
+from tljax.training.group_settings import Setting
+from tljax.training.optimizers import nature as optimizer_nature
+from tljax.training.optimizers import trial as optimizer_trial
+from tljax.training.optimizers.nature import Nature, is_kernel
+
+Build = Callable[[Any], optax.GradientTransformation]  # a rate -> the optimizer
+
+
+def make(setting: Setting, rate: Any) -> optax.GradientTransformation:
+    """The optimizer of a group.
+
+    Args:
+      rate: a number, or a function of the optimizer's count.
+
+    Raises:
+      ConfigError: see `optimizer_nature.of`; or the optimizer does not take the decay, or a rate that changes.
+    """
+    nature = optimizer_nature.of(setting)
+    decay, mask = setting.weight_decay, None if setting.decay_norms_and_biases else is_kernel
+    kwargs = dict(setting.kwargs)
+    if nature.takes_decay:  # as the optimizer defines it: decoupled in AdamW and Lion
+        if decay and mask and not nature.mask:
+            raise ConfigError(
+                f"The weight decay of '{setting.name}' cannot skip norms and biases: it takes no mask. "
+                f"Set config.optimizer.decay_norms_and_biases=true, or config.optimizer.weight_decay=0."
+            )
+        kwargs |= {"weight_decay": decay} | ({nature.mask: mask} if decay and mask else {})
+    elif decay and nature.decays:
+        raise ConfigError(
+            f"The optimizer '{setting.name}' decays by itself and takes no weight_decay: that of config.optimizer "
+            f"({decay:g}) would come on top. Set config.optimizer.weight_decay=0, or let it take weight_decay."
+        )
+    build = functools.partial(_built, setting.name, nature, kwargs)
+    transform = _following(setting, nature, build, rate) if callable(rate) else build(rate)
+    if nature.takes_decay or not decay:
+        return transform
+    # Coupled L2, as in torch.optim.SGD: the decay is part of the gradient, so momentum sees it.
+    return optax.chain(optax.add_decayed_weights(decay, mask=mask), transform)
+
+
+def _built(name: str, nature: Nature, kwargs: Mapping[str, Any], rate: Any) -> optax.GradientTransformation:
+    tx = optimizer_nature.built(name, rate, kwargs)
+    return _with_raw_keys(tx) if nature.has_keys else tx
+
+
+def _following(setting: Setting, nature: Nature, build: Build, rate: Callable[[Any], Any]) -> Any:
+    """The optimizer with a rate that changes: by its own count, else built again with the number of every step.
+
+    Its own count is not the run's where it updates only now and then (optax.MultiSteps, SAM).
+    """
+    if _takes_schedule(build, rate) and (nature.of_optax or optimizer_trial.counts_steps(build)):
+        return build(rate)
+    try:
+        follows, why = optimizer_trial.follows_number(build), "its updates do not depend on the rate of their step"
+    except Exception as error:  # of the user's own function
+        number = isinstance(error.__cause__ or error, jax.errors.ConcretizationTypeError)
+        what = "it makes a Python number of it" if number else f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        follows, why = False, what
+    if follows:
+        return _by_number(build, rate)
+    raise ConfigError(
+        f"The optimizer '{setting.name}' cannot follow a rate that changes ({why}), and here it does, by "
+        f"config.optimizer.schedule={setting.schedule}, a warm-up, or phases with different scales. Set "
+        f"config.optimizer.schedule=constant and .warmup=0, and give each group one scale; or name another optimizer."
+    )
+
+
+def _takes_schedule(build: Build, rate: Callable[[Any], Any]) -> bool:
+    try:
+        tx = build(rate)
+        jax.eval_shape(lambda p: optimizer_trial.step(tx, p, tx.init(p), p), optimizer_trial.TREE)
+    except Exception:  # whatever it is, it may still take numbers
+        return False
+    return True
+
+
+class Counted(NamedTuple):
+    """The state of an optimizer that is given its rate as a number."""
+
+    count: Any  # () int32, updates so far
+    inner: Any
+
+
+def _by_number(build: Build, rate: Callable[[Any], Any]) -> optax.GradientTransformationExtraArgs:
+    def init(params: Any) -> Counted:
+        count = jnp.zeros([], jnp.int32)
+        return Counted(count, build(rate(count)).init(params))
+
+    def update(updates: Any, state: Any, params: Any = None, **more: Any) -> tuple[Any, Counted]:
+        tx = optax.with_extra_args_support(build(rate(state.count)))
+        updates, inner = tx.update(updates, state.inner, params, **more)
+        return updates, Counted(state.count + 1, inner)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _with_raw_keys(tx: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+    """`tx` with the data of random keys in its state, in the place of typed keys."""
+    inner = optax.with_extra_args_support(tx)
+
+    def raw(state: Any) -> Any:
+        return jax.tree.map(lambda x: jax.random.key_data(x) if optimizer_nature.is_key(x) else x, state)
+
+    def init(params: Any) -> Any:
+        return raw(jax.tree.map(jnp.asarray, tx.init(params)))
+
+    def update(updates: Any, state: Any, params: Any = None, **more: Any) -> tuple[Any, Any]:
+        like = tx.init(params)
+        typed = jax.tree.map(
+            lambda old, x: jax.random.wrap_key_data(x, impl=jax.random.key_impl(old))
+            if isinstance(old, jax.Array) and optimizer_nature.is_key(old) else x,
+            like, state,
+        )  # fmt: skip
+        updates, typed = inner.update(updates, typed, params, **more)
+        return updates, raw(typed)
+
+    return optax.GradientTransformationExtraArgs(init, update)
