@@ -16,13 +16,15 @@ demo-text: .venv/.text
 	$(BIN)/python -m tljax predict runs/docstrings "Fit a straight line to noisy points." "Blur a picture." \
 		"How likely is a value as large as this by chance?" "Find the shortest way through a network of roads."
 
-# A file to a worker: what its tests share is made once.
+# A file to a worker: what its tests share is made once. Files in the order of tests/conftest.py, the longest first.
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
+
 test: .venv/.dev
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not parity"
+	$(BIN)/python -m pytest -q $(WORKERS) -m "not parity"
 
 # The rooms that compute, on a newer Python with newer releases: constraints-newest.txt.
 test-newest: .venv-newest/.dev
-	.venv-newest/bin/python -m pytest -q -n 2 --dist loadfile -m "not parity" $(COMPUTING)
+	.venv-newest/bin/python -m pytest -q $(WORKERS) -m "not parity" $(COMPUTING)
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

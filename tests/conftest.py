@@ -24,6 +24,13 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 keep_compiled()
 gc.set_threshold(10_000)  # tracing makes many small objects: a tenth of the suite's time was spent looking through them
 
+LONG = ("runs", "training", "commands", "tasks")  # the rooms whose files take longest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files come first: begun last, one of them keeps one worker busy while the other has nothing to do."""
+    items.sort(key=lambda item: item.path.parent.name not in LONG)
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
