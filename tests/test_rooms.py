@@ -3,6 +3,7 @@
 import ast
 import importlib
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,23 @@ def test_the_network_is_free_of_torch_and_tensorflow():
         top = {a.name.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
         top |= {(n.module or "").split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
         assert not top & heavy, file
+
+
+@pytest.mark.parametrize("file", FILES, ids=dotted)
+def test_text_is_read_and_written_as_utf_8_whatever_the_locale(file):
+    """Without `encoding`, Python takes the locale's: with LC_ALL=C a run would fail at its last line."""
+    bad = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call) or any(keyword.arg == "encoding" for keyword in node.keywords):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        binary = re.search("'[rwax]b'", ast.unparse(node))
+        if name in ("read_text", "write_text") or (name == "open" and not binary and _is_of_a_file(node)):
+            bad.append(node.lineno)
+    assert bad == []
+
+
+def _is_of_a_file(call: ast.Call) -> bool:
+    """`path.open("w")` and `open(path)`, but not `Image.open(file)`, `tarfile.open(file)` or `os.open(file, flags)`."""
+    owner = call.func.value if isinstance(call.func, ast.Attribute) else None
+    return not (isinstance(owner, ast.Name) and owner.id in ("Image", "tarfile", "os", "archive"))

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import importlib.util
+import io
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 
 import jax
 
-from tljax.core import atomic, overrides, settings
+from tljax.core import atomic, caches, overrides, settings, signals
 from tljax.core.errors import ConfigError, TljaxError
 from tljax.runs import suite
 from tljax.runs.run import run
@@ -45,8 +46,12 @@ def guarded(begin: Callable[[], Any], *, debug: bool = False) -> int:
 
     What the system refuses, a full disk or a folder that is not ours, is one too, wherever it happens.
     """
+    for stream in (sys.stdout, sys.stderr):  # where a terminal lacks a sign, another stands for it
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
-        begin()
+        with signals.watched():
+            begin()
         sys.stdout.flush()
     except BrokenPipeError:  # who read the output has seen enough, as `head` does
         with contextlib.suppress(OSError, ValueError):
@@ -60,6 +65,9 @@ def guarded(begin: Callable[[], Any], *, debug: bool = False) -> int:
             traceback.print_exc()
         print(f"error: {said}", file=sys.stderr)
         return said.code
+    except signals.Stopped as stop:
+        print(f"stopped by {stop}; the same command goes on from the last checkpoint", file=sys.stderr)
+        return stop.code
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
@@ -77,12 +85,27 @@ def read(arguments: Sequence[str]) -> tuple[Any, Path]:
     config = overrides.apply(load(options.config), changes)
     settings.check(config)
     path, _, row = options.config.partition(":")
-    workdir = Path(options.workdir or Path("runs") / "-".join(filter(None, (Path(path).stem, row))))
+    workdir = _folder(options.workdir or f"runs/{'-'.join(filter(None, (Path(path).stem, row)))}")
     if workdir.exists() and not workdir.is_dir():
         raise ConfigError(f"--workdir must be a folder, or nothing yet; '{workdir}' is a file.")
     if not (workdir / "result.json").exists():  # of a finished run nothing is written
         atomic.check_folder(workdir)
     return config, workdir
+
+
+def _folder(name: str) -> Path:
+    """The folder that --workdir names; "~" is the home folder."""
+    if re.match(r"[a-z][a-z0-9+.-]*://", name):
+        raise ConfigError(
+            f"--workdir must be a folder of this machine, a mounted one too; '{name}' is an address. Mount it, or copy "
+            f"the folder there after the run."
+        )
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"--workdir={name} needs a home folder, and this user has none ($HOME is not set)."
+        ) from error
 
 
 def load(name: str) -> Any:
@@ -110,8 +133,8 @@ def keep_compiled() -> None:
 
     Where that takes no files, it is said, and every start compiles anew.
     """
-    folder = Path(os.environ.get("TLJAX_CACHE", "~/.cache/tljax")).expanduser() / "xla"
     try:
+        folder = caches.folder("xla")
         atomic.make_folder(folder)
         if shutil.disk_usage(folder).free < ROOM:  # jax would say it again for every program
             raise ConfigError(f"'{folder}' must have {ROOM / 2**20:g} MiB free. Make room, or set $TLJAX_CACHE.")

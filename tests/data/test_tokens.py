@@ -79,12 +79,15 @@ def test_kept_by_hash_and_made_again_where_damaged(folder, cache, monkeypatch):
         make(folder, *other)
     make(folder, "good", "bad book", lengths=(4, 9))
     assert len(calls) == 3 and len(list(cache.iterdir())) == 4
-    file.write_bytes(file.read_bytes()[:-40])
-    assert make(folder, "good", "bad book").fingerprint() == first.fingerprint() and len(calls) == 4
+    for number, content in enumerate((file.read_bytes()[:-40], b"", b"PK", b"\x93NUMPY" + bytes(200)), start=4):
+        file.write_bytes(content)
+        with pytest.warns(UserWarning, match=f"{file.name}' are damaged .*they are made again"):
+            assert make(folder, "good", "bad book").fingerprint() == first.fingerprint()
+        assert len(calls) == number
     config = (folder / "tokenizer_config.json").read_text()
     (folder / "tokenizer_config.json").write_text(config + "\n")  # another tokenizer is another key
     make(folder, "good", "bad book")
-    assert len(calls) == 5
+    assert len(calls) == 8
 
 
 def test_the_fingerprint_is_of_ids_and_labels(folder):

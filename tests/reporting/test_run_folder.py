@@ -54,6 +54,36 @@ def test_another_config_is_listed(tmp_path):
         run_folder.check(tmp_path, '{"seed": 3, "a": {"b": 2}}')
 
 
+@pytest.mark.parametrize("name", ["model", "checkpoints", "metrics.jsonl"])
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "theirs").write_text("work of years")
+    (tmp_path / "notes.txt").write_text("")  # that a run would not touch
+    with pytest.raises(ConfigError, match=f"must not write over files of others; '.*' holds {name} and no config.json"):
+        run(small.config(), tmp_path)
+    assert sorted(file.name for file in tmp_path.rglob("*")) == sorted([name, "theirs", "notes.txt"])
+
+
+def test_a_run_that_diverged_goes_on_at_another_rate_alone(tmp_path):
+    (tmp_path / "config.json").write_text('{"seed": 0, "optimizer": {"lr": 1.0}}')
+    lower = '{"seed": 0, "optimizer": {"lr": 0.1}}'
+    with pytest.raises(ConfigError, match="another config"):
+        run_folder.check(tmp_path, lower)
+    run_folder.note_diverged(tmp_path, {"step": 17})
+    assert run_folder.check(tmp_path, lower) == ["optimizer.lr: 1.0 -> 0.1"]
+    assert run_folder.diverged(tmp_path) == [{"step": 17}]
+    with pytest.raises(ConfigError, match="seed: 0 -> 3"):
+        run_folder.check(tmp_path, '{"seed": 3, "optimizer": {"lr": 0.1}}')
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    (tmp_path / "model").mkdir()
+    for name in ("result.json.part123", "model/model.safetensors.part7", "my.parts"):
+        (tmp_path / name).write_text("")
+    run_folder.sweep(tmp_path)
+    assert sorted(file.name for file in tmp_path.rglob("*")) == ["model", "my.parts"]
+
+
 def test_one_process_at_a_time(tmp_path):
     with (
         run_folder.claimed(tmp_path),

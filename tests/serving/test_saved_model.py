@@ -1,6 +1,7 @@
 """The folder model/: what was trained comes back exactly, with all that predicting needs, and never code."""
 
 import dataclasses
+import hashlib
 import json
 
 import numpy as np
@@ -10,7 +11,7 @@ import safetensors.numpy
 from reference import ours_vit
 
 from tests import small
-from tljax.core.errors import ConfigError, DataError
+from tljax.core.errors import ConfigError, DataError, WeightsError
 from tljax.core.trees import flatten
 from tljax.core.types import Card, Published
 from tljax.data import preprocess
@@ -68,9 +69,23 @@ def test_the_card_is_of_these_weights(saved):
     assert (tuple(card.mean), tuple(card.std), card.licence) == (CARD.mean, CARD.std, "MIT")
     assert (card.family, card.variant, card.classes, card.size) == ("lenet", "small", 3, 8)
     assert card.parameters == sum(leaf.size for leaf in flatten(variables["params"]).values())
-    assert (card.revision, card.sha256, card.file) == ("", "", "model.safetensors")
+    sha256 = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert (card.revision, card.sha256, card.file) == ("", sha256, "model.safetensors")
     # Two convolutions on 8x8 and 4x4, a dense layer and the head of the experiment's five classes.
     assert card.gflops == float(f"{2 * (9 * 16 * 64 + 9 * 16 * 32 * 16 + 128 * 64 + 64 * 5) / 1e9:.3g}") == 0.000183
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.99])
+def test_weights_that_are_not_as_they_were_written_are_refused(saved, place):
+    """By predict and export, which load the folder, and by the next run, which reads its weights."""
+    folder, *_ = saved
+    file = folder / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[int(place * len(data))] ^= 1
+    file.write_bytes(data)
+    for read in (saved_model.load, lambda place: pretrained.read(str(place), card=None, lock=place / "lock.json")):
+        with pytest.raises(WeightsError, match=r"must be as they were written; .* the sha256 must"):
+            read(folder)
 
 
 def test_what_predicting_needs(saved):

@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 
 from tests.small import bits
 from tljax.core.errors import WeightsError
+from tljax.training import checkpoint
 from tljax.training.checkpoint import Progress, opened
 from tljax.training.train_state import TrainState
 
@@ -180,3 +184,82 @@ def test_a_future_is_forgotten(tmp_path):
     with opened(tmp_path) as checkpoints:
         checkpoints.forget("latest", after=1)
         assert checkpoints.steps("latest") == [1]
+
+
+def test_the_old_one_goes_when_the_new_one_is_whole(tmp_path, monkeypatch):
+    """A kill while the checksums are computed: with one kept, nothing would be left otherwise."""
+    with opened(tmp_path, keep=1) as checkpoints:
+        checkpoints.save("latest", make_state(1), Progress())
+        with monkeypatch.context() as patched:
+            patched.setattr(checkpoint, "_checksums", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                checkpoints.save("latest", make_state(2), Progress())
+    with opened(tmp_path, keep=1) as checkpoints:
+        with pytest.warns(UserWarning, match="step 2 was cut off"):
+            assert int(checkpoints.restore("latest", template)[0].step) == 1
+        checkpoints.save("latest", make_state(3), Progress())
+        assert checkpoints.steps("latest") == [3]
+
+
+def test_all_is_on_disk_before_it_counts(tmp_path, monkeypatch):
+    """Files and folders are synced before the checksums, which make a checkpoint one, are moved into place."""
+    order, fsync, replace = [], os.fsync, Path.replace
+
+    def noting(number):
+        order.append(os.readlink(f"/proc/self/fd/{number}"))
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    monkeypatch.setattr(Path, "replace", lambda self, to: (order.append(f"-> {to}"), replace(self, to))[1])
+    with opened(tmp_path) as checkpoints:
+        checkpoints.save("latest", make_state(1), Progress())
+    folder = tmp_path / "latest" / "1"
+    counts = order.index(f"-> {folder / 'checksums.json'}")
+    synced = set(order[:counts])
+    written = [path for path in folder.rglob("*") if path.name != "checksums.json"]
+    assert {str(path) for path in [folder, *written]} <= synced
+    assert any(name.startswith(str(folder / "checksums.json.part")) for name in synced)
+    assert str(folder) in order[counts:]
+
+
+def test_one_of_a_later_version_is_named_as_that(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "__version__", "99.1.0")
+    save_two(tmp_path)
+    monkeypatch.undo()
+    with opened(tmp_path) as checkpoints, pytest.raises(WeightsError, match=r"step 2: .*written by tljax 99\.1\.0"):
+        checkpoints.restore("latest", template)
+
+
+def test_a_disk_without_room_is_found_before_the_first_step(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=4 * 2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with opened(tmp_path, keep=2) as checkpoints:
+        checkpoints.check_room(2**20, best=True)  # two, the best, and the new one
+        with pytest.raises(WeightsError, match=r"room for the checkpoints: 4 of 1\.1 MiB; 4\.0 MiB are free"):
+            checkpoints.check_room(11 * 2**20 // 10, best=True)
+        checkpoints.save("latest", make_state(1), Progress())
+        checkpoints.check_room(11 * 2**20 // 10, best=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a limit on the size of files is Unix's")
+def test_a_full_disk_is_one_error_without_other_libraries_tracebacks(tmp_path):
+    code = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from tljax.core.errors import WeightsError
+from tljax.training import checkpoint
+from tljax.training.checkpoint import Progress, opened
+from tljax.training.train_state import TrainState
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+state = TrainState(np.int32(1), np.zeros(2, np.uint32), {"a": np.random.normal(size=10**6)}, {}, ())
+with opened(Path(sys.argv[1])) as checkpoints:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, 10**5))
+    try:
+        checkpoints.save("latest", state, Progress())
+    except WeightsError as error:
+        print(f"error: {error}", file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=120)
+    assert done.stderr.startswith("error: The checkpoint at step 1 could not be written"), done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -50,6 +50,11 @@ DAMAGE = {
     "gone": (lambda file: file.unlink(), "No such file"),
     "no index": (lambda file: file.with_suffix(".json").write_text("{"), "Expecting"),
     "keys": (fewer_keys, "differ in number"),
+    "empty": (lambda file: file.write_bytes(b""), "do not match their checksum"),
+    "empty index": (lambda file: file.with_suffix(".json").write_bytes(b""), "Expecting"),
+    "index of numbers": (lambda file: file.with_suffix(".json").write_text("[1]"), "indices"),
+    "deep index": (lambda file: file.with_suffix(".json").write_text("[" * 10**5), "recursion"),
+    "bytes": (lambda file: file.with_suffix(".json").write_bytes(b"\xff\xfe{}"), "codec"),
 }
 
 

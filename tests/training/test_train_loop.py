@@ -8,6 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
 import orbax.checkpoint as ocp
 import pytest
 import safetensors.numpy
@@ -19,7 +23,7 @@ from tljax.data.sources import digits
 from tljax.reporting import report
 from tljax.runs import experiment
 from tljax.runs.run import run
-from tljax.training import checkpoint
+from tljax.training import checkpoint, train_step
 from tljax.training.checkpoint import opened
 from tljax.weights import placement
 
@@ -237,11 +241,81 @@ def test_without_validation_the_last_state_is_tested(tmp_path):
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in pictures)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
-    config = make_config(optimizer__lr=1e30, optimizer__name="sgd")
-    with pytest.raises(TljaxError, match=r"must be finite; .*at step \d+.* nan\..*ower config.optimizer.lr"):
-        run(config, tmp_path)
+def poisoned(monkeypatch, at):
+    """At step `at` the loss of a training batch is NaN, and so are its gradients."""
+    loss = train_step.Objective.loss
+
+    def spoiled(self, params, model_state, inputs, batch, moment):
+        value, (state, logged) = loss(self, params, model_state, inputs, batch, moment)
+        value += jnp.where(moment.step + 1 == at, jnp.nan, 0.0) * sum(x.sum() for x in jax.tree.leaves(params))
+        return value, (state, logged | {"loss": value})
+
+    monkeypatch.setattr(train_step.Objective, "loss", spoiled)
+
+
+@pytest.mark.parametrize("at", [1, 7, 13])
+def test_no_state_that_is_not_finite_is_ever_saved(tmp_path, monkeypatch, capsys, at):
+    """Logged every 50 steps, saved at 4, 8, ...: what is kept is of the last save before, and a lower rate goes on."""
+    config = make_config(train__log_steps=50, train__eval_epochs=1.0, data__validation=0.2)
+    with monkeypatch.context() as patched:
+        poisoned(patched, at)
+        for _ in range(2):  # the same command meets it again
+            with pytest.raises(TljaxError) as error:
+                run(config, tmp_path)
+            said = str(error.value)
+            assert f"at step {at} it is nan, the norm of the gradients nan" in said
+            assert "NaN or infinity is now in: " in said and "head" in said
+            assert "Lower config.optimizer.lr" in said and "--workdir" in said
     assert not (tmp_path / "result.json").exists()
+    with opened(tmp_path / "checkpoints") as checkpoints:
+        for kind in ("latest", "best"):
+            for step in checkpoints.steps(kind):
+                asked = ocp.args.Composite(state=ocp.args.StandardRestore())
+                leaves = checkpoints._managers[kind].restore(step, args=asked)["state"]
+                assert step < at and all(np.isfinite(x).all() for x in leaves.values())
+        kept = checkpoints.steps("latest")
+    config.optimizer.lr = 0.001
+    capsys.readouterr()
+    result = run(config, tmp_path)
+    assert [row["step"] for row in result["diverged"]] == [at, at]
+    assert (f"resuming at step {kept[-1]} of" if kept else "result: ") in capsys.readouterr().out
+    assert json.loads((tmp_path / "config.json").read_text())["optimizer"]["lr"] == 0.001
+
+
+def test_weights_that_are_not_finite_end_the_run_where_the_loss_is_still(tmp_path):
+    """An update that overflows: the loss before it is finite, and so is the norm."""
+    config = make_config(optimizer__lr=1e38, optimizer__name="sgd", train__log_steps=50, train__eval_epochs=0.1)
+    config.optimizer.schedule, config.optimizer.warmup = "constant", 0.0
+    with pytest.raises(TljaxError, match=r"must be finite; (after|at) step .* in: .*head.*ower config.optimizer.lr"):
+        run(config, tmp_path)
+    with opened(tmp_path / "checkpoints") as checkpoints:
+        assert checkpoints.steps("latest") == []
+
+
+def slow_down(monkeypatch, seconds):
+    """Every step takes so long on the devices, and the host does not wait for it."""
+    apply = optax.apply_updates
+
+    def wait(x):
+        time.sleep(seconds)
+        return x
+
+    def slow(params, updates):
+        leaves, structure = jax.tree.flatten(apply(params, updates))
+        shape = jax.ShapeDtypeStruct(leaves[0].shape, leaves[0].dtype)
+        return jax.tree.unflatten(structure, [jax.pure_callback(wait, shape, leaves[0]), *leaves[1:]])
+
+    monkeypatch.setattr(optax, "apply_updates", slow)
+
+
+@pytest.mark.parametrize("log_steps", [1, 50])
+def test_speed_counts_the_steps_in_flight(tmp_path, monkeypatch, log_steps):
+    """However seldom steps are logged, the time until the devices have computed them is time of training."""
+    slow_down(monkeypatch, 0.02)
+    result = run(make_config(train__log_steps=log_steps, data__validation=0.0), tmp_path)
+    assert result["seconds"]["train"] > result["step"] * 0.02
+    examples = result["step"] * 20
+    assert result["throughput"]["examples_s"] == pytest.approx(examples / result["seconds"]["train"], rel=0.01)
 
 
 def test_a_finished_run_prints_its_result_and_stops(tmp_path, monkeypatch, capsys):

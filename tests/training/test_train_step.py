@@ -10,6 +10,7 @@ import pytest
 from configs import default
 from tests import small
 from tljax.core import layer_groups
+from tljax.core.errors import ConfigError
 from tljax.core.trees import flatten
 from tljax.core.types import EVALUATE, Mode, Phase
 from tljax.networks.families import resnet
@@ -168,3 +169,16 @@ def test_every_step_draws_anew():
     assert abs(losses[0] - losses[2]) > 1e-3
     other = state.replace(rng=state.rng + 1)
     assert abs(float(step(other, make_batch())[1]["loss"]) - losses[0]) > 1e-3
+
+
+@pytest.mark.parametrize(("rows", "accumulate"), [(1, 1), (8, 8)])
+def test_batchnorm_over_one_value_is_refused(rows, accumulate):
+    """On maps of 1x1 a (micro-)batch of one leaves every logit the same, whatever the picture."""
+    job, start = make_job(dict.fromkeys(FROZEN, 1.0), accumulate=accumulate)
+    batch = make_batch()
+    batch = {"image": batch["image"][:rows, :4, :4], "label": batch["label"][:rows]}
+    state = job.enter(0, start)
+    with pytest.raises(ConfigError, match=r"more than one value a channel.*backbone/stage\d.*accumulate.*stored"):
+        jax.eval_shape(job.step(0), state, batch)
+    frozen, start = make_job({**dict.fromkeys(FROZEN, 0.0), "head": 1.0}, accumulate=accumulate)
+    jax.eval_shape(frozen.step(0), frozen.enter(0, start), batch)  # runs on stored statistics

@@ -79,16 +79,32 @@ def whole(file: Path) -> Iterator[Path]:
         try:
             yield part
             part.chmod(0o666 & ~UMASK)  # safetensors leaves files that nobody else may read
+            sync(part)
             part.replace(file)
+            sync(file.parent, inside=False)
         finally:
             with contextlib.suppress(OSError):
                 part.unlink()
 
 
+def sync(place: Path, *, inside: bool = True) -> None:
+    """Have the disk hold a file, or a folder and all that is in it: what a power cut must not take back."""
+    for path in sorted(place.rglob("*")) if inside and place.is_dir() else []:
+        sync(path, inside=False)
+    number = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot sync a folder
+            raise
+    finally:
+        os.close(number)
+
+
 def write(file: Path, text: str) -> None:
     """Write `text`: a kill leaves the old content or the new."""
     with whole(file) as part:
-        part.write_text(text)
+        part.write_text(text, encoding="utf-8")
 
 
 def write_json(file: Path, value: Any) -> None:
@@ -154,7 +170,7 @@ def read_json(file: Path, kind: type = dict, *, keys: Sequence[str] = ()) -> Any
       DataError: the file is absent, damaged, or holds something else.
     """
     try:
-        found = json.loads(file.read_text())
+        found = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(found, kind):
             raise ValueError(f"it holds a {type(found).__name__}, not a {kind.__name__}")
         if missing := [key for key in keys if key not in found]:

@@ -68,7 +68,7 @@ def fetch(url: str, path: Path, *, digests: Mapping[str, str]) -> None:
       DataError: the file there is another, the server refuses, breaks off TRIES times, or sends another.
     """
     if path.exists():
-        if wrong := _differences(path, digests):
+        if wrong := differences(path, digests):
             raise DataError(
                 f"'{path}' must be the published file: {'; '.join(wrong)}.\nDelete it to fetch it from {url}."
             )
@@ -77,11 +77,11 @@ def fetch(url: str, path: Path, *, digests: Mapping[str, str]) -> None:
     part = path.with_name(path.name + ".part")
     resumed = part.exists()
     _download(url, part)
-    wrong = _differences(part, digests)
+    wrong = differences(part, digests)
     if wrong and resumed:  # its beginning may be of another file: once more, from the start
         part.unlink()
         _download(url, part)
-        wrong = _differences(part, digests)
+        wrong = differences(part, digests)
     if wrong:
         part.unlink()
         raise DataError(
@@ -135,7 +135,7 @@ def progress(what: str, total: int | None, *, start: int = 0, unit: str) -> tqdm
     return tqdm(desc=what, total=total, initial=start, unit=unit, unit_scale=True, mininterval=seldom)
 
 
-def _differences(path: Path, digests: Mapping[str, str]) -> list[str]:
+def differences(path: Path, digests: Mapping[str, str]) -> list[str]:
     """What of `digests` does not hold for the file, in words; empty when all do."""
     wrong = []
     for algorithm, expected in digests.items():

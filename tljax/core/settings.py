@@ -113,10 +113,12 @@ RULES = {
     "train.eval_batch_size": POSITIVE,
     "train.eval_epochs": POSITIVE,
     "train.checkpoint_epochs": POSITIVE,
+    "train.checkpoint_minutes": NOT_NEGATIVE,
     "train.keep_checkpoints": POSITIVE,
     "train.patience": NOT_NEGATIVE,
     "train.log_steps": POSITIVE,
     "train.select": ("validation or entropy", lambda x: x in ("validation", "entropy")),
+    "writers": STRINGS,
     "suite.rows.*": STRINGS,
     "suite.first": STRINGS,
     "suite.seeds": (

@@ -1,17 +1,15 @@
 """Texts as token ids: tokenised once, kept by hash, padded to a few lengths so that XLA compiles a few shapes."""
 
-import contextlib
 import hashlib
 import json
-import os
 import warnings
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tljax.core import caches
 from tljax.core.atomic import make_folder, whole
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.types import Batch
@@ -96,7 +94,7 @@ def padded(
 
 def folder() -> Path:
     """Where token ids are kept: $TLJAX_CACHE/tokens."""
-    return Path(os.environ.get("TLJAX_CACHE", "~/.cache/tljax")).expanduser() / "tokens"
+    return caches.folder("tokens")
 
 
 def _refuse_empty(rows: Sequence[Any], lengths: np.ndarray) -> None:
@@ -113,17 +111,23 @@ def _flat(rows: Sequence[Sequence[int]]) -> np.ndarray:
 
 
 def _read(key: str) -> dict[str, np.ndarray] | None:
-    """What was kept under `key`; None where there is nothing, or it is damaged (zip holds checksums)."""
-    faults = (OSError, ValueError, KeyError, zipfile.BadZipFile)
+    """What was kept under `key`; None where there is nothing, or it is damaged (zip holds checksums), which is said."""
     file = folder() / f"{key}.npz"
-    with contextlib.suppress(*faults), file.open("rb") as opened, np.load(opened) as kept:  # np.load leaves it open
-        return {name: kept[name] for name in ("ids", "types", "lengths", "cut")}
-    return None
+    if not file.exists():
+        return None
+    try:
+        with file.open("rb") as opened, np.load(opened) as kept:  # np.load leaves it open
+            return {name: kept[name] for name in ("ids", "types", "lengths", "cut")}
+    except Exception as error:  # what numpy and zipfile make of damaged bytes is one of a dozen kinds
+        why = f"{type(error).__name__}: {error}"
+        warnings.warn(f"Token ids kept in '{file}' are damaged ({why}); they are made again.", stacklevel=2)
+        return None
 
 
 def _write(key: str, arrays: dict[str, Any]) -> None:
     try:
         make_folder(folder())
+        caches.sweep(folder())
         with whole(folder() / f"{key}.npz") as part, part.open("wb") as file:
             np.savez(file, **arrays)
     except ConfigError as error:

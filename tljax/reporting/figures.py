@@ -23,7 +23,7 @@ NAMED = 30  # classes up to which a confusion matrix is labelled with names and 
 
 def curves(log: Path, file: Path, metrics: Sequence[str]) -> None:
     """`metrics` over steps, each in its own axes, from a run's metrics.jsonl."""
-    rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
     if not rows:
         return
     size = (5 * len(metrics), 3.5)
@@ -42,7 +42,7 @@ def curves(log: Path, file: Path, metrics: Sequence[str]) -> None:
 
 def confusion(counts: np.ndarray, classes: Sequence[str], stem: Path) -> None:
     """Counts (K, K), row = label, column = prediction, as <stem>.csv and <stem>.png."""
-    with whole(stem.with_suffix(".csv")) as part, part.open("w", newline="") as file:
+    with whole(stem.with_suffix(".csv")) as part, part.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["label \\ prediction", *classes])
         rows.writerows([name, *map(int, row)] for name, row in zip(classes, counts, strict=True))
@@ -63,7 +63,7 @@ def confusion(counts: np.ndarray, classes: Sequence[str], stem: Path) -> None:
 def per_class(counts: np.ndarray, classes: Sequence[str], file: Path) -> None:
     """Precision, recall, F1 and the number of examples of every class, as CSV."""
     hits, labels, predictions = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
-    with whole(file) as part, part.open("w", newline="") as out:
+    with whole(file) as part, part.open("w", newline="", encoding="utf-8") as out:
         rows = csv.writer(out)
         rows.writerow(["class", "precision", "recall", "f1", "examples"])
         for k, name in enumerate(classes):
@@ -74,7 +74,7 @@ def per_class(counts: np.ndarray, classes: Sequence[str], file: Path) -> None:
 
 def predictions(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str], file: Path) -> None:
     """The label and the prediction of every example, in the order of its part, as CSV."""
-    with whole(file) as part, part.open("w", newline="") as out:
+    with whole(file) as part, part.open("w", newline="", encoding="utf-8") as out:
         rows = csv.writer(out)
         rows.writerow(["example", "label", "prediction"])
         rows.writerows((i, classes[a], classes[b]) for i, (a, b) in enumerate(zip(labels, predicted, strict=True)))

@@ -15,7 +15,7 @@ import jax
 from ml_collections import ConfigDict
 
 from tljax.core import settings
-from tljax.core.atomic import make_folder, read_json, write, write_json, writing
+from tljax.core.atomic import make_folder, read_json, sync, write, write_json, writing
 from tljax.core.errors import TljaxError
 from tljax.core.experiment import Experiment
 from tljax.reporting import figures, plan_chart, run_folder, throughput
@@ -47,7 +47,8 @@ class Report(Screen):
         self._writers = Writers(config.writers)
         self._watched = ("loss", best)
         self._config, self._data = settings.to_json(config), config.data
-        run_folder.check(folder, self._config)
+        if changed := run_folder.check(folder, self._config):
+            self.say("the run had diverged and goes on with another config:\n  " + "\n  ".join(changed))
 
     @contextlib.contextmanager
     def opened(self, inputs: Mapping[str, Any]) -> Iterator[None]:
@@ -63,9 +64,10 @@ class Report(Screen):
         make_folder(self.folder)
         with run_folder.claimed(self.folder):
             run_folder.check_inputs(self.folder, inputs)
+            write(self.folder / "config.json", self._config)  # the first: by it the folder is known as a run's
             files = {run_folder.FILES: found} if (found := run_folder.files(self.folder, self._data)) else {}
             write_json(self.folder / "inputs.json", {**inputs, **files})
-            write(self.folder / "config.json", self._config)
+            run_folder.sweep(self.folder)
             write_json(self.folder / "env.json", _environment())
             for name, text in self._kept.items():
                 write(self.folder / name, text)
@@ -127,22 +129,43 @@ class Report(Screen):
             figures.plan(chart, plan_chart.limits(chart), folder / "plan.png")
 
     @contextlib.contextmanager
-    def training(self, step: int, steps: int, *, seconds: float) -> Iterator[None]:
+    def training(self, step: int, steps: int, *, seconds: float, evaluated: bool = True) -> Iterator[None]:
         """Training from `step`, 0 unless resumed: what was logged after it is dropped.
 
         Args:
           seconds: of training before this start, so that the total counts all starts.
+          evaluated: whether what is evaluated after `step` has been.
         """
         self._began -= seconds
-        self._start_writers(step)
+        self._start_writers(step, evaluated=evaluated)
         if step:
             self.say(f"resuming at step {step} of {steps}")
         with self.bar(step, steps):
             yield
 
-    def _start_writers(self, step: int) -> None:
+    def _start_writers(self, step: int, *, evaluated: bool) -> None:
         with writing(self.folder):
-            self._writers.start(About(self.folder, json.loads(self._config), step, self.say))
+            self._writers.start(About(self.folder, json.loads(self._config), step, self.say, evaluated))
+
+    def sync(self) -> None:
+        """Have the disk hold the log: after a checkpoint, what was logged before it is not logged again."""
+        if (log := self.folder / "metrics.jsonl").exists():
+            sync(log)
+
+    def diverged(self, step: int, bad: Sequence[str]) -> str:
+        """Note in diverged.json that training has left the range of floats, so that another rate may go on.
+
+        Args:
+          bad: what of the state is not finite.
+
+        Returns:
+          How it may go on, for people.
+        """
+        run_folder.note_diverged(self.folder, {"step": step, "not finite": list(bad)})
+        return (
+            "Checkpoints are of finite states alone. Lower config.optimizer.lr or set config.optimizer.clip, and start "
+            "with the same --workdir: it goes on from the last one. From the start, config.optimizer.warmup helps too."
+        )
 
     def advance(self, step: int) -> None:
         """Training has come to `step`."""
@@ -178,10 +201,11 @@ class Report(Screen):
         seconds = own | result.get("seconds", {}) | {"total": time.monotonic() - self._began}
         result = result | {"seconds": {name: round(value, 3) for name, value in seconds.items()}}
         result |= {"cut": self._cut} if self._cut else {}
+        result |= {"diverged": found} if (found := run_folder.diverged(self.folder)) else {}
         if line := throughput.line(result.get("throughput", {}), self._cut):
             self.say(line)
         if not self._writers.started:  # a classifier that is fitted at once has no steps
-            self._start_writers(0)
+            self._start_writers(0, evaluated=False)
         self._writers.finish(result)
         write_json(self.folder / "result.json", result)
         self.say(last_line(result, self.folder))

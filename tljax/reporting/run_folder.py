@@ -9,38 +9,76 @@ from typing import Any
 import filelock
 
 from tljax.core import settings
-from tljax.core.atomic import read_json, writing
+from tljax.core.atomic import read_json, write_json, writing
 from tljax.core.errors import ConfigError, DataError, WeightsError
 from tljax.data import folders
 
 FILES = "files"  # of inputs.json: what could be known of the files of `data.dir` without reading them
 COUNTS = "examples"  # of inputs.json: part -> how many; earlier runs wrote none
+RATES = ("optimizer.lr", "optimizer.clip")  # keys that a run which has diverged may go on with changed
+# What a run makes. config.json is the first of them, so without it they are of somebody else.
+OURS = ("checkpoints", "model", "report", "inputs.json", "env.json", "result.json", "metrics.jsonl", "decision.json")
 WEIGHTS = "weights"  # the checksum of what the published arrays filled; earlier runs wrote none
 
 
-def check(folder: Path, config: str) -> None:
-    """Refuse the folder of another run, or of a suite.
+def check(folder: Path, config: str) -> list[str]:
+    """Refuse the folder of another run, of a suite, or of somebody else.
 
     Args:
       config: of this run, as JSON.
+
+    Returns:
+      What differs, and may: `RATES`, where the run has diverged.
 
     Raises:
       ConfigError: it is one; every difference is listed.
       DataError: its config.json is damaged.
     """
     file = folder / "config.json"
-    rows = sorted({other.parent.parent.name for other in folder.glob("*/seed*/config.json")})
-    if rows and not file.exists():
-        raise ConfigError(
-            f"The folder of one run must hold one run; '{folder}' is that of a suite ({', '.join(rows)}). Choose "
-            f"another --workdir, or start the suite again."
-        )
-    if differences := settings.differences(read_json(file), json.loads(config)) if file.exists() else []:
+    if not file.exists():
+        _refuse_foreign(folder)
+        return []
+    differences = settings.differences(read_json(file), json.loads(config))
+    others = [line for line in differences if line.partition(":")[0] not in RATES]
+    if differences and (others or not diverged(folder)):
         raise ConfigError(
             f"'{folder}' belongs to a run with another config:\n  "
             + "\n  ".join(differences)
             + "\nChoose another --workdir, or give the config it began with to resume it."
         )
+    return differences
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise ConfigError where a folder without a config.json holds a suite, or what a run would write over."""
+    if rows := sorted({other.parent.parent.name for other in folder.glob("*/seed*/config.json")}):
+        raise ConfigError(
+            f"The folder of one run must hold one run; '{folder}' is that of a suite ({', '.join(rows)}). Choose "
+            f"another --workdir, or start the suite again."
+        )
+    if theirs := [name for name in OURS if (folder / name).exists() or (folder / name).is_symlink()]:
+        raise ConfigError(
+            f"A run must not write over files of others; '{folder}' holds {', '.join(theirs)} and no config.json, so "
+            f"no run of tljax has made it. Choose another --workdir, or move them away."
+        )
+
+
+def diverged(folder: Path) -> list[dict[str, Any]]:
+    """When the run in `folder` has left the range of floats: see `note_diverged`."""
+    file = folder / "diverged.json"
+    return read_json(file, list) if file.exists() else []
+
+
+def note_diverged(folder: Path, what: Mapping[str, Any]) -> None:
+    """Add to diverged.json; so the run may go on with other `RATES`."""
+    write_json(folder / "diverged.json", [*diverged(folder), what])
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written in a run's folder; it is claimed, so nobody writes there."""
+    for place in (folder, folder / "report", folder / "model"):
+        for part in place.glob("*.part[0-9]*"):
+            part.unlink(missing_ok=True)
 
 
 def files(folder: Path, config: Any) -> dict[str, Any] | None:

@@ -43,6 +43,12 @@ class About:
     config: Mapping[str, Any]  # plain values, nested as in configs/default.py
     step: int  # updates before this start of the run: what was written after them is written again
     say: Callable[[str], None]  # prints a line
+    evaluated: bool = True  # whether what is evaluated after `step` has been; else that is written again too
+
+    def keeps(self, step: int, part: str) -> bool:
+        """Whether a row that was written earlier stays: it is not written again."""
+        before = step < self.step or (step == self.step and (self.evaluated or part == "train"))
+        return before and not part.startswith(FINAL)
 
     @property
     def name(self) -> str:

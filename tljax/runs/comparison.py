@@ -61,7 +61,7 @@ def read_hits(folder: Path, result: dict[str, Any]) -> tuple[str, np.ndarray] | 
     file = folder / "report" / "test_predictions.csv"
     if result["metric"] not in SHARES or not file.exists():
         return None
-    with file.open(newline="") as lines:
+    with file.open(newline="", encoding="utf-8") as lines:
         right = np.array([row["label"] == row["prediction"] for row in csv.DictReader(lines)])
     part = results.read(folder, "inputs.json")["test"]
     return (part, right) if abs(right.mean() - _value(result)) < 1e-9 else None

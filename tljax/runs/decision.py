@@ -103,7 +103,7 @@ def _stored(report: Report) -> dict[str, Any] | None:
     if not file.exists():
         return None
     try:
-        return json.loads(file.read_text())
+        return json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"'{file}' must hold what this run decided: {error}. Choose another --workdir.") from error
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from tljax.core import overrides, plugins, settings
+from tljax.core import overrides, plugins, settings, signals
 from tljax.core.atomic import make_folder
 from tljax.core.errors import ConfigError, DataError, WeightsError
 from tljax.reporting.terminal import show
@@ -67,6 +67,7 @@ def each(run_one: Run, plan: Sequence[Planned], folder: Path) -> tuple[Found, Fa
     found: Found = {}
     failed: Failed = []
     for number, (row, seed, one, place) in enumerate(plan, start=1):
+        signals.poll()
         try:
             result = _quietly(run_one, one, place)
         except Exception as error:  # also what XLA raises when memory runs out: hours of other rows depend on it
@@ -168,7 +169,7 @@ def _quietly(run_one: Run, config: Any, place: Path) -> dict[str, Any]:
     """Run with everything it prints in <folder>.log, where twenty runs' tables are in nobody's way."""
     log = place.with_name(f"{place.name}.log")
     make_folder(log.parent)
-    with log.open("a") as file, contextlib.redirect_stdout(file):
+    with log.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
         try:
             return run_one(config, place)
         except Exception:

@@ -1,6 +1,7 @@
 """The folder `model/` of a run: weights under their published names, the card, the classes; never code."""
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -89,7 +90,7 @@ def _write(folder: Path, variables: Variables, made: Experiment, config: Any, cl
         repository="",
         revision="",
         file="model.safetensors",
-        sha256="",
+        sha256=_sha256(folder / "model.safetensors"),
         sources={},
     )
     write_json(folder / "card.json", card.as_dict())
@@ -171,10 +172,15 @@ def published_arrays(variables: Variables, names: Iterable[Name], family: str) -
     return as_published(arrays) if as_published else arrays
 
 
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
 def _read(folder: Path) -> dict[str, Any]:
     """The content of model.json, all that `load` needs of it."""
     try:
-        said = json.loads((folder / "model.json").read_text())
+        said = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         if missing := [key for key in ("family", "variant", "dtype", "task", "classes", "input") if key not in said]:
             raise ValueError(f"it lacks {', '.join(missing)}")
     except (OSError, ValueError) as error:

@@ -137,14 +137,20 @@ class MultiLabel:
     def files(self, totals: dict[str, Any], stem: Path, *, classes: Sequence[str]) -> None:
         """Write one part's sets of labels, <stem>_predictions.csv, and numbers of each, <stem>_per_label.csv."""
         yes = np.asarray(self._yes(totals["prediction"]))
-        with whole(stem.with_name(f"{stem.name}_predictions.csv")) as part, part.open("w", newline="") as out:
+        with (
+            whole(stem.with_name(f"{stem.name}_predictions.csv")) as part,
+            part.open("w", newline="", encoding="utf-8") as out,
+        ):
             rows = csv.writer(out)
             rows.writerow(["example", "label", "prediction"])
             rows.writerows([i, *(_named(row, classes) for row in pair)]
                            for i, pair in enumerate(zip(totals["label"], yes, strict=True)))  # fmt: skip
         labels, found, hits = (np.asarray(totals[name]) for name in ("labels", "found", "hits"))
         columns = (hits / np.maximum(found, 1), hits / np.maximum(labels, 1), _f1(labels, found, hits))
-        with whole(stem.with_name(f"{stem.name}_per_label.csv")) as part, part.open("w", newline="") as out:
+        with (
+            whole(stem.with_name(f"{stem.name}_per_label.csv")) as part,
+            part.open("w", newline="", encoding="utf-8") as out,
+        ):
             rows = csv.writer(out)
             rows.writerow(["label", "precision", "recall", "f1", "average precision", "examples"])
             for name, number, *values in zip(classes, labels, *columns, _average_precision(totals), strict=True):

@@ -128,7 +128,10 @@ class Regression:
     def files(self, totals: dict[str, Any], stem: Path, *, classes: Sequence[str]) -> None:
         """Write one part's targets and predictions in their units, <stem>_predictions.csv, and <stem>_scatter.png."""
         labels, found = self.decode(totals["label"]), self.decode(totals["prediction"])
-        with whole(stem.with_name(f"{stem.name}_predictions.csv")) as part, part.open("w", newline="") as out:
+        with (
+            whole(stem.with_name(f"{stem.name}_predictions.csv")) as part,
+            part.open("w", newline="", encoding="utf-8") as out,
+        ):
             rows = csv.writer(out)
             rows.writerow(["example", *classes, *(f"{name} predicted" for name in classes)])
             rows.writerows([i, *map(_plain, row)] for i, row in enumerate(np.concatenate([labels, found], axis=1)))

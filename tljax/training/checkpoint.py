@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,10 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from tljax.core.atomic import write
+from tljax import __version__
+from tljax.core import atomic
 from tljax.core.errors import ConfigError, WeightsError
+from tljax.training.quiet import quiet
 from tljax.training.train_state import TrainState
 
 CHECKSUMS = "checksums.json"
@@ -29,6 +32,7 @@ class Progress:
     since_best: int = 0  # evaluations since then
     seconds: float = 0.0  # of training so far, over all starts of this run
     stopped: bool = False  # early stopping has ended training
+    owed: bool = False  # an evaluation is due at this step, and a signal came before it
     step_bytes: int = 0  # memory of the largest training step so far (`parallel.step_bytes`)
     tokens: int = 0  # learned from so far, where examples are texts
     places: int = 0  # those tokens, and the padding behind them
@@ -39,7 +43,8 @@ class Checkpoints:
     """The folder `checkpoints/` of a run: `latest/` (the last `keep`) and `best/` (one)."""
 
     def __init__(self, folder: Path, *, keep: int = 2) -> None:
-        self._managers = {"latest": _manager(folder / "latest", keep), "best": _manager(folder / "best", 1)}
+        self._folder_of_all, self._keep = folder, {"latest": keep, "best": 1}
+        self._managers = {kind: _manager(folder / kind) for kind in self._keep}
 
     def save(self, kind: str, state: TrainState, progress: Progress) -> None:
         """Write `state` (on the host) as "latest" or "best"; on return it is on disk, whole.
@@ -48,7 +53,7 @@ class Checkpoints:
           WeightsError: the disk did not take it; earlier checkpoints are untouched.
         """
         leaves, step = _named(state), int(state.step)
-        note = {"progress": dataclasses.asdict(progress), "leaves": _shapes(leaves)}
+        note = {"progress": dataclasses.asdict(progress), "leaves": _shapes(leaves), "tljax": __version__}
         manager = self._managers[kind]
         if step in manager.all_steps():
             if not self._trouble(kind, step):
@@ -57,15 +62,35 @@ class Checkpoints:
         arrays = {name: leaf for name, leaf in leaves.items() if np.size(leaf)}  # orbax takes no empty ones
         args = ocp.args.Composite(state=ocp.args.StandardSave(arrays), note=ocp.args.JsonSave(note))
         try:
-            manager.save(step, args=args)
-            manager.wait_until_finished()
-            # Written last: a checkpoint without its checksums is one that a kill cut off.
-            write(self._folder(kind, step) / CHECKSUMS, json.dumps(_checksums(self._folder(kind, step))))
+            with quiet():
+                manager.save(step, args=args)
+                manager.wait_until_finished()
+            # On disk before they count, and the checksums last: without them a checkpoint is one that a kill cut off.
+            atomic.sync(self._folder(kind, step))
+            atomic.write(self._folder(kind, step) / CHECKSUMS, json.dumps(_checksums(self._folder(kind, step))))
         except (ConfigError, OSError, ValueError) as error:
             raise WeightsError(
-                f"The checkpoint at step {step} could not be written to '{manager.directory}': {error}. "
+                f"The checkpoint at step {step} could not be written to '{manager.directory}': "
+                f"{str(error).splitlines()[0]}. "
                 f"Make room and start the same command again; it goes on from the last whole checkpoint."
             ) from error
+        for old in self.steps(kind)[: -self._keep[kind]]:  # only now that the new one is whole
+            manager.delete(old)
+
+    def check_room(self, size: int, *, best: bool) -> None:
+        """Raise WeightsError where the disk has no room for all that will be kept at a time, of states of `size` bytes.
+
+        Args:
+          best: whether a best one is kept besides the latest.
+        """
+        missing = max(0, self._keep["latest"] - len(self.steps("latest"))) + (best and not self.steps("best"))
+        needed = (missing + 1) * size  # one more: the new one is whole before the old one goes
+        if (free := shutil.disk_usage(self._folder_of_all).free) < needed:
+            raise WeightsError(
+                f"The disk of '{self._folder_of_all}' must have room for the checkpoints: {missing + 1} of "
+                f"{size / 2**20:,.1f} MiB; {free / 2**20:,.1f} MiB are free. Make room, choose another --workdir, or "
+                f"lower config.train.keep_checkpoints."
+            )
 
     def steps(self, kind: str) -> list[int]:
         return sorted(self._managers[kind].all_steps())
@@ -125,7 +150,7 @@ class Checkpoints:
         """Which files of a checkpoint are not as they were written; "" if all are."""
         folder = self._folder(kind, step)
         try:
-            wanted = dict(json.loads((folder / CHECKSUMS).read_text()))
+            wanted = dict(json.loads((folder / CHECKSUMS).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             return f"its checksums cannot be read: {error}"
         found = _checksums(folder)
@@ -139,19 +164,26 @@ class Checkpoints:
         wanted = _named(template)
         manager = self._managers[kind]
         note = manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore()))["note"]
-        shapes = _shapes(wanted)
+        writer, shapes = note.get("tljax", "0"), _shapes(wanted)
+        if _numbers(writer) > _numbers(__version__):
+            raise WeightsError(f"it was written by tljax {writer}, and this is {__version__}: install that one")
         if note["leaves"] != shapes:
             found = note["leaves"]
             other = [
                 f"{k}: {found.get(k)}, not {shapes.get(k)}" for k in found | shapes if found.get(k) != shapes.get(k)
             ]
-            raise WeightsError(f"it is of another network or optimizer: {'; '.join(other[:10])}")
+            raise WeightsError(f"it is of another network or optimizer (tljax {writer}): {'; '.join(other[:10])}")
         abstract = {name: jax.ShapeDtypeStruct(np.shape(x), x.dtype) for name, x in wanted.items() if np.size(x)}
         read = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)))["state"]
         leaves = [
             np.array(read[name]) if name in read else np.zeros(np.shape(x), x.dtype) for name, x in wanted.items()
         ]
         return jax.tree.unflatten(jax.tree.structure(template), leaves), Progress(**note["progress"])
+
+
+def _numbers(version: str) -> list[int]:
+    """[0, 12] of "0.12.dev3"."""
+    return [int(part) for part in version.split(".") if part.isdigit()]
 
 
 @contextlib.contextmanager
@@ -164,9 +196,9 @@ def opened(folder: Path, *, keep: int = 2) -> Iterator[Checkpoints]:
         checkpoints.close()
 
 
-def _manager(folder: Path, keep: int) -> ocp.CheckpointManager:
+def _manager(folder: Path) -> ocp.CheckpointManager:
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=keep,
+        max_to_keep=None,  # it would delete the old one before the new one's checksums stand
         create=True,
         cleanup_tmp_directories=True,  # what a killed process left half-written
         enable_async_checkpointing=False,  # an async save reports a full disk one save too late

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from tljax.core import signals
 from tljax.core.types import Batch, Variables
 from tljax.data.batches import Evaluation
 from tljax.training.parallel import Parallel, Program, Say
@@ -27,6 +28,7 @@ class Evaluator:
         """
         totals, each, pending = None, [], None
         for host_batch in batches:
+            signals.poll()
             batch = self._parallel.put_batch(host_batch)
             step = self._program.compiled(variables, batch)
             found = (step(variables, batch), host_batch["mask"])

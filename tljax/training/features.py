@@ -7,7 +7,6 @@ there is taken.
 
 import dataclasses
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tljax.core import caches
 from tljax.core.experiment import Experiment
 from tljax.core.types import Batch
 from tljax.data.batches import ahead, by_length
@@ -32,7 +32,7 @@ Rows = Callable[[np.ndarray], np.ndarray]  # places -> their rows
 
 def folder() -> Path:
     """Where features are kept: "features" in $TLJAX_CACHE, or in ~/.cache/tljax."""
-    return Path(os.environ.get("TLJAX_CACHE", "~/.cache/tljax")).expanduser() / "features"
+    return caches.folder("features")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,14 +4,19 @@ Izmailov et al. 2018 (SWA), section 3.2: one more pass in training mode, here fo
 the equal means of every batch's statistics, as in torch's `update_bn`, not the decaying ones that training leaves.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jax import lax
 
+from tljax.core import signals
+from tljax.core.errors import ConfigError
 from tljax.core.trees import flatten, unflatten
 from tljax.core.types import Batch, Mode, Prepare, Variables
 from tljax.training.parallel import Parallel, Program, Say
@@ -34,6 +39,7 @@ def measured(
         begin = devices.each(lambda stats: jax.tree.map(jnp.zeros_like, stats))(variables["batch_stats"])
         state = {"variables": variables, "rng": rng, "count": devices.put_state(jnp.int32(0)), "means": begin}
         for host_batch in batches:
+            signals.poll()
             batch = devices.put_batch(host_batch)
             state, _ = program.compiled(state, batch)(state, batch)
         return {**variables, "batch_stats": state["means"]}
@@ -77,6 +83,41 @@ def make_step(
         return {**state, "count": count, "means": unflatten(means)}, {}
 
     return step
+
+
+@contextlib.contextmanager
+def enough_values() -> Iterator[None]:
+    """Around the trace of a training step: every BatchNorm that takes the batch's statistics must have a batch.
+
+    Normalised over one value a channel, that value is 0 whatever the input: nothing behind it depends on the input.
+
+    Raises:
+      ConfigError: one has a single value; all such are named.
+    """
+    alone: dict[str, tuple[int, ...]] = {}
+    with nn.intercept_methods(partial(_count_values, alone)):
+        yield
+    if alone:
+        shown = ", ".join(list(alone)[:5]) + (f" and {len(alone) - 5} more" if len(alone) > 5 else "")
+        raise ConfigError(
+            f"BatchNorm must see more than one value a channel in training, or its output is the same for every input; "
+            f"{shown} would see one: a (micro-)batch of {next(iter(alone.values()))} (examples, height, width, "
+            f"channels). Raise config.train.batch_size, lower config.optimizer.accumulate, give larger inputs "
+            f"(config.data.size), or freeze those groups: frozen ones run on stored statistics."
+        )
+
+
+def _count_values(
+    alone: dict[str, tuple[int, ...]], method: Callable[..., Any], args: Any, kwargs: Any, context: Any
+) -> Any:
+    """Note under its path a BatchNorm whose own mean and variance are of one value."""
+    module = context.module
+    if isinstance(module, nn.BatchNorm) and context.method_name == "__call__":
+        x, given = args[0], kwargs.get("use_running_average", module.use_running_average)
+        devices = lax.psum(1, module.axis_name) if module.axis_name and not module.is_initializing() else 1
+        if given is False and int(np.prod(x.shape[:-1])) * devices == 1:
+            alone["/".join(module.path)] = x.shape
+    return method(*args, **kwargs)
 
 
 def _noting(momenta: dict[str, float]) -> Callable[..., Any]:

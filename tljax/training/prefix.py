@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jax import lax
 
+from tljax.core import signals
 from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
 from tljax.core.layer_groups import between
@@ -76,6 +77,7 @@ class Prefix:
         self._program = self._program or Program(step, self._devices, functools.partial(screen.compiling, "features"))
         on_device = self._devices.put_state(self.variables)
         for host_batch in batches:
+            signals.poll()
             batch = self._devices.put_batch(host_batch)
             yield self._devices.get(self._program.compiled(on_device, batch)(on_device, batch))
 

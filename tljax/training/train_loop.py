@@ -2,22 +2,24 @@
 
 import dataclasses
 import functools
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import jax
+import numpy as np
 
-from tljax.core.errors import TljaxError, WeightsError
+from tljax.core import signals
+from tljax.core.errors import WeightsError
 from tljax.core.types import Batch, Mode, Variables
 from tljax.reporting import throughput
 from tljax.reporting.report import Report
-from tljax.training import norm_statistics, plan_rates
+from tljax.training import norm_statistics
 from tljax.training.checkpoint import Checkpoints, Progress
 from tljax.training.job import Job
 from tljax.training.parallel import Parallel, Program
+from tljax.training.step_log import StepLog
 from tljax.training.train_state import TrainState
 from tljax.training.views import View
 
@@ -45,11 +47,14 @@ class Loop:
 
     def fit(self, start: TrainState) -> Trained:
         """Train from `start`, or from the latest checkpoint."""
+        self._check_room(start)
         state, progress = self._resume(start)
-        with self.report.training(int(state.step), self.job.steps, seconds=progress.seconds):
+        at, evaluated = int(state.step), not progress.owed
+        with self.report.training(at, self.job.steps, seconds=progress.seconds, evaluated=evaluated):
             for index, end in enumerate(self.job.ends):
-                if int(state.step) < end and not progress.stopped:
-                    if int(state.step) == (self.job.ends[index - 1] if index else 0):
+                step = int(state.step)
+                if (step < end or (step == end and progress.owed)) and not progress.stopped:
+                    if step == (self.job.ends[index - 1] if index else 0):
                         state, progress.since_best = self.job.enter(index, state), 0
                     state = self._run_phase(index, state, progress)
         examples = int(state.step) * self.job.config.train.batch_size
@@ -79,6 +84,10 @@ class Loop:
         return self._measured(mode)(found, state.rng, training.stream(0, training.steps_to_all))
 
     @functools.cached_property
+    def _log(self) -> StepLog:
+        return StepLog(self.job, self.parallel, self.report)
+
+    @functools.cached_property
     def _variables(self) -> Callable[[TrainState], Variables]:
         """Compiled once where it computes."""
         return self.parallel.each(self.job.variables) if self.job.changes else TrainState.variables
@@ -91,6 +100,12 @@ class Loop:
             return view.prepare(self.job.alignment.inputs(batch), key, train)
 
         return norm_statistics.measured(view.network, prepare, mode, self.parallel, say)
+
+    def _check_room(self, start: TrainState) -> None:
+        """Raise WeightsError where the disk has no room for the checkpoints of the largest phase."""
+        leaves = [jax.tree.leaves(self.job.at(end, start)) for end in self.job.ends]
+        largest = max(sum(int(np.prod(x.shape)) * x.dtype.itemsize for x in some) for some in leaves)
+        self.checkpoints.check_room(largest, best=any(view.selection for view in self.views))
 
     def _resume(self, start: TrainState) -> tuple[TrainState, Progress]:
         """Where the latest checkpoint left off, with the best one that belongs to it; else the start."""
@@ -108,37 +123,59 @@ class Loop:
         return state, progress
 
     def _run_phase(self, index: int, state: TrainState, progress: Progress) -> TrainState:
-        """From the step of `state` to the end of the phase, or to where early stopping ends it."""
-        first, end, view = int(state.step), self.job.ends[index], self.views[index]
+        """From the step of `state` to the end of the phase, or to where early stopping ends it.
+
+        Signals are held meanwhile: one that ends the run raises Stopped when the state of its step has been saved.
+        """
+        view = self.views[index]
         view.fill()
-        job = dataclasses.replace(self.job, network=view.network, prepare=view.prepare)
         on_device = self.parallel.put_state(state)
+        moment = _Moment(on_device, int(state.step), began=self._clock(), saved=time.monotonic())
+        with signals.held():
+            try:
+                if progress.owed:
+                    self._finish_step(index, moment, progress)
+                if not progress.stopped:
+                    self._steps(index, moment, progress)
+            except signals.Stopped as stop:
+                self._save(moment, progress)
+                self.report.say(f"stopped by {stop} after step {moment.step}, which is saved")
+                raise
+        return self.parallel.get_state(moment.state)
+
+    def _steps(self, index: int, moment: "_Moment", progress: Progress) -> None:
+        """Every step of the phase, and what is due after each."""
+        view, end, train = self.views[index], self.job.ends[index], self.job.config.train
+        job = dataclasses.replace(self.job, network=view.network, prepare=view.prepare)
         say = partial(self.report.compiling, f"phase '{job.phases[index].name}'")
         program = Program(job.step(index), self.parallel, say)
-        pending, began = None, self._clock()
-        for step, batch, (tokens, places) in self._batches(view, first, end):
-            progress.tokens, progress.places = progress.tokens + tokens, progress.places + places
-            train_step = program.compiled(on_device, batch, donate=True)
+        for step, batch, (tokens, places) in self._batches(view, moment.step, end):
+            train_step = program.compiled(moment.state, batch, donate=True)
             progress.step_bytes = max(progress.step_bytes, program.bytes)
+            signals.poll()
             with jax.transfer_guard("disallow"):
-                on_device, metrics = train_step(on_device, batch)
-            self._log(pending)  # one step late: the device is never waited for while it has work
-            pending = (step + 1, metrics)
-            self.report.advance(step + 1)
-            better = False
-            if self.job.due(step + 1, self.job.config.train.eval_epochs) or step + 1 == end:
-                better = self._evaluate(view, on_device, step + 1, progress, last=index == len(self.job.ends) - 1)
-            due = self.job.due(step + 1, self.job.config.train.checkpoint_epochs) or step + 1 == end
-            if better or progress.stopped or due:
-                self._log(pending)
-                pending = None
-                progress.seconds += self._clock() - began
-                self._save(on_device, progress, better=better)
-                began = self._clock()
+                moment.state, metrics = train_step(moment.state, batch)
+            moment.step = step + 1
+            progress.tokens, progress.places = progress.tokens + tokens, progress.places + places
+            progress.owed = job.due(moment.step, train.eval_epochs) or moment.step == end
+            self._log.add(moment.step, metrics, partial(self.parallel.get_state, moment.state))
+            self.report.advance(moment.step)
+            self._finish_step(index, moment, progress)
             if progress.stopped:
-                break
-        self._log(pending)
-        return self.parallel.get_state(on_device)
+                return
+
+    def _finish_step(self, index: int, moment: "_Moment", progress: Progress) -> None:
+        """Evaluate and save, where that is due."""
+        end, train, better = self.job.ends[index], self.job.config.train, False
+        signals.poll()
+        if progress.owed:
+            last = index == len(self.job.ends) - 1
+            better = self._evaluate(self.views[index], moment, progress, last=last)
+            progress.owed = False
+        due = self.job.due(moment.step, train.checkpoint_epochs) or moment.step == end or signals.save_asked()
+        late = train.checkpoint_minutes and time.monotonic() - moment.saved > 60 * train.checkpoint_minutes
+        if better or progress.stopped or due or late:
+            self._save(moment, progress, better=better)
 
     def _clock(self) -> float:
         """Seconds, those in which XLA compiles apart."""
@@ -154,49 +191,55 @@ class Loop:
         if ahead:
             yield ahead
 
-    def _log(self, pending: tuple[int, Any] | None) -> None:
-        if pending is None:
-            return
-        step, metrics = pending
-        if step % self.job.config.train.log_steps and step not in self.job.ends:
-            return
-        values = {name: float(value) for name, value in self.parallel.get(metrics).items()}
-        if not math.isfinite(values["loss"]):
-            raise TljaxError(
-                f"The training loss must be finite; at step {step} it is {values['loss']}. "
-                f"Lower config.optimizer.lr, set config.optimizer.clip or config.optimizer.warmup."
-            )
-        rates = plan_rates.rate_at(self.job.phases, self.job.steps, self.job.config.optimizer, step - 1)
-        self.report.metrics(step, "train", values | {f"lr/{group}": rate for group, rate in rates.items()})
-
-    def _save(self, on_device: Any, progress: Progress, *, better: bool) -> None:
-        state = self.parallel.get_state(on_device)
+    def _save(self, moment: "_Moment", progress: Progress, *, better: bool = False) -> None:
+        """Save the state, which must be finite, once the devices have computed it: until then is training."""
+        jax.block_until_ready(moment.state)
+        progress.seconds += self._clock() - moment.began
+        state = self.parallel.get_state(moment.state)
+        self._log.flush(lambda: state)
+        self._log.check(state)
+        self.report.sync()
         for kind in ("latest", "best") if better else ("latest",):  # in this order: see `_resume`
             self.checkpoints.save(kind, state, progress)
+        moment.began, moment.saved = self._clock(), time.monotonic()
 
-    def _evaluate(self, view: View, state: Any, step: int, progress: Progress, *, last: bool) -> bool:
+    def _evaluate(self, view: View, moment: "_Moment", progress: Progress, *, last: bool) -> bool:
         """Evaluate what chooses the epoch; whether the state is the best so far. Patience ends the last phase only."""
         if view.selection is None and not view.oracle:
             return False
-        variables = self.variables(state)
-        self._ask_oracle(view, variables, step, progress)
+        state = self.parallel.get_state(moment.state)
+        self._log.flush(lambda: state)
+        self._log.check(state)
+        variables = self.variables(moment.state)
+        # All is computed before any of it is noted, so that a signal in between leaves nothing half noted.
+        by_target = {name: view.evaluator(variables, evaluation) for name, evaluation in view.oracle.items()}
+        values, score = view.selection(variables) if view.selection else ({}, 0.0)
+        self._note_oracle({name: self.job.task.summarize(sums) for name, sums in by_target.items()}, moment, progress)
         if view.selection is None:
             return False
-        values, score = view.selection(variables)
-        self.report.metrics(step, view.selection.part, values)
+        self.report.metrics(moment.step, view.selection.part, values)
         if score > progress.best:
-            progress.best, progress.best_step, progress.since_best = score, step, 0
+            progress.best, progress.best_step, progress.since_best = score, moment.step, 0
             return True
         progress.since_best += 1
         patience = self.job.config.train.patience
         progress.stopped = last and bool(patience) and progress.since_best >= patience
         return False
 
-    def _ask_oracle(self, view: View, variables: Variables, step: int, progress: Progress) -> None:
+    def _note_oracle(self, found: dict[str, dict[str, float]], moment: "_Moment", progress: Progress) -> None:
         """Note the epoch that is best by each target's own labels. It is reported, and chooses nothing."""
         metric = self.job.task.BEST
-        for target, evaluation in view.oracle.items():
-            values = self.job.task.summarize(view.evaluator(variables, evaluation))
-            self.report.metrics(step, f"oracle {target}", values)
+        for target, values in found.items():
+            self.report.metrics(moment.step, f"oracle {target}", values)
             if target not in progress.oracle or values[metric] > progress.oracle[target][metric]:
-                progress.oracle[target] = {metric: values[metric], "step": step}
+                progress.oracle[target] = {metric: values[metric], "step": moment.step}
+
+
+@dataclasses.dataclass
+class _Moment:
+    """Where a phase is."""
+
+    state: Any  # on the devices
+    step: int  # updates done: those of `state`
+    began: float  # `Loop._clock` from which on the time of training is not counted yet
+    saved: float  # when the last checkpoint was written, or the phase began

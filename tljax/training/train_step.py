@@ -11,7 +11,7 @@ from jax import lax
 
 from tljax.core.types import EVALUATE, Batch, Mode, Params, Prepare, Variables
 from tljax.data import mixing
-from tljax.training import optimizer
+from tljax.training import norm_statistics, optimizer
 from tljax.training.accumulation import accumulated
 from tljax.training.optimizer import Labels
 from tljax.training.train_state import TrainState
@@ -68,14 +68,15 @@ class Objective:
         self, params: Params, model_state: Variables, inputs: Any, batch: Batch, moment: Moment
     ) -> tuple[jax.Array, tuple[Any, Metrics]]:
         """The loss of a batch as `inputs` gives it, (); beside it the new model_state and what is logged."""
-        outputs, new_state = self.network.apply(
-            {"params": self.method.effective(params, moment.params), **model_state},
-            inputs,
-            self.mode,
-            mutable=list(model_state),
-            rngs={"dropout": moment.network},
-            method=self.alignment.method,
-        )
+        with norm_statistics.enough_values():
+            outputs, new_state = self.network.apply(
+                {"params": self.method.effective(params, moment.params), **model_state},
+                inputs,
+                self.mode,
+                mutable=list(model_state),
+                rngs={"dropout": moment.network},
+                method=self.alignment.method,
+            )
         logits, terms, logged = self.alignment(outputs, params, moment.step / self.steps, self.axis)
         terms |= self.method.penalty(params)
         loss = sum(terms.values(), self.task.loss(logits, batch, self.task_config))

@@ -74,7 +74,7 @@ def load_list(file: Path) -> list[dict[str, Any]]:
 
 def _loaded(file: Path, kind: type, what: str) -> Any:
     try:
-        said = json.loads(file.read_text())
+        said = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(said, kind):
             raise ValueError(f"got {type(said).__name__}")
     except (ValueError, OSError) as error:
@@ -116,7 +116,7 @@ def of_timm(said: Mapping[str, Any]) -> dict[str, Any]:
 def _used(file: Path, make: Callable[[Any], Card]) -> Card:
     """The card that `make` finds in `file`; its values must serve."""
     try:
-        card = make(json.loads(file.read_text()))
+        card = make(json.loads(file.read_text(encoding="utf-8")))
         if wrong := [f"{name} must be {must}; got {getattr(card, name)!r}" for name, must in _unfit(card)]:
             raise ValueError(", ".join(wrong))
     except (ValueError, TypeError, AttributeError, KeyError, OSError) as error:

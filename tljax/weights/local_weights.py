@@ -4,6 +4,7 @@ from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
+from tljax.core import downloads
 from tljax.core.errors import WeightsError, gather
 from tljax.core.types import Card, Published
 from tljax.weights import cards, sentence_pooling, tensors
@@ -33,6 +34,11 @@ def read(place: Path, card: Card | None) -> Published:
     arrays, found, said = gather(
         lambda: tensors.read(path), lambda: read_card(place, card), lambda: config(place, path)
     )
+    if found.sha256 and found.file == path.name and (wrong := downloads.differences(path, {"sha256": found.sha256})):
+        raise WeightsError(
+            f"The weights must be as they were written; of '{path}' the {wrong[0]} (its card.json says so). Copy them "
+            f"again, or run again what wrote them. Where they were changed on purpose, empty sha256 in card.json."
+        )
     return Published(arrays, found, str(path), said)
 
 

@@ -30,7 +30,7 @@ def read(path: Path, *, beside: Collection[str]) -> Locked:
       WeightsError: the file is damaged.
     """
     try:
-        locked = json.loads(path.read_text()) if path.exists() else {}
+        locked = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         for spec, entry in locked.items():
             for pin, pattern in PINS.items():
                 if not re.fullmatch(pattern, entry[pin]):

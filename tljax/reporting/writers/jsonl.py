@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tljax.core.atomic import write
-from tljax.reporting.writer import FINAL, About, final
+from tljax.reporting.writer import About, final
 
 
 class Jsonl:
@@ -37,7 +37,7 @@ def start(about: About) -> Jsonl:
     if file.exists():
         lines = file.read_bytes().splitlines()
         rows = [_row(line) for line in lines]
-        kept = [row for row in rows if row and row["step"] <= about.step and not row["part"].startswith(FINAL)]
+        kept = [row for row in rows if row and about.keeps(row["step"], row["part"])]
         bad = [number for number, row in enumerate(rows, start=1) if row is None]
         if bad and bad != [len(rows)]:  # the last one may be what a kill has cut
             about.say(f"metrics.jsonl: {len(bad)} of {len(rows)} lines are damaged and left out; the first is {bad[0]}")

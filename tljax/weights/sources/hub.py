@@ -63,7 +63,7 @@ def read_card(spec: str, *, card: Card | None = None, lock: Path | None = None) 
                 f"For another repository give at least config.model.card.mean and config.model.card.std."
             )
         return dataclasses.replace(card, repository=card.repository or spec, file=card.file or FILE)
-    fields = json.loads((ZOO / f"{spec}.json").read_text())
+    fields = json.loads((ZOO / f"{spec}.json").read_text(encoding="utf-8"))
     fields |= {key: tuple(fields[key]) for key in ("mean", "std")}
     return Card(**fields)
 

@@ -1,0 +1,102 @@
+"""Signals that ask a run to end or to save: a flag while work is `held` together, an exception anywhere else.
+
+SIGTERM, SIGINT, SIGHUP and SIGXCPU end the run: training saves at the next step, and the exit code is 128 and the
+signal's number (143, 130, 129, 152), as a shell says it. SIGUSR1 and SIGUSR2, which schedulers send some time before
+they end a job, save at the next step, and training goes on.
+
+A signal belongs to the whole process, so what is kept of it is the module's.
+"""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGXCPU") if hasattr(signal, name))
+SAVING = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
+GRACE = 10.0  # seconds after the first signal to end, in which another one changes nothing; after them it kills
+
+
+class Stopped(BaseException):
+    """The process was asked to end; `guarded` returns `code`."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.code = 128 + number
+
+
+@dataclasses.dataclass
+class _Asked:
+    """What signals have asked for since `watched` was entered."""
+
+    end: int | None = None  # the number of the signal
+    since: float = 0.0
+    save: bool = False
+    held: int = 0  # how many `held` are entered
+    before: dict[int, Any] = dataclasses.field(default_factory=dict)  # the handlers that were there
+
+
+_asked = _Asked()
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[None]:
+    """Heed signals within; handlers that were there are called too, and put back. In a thread nothing is changed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _asked.end, _asked.save, _asked.held = None, False, 0
+    before = {number: signal.getsignal(number) for number in (*ENDING, *SAVING)}
+    _asked.before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}  # nohup
+    for number in _asked.before:
+        signal.signal(number, _heed)
+    try:
+        yield
+    finally:
+        for number, handler in _asked.before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        _asked.end, _asked.save = None, False
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Within, a signal raises nothing until `poll`; at the end of it what came is raised."""
+    _asked.held += 1
+    try:
+        yield
+    finally:
+        _asked.held -= 1
+    poll()
+
+
+def poll() -> None:
+    """Raise Stopped where the process was asked to end: in every loop whose passes take time."""
+    if _asked.end is not None:
+        raise Stopped(_asked.end)
+
+
+def save_asked() -> bool:
+    """Whether a signal has asked for a checkpoint since the last call."""
+    asked, _asked.save = _asked.save, False
+    return asked
+
+
+def _heed(number: int, frame: FrameType | None) -> None:
+    first = _asked.end is None
+    if number in SAVING:
+        _asked.save = True
+    elif first:
+        _asked.end, _asked.since = number, time.monotonic()
+    elif time.monotonic() - _asked.since > GRACE:  # what it does takes too long; files are whole or not there
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    before = _asked.before.get(number)
+    if callable(before) and before is not signal.default_int_handler:
+        before(number, frame)
+    if number in ENDING and first and not _asked.held:
+        raise Stopped(number)
