@@ -17,7 +17,7 @@ import orbax.checkpoint as ocp
 from tljax import __version__
 from tljax.core import atomic
 from tljax.core.errors import ConfigError, WeightsError
-from tljax.training.quiet import quiet
+from tljax.core.quiet import quiet
 from tljax.training.train_state import TrainState
 
 CHECKSUMS = "checksums.json"
