@@ -16,12 +16,12 @@ from tljax import cli
 from tljax.__main__ import main
 from tljax.core import atomic
 from tljax.core.errors import ConfigError, DataError, TljaxError, WeightsError, gather
+from tljax.core.feature_store import Store
 from tljax.reporting import figures
 from tljax.reporting.report import Report
 from tljax.reporting.terminal import Screen
 from tljax.runs import results
 from tljax.serving import exports
-from tljax.training.feature_store import Store
 
 
 def full(*_, **__):

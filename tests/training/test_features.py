@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from tests.training.test_prefix import load
+from tljax.core.feature_store import Store
 from tljax.core.types import EVALUATE
 from tljax.data.batches import Training
 from tljax.networks.families import lenet
 from tljax.training import features, parallel
-from tljax.training.feature_store import Store
 from tljax.training.features import Cached, Took
 from tljax.training.prefix import Prefix
 

@@ -16,11 +16,11 @@ import numpy as np
 
 from tljax.core import caches
 from tljax.core.experiment import Experiment
+from tljax.core.feature_store import Found, Store
 from tljax.core.types import Batch
 from tljax.data.batches import ahead, by_length
 from tljax.reporting import throughput
 from tljax.reporting.terminal import Screen
-from tljax.training.feature_store import Found, Store
 from tljax.training.parallel import Parallel
 from tljax.training.prefix import Prefix, inputs_of
 

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tljax.training import feature_store
-from tljax.training.feature_store import Store
+from tljax.core import feature_store
+from tljax.core.feature_store import Store
 
 ROWS = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
 KEYS = list("abcde")
