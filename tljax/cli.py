@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import jax
 
-from tljax.core import atomic, caches, overrides, settings, signals
+from tljax.core import atomic, caches, overrides, settings, signals, untrusted
 from tljax.core.errors import ConfigError, TljaxError
 from tljax.runs import suite
 from tljax.runs.run import run
@@ -63,7 +63,7 @@ def guarded(begin: Callable[[], Any], *, debug: bool = False) -> int:
             raise
         if debug:
             traceback.print_exc()
-        print(f"error: {said}", file=sys.stderr)
+        print(untrusted.printable(f"error: {said}"), file=sys.stderr)
         return said.code
     except signals.Stopped as stop:
         print(f"stopped by {stop}; the same command goes on from the last checkpoint", file=sys.stderr)

@@ -28,7 +28,7 @@ def test_a_family_takes_all_three():
 
 @pytest.mark.parametrize("said", ["19", {"blocks": [1]}, {"depth": 3}])
 def test_what_is_none_of_them_is_named(said):
-    with pytest.raises(ConfigError, match=rf"{WHAT} must (be one of 18, 34|have the fields of Variant; got .*)"):
+    with pytest.raises(ConfigError, match=rf"{WHAT} must (be one of 18, 34|have the fields of Variant: .*)"):
         sizes.variant(resnet.VARIANTS, said, WHAT)
 
 

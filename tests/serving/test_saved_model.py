@@ -151,7 +151,7 @@ def test_sizes_that_stand_in_no_table_are_saved_as_they_are(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [(None, "No such file"), ("{", "Expecting"), ('{"family": "lenet"}', "lacks variant, dtype, task, classes, input")],
+    [(None, "No such file"), ("{", "Expecting"), ('{"family": "lenet"}', "lacks variant, dtype, task, input, classes")],
 )
 def test_a_folder_without_a_finished_run_is_an_error(saved, content, why):
     file = saved[0] / "model.json"

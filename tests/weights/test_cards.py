@@ -82,8 +82,8 @@ def test_caffes_convention_needs_no_std(tmp_path):
         ('{"mean": ["x"], "std": [1]}', "mean must be numbers"),
         ('{"mean": [0.5], "std": [1], "channel_order": "bgr"}', "channel_order must be RGB or BGR; got 'bgr'"),
         ('{"mean": [0.5], "std": [1], "scale": 0}', "scale must be a finite number > 0; got 0"),
-        ('{"mean": [0.5], "std": [1], "size": "224"}', "size must be a whole number >= 0; got '224'"),
-        ('{"mean": [0.5], "std": [1], "crop": 1.5}', r"crop must be in \[0, 1\]; got 1.5"),
+        ('{"mean": [0.5], "std": [1], "size": "224"}', r"size must be a whole number in \[0, 2048\]; got '224'"),
+        ('{"mean": [0.5], "std": [1], "crop": 1.5}', r"crop must be 0 or in \[0\.05, 1\]; got 1.5"),
         ('{"mean": [0.5], "std": [1], "interpolation": "trilinear"}', "interpolation must be bilinear, .*; got 'tri"),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any
 from tljax import cli
 from tljax.core import atomic, overrides, plugins
 from tljax.core.errors import ConfigError
+from tljax.core.untrusted import printable
 from tljax.reporting.terminal import show
 from tljax.runs import comparison, suite
 from tljax.runs.run import run
@@ -65,7 +66,7 @@ def _tell(tables: dict[int, Any], failed: Sequence[comparison.Failure], folder: 
     for size, table in tables.items():
         title = f"{folder}" + (f", {size} training examples a class" if size else "")
         show(title, comparison.COLUMNS, [comparison.cells(row) for row in table])
-    print("\n".join(comparison.notes(tables, failed)))
+    print(printable("\n".join(comparison.notes(tables, failed))))
 
 
 def _overrides(entry: str, config: Any) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from tljax.core.untrusted import printable
 from tljax.serving import exports, saved_model
 
 
@@ -26,4 +27,4 @@ def main(arguments: Sequence[str]) -> None:
     for file in exports.save(model, options.to, options.out or default):
         print(file)
     for note in exports.notes(model, options.to):
-        print(note)
+        print(printable(note))

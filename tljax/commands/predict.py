@@ -9,6 +9,7 @@ from typing import Any
 
 from tljax.cli import keep_compiled
 from tljax.core.errors import ConfigError, DataError
+from tljax.core.untrusted import printable
 from tljax.data import folders, pictures, texts
 from tljax.serving import saved_model
 from tljax.serving.predictor import Predictor
@@ -54,7 +55,8 @@ def main(arguments: Sequence[str]) -> None:
             continue
         best = model.task.answer(answer, model.classes, options.top)
         line = "  ".join(f"{name} {value:.4f}" for name, value in best) or "none"
-        print(json.dumps({kind: str(one), model.task.LABELS: best}) if options.json else f"{one}  {line}", flush=True)
+        plain = printable(f"{one}  {line}")
+        print(json.dumps({kind: str(one), model.task.LABELS: best}) if options.json else plain, flush=True)
     if predictor.cut:
         longest = model.input["lengths"][-1]
         print(f"{predictor.cut} of {len(asked)} texts were cut to {longest} tokens", file=sys.stderr)

@@ -16,6 +16,7 @@ from tljax.core.errors import ConfigError, TljaxError
 from tljax.core.experiment import Experiment
 from tljax.core.trees import flatten
 from tljax.core.types import Card
+from tljax.core.untrusted import printable
 from tljax.data import preprocess
 from tljax.networks.network import Network
 from tljax.reporting.terminal import Screen, show
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str]) -> None:
         try:
             rows[entry] = score(one)
         except TljaxError as error:
-            print(f"{entry}: {error}")
+            print(printable(f"{entry}: {error}"))
             failure = error
     ranked = dict(sorted(rows.items(), key=lambda item: -item[1]["LogME"]))
     if ranked:

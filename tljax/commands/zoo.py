@@ -15,6 +15,7 @@ from tljax.core.errors import ConfigError, DataError
 from tljax.core.plugins import find
 from tljax.core.trees import flatten
 from tljax.core.types import Card, Published
+from tljax.core.untrusted import printable
 from tljax.reporting.terminal import show
 from tljax.serving import published_model
 from tljax.serving.saved_model import Model
@@ -79,13 +80,17 @@ def check(arguments: Sequence[str]) -> None:
     kept = ("backbone/", "head/") if model.classes else ("backbone/",)
     leaves = {path: x for path, x in flatten(model.variables["params"]).items() if path.startswith(kept)}
     total = sum(leaf.size for leaf in leaves.values())
-    print(f"file: {published.where}: {len(published.arrays)} tensors, {_types(published)}")
-    print(f"network: {model.family} {_named(model)}, {total:,} parameters, {len(model.classes)} classes")
+    _say(f"file: {published.where}: {len(published.arrays)} tensors, {_types(published)}")
+    _say(f"network: {model.family} {_named(model)}, {total:,} parameters, {len(model.classes)} classes")
     for note in notes:
-        print(note)
-    print(f"card: {_said(model.card) if 'size' in model.input else 'a text encoder has no pixels to scale'}")
+        _say(note)
+    _say(f"card: {_said(model.card) if 'size' in model.input else 'a text encoder has no pixels to scale'}")
     show("", STAGES, _stages(model, leaves, total))
-    print(f"differences: none\n{_ran(model, options.picture)}")
+    _say(f"differences: none\n{_ran(model, options.picture)}")
+
+
+def _say(text: str) -> None:
+    print(printable(text))
 
 
 def _card(mean: str, std: str) -> Card:

@@ -13,6 +13,7 @@ from typing import Any
 
 import safetensors
 
+from tljax.core import untrusted
 from tljax.core.errors import ConfigError, DataError
 
 # What the system says where a place takes no files -> what that means.
@@ -170,12 +171,12 @@ def read_json(file: Path, kind: type = dict, *, keys: Sequence[str] = ()) -> Any
       DataError: the file is absent, damaged, or holds something else.
     """
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = untrusted.parse(file.read_text(encoding="utf-8"))
         if not isinstance(found, kind):
             raise ValueError(f"it holds a {type(found).__name__}, not a {kind.__name__}")
         if missing := [key for key in keys if key not in found]:
             raise ValueError(f"it lacks {', '.join(missing)}")
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(
             f"A run must hold a readable {file.name}; '{file.parent}' does not ({error}). Remove that folder and run "
             f"it again, or name another one."

@@ -17,6 +17,7 @@ import filelock
 import jax.numpy as jnp
 import numpy as np
 
+from tljax.core import untrusted
 from tljax.core.atomic import make_folder, whole, write_json, writing
 from tljax.core.errors import ConfigError
 
@@ -79,7 +80,7 @@ class Store:
         """The keys of one shard; none where it is damaged."""
         data = index.with_suffix(".bin")
         try:
-            found = json.loads(index.read_text(encoding="utf-8"))
+            found = untrusted.parse(index.read_text(encoding="utf-8"))
             with data.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != found["sha256"]:
                     raise ValueError("its bytes do not match their checksum")

@@ -171,7 +171,7 @@ class Family:
                 + (", ".join(f"{key} '{config_json[key]}', not '{built[key]}'" for key in other) or "none")
             )
         found = {ours: config_json[key] for ours, key in self.keys.items() if key in config_json}
-        fields = {ours: "|".join(x) if isinstance(x, list) else x for ours, x in found.items()}
+        fields = {ours: "|".join(map(str, x)) if isinstance(x, list) else x for ours, x in found.items()}
         return self.variant_of({"types": 0, **fields})
 
     def describe(self, variant: str | Variant, classes: Sequence[str]) -> dict[str, Any]:

@@ -12,9 +12,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from tljax.core.errors import ConfigError
 from tljax.core.types import Mode
 from tljax.networks.backbone import Backbone
 from tljax.networks.layers import BatchNorm, Conv
+
+ACTIVATIONS = ("relu", "relu6", "silu", "hard_swish", "sigmoid", "hard_sigmoid")  # of flax.linen
+PADDINGS = ("half", "same", "after")  # see `padded`
+KERNELS = range(1, 32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +56,15 @@ class Variant:
         """Sizes as JSON has them are made those of blocks."""
         stages = [tuple(Sizes(**one) if isinstance(one, Mapping) else one for one in stage) for stage in self.blocks]
         object.__setattr__(self, "blocks", tuple(stages))
+        told = {self.activation, self.squeeze_activation, self.gate, *(one.activation for one in sum(stages, ()))}
+        kernels = {size for one in sum(stages, ()) for size in (one.kernel, one.stride)}
+        if unknown := sorted(told - {*ACTIVATIONS}):
+            raise ConfigError(f"Activations must be of {', '.join(ACTIVATIONS)}; got {', '.join(unknown)}.")
+        if self.padding not in PADDINGS or not kernels <= {*KERNELS}:
+            raise ConfigError(
+                f"Padding must be one of {', '.join(PADDINGS)}, kernels and strides {KERNELS[0]} to {KERNELS[-1]}; got "
+                f"'{self.padding}' and {sorted(kernels)}."
+            )
 
     def __str__(self) -> str:
         blocks = "-".join(str(len(stage)) for stage in self.blocks)

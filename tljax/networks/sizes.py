@@ -6,26 +6,42 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tljax.core import plugins
+from tljax.core import plugins, untrusted
 from tljax.core.errors import ConfigError
 from tljax.core.plugins import Entry
+
+FACTOR = 50  # how many times the largest of a family's published networks a size may be
+LEAST = 1000  # and what it may be in any case
 
 
 def variant(table: Mapping[str, Entry], said: Any, what: str) -> Entry:
     """The sizes that `said` means: themselves, the name of an entry, or their fields as JSON has them.
 
     Raises:
-      ConfigError: no entry has the name, or the fields are not those of the table's entries.
+      ConfigError: no entry has the name; the fields are not those of the table's entries, or cannot be meant.
     """
     kind = type(next(iter(table.values())))
+    if isinstance(said, str):
+        return plugins.entry(table, said, what)
+    if not isinstance(said, kind | Mapping):
+        raise ConfigError(f"{what} must be one of {', '.join(table)}, or sizes; got {untrusted.shown(said)}.")
+    fields = said if isinstance(said, Mapping) else vars(said)
+    if wrong := untrusted.faults(kind, fields, _ranges(table)):
+        raise ConfigError(f"{what} must have the fields of {kind.__qualname__}: {', '.join(wrong)}.")
     if isinstance(said, kind):
         return said
-    if not isinstance(said, Mapping):
-        return plugins.entry(table, said, what)
-    try:
-        return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in said.items()})
-    except TypeError as error:
-        raise ConfigError(f"{what} must have the fields of {kind.__qualname__}; got {dict(said)}: {error}.") from error
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+
+
+def _ranges(table: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Field -> the least and the largest number that can be meant, by those of the published networks."""
+    numbers: dict[str, list[float]] = {}
+    for entry in table.values():
+        for name, value in vars(entry).items():
+            values = value if isinstance(value, tuple) else (value,)
+            numbers.setdefault(name, []).extend(one for one in values if isinstance(one, int | float))
+    told = {name: found for name, found in numbers.items() if any(found)}
+    return {name: (float(min(found) >= 1), max(LEAST, FACTOR * max(found))) for name, found in told.items()}
 
 
 def nearest(table: Mapping[str, Any], sizes: Any) -> tuple[str, dict[str, tuple[Any, Any]]]:

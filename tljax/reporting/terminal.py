@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tljax.core.untrusted import printable
+
 PLAIN_LINES_EVERY = 10.0  # seconds, where there is no terminal to draw a bar on
 
 
@@ -27,7 +29,7 @@ class Screen:
         self.compile_seconds = 0.0  # in which XLA has compiled so far: see `compiling`
 
     def say(self, text: str) -> None:
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(printable(text), markup=False, soft_wrap=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         show(title, columns, rows, console=self.console)
@@ -74,5 +76,5 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, c
     for column in columns:
         table.add_column(column, overflow="fold")  # a narrow terminal must not lose a digit
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
     (console or Console(width=None if sys.stdout.isatty() else 160, highlight=False)).print(table)

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from tljax.core import overrides
+from tljax.core import overrides, untrusted
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.experiment import Experiment
 from tljax.core.plugins import find
@@ -103,7 +103,7 @@ def _stored(report: Report) -> dict[str, Any] | None:
     if not file.exists():
         return None
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return untrusted.parse(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"'{file}' must hold what this run decided: {error}. Choose another --workdir.") from error
 

@@ -12,7 +12,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from tljax.core import plugins
+from tljax.core import plugins, untrusted
 from tljax.core.atomic import whole
 from tljax.core.errors import WeightsError
 
@@ -48,7 +48,7 @@ def load(folder: Path) -> Scores:
     file = folder / FILE
     try:
         with safetensors.safe_open(file, "np") as opened:
-            about = json.loads(opened.metadata()["about"])
+            about = untrusted.parse(opened.metadata()["about"])
             rows, labels, expected = (opened.get_tensor(name) for name in ("features", "labels", "scores"))
     except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
         raise WeightsError(

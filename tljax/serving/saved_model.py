@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from tljax.core.trees import count
 from tljax.core.types import EVALUATE, Asked, Batch, Card, Name, Variables
 from tljax.networks import flops
 from tljax.networks.network import Network
-from tljax.serving import refitted_classifier
+from tljax.serving import model_json, refitted_classifier
 from tljax.weights import placement, pretrained
 
 
@@ -118,18 +117,19 @@ def load(folder: Path) -> Model:
       ConfigError: its task answers nothing about an example.
     """
     folder = folder / "model" if (folder / "model").is_dir() else folder
-    said = _read(folder)
+    said = model_json.read(folder)
     family, task = find("families", said["family"]), find("tasks", said["task"])
-    task = task.restore(said["known"]) if "known" in said else task
+    task = _restored(task, said["known"], folder) if "known" in said else task
     if not hasattr(task, "head"):
         raise ConfigError(
             f"A run that is asked must have a head for its examples; '{folder}' learned {said['task']}. Begin a run of "
             f"another task with it: --config.model.weights={folder}."
         )
+    published = pretrained.read(str(folder), card=None, lock=folder)
+    pretrained.check_cost(family, said["variant"], published)
     backbone = family.build(said["variant"], dtype=said["dtype"])
     network = Network(backbone, task.head(len(said["classes"])))
     names = tuple(family.names(said["variant"]))
-    published = pretrained.read(str(folder), card=None, lock=folder)
     asked = find("inputs", family.INPUT).reopen(folder, said["input"], card=published.card, backbone=backbone)
     if adapt := getattr(family, "adapt", None):
         shape = getattr(asked.example, "shape", None)
@@ -149,6 +149,17 @@ def load(folder: Path) -> Model:
         asked=asked,
         classifier=refitted_classifier.load(folder) if "classifier" in said else None,
     )
+
+
+def _restored(task: Any, known: Mapping[str, Any], folder: Path) -> Any:
+    """The task, with what model.json keeps of the training part."""
+    try:
+        return task.restore(known)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"'{folder / model_json.FILE}' must hold under 'known' what its task knows; {error!r}. Run it again, or "
+            f"name another run."
+        ) from error
 
 
 def _gflops(network: Any, variables: Variables, sizes: Mapping[str, int]) -> float:
@@ -175,17 +186,3 @@ def published_arrays(variables: Variables, names: Iterable[Name], family: str) -
 def _sha256(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    """The content of model.json, all that `load` needs of it."""
-    try:
-        said = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        if missing := [key for key in ("family", "variant", "dtype", "task", "classes", "input") if key not in said]:
-            raise ValueError(f"it lacks {', '.join(missing)}")
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"A finished run must hold model/model.json; '{folder}' has none that can be used: {error}. "
-            f"Give the folder of a run that ended with a line 'result: ...'."
-        ) from error
-    return said

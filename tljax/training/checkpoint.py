@@ -15,7 +15,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from tljax import __version__
-from tljax.core import atomic
+from tljax.core import atomic, untrusted
 from tljax.core.errors import ConfigError, WeightsError
 from tljax.core.quiet import quiet
 from tljax.training.train_state import TrainState
@@ -150,7 +150,7 @@ class Checkpoints:
         """Which files of a checkpoint are not as they were written; "" if all are."""
         folder = self._folder(kind, step)
         try:
-            wanted = dict(json.loads((folder / CHECKSUMS).read_text(encoding="utf-8")))
+            wanted = dict(untrusted.parse((folder / CHECKSUMS).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             return f"its checksums cannot be read: {error}"
         found = _checksums(folder)

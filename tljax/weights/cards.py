@@ -1,11 +1,10 @@
 """Cards as files: our own, and what transformers and timm write about preprocessing beside their weights."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tljax.core import settings
+from tljax.core import settings, untrusted
 from tljax.core.errors import WeightsError
 from tljax.core.types import Card
 
@@ -13,10 +12,12 @@ KEY = "model.card."
 PROCESSOR = "preprocessor_config.json"  # of transformers
 # PIL's numbers, which transformers writes as "resample".
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+LARGEST = 2048  # pixels: a picture of more takes gigabytes
+LEAST = 0.05  # share of a picture that a network is shown
 # Field -> what must hold, as of the config's own card.
 RULES = {
-    "size": ("a whole number >= 0", lambda x: isinstance(x, int) and x >= 0),
-    "crop": ("in [0, 1]", lambda x: 0 <= x <= 1),
+    "size": (f"a whole number in [0, {LARGEST}]", lambda x: isinstance(x, int) and 0 <= x <= LARGEST),
+    "crop": (f"0 or in [{LEAST}, 1]", lambda x: x == 0 or LEAST <= x <= 1),
     **{key.removeprefix(KEY): rule for key, rule in settings.RULES.items() if key.startswith(KEY)},
 }
 WHOLE = 384  # pixels from which transformers' ConvNextImageProcessor squeezes a picture and cuts nothing
@@ -74,7 +75,7 @@ def load_list(file: Path) -> list[dict[str, Any]]:
 
 def _loaded(file: Path, kind: type, what: str) -> Any:
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = untrusted.parse(file.read_text(encoding="utf-8"))
         if not isinstance(said, kind):
             raise ValueError(f"got {type(said).__name__}")
     except (ValueError, OSError) as error:
@@ -116,10 +117,11 @@ def of_timm(said: Mapping[str, Any]) -> dict[str, Any]:
 def _used(file: Path, make: Callable[[Any], Card]) -> Card:
     """The card that `make` finds in `file`; its values must serve."""
     try:
-        card = make(json.loads(file.read_text(encoding="utf-8")))
-        if wrong := [f"{name} must be {must}; got {getattr(card, name)!r}" for name, must in _unfit(card)]:
+        card = make(untrusted.parse(file.read_text(encoding="utf-8")))
+        wrong = [f"{name} must be {must}; got {untrusted.shown(getattr(card, name))}" for name, must in _unfit(card)]
+        if wrong := wrong or untrusted.faults(Card, vars(card), {"parameters": (0, 10**12)}):
             raise ValueError(", ".join(wrong))
-    except (ValueError, TypeError, AttributeError, KeyError, OSError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, OSError) as error:
         raise WeightsError(f"The card '{file}' must be JSON with the fields of types.Card: {error}") from error
     return card
 
@@ -129,7 +131,7 @@ def _unfit(card: Card) -> Iterator[tuple[str, str]]:
     for name, (must, holds) in RULES.items():
         try:
             fits = holds(getattr(card, name))
-        except TypeError:  # a text where a number belongs
+        except (TypeError, OverflowError):  # a text where a number belongs, or one of a thousand digits
             fits = False
         if not fits:
             yield name, must

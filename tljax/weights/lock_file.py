@@ -11,7 +11,7 @@ from typing import Any
 
 import filelock
 
-from tljax.core import atomic
+from tljax.core import atomic, untrusted
 from tljax.core.errors import ConfigError, WeightsError
 
 PINS = {"revision": r"[0-9a-f]{40}", "sha256": r"[0-9a-f]{64}"}
@@ -30,7 +30,7 @@ def read(path: Path, *, beside: Collection[str]) -> Locked:
       WeightsError: the file is damaged.
     """
     try:
-        locked = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        locked = untrusted.parse(path.read_text(encoding="utf-8")) if path.exists() else {}
         for spec, entry in locked.items():
             for pin, pattern in PINS.items():
                 if not re.fullmatch(pattern, entry[pin]):

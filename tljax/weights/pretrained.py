@@ -13,6 +13,7 @@ from tljax.core.types import Card, Published
 from tljax.weights import channels as for_channels
 from tljax.weights import sentence_pooling, translation, wrappers
 
+TIMES = 3  # so many tensors more than a file holds may be missing from it, and are then named
 AUTO = "auto"  # the variant that is read from the weights
 
 
@@ -124,12 +125,16 @@ def understood(family: ModuleType, config: Any, published: Published) -> tuple[A
         spelling = translation.recognise(published.arrays, config.family, published.where)
     if spelling is None:
         variant = _variant(family, config, published, published.config or None)
+        shape = _shape(family, variant, published)
+        check_cost(family, shape, published)
         variant, said = _pooled(family, config, variant, published.config.get(sentence_pooling.KEY, {}))
         return _named(family, variant), published, (*notes, *_said(family, config.variant, variant), *said)
     facts = translation.facts(published.config, spelling, published.where)
     arrays = translation.translate(published.arrays, spelling, published.where)
     published = dataclasses.replace(published, arrays=arrays, config={})
-    variant = dataclasses.replace(family.variant_of(_variant(family, config, published, facts)), **facts)
+    shape = _shape(family, _variant(family, config, published, facts), published)
+    variant = _shape(family, vars(shape) | facts, published)
+    check_cost(family, variant, published)
     note = f"names: as {spelling.library} spells a {spelling.family}"
     return _named(family, variant), published, (*notes, note, *_said(family, config.variant, variant))
 
@@ -148,11 +153,35 @@ def _variant(family: ModuleType, config: Any, published: Published, facts: Any) 
         )
     try:
         return family.infer(published.arrays, facts)
-    except (KeyError, IndexError, ValueError, TypeError) as error:
+    except ConfigError as error:
+        raise WeightsError(f"The network of '{published.where}' cannot be built as its file says: {error}") from error
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise WeightsError(
             f"The sizes of a '{config.family}' must show in the tensors of '{published.where}', but {error} does not "
             f"fit one. Name config.model.variant: {', '.join(family.VARIANTS)}."
         ) from error
+
+
+def _shape(family: ModuleType, variant: Any, published: Published) -> Any:
+    """The sizes that `variant` means; WeightsError where what stands beside the weights cannot be meant."""
+    try:
+        return family.variant_of(variant)
+    except ConfigError as error:
+        raise WeightsError(f"The network of '{published.where}' cannot be built as its file says: {error}") from error
+
+
+def check_cost(family: ModuleType, variant: Any, published: Published) -> None:
+    """Whether the file can hold a network of these sizes, before anything is built.
+
+    Raises:
+      WeightsError: it has many tensors less.
+    """
+    wanted, held = len(family.names(variant)), len(published.arrays)
+    if wanted > TIMES * held + 50:
+        raise WeightsError(
+            f"The weights in '{published.where}' must be of this network, which has {wanted:,} tensors; they are "
+            f"{held:,}. What stands beside them is of another network, or config.model.variant is."
+        )
 
 
 def _pooled(family: ModuleType, config: Any, variant: Any, found: Mapping[str, str]) -> tuple[Any, tuple[str, ...]]:

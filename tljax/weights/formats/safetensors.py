@@ -1,7 +1,6 @@
 """safetensors: a header of JSON, then plain numbers. Mapped into memory, not read: an array is a view of the file."""
 
 import contextlib
-import json
 import mmap
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors
 
+from tljax.core import untrusted
 from tljax.core.errors import WeightsError
 from tljax.core.types import Arrays
 
@@ -72,7 +72,7 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
     """Name -> its row, and the position of the first number."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        pairs = json.loads(file.read(length), object_pairs_hook=_once)
+        pairs = untrusted.parse(file.read(length).decode(), hook=_once)
     return {name: row for name, row in pairs.items() if name != "__metadata__"}, 8 + length
 
 

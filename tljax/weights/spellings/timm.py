@@ -112,7 +112,7 @@ def _by_architecture(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     Raises:
       WeightsError: nothing says which it is.
     """
-    if "architecture" not in config:
+    if not isinstance(config.get("architecture"), str):
         raise WeightsError(
             f"How a MobileNet or EfficientNet of timm pads, and its epsilon, do not show in its tensors: put timm's "
             f"config.json, which has \"architecture\", beside '{where}'."

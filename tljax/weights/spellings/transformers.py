@@ -64,7 +64,7 @@ def _square(config: Mapping[str, Any], where: str) -> dict[str, Any]:
       WeightsError: it is not.
     """
     size = config.get("image_size", 0)
-    if isinstance(size, list) and len(set(size)) > 1:
+    if isinstance(size, list) and any(side != size[0] for side in size):
         raise WeightsError(
             f"Position embeddings must be published for square pictures; those of '{where}' are for image_size {size}, "
             f"as the config.json beside it says. Choose other weights."

@@ -1,0 +1,107 @@
+"""What others wrote: JSON of any depth, fields of any type and size, and texts that a terminal would obey."""
+
+import dataclasses
+import json
+import math
+import types
+import typing
+import unicodedata
+from collections.abc import Callable, Mapping
+from typing import Any
+
+LONGEST = 64  # entries of a list of sizes: the stages of a network, the blocks of a stage
+TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # which way the text after them runs
+FINITE = 1e38  # numbers below it are finite as float32
+WHOLE = (0, 2**20)  # what a whole number may be, where nothing tells more
+
+
+def parse(text: str, *, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """The JSON in `text`.
+
+    Args:
+      hook: as `object_pairs_hook` of `json.loads`.
+
+    Raises:
+      ValueError: it is none, or nested too deep to be read.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=hook)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def faults(kind: type, values: Mapping[str, Any], ranges: Mapping[str, tuple[float, float]] | None = None) -> list[str]:
+    """What keeps `values` from being the fields of the dataclass `kind`; lists stand for tuples.
+
+    Args:
+      ranges: field -> the least and the largest number that it may hold; where it is not named, of whole numbers WHOLE.
+    """
+    hints, fields = typing.get_type_hints(kind), {field.name: field for field in dataclasses.fields(kind)}
+    found = [f"{name} is no field of it" for name in values if name not in fields]
+    needed = (name for name, field in fields.items() if field.default is field.default_factory is dataclasses.MISSING)
+    found += [f"{name} is missing" for name in needed if name not in values]
+    for name, value in values.items():
+        if name in fields and (must := _must(hints[name], value, (ranges or {}).get(name))):
+            found.append(f"{name} must be {must}; got {shown(value)}")
+    return found
+
+
+def shown(value: Any) -> str:
+    """A value as Python writes it, cut where it is long."""
+    said = repr(value)
+    return said if len(said) <= 60 else f"{said[:60]}..."
+
+
+def _must(hint: Any, value: Any, limits: tuple[float, float] | None) -> str:
+    """What a value of this type must be, where it is not; "" where it is."""
+    if hint is Any or (dataclasses.is_dataclass(hint) and isinstance(value, hint)):
+        return ""
+    origin, inside = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        wrong = [_must(one, value, limits) for one in inside]
+        return "" if "" in wrong else " or ".join(wrong)
+    if origin is tuple:
+        return _list_must(inside[0], value, limits)
+    if dataclasses.is_dataclass(hint):
+        return "; ".join(faults(hint, value)) if isinstance(value, Mapping) else "an object"  # pyright: ignore
+    must, fits = _plain(hint, origin, limits)
+    return "" if fits(value) else must
+
+
+def _list_must(hint: Any, value: Any, limits: tuple[float, float] | None) -> str:
+    if not isinstance(value, list | tuple) or len(value) > LONGEST:
+        return f"a list of at most {LONGEST}"
+    wrong = [must for one in value if (must := _must(hint, one, limits))]
+    return f"a list of {wrong[0]}" if wrong else ""
+
+
+def _plain(hint: Any, origin: Any, limits: tuple[float, float] | None) -> tuple[str, Callable[[Any], bool]]:
+    """What a value of a plain type must be, and whether one is."""
+    if hint is types.NoneType:
+        return "nothing", lambda x: x is None
+    if hint is bool:
+        return "true or false", lambda x: isinstance(x, bool)
+    if hint is int:
+        least, most = limits or WHOLE
+        return f"a whole number in [{least:g}, {most:.0f}]", lambda x: _is_whole(x) and least <= x <= most
+    if hint is float:
+        least, most = limits or (-math.inf, math.inf)
+        must = f"a finite number in [{least:g}, {most:g}]" if limits else "a finite number"
+        return must, lambda x: (_is_whole(x) or isinstance(x, float)) and abs(x) < FINITE and least <= x <= most
+    if hint is str:
+        return "a text", lambda x: isinstance(x, str)
+    return "an object", lambda x: isinstance(x, origin)
+
+
+def _is_whole(x: Any) -> bool:
+    return isinstance(x, int) and not isinstance(x, bool)
+
+
+def printable(text: str) -> str:
+    r"""The text with what a terminal obeys, or shows in another order, as its escape: "\x1b[31m"."""
+    return "".join(ascii(one)[1:-1] if _is_obeyed(one) else one for one in text)
+
+
+def _is_obeyed(one: str) -> bool:
+    turns = unicodedata.bidirectional(one) in TURNS
+    return turns or (unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") and one not in "\n\t")

@@ -1,0 +1,88 @@
+"""The file model.json of a finished run: read with every field held to its type and range, for folders travel."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tljax.core import untrusted
+from tljax.core.errors import DataError
+
+FILE = "model.json"
+DTYPES = ("float32", "bfloat16")
+SIDES = (0, 2**13)  # pixels of a side
+RANGES = {"resize": (1, SIDES[1]), "size": (1, SIDES[1]), "crop": SIDES, "channels": (1, 64), "lengths": (1, 2**16)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Fields:
+    """What stands in it, but for the classes, of which there may be many."""
+
+    family: str
+    variant: Any  # its family holds that to its own fields
+    dtype: str
+    task: str
+    input: Mapping[str, Any]
+    started_from: str = ""
+    known: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    classifier: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """The sizes of inputs that are pictures."""
+
+    resize: int
+    crop: int
+    size: int
+    channels: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Texts:
+    """The same of texts."""
+
+    lengths: tuple[int, ...]
+    pairs: bool
+    vocabulary: str = ""
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The content of model.json in `folder`.
+
+    Raises:
+      DataError: there is none, or it cannot be what a run wrote.
+    """
+    try:
+        said = untrusted.parse((folder / FILE).read_text(encoding="utf-8"))
+        if not isinstance(said, dict):
+            raise ValueError(f"it holds {untrusted.shown(said)}")
+        if wrong := _faults(said):
+            raise ValueError("; ".join(wrong))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"A finished run must hold model/model.json; '{folder}' has none that can be used: {error}. "
+            f"Give the folder of a run that ended with a line 'result: ...'."
+        ) from error
+    return said
+
+
+def _faults(said: Mapping[str, Any]) -> list[str]:
+    """What keeps it from being what a run writes; keys that nothing here reads may stand in it."""
+    needed = [field.name for field in dataclasses.fields(Fields) if field.name in said or _is_needed(field)]
+    if missing := [key for key in (*needed, "classes") if key not in said]:
+        return [f"it lacks {', '.join(missing)}"]
+    wrong = untrusted.faults(Fields, {key: said[key] for key in needed})
+    if said["dtype"] not in DTYPES:
+        wrong.append(f"dtype must be one of {', '.join(DTYPES)}; got {untrusted.shown(said['dtype'])}")
+    classes = said["classes"]
+    if not (isinstance(classes, list) and classes and all(isinstance(name, str) for name in classes)):
+        wrong.append(f"classes must be a list of names; got {untrusted.shown(classes)}")
+    if isinstance(said["input"], Mapping):
+        kind = Texts if "lengths" in said["input"] else Pictures
+        wrong += [f"input: {fault}" for fault in untrusted.faults(kind, said["input"], RANGES)]
+    return wrong
+
+
+def _is_needed(field: dataclasses.Field[Any]) -> bool:
+    return field.default is field.default_factory is dataclasses.MISSING
