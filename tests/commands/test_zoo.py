@@ -31,6 +31,7 @@ TEXTS = {spec: card for spec, card in ALL.items() if spec not in CARDS}
 # One of each network at each size; the others differ in nothing that is computed.
 NETWORKS = {(card.family, card.variant, card.size, card.classes): card for card in CARDS.values()}
 QUICK = ("timm/resnet18.tv_in1k", "timm/vgg11_bn.tv_in1k", "timm/deit_tiny_distilled_patch16_224.fb_in1k")
+CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 SOURCED = {"file", "licence", "classes", "mean", "std", "size", "crop", "interpolation", "scale", "channel_order",
            "parameters", "gflops"}  # fmt: skip
@@ -73,9 +74,10 @@ def test_a_card_says_what_is_known_and_where_from(spec):
     assert (card.repository, card.file) == (spec, "model.safetensors")
     assert card.revision == "" or re.fullmatch(lock_file.PINS["revision"], card.revision)
     assert card.sha256 == "" or re.fullmatch(lock_file.PINS["sha256"], card.sha256)
-    assert card.licence in ("BSD-3-Clause", "Apache-2.0")  # a new one is to be read before it is listed
-    assert card.classes > 0 and card.parameters > 0 and card.gflops > 0 and card.size > 0 and 0 < card.crop <= 1
-    assert (card.mean, card.std) in (IMAGENET, ((0.5,) * 3, (0.5,) * 3))
+    licences = "BSD-3-Clause", "Apache-2.0", "MIT", "CC-BY-NC-4.0"
+    assert card.licence in licences  # a new one is to be read before it is listed
+    assert card.classes >= 0 and card.parameters > 0 and card.gflops > 0 and card.size > 0 and 0 < card.crop <= 1
+    assert (card.mean, card.std) in (IMAGENET, CLIP, ((0.5,) * 3, (0.5,) * 3))
     assert (card.scale, card.channel_order) == (255.0, "RGB") and card.interpolation in preprocess.METHODS
     assert {field for fields in card.sources for field in fields.split(", ")} == SOURCED
     assert all(card.sources.values())
@@ -107,13 +109,19 @@ def test_text_encoders_of_the_zoo():
 def test_the_numbers_in_a_repositorys_name_are_those_of_its_card(spec):
     """Patch, pixels and depth, as timm writes them into names."""
     card, name = CARDS[spec], spec.partition("/")[2]
-    if found := re.search(r"patch(\d+)_(\d+)", name):
-        patch, size = map(int, found.groups())
-        assert (find("families", "vit").VARIANTS[card.variant].patch, card.size) == (patch, size)
-        assert find("families", "vit").VARIANTS[card.variant].distilled == ("distilled" in name)
+    if found := re.search(r"patch(\d+)(?:.*_(\d\d\d))?", name):
+        shape, (patch, size) = find("families", "vit").VARIANTS[card.variant], found.groups()
+        assert (shape.patch, card.size) == (int(patch), int(size or 518))
+        assert (shape.distilled, shape.registers) == ("distilled" in name, 4 * ("reg4" in name))
+        assert (shape.pre_norm, shape.attention_pool) == ("clip" in name and "siglip" not in name, "siglip" in name)
+        assert shape.activation == ("gelu_tanh" if "siglip" in name else "quick_gelu" if "openai" in name else "gelu")
     else:
         assert card.variant.replace("wide50_2", "50_2").replace("resnext", "").removeprefix("R") in name
-    assert card.classes == {"in21k": 21843, "in22k": 21841}.get(name.rpartition("_")[2].rpartition(".")[2], 1000)
+    none = {"lvd142m": 0, "mae": 0, "v2_webli": 0, "webli": 0}  # seen without labels, or with texts for labels
+    space = 768 if "large" in name else 512  # which CLIP shares with texts
+    classes = {"in21k": 21843, "in22k": 21841, **none, "openai": space, "datacompxl": space}
+    tag = name.rpartition(".")[2]
+    assert card.classes == classes.get(tag, classes.get(tag.rpartition("_")[2], 1000))
 
 
 def test_counts_that_papers_and_slides_print():

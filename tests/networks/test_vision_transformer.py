@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from reference import draw, ours
 
-from tljax.core.errors import ConfigError
+from tljax.core.errors import ConfigError, WeightsError
 from tljax.core.trees import count, flatten, unflatten
 from tljax.core.types import EVALUATE, Mode
+from tljax.networks.families import vit
+from tljax.networks.latent_attention import Mlp
 from tljax.networks.layers import LayerNorm
 from tljax.networks.network import Network
-from tljax.networks.vision_transformer import Block, Mlp, Variant, ViT
+from tljax.networks.vision_transformer import Block, Variant, ViT
 from tljax.weights import placement
 
 SMALL = Variant(patch=4, width=8, heads=2, depth=3)
@@ -36,11 +38,23 @@ def small(variant: Variant = SMALL, size: tuple[int, int] = (8, 12), **options):
 # Stages
 
 
-@pytest.mark.parametrize("change", [{}, {"average": True}, {"distilled": True}, {"registers": 2, "class_token": False}])
+PARTS = [
+    {"layer_scale": True, "registers": 2},
+    {"layer_scale": True, "class_position": False},
+    {"pre_norm": True, "activation": "quick_gelu"},
+    {"gated": True, "hidden": 12},
+    {"class_token": False, "attention_pool": True, "activation": "gelu_tanh"},
+]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"average": True}, {"distilled": True}, {"registers": 2, "class_token": False, "average": True}, *PARTS],
+)
 def test_two_partial_runs_are_the_whole_run(change):
-    net, variables, x = small(dataclasses.replace(SMALL, **{"average": "registers" in change} | change))
+    net, variables, x = small(dataclasses.replace(SMALL, **change))
     stages = net.backbone.stages
-    assert stages == ("embed", "block0", "block1", "block2", "norm")
+    assert stages == ("embed", "block0", "block1", "block2", "norm", *(["pool"] if "attention_pool" in change else []))
     for stop, start in itertools.pairwise(stages):
         middle = net.apply(variables, x, EVALUATE, stop=stop, method="features")
         np.testing.assert_array_equal(net.apply(variables, middle, start=start), net.apply(variables, x))
@@ -87,6 +101,48 @@ def test_tokens_stand_before_the_patches_in_order():
         tokens = net.apply(variables, x, EVALUATE, stop="embed", method="features")
         np.testing.assert_array_equal(tokens[:, : before.shape[1]], np.repeat(before, 2, axis=0))
         assert tokens.shape == (2, before.shape[1] + 6, 8)
+
+
+@pytest.mark.parametrize("change", PARTS)
+def test_every_part_has_its_published_names(change):
+    shape = dataclasses.replace(SMALL, **change)
+    variables = small(shape)[1]
+    rows = vit.names(shape)
+    assert {row.path for row in rows} == set(flatten(variables["params"]))
+    assert len(rows) == len({row.path for row in rows}) == len({row.published for row in rows})
+    arrays = placement.publish(variables, rows)
+    told = {"heads": 2, "activation": shape.activation, "eps": shape.eps}
+    square = dict(
+        arrays, pos_embed=arrays["pos_embed"][:, :5] if shape.positions_of_all else arrays["pos_embed"][:, :4]
+    )
+    assert dataclasses.replace(vit.infer(square, told), eps=shape.eps) == shape
+
+
+def test_a_class_token_without_a_position_is_told_by_the_square_of_patches():
+    shape = dataclasses.replace(SMALL, class_position=False)
+    arrays = {row.published: np.zeros((8, 8, 4, 4)) for row in vit.names(shape)}
+    for positions, all_tokens in ((16, False), (17, True), (4, False), (5, True)):
+        arrays["pos_embed"] = np.zeros((1, positions, 8))
+        assert vit.infer(arrays, {"heads": 2}).class_position is all_tokens
+
+
+def test_which_gelu_a_clip_has_is_told_or_asked_for():
+    arrays = {row.published: np.zeros((8, 8, 4, 4)) for row in vit.names(dataclasses.replace(SMALL, pre_norm=True))}
+    arrays["pos_embed"] = np.zeros((1, 17, 8))
+    for config, activation in (
+        ({"architecture": "vit_base_patch32_clip_quickgelu_224"}, "quick_gelu"),
+        (
+            {"architecture": "vit_base_patch32_clip_224", "pretrained_cfg": {"notes": ["natively QuickGELU"]}},
+            "quick_gelu",
+        ),
+        ({"architecture": "vit_base_patch32_clip_224"}, "gelu"),
+        ({"architecture": "vit_so400m_patch16_siglip_256"}, "gelu_tanh"),
+        ({"architecture": "vit_so400m_patch14_siglip_224"}, "gelu"),
+        ({"activation": "gelu_tanh"}, "gelu_tanh"),
+    ):
+        assert vit.infer(arrays, {"heads": 2, **config}).activation == activation
+    with pytest.raises(WeightsError, match=r"Which GELU .* does not show in their tensors\. Put the config\.json"):
+        vit.infer(arrays, {"heads": 2})
 
 
 # Conventions

@@ -38,6 +38,16 @@ PARAMETERS = {
     "base16_reg8_gap": 86_572_264,
 }
 PARAMETERS |= {f"{name}_gap": PARAMETERS[name] for name in vit.PLAIN}
+PARAMETERS |= {
+    "dinov2_small14": 22_013_800, "dinov2_base14": 86_493_928, "dinov2_large14": 304_252_904,
+    "dinov2_giant14": 1_136_306_664, "dinov2_small14_reg4": 22_014_952, "dinov2_base14_reg4": 86_496_232,
+    "dinov2_large14_reg4": 304_255_976, "dinov2_giant14_reg4": 1_136_311_272,
+    "deit3_small16": 22_059_496, "deit3_base16": 86_585_320, "deit3_large16": 304_374_760,
+    "clip_base32": 88_225_000, "clip_base16": 86_568_424, "clip_large14": 304_204_776,
+    "siglip_base16": 93_653_224, "siglip_base32": 95_309_800, "siglip_large16": 316_919_784,
+    "siglip_so400m14": 428_833_704, "siglip_so400m16": 428_971_944,
+}  # fmt: skip
+PARAMETERS |= {f"{name}_quick": PARAMETERS[name] for name in vit.CLIP}
 SMALL = vit.Variant(patch=4, width=8, heads=2, depth=3)
 CARD = Card(mean=(0.5,) * 3, std=(0.5,) * 3)
 

@@ -112,9 +112,9 @@ def test_modules_that_say_nothing_of_use_are_refused_in_words(tmp_path):
 def test_what_a_file_says_reaches_no_terminal_as_a_command(tmp_path, capsys):
     arrays = {f"\x1b[31mred\x07.{name}": x for name, x in spelled("transformers", "vit").items()}
     save(tmp_path, arrays | {"\u202eevil": np.ones(1, np.float32)}, config=VIT)
-    assert main(["zoo", "check", str(tmp_path), "--family=vit"]) == 4
-    said = capsys.readouterr().err
-    assert "\x1b" not in said and "\u202e" not in said and r"\x1b[31mred\x07" in said
+    assert main(["zoo", "check", str(tmp_path), "--family=vit"]) == 0
+    said = capsys.readouterr().out
+    assert "\x1b" not in said and "\u202e" not in said and r"\x1b[31mred\x07" in said and r"\u202eevil" in said
 
 
 def test_every_kind_of_file_here_is_one_that_is_read():

@@ -259,8 +259,10 @@ def test_a_spelling_is_recognised_and_translated_exactly(library, family):
 
 
 def test_every_spelling_is_tested():
-    rows = [(name, row.family) for name in available("spellings") for row in find("spellings", name).SPELLINGS]
-    assert set(rows) == set(LIBRARIES)
+    elsewhere = {"authors", "transformers_vit"}  # test_vit_spellings.py
+    libraries = set(available("spellings")) - elsewhere
+    rows = [(name, row.family) for name in libraries for row in find("spellings", name).SPELLINGS]
+    assert set(rows) == set(LIBRARIES) and elsewhere < set(available("spellings"))
 
 
 @pytest.mark.parametrize("family", SMALL)

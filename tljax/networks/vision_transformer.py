@@ -1,7 +1,7 @@
 """A vision transformer (Dosovitskiy et al. 2020): tokens (B, N, D).
 
-Stages: embed, block0 ... blockN, norm. Tokens lie in timm's order: class, distillation, registers, patches.
-LayerNorm's eps is 1e-6 and GELU is exact (erf), as in timm.
+Stages: embed, block0 ... blockN, norm; and pool, where one query asks all tokens. Tokens lie in timm's order: class,
+distillation, registers, patches. What networks after the first added is off by default, a field of `Variant` each.
 """
 
 import dataclasses
@@ -14,10 +14,8 @@ import jax.numpy as jnp
 from tljax.core.errors import ConfigError
 from tljax.core.types import Mode
 from tljax.networks.backbone import Backbone
+from tljax.networks.latent_attention import ACTIVATIONS, NORMAL, LatentAttention, Mlp
 from tljax.networks.layers import TORCH_LINEAR, Conv, LayerNorm
-
-# timm's trunc_normal_(std=.02) cuts at +-2, a hundred deviations: a plain normal.
-NORMAL = nn.initializers.normal(0.02)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,16 +33,37 @@ class Variant:
     hidden: int = 0  # units of the MLP; 0: 4 times the width
     qkv_bias: bool = True
     eps: float = 1e-6  # of every LayerNorm
+    layer_scale: bool = False  # Touvron et al. 2021: a learned factor a channel, on what a block adds
+    class_position: bool = True  # where there are no registers: positions are added to the class token too
+    pre_norm: bool = False  # CLIP: tokens are normalised before the first block, and patches have no bias
+    activation: str = "gelu"  # one of `latent_attention.ACTIVATIONS`
+    gated: bool = False  # SwiGLU (Shazeer 2020) in the place of the MLP: `hidden` units, and as many that gate them
+    attention_pool: bool = False  # SigLIP: features are what a learned query finds in the patches
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ConfigError(f"A ViT's width must be a multiple of its heads; got {self.width} and {self.heads}.")
+        if self.activation not in ACTIVATIONS:
+            known = ", ".join(ACTIVATIONS)
+            raise ConfigError(f"A ViT's activation must be one of {known}; got '{self.activation}'.")
+        if self.average and self.attention_pool:
+            raise ConfigError("A ViT's features are the patches' mean, or what a query finds in them: not both.")
 
     @property
     def stages(self) -> tuple[str, ...]:
-        return ("embed", *(f"block{i}" for i in range(self.depth)), "norm")
+        pool = ("pool",) if self.attention_pool else ()
+        return ("embed", *(f"block{i}" for i in range(self.depth)), "norm", *pool)
 
     @property
     def tokens(self) -> dict[str, int]:
         """How many of each kind stand before the patches, in order."""
         counts = {"cls_token": int(self.class_token), "dist_token": int(self.distilled), "reg_token": self.registers}
         return {name: count for name, count in counts.items() if count}
+
+    @property
+    def positions_of_all(self) -> bool:
+        """Whether positions are added to all tokens; else to the patches alone."""
+        return self.class_position and not self.registers
 
 
 class Embed(nn.Module):
@@ -62,20 +81,20 @@ class Embed(nn.Module):
                 f"Height and width of the input (config.data.size) must be multiples of the patch, {size} pixels; "
                 f"got {x.shape[1]} x {x.shape[2]}."
             )
-        patches = Conv(
-            shape.width, size, stride=size, bias=True, dtype=self.dtype, kernel_init=TORCH_LINEAR, name="proj"
-        )
+        options = {"bias": not shape.pre_norm, "dtype": self.dtype, "kernel_init": TORCH_LINEAR}
+        patches = Conv(shape.width, size, stride=size, name="proj", **options)
         x = patches(x).reshape(x.shape[0], -1, shape.width)  # (B, H, W, C) -> (B, H/size * W/size, D)
         before = []
         for name, count in shape.tokens.items():
             init = NORMAL if name == "dist_token" else nn.initializers.normal(1e-6)
             token = self.param(name, init, (1, count, shape.width), jnp.float32).astype(self.dtype)
             before.append(jnp.broadcast_to(token, (x.shape[0], count, shape.width)))
-        if not shape.registers:
+        if shape.positions_of_all:
             x = jnp.concatenate([*before, x], axis=1)
         positions = self.param("pos_embed", NORMAL, (1, *x.shape[1:]), jnp.float32)
         x = x + positions.astype(self.dtype)
-        return jnp.concatenate([*before, x], axis=1) if shape.registers else x
+        x = x if shape.positions_of_all else jnp.concatenate([*before, x], axis=1)
+        return LayerNorm(epsilon=shape.eps, dtype=self.dtype, name="norm")(x) if shape.pre_norm else x
 
 
 class Attention(nn.Module):
@@ -94,20 +113,6 @@ class Attention(nn.Module):
         return nn.Dense(width, dtype=self.dtype, kernel_init=NORMAL, name="proj")(x)
 
 
-class Mlp(nn.Module):
-    """Dense to 4 D (or as many as the variant says), exact GELU, dense back to D."""
-
-    dtype: Any
-    hidden: int = 0
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        width = x.shape[-1]
-        x = nn.Dense(self.hidden or 4 * width, dtype=self.dtype, kernel_init=NORMAL, name="fc1")(x)
-        x = nn.gelu(x, approximate=False)
-        return nn.Dense(width, dtype=self.dtype, kernel_init=NORMAL, name="fc2")(x)
-
-
 class Block(nn.Module):
     """Attention and MLP, each on normalised tokens and added to them: (B, N, D) -> (B, N, D).
 
@@ -122,13 +127,19 @@ class Block(nn.Module):
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         still = not mode.trains(self.path)
 
-        def kept(branch: jax.Array, name: str) -> jax.Array:
-            return nn.Dropout(self.drop_path, broadcast_dims=(1, 2), deterministic=still, name=name)(branch)
+        def kept(branch: jax.Array, number: int) -> jax.Array:
+            if shape.layer_scale:
+                start = nn.initializers.constant(1e-5)
+                scale = self.param(f"layer_scale{number}", start, (shape.width,), jnp.float32)
+                branch = branch * scale.astype(self.dtype)[None, None]  # (B, N, D)
+            drop = nn.Dropout(self.drop_path, broadcast_dims=(1, 2), deterministic=still, name=f"drop_path{number}")
+            return drop(branch)
 
-        y = LayerNorm(epsilon=self.variant.eps, dtype=self.dtype, name="norm1")(x)
-        x = x + kept(Attention(self.variant, self.dtype, name="attn")(y), "drop_path1")
-        y = LayerNorm(epsilon=self.variant.eps, dtype=self.dtype, name="norm2")(x)
-        return x + kept(Mlp(self.dtype, self.variant.hidden, name="mlp")(y), "drop_path2")
+        shape = self.variant
+        y = LayerNorm(epsilon=shape.eps, dtype=self.dtype, name="norm1")(x)
+        x = x + kept(Attention(shape, self.dtype, name="attn")(y), 1)
+        y = LayerNorm(epsilon=shape.eps, dtype=self.dtype, name="norm2")(x)
+        return x + kept(Mlp(self.dtype, shape.hidden, shape.activation, shape.gated, name="mlp")(y), 2)
 
 
 class Norm(LayerNorm):
@@ -153,8 +164,8 @@ class ViT(Backbone):
     drop_path: float = 0.0
 
     def features(self, x: jax.Array) -> jax.Array:
-        """The class token (B, D), distilled: and the distillation token, (B, 2 D); or the patches' normalised mean."""
-        if not self.variant.average:
+        """The class token (B, D), distilled: and the distillation token, (B, 2 D); or what the last stage made."""
+        if not (self.variant.average or self.variant.attention_pool):
             x = x[:, : 1 + self.variant.distilled].reshape(x.shape[0], -1)
         return x.astype(jnp.float32)
 
@@ -165,5 +176,7 @@ class ViT(Backbone):
         if name == "norm":
             average_from = sum(shape.tokens.values()) if shape.average else None
             return Norm(epsilon=shape.eps, dtype=self.dtype, average_from=average_from, name=name)
+        if name == "pool":
+            return LatentAttention(shape.heads, shape.hidden, shape.activation, shape.eps, self.dtype, name=name)
         rate = self.drop_path * int(name.removeprefix("block")) / max(shape.depth - 1, 1)
         return Block(shape, rate, self.dtype, name=name)

@@ -1,10 +1,12 @@
-"""ViT (Dosovitskiy et al. 2020), DeiT and AugReg's sizes of it: timm's naming; the network is vision_transformer.py.
+"""ViT (Dosovitskiy et al. 2020) and what has grown from it: timm's naming; the network is vision_transformer.py.
 
-DeiT without distillation is tiny16, small16, base16.
+DeiT without distillation is tiny16, small16, base16; MAE's are base16 and large16.
 """
 
 import dataclasses
+import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -19,14 +21,43 @@ from tljax.networks import sizes
 from tljax.networks.vision_transformer import Variant, ViT
 
 INPUT = "image"
+# timm's architectures with GELU by tanh; its other SigLIPs have the exact one.
+TANH = r"patch32_siglip|large_patch16_siglip_(gap_)?512|(so400m|giantopt)_patch16_siglip"
 UNUSED = ()
 SIZES = {"tiny": (192, 3, 12), "small": (384, 6, 12), "base": (768, 12, 12), "large": (1024, 16, 24)}
+HEADS = {**{width: heads for width, heads, _ in SIZES.values()}, 1152: 16, 1280: 16, 1536: 24}  # of a width
 PLAIN = {f"{size}{patch}": Variant(patch, *SIZES[size]) for patch in (16, 32) for size in SIZES}
+DINOV2 = {
+    **{f"dinov2_{size}14": Variant(14, *SIZES[size], layer_scale=True) for size in ("small", "base", "large")},
+    "dinov2_giant14": Variant(14, 1536, 24, 40, hidden=4096, layer_scale=True, gated=True),
+}
+CLIP = {
+    f"clip_{name}": dataclasses.replace(shape, pre_norm=True, eps=1e-5)
+    for name, shape in (PLAIN | {"large14": Variant(14, *SIZES["large"])}).items()
+    if name in ("base32", "base16", "large14")
+}
+SIGLIP = {
+    **{f"siglip_{name}": PLAIN[name] for name in ("base16", "base32", "large16")},
+    "siglip_so400m14": Variant(14, 1152, 16, 27, hidden=4304),
+    "siglip_so400m16": Variant(16, 1152, 16, 27, hidden=4304),
+}
 VARIANTS = {
     **PLAIN,
     **{f"{name}_gap": dataclasses.replace(shape, average=True) for name, shape in PLAIN.items()},
     **{f"deit_{name}_distilled": dataclasses.replace(PLAIN[name], distilled=True) for name in PLAIN if "16" in name},
     "base16_reg8_gap": dataclasses.replace(PLAIN["base16"], class_token=False, registers=8, average=True),
+    **DINOV2,
+    **{f"{name}_reg4": dataclasses.replace(shape, registers=4) for name, shape in DINOV2.items()},
+    **{
+        f"deit3_{name}": dataclasses.replace(PLAIN[name], layer_scale=True, class_position=False)
+        for name in ("small16", "base16", "large16")
+    },
+    **CLIP,
+    **{f"{name}_quick": dataclasses.replace(shape, activation="quick_gelu") for name, shape in CLIP.items()},
+    **{
+        name: dataclasses.replace(shape, class_token=False, activation="gelu_tanh", attention_pool=True)
+        for name, shape in SIGLIP.items()
+    },
 }
 del VARIANTS["deit_large16_distilled"]  # never published
 
@@ -40,21 +71,21 @@ def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) ->
     """The sizes that published tensors have; KeyError or IndexError where they are of no ViT.
 
     The number of heads does not show in them: it is `config`'s "heads" or "num_attention_heads", or that of the
-    table's width.
+    table's width. Nor does CLIP's or SigLIP's activation: `config`'s "activation", or timm's "architecture".
 
     Raises:
-      WeightsError: neither tells it.
+      WeightsError: nothing tells it.
     """
     width, _, _, patch = arrays["patch_embed.proj.weight"].shape  # (D, C, size, size)
-    table = {row[0]: row[1] for row in SIZES.values()}
     said = config or {}
-    heads = said.get("heads") or said.get("num_attention_heads") or table.get(width)
+    heads = said.get("heads") or said.get("num_attention_heads") or HEADS.get(width)
     if heads is None:
         raise WeightsError(
             f"How many heads a ViT of width {width} has must stand in a config.json beside its file, as "
             f"num_attention_heads: its tensors do not show it."
         )
-    hidden = arrays["blocks.0.mlp.fc1.weight"].shape[0]
+    hidden = arrays["blocks.0.mlp.fc2.weight"].shape[1]
+    pre_norm, pool = "norm_pre.weight" in arrays, "attn_pool.latent" in arrays
     return Variant(
         patch,
         width,
@@ -66,7 +97,40 @@ def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) ->
         average="fc_norm.weight" in arrays,
         hidden=0 if hidden == 4 * width else hidden,
         qkv_bias="blocks.0.attn.qkv.bias" in arrays,
+        eps=1e-5 if pre_norm else 1e-6,
+        layer_scale="blocks.0.ls1.gamma" in arrays,
+        class_position="reg_token" in arrays or _covers_tokens(arrays),
+        pre_norm=pre_norm,
+        activation=_activation(said) if pre_norm or pool else "gelu",
+        gated=arrays["blocks.0.mlp.fc1.weight"].shape[0] == 2 * hidden,
+        attention_pool=pool,
     )
+
+
+def _covers_tokens(arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether there is a position for every token before the patches, not for a square of patches alone."""
+    before = sum(name in arrays for name in ("cls_token", "dist_token"))
+    count = arrays["pos_embed"].shape[1]
+    return "reg_token" not in arrays and (not before or math.isqrt(count) ** 2 != count)
+
+
+def _activation(config: Mapping[str, Any]) -> str:
+    """As a spelling tells it, or timm's name of the architecture.
+
+    Raises:
+      WeightsError: nothing tells it.
+    """
+    architecture = config.get("architecture")
+    if "activation" in config:
+        return config["activation"]
+    if "quickgelu" in json.dumps(config).lower():  # in the name, or in timm's note on weights that it was trained with
+        return "quick_gelu"
+    if not isinstance(architecture, str):
+        raise WeightsError(
+            "Which GELU the blocks of a CLIP or SigLIP have does not show in their tensors. Put the config.json of "
+            "timm (with its architecture) or of transformers beside the file, or name config.model.variant."
+        )
+    return "gelu_tanh" if re.search(TANH, architecture) else "gelu"
 
 
 def build(variant: Any, *, dtype: Any = jnp.float32, bn_axis: str | None = None) -> ViT:
@@ -83,8 +147,12 @@ def names(variant: Any) -> tuple[Name, ...]:
 def _rows(shape: Variant) -> Iterator[Name]:
     for token in (*shape.tokens, "pos_embed"):
         yield Name(token, "params", f"backbone/embed/{token}")
-    yield from _affine("patch_embed.proj", "backbone/embed/proj", "kernel", "conv")
+    yield from _affine("patch_embed.proj", "backbone/embed/proj", "kernel", "conv", bias=not shape.pre_norm)
+    if shape.pre_norm:
+        yield from _affine("norm_pre", "backbone/embed/norm", "scale")
     for i in range(shape.depth):
+        for n in (1, 2) if shape.layer_scale else ():
+            yield Name(f"blocks.{i}.ls{n}.gamma", "params", f"backbone/block{i}/layer_scale{n}")
         for norm, *dense in (("norm1", "attn.qkv", "attn.proj"), ("norm2", "mlp.fc1", "mlp.fc2")):
             yield from _affine(f"blocks.{i}.{norm}", f"backbone/block{i}/{norm}", "scale")
             for layer in dense:
@@ -92,6 +160,11 @@ def _rows(shape: Variant) -> Iterator[Name]:
                 bias = shape.qkv_bias or layer != "attn.qkv"
                 yield from _affine(f"blocks.{i}.{layer}", path, "kernel", "dense", bias=bias)
     yield from _affine("fc_norm" if shape.average else "norm", "backbone/norm", "scale")
+    if shape.attention_pool:
+        yield Name("attn_pool.latent", "params", "backbone/pool/latent")
+        yield from _affine("attn_pool.norm", "backbone/pool/norm", "scale")
+        for layer in ("q", "kv", "proj", "mlp.fc1", "mlp.fc2"):
+            yield from _affine(f"attn_pool.{layer}", f"backbone/pool/{layer.replace('.', '/')}", "kernel", "dense")
     yield from _affine("head", "head", "kernel", "dense")
 
 
@@ -119,7 +192,7 @@ def adapt(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Arrays:
         changed["head.weight"] = lambda: np.pad(single, ((0, 0), (0, 2 * width - single.shape[1])))  # (K, 2 D)
     if "pos_embed" in arrays and "patch_embed.proj.weight" in arrays:
         patch = arrays["patch_embed.proj.weight"].shape[-1]
-        before = 0 if "reg_token" in arrays else sum(name in arrays for name in ("cls_token", "dist_token"))
+        before = sum(name in arrays for name in ("cls_token", "dist_token")) if _covers_tokens(arrays) else 0
         grid = shape[1] // patch, shape[2] // patch
         changed["pos_embed"] = partial(resize_positions, arrays["pos_embed"], grid, before)
     return Arrays.of(arrays, changed)

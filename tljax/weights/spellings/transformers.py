@@ -37,7 +37,7 @@ RESNET = (
 VIT = (
     Rule(r"(?:vit\.|deit\.)?embeddings\.cls_token", lambda: "cls_token"),
     Rule(r"(?:vit\.|deit\.)?embeddings\.distillation_token", lambda: "dist_token"),
-    Rule(r"(?:vit\.|deit\.)?embeddings\.mask_token", None),  # of pretraining alone
+    Rule(r"(?:vit\.|deit\.)?embeddings\.mask_token|decoder\..*", None),  # of pretraining alone; of a ViTMAE
     Rule(r"(?:vit\.|deit\.)?embeddings\.position_embeddings", lambda: "pos_embed"),
     Rule(
         rf"(?:vit\.|deit\.)?embeddings\.patch_embeddings\.projection\.{LEAF}", lambda leaf: f"patch_embed.proj.{leaf}"

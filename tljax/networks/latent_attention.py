@@ -1,0 +1,72 @@
+"""The MLPs of vision transformers, and the pooling of their tokens by one learned query (Lee et al. 2019)."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from tljax.core.types import Mode
+from tljax.networks.layers import LayerNorm
+
+# timm's trunc_normal_(std=.02) cuts at +-2, a hundred deviations: a plain normal.
+NORMAL = nn.initializers.normal(0.02)
+
+
+def quick_gelu(x: jax.Array) -> jax.Array:
+    """CLIP's approximation, x sigmoid(1.702 x) (Hendrycks and Gimpel 2016): up to 0.02 from GELU."""
+    return x * nn.sigmoid(1.702 * x)
+
+
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "gelu": partial(nn.gelu, approximate=False),  # exact, by erf
+    "gelu_tanh": partial(nn.gelu, approximate=True),
+    "quick_gelu": quick_gelu,
+}
+
+
+class Mlp(nn.Module):
+    """Dense to `hidden` units (0: 4 D), activation, dense back to D; gated, SiLU of as many more multiplies them."""
+
+    dtype: Any
+    hidden: int = 0
+    activation: str = "gelu"
+    gated: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        width = x.shape[-1]
+        hidden = self.hidden or 4 * width
+        x = nn.Dense(hidden * (1 + self.gated), dtype=self.dtype, kernel_init=NORMAL, name="fc1")(x)
+        if self.gated:
+            gate, x = jnp.split(x, 2, axis=-1)
+            x = nn.silu(gate) * x
+        else:
+            x = ACTIVATIONS[self.activation](x)
+        return nn.Dense(width, dtype=self.dtype, kernel_init=NORMAL, name="fc2")(x)
+
+
+class LatentAttention(nn.Module):
+    """What a learned query finds in the tokens, and an MLP on it: (B, N, D) -> (B, D)."""
+
+    heads: int
+    hidden: int
+    activation: str
+    eps: float
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        del mode  # nothing here differs between training and evaluation
+        batch, tokens, width = x.shape
+        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=NORMAL)
+        latent = self.param("latent", nn.initializers.normal(width**-0.5), (1, 1, width), jnp.float32)
+        q = dense(width, name="q")(latent.astype(self.dtype)).reshape(1, 1, self.heads, -1)
+        k, v = jnp.moveaxis(dense(2 * width, name="kv")(x).reshape(batch, tokens, 2, self.heads, -1), 2, 0)
+        q = jnp.broadcast_to(q, (batch, *q.shape[1:]))  # (B, 1, heads, D / heads)
+        found = jax.nn.dot_product_attention(q, k, v).reshape(batch, 1, width)
+        found = dense(width, name="proj")(found)
+        y = LayerNorm(epsilon=self.eps, dtype=self.dtype, name="norm")(found)
+        return (found + Mlp(self.dtype, self.hidden, self.activation, name="mlp")(y))[:, 0]

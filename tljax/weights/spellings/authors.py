@@ -1,0 +1,42 @@
+"""The files of those who published a network first, where its family follows another library's naming."""
+
+from tljax.core.types import Rule, Spelling
+from tljax.networks.vit_names import add_bias, fold_class_position
+
+LEAF = r"(weight|bias)"
+
+# Meta's DINOv2: timm's names, but for these.
+DINOV2 = (
+    Rule(r"register_tokens", lambda: "reg_token"),
+    Rule(r"mask_token", None),  # of pretraining alone
+    Rule(rf"blocks\.(\d+)\.mlp\.w12\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc1.{leaf}"),
+    Rule(rf"blocks\.(\d+)\.mlp\.w3\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc2.{leaf}"),
+)
+# Meta's MAE, whole: the encoder is a ViT by timm's names.
+MAE = (Rule(r"mask_token|decoder_.*", None),)
+# OpenAI's CLIP, and OpenCLIP's of its own vision transformer; what belongs to texts is left out.
+BLOCK = r"visual\.transformer\.resblocks\.(\d+)\."
+CLIP = (
+    Rule(r"visual\.class_embedding", lambda: "cls_token", change=lambda x: x[None, None]),
+    Rule(r"visual\.positional_embedding", lambda: "pos_embed", change=lambda x: x[None]),
+    Rule(r"visual\.conv1\.weight", lambda: "patch_embed.proj.weight"),
+    Rule(rf"visual\.ln_pre\.{LEAF}", lambda leaf: f"norm_pre.{leaf}"),
+    Rule(rf"{BLOCK}ln_(\d)\.{LEAF}", lambda i, n, leaf: f"blocks.{i}.norm{n}.{leaf}"),
+    Rule(rf"{BLOCK}attn\.in_proj_{LEAF}", lambda i, leaf: f"blocks.{i}.attn.qkv.{leaf}"),
+    Rule(rf"{BLOCK}attn\.out_proj\.{LEAF}", lambda i, leaf: f"blocks.{i}.attn.proj.{leaf}"),
+    Rule(rf"{BLOCK}mlp\.c_fc\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc1.{leaf}"),
+    Rule(rf"{BLOCK}mlp\.c_proj\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc2.{leaf}"),
+    Rule(rf"visual\.ln_post\.{LEAF}", lambda leaf: f"norm.{leaf}"),
+    Rule(r"visual\.proj", lambda: "head.weight", change=lambda x: x.T),
+    Rule(
+        r"(?:transformer|token_embedding|ln_final)\..*|positional_embedding|text_projection|logit_scale|"
+        r"input_resolution|context_length|vocab_size",
+        None,
+    ),
+)
+
+SPELLINGS = (
+    Spelling("its authors", "vit", DINOV2, arrange=fold_class_position),
+    Spelling("its authors", "vit", MAE),
+    Spelling("its authors", "vit", CLIP, arrange=add_bias),
+)

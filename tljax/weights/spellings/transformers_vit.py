@@ -1,0 +1,128 @@
+"""Hugging Face transformers' vision transformers besides ViT and DeiT: DINOv2, and the towers of CLIP and SigLIP.
+
+A file of a whole CLIP or SigLIP holds the tower for texts too: it is left out.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tljax.core.errors import WeightsError
+from tljax.core.types import Arrays, Rule, Spelling
+from tljax.networks.vit_names import add_bias, fold_class_position
+
+LEAF = r"(weight|bias)"
+ACTIVATIONS = {"gelu": "gelu", "gelu_pytorch_tanh": "gelu_tanh", "quick_gelu": "quick_gelu"}
+
+
+def _qkv(layer: str, old: str, new: str) -> tuple[Rule, ...]:
+    """Queries, keys and values, which lie in one map here; `old` and `new` hold a place for the letter or word."""
+    pairs = (("query", "q"), ("key", "k"), ("value", "v"))
+    return tuple(
+        Rule(
+            rf"{layer}(?:{old.format(word)}|{new.format(letter)})\.{LEAF}",
+            lambda i, leaf: f"blocks.{i}.attn.qkv.{leaf}",
+            part,
+        )
+        for part, (word, letter) in enumerate(pairs)
+    )
+
+
+DINO = r"(?:dinov2\.|dinov2_with_registers\.)?"
+DINO_LAYER = DINO + r"encoder\.layer\.(\d+)\."
+DINOV2 = (
+    Rule(DINO + r"embeddings\.cls_token", lambda: "cls_token"),
+    Rule(DINO + r"embeddings\.register_tokens", lambda: "reg_token"),
+    Rule(DINO + r"embeddings\.mask_token", None),  # of pretraining alone
+    Rule(DINO + r"embeddings\.position_embeddings", lambda: "pos_embed"),
+    Rule(rf"{DINO}embeddings\.patch_embeddings\.projection\.{LEAF}", lambda leaf: f"patch_embed.proj.{leaf}"),
+    Rule(rf"{DINO_LAYER}norm(\d)\.{LEAF}", lambda i, n, leaf: f"blocks.{i}.norm{n}.{leaf}"),
+    *_qkv(DINO_LAYER, r"attention\.attention\.{}", r"attention\.{}_proj"),
+    Rule(rf"{DINO_LAYER}attention\.(?:output\.dense|o_proj)\.{LEAF}", lambda i, leaf: f"blocks.{i}.attn.proj.{leaf}"),
+    Rule(rf"{DINO_LAYER}layer_scale(\d)\.lambda1", lambda i, n: f"blocks.{i}.ls{n}.gamma"),
+    Rule(rf"{DINO_LAYER}mlp\.(?:fc1|weights_in)\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc1.{leaf}"),
+    Rule(rf"{DINO_LAYER}mlp\.gate_proj\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc1.{leaf}", 0),
+    Rule(rf"{DINO_LAYER}mlp\.up_proj\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc1.{leaf}", 1),
+    Rule(rf"{DINO_LAYER}mlp\.(?:fc2|weights_out|down_proj)\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc2.{leaf}"),
+    Rule(rf"{DINO}layernorm\.{LEAF}", lambda leaf: f"norm.{leaf}"),
+)
+TOWER = r"(?:vision_model\.)?"
+TOWER_LAYER = TOWER + r"encoder\.layers\.(\d+)\."
+LAYERS = (
+    Rule(rf"{TOWER}embeddings\.patch_embedding\.{LEAF}", lambda leaf: f"patch_embed.proj.{leaf}"),
+    Rule(rf"{TOWER}embeddings\.position_embedding\.weight", lambda: "pos_embed", change=lambda x: x[None]),
+    Rule(rf"{TOWER}embeddings\.position_ids", None),  # 0, 1, 2, ...
+    Rule(rf"{TOWER_LAYER}layer_norm(\d)\.{LEAF}", lambda i, n, leaf: f"blocks.{i}.norm{n}.{leaf}"),
+    *_qkv(TOWER_LAYER, r"self_attn\.{}_proj", r"self_attn\.{}_proj"),
+    Rule(rf"{TOWER_LAYER}self_attn\.out_proj\.{LEAF}", lambda i, leaf: f"blocks.{i}.attn.proj.{leaf}"),
+    Rule(rf"{TOWER_LAYER}mlp\.fc(\d)\.{LEAF}", lambda i, n, leaf: f"blocks.{i}.mlp.fc{n}.{leaf}"),
+    Rule(rf"{TOWER}post_layernorm\.{LEAF}", lambda leaf: f"norm.{leaf}"),
+    Rule(r"text_model\..*|text_projection\.weight|logit_scale|logit_bias", None),  # of texts
+)
+CLIP = (
+    *LAYERS,
+    Rule(TOWER + r"embeddings\.class_embedding", lambda: "cls_token", change=lambda x: x[None, None]),
+    Rule(rf"{TOWER}pre_layrnorm\.{LEAF}", lambda leaf: f"norm_pre.{leaf}"),
+    Rule(r"visual_projection\.weight", lambda: "head.weight"),
+)
+SIGLIP = (
+    *LAYERS,
+    Rule(TOWER + r"head\.probe", lambda: "attn_pool.latent"),
+    Rule(rf"{TOWER}head\.attention\.in_proj_{LEAF}", lambda leaf: f"attn_pool.qkv.{leaf}"),
+    Rule(rf"{TOWER}head\.attention\.out_proj\.{LEAF}", lambda leaf: f"attn_pool.proj.{leaf}"),
+    Rule(rf"{TOWER}head\.layernorm\.{LEAF}", lambda leaf: f"attn_pool.norm.{leaf}"),
+    Rule(rf"{TOWER}head\.mlp\.fc(\d)\.{LEAF}", lambda n, leaf: f"attn_pool.mlp.fc{n}.{leaf}"),
+)
+
+
+def _split_query(arrays: Arrays) -> Arrays:
+    """The pooling query's map and those of keys and values, which lie in one tensor there."""
+    changed: dict[str, Any] = {}
+    for leaf in ("weight", "bias"):
+        name = f"attn_pool.qkv.{leaf}"
+        if name in arrays:
+            changed[f"attn_pool.q.{leaf}"] = partial(_rows, arrays, name, 0, 1)
+            changed[f"attn_pool.kv.{leaf}"] = partial(_rows, arrays, name, 1, 3)
+            changed[name] = None
+    return Arrays.of(arrays, changed)
+
+
+def _rows(arrays: Arrays, name: str, first: int, last: int) -> np.ndarray:
+    """The thirds of a tensor from `first` to `last`."""
+    third = len(arrays[name]) // 3
+    return np.ascontiguousarray(arrays[name][first * third : last * third])
+
+
+def _told(config: Mapping[str, Any], where: str, activation: str, eps: float, heads: int | None) -> dict[str, Any]:
+    """Facts of the config of a tower, or of the "vision_config" in that of both; the rest are transformers' defaults.
+
+    Raises:
+      WeightsError: the activation is none that is computed here, or the pictures are not square.
+    """
+    said = config.get("vision_config", config)
+    said = said if isinstance(said, Mapping) else {}
+    named, size = said.get("hidden_act", activation), said.get("image_size", 0)
+    if not isinstance(named, str) or named not in ACTIVATIONS:
+        raise WeightsError(
+            f"hidden_act in the config.json beside '{where}' must be one of {', '.join(ACTIVATIONS)}; got {named!r}. "
+            f"Choose other weights."
+        )
+    if isinstance(size, list) and any(side != size[0] for side in size):
+        raise WeightsError(f"Positions in '{where}' must be of square pictures; its config.json says {size}.")
+    facts = {"activation": ACTIVATIONS[named], "eps": said.get("layer_norm_eps", eps)}
+    told = said.get("num_attention_heads", heads)
+    return facts if told is None else facts | {"heads": told}
+
+
+def _spelling(rules: tuple[Rule, ...], activation: str, eps: float, heads: int | None, arrange: Any) -> Spelling:
+    told = partial(_told, activation=activation, eps=eps, heads=heads)
+    return Spelling("transformers", "vit", rules, told=told, arrange=arrange)
+
+
+SPELLINGS = (
+    _spelling(DINOV2, "gelu", 1e-6, None, fold_class_position),
+    _spelling(CLIP, "quick_gelu", 1e-5, None, add_bias),
+    _spelling(SIGLIP, "gelu_pytorch_tanh", 1e-6, None, _split_query),
+)
