@@ -40,10 +40,11 @@ SOURCED = {"file", "licence", "classes", "mean", "std", "size", "crop", "interpo
 def counted(card):
     """(parameters that the file holds, GFLOPs of one picture), from shapes alone."""
     family = find("families", card.family)
-    network = Network(family.build(card.variant), nn.Dense(card.classes))
+    network = Network(family.build(card.variant), nn.Dense(card.classes or 1))
     pixels = np.zeros((1, card.size, card.size, 3), np.float32)
     shapes = placement.shapes(network, pixels)
     leaves, rows = flatten(shapes["params"]), [row for row in family.names(card.variant) if row.collection == "params"]
+    rows = rows if card.classes else [row for row in rows if row.path.startswith("backbone")]
     sizes = {row.published: layouts.published_shape(leaves[row.path].shape, row.layout) for row in rows}
     arrays = {name: np.broadcast_to(np.float32(0), shape) for name, shape in sizes.items()}
     arrays = getattr(family, "as_published", dict)(arrays)

@@ -20,8 +20,8 @@ FORMULAS = {
 }
 
 
-def drawn(module, *inputs):
-    shapes = jax.eval_shape(module.init, jax.random.key(0), *inputs)["params"]
+def drawn(module, x, *others):
+    shapes = jax.eval_shape(lambda key, x: module.init(key, x, *others), jax.random.key(0), x)["params"]
     return unflatten({path: draw.uniform(path, leaf.shape, -1.0, 1.0) for path, leaf in flatten(shapes).items()})
 
 

@@ -47,6 +47,12 @@ PARAMETERS |= {
     "siglip_base16": 93_653_224, "siglip_base32": 95_309_800, "siglip_large16": 316_919_784,
     "siglip_so400m14": 428_833_704, "siglip_so400m16": 428_971_944,
 }  # fmt: skip
+# timm's with biases of queries and values alone; there is one of the keys here too, which begins as zeros.
+PARAMETERS |= {
+    "dinov3_small16": 21_981_160 + 12 * 384, "dinov3_base16": 86_428_648 + 12 * 768,
+    "dinov3_large16": 304_153_576 + 24 * 1024, "dinov3_small_plus16": 29_077_480 + 12 * 384,
+    "dinov3_huge_plus16": 841_872_360 + 32 * 1280,
+}  # fmt: skip
 PARAMETERS |= {f"{name}_quick": PARAMETERS[name] for name in vit.CLIP}
 SMALL = vit.Variant(patch=4, width=8, heads=2, depth=3)
 CARD = Card(mean=(0.5,) * 3, std=(0.5,) * 3)

@@ -43,6 +43,13 @@ ARCHITECTURES = {
     "vit_so400m_patch16_siglip_256": ("siglip_so400m16", 1),
     "vit_base_patch16_siglip_224": ("siglip_base16", 1),
 }
+# The same of DINOv3: the backbone alone, for timm's head is given the patches' mean.
+DINOV3 = {
+    "vit_small_patch16_dinov3": ("dinov3_small16", {"qkv_bias": False}),
+    "vit_small_patch16_dinov3_qkvb": ("dinov3_small16", {}),
+    "vit_small_plus_patch16_dinov3": ("dinov3_small_plus16", {"qkv_bias": False}),
+    "vit_small_plus_patch16_dinov3_qkvb": ("dinov3_small_plus16", {}),
+}
 EXACT = ("vit_base_patch16_siglip_224",)  # timm has the exact GELU there, where its authors have that by tanh
 
 
@@ -118,6 +125,22 @@ def test_timms_stages_and_logits(architecture):
     assert not missing and not extra
 
 
+@pytest.mark.parametrize("architecture", DINOV3)
+@pytest.mark.parametrize("grid", [(64, 64), (32, 80), (48, 112)])
+def test_timms_dinov3_on_any_grid(architecture, grid):
+    name, changes = DINOV3[architecture]
+    module = drawn(timm.create_model(architecture, depth=2, img_size=64, num_classes=0, dynamic_img_size=True))
+    x, expected = draw.image((2, *grid, 3)), {}
+    variant, found, _ = ours(arrays_of(module), {"architecture": architecture}, x)
+    assert named(variant) == dataclasses.replace(vit.VARIANTS[name], depth=2, **changes)
+    module.blocks[0].register_forward_pre_hook(lambda _, given: expected.update(embed=given[0].numpy()))
+    module.blocks[0].register_forward_hook(lambda _, given, output: expected.update(block0=output.numpy()))
+    module.norm.register_forward_hook(lambda _, given, output: expected.update(norm=output.numpy()))
+    with torch.inference_mode():
+        module(nchw(x))
+    assert above(1e-5, {stage: found[stage] for stage in expected}, expected, f"{architecture} {grid}") == {}
+
+
 @pytest.mark.parametrize("architecture", ["vit_small_patch14_reg4_dinov2", "deit3_small_patch16_224"])
 def test_what_is_published_again_is_what_was_read(architecture):
     name, depth = ARCHITECTURES[architecture]
@@ -156,7 +179,14 @@ def whole_clip() -> Any:
     return transformers.CLIPModel(transformers.CLIPConfig(vision_config=vision, text_config=text, projection_dim=6))
 
 
+def dinov3(**options: Any) -> Any:
+    config = transformers.DINOv3ViTConfig(**SMALL, **MLP, image_size=64, patch_size=16, **options)
+    return transformers.DINOv3ViTModel(config)
+
+
 NETWORKS = {
+    "DINOv3ViTModel": lambda: dinov3(num_register_tokens=2),
+    "DINOv3ViTModel gated, theta 30": lambda: dinov3(num_register_tokens=4, use_gated_mlp=True, rope_theta=30.0),
     "Dinov2Model": dino,
     "Dinov2Model gated": lambda: dino(use_swiglu_ffn=True),
     "Dinov2WithRegistersModel": lambda: dino(registers=3),

@@ -76,7 +76,8 @@ def outputs(net: Network, variables: Variables, x: Any) -> dict[str, np.ndarray]
             found[name] = x
         return found | {"logits": net.apply(variables, before, start=name)}
 
-    return {name: np.asarray(output) for name, output in run(variables, x).items()}
+    found = run(variables, x)  # with rotary positions, beside the tokens stand the patches' places
+    return {name: np.asarray(one[0] if isinstance(one, tuple) else one) for name, one in found.items()}
 
 
 def _one_stage(net: Network, x: jax.Array, name: str) -> jax.Array:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from tljax.core.errors import ConfigError
 from tljax.core.types import Mode
+from tljax.networks import rotary
 from tljax.networks.backbone import Backbone
 from tljax.networks.latent_attention import ACTIVATIONS, NORMAL, LatentAttention, Mlp
 from tljax.networks.layers import TORCH_LINEAR, Conv, LayerNorm
@@ -38,6 +39,7 @@ class Variant:
     pre_norm: bool = False  # CLIP: tokens are normalised before the first block, and patches have no bias
     activation: str = "gelu"  # one of `latent_attention.ACTIVATIONS`
     gated: bool = False  # SwiGLU (Shazeer 2020) in the place of the MLP: `hidden` units, and as many that gate them
+    rotary: float = 0.0  # DINOv3: no positions are added, but queries and keys turned; theta, 0: they are not
     attention_pool: bool = False  # SigLIP: features are what a learned query finds in the patches
 
     def __post_init__(self) -> None:
@@ -48,6 +50,8 @@ class Variant:
             raise ConfigError(f"A ViT's activation must be one of {known}; got '{self.activation}'.")
         if self.average and self.attention_pool:
             raise ConfigError("A ViT's features are the patches' mean, or what a query finds in them: not both.")
+        if self.rotary and self.width // self.heads % 4:
+            raise ConfigError(f"Rotary positions need heads of a multiple of 4; got {self.width // self.heads}.")
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -67,15 +71,15 @@ class Variant:
 
 
 class Embed(nn.Module):
-    """Patches, the tokens before them, positions: (B, H, W, C) -> (B, N, D)."""
+    """Patches, the tokens before them, positions: (B, H, W, C) -> (B, N, D); rotary ones: and (B, n, 2), of patches."""
 
     variant: Variant
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+    def __call__(self, x: jax.Array, mode: Mode) -> Any:
         del mode  # nothing here differs between training and evaluation
-        shape, size = self.variant, self.variant.patch
+        shape, size, grid = self.variant, self.variant.patch, (x.shape[1], x.shape[2])
         if x.shape[1] % size or x.shape[2] % size:
             raise ConfigError(
                 f"Height and width of the input (config.data.size) must be multiples of the patch, {size} pixels; "
@@ -89,6 +93,9 @@ class Embed(nn.Module):
             init = NORMAL if name == "dist_token" else nn.initializers.normal(1e-6)
             token = self.param(name, init, (1, count, shape.width), jnp.float32).astype(self.dtype)
             before.append(jnp.broadcast_to(token, (x.shape[0], count, shape.width)))
+        if shape.rotary:
+            places = rotary.centres(grid[0] // size, grid[1] // size)
+            return jnp.concatenate([*before, x], axis=1), jnp.broadcast_to(places, (x.shape[0], *places.shape))
         if shape.positions_of_all:
             x = jnp.concatenate([*before, x], axis=1)
         positions = self.param("pos_embed", NORMAL, (1, *x.shape[1:]), jnp.float32)
@@ -104,11 +111,13 @@ class Attention(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, places: jax.Array | None) -> jax.Array:
         batch, tokens, width = x.shape
         shape = self.variant
         qkv = nn.Dense(3 * width, use_bias=shape.qkv_bias, dtype=self.dtype, kernel_init=NORMAL, name="qkv")(x)
         q, k, v = jnp.moveaxis(qkv.reshape(batch, tokens, 3, shape.heads, -1), 2, 0)  # each (B, N, heads, D / heads)
+        if places is not None:
+            q, k = (rotary.rotated(one, places, shape.rotary) for one in (q, k))
         x = jax.nn.dot_product_attention(q, k, v).reshape(batch, tokens, width)
         return nn.Dense(width, dtype=self.dtype, kernel_init=NORMAL, name="proj")(x)
 
@@ -124,7 +133,7 @@ class Block(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+    def __call__(self, x: Any, mode: Mode) -> Any:
         still = not mode.trains(self.path)
 
         def kept(branch: jax.Array, number: int) -> jax.Array:
@@ -136,10 +145,12 @@ class Block(nn.Module):
             return drop(branch)
 
         shape = self.variant
+        x, places = x if shape.rotary else (x, None)
         y = LayerNorm(epsilon=shape.eps, dtype=self.dtype, name="norm1")(x)
-        x = x + kept(Attention(shape, self.dtype, name="attn")(y), 1)
+        x = x + kept(Attention(shape, self.dtype, name="attn")(y, places), 1)
         y = LayerNorm(epsilon=shape.eps, dtype=self.dtype, name="norm2")(x)
-        return x + kept(Mlp(self.dtype, shape.hidden, shape.activation, shape.gated, name="mlp")(y), 2)
+        x = x + kept(Mlp(self.dtype, shape.hidden, shape.activation, shape.gated, name="mlp")(y), 2)
+        return (x, places) if shape.rotary else x
 
 
 class Norm(LayerNorm):
@@ -147,15 +158,17 @@ class Norm(LayerNorm):
 
     average_from: int | None = None  # the first patch
 
-    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __call__(self, x: Any, mode: Mode) -> jax.Array:  # pyright: ignore[reportIncompatibleMethodOverride]
         del mode
+        x = x[0] if isinstance(x, tuple) else x  # the places of patches have served
         if self.average_from is not None:
             x = x[:, self.average_from :].mean(axis=1)
         return super().__call__(x)
 
 
 class ViT(Backbone):
-    """A vision transformer without its classifier. Stages put out tokens (B, N, D).
+    """A vision transformer without its classifier. Stages put out tokens (B, N, D); those before norm, where positions
+    are rotary, (tokens, places of the patches).
 
     The position embeddings take the grid of the input that the variables were made for. `drop_path` is the last
     block's rate; the first one's is 0, linear in between (DeiT, Touvron et al. 2020).

@@ -1,5 +1,8 @@
 """What spellings of vision transformers have in common: tensors that the family's naming holds in another place."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 import numpy as np
 
 from tljax.core.types import Arrays
@@ -19,3 +22,30 @@ def add_bias(arrays: Arrays) -> Arrays:
     if "head.weight" not in arrays:
         return arrays
     return Arrays.of(arrays, {"head.bias": lambda: np.zeros(len(arrays["head.weight"]), np.float32)})
+
+
+def join_dinov3(arrays: Arrays) -> Arrays:
+    """DINOv3's biases of queries and values, with zeros for the keys' between; and the two maps of a gated MLP."""
+    changed: dict[str, Callable[[], np.ndarray] | None] = {}
+    for name in arrays:
+        block, _, last = name.rpartition(".attn.")
+        if last == "q_bias" and f"{block}.attn.v_bias" in arrays:
+            changed[f"{block}.attn.qkv.bias"] = partial(_biases, arrays, f"{block}.attn.")
+            changed |= {
+                f"{block}.attn.{letter}_bias": None for letter in "qkv" if f"{block}.attn.{letter}_bias" in arrays
+            }
+        block, middle, leaf = name.partition(".mlp.fc1_g.")
+        if middle and f"{block}.mlp.fc1_x.{leaf}" in arrays:
+            names = [f"{block}.mlp.fc1_{part}.{leaf}" for part in "gx"]
+            changed[f"{block}.mlp.fc1.{leaf}"] = partial(_joined, arrays, names)
+            changed |= dict.fromkeys(names)
+    return Arrays.of(arrays, changed)
+
+
+def _biases(arrays: Arrays, before: str) -> np.ndarray:
+    found = {letter: arrays[f"{before}{letter}_bias"] for letter in "qkv" if f"{before}{letter}_bias" in arrays}
+    return np.concatenate([found.get(letter, np.zeros_like(found["q"])) for letter in "qkv"])
+
+
+def _joined(arrays: Arrays, names: Sequence[str]) -> np.ndarray:
+    return np.concatenate([arrays[name] for name in names])

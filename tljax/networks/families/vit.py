@@ -31,6 +31,13 @@ DINOV2 = {
     **{f"dinov2_{size}14": Variant(14, *SIZES[size], layer_scale=True) for size in ("small", "base", "large")},
     "dinov2_giant14": Variant(14, 1536, 24, 40, hidden=4096, layer_scale=True, gated=True),
 }
+THETA = 100.0  # of DINOv3's rotary positions
+PARTS = {"registers": 4, "eps": 1e-5, "layer_scale": True, "rotary": THETA}
+DINOV3 = {
+    **{f"dinov3_{name}16": Variant(16, *SIZES[name], **PARTS) for name in ("small", "base", "large")},
+    "dinov3_small_plus16": Variant(16, *SIZES["small"], hidden=1536, gated=True, **PARTS),
+    "dinov3_huge_plus16": Variant(16, 1280, 20, 32, hidden=5120, gated=True, **PARTS),
+}
 CLIP = {
     f"clip_{name}": dataclasses.replace(shape, pre_norm=True, eps=1e-5)
     for name, shape in (PLAIN | {"large14": Variant(14, *SIZES["large"])}).items()
@@ -54,6 +61,7 @@ VARIANTS = {
     },
     **CLIP,
     **{f"{name}_quick": dataclasses.replace(shape, activation="quick_gelu") for name, shape in CLIP.items()},
+    **DINOV3,
     **{
         name: dataclasses.replace(shape, class_token=False, activation="gelu_tanh", attention_pool=True)
         for name, shape in SIGLIP.items()
@@ -85,6 +93,7 @@ def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) ->
             f"num_attention_heads: its tensors do not show it."
         )
     hidden = arrays["blocks.0.mlp.fc2.weight"].shape[1]
+    rotary = "blocks.0.gamma_1" in arrays and "pos_embed" not in arrays
     pre_norm, pool = "norm_pre.weight" in arrays, "attn_pool.latent" in arrays
     return Variant(
         patch,
@@ -97,12 +106,13 @@ def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) ->
         average="fc_norm.weight" in arrays,
         hidden=0 if hidden == 4 * width else hidden,
         qkv_bias="blocks.0.attn.qkv.bias" in arrays,
-        eps=1e-5 if pre_norm else 1e-6,
-        layer_scale="blocks.0.ls1.gamma" in arrays,
-        class_position="reg_token" in arrays or _covers_tokens(arrays),
+        eps=1e-5 if pre_norm or rotary else 1e-6,
+        layer_scale="blocks.0.ls1.gamma" in arrays or rotary,
+        class_position=rotary or "reg_token" in arrays or _covers_tokens(arrays),
         pre_norm=pre_norm,
         activation=_activation(said) if pre_norm or pool else "gelu",
         gated=arrays["blocks.0.mlp.fc1.weight"].shape[0] == 2 * hidden,
+        rotary=THETA if rotary else 0.0,
         attention_pool=pool,
     )
 
@@ -145,14 +155,15 @@ def names(variant: Any) -> tuple[Name, ...]:
 
 
 def _rows(shape: Variant) -> Iterator[Name]:
-    for token in (*shape.tokens, "pos_embed"):
+    for token in (*shape.tokens, *(() if shape.rotary else ("pos_embed",))):
         yield Name(token, "params", f"backbone/embed/{token}")
     yield from _affine("patch_embed.proj", "backbone/embed/proj", "kernel", "conv", bias=not shape.pre_norm)
     if shape.pre_norm:
         yield from _affine("norm_pre", "backbone/embed/norm", "scale")
     for i in range(shape.depth):
         for n in (1, 2) if shape.layer_scale else ():
-            yield Name(f"blocks.{i}.ls{n}.gamma", "params", f"backbone/block{i}/layer_scale{n}")
+            theirs = f"blocks.{i}.gamma_{n}" if shape.rotary else f"blocks.{i}.ls{n}.gamma"
+            yield Name(theirs, "params", f"backbone/block{i}/layer_scale{n}")
         for norm, *dense in (("norm1", "attn.qkv", "attn.proj"), ("norm2", "mlp.fc1", "mlp.fc2")):
             yield from _affine(f"blocks.{i}.{norm}", f"backbone/block{i}/{norm}", "scale")
             for layer in dense:

@@ -11,6 +11,7 @@ from tljax.core.errors import WeightsError
 from tljax.core.types import Rule, Spelling
 from tljax.networks import bit_names
 from tljax.networks.inverted_residual_names import arranged
+from tljax.networks.vit_names import join_dinov3
 
 LEAF = r"(weight|bias)"
 BLOCK = r"stages\.(\d+)\.blocks\.(\d+)\."
@@ -103,6 +104,12 @@ def _v3(last: int) -> tuple[Rule, ...]:
 
 V3_LARGE, V3_SMALL = _v3(last=6), _v3(last=5)
 
+# DINOv3 as the family names it, but for biases apart and a gated MLP in two.
+DINOV3 = (
+    Rule(r"blocks\.(\d+)\.attn\.([qkv])_bias", lambda i, letter: f"blocks.{i}.attn.{letter}_bias"),
+    Rule(rf"blocks\.(\d+)\.mlp\.fc1_([gx])\.{LEAF}", lambda i, part, leaf: f"blocks.{i}.mlp.fc1_{part}.{leaf}"),
+)
+
 
 def _by_architecture(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     """What timm's "tf_" networks, whose weights come from TensorFlow, have otherwise; tensors do not show it.
@@ -139,6 +146,7 @@ def _by_v3(config: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 SPELLINGS = (
+    Spelling("timm", "vit", DINOV3, arrange=join_dinov3),
     Spelling("timm", "convnext", CONVNEXT),
     Spelling("timm", "vgg", VGG),
     Spelling("timm", "bit", BIT, facts={"eps": ("", 1e-8)}),

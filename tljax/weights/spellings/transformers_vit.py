@@ -11,18 +11,18 @@ import numpy as np
 
 from tljax.core.errors import WeightsError
 from tljax.core.types import Arrays, Rule, Spelling
-from tljax.networks.vit_names import add_bias, fold_class_position
+from tljax.networks.vit_names import add_bias, fold_class_position, join_dinov3
 
 LEAF = r"(weight|bias)"
 ACTIVATIONS = {"gelu": "gelu", "gelu_pytorch_tanh": "gelu_tanh", "quick_gelu": "quick_gelu"}
 
 
-def _qkv(layer: str, old: str, new: str) -> tuple[Rule, ...]:
+def _qkv(layer: str, old: str, new: str, leaf: str = "weight|bias") -> tuple[Rule, ...]:
     """Queries, keys and values, which lie in one map here; `old` and `new` hold a place for the letter or word."""
     pairs = (("query", "q"), ("key", "k"), ("value", "v"))
     return tuple(
         Rule(
-            rf"{layer}(?:{old.format(word)}|{new.format(letter)})\.{LEAF}",
+            rf"{layer}(?:{old.format(word)}|{new.format(letter)})\.({leaf})",
             lambda i, leaf: f"blocks.{i}.attn.qkv.{leaf}",
             part,
         )
@@ -47,6 +47,22 @@ DINOV2 = (
     Rule(rf"{DINO_LAYER}mlp\.up_proj\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc1.{leaf}", 1),
     Rule(rf"{DINO_LAYER}mlp\.(?:fc2|weights_out|down_proj)\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc2.{leaf}"),
     Rule(rf"{DINO}layernorm\.{LEAF}", lambda leaf: f"norm.{leaf}"),
+)
+V3 = r"(?:model\.)?layer\.(\d+)\."
+DINOV3 = (
+    Rule(r"embeddings\.cls_token", lambda: "cls_token"),
+    Rule(r"embeddings\.register_tokens", lambda: "reg_token"),
+    Rule(r"embeddings\.mask_token", None),  # of pretraining alone
+    Rule(rf"embeddings\.patch_embeddings\.{LEAF}", lambda leaf: f"patch_embed.proj.{leaf}"),
+    Rule(rf"{V3}norm(\d)\.{LEAF}", lambda i, n, leaf: f"blocks.{i}.norm{n}.{leaf}"),
+    *_qkv(V3, r"attention\.{}", r"attention\.{}_proj", r"weight"),
+    Rule(rf"{V3}attention\.([qkv])_proj\.bias", lambda i, letter: f"blocks.{i}.attn.{letter}_bias"),
+    Rule(rf"{V3}attention\.o_proj\.{LEAF}", lambda i, leaf: f"blocks.{i}.attn.proj.{leaf}"),
+    Rule(rf"{V3}layer_scale(\d)\.lambda1", lambda i, n: f"blocks.{i}.gamma_{n}"),
+    Rule(rf"{V3}mlp\.gate_proj\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc1_g.{leaf}"),
+    Rule(rf"{V3}mlp\.up_proj\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc1_x.{leaf}"),
+    Rule(rf"{V3}mlp\.down_proj\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc2.{leaf}"),
+    Rule(rf"norm\.{LEAF}", lambda leaf: f"norm.{leaf}"),
 )
 TOWER = r"(?:vision_model\.)?"
 TOWER_LAYER = TOWER + r"encoder\.layers\.(\d+)\."
@@ -95,7 +111,7 @@ def _rows(arrays: Arrays, name: str, first: int, last: int) -> np.ndarray:
     return np.ascontiguousarray(arrays[name][first * third : last * third])
 
 
-def _told(config: Mapping[str, Any], where: str, activation: str, eps: float, heads: int | None) -> dict[str, Any]:
+def _told(config: Mapping[str, Any], where: str, activation: str, eps: float) -> dict[str, Any]:
     """Facts of the config of a tower, or of the "vision_config" in that of both; the rest are transformers' defaults.
 
     Raises:
@@ -112,17 +128,22 @@ def _told(config: Mapping[str, Any], where: str, activation: str, eps: float, he
     if isinstance(size, list) and any(side != size[0] for side in size):
         raise WeightsError(f"Positions in '{where}' must be of square pictures; its config.json says {size}.")
     facts = {"activation": ACTIVATIONS[named], "eps": said.get("layer_norm_eps", eps)}
-    told = said.get("num_attention_heads", heads)
-    return facts if told is None else facts | {"heads": told}
+    return facts | ({"heads": said["num_attention_heads"]} if "num_attention_heads" in said else {})
 
 
-def _spelling(rules: tuple[Rule, ...], activation: str, eps: float, heads: int | None, arrange: Any) -> Spelling:
-    told = partial(_told, activation=activation, eps=eps, heads=heads)
+def _told_dinov3(config: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The same of a DINOv3, and theta of its rotary positions."""
+    return _told(config, where, "gelu", 1e-5) | {"rotary": config.get("rope_theta", 100.0)}
+
+
+def _spelling(rules: tuple[Rule, ...], activation: str, eps: float, arrange: Any) -> Spelling:
+    told = partial(_told, activation=activation, eps=eps)
     return Spelling("transformers", "vit", rules, told=told, arrange=arrange)
 
 
 SPELLINGS = (
-    _spelling(DINOV2, "gelu", 1e-6, None, fold_class_position),
-    _spelling(CLIP, "quick_gelu", 1e-5, None, add_bias),
-    _spelling(SIGLIP, "gelu_pytorch_tanh", 1e-6, None, _split_query),
+    _spelling(DINOV2, "gelu", 1e-6, fold_class_position),
+    Spelling("transformers", "vit", DINOV3, told=_told_dinov3, arrange=join_dinov3),
+    _spelling(CLIP, "quick_gelu", 1e-5, add_bias),
+    _spelling(SIGLIP, "gelu_pytorch_tanh", 1e-6, _split_query),
 )
