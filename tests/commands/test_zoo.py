@@ -75,7 +75,7 @@ def test_a_card_says_what_is_known_and_where_from(spec):
     assert (card.repository, card.file) == (spec, "model.safetensors")
     assert card.revision == "" or re.fullmatch(lock_file.PINS["revision"], card.revision)
     assert card.sha256 == "" or re.fullmatch(lock_file.PINS["sha256"], card.sha256)
-    licences = "BSD-3-Clause", "Apache-2.0", "MIT", "CC-BY-NC-4.0"
+    licences = "BSD-3-Clause", "Apache-2.0", "MIT", "CC-BY-NC-4.0", "DINOv3-License"
     assert card.licence in licences  # a new one is to be read before it is listed
     assert card.classes >= 0 and card.parameters > 0 and card.gflops > 0 and card.size > 0 and 0 < card.crop <= 1
     assert (card.mean, card.std) in (IMAGENET, CLIP, ((0.5,) * 3, (0.5,) * 3))
@@ -112,16 +112,22 @@ def test_the_numbers_in_a_repositorys_name_are_those_of_its_card(spec):
     card, name = CARDS[spec], spec.partition("/")[2]
     if found := re.search(r"patch(\d+)(?:.*_(\d\d\d))?", name):
         shape, (patch, size) = find("families", "vit").VARIANTS[card.variant], found.groups()
-        assert (shape.patch, card.size) == (int(patch), int(size or 518))
-        assert (shape.distilled, shape.registers) == ("distilled" in name, 4 * ("reg4" in name))
+        assert (shape.patch, card.size) == (int(patch), int(size or (256 if "dinov3" in name else 518)))
+        assert (shape.distilled, shape.registers) == ("distilled" in name, 4 * ("reg4" in name or "dinov3" in name))
         assert (shape.pre_norm, shape.attention_pool) == ("clip" in name and "siglip" not in name, "siglip" in name)
         assert shape.activation == ("gelu_tanh" if "siglip" in name else "quick_gelu" if "openai" in name else "gelu")
     else:
         assert card.variant.replace("wide50_2", "50_2").replace("resnext", "").removeprefix("R") in name
-    none = {"lvd142m": 0, "mae": 0, "v2_webli": 0, "webli": 0}  # seen without labels, or with texts for labels
+    none = {
+        "lvd142m": 0,
+        "lvd1689m": 0,
+        "mae": 0,
+        "v2_webli": 0,
+        "webli": 0,
+    }  # seen without labels, or with texts for labels
     space = 768 if "large" in name else 512  # which CLIP shares with texts
     classes = {"in21k": 21843, "in22k": 21841, **none, "openai": space, "datacompxl": space}
-    tag = name.rpartition(".")[2]
+    tag = name.rpartition(".")[2].removeprefix("dinov3_")
     assert card.classes == classes.get(tag, classes.get(tag.rpartition("_")[2], 1000))
 
 

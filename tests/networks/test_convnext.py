@@ -18,6 +18,7 @@ from tljax.networks.families import convnext
 from tljax.weights import placement
 
 PARAMETERS = {"tiny": 28_589_128, "small": 50_223_688, "base": 88_591_464}
+LARGE = 197_767_336  # torchvision's num_params
 VARIANTS = tuple(PARAMETERS)
 STAGES = ("stem", "stage1", "stage2", "stage3", "stage4", "norm")
 TRAIN = Mode(train=True)
@@ -43,10 +44,14 @@ def test_names_shapes_and_counts_are_the_published_ones(variant):
     net = shared.network(convnext, variant)
     assert shared.published_shapes(convnext, net) == shared.stored_shapes(f"convnext_{variant}")
     assert count(shared.shapes(net)) == PARAMETERS[variant]
-    assert tuple(convnext.VARIANTS) == VARIANTS
+    assert tuple(convnext.VARIANTS) == (*VARIANTS, "large")
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_large_one_has_the_published_count():
+    assert count(shared.shapes(shared.network(convnext, "large"))) == LARGE
+
+
+@pytest.mark.parametrize("variant", [*VARIANTS, "large"])
 def test_name_table_covers_every_variable_once(variant):
     rows = convnext.names(variant)
     paths = flatten(shared.shapes(shared.network(convnext, variant))["params"])
@@ -91,7 +96,7 @@ def test_a_network_without_layer_scale_is_known_by_its_tensors():
 
 
 def test_unknown_variant_lists_those_that_exist():
-    with pytest.raises(ConfigError, match=r"'convnext' must be one of tiny, small, base; got 'huge'"):
+    with pytest.raises(ConfigError, match=r"'convnext' must be one of tiny, small, base, large; got 'huge'"):
         convnext.build("huge")
 
 

@@ -33,7 +33,7 @@ NETWORKS = {
     "wide_resnet50_2": ("resnet", "wide50_2"),
     "resnext50_32x4d": ("resnet", "resnext50_32x4d"),
     **{f"vgg{depth}{norm}": ("vgg", f"{depth}{norm}") for depth in (11, 13, 16, 19) for norm in ("", "_bn")},
-    **{f"convnext_{size}": ("convnext", size) for size in ("tiny", "small", "base")},
+    **{f"convnext_{size}": ("convnext", size) for size in ("tiny", "small", "base", "large")},
     "mobilenet_v2": ("mobilenet", "v2"),
     "mobilenet_v3_small": ("mobilenet", "v3_small"),
     "mobilenet_v3_large": ("mobilenet", "v3_large"),

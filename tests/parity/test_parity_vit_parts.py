@@ -15,7 +15,7 @@ from reference import draw, ours_vit
 
 from tests.parity.test_parity_vit import above, nchw
 from tljax.core.types import Card, Published
-from tljax.networks.families import vit
+from tljax.networks.families import convnext, vit
 from tljax.networks.network import Network
 from tljax.weights import placement, pretrained
 
@@ -148,6 +148,26 @@ def test_what_is_published_again_is_what_was_read(architecture):
     arrays = arrays_of(drawn(timm.create_model(architecture, depth=depth, img_size=side, num_classes=CLASSES)))
     _, _, exported = ours(arrays, {}, draw.image((1, side, side, 3)))
     assert {n: a.tobytes() for n, a in exported.items()} == {n: a.tobytes() for n, a in arrays.items()}
+
+
+def test_transformers_convnext_of_dinov3():
+    """DINOv3's ConvNeXt is one of other names; what it is pooled to is the normalised mean."""
+    config = transformers.DINOv3ConvNextConfig(hidden_sizes=[8, 16, 24, 32], depths=[1, 2, 1, 1], layer_norm_eps=1e-5)
+    module = drawn(transformers.DINOv3ConvNextModel(config))
+    x = draw.image((2, 64, 96, 3))
+    published = Published(arrays_of(module), CARD, "a file", json.loads(module.config.to_json_string()))
+    asked = SimpleNamespace(family="convnext", variant="auto", prefix="")
+    variant, published, _ = pretrained.understood(convnext, asked, published)
+    assert variant == convnext.Variant((1, 2, 1, 1), (8, 16, 24, 32), eps=1e-5)
+    net = Network(convnext.build(variant), nn.Dense(1))
+    variables, _ = placement.place(placement.shapes(net, x), published, convnext.names(variant))
+    head = placement.init(net, x, seed=0, only=["head/kernel", "head/bias"])["params"]["head"]
+    found = ours_vit.outputs(net, {"params": {**variables["params"], "head": head}}, x)
+    with torch.inference_mode():
+        output = module(pixel_values=nchw(x), output_hidden_states=True)
+    expected = {f"stage{i}": hidden.permute(0, 2, 3, 1).numpy() for i, hidden in enumerate(output.hidden_states) if i}
+    expected["norm"] = output.pooler_output.numpy()
+    assert above(1e-5, {stage: found[stage] for stage in expected}, expected, "DINOv3ConvNextModel") == {}
 
 
 # transformers

@@ -258,6 +258,23 @@ def test_a_spelling_is_recognised_and_translated_exactly(library, family):
         np.testing.assert_array_equal(found[name], array, err_msg=name)
 
 
+def test_dinov3_of_convnext_is_recognised_and_translated_exactly():
+    layers = {"layer_scale": "gamma", "0": "depthwise_conv", "2": "layer_norm", "3": "pointwise_conv1"}
+    spell = of_convnext(
+        "model.stages.{s}.layers.{b}",
+        "model.stages.{s}.downsample_layers.{i}",
+        ("model.stages.0.downsample_layers.0", "model.stages.0.downsample_layers.1"),
+        layers | {"5": "pointwise_conv2"},
+        {"0": "layer_norm", "2": "none"},
+    )
+    ours = {name: x for name, x in published("convnext").items() if not name.startswith("classifier.2.")}
+    theirs = {spell(name): x.reshape(-1) if "layer_scale" in name else x for name, x in ours.items()}
+    spelling = translation.recognise(theirs, "convnext", "a file")
+    assert spelling is not None and spelling.library == "transformers"
+    found = translation.translate(theirs, spelling, "a file")
+    assert {name: x.tobytes() for name, x in found.items()} == {name: x.tobytes() for name, x in ours.items()}
+
+
 def test_every_spelling_is_tested():
     elsewhere = {("authors", "vit"), ("transformers_vit", "vit"), ("timm", "vit")}  # test_vit_spellings.py
     rows = [(name, row.family) for name in available("spellings") for row in find("spellings", name).SPELLINGS]

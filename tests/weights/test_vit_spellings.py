@@ -169,7 +169,7 @@ def test_the_network_is_told_by_tensors_and_config(name):
 
 
 def test_an_activation_that_is_not_computed_here_is_named():
-    (spelling,) = {translation.recognise(SPELLED["clip"][1], "vit", "a file")}
+    spelling = translation.recognise(SPELLED["clip"][1], "vit", "a file")
     for named in ("relu", 3, None, ["gelu"]):
         with pytest.raises(WeightsError, match="hidden_act .* must be one of gelu, gelu_pytorch_tanh, quick_gelu; got"):
             translation.facts({"vision_config": {"hidden_act": named}}, spelling, "a file")

@@ -123,9 +123,10 @@ def strange(names: Iterable[str], where: str, family: str = "") -> str:
     """What to say of a file that fits no family, or not `family`: the nearest one, and the first differences."""
     names = frozenset(names)
     whose = f"config.model.family '{family}'" if family else "a family of tljax/networks/families/"
+    rows = [row for name in plugins.available("spellings") for row in plugins.find("spellings", name).SPELLINGS]
     first = (
-        f"'{where}' must hold the tensors of {whose}, in its own naming or one of "
-        f"{', '.join(plugins.available('spellings'))}; it does not."
+        f"'{where}' must hold the tensors of {whose}, in its own naming or that of "
+        f"{', '.join(sorted({row.library for row in rows}))}; it does not."
     )
     share, lines = max(_nearest(names), _nearest_spelling(names))
     if share < NEAR:

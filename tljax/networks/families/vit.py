@@ -35,8 +35,8 @@ THETA = 100.0  # of DINOv3's rotary positions
 PARTS = {"registers": 4, "eps": 1e-5, "layer_scale": True, "rotary": THETA}
 DINOV3 = {
     **{f"dinov3_{name}16": Variant(16, *SIZES[name], **PARTS) for name in ("small", "base", "large")},
-    "dinov3_small_plus16": Variant(16, *SIZES["small"], hidden=1536, gated=True, **PARTS),
-    "dinov3_huge_plus16": Variant(16, 1280, 20, 32, hidden=5120, gated=True, **PARTS),
+    "dinov3_small_plus16": Variant(16, *SIZES["small"], gated=True, **PARTS),
+    "dinov3_huge_plus16": Variant(16, 1280, 20, 32, gated=True, **PARTS),
 }
 CLIP = {
     f"clip_{name}": dataclasses.replace(shape, pre_norm=True, eps=1e-5)

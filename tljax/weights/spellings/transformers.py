@@ -92,6 +92,20 @@ CONVNEXT = (
     Rule(rf"classifier\.{LEAF}", lambda leaf: f"classifier.2.{leaf}"),
 )
 
+DINOV3 = r"(?:model\.)?stages\.(\d+)\."  # a ConvNeXt of other names
+DINOV3_CONVNEXT = (
+    Rule(rf"{DINOV3}downsample_layers\.(\d)\.{LEAF}", lambda s, i, leaf: f"features.{2 * s}.{i}.{leaf}"),
+    Rule(rf"{DINOV3}layers\.(\d+)\.gamma", lambda s, b: f"features.{2 * s + 1}.{b}.layer_scale", change=_as_channels),
+    *(
+        Rule(
+            rf"{DINOV3}layers\.(\d+)\.{layer}\.{LEAF}",
+            lambda s, b, leaf, number=number: f"features.{2 * s + 1}.{b}.block.{number}.{leaf}",
+        )
+        for layer, number in (("depthwise_conv", 0), ("layer_norm", 2), ("pointwise_conv1", 3), ("pointwise_conv2", 5))
+    ),
+    Rule(rf"layer_norm\.{LEAF}", lambda leaf: f"classifier.0.{leaf}"),
+)
+
 BIT = bit_names.rules(
     r"(?:bit\.)?embedder\.convolution",
     r"(?:bit\.)?encoder\.stages\.(\d+)\.layers\.(\d+)\.",
@@ -166,6 +180,13 @@ SPELLINGS = (
         "convnext",
         CONVNEXT,
         facts={"eps": ("layer_norm_eps", 1e-12)},  # of the last LayerNorm alone; the others have 1e-6
+        must={"hidden_act": "gelu"},
+    ),
+    Spelling(
+        "transformers",
+        "convnext",
+        DINOV3_CONVNEXT,
+        facts={"eps": ("layer_norm_eps", 1e-6)},
         must={"hidden_act": "gelu"},
     ),
     Spelling(
