@@ -206,7 +206,9 @@ def dinov3(**options: Any) -> Any:
 
 NETWORKS = {
     "DINOv3ViTModel": lambda: dinov3(num_register_tokens=2),
-    "DINOv3ViTModel gated, theta 30": lambda: dinov3(num_register_tokens=4, use_gated_mlp=True, rope_theta=30.0),
+    "DINOv3ViTModel gated, theta 30": lambda: dinov3(
+        num_register_tokens=4, use_gated_mlp=True, hidden_act="silu", rope_theta=30.0
+    ),
     "Dinov2Model": dino,
     "Dinov2Model gated": lambda: dino(use_swiglu_ffn=True),
     "Dinov2WithRegistersModel": lambda: dino(registers=3),

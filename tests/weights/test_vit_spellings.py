@@ -175,6 +175,15 @@ def test_an_activation_that_is_not_computed_here_is_named():
             translation.facts({"vision_config": {"hidden_act": named}}, spelling, "a file")
 
 
+def test_a_gated_dinov3_has_silu():
+    spelling = next(row for row in find("spellings", "transformers_vit").SPELLINGS if "_told_dinov3" in repr(row.told))
+    told = translation.facts({"use_gated_mlp": True, "hidden_act": "silu", "rope_theta": 30.0}, spelling, "a file")
+    assert told == {"activation": "gelu", "eps": 1e-5, "rotary": 30.0}
+    for said in ({"use_gated_mlp": True}, {"use_gated_mlp": True, "hidden_act": "gelu"}, {"hidden_act": "silu"}):
+        with pytest.raises(WeightsError, match="hidden_act .* must be"):
+            translation.facts(said, spelling, "a file")
+
+
 def test_no_name_fits_two_rules_of_a_spelling():
     for name in ("transformers_vit", "authors"):
         for row in find("spellings", name).SPELLINGS:

@@ -34,9 +34,9 @@ def join_dinov3(arrays: Arrays) -> Arrays:
             changed |= {
                 f"{block}.attn.{letter}_bias": None for letter in "qkv" if f"{block}.attn.{letter}_bias" in arrays
             }
-        block, middle, leaf = name.partition(".mlp.fc1_g.")
-        if middle and f"{block}.mlp.fc1_x.{leaf}" in arrays:
-            names = [f"{block}.mlp.fc1_{part}.{leaf}" for part in "gx"]
+        block, middle, leaf = name.partition(".mlp.fc1_x.")
+        if middle:  # without a gate it is all there is
+            names = [one for one in (f"{block}.mlp.fc1_{part}.{leaf}" for part in "gx") if one in arrays]
             changed[f"{block}.mlp.fc1.{leaf}"] = partial(_joined, arrays, names)
             changed |= dict.fromkeys(names)
     return Arrays.of(arrays, changed)

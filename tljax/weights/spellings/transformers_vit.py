@@ -132,8 +132,19 @@ def _told(config: Mapping[str, Any], where: str, activation: str, eps: float) ->
 
 
 def _told_dinov3(config: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The same of a DINOv3, and theta of its rotary positions."""
-    return _told(config, where, "gelu", 1e-5) | {"rotary": config.get("rope_theta", 100.0)}
+    """The same of a DINOv3, and theta of its rotary positions; SiLU is the gate's activation, and no other is built.
+
+    Raises:
+      WeightsError: the activation is none that is computed here.
+    """
+    gated, named = config.get("use_gated_mlp", False), config.get("hidden_act", "gelu")
+    if gated and named != "silu":
+        raise WeightsError(
+            f"hidden_act in the config.json beside '{where}' must be silu, for its MLP is gated; got {named!r}. Choose "
+            f"other weights."
+        )
+    plain = {**config, "hidden_act": "gelu"} if gated else config
+    return _told(plain, where, "gelu", 1e-5) | {"rotary": config.get("rope_theta", 100.0)}
 
 
 def _spelling(rules: tuple[Rule, ...], activation: str, eps: float, arrange: Any) -> Spelling:
