@@ -43,6 +43,7 @@ PARTS = [
     {"layer_scale": True, "class_position": False},
     {"pre_norm": True, "activation": "quick_gelu"},
     {"gated": True, "hidden": 12},
+    {"class_token": False, "average_after": True, "registers": 1},
     {"rotary": 100.0, "layer_scale": True, "registers": 2},
     {"class_token": False, "attention_pool": True, "activation": "gelu_tanh"},
 ]
@@ -144,6 +145,20 @@ def test_which_gelu_a_clip_has_is_told_or_asked_for():
         assert vit.infer(arrays, {"heads": 2, **config}).activation == activation
     with pytest.raises(WeightsError, match=r"Which GELU .* does not show in their tensors\. Put the config\.json"):
         vit.infer(arrays, {"heads": 2})
+
+
+@pytest.mark.parametrize("change", [{"class_token": False}, {"average": True, "attention_pool": True}])
+def test_features_are_one_thing(change):
+    with pytest.raises(ConfigError, match=r"features must be its class token, .*; got none, or more than one of these"):
+        dataclasses.replace(SMALL, **change)
+
+
+def test_without_a_class_token_features_are_the_mean_of_normalised_patches():
+    net, variables, x = small(dataclasses.replace(SMALL, class_token=False, average_after=True, registers=1))
+    tokens = np.asarray(net.apply(variables, x, EVALUATE, stop="norm", method="features"))
+    np.testing.assert_allclose(
+        net.apply(variables, x, method="features"), tokens[:, 1:].mean(axis=1), rtol=1e-5, atol=1e-6
+    )
 
 
 # Conventions

@@ -55,6 +55,7 @@ PARAMETERS |= {
 }  # fmt: skip
 PARAMETERS |= {f"{name}_quick": PARAMETERS[name] for name in vit.CLIP}
 SMALL = vit.Variant(patch=4, width=8, heads=2, depth=3)
+NO_CLASS = {"registers": 2, "class_token": False, "average": True}
 CARD = Card(mean=(0.5,) * 3, std=(0.5,) * 3)
 
 
@@ -151,7 +152,7 @@ def small_arrays(size: tuple[int, int], change: dict) -> dict[str, np.ndarray]:
         return draw.weights(ours_vit.timm_shapes(name, size, 5))
 
 
-@pytest.mark.parametrize("change", [{}, {"distilled": True}, {"registers": 2, "class_token": False}, {"registers": 2}])
+@pytest.mark.parametrize("change", [{}, {"distilled": True}, NO_CLASS, {"registers": 2}])
 def test_a_network_starts_from_arrays_of_another_size(change):
     arrays, example = small_arrays((16, 16), change), np.zeros((1, 8, 12, 3), np.float32)
     with ours_vit.cut("tiny16", **vars(SMALL) | change) as name:

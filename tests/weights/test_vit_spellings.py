@@ -24,6 +24,10 @@ SHAPES = {
     "clip": dataclasses.replace(SMALL, pre_norm=True, activation="quick_gelu", eps=1e-5),
     "siglip": dataclasses.replace(SMALL, class_token=False, attention_pool=True, activation="gelu_tanh"),
     "mae": SMALL,
+    "dinov3": dataclasses.replace(SMALL, layer_scale=True, registers=2, rotary=100.0, eps=1e-5),
+    "gated dinov3": dataclasses.replace(
+        SMALL, layer_scale=True, registers=2, rotary=30.0, eps=1e-5, gated=True, hidden=12
+    ),
 }
 
 
@@ -34,6 +38,9 @@ def published(kind):
     empty = placement.shapes(network, np.zeros((1, 16, 16, 3), np.float32))
     arrays = placement.publish({c: fill(tree, np.random.default_rng(1)) for c, tree in empty.items()}, vit.names(shape))
     arrays["head.bias"] = np.zeros(3, np.float32)
+    if "dinov3" in kind:  # keys have no bias there
+        for i in range(2):
+            arrays[f"blocks.{i}.attn.qkv.bias"][8:16] = 0
     if "cls_token" in arrays:  # of few bits, so that a position can be taken off and added exactly
         arrays["cls_token"] = np.round(arrays["cls_token"] * 1024) / 1024
     return arrays if kind == "clip" else {name: x for name, x in arrays.items() if not name.startswith("head.")}
@@ -122,6 +129,33 @@ def openai(arrays):
     return found
 
 
+V3 = {"^cls_token": "embeddings.cls_token", "^reg_token": "embeddings.register_tokens",
+      r"patch_embed\.proj": "embeddings.patch_embeddings", r"blocks\.": "model.layer.",
+      r"gamma_(\d)": r"layer_scale\1.lambda1", r"attn\.proj": "attention.o_proj",
+      r"mlp\.fc2": "mlp.down_proj"}  # fmt: skip
+
+
+def dinov3(arrays, timm=False):
+    found = {} if timm else {"embeddings.mask_token": np.ones((1, 1, 8), np.float32)}
+    for name, x in arrays.items():
+        theirs = name if timm else swapped(name, V3)
+        gated = len(arrays["blocks.0.mlp.fc1.bias"]) == 24 and "mlp.fc1" in name
+        parts = ("fc1_g", "fc1_x") if timm else ("gate_proj", "up_proj")
+        if "attn.qkv.bias" in name:
+            words = ("q_bias", "v_bias") if timm else ("q_proj.bias", "v_proj.bias")
+            room = "attn." if timm else "attention."
+            names = [theirs.replace("attn.qkv.bias", f"{room}{word}") for word in words]
+            found |= dict(zip(names, np.split(x, 3)[::2], strict=True))
+        elif "attn.qkv" in name and not timm:
+            names = thirds(theirs, "attn.qkv", [f"attention.{letter}_proj" for letter in "qkv"])
+            found |= dict(zip(names, np.split(x, 3), strict=True))
+        elif gated:
+            found |= dict(zip(thirds(theirs, "fc1", parts), np.split(x, 2), strict=True))
+        else:
+            found[theirs if timm else theirs.replace("mlp.fc1", "mlp.up_proj")] = x
+    return found
+
+
 def meta(arrays):
     """The authors' DINOv2."""
     swaps = {"reg_token": "register_tokens", r"mlp\.fc1": "mlp.w12", r"mlp\.fc2": "mlp.w3"}
@@ -133,6 +167,7 @@ def meta(arrays):
 BOTH = {"vision_config": {"num_attention_heads": 2, "hidden_act": "quick_gelu"}}  # of a tower for pictures and texts
 # What is spelled -> (the network, its arrays there, the config beside them, the library).
 HEADS = {"num_attention_heads": 2}
+SILU = HEADS | {"use_gated_mlp": True, "hidden_act": "silu", "rope_theta": 30.0}
 SPELLED = {
     "dinov2": ("dinov2", dinov2(published("dinov2")), HEADS, "transformers"),
     "dinov2 of modules": ("dinov2", dinov2(published("dinov2"), new=True), HEADS, "transformers"),
@@ -142,6 +177,10 @@ SPELLED = {
     "clip": ("clip", tower(published("clip")), BOTH, "transformers"),
     "siglip": ("siglip", tower(published("siglip")), {"vision_config": HEADS}, "transformers"),
     "siglip of modules": ("siglip", tower(published("siglip"), before=""), HEADS, "transformers"),
+    "dinov3": ("dinov3", dinov3(published("dinov3")), HEADS, "transformers"),
+    "gated dinov3": ("gated dinov3", dinov3(published("gated dinov3")), SILU, "transformers"),
+    "timm's dinov3": ("dinov3", dinov3(published("dinov3"), timm=True), None, "timm"),
+    "timm's gated dinov3": ("gated dinov3", dinov3(published("gated dinov3"), timm=True), None, "timm"),
     "meta's dinov2": ("dinov2", meta(published("dinov2")), None, "its authors"),
     "meta's gated dinov2": ("gated", meta(published("gated")), None, "its authors"),
     "meta's dinov2 with registers": ("registers", meta(unfolded(published("registers"))), None, "its authors"),

@@ -39,6 +39,7 @@ class Variant:
     pre_norm: bool = False  # CLIP: tokens are normalised before the first block, and patches have no bias
     activation: str = "gelu"  # one of `latent_attention.ACTIVATIONS`
     gated: bool = False  # SwiGLU (Shazeer 2020) in the place of the MLP: `hidden` units, and as many that gate them
+    average_after: bool = False  # features are the mean of the normalised patches: timm's fc_norm=False
     rotary: float = 0.0  # DINOv3: no positions are added, but queries and keys turned; theta, 0: they are not
     attention_pool: bool = False  # SigLIP: features are what a learned query finds in the patches
 
@@ -48,8 +49,12 @@ class Variant:
         if self.activation not in ACTIVATIONS:
             known = ", ".join(ACTIVATIONS)
             raise ConfigError(f"A ViT's activation must be one of {known}; got '{self.activation}'.")
-        if self.average and self.attention_pool:
-            raise ConfigError("A ViT's features are the patches' mean, or what a query finds in them: not both.")
+        pooled = self.average + self.average_after + self.attention_pool
+        if pooled > 1 or not (pooled or self.class_token):
+            raise ConfigError(
+                "A ViT's features must be its class token, the patches' mean, normalised after it (average) or before "
+                "(average_after), or what a query finds in them (attention_pool); got none, or more than one of these."
+            )
         if self.rotary and self.width // self.heads % 4:
             raise ConfigError(f"Rotary positions need heads of a multiple of 4; got {self.width // self.heads}.")
 
@@ -178,6 +183,8 @@ class ViT(Backbone):
 
     def features(self, x: jax.Array) -> jax.Array:
         """The class token (B, D), distilled: and the distillation token, (B, 2 D); or what the last stage made."""
+        if self.variant.average_after:
+            return x[:, sum(self.variant.tokens.values()) :].astype(jnp.float32).mean(axis=1)
         if not (self.variant.average or self.variant.attention_pool):
             x = x[:, : 1 + self.variant.distilled].reshape(x.shape[0], -1)
         return x.astype(jnp.float32)

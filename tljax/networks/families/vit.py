@@ -112,6 +112,7 @@ def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) ->
         pre_norm=pre_norm,
         activation=_activation(said) if pre_norm or pool else "gelu",
         gated=arrays["blocks.0.mlp.fc1.weight"].shape[0] == 2 * hidden,
+        average_after="cls_token" not in arrays and "norm.weight" in arrays and not pool,
         rotary=THETA if rotary else 0.0,
         attention_pool=pool,
     )
