@@ -158,13 +158,13 @@ def test_what_is_published_again_is_what_was_read(architecture):
 
 def test_transformers_convnext_of_dinov3():
     """DINOv3's ConvNeXt is one of other names; what it is pooled to is the normalised mean."""
-    config = transformers.DINOv3ConvNextConfig(hidden_sizes=[8, 16, 24, 32], depths=[1, 2, 1, 1], layer_norm_eps=1e-5)
+    config = transformers.DINOv3ConvNextConfig(hidden_sizes=[8, 16, 24, 32], depths=[1, 2, 1, 1])
     module = drawn(transformers.DINOv3ConvNextModel(config))
     x = draw.image((2, 64, 96, 3))
     published = Published(arrays_of(module), CARD, "a file", json.loads(module.config.to_json_string()))
     asked = SimpleNamespace(family="convnext", variant="auto", prefix="")
     variant, published, _ = pretrained.understood(convnext, asked, published)
-    assert variant == convnext.Variant((1, 2, 1, 1), (8, 16, 24, 32), eps=1e-5)
+    assert variant == convnext.Variant((1, 2, 1, 1), (8, 16, 24, 32))
     net = Network(convnext.build(variant), nn.Dense(1))
     variables, _ = placement.place(placement.shapes(net, x), published, convnext.names(variant))
     head = placement.init(net, x, seed=0, only=["head/kernel", "head/bias"])["params"]["head"]

@@ -186,8 +186,7 @@ SPELLINGS = (
         "transformers",
         "convnext",
         DINOV3_CONVNEXT,
-        facts={"eps": ("layer_norm_eps", 1e-6)},
-        must={"hidden_act": "gelu"},
+        must={"hidden_act": "gelu", "layer_norm_eps": 1e-6},  # of every LayerNorm
     ),
     Spelling(
         "transformers",
