@@ -54,7 +54,7 @@ def shown(value: Any) -> str:
 
 def _must(hint: Any, value: Any, limits: tuple[float, float] | None) -> str:
     """What a value of this type must be, where it is not; "" where it is."""
-    if hint is Any or (dataclasses.is_dataclass(hint) and isinstance(value, hint)):
+    if hint is Any or (isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, hint)):
         return ""
     origin, inside = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
