@@ -80,7 +80,10 @@ def _faults(said: Mapping[str, Any]) -> list[str]:
         wrong.append(f"classes must be a list of names; got {untrusted.shown(classes)}")
     if isinstance(said["input"], Mapping):
         kind = Texts if "lengths" in said["input"] else Pictures
-        wrong += [f"input: {fault}" for fault in untrusted.faults(kind, said["input"], RANGES)]
+        known = {
+            field.name: said["input"][field.name] for field in dataclasses.fields(kind) if field.name in said["input"]
+        }
+        wrong += [f"input: {fault}" for fault in untrusted.faults(kind, known, RANGES)]
     return wrong
 
 
