@@ -46,7 +46,8 @@ def get_config(row: str = "model_d") -> Any:
     config.groups.update(conv1_3="stem..stage2", conv4_5="stage3..stage4", classifier="head")
     strategy, low, middle, high = ROWS["model_d" if row == "all" else row]
     config.strategy.name = strategy
-    config.strategy.scales.update(conv1_3=low / high, conv4_5=middle / high, classifier=1.0)
+    if strategy == "groups":
+        config.strategy.scales.update(conv1_3=low / high, conv4_5=middle / high, classifier=1.0)
     config.optimizer.update(name="sgd", lr=high, weight_decay=5e-4)
     config.optimizer.kwargs.momentum = 0.9
     config.train.update(epochs=100.0, batch_size=128)
@@ -56,9 +57,5 @@ def get_config(row: str = "model_d") -> Any:
 
 
 def _overrides(strategy: str, low: float, middle: float, high: float) -> tuple[str, ...]:
-    return (
-        f"strategy.name={strategy}",
-        f"optimizer.lr={high}",
-        f"strategy.scales.conv1_3={low / high}",
-        f"strategy.scales.conv4_5={middle / high}",
-    )
+    rates = (f"strategy.scales.conv1_3={low / high}", f"strategy.scales.conv4_5={middle / high}")
+    return f"strategy.name={strategy}", f"optimizer.lr={high}", *(rates if strategy == "groups" else ())

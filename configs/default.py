@@ -1,8 +1,14 @@
-"""Every key, its default, one comment each. An experiment is this plus what differs."""
+"""Every key that all runs share, its default, one comment each. An experiment is this plus what differs.
+
+What belongs to one strategy, task, adaptation, data source, kind of input or model family stands in its own file, as
+`OPTIONS`; `tljax options strategies lora` prints them. They are keys of the same tables: config.strategy.rank.
+"""
 
 from typing import Any
 
 from ml_collections import ConfigDict
+
+from tljax.core import options
 
 
 def get_config() -> Any:
@@ -12,9 +18,6 @@ def get_config() -> Any:
 
     config.data = data = ConfigDict(sort_keys=False)
     data.source = "digits"  # a file in tljax/data/sources/
-    data.dir = ""  # image_folder: the folder of splits; tfds: where prepared sets lie
-    data.name = ""  # tfds: the data set, "cifar10"; docstrings: the package, "scipy"
-    data.download = True  # tfds: fetch and prepare a set that is missing
     data.splits = ConfigDict(
         {"train": "train", "validation": "", "test": "test"}, sort_keys=False
     )  # part -> split of the source
@@ -29,32 +32,11 @@ def get_config() -> Any:
     data.train_examples = 0  # the first so many of the training split; of one sorted by class a draw by seed; 0 is all
     data.examples_per_class = 0  # training examples a class, drawn by seed; 0 is all
     data.channels = 3  # 3: RGB, 1: grey, 4: RGB and transparency; weights that saw others are made to fit
-    data.columns = ConfigDict(
-        {"text": "text", "pair": "", "label": "label"}, sort_keys=False
-    )  # text_csv, tfds: names of columns; pair: the second text, of pairs; label: of numbers and sets "a,b" is two
-    data.labels = "classes"  # text_csv: what a label is: classes (one a text), numbers, sets (of labels), none
     data.similar_labels = "error"  # classes that differ in spelling alone (Pos, pos; 1, 1.0): error, merge, keep apart
-    # text_csv: cells that mean nothing, as pandas writes them; () where they are texts or classes
-    data.missing = ("nan", "NaN", "NAN", "NaT", "<NA>", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "None")
-    data.delimiter = ""  # text_csv: between fields; "": comma in .csv, tab in .tsv, or what fits the header, and said
-    data.header = ()  # text_csv: names of all columns, where the first line of a table is a row already
-    data.decimal = ""  # text_csv, numbers: "," reads 0,5 and 1.000,5; "." reads 1,000.5; "": 0.5, no other commas
     # By what examples stay together in one part (a patient, a video): a regular expression with one group that finds
     data.group = ""  # it in the path below data.dir, "/(p[0-9]+)_"; of tables the name of a column; "": each alone
-    data.separator = "|"  # text_csv: between the labels of a set in one column; of several columns each is 0 or 1
-    data.quotes = True  # text_csv: fields may stand in double quotes; false: those are part of the texts
-    data.encoding = "utf-8"  # texts: how they are written
-    data.lengths = (64, 128, 256)  # texts: tokens that batches are padded to; beyond the last they are cut, and counted
     data.duplicates = "keep"  # texts that repeat, in any split: keep, or remove (counted and listed)
     data.unreadable = "error"  # a picture that cannot be read, an empty text: error, or skip (counted and listed)
-    data.in_memory = True  # decode once into memory, or anew for every batch
-    data.resize = 0  # pixels of the shorter side after decoding, then the central square; 0: as stored
-    data.crop = 0  # pixels cut out of that: at random in training, the centre in evaluation; 0: all
-    data.size = 32  # pixels into the network
-    data.pad = 0  # training: pixels of black around the picture before the random crop
-    data.min_area = 0.0  # training: random resized crop of at least this share of the picture; 0: none
-    data.flip = False  # training: mirror every other picture
-    data.augment = True  # False: training sees pictures as evaluation does, whatever the keys above say
     data.cache = "auto"  # what frozen stages put out: off, auto, memory (of this run alone), disk ($TLJAX_CACHE)
     data.cache_memory = 2.0  # GiB of it that auto holds in memory; more is mapped from disk
     data.cached_views = 0  # augmented views of a training example to cache, one an epoch in turn; 0: no cache then
@@ -87,49 +69,10 @@ def get_config() -> Any:
 
     config.strategy = strategy = ConfigDict(sort_keys=False)
     strategy.name = "full"  # a file in tljax/transfer/strategies/
-    strategy.scales = ConfigDict(sort_keys=False)  # groups: group -> factor on optimizer.lr, 0 is frozen
-    strategy.last_k = 1  # last_k: stages before the head that learn
-    strategy.layer_decay = 0.0  # layer_decay, gradual_unfreeze: factor from each group to the one before; 0: chosen
-    strategy.unfreeze_share = 0.5  # gradual_unfreeze: share of the run over which groups begin to learn
-    strategy.unfreeze = "each"  # gradual_unfreeze: group by group from the head, or dense_conv_full: in three steps
-    strategy.probe_share = 0.5  # lp_ft: share of the run in which only the head learns
-    strategy.tune_scale = 0.1  # lp_ft: the backbone's scale after that
-    # bitfit, norm_only, lora, adapter, l2_sp, mixout
-    strategy.backbone_scale = 1.0  # scale of what learns in the backbone, the head's being 1; in L2-SP's paper 0.1
-    strategy.kernels = "backbone/.*/kernel"  # those that lora, adapter, l2_sp, mixout are about, chosen as in groups
-    strategy.lora_rank = 8  # lora: r; here and alpha as for RoBERTa base in the paper
-    strategy.lora_alpha = 8.0  # lora: an update is multiplied by alpha / rank
-    strategy.lora_dropout = 0.0  # lora: share of the inputs of A dropped in a training step; 0.1 for GPT-2 in the paper
-    strategy.adapter_norms = True  # adapter: normalisation learns too, as in the paper
-    strategy.l2_sp_alpha = 0.1  # l2_sp: pull of the backbone to its start; the authors' code has 0.1
-    strategy.l2_sp_beta = 0.01  # l2_sp: pull of the head to 0; the authors' code has 0.01
-    strategy.mixout = 0.7  # mixout: share of inputs that go by their start in a training step; paper: 0.7, 0.8, 0.9
-    strategy.classifier = "logistic"  # classic: logistic, linear_svm, rbf_svm, knn, random_forest or ridge
-    strategy.folds = 5  # classic: of the cross-validation; a smaller class has as many as it has examples
-    strategy.auto = auto = ConfigDict(sort_keys=False)
-    auto.much = 200.0  # auto: training examples a class from which data are much
-    auto.very_much = 5000.0  # auto: and very much
-    auto.similar = 0.7  # auto: from which similarity on (0: chance, 1: no error among nearest frozen features)
-    auto.little_similar = "linear_probe"  # auto: strategy of this cell; further keys are those of the strategy
-    auto.little_different = "last_k"  # auto: the same
-    auto.much_similar = "layer_decay"  # auto: the same
-    auto.much_different = "full"  # auto: the same
-    auto.very_much_different = "scratch"  # auto: the same
     strategy.moving_statistics = ()  # frozen groups whose BatchNorm statistics follow the data all the same
 
     config.task = ConfigDict(sort_keys=False)
     config.task.name = "classification"  # a file in tljax/tasks/
-    config.task.label_smoothing = 0.0  # Szegedy et al. 2015, section 7
-    config.task.mixup = 0.0  # training: alpha of mixup (Zhang et al. 2018: 0.2 to 0.4); 0: none
-    config.task.cutmix = 0.0  # training: alpha of CutMix (Yun et al. 2019: 1); 0: none; with mixup, either
-    # what an example counts in the loss: balanced, "cat=2", "dog=1" by name, or a number a class; (): all the same
-    config.task.class_weights = ()
-    config.task.mask_share = 0.15  # masked_lm: share of a text's tokens that are hidden
-    config.task.whole_words = False  # masked_lm: hide words, not tokens; tokenizers of WordPiece alone show them
-    config.task.huber = 0.0  # regression: from so many standard deviations on the loss is linear; 0: squares
-    config.task.threshold = 0.5  # multilabel: the probability from which on a label holds
-    # multilabel: what a yes counts in the loss: balanced (no / yes), "old=2", "new=1", or a number a label
-    config.task.pos_weight = ()
 
     config.adaptation = adaptation = ConfigDict(sort_keys=False)
     adaptation.name = (
@@ -137,10 +80,6 @@ def get_config() -> Any:
     )
     adaptation.weight = 1.0  # of its term in the loss; dann: of the reversed gradient
     adaptation.ramp = 10.0  # the weight rises by 2 / (1 + exp(-ramp p)) - 1, p: share of the run done; 0: constant
-    adaptation.estimator = "unbiased"  # mmd: unbiased or biased
-    adaptation.bandwidth = 0.0  # mmd: sigma of a kernel of width 1; 0: the median distance in the batch
-    adaptation.widths = (0.25, 0.5, 1.0, 2.0, 4.0)  # mmd: a kernel each, factors on the square of sigma
-    adaptation.hidden = (100,)  # dann: units of the domain classifier's hidden layers
     adaptation.classifier_scale = 1.0  # dann: the domain classifier's factor on optimizer.lr
 
     config.optimizer = optimizer = ConfigDict(sort_keys=False)
@@ -189,11 +128,11 @@ def get_config() -> Any:
     config.lock()
     for open_table in (
         config.groups,
-        strategy.scales,
         optimizer.kwargs,
         optimizer.schedule_kwargs,
         optimizer.groups,
         suite.rows,
     ):
         open_table.unlock()
+    options.offer(config)
     return config

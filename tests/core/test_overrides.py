@@ -35,7 +35,7 @@ TYPED = [
 
 @pytest.mark.parametrize(("change", "value", "kind"), TYPED)
 def test_a_value_keeps_the_type_of_its_key(change, value, kind):
-    found = settings.get(changed(change), change.partition("=")[0])
+    found = settings.get(changed("data.source=image_folder", change), change.partition("=")[0])
     assert found == value and type(found) is kind
 
 
@@ -71,11 +71,14 @@ OPEN = {
 
 @pytest.mark.parametrize("change", OPEN)
 def test_open_tables_take_new_keys(change):
-    assert settings.get(changed(change), change.partition("=")[0]) == OPEN[change]
+    assert settings.get(changed("strategy.name=groups", change), change.partition("=")[0]) == OPEN[change]
 
 
 def test_open_tables_change_types_and_are_replaced_as_a_whole():
-    assert changed("strategy.scales.stem=0", "strategy.scales.stem=0.5").strategy.scales.stem == 0.5
+    assert (
+        changed("strategy.name=groups", "strategy.scales.stem=0", "strategy.scales.stem=0.5").strategy.scales.stem
+        == 0.5
+    )
     assert changed("optimizer.kwargs.mode=fast", "optimizer.kwargs.mode=(1, 2)").optimizer.kwargs["mode"] == (1, 2)
     nested = changed("optimizer.kwargs.low.lr=1", "optimizer.kwargs.low.lr=1e-4", "optimizer.kwargs.head={'lr': 0.1}")
     assert nested.optimizer.kwargs.to_dict() == {"low": {"lr": 1e-4}, "head": {"lr": 0.1}}

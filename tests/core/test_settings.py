@@ -7,7 +7,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import default
-from tljax.core import overrides, settings
+from tljax.core import options, overrides, settings
 from tljax.core.errors import ConfigError
 
 
@@ -54,11 +54,10 @@ BAD_VALUES = {
     "model.card.channel_order": ("RBG",),
     "model.card.interpolation": ("linear",),
     "strategy.backbone_scale": (0.0, -1.0, math.nan),
-    "strategy.lora_rank": (0,),
-    "strategy.lora_alpha": (0.0, math.inf),
-    "strategy.lora_dropout": (1.0, -0.1),
-    "strategy.l2_sp_alpha": (-0.1,),
-    "strategy.l2_sp_beta": (-0.1, math.nan),
+    "strategy.rank": (0,),
+    "strategy.alpha": (0.0, math.inf),
+    "strategy.dropout": (1.0, -0.1),
+    "strategy.beta": (-0.1, math.nan),
     "strategy.mixout": (1.0, -0.1),
     "optimizer.ema": (1.0, -0.1),
     "optimizer.swa": (1.0, -0.1, math.nan),
@@ -79,16 +78,38 @@ BAD_VALUES = {
 }
 
 
+# What must be chosen for a plugin to have the key.
+CHOICES = {
+    "strategy.backbone_scale": "strategy.name=lora",
+    "strategy.rank": "strategy.name=lora",
+    "strategy.alpha": "strategy.name=lora",
+    "strategy.dropout": "strategy.name=lora",
+    "strategy.beta": "strategy.name=l2_sp",
+    "strategy.mixout": "strategy.name=mixout",
+    "task.threshold": "task.name=multilabel",
+    "task.pos_weight": "task.name=multilabel",
+    "task.mask_share": "task.name=masked_lm",
+    "data.lengths": "model.family=bert",
+    "data.encoding": "data.source=text_csv",
+}
+
+
 @pytest.mark.parametrize("key", BAD_VALUES)
 def test_values_that_cannot_be_meant(key):
     *parents, last = key.split(".")
     for value in BAD_VALUES[key]:
-        config = default.get_config()
+        config = changed(*[CHOICES[key]] if key in CHOICES else [])
         (settings.get(config, ".".join(parents)) if parents else config)[last] = value
         with pytest.raises(ConfigError) as caught:
             settings.check(config)
         [line] = str(caught.value).splitlines()
-        assert line.startswith(f"config.{key} must be {settings.RULES[key][0]}; got {value!r}")
+        assert line.startswith(f"config.{key} must be {must(config, key)}; got {value!r}")
+
+
+def must(config, key):
+    """What its rule says of a key."""
+    section, _, name = key.partition(".")
+    return settings.RULES[key][0] if key in settings.RULES else options.declared(config, section)[name].rule[0]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +118,7 @@ def test_values_that_cannot_be_meant(key):
 def test_open_tables_are_checked_too(change):
     key = change.partition("=")[0]
     with pytest.raises(ConfigError, match=f"config.{key} must be "):
-        settings.check(changed(change))
+        settings.check(changed("strategy.name=groups", change))
 
 
 def test_all_bad_values_are_listed():

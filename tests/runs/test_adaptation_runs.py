@@ -136,7 +136,7 @@ def test_texts_of_two_domains(folder, tmp_path, monkeypatch):  # noqa: F811
     longer = [["text", "label"], *([f"{text} very book very book", label] for text, label in rows[1:])]
     (folder / "other.csv").write_text("\n".join(",".join(row) for row in longer))
     one = test_text_runs.config(folder, data__targets=("other",), data__unlabelled=("other",), train__epochs=2.0)
-    one.update(train={"select": "entropy"}, adaptation={"name": "mmd"}, strategy={"name": "lora", "lora_rank": 2})
+    one.update(train={"select": "entropy"}, adaptation={"name": "mmd"}, strategy={"name": "lora", "rank": 2})
     result = run(one, folder / "run")
     assert result["counts"] == {"train": 48, "test": 31, "other": 15}
     assert small.losses(folder / "run")[-3:].mean() < small.losses(folder / "run")[:3].mean()

@@ -74,7 +74,7 @@ def test_elsewhere_an_adapter_is_added_as_a_whole():
 
 
 def test_normalisation_is_left_alone_where_asked_or_absent():
-    assert list(begun(adapter_norms=False)[1]) == ["all", "adapter", "head"]
+    assert list(begun(norms=False)[1]) == ["all", "adapter", "head"]
     without = {"backbone": {"fc": BACKBONE["fc"]}, "head": PARAMS["head"]}
     groups = {"all": ("backbone/fc/layer/kernel",), "head": ("head/kernel",)}
     config = default.get_config().strategy

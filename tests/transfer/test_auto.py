@@ -92,6 +92,7 @@ def test_conditions_for_people():
 )
 def test_thresholds_that_cannot_be_meant(keys, message):
     one = default.get_config()
+    one.strategy.name = "auto"
     one.strategy.auto.update(keys)
     with pytest.raises(ConfigError, match=message):
         settings.check(one)

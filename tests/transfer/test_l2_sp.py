@@ -16,7 +16,7 @@ GROUPS = {"stem": ("backbone/stem/conv/kernel", "backbone/stem/conv/bias"), "hea
 
 def config():
     one = default.get_config().strategy
-    one.update({"l2_sp_alpha": 0.5, "l2_sp_beta": 0.25})
+    one.update({"alpha": 0.5, "beta": 0.25})
     return one
 
 

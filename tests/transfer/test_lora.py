@@ -27,7 +27,7 @@ GROUPS = {**{s: (f"backbone/{s}/layer/kernel",) for s in KERNELS}, "head": ("hea
 
 def config(**keys):
     one = default.get_config().strategy
-    one.update({"lora_rank": 2, "lora_alpha": 3.0, **keys})
+    one.update({"rank": 2, "alpha": 3.0, **keys})
     return one
 
 
@@ -59,13 +59,13 @@ def test_the_start_is_the_pretrained_network_to_the_last_bit():
 
 
 def test_a_is_uniform_in_one_over_the_root_of_its_inputs_and_drawn_by_seed_and_path():
-    (params, _), (again, _), (other, _) = begun(lora_rank=400), begun(lora_rank=400), begun(1, lora_rank=400)
+    (params, _), (again, _), (other, _) = begun(rank=400), begun(rank=400), begun(1, rank=400)
     for path, inputs in (("conv/layer/kernel/a", 36), ("fc/layer/kernel/a", 10)):
         a = flatten(params["lora"])[path]
         assert 0.99 / math.sqrt(inputs) < np.abs(a).max() <= 1 / math.sqrt(inputs)
         assert a.std() == pytest.approx(1 / math.sqrt(3 * inputs), rel=0.05)
         assert (flatten(again["lora"])[path] == a).all() and (flatten(other["lora"])[path] != a).any()
-    few, _ = begun(kernels="fc", lora_rank=400)
+    few, _ = begun(kernels="fc", rank=400)
     assert set(few["lora"]) == {"fc"}
     assert (few["lora"]["fc"]["layer"]["kernel"]["a"] == params["lora"]["fc"]["layer"]["kernel"]["a"]).all()
 
@@ -92,9 +92,9 @@ def test_a_convolutions_update_is_a_convolution_to_rank_channels_and_one_of_1x1(
 
 
 def test_dropout_takes_rows_of_a_in_training_and_none_in_evaluation():
-    params = stirred(begun(lora_dropout=0.4)[0])
+    params = stirred(begun(dropout=0.4)[0])
     factors, keys = params["lora"]["fc"]["layer"]["kernel"], jax.random.split(jax.random.key(0), 300)
-    with_dropout = config(lora_dropout=0.4)
+    with_dropout = config(dropout=0.4)
 
     def update(key):
         given = lora.effective(params, with_dropout, key)["backbone"]["fc"]["layer"]["kernel"]
@@ -112,7 +112,7 @@ def test_dropout_takes_rows_of_a_in_training_and_none_in_evaluation():
 def lora_job(kernels, rank=4):
     """The tiny ResNet of `make_job` with updates of chosen kernels, and the state it begins with."""
     plain, state = make_job({"stem": 1.0, "stage1": 1.0, "stage2": 1.0, "head": 1.0}, kwargs={"momentum": 0.9})
-    keys = config(kernels=kernels, lora_rank=rank)
+    keys = config(kernels=kernels, rank=rank)
     params, groups = lora.begin(state.params, plain.groups, keys, stages=("stem", "stage1", "stage2"), seed=0)
     job: Job = dataclasses.replace(plain, groups=groups, phases=lora.plan(groups, keys), method=Method(lora, keys))
     return job, job.enter(0, TrainState.create({"params": params, **state.model_state}, seed=0))

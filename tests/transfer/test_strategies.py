@@ -112,7 +112,7 @@ def test_plan(name):
 
 def test_without_its_key_the_normalisation_beside_adapters_is_frozen():
     config = default.get_config().strategy
-    config.adapter_norms = False
+    config.norms = False
     assert plugins.find("strategies", "adapter").plan(having("adapter", NORMS), config)[0].learning == (
         "adapter",
         "head",

@@ -1,15 +1,17 @@
 """Changes of a config from the command line and the rows of a suite: "dotted.key=value"."""
 
 import ast
-import copy
 import difflib
 from collections.abc import Iterable
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from tljax.core import settings
+from tljax.core import config_tables, options
 from tljax.core.errors import ConfigError
+
+# The keys that choose plugins: they are set first, for they tell what other keys there are.
+CHOICES = ("strategy.name", "task.name", "adaptation.name", "data.source", "model.family")
 
 
 def apply(config: Any, changes: Iterable[str]) -> Any:
@@ -18,56 +20,87 @@ def apply(config: Any, changes: Iterable[str]) -> Any:
     Tables that are not locked (`groups`, `optimizer.kwargs`, ...) take new keys too, tables among them
     ("optimizer.kwargs.mask.low=true"), and are replaced as a whole by a dict: "groups={}",
     "groups={'low': 'stem..stage2', 'head': 'head'}".
+    An option is taken where the config, with its changes, chooses the plugin that has it; of a suite, where a row does.
 
     Raises:
       ConfigError: unknown keys, or values of another type; all are listed.
     """
-    changed = _copy(config)
-    _lock_as(changed, config)
+    changed = config_tables.copied(config)
+    config_tables.lock_as(changed, config)
     failures = []
-    for change in changes:
+    for change in sorted(changes, key=lambda change: change.partition("=")[0].strip() not in CHOICES):
         try:
             _set(changed, change)
         except ConfigError as error:
             failures.append(str(error))
     if failures:
         raise ConfigError("\n".join(failures))
-    return changed
-
-
-def _copy(config: Any) -> Any:
-    """A copy in the same order; `copy.deepcopy` would sort its keys."""
-    new = ConfigDict(sort_keys=False)
-    for key, value in config.items():
-        new[key] = _copy(value) if isinstance(value, ConfigDict) else copy.deepcopy(value)
-    return new
-
-
-def _lock_as(new: Any, old: Any) -> None:
-    (new.lock if old.is_locked else new.unlock)()  # with all tables below
-    for key, value in old.items():
-        if isinstance(value, ConfigDict):
-            _lock_as(new[key], value)
+    # Of a run's own config, that of what it now chooses.
+    return options.resolve(changed)[0] if config.get("strategy") and config.strategy.is_locked else changed
 
 
 def _set(config: Any, change: str) -> None:
     key, equals, text = change.partition("=")
+    section, _, name = key.partition(".")
+    if equals and section in options.SECTIONS and name and not options.is_shared(section, name):
+        _set_option(config, section, name, text)
+        return
     *parents, last = key.split(".")
     table = config
     for parent in parents:
         table = _below(table, parent)
-    if not equals or not isinstance(table, ConfigDict) or (table.is_locked and last not in table):
+    whole = section in options.SECTIONS and table is config.get(section)  # open to plugins' options, not to any key
+    is_open = isinstance(table, ConfigDict) and not table.is_locked and not whole
+    if not equals or not isinstance(table, ConfigDict) or (not is_open and last not in table):
         raise ConfigError(_unknown(config, key, equals))
+    with table.ignore_type():  # 1 -> 0.5 in an open table; elsewhere the value has the type already
+        table[last] = _literal(text) if is_open else _value(key, text, table[last])
+
+
+def _set_option(config: Any, section: str, name: str, text: str) -> None:
+    """Set a key that a plugin declares, or one in an open table of its."""
+    own, option = _declared(config, section, name)
+    is_whole = name in (own, option.was)
+    value = _value(f"{section}.{name}", text, _like(option)) if is_whole else _literal(text)
+    with config.unlocked():
+        config_tables.put(config[section], own if is_whole else name, value)
+
+
+def _declared(config: Any, section: str, name: str) -> tuple[str, options.Option]:
+    """The option of a key, as the config or one of its suite's rows chooses its plugins."""
     try:
-        value = _typed(text, table[last]) if table.is_locked else _literal(text)
+        return options.find(config, section, name)
+    except ConfigError as error:
+        for row in config.suite.rows.values() if "suite" in config else ():
+            choices = [change for change in row if change.partition("=")[0].strip() in CHOICES]
+            one = config_tables.copied(config)
+            for choice in choices:
+                _set(one, choice)
+            try:
+                return options.find(one, section, name)
+            except ConfigError:
+                continue
+        raise error
+
+
+def _like(option: options.Option) -> Any:
+    default = option.default
+    return config_tables.copied(ConfigDict(default)).unlock() if config_tables.is_table(default) else default
+
+
+def _value(key: str, text: str, like: Any) -> Any:
+    """`text` as a value of the type of `like`.
+
+    Raises:
+      ConfigError: it is none.
+    """
+    try:
+        return _typed(text, like)
     except (KeyError, ValueError) as error:
-        like = table[last]
         must = f"of type {type(like).__name__}, like {like!r}"
         must = "a table; set its keys" if isinstance(like, ConfigDict) else must
         must += ", words in brackets in quotes: \"('a', 'b')\", or a,b" if isinstance(like, tuple) else ""
         raise ConfigError(f"config.{key} must be {must}; got '{text}'.") from error
-    with table.ignore_type():  # 1 -> 0.5 in an open table; elsewhere the value has the type already
-        table[last] = value
 
 
 def _below(table: Any, key: str) -> Any:
@@ -104,7 +137,7 @@ def _literal(text: str) -> Any:
 
 
 def _unknown(config: Any, key: str, equals: str) -> str:
-    known = list(settings.as_flat(config))
+    known = list(config_tables.flat(config))
     same_name = [name for name in known if name.rpartition(".")[2] == key.rpartition(".")[2]]
     close = difflib.get_close_matches(key, known, n=1) or same_name[:1]
     hint = f" Did you mean 'config.{close[0]}'?" if close else ""

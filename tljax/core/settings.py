@@ -5,18 +5,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ml_collections import ConfigDict
-
+from tljax.core import config_tables, options
 from tljax.core.errors import ConfigError
-
-POSITIVE = ("a finite number > 0", lambda x: math.isfinite(x) and x > 0)
-NOT_NEGATIVE = ("a finite number >= 0", lambda x: math.isfinite(x) and x >= 0)
-SHARE = ("in [0, 1)", lambda x: 0 <= x < 1)
-STRINGS = ("a tuple of strings", lambda texts: isinstance(texts, tuple) and all(isinstance(x, str) for x in texts))
-NUMBERS_BY_NAME = (
-    'balanced, numbers > 0, or "name=number" with numbers > 0',
-    lambda ws: ws == ("balanced",) or all(_is_weight(w) for w in ws),
-)
+from tljax.core.options import NOT_NEGATIVE, POSITIVE, SHARE, STRINGS
 
 # key -> what must hold; names of plugins are checked where they are looked up.
 RULES = {
@@ -30,31 +21,15 @@ RULES = {
     "data.divide": STRINGS,
     "data.targets": STRINGS,
     "data.unlabelled": STRINGS,
-    "data.lengths": (
-        "whole numbers > 0 that rise, at least one",
-        lambda xs: len(xs) > 0 and all(isinstance(x, int) and x > 0 for x in xs) and list(xs) == sorted(set(xs)),
-    ),
-    "data.encoding": ("an encoding of Python, such as utf-8, latin-1 or utf-16", lambda x: _is_encoding(x)),
     "data.half": ("'', a or b", lambda x: x in ("", "a", "b")),
     "data.validation": SHARE,
     "data.train_examples": NOT_NEGATIVE,
     "data.examples_per_class": NOT_NEGATIVE,
     "data.unlabelled_share": ("in (0, 1]", lambda x: 0 < x <= 1),
     "data.channels": POSITIVE,
-    "data.labels": ("classes, numbers, sets or none", lambda x: x in ("classes", "numbers", "sets", "none")),
     "data.similar_labels": ("error, merge or keep", lambda x: x in ("error", "merge", "keep")),
-    "data.missing": STRINGS,
-    "data.header": STRINGS,
-    "data.delimiter": ("'', tab, or one character", lambda x: len(x) <= 1 or x in ("tab", r"\t")),
-    "data.decimal": ("'', a point or a comma", lambda x: x in ("", ".", ",")),
-    "data.separator": ("a text that is no space", lambda x: bool(x.strip())),
     "data.duplicates": ("keep or remove", lambda x: x in ("keep", "remove")),
     "data.unreadable": ("error or skip", lambda x: x in ("error", "skip")),
-    "data.resize": NOT_NEGATIVE,
-    "data.crop": NOT_NEGATIVE,
-    "data.size": POSITIVE,
-    "data.pad": NOT_NEGATIVE,
-    "data.min_area": ("in [0, 1]", lambda x: 0 <= x <= 1),
     "data.cache": ("off, auto, memory or disk", lambda x: x in ("off", "auto", "memory", "disk")),
     "data.cache_memory": NOT_NEGATIVE,
     "data.cached_views": NOT_NEGATIVE,
@@ -71,34 +46,10 @@ RULES = {
         "bilinear, bicubic, nearest or lanczos",
         lambda x: x in ("bilinear", "bicubic", "nearest", "lanczos"),
     ),
-    "task.label_smoothing": SHARE,
-    "task.mixup": NOT_NEGATIVE,
-    "task.cutmix": NOT_NEGATIVE,
-    "task.class_weights": NUMBERS_BY_NAME,
-    "task.mask_share": ("in (0, 1)", lambda x: 0 < x < 1),
-    "task.huber": NOT_NEGATIVE,
-    "task.threshold": ("in (0, 1)", lambda x: 0 < x < 1),
-    "task.pos_weight": NUMBERS_BY_NAME,
     "groups.*": ("words: stages, ranges, path patterns", lambda words: isinstance(words, str)),
-    "strategy.scales.*": NOT_NEGATIVE,
-    "strategy.backbone_scale": POSITIVE,
-    "strategy.lora_rank": POSITIVE,
-    "strategy.lora_alpha": POSITIVE,
-    "strategy.lora_dropout": SHARE,
-    "strategy.l2_sp_alpha": NOT_NEGATIVE,
-    "strategy.l2_sp_beta": NOT_NEGATIVE,
-    "strategy.mixout": SHARE,
-    "strategy.auto.much": POSITIVE,
-    "strategy.auto.very_much": POSITIVE,
-    "strategy.auto.similar": ("in [0, 1]", lambda x: 0 <= x <= 1),
     "strategy.moving_statistics": STRINGS,
-    "strategy.folds": ("at least 2", lambda folds: folds >= 2),
     "adaptation.weight": POSITIVE,
     "adaptation.ramp": NOT_NEGATIVE,
-    "adaptation.estimator": ("unbiased or biased", lambda x: x in ("unbiased", "biased")),
-    "adaptation.bandwidth": NOT_NEGATIVE,
-    "adaptation.widths": ("numbers > 0, at least one", lambda xs: len(xs) > 0 and all(x > 0 for x in xs)),
-    "adaptation.hidden": ("whole numbers > 0", lambda xs: all(isinstance(x, int) and x > 0 for x in xs)),
     "adaptation.classifier_scale": POSITIVE,
     "optimizer.lr": POSITIVE,
     "optimizer.weight_decay": NOT_NEGATIVE,
@@ -148,7 +99,7 @@ EXCLUSIONS = {
         lambda c: c.strategy.name == "auto" and c.adaptation.name
     ),
     "config.task.mixup and config.task.cutmix must be 0 with config.adaptation.name: what is mixed has no domain.": (
-        lambda c: c.adaptation.name and (c.task.mixup or c.task.cutmix)
+        lambda c: c.adaptation.name and (asks(c, "task.mixup") or asks(c, "task.cutmix"))
     ),
     "config.data.validation must be 0 where config.data.fractions or .splits already give a validation part.": (
         lambda c: c.data.validation and _names_validation(c.data)
@@ -157,34 +108,58 @@ EXCLUSIONS = {
         lambda c: c.optimizer.ema and c.optimizer.swa
     ),
     "config.strategy.auto.very_much must be at least config.strategy.auto.much.": (
-        lambda c: c.strategy.auto.very_much < c.strategy.auto.much
+        lambda c: (asks(c, "strategy.auto.very_much") or 0) < (asks(c, "strategy.auto.much") or 0)
     ),
     "config.data.pad must be 0 where config.data.min_area asks for a random resized crop.": (
-        lambda c: c.data.pad and c.data.min_area
+        lambda c: asks(c, "data.pad") and asks(c, "data.min_area")
     ),
 }
 
 
 def check(config: Any) -> None:
     """Raise one ConfigError that lists every value that cannot be meant."""
-    bad = []
-    for rule, (must, holds) in RULES.items():
-        for key in _keys(config, rule):
-            value = get(config, key)
-            try:
-                fits = holds(value)
-            except TypeError:  # a text where a number belongs, in a tuple or an open table
-                fits = False
-            bad += [] if fits else [f"config.{key} must be {must}; got {value!r}."]
-    bad += [why for why, holds in EXCLUSIONS.items() if holds(config)]
+    resolve(config)
+
+
+def resolve(config: Any) -> tuple[Any, list[str]]:
+    """A run's own config, checked, and what was left out of it: see `options.resolve`.
+
+    Raises:
+      ConfigError: values that cannot be meant, keys that do not go together; all are listed.
+    """
+    own, notes = options.resolve(config)
+    bad = [fault for key, rule in RULES.items() for fault in _faults(config, key, rule)]
+    for section in options.SECTIONS:
+        for name, option in options.declared(config, section).items():
+            if option.rule:
+                key = f"{section}.{name}" + (".*" if config_tables.is_table(option.default) else "")
+                bad += _faults(own, key, option.rule)
+    bad += [why for why, holds in EXCLUSIONS.items() if holds(own)]
     if bad:
         raise ConfigError("\n".join(bad))
+    return own, notes
 
 
-def _keys(config: Any, rule: str) -> list[str]:
-    """The keys that a rule is about: itself, or those of an open table ("groups.*")."""
+def _faults(config: Any, rule: str, must_hold: options.Rule) -> list[str]:
+    """What is wrong with the value of a key, or with the values of an open table ("groups.*")."""
+    (must, holds), faults = must_hold, []
     table, star, _ = rule.partition(".*")
-    return [f"{table}.{key}" for key in get(config, table)] if star else [rule]
+    for key in [f"{table}.{key}" for key in get(config, table)] if star else [rule]:
+        value = get(config, key)
+        try:
+            fits = holds(value)
+        except TypeError:  # a text where a number belongs, in a tuple or an open table
+            fits = False
+        faults += [] if fits else [f"config.{key} must be {must}; got {value!r}."]
+    return faults
+
+
+def asks(config: Any, key: str) -> Any:
+    """The value of an option; None where the chosen plugins have no such option."""
+    try:
+        return get(config, key)
+    except KeyError:
+        return None
 
 
 def batch_size(config: Any, devices: int, *, accumulate: int = 1) -> tuple[int, int]:
@@ -207,22 +182,7 @@ def batch_size(config: Any, devices: int, *, accumulate: int = 1) -> tuple[int, 
     return sizes
 
 
-def get(config: Any, key: str) -> Any:
-    """The value at a dotted key."""
-    for part in key.split("."):
-        config = config[part]
-    return config
-
-
-def as_flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted key -> value, empty tables included."""
-    flat = {}
-    for key, value in config.items():
-        if isinstance(value, ConfigDict | Mapping) and len(value):
-            flat |= as_flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+get, as_flat = config_tables.get, config_tables.flat
 
 
 def to_json(config: Any) -> str:
@@ -238,27 +198,6 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def _names_validation(data: Any) -> bool:
     return bool(data.fractions[1] if len(data.fractions) == 3 else data.splits.validation)
-
-
-def _is_encoding(name: str) -> bool:
-    try:
-        "".encode(name)
-    except (LookupError, ValueError):
-        return False
-    return True
-
-
-def _is_weight(weight: Any) -> bool:
-    """A number > 0, "name=number" with one, or a dict of such."""
-    if isinstance(weight, Mapping):
-        return all(map(_is_weight, weight.values()))
-    if isinstance(weight, str):
-        name, _, weight = weight.rpartition("=")
-        try:
-            weight = float(weight if name else "nan")
-        except ValueError:
-            return False
-    return math.isfinite(weight) and weight > 0
 
 
 def _is_one(shares: Any) -> bool:

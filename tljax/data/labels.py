@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tljax.core.errors import ConfigError, DataError
+from tljax.core.options import Rule
 from tljax.data import spelling
 
 SHOWN = 10  # names in an error
@@ -122,6 +123,25 @@ def cut(names: Sequence[str]) -> str:
     """Names as a list for people, of a few at most."""
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
+
+
+def _is_weight(weight: Any) -> bool:
+    """A number > 0, "name=number" with one, or a dict of such."""
+    if isinstance(weight, Mapping):
+        return all(map(_is_weight, weight.values()))
+    if isinstance(weight, str):
+        name, _, weight = weight.rpartition("=")
+        try:
+            weight = float(weight if name else "nan")
+        except ValueError:
+            return False
+    return math.isfinite(weight) and weight > 0
+
+
+NUMBERS_BY_NAME: Rule = (
+    'balanced, numbers > 0, or "name=number" with numbers > 0',
+    lambda ws: ws == ("balanced",) or all(map(_is_weight, ws)),
+)
 
 
 def numbers_by_name(wanted: Sequence[Any], names: Sequence[str], key: str) -> tuple[float, ...]:

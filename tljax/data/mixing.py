@@ -13,9 +13,20 @@ import jax
 import jax.numpy as jnp
 
 from tljax.core.errors import ConfigError
+from tljax.core.options import NOT_NEGATIVE, Option
 from tljax.core.types import Batch
 
+# Of every task whose pictures may be mixed.
+OPTIONS = {
+    "mixup": Option(0.0, "Training: alpha of mixup (Zhang et al. 2018: 0.2 to 0.4); 0: none.", NOT_NEGATIVE),
+    "cutmix": Option(0.0, "Training: alpha of CutMix (Yun et al. 2019: 1); 0: none; with mixup, either.", NOT_NEGATIVE),
+}
 NO_POSITION = 2**32 - 1  # keeps these draws apart from those of `preprocess`, which fold positions into the same key
+
+
+def asked(config: Any) -> bool:
+    """Whether a task's config asks for mixed pictures."""
+    return any(name in config and config[name] for name in OPTIONS)
 
 
 def check(config: Any, devices: int, *, pictures: bool) -> None:
@@ -25,7 +36,7 @@ def check(config: Any, devices: int, *, pictures: bool) -> None:
       devices: how many compute a batch together.
       pictures: whether the network is given any.
     """
-    if not (config.task.mixup or config.task.cutmix):
+    if not asked(config.task):
         return
     parts = devices * config.optimizer.accumulate
     if not pictures:
@@ -48,7 +59,7 @@ def mix(inputs: jax.Array, batch: Batch, key: jax.Array, config: Any) -> tuple[j
       inputs: (B, H, W, C), normalised, B even: see `check`.
       config: the task's own; alphas of the Beta distribution, 0 for none. With both, either is as likely.
     """
-    if not (config.mixup or config.cutmix):
+    if not asked(config):
         return inputs, batch
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, NO_POSITION), batch["position"])
     mix_one = functools.partial(_mix, config=config)

@@ -8,12 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from tljax.core.errors import DataError
+from tljax.core.options import Option, Rule
 from tljax.core.types import Dataset, Info
 from tljax.data import labels, spelling
 from tljax.data.labels import Label
 
 SHOWN = 10  # faults of one kind in an error
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        "".encode(name)
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
+IS_ENCODING: Rule = ("an encoding of Python, such as utf-8, latin-1 or utf-16", _is_encoding)
 ENCODING = "config.data.encoding"  # the key that says how texts are written
+ENCODING_OPTION = Option("utf-8", "How the texts are written, an encoding of Python.", IS_ENCODING)
 STRANGE = re.compile("[\0\ud800-\udfff]")  # NUL, and halves of characters: what Python makes of bytes that are none
 
 

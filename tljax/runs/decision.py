@@ -13,6 +13,7 @@ from tljax.core.errors import ConfigError, DataError
 from tljax.core.experiment import Experiment
 from tljax.core.plugins import find
 from tljax.core.trees import flatten
+from tljax.data import mixing
 from tljax.data.batches import Training
 from tljax.networks import flops
 from tljax.reporting.report import Report
@@ -135,7 +136,7 @@ def cost(strategy: ModuleType, made: Experiment, devices: Parallel, config: Any)
     Operations are those of convolutions and matrix products, without what a cache saves, mixup and CutMix; None where
     there are no updates, or they cannot be counted.
     """
-    config = overrides.apply(config, ("task.mixup=0", "task.cutmix=0"))
+    config = overrides.apply(config, [f"task.{name}=0" for name in mixing.OPTIONS if name in config.task])
     method = Method(strategy, config.strategy)
     made = method.begin(made, seed=config.seed)
     phases = strategy.plan(made.groups, config.strategy)

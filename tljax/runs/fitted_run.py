@@ -44,7 +44,9 @@ OF_STEPS = {
 
 def check(config: Any) -> None:
     """Raise ConfigError where the config of a strategy with `fit` asks for what only steps can do."""
-    if ignored := [f"{key}={value}" for key, none in OF_STEPS.items() if (value := settings.get(config, key)) != none]:
+    if ignored := [
+        f"{key}={value}" for key, none in OF_STEPS.items() if (value := settings.asks(config, key)) not in (none, None)
+    ]:
         raise ConfigError(
             f"config.strategy.name={config.strategy.name} takes no gradient steps, and these keys change nothing else: "
             f"{', '.join(ignored)}. Leave them at their defaults; of one row, `full:task.mixup=0.2` sets them alone."

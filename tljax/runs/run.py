@@ -20,7 +20,7 @@ from tljax.transfer.method import Method
 
 def run(config: Any, workdir: Path) -> dict[str, Any]:
     """The whole experiment; on the folder of a run cut off, the rest of it; on a finished one, its result."""
-    settings.check(config)
+    config, left = settings.resolve(config)
     strategy, task = find("strategies", config.strategy.name), find("tasks", config.task.name)
     report = Report(workdir, config, best=task.BEST)
     if finished := report.finished():
@@ -51,6 +51,8 @@ def run(config: Any, workdir: Path) -> dict[str, Any]:
 
     with report.opened(made.fingerprints()):
         report.inputs(config, made)
+        for line in left:
+            report.say(f"  {line}")
         report.plan(tables, plan_rates.chart(phases, steps, config.train.epochs, config.optimizer))
         for view in seen:
             report.say(view.note)

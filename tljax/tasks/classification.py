@@ -11,14 +11,22 @@ import numpy as np
 import optax
 from scipy.special import softmax
 
+from tljax.core.options import SHARE, Option
 from tljax.core.types import Batch
 from tljax.data import mixing
-from tljax.data.labels import numbers_by_name
+from tljax.data.labels import NUMBERS_BY_NAME, numbers_by_name
 from tljax.networks.layers import TORCH_LINEAR
 from tljax.reporting import figures
 
 LABELS = "classes"  # what a label must be
 BEST = "accuracy"  # the metric that picks the best epoch and stands in tables: larger is better, at most 1
+OPTIONS = {
+    "label_smoothing": Option(0.0, "Szegedy et al. 2015, section 7.", SHARE),
+    **mixing.OPTIONS,
+    "class_weights": Option(
+        (), 'What an example counts in the loss: balanced, "cat=2" by name, or a number a class.', NUMBERS_BY_NAME
+    ),
+}
 
 
 def head(classes: int) -> nn.Module:

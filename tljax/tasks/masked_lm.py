@@ -17,12 +17,17 @@ import numpy as np
 import optax
 
 from tljax.core.errors import ConfigError, DataError, WeightsError
+from tljax.core.options import Option
 from tljax.core.types import Batch, Inputs, Published
 from tljax.data import masking
 from tljax.networks.masked_network import Head, MaskedNetwork
 from tljax.networks.network import Built
 
 BEST = "accuracy"  # of the hidden tokens
+OPTIONS = {
+    "mask_share": Option(0.15, "Share of a text's tokens that are hidden.", ("in (0, 1)", lambda x: 0 < x < 1)),
+    "whole_words": Option(False, "Hide words, not tokens; tokenizers of WordPiece alone show them."),
+}
 LARGEST = 709.0  # whose exponential is a float64
 Said = dict[str, jax.Array]  # what `MaskedNetwork` returns
 
@@ -86,17 +91,8 @@ def example(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def weights(config: Any, labels: np.ndarray, classes: Sequence[str]) -> None:
-    """All texts count the same.
-
-    Raises:
-      ConfigError: a key asks for what this task does not do.
-    """
-    del labels, classes
-    asked = [key for key in ("class_weights", "label_smoothing", "mixup", "cutmix") if config[key]]
-    if asked:
-        raise ConfigError(
-            f"config.task.name=masked_lm knows no classes; leave {', '.join(f'config.task.{k}' for k in asked)} empty."
-        )
+    """All texts count the same."""
+    del config, labels, classes
 
 
 def loss(said: Said, batch: Batch, config: Any) -> jax.Array:

@@ -16,14 +16,21 @@ from scipy.special import expit
 from sklearn.metrics import average_precision_score
 
 from tljax.core.atomic import whole
-from tljax.core.errors import ConfigError
+from tljax.core.options import Option
 from tljax.core.types import Batch
 from tljax.data import mixing
-from tljax.data.labels import numbers_by_name
+from tljax.data.labels import NUMBERS_BY_NAME, numbers_by_name
 from tljax.networks.layers import TORCH_LINEAR
 
 LABELS = "sets"  # what a label must be
 BEST = "mean_average_precision"  # picks the best epoch and stands in tables: larger is better, at most 1
+OPTIONS = {
+    "threshold": Option(0.5, "The probability from which on a label holds.", ("in (0, 1)", lambda x: 0 < x < 1)),
+    "pos_weight": Option(
+        (), 'What a yes counts: balanced (no / yes), "old=2" by name, or a number a label.', NUMBERS_BY_NAME
+    ),
+    **mixing.OPTIONS,
+}
 SEPARATOR = "|"  # between the labels of an example in predictions.csv
 
 
@@ -38,11 +45,6 @@ def begin(config: Any, labels: np.ndarray, classes: Sequence[str]) -> "MultiLabe
     Raises:
       ConfigError: keys are set that are about classes, or there is not one weight a label.
     """
-    if config.label_smoothing or config.class_weights:
-        raise ConfigError(
-            "config.task.label_smoothing and .class_weights are about single classes: multilabel takes neither; "
-            "config.task.pos_weight weighs labels."
-        )
     wanted, positive = tuple(config.pos_weight), labels.sum(axis=0)
     if wanted in ((), ("balanced",)):
         weights = (len(labels) - positive) / np.maximum(positive, 1) if wanted else np.ones(len(classes))

@@ -15,7 +15,8 @@ import optax
 from scipy.stats import rankdata
 
 from tljax.core.atomic import whole
-from tljax.core.errors import ConfigError, DataError
+from tljax.core.errors import DataError
+from tljax.core.options import NOT_NEGATIVE, Option
 from tljax.core.types import Batch
 from tljax.data import mixing
 from tljax.networks.layers import TORCH_LINEAR
@@ -23,6 +24,10 @@ from tljax.reporting import figures
 
 LABELS = "numbers"  # what a label must be
 BEST = "r2"  # the metric that picks the best epoch and stands in tables: larger is better, at most 1
+OPTIONS = {
+    "huber": Option(0.0, "From so many standard deviations on the loss is linear; 0: squares.", NOT_NEGATIVE),
+    **mixing.OPTIONS,
+}
 
 
 def begin(config: Any, labels: np.ndarray, classes: Sequence[str]) -> "Regression":
@@ -37,8 +42,6 @@ def begin(config: Any, labels: np.ndarray, classes: Sequence[str]) -> "Regressio
       ConfigError: keys are set that are about classes.
       DataError: a target is the same in every training example.
     """
-    if config.label_smoothing or config.class_weights:
-        raise ConfigError("config.task.label_smoothing and .class_weights are about classes: regression takes neither.")
     labels = np.asarray(labels, np.float64)
     mean, std = labels.mean(axis=0), labels.std(axis=0)
     if constant := [name for name, spread in zip(classes, std, strict=True) if not spread > 0]:

@@ -12,7 +12,7 @@ from tljax.core import layer_groups
 from tljax.core.experiment import Experiment
 from tljax.core.layer_groups import Groups
 from tljax.core.types import Batch, Phase, Prepare
-from tljax.data import domains
+from tljax.data import domains, mixing
 from tljax.data.batches import Evaluation, Examples, Training
 from tljax.data.decoded_pictures import Pictures
 from tljax.data.paired_batches import Paired
@@ -72,7 +72,7 @@ def make(
         stages = frozen_stages(made.groups, made.stages, phases[: index + 1], moving)
         passes, begin = (phase.until - begin) * epochs, phase.until
         where, why = decide(made, stages, config.data, devices, passes=passes, augmented=made.augmented)
-        if where and (config.task.mixup or config.task.cutmix):
+        if where and mixing.asked(config.task):
             where, why = "", "not cached: training pictures are mixed (config.task.mixup, config.task.cutmix)"
         if where and made.augmented and config.adaptation.name:
             where, why = "", "not cached: the unlabelled examples are augmented too, anew for every step"

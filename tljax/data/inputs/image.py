@@ -9,10 +9,23 @@ from typing import Any
 import numpy as np
 
 from tljax.core.errors import gather
+from tljax.core.options import NOT_NEGATIVE, POSITIVE, Option, Rule
 from tljax.core.types import Asked, Card, Inputs
 from tljax.data import pictures, preprocess
 from tljax.data.decoded_pictures import Pictures, one_shape
 from tljax.data.splits import Subset
+
+AREA: Rule = ("in [0, 1]", lambda x: 0 <= x <= 1)
+OPTIONS = {
+    "in_memory": Option(True, "Decode once into memory, or again for every batch."),
+    "resize": Option(0, "Pixels of the shorter side after decoding, then its central square; 0: as is.", NOT_NEGATIVE),
+    "crop": Option(0, "Pixels cut out of that: at random in training, the centre in evaluation; 0: all.", NOT_NEGATIVE),
+    "size": Option(32, "Pixels into the network.", POSITIVE),
+    "pad": Option(0, "Training: pixels of black around the picture before the random crop.", NOT_NEGATIVE),
+    "min_area": Option(0.0, "Training: random resized crop of at least this share of the picture; 0: none.", AREA),
+    "flip": Option(False, "Training: mirror every other picture."),
+    "augment": Option(True, "False: training sees pictures as evaluation does, whatever the keys above say."),
+}
 
 example = preprocess.example
 

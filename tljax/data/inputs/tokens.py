@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from tljax.core.errors import ConfigError, WeightsError
+from tljax.core.options import Option, Rule
 from tljax.core.types import Asked, Batch, Card, Inputs
 from tljax.data import vocabularies
 from tljax.data.splits import Subset
@@ -15,6 +16,14 @@ from tljax.data.texts import fault, key
 from tljax.data.tokenizer import Tokenizer
 from tljax.data.tokens import Tokens, padded
 from tljax.weights.pretrained import folder_of
+
+LENGTHS: Rule = (
+    "whole numbers > 0 that rise, at least one",
+    lambda xs: len(xs) > 0 and all(isinstance(x, int) and x > 0 for x in xs) and list(xs) == sorted(set(xs)),
+)
+OPTIONS = {
+    "lengths": Option((64, 128, 256), "Tokens that batches are padded to; beyond the last: cut, counted.", LENGTHS),
+}
 
 
 class Read(NamedTuple):

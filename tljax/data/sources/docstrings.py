@@ -14,9 +14,14 @@ from types import ModuleType
 from typing import Any
 
 from tljax.core.errors import DataError
+from tljax.core.options import Option
 from tljax.core.types import Dataset
 from tljax.data import texts
 from tljax.data.texts import Row
+
+OPTIONS = {
+    "name": Option("", "The Python package, such as scipy."),
+}
 
 HEADING = re.compile(r"^[-=~]{3,}$", re.MULTILINE)  # the line below a section's title, as numpydoc has it
 SIGNATURE = re.compile(r"\w+(\.\w+)*\(.*")

@@ -5,8 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from tljax.core.options import Option
 from tljax.core.types import Dataset, Info
 from tljax.data import folders, labels, pictures, spelling
+
+OPTIONS = {
+    "dir": Option("", "The folder of splits."),
+}
 
 LAYOUT = "<data.dir>/<split>/<class>/<picture>, for example train/ants/1.jpg and test/ants/2.jpg"
 

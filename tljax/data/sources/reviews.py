@@ -8,9 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from tljax.core.errors import DataError
+from tljax.core.options import Option
 from tljax.core.types import Dataset
 from tljax.data import texts
 from tljax.data.texts import Row
+
+OPTIONS = {
+    "dir": Option("", "The folder of domains."),
+    "encoding": texts.ENCODING_OPTION,
+}
 
 CLASSES = ("negative", "positive")
 

@@ -7,10 +7,30 @@ from pathlib import Path
 from typing import Any
 
 from tljax.core.errors import DataError
+from tljax.core.options import STRINGS, Option, Rule, one_of
 from tljax.core.types import Dataset
 from tljax.data import labels, spelling, splits, tables, texts
 from tljax.data.tables import SUFFIXES
 from tljax.data.texts import Row
+
+LABELS = one_of("classes", "numbers", "sets", "none")
+SEPARATOR: Rule = ("a text that is no space", lambda x: bool(x.strip()))
+DELIMITER: Rule = ("'', tab, or one character", lambda x: len(x) <= 1 or x in ("tab", r"\t"))
+MISSING = ("nan", "NaN", "NAN", "NaT", "<NA>", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "None")
+OPTIONS = {
+    "dir": Option("", "The folder of tables."),
+    "encoding": texts.ENCODING_OPTION,
+    "columns.text": Option("text", "The column of the text."),
+    "columns.pair": Option("", "The column of the second text, of pairs; none by default."),
+    "columns.label": Option("label", 'The column of the label; of numbers and sets several, "a,b".'),
+    "labels": Option("classes", "What a label is: classes (one a text), numbers, sets or none.", LABELS),
+    "missing": Option(MISSING, "Cells that mean nothing, as pandas writes them; () where they are texts.", STRINGS),
+    "delimiter": Option("", "Between fields; by default comma, in .tsv tab, or what fits the header.", DELIMITER),
+    "header": Option((), "Names of all columns, where the first line of a table is a row already.", STRINGS),
+    "decimal": Option("", 'Of numbers: "," reads 0,5 and 1.000,5; "." reads 1,000.5.', one_of("", ".", ",")),
+    "separator": Option("|", "Between the labels of a set in one column; of several each is 0 or 1.", SEPARATOR),
+    "quotes": Option(True, "Fields may stand in double quotes; false: those are part of the texts."),
+}
 
 
 def load(config: Any) -> Dataset:

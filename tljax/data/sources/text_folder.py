@@ -5,10 +5,16 @@ from typing import Any
 
 from tljax.core import atomic
 from tljax.core.errors import DataError
+from tljax.core.options import Option
 from tljax.core.types import Dataset
 from tljax.data import folders, splits, texts
 from tljax.data.labels import NONE
 from tljax.data.texts import Row
+
+OPTIONS = {
+    "dir": Option("", "The folder of splits."),
+    "encoding": texts.ENCODING_OPTION,
+}
 
 LAYOUT = "<data.dir>/<split>/<class>/<text>.txt, for example train/positive/1.txt and test/negative/2.txt"
 PLAIN = "<data.dir>/<split>/<text>.txt, for example train/1.txt, as config.data.labels=none asks"

@@ -16,8 +16,18 @@ import tensorflow_datasets as tfds
 
 from tljax.core import downloads, plugins
 from tljax.core.errors import DataError
+from tljax.core.options import Option
 from tljax.core.types import Dataset, Info
 from tljax.data import pictures, splits, texts, tfds_features
+
+OPTIONS = {
+    "dir": Option("", "Where prepared sets lie; by default TFDS's own folder."),
+    "name": Option("", "The data set, such as cifar10."),
+    "download": Option(True, "Fetch and prepare a set that is missing."),
+    "columns.text": Option("text", "The column of the text."),
+    "columns.pair": Option("", "The column of the second text, of pairs; none by default."),
+    "columns.label": Option("label", 'The column of the label; of numbers and sets several, "a,b".'),
+}
 
 BLOCK = 1024  # records a read: one by one costs 20 times as much
 HELP = "--config.data.source=image_folder --config.data.dir=<folder with train/ and test/>"

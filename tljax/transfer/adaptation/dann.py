@@ -15,8 +15,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tljax.core.options import Option, Rule
 from tljax.core.types import Params
 from tljax.networks.layers import TORCH_LINEAR
+
+UNITS: Rule = ("whole numbers > 0", lambda xs: all(isinstance(x, int) and x > 0 for x in xs))
+OPTIONS = {
+    "hidden": Option((100,), "Units of the domain classifier's hidden layers.", UNITS),
+}
 
 
 def begin(width: int, config: Any, *, seed: int) -> Params:

@@ -20,7 +20,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from tljax.core.options import NOT_NEGATIVE, Option, Rule, one_of
 from tljax.core.types import Params
+
+WIDTHS: Rule = ("numbers > 0, at least one", lambda xs: len(xs) > 0 and all(x > 0 for x in xs))
+OPTIONS = {
+    "estimator": Option("unbiased", "unbiased or biased.", one_of("unbiased", "biased")),
+    "bandwidth": Option(0.0, "Sigma of a kernel of width 1; 0: the median distance in the batch.", NOT_NEGATIVE),
+    "widths": Option((0.25, 0.5, 1.0, 2.0, 4.0), "A kernel each, factors on the square of sigma.", WIDTHS),
+}
 
 
 def term(

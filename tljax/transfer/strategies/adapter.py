@@ -19,11 +19,17 @@ import numpy as np
 
 from tljax.core import layer_groups
 from tljax.core.layer_groups import Groups
+from tljax.core.options import POSITIVE, Option
 from tljax.core.trees import flatten, unflatten
 from tljax.core.types import Params, Phase
 from tljax.transfer import added_parameters
 
 PRETRAINED = True
+OPTIONS = {
+    "norms": Option(True, "Normalisation learns too, as in the paper.", was="adapter_norms"),
+    "kernels": Option("backbone/.*/kernel", "The kernels that it is about, chosen as in config.groups."),
+    "backbone_scale": Option(1.0, "Scale of what learns in the backbone; the head's is 1.", POSITIVE),
+}
 
 
 def begin(params: Params, groups: Groups, config: Any, *, stages: Sequence[str], seed: int) -> tuple[Params, Groups]:
@@ -35,7 +41,7 @@ def begin(params: Params, groups: Groups, config: Any, *, stages: Sequence[str],
     del seed
     chosen = added_parameters.kernels(params, stages, config.kernels)
     norms = layer_groups.norms(groups)
-    if config.adapter_norms and norms:
+    if config.norms and norms:
         groups = layer_groups.carve(groups, "norms", norms)
     leaves = {path: np.zeros(kernel[_centre(kernel)].shape, np.float32) for path, kernel in chosen.items()}
     return added_parameters.add(params, groups, "adapter", leaves)
@@ -43,7 +49,7 @@ def begin(params: Params, groups: Groups, config: Any, *, stages: Sequence[str],
 
 def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
     """One phase: adapters (and normalisation) at `config.backbone_scale`, the head at 1, all else frozen."""
-    norms = layer_groups.norms(groups) if config.adapter_norms else frozenset()
+    norms = layer_groups.norms(groups) if config.norms else frozenset()
     learning = {group for group, paths in groups.items() if group == "adapter" or norms.issuperset(paths)}
     scales = {group: config.backbone_scale * (group in learning) for group in groups}
     return (Phase("adapter", 1.0, scales | {layer_groups.head(groups): 1.0}),)

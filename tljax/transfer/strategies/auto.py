@@ -17,10 +17,27 @@ This file has `choose` in the place of `plan`: a run decides once, keeps the dec
 
 from typing import Any
 
+from tljax.core.options import POSITIVE, Option, Rule
 from tljax.transfer.transferability import Facts
 
 PRETRAINED = True
+SIMILAR: Rule = ("in [0, 1]", lambda x: 0 <= x <= 1)
+OPTIONS = {
+    "auto.much": Option(200.0, "Training examples a class from which data are much.", POSITIVE),
+    "auto.very_much": Option(5000.0, "And very much.", POSITIVE),
+    "auto.similar": Option(0.7, "From which similarity on (0: chance, 1: no error).", SIMILAR),
+    "auto.little_similar": Option("linear_probe", "Strategy of this cell; further keys are those of the strategy."),
+    "auto.little_different": Option("last_k", "The same."),
+    "auto.much_similar": Option("layer_decay", "The same."),
+    "auto.much_different": Option("full", "The same."),
+    "auto.very_much_different": Option("scratch", "The same."),
+}
 CELLS = ("little_similar", "little_different", "much_similar", "much_different", "very_much_different")
+
+
+def uses(config: Any) -> tuple[str, ...]:
+    """The strategies that the cells name, whose options are this one's too."""
+    return tuple(dict.fromkeys(config.auto[cell] for cell in CELLS))
 
 
 def choose(facts: Facts, config: Any) -> str:

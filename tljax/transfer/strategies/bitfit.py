@@ -11,9 +11,13 @@ from typing import Any
 
 from tljax.core import layer_groups
 from tljax.core.layer_groups import Groups
+from tljax.core.options import POSITIVE, Option
 from tljax.core.types import Params, Phase
 
 PRETRAINED = True
+OPTIONS = {
+    "backbone_scale": Option(1.0, "Scale of what learns in the backbone; the head's is 1.", POSITIVE),
+}
 
 
 def begin(params: Params, groups: Groups, config: Any, *, stages: Sequence[str], seed: int) -> tuple[Params, Groups]:

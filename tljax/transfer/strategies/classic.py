@@ -31,9 +31,15 @@ from sklearn.svm import SVC, LinearSVC
 
 from tljax.core import layer_groups, plugins
 from tljax.core.layer_groups import Groups
+from tljax.core.options import Option, Rule
 from tljax.core.types import Phase
 
 PRETRAINED = True
+FOLDS: Rule = ("at least 2", lambda x: x >= 2)
+OPTIONS = {
+    "classifier": Option("logistic", "logistic, linear_svm, rbf_svm, knn, random_forest or ridge."),
+    "folds": Option(5, "Of the cross-validation; a smaller class has as many as it has examples.", FOLDS),
+}
 Scores = Callable[[np.ndarray], np.ndarray]
 BIAS = 100.0  # of ridge: so large that it is hardly shrunk
 TREES = 300

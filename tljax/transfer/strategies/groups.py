@@ -9,9 +9,13 @@ from typing import Any
 
 from tljax.core.errors import ConfigError
 from tljax.core.layer_groups import Groups
+from tljax.core.options import NOT_NEGATIVE, Option
 from tljax.core.types import Phase
 
 PRETRAINED = True
+OPTIONS = {
+    "scales": Option({}, "Group -> factor on optimizer.lr; 0 is frozen.", NOT_NEGATIVE),
+}
 
 
 def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:

@@ -18,11 +18,18 @@ from typing import Any
 import jax
 
 from tljax.core.layer_groups import Groups
+from tljax.core.options import NOT_NEGATIVE, POSITIVE, Option
 from tljax.core.trees import flatten
 from tljax.core.types import Params, Phase
 from tljax.transfer import added_parameters
 
 PRETRAINED = True
+OPTIONS = {
+    "alpha": Option(0.1, "Pull of the backbone to its start; authors' code: 0.1.", NOT_NEGATIVE, was="l2_sp_alpha"),
+    "beta": Option(0.01, "Pull of the head to 0; the authors' code has 0.01.", NOT_NEGATIVE, was="l2_sp_beta"),
+    "kernels": Option("backbone/.*/kernel", "The kernels that it is about, chosen as in config.groups."),
+    "backbone_scale": Option(1.0, "Scale of what learns in the backbone, the head's being 1; paper: 0.1.", POSITIVE),
+}
 begin = added_parameters.start
 
 
@@ -42,4 +49,4 @@ def penalty(params: Params, config: Any) -> jax.Array:
     backbone, head = flatten(params["backbone"]), flatten(params["head"])
     pull = sum(((backbone[path] - start) ** 2).sum() for path, start in flatten(params["start"]).items())
     size = sum((leaf**2).sum() for leaf in head.values() if leaf.ndim > 1)
-    return config.l2_sp_alpha / 2 * pull + config.l2_sp_beta / 2 * size
+    return config.alpha / 2 * pull + config.beta / 2 * size

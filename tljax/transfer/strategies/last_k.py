@@ -10,9 +10,13 @@ from typing import Any
 from tljax.core import layer_groups
 from tljax.core.errors import ConfigError
 from tljax.core.layer_groups import Groups
+from tljax.core.options import Option
 from tljax.core.types import Phase
 
 PRETRAINED = True
+OPTIONS = {
+    "last_k": Option(1, "Groups before the head that learn."),
+}
 
 
 def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:

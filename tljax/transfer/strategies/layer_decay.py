@@ -10,10 +10,14 @@ from typing import Any
 from tljax.core import layer_groups
 from tljax.core.errors import ConfigError
 from tljax.core.layer_groups import Groups
+from tljax.core.options import Option
 from tljax.core.types import Phase
 from tljax.transfer import layer_rates
 
 PRETRAINED = True
+OPTIONS = {
+    "layer_decay": Option(0.0, "Factor from each group to the one before it; 0: chosen by their number."),
+}
 
 
 def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:

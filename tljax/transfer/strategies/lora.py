@@ -29,11 +29,19 @@ import numpy as np
 
 from tljax.core import layer_groups
 from tljax.core.layer_groups import Groups
+from tljax.core.options import POSITIVE, SHARE, Option
 from tljax.core.trees import flatten, unflatten
 from tljax.core.types import Params, Phase
 from tljax.transfer import added_parameters
 
 PRETRAINED = True
+OPTIONS = {
+    "rank": Option(8, "r; 8 as for RoBERTa base in the paper.", POSITIVE, was="lora_rank"),
+    "alpha": Option(8.0, "An update is multiplied by alpha / rank; 8 as in the paper.", POSITIVE, was="lora_alpha"),
+    "dropout": Option(0.0, "Share of A's inputs dropped in a step; paper: 0.1 for GPT-2.", SHARE, was="lora_dropout"),
+    "kernels": Option("backbone/.*/kernel", "The kernels that it is about, chosen as in config.groups."),
+    "backbone_scale": Option(1.0, "Scale of what learns in the backbone; the head's is 1.", POSITIVE),
+}
 
 
 def begin(params: Params, groups: Groups, config: Any, *, stages: Sequence[str], seed: int) -> tuple[Params, Groups]:
@@ -42,7 +50,7 @@ def begin(params: Params, groups: Groups, config: Any, *, stages: Sequence[str],
     Raises:
       ConfigError: `config.kernels` chooses none, a group is called "lora", or the head has none of its own.
     """
-    chosen, rank = added_parameters.kernels(params, stages, config.kernels), config.lora_rank
+    chosen, rank = added_parameters.kernels(params, stages, config.kernels), config.rank
     keys, leaves = added_parameters.keyed(jax.random.key(seed), chosen), {}
     for path, kernel in chosen.items():
         inputs, outputs = math.prod(kernel.shape[:-1]), kernel.shape[-1]
@@ -62,12 +70,12 @@ def effective(params: Params, config: Any, rng: jax.Array | None = None) -> Para
     """The backbone with its updates added, and the head."""
     backbone, factors = flatten(params["backbone"]), flatten(params["lora"])
     paths = [path.removesuffix("/a") for path in factors if path.endswith("/a")]
-    keys = added_parameters.keyed(rng, paths) if rng is not None and config.lora_dropout else {}
+    keys = added_parameters.keyed(rng, paths) if rng is not None and config.dropout else {}
     for path in paths:
         a, b = factors[f"{path}/a"], factors[f"{path}/b"]
         if keys:
-            keep = jax.random.bernoulli(keys[path], 1 - config.lora_dropout, (a.shape[0], 1))
-            a = jnp.where(keep, a / (1 - config.lora_dropout), 0)
-        update = config.lora_alpha / config.lora_rank * (a @ b)  # (inputs, outputs)
+            keep = jax.random.bernoulli(keys[path], 1 - config.dropout, (a.shape[0], 1))
+            a = jnp.where(keep, a / (1 - config.dropout), 0)
+        update = config.alpha / config.rank * (a @ b)  # (inputs, outputs)
         backbone[path] = backbone[path] + update.reshape(backbone[path].shape)
     return {"backbone": unflatten(backbone), "head": params["head"]}

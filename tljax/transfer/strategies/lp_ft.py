@@ -11,9 +11,14 @@ from typing import Any
 from tljax.core import layer_groups
 from tljax.core.errors import ConfigError
 from tljax.core.layer_groups import Groups
+from tljax.core.options import Option
 from tljax.core.types import Phase
 
 PRETRAINED = True
+OPTIONS = {
+    "probe_share": Option(0.5, "Share of the run in which only the head learns."),
+    "tune_scale": Option(0.1, "The backbone's scale after that."),
+}
 
 
 def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:

@@ -18,11 +18,17 @@ import jax
 import jax.numpy as jnp
 
 from tljax.core.layer_groups import Groups
+from tljax.core.options import POSITIVE, SHARE, Option
 from tljax.core.trees import flatten, unflatten
 from tljax.core.types import Params, Phase
 from tljax.transfer import added_parameters
 
 PRETRAINED = True
+OPTIONS = {
+    "mixout": Option(0.7, "Share of inputs that go by their start in a training step; paper: 0.7, 0.8, 0.9.", SHARE),
+    "kernels": Option("backbone/.*/kernel", "The kernels that it is about, chosen as in config.groups."),
+    "backbone_scale": Option(1.0, "Scale of what learns in the backbone; the head's is 1.", POSITIVE),
+}
 begin = added_parameters.start
 
 

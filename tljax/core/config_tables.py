@@ -1,0 +1,57 @@
+"""Tables of a config (`ConfigDict`): copies that keep order and locks, and values by dotted key."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+
+def is_table(value: Any) -> bool:
+    """Whether a value of a config has keys of its own."""
+    return isinstance(value, ConfigDict | Mapping)
+
+
+def copied(config: Any) -> Any:
+    """A copy in the same order, unlocked; `copy.deepcopy` would sort its keys."""
+    new = ConfigDict(sort_keys=False)
+    for key, value in config.items():
+        new[key] = copied(value) if isinstance(value, ConfigDict) else copy.deepcopy(value)
+    return new
+
+
+def lock_as(new: Any, old: Any) -> None:
+    """Lock and unlock every table of `new` as it is in `old`."""
+    (new.lock if old.is_locked else new.unlock)()  # with all tables below
+    for key, value in old.items():
+        if isinstance(value, ConfigDict):
+            lock_as(new[key], value)
+
+
+def get(table: Any, key: str) -> Any:
+    """The value at a dotted key; KeyError where there is none."""
+    for part in key.split("."):
+        table = table[part]
+    return table
+
+
+def put(table: Any, key: str, value: Any) -> None:
+    """Set the value at a dotted key; tables that are not there are made."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        if parent not in table:
+            table[parent] = ConfigDict(sort_keys=False)
+        table = table[parent]
+    with table.ignore_type():
+        table[last] = copied(ConfigDict(value, sort_keys=False)) if is_table(value) else value
+
+
+def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted key -> value, empty tables included."""
+    found = {}
+    for key, value in config.items():
+        if is_table(value) and len(value):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found

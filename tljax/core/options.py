@@ -1,0 +1,257 @@
+"""Options: the keys of a config that belong to one plugin, declared in its own file.
+
+A plugin has `OPTIONS`, name -> `Option`; "rank" of a strategy is the key `config.strategy.rank`, and "auto.much" the
+key `much` of a table `config.strategy.auto`. A plugin may have `uses(config) -> names` too: further plugins of its kind
+whose options it takes. What a config holds for plugins that it does not choose is left out of a run, and said.
+"""
+
+import dataclasses
+import difflib
+import functools
+import math
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from tljax.core import config_tables, plugins
+from tljax.core.config_tables import get, is_table, put
+from tljax.core.errors import ConfigError
+
+Rule = tuple[str, Callable[[Any], bool]]  # what must hold, for people; whether it does
+
+POSITIVE: Rule = ("a finite number > 0", lambda x: math.isfinite(x) and x > 0)
+NOT_NEGATIVE: Rule = ("a finite number >= 0", lambda x: math.isfinite(x) and x >= 0)
+SHARE: Rule = ("in [0, 1)", lambda x: 0 <= x < 1)
+STRINGS: Rule = ("a tuple of strings", lambda xs: isinstance(xs, tuple) and all(isinstance(x, str) for x in xs))
+
+
+def one_of(*choices: str) -> Rule:
+    """The rule of a key that is one of some words."""
+    return f"one of {', '.join(repr(choice) for choice in choices)}", lambda x: x in choices
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One key: its default, a sentence on what it does and where the default comes from, and what must hold.
+
+    A default of {} is an open table, which takes any keys; a rule then holds for each of its values.
+    """
+
+    default: Any
+    about: str
+    rule: Rule | None = None
+    was: str = ""  # another name of the key, which configs may still use
+
+
+Options = Mapping[str, Option]
+# The sections of a config whose keys plugins declare, and the kinds of plugins that do.
+SECTIONS = {
+    "strategy": ("strategies",),
+    "task": ("tasks",),
+    "adaptation": ("adaptation",),
+    "data": ("sources", "inputs"),
+    "model": ("families",),
+}
+
+
+def of(plugin: ModuleType) -> Options:
+    """What a plugin declares."""
+    return getattr(plugin, "OPTIONS", {})
+
+
+def chosen(config: Any, section: str) -> list[ModuleType]:
+    """The plugins that a config chooses for a section.
+
+    Raises:
+      ConfigError: there is none of that name.
+    """
+    if section == "data":
+        return [plugins.find("sources", config.data.source), plugins.find("inputs", family(config).INPUT)]
+    if section == "model":
+        return [family(config)]
+    [kind] = SECTIONS[section]
+    name = config[section].name
+    if not name:
+        return []
+    plugin = plugins.find(kind, name)
+    uses = getattr(plugin, "uses", None)
+    return [plugin, *(plugins.find(kind, other) for other in (uses(config[section]) if uses else ()))]
+
+
+def family(config: Any) -> ModuleType:
+    """The model family that a config chooses."""
+    return plugins.find("families", config.model.family)
+
+
+def declared(config: Any, section: str) -> dict[str, Option]:
+    """Name -> option, of all plugins that a config chooses for a section."""
+    return {name: option for plugin in chosen(config, section) for name, option in of(plugin).items()}
+
+
+@functools.cache
+def shipped(section: str) -> dict[str, dict[str, Option]]:
+    """Name -> the plugins of tljax that declare it -> the option."""
+    table: dict[str, dict[str, Option]] = {}
+    for kind in SECTIONS[section]:
+        for plugin in plugins.available(kind):
+            for name, option in of(plugins.find(kind, plugin)).items():
+                table.setdefault(name, {})[plugin] = option
+    return table
+
+
+# section -> the keys that all runs share, as `offer` met them
+_shared: dict[str, tuple[str, ...]] = {}
+
+
+def offer(config: Any) -> None:
+    """Put the options of all of tljax's plugins into a new config, and leave their sections open for those of others.
+
+    Where two plugins give one name different defaults, the key is left to them.
+    """
+    for section in SECTIONS:
+        table, shared = config[section], config_tables.copied(config[section])
+        _shared[section] = tuple(shared)
+        config_tables.lock_as(shared, table)
+        table.unlock()
+        for name, value in shared.items():
+            if isinstance(value, ConfigDict):
+                config_tables.lock_as(table[name], value)
+        for name, default in offered(section).items():
+            put(table, name, default)
+
+
+def offered(section: str) -> dict[str, Any]:
+    """Name -> default, of the options of tljax's plugins on which they agree."""
+    defaults = {name: [option.default for option in table.values()] for name, table in shipped(section).items()}
+    return {name: ours[0] for name, ours in defaults.items() if all(one == ours[0] for one in ours)}
+
+
+def is_shared(section: str, name: str) -> bool:
+    """Whether a key of a section is one that all runs share, or lies in a table that is."""
+    return name.partition(".")[0] in _shared.get(section, ())
+
+
+def resolve(config: Any) -> tuple[Any, list[str]]:
+    """A run's own config: what all runs share, and the options of the plugins that it chooses, with their defaults.
+
+    Returns:
+      The config, locked but for its open tables; and what was left out of it, a line each.
+
+    Raises:
+      ConfigError: a plugin that does not exist, a key that none of them has, a value of another type; all are listed.
+    """
+    new, notes, faults = config_tables.copied(config), [], []
+    config_tables.lock_as(new, config)
+    with new.unlocked():
+        for section in SECTIONS:
+            try:
+                new[section], left = _own(config, section)
+                notes += left
+            except ConfigError as error:
+                faults.append(str(error))
+    if faults:
+        raise ConfigError("\n".join(dict.fromkeys(faults)))
+    return new, notes
+
+
+def _own(config: Any, section: str) -> tuple[Any, list[str]]:
+    """One section of `resolve`, and what was left out of it."""
+    declares, own, faults, notes = declared(config, section), ConfigDict(sort_keys=False), [], []
+    for name in _shared.get(section, ()):
+        own[name] = config_tables.copied({name: config[section][name]})[name]
+    values = _values(config[section], section, declares)
+    for name, option in declares.items():
+        try:
+            put(own, name, typed(values.pop(name, option.default), option.default))
+        except TypeError as error:
+            faults.append(f"config.{section}.{name} must be {error}.")
+    known = offered(section)
+    for name, value in values.items():
+        if name not in shipped(section):
+            faults.append(str(unknown(config, section, name)))
+        elif name not in known or value != known[name]:
+            whose = " and ".join(map(plugins.name, chosen(config, section))) or "nothing"
+            notes.append(f"config.{section}.{name} is left out: {whose} has no such option")
+    if faults:
+        raise ConfigError("\n".join(faults))
+    own.lock()
+    for name in _shared.get(section, ()):
+        if isinstance(own[name], ConfigDict):
+            config_tables.lock_as(own[name], config[section][name])
+    for name, option in declares.items():
+        if is_table(option.default):
+            get(own, name).unlock()
+    return own, notes
+
+
+def typed(value: Any, like: Any) -> Any:
+    """`value` as one of the type of an option's default.
+
+    Raises:
+      TypeError: it is of another; the message says what it must be.
+    """
+    if is_table(like):
+        fits, found = is_table(value), value
+    elif isinstance(like, bool):
+        fits, found = isinstance(value, bool), value
+    elif isinstance(like, float):
+        fits, found = isinstance(value, int | float) and not isinstance(value, bool), value
+        found = float(value) if fits else value
+    elif isinstance(like, tuple):
+        fits, found = isinstance(value, tuple | list), value
+        found = tuple(value) if fits else value
+    else:
+        fits, found = isinstance(value, type(like)) and not isinstance(value, bool), value
+    if not fits:
+        kind = "a table" if is_table(like) else f"of type {type(like).__name__}, like {like!r}"
+        raise TypeError(f"{kind}; got {value!r}")
+    return found
+
+
+def _values(table: Any, section: str, declares: Options) -> dict[str, Any]:
+    """Option -> value, of what a section of a config holds besides the keys that all runs share."""
+    tables = {name.partition(".")[0] for name in (*declares, *shipped(section)) if "." in name}
+    old = {one.was: name for name, ours in shipped(section).items() for one in ours.values() if one.was}
+    old |= {option.was: name for name, option in declares.items() if option.was}
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if is_shared(section, key):
+            continue
+        if key in tables and is_table(value):
+            values |= {f"{key}.{name}": one for name, one in value.items()}
+        else:
+            values[old.get(key, key)] = value
+    return values
+
+
+def near(name: str, names: Mapping[str, Any] | list[str]) -> str:
+    """ " Did you mean ...?" for a name that is close to one of `names`, else ""."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def find(config: Any, section: str, name: str) -> tuple[str, Option]:
+    """The option that a key of a section means, by its name and itself; a key in an open table means the table.
+
+    Raises:
+      ConfigError: the plugins that the config chooses have no such option.
+    """
+    declares = declared(config, section)
+    for own, option in declares.items():
+        if name in (own, option.was) or (is_table(option.default) and name.startswith(f"{own}.")):
+            return own, option
+    raise unknown(config, section, name)
+
+
+def unknown(config: Any, section: str, name: str) -> ConfigError:
+    """The error of an option that the plugins that a config chooses do not have."""
+    declares, names = declared(config, section), [plugins.name(plugin) for plugin in chosen(config, section)]
+    whose = " and ".join(f"'{one}'" for one in names) or "nothing"
+    others = [other for other in shipped(section).get(name, {}) if other not in names]
+    hint = f" It is an option of {', '.join(others)}." if others else near(name, list(declares))
+    has = ", ".join(f"config.{section}.{one}" for one in declares) or "none"
+    return ConfigError(
+        f"config.{section}.{name} is no option of {whose}, which the config chooses.{hint} Its options: {has}."
+    )
