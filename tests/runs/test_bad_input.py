@@ -72,7 +72,7 @@ def weights(root: Path, variant: str = "small", keep: float = 1.0, without: str 
 
 
 def another_config(root: Path) -> list[str]:
-    run_folders.write(root / "run", json.loads(settings.to_json(cli.read(BASE)[0])), None)
+    run_folders.write(root / "run", json.loads(settings.to_json(settings.resolve(cli.read(BASE)[0])[0])), None)
     return ["--config.seed=3", "--config.optimizer.lr=0.5"]
 
 
@@ -107,7 +107,11 @@ CASES = {
         ["config.model.weights is empty", "config.optimizer.kwargs must fit 'sgd'", "must be multiples of the"],
     ),
     "seeds twice": (["--config.suite.seeds=(0, 0)"], CONFIG, ["suite.seeds must be different integers", "got (0, 0)"]),
-    "no such encoding": (["--config.data.encoding=klingon"], CONFIG, ["data.encoding must be an encoding of Python"]),
+    "no such encoding": (
+        ["--config.data.source=text_csv", "--config.data.encoding=klingon"],
+        CONFIG,
+        ["data.encoding must be an encoding of Python"],
+    ),
     "words without quotes": (
         ["--config.strategy.moving_statistics=(zz,)"],
         CONFIG,
@@ -328,7 +332,7 @@ def test_skipped_pictures_are_counted_and_listed(tmp_path, capsys):
 def test_a_finished_run_prints_its_result_and_stops(tmp_path, capsys):
     """Its data are gone, and nobody misses them."""
     gone = ["--config.data.source=image_folder", "--config.data.dir=/nowhere/pictures"]
-    config = json.loads(settings.to_json(cli.read([*BASE, *gone])[0]))
+    config = json.loads(settings.to_json(settings.resolve(cli.read([*BASE, *gone])[0])[0]))
     run_folders.write(tmp_path / "run", config, run_folders.result(0.75))
     before = files(tmp_path)
     assert start(tmp_path, *gone) == 0

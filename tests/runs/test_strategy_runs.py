@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from tests import small
 from tests.training.test_train_loop import CutError, cut_at, everything, last_state  # noqa: F401, a fixture among them
-from tljax.core import plugins
+from tljax.core import plugins, settings
 from tljax.core.trees import flatten
 from tljax.data.batches import Evaluation
 from tljax.runs import experiment
@@ -91,12 +91,11 @@ def bits(params) -> dict[str, bytes]:
 
 def make_job(config, devices) -> tuple[Job, TrainState, dict]:
     """The job, the state it starts from, and its only batch: the first 48 pictures, not augmented."""
-    strategy = plugins.find("strategies", config.strategy.name)
-    method = Method(strategy, config.strategy)
-    made = experiment.load(config, axis=devices.axis, pretrained_wanted=strategy.PRETRAINED)
-    made = method.begin(made, seed=config.seed)
-    task, phases = plugins.find("tasks", "classification"), strategy.plan(made.groups, config.strategy)
-    job = Job(made.network, task, made.prepare, made.groups, phases, STEPS, config, devices.axis, method)
+    config, _ = settings.resolve(config)
+    method = Method.of(plugins.find("strategies", config.strategy.name), config.strategy)
+    loaded = experiment.load(config, axis=devices.axis, pretrained_wanted=method.pretrained)
+    prepared = experiment.begin(loaded, method, config)
+    made, job = prepared.experiment, prepared.job(STEPS, config, devices.axis)
     batch = {**made.parts["train"].take(np.arange(48)), "position": np.arange(48, dtype=np.int32)}
     return job, TrainState.create(made.variables, seed=config.seed), batch
 

@@ -140,7 +140,7 @@ def test_what_is_missing_for_the_first_run_is_said_once(tmp_path):
     assert fake.seen == ["low_seed3"]
 
 
-@pytest.mark.parametrize("change", ["model.weights=mine", "data.dir=there", "strategy.name=scratch"])
+@pytest.mark.parametrize("change", ["model.weights=mine", "data.flip=true", "strategy.name=scratch"])
 def test_what_is_missing_for_the_first_row_alone_does_not_lose_the_others(tmp_path, change):
     fake = Fake(low_seed3=WeightsError("no file"))
     with pytest.raises(WeightsError, match="no file"):

@@ -156,12 +156,6 @@ def test_real_reviews_by_a_set_and_by_a_number(shared, place, monkeypatch, capsy
             "60 of .*test.tsv' are not:\n.*test.tsv:2: 'verd",
         ),
         ("multilabel", {"data__columns__label": "score,verdict"}, DataError, "'score' must be 0 or 1; it is '10"),
-        (
-            "multilabel",
-            {"data__columns__label": "verdict", "task__class_weights": ("balanced",)},
-            ConfigError,
-            "multilabel takes neither",
-        ),
     ],
 )
 def test_mistakes(pairs, task, changes, error, text):

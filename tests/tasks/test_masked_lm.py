@@ -275,8 +275,6 @@ def test_the_pooler_is_left_out_and_said(folder):
 @pytest.mark.parametrize(
     ("changes", "error", "text"),
     [
-        ({"task__class_weights": ("balanced",)}, ConfigError, "no classes; leave config.task.class_weights empty"),
-        ({"task__label_smoothing": 0.1}, ConfigError, "leave config.task.label_smoothing empty"),
         ({"strategy__name": "classic"}, ConfigError, "masked_lm has no labels"),
         (
             {"strategy__name": "linear_probe", "data__cached_views": 2, "train__epochs": 9.0},

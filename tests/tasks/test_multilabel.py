@@ -49,9 +49,6 @@ def test_weights_of_a_yes():
     with pytest.raises(ConfigError, match=r"each of the 3 \(long, loud, new\), or .* order; got 2"):
         begin(labels, pos_weight=(1, 2))
     assert begin(labels, pos_weight=("new=3", "long=1", "loud=0.5")).pos_weight == (1.0, 0.5, 3.0)
-    for change in ({"label_smoothing": 0.1}, {"class_weights": ("balanced",)}):
-        with pytest.raises(ConfigError, match="multilabel takes neither"):
-            begin(labels, **change)
     assert multilabel.restore({"threshold": 0.3, "pos_weight": [1.0, 2.0, 3.0]}) == MultiLabel(0.3, (1.0, 2.0, 3.0))
 
 

@@ -114,7 +114,7 @@ def lora_job(kernels, rank=4):
     plain, state = make_job({"stem": 1.0, "stage1": 1.0, "stage2": 1.0, "head": 1.0}, kwargs={"momentum": 0.9})
     keys = config(kernels=kernels, rank=rank)
     params, groups = lora.begin(state.params, plain.groups, keys, stages=("stem", "stage1", "stage2"), seed=0)
-    job: Job = dataclasses.replace(plain, groups=groups, phases=lora.plan(groups, keys), method=Method(lora, keys))
+    job: Job = dataclasses.replace(plain, groups=groups, phases=lora.plan(groups, keys), method=Method.of(lora, keys))
     return job, job.enter(0, TrainState.create({"params": params, **state.model_state}, seed=0))
 
 

@@ -23,23 +23,23 @@ def experiment(**fields):
 
 def test_a_strategy_that_defines_nothing_changes_nothing():
     made = experiment(variables={"params": PARAMS}, groups={"all": ()})
-    for method in (PLAIN, Method(plugins.find("strategies", "full"), None)):
+    for method in (PLAIN, Method.of(plugins.find("strategies", "full"), None)):
         assert method.begin(made, seed=0) is made
         assert method.effective(PARAMS, jax.random.key(0)) is PARAMS
-        assert method.penalty(PARAMS) == {} and not method.changes
+        assert method.penalty(PARAMS) == {} and method.changes is None
 
 
 def test_a_strategys_functions_are_given_its_config():
-    strategy = SimpleNamespace(
-        begin=lambda params, groups, config, *, stages, seed: ({**params, config: seed}, {**groups, config: stages}),
-        effective=lambda params, config, rng=None: (params, config, rng),
-        penalty=lambda params, config: (params, config),
+    method = Method(
+        config="mine",
+        begins=lambda params, groups, config, *, stages, seed: ({**params, config: seed}, {**groups, config: stages}),
+        changes=lambda params, config, rng=None: (params, config, rng),
+        penalizes=lambda params, config: (params, config),
     )
-    method = Method(strategy, "mine")  # pyright: ignore[reportArgumentType]
     begun = method.begin(experiment(variables={"params": {}, "batch_stats": "s"}, groups={}), seed=7)
     assert begun.variables == {"params": {"mine": 7}, "batch_stats": "s"} and begun.groups == {"mine": ("stem",)}
     assert method.effective(PARAMS, 1) == (PARAMS, "mine", 1) and method.effective(PARAMS) == (PARAMS, "mine", None)
-    assert method.penalty(PARAMS) == {"penalty": (PARAMS, "mine")} and method.changes
+    assert method.penalty(PARAMS) == {"penalty": (PARAMS, "mine")} and method.changes is not None
 
 
 PROBE = {"stem": 0.0, "stage1": 0.0, "stage2": 0.0, "head": 1.0}
@@ -51,9 +51,7 @@ def on_the_head(factor):
     def effective(params, config, rng=None):
         return {**params, "head": jax.tree.map(lambda x: factor(rng) * x, params["head"])}
 
-    return Method(
-        SimpleNamespace(effective=effective, penalty=lambda params, _: (params["head"]["kernel"] ** 2).mean())
-    )
+    return Method(changes=effective, penalizes=lambda params, _: (params["head"]["kernel"] ** 2).mean())
 
 
 def test_the_step_learns_through_what_the_network_is_given():
@@ -82,6 +80,6 @@ def test_every_step_draws_anew():
 def test_variables_are_what_the_network_is_given_in_evaluation():
     job, state = make_job(FROZEN)
     assert job.variables(state) == state.variables()
-    strategy = SimpleNamespace(effective=lambda params, config, rng=None: {"head": params["head"], "rng": rng})
-    merged = dataclasses.replace(job, method=Method(strategy)).variables(state)
+    method = Method(changes=lambda params, config, rng=None: {"head": params["head"], "rng": rng})
+    merged = dataclasses.replace(job, method=method).variables(state)
     assert merged == {"params": {"head": state.params["head"], "rng": None}, **state.model_state}

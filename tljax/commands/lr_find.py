@@ -14,12 +14,9 @@ from tljax.core.errors import ConfigError
 from tljax.core.plugins import find
 from tljax.reporting import figures
 from tljax.reporting.report import Report
-from tljax.runs import decision, experiment
+from tljax.runs.preparation import prepare
 from tljax.training import features, lr_sweep, parallel, views
-from tljax.training.job import Job
 from tljax.training.train_state import TrainState
-from tljax.transfer.alignment import Alignment
-from tljax.transfer.method import Method
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -36,7 +33,7 @@ def main(arguments: Sequence[str]) -> None:
     flags, changes = cli.split(arguments)
     options = _parser().parse_args(flags)
     config = overrides.apply(cli.load(options.config), changes)
-    settings.check(config)
+    config, _ = settings.resolve(config)
     if not (0 < options.min < options.max < float("inf") and options.steps > lr_sweep.SETTLED):
         raise ConfigError(
             f"lr_find needs 0 < --min < --max, and more than {lr_sweep.SETTLED} --steps; "
@@ -58,31 +55,24 @@ def main(arguments: Sequence[str]) -> None:
 
 def sweep(config: Any, group: str, rates: Sequence[float]) -> dict[str, lr_sweep.Sweep]:
     """Group, or "all", -> its sweep; each from the same start and over the same batches."""
-    strategy = find("strategies", config.strategy.name)
+    if config.adaptation.name:  # a weight that rises with the run would make the loss rise with the rate
+        config = overrides.apply(config, ("adaptation.ramp=0.0",))
     devices = parallel.make(config.parallel)
-    experiment.check(config, devices.devices, pretrained_wanted=strategy.PRETRAINED)
-    fits = Method(strategy, config.strategy).check
-    made = experiment.load(config, axis=devices.axis, pretrained_wanted=strategy.PRETRAINED, fits=fits)
-    report = Report(features.folder(), config, best=made.task.BEST)  # what it says is wanted, and no folder
-    strategy, made = decision.settle(strategy, made, devices, report, config)
-    if hasattr(strategy, "fit"):
+    report = Report(features.folder(), config, best=find("tasks", config.task.name).BEST)  # for what it says: no folder
+    prepared = prepare(config, devices, report)
+    if prepared.method.fits:
         raise ConfigError(
             f"lr_find needs a strategy that takes steps; '{config.strategy.name}' has no learning rate. Choose another "
             f"config.strategy.name."
         )
-    method = Method(strategy, config.strategy)
-    made = method.begin(made, seed=config.seed)
-    if config.adaptation.name:  # a weight that rises with the run would make the loss rise with the rate
-        config = overrides.apply(config, ("adaptation.ramp=0.0",))
-    alignment = Alignment.of(config.adaptation)
-    made, phases = alignment.begin(made, strategy.plan(made.groups, config.strategy), seed=config.seed)
+    made, phases = prepared.experiment, prepared.phases
     learning = [name for name in made.groups if any(name in phase.learning for phase in phases)]
     names = {"all": ("all",), "each": tuple(learning)}.get(group, (group,))
     if unknown := [name for name in names if name not in (*learning, "all")]:
         frozen = f" ({', '.join(unknown)} never learns)" if group in made.groups else ""
         raise ConfigError(f"--group must be all, each, or one of {', '.join(learning)}; got '{group}'{frozen}.")
-    steps, axis = len(rates), devices.axis
-    job = Job(made.network, made.task, made.prepare, made.groups, phases, steps, config, axis, method, alignment)
+    steps = len(rates)
+    job = prepared.job(steps, config, devices.axis)
     start, sweeps = TrainState.create(made.variables, seed=config.seed), {}
     for name in names:
         scales = phases[0].scales if name == "all" else {other: float(other == name) for other in made.groups}

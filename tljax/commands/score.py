@@ -117,8 +117,7 @@ def _configured(config: Any, entry: str) -> Any:
         known += ["model.card.mean=()", "model.card.std=()"]  # the card's own
     one = overrides.apply(config, [f"model.weights={spec}", *known, *changes])
     one.groups = ConfigDict()  # nothing learns, and families have other stages
-    settings.check(one)
-    return one
+    return settings.resolve(one)[0]
 
 
 def _card(spec: str, config: Any) -> Card:

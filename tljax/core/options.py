@@ -171,7 +171,7 @@ def _own(config: Any, section: str) -> tuple[Any, list[str]]:
     for name, value in values.items():
         if name not in shipped(section):
             faults.append(str(unknown(config, section, name)))
-        elif name not in known or value != known[name]:
+        elif name not in known or (config_tables.flat(value) if is_table(value) else value) != known[name]:
             whose = " and ".join(map(plugins.name, chosen(config, section))) or "nothing"
             notes.append(f"config.{section}.{name} is left out: {whose} has no such option")
     if faults:
@@ -213,10 +213,13 @@ def typed(value: Any, like: Any) -> Any:
 def _values(table: Any, section: str, declares: Options) -> dict[str, Any]:
     """Option -> value, of what a section of a config holds besides the keys that all runs share."""
     tables = {name.partition(".")[0] for name in (*declares, *shipped(section)) if "." in name}
-    old = {one.was: name for name, ours in shipped(section).items() for one in ours.values() if one.was}
-    old |= {option.was: name for name, option in declares.items() if option.was}
+    old: dict[str, str] = {}
+    for name, ours in shipped(section).items():
+        old.update({option.was: name for option in ours.values() if option.was})
+    old.update({option.was: name for name, option in declares.items() if option.was})
     values: dict[str, Any] = {}
     for key, value in table.items():
+        key = str(key)
         if is_shared(section, key):
             continue
         if key in tables and is_table(value):

@@ -14,9 +14,9 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from tljax.core import settings
+from tljax.core import settings, untrusted
 from tljax.core.atomic import make_folder, read_json, sync, write, write_json, writing
-from tljax.core.errors import TljaxError
+from tljax.core.errors import DataError, TljaxError
 from tljax.core.experiment import Experiment
 from tljax.reporting import figures, plan_chart, run_folder, throughput
 from tljax.reporting.terminal import Screen
@@ -77,6 +77,18 @@ class Report(Screen):
     def keep(self, name: str, text: str) -> None:
         """A file of the folder; it is written once the folder is `opened`."""
         self._kept[name] = text
+
+    def stored(self, name: str) -> Any:
+        """What this run kept in a file of JSON when it began; None for a new run.
+
+        Raises:
+          DataError: the file is damaged.
+        """
+        file = self.folder / name
+        try:
+            return untrusted.parse(file.read_text(encoding="utf-8")) if file.exists() else None
+        except ValueError as error:
+            raise DataError(f"'{file}' must hold what this run decided: {error}. Choose another --workdir.") from error
 
     def finished(self) -> dict[str, Any] | None:
         """What a finished run found, said again; None if it is not finished, or its data may be others by now."""

@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
-from types import ModuleType
 from typing import Any
 
 import jax
 import numpy as np
 
-from tljax.core import overrides, untrusted
-from tljax.core.errors import ConfigError, DataError
+from tljax.core import overrides
+from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
 from tljax.core.plugins import find
 from tljax.core.trees import flatten
@@ -19,7 +18,6 @@ from tljax.networks import flops
 from tljax.reporting.report import Report
 from tljax.runs import experiment
 from tljax.training import features, optimizer, views
-from tljax.training.job import Job
 from tljax.training.parallel import Parallel
 from tljax.training.train_state import TrainState
 from tljax.transfer import transferability
@@ -32,9 +30,9 @@ COLUMNS = ("rule", "chosen where there are", "strategy", "trainable", "optimizer
 
 
 def settle(
-    strategy: ModuleType, made: Experiment, devices: Parallel, report: Report, config: Any
-) -> tuple[ModuleType, Experiment]:
-    """The strategy of this run, and the experiment as it wants it; one with a `plan` of its own is its own answer.
+    method: Method, made: Experiment, devices: Parallel, report: Report, config: Any
+) -> tuple[Method, Experiment]:
+    """The strategy of this run, and the experiment as it wants it; one with a plan of its own is its own answer.
 
     A run that has begun keeps to what it found then, in decision.json.
 
@@ -42,13 +40,13 @@ def settle(
       ConfigError: there is nothing to measure, or a strategy that could be chosen does not fit.
       DataError: decision.json is damaged.
     """
-    if not hasattr(strategy, "choose"):
-        return strategy, made
-    found = _stored(report) or _decided(strategy, made, devices, report, config)
+    if method.chooses is None:
+        return method, made
+    found = report.stored(FILE) or _decided(method, made, devices, report, config)
     report.keep(FILE, json.dumps(found, indent=2))
     tell(found, report)
-    chosen = find("strategies", found["strategy"])
-    if not chosen.PRETRAINED:
+    chosen = _method(found["strategy"], config)
+    if not chosen.pretrained:
         made = experiment.load(config, axis=devices.axis, pretrained_wanted=False)
     return chosen, made
 
@@ -98,60 +96,51 @@ def tell(found: dict[str, Any], report: Report) -> None:
                f"`tljax compare --strategies {','.join(others)}` finds out")  # fmt: skip
 
 
-def _stored(report: Report) -> dict[str, Any] | None:
-    """What this run decided when it began; None for a new one."""
-    file = report.folder / FILE
-    if not file.exists():
-        return None
-    try:
-        return untrusted.parse(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"'{file}' must hold what this run decided: {error}. Choose another --workdir.") from error
-
-
-def _decided(strategy: ModuleType, made: Experiment, devices: Parallel, report: Report, config: Any) -> dict[str, Any]:
+def _decided(method: Method, made: Experiment, devices: Parallel, report: Report, config: Any) -> dict[str, Any]:
     """The content of decision.json."""
-    rules = config.strategy.auto
-    if other := [f"{cell}={rules[cell]}" for cell in strategy.CELLS if hasattr(_named(rules, cell), "choose")]:
+    assert method.chooses  # `settle` has asked
+    table, rules = find("strategies", method.name), config.strategy.auto
+    cells: tuple[str, ...] = table.CELLS
+    priced = {cell: _method(rules[cell], config) for cell in cells}
+    if other := [f"{cell}={rules[cell]}" for cell, one in priced.items() if one.chooses]:
         raise ConfigError(f"config.strategy.auto must name strategies that have a plan; got {', '.join(other)}.")
     facts = measure(made, devices, report, config)
-    cell = strategy.choose(facts, config.strategy)
+    cell = method.chooses(facts, config.strategy)
     return {
         "facts": dataclasses.asdict(facts),
         "similarity": facts.similarity,
-        "thresholds": {name: rules[name] for name in rules if name not in strategy.CELLS},
+        "thresholds": {name: rules[name] for name in rules if name not in cells},
         "rule": cell,
         "strategy": rules[cell],
         "costs": [
-            {"rule": one, "when": strategy.condition(one, config.strategy), "strategy": rules[one]}
-            | cost(_named(rules, one), made, devices, config)
-            for one in strategy.CELLS
+            {"rule": one, "when": table.condition(one, config.strategy), "strategy": rules[one]}
+            | cost(priced[one], made, devices, config)
+            for one in cells
         ],
     }
 
 
-def cost(strategy: ModuleType, made: Experiment, devices: Parallel, config: Any) -> dict[str, Any]:
+def cost(method: Method, made: Experiment, devices: Parallel, config: Any) -> dict[str, Any]:
     """Parameters that learn, bytes of the largest optimizer state, and operations an update, mean over the run.
 
     Operations are those of convolutions and matrix products, without what a cache saves, mixup and CutMix; None where
     there are no updates, or they cannot be counted.
     """
     config = overrides.apply(config, [f"task.{name}=0" for name in mixing.OPTIONS if name in config.task])
-    method = Method(strategy, config.strategy)
-    made = method.begin(made, seed=config.seed)
-    phases = strategy.plan(made.groups, config.strategy)
-    training = Training(made.parts["train"], batch_size=config.train.batch_size, seed=config.seed)
+    prepared = experiment.begin(made, method, config)
+    begun = prepared.experiment
+    training = Training(begun.parts["train"], batch_size=config.train.batch_size, seed=config.seed)
     steps = max(training.steps(config.train.epochs), config.train.min_steps)
-    job = Job(made.network, made.task, made.prepare, made.groups, phases, steps, config, devices.axis, method)
-    leaves, learning = flatten(made.variables["params"]), {group for phase in phases for group in phase.learning}
+    job, leaves = prepared.job(steps, config, devices.axis), flatten(begun.variables["params"])
+    learning = {group for phase in prepared.phases for group in phase.learning}
     found: dict[str, Any] = {
-        "trainable": sum(leaves[path].size for group in learning for path in made.groups[group]),
+        "trainable": sum(leaves[path].size for group in learning for path in begun.groups[group]),
         "optimizer_bytes": 0,
         "operations": None,
     }
-    if hasattr(strategy, "fit"):
+    if method.fits:
         return found
-    start, batch = TrainState.create(made.variables, seed=config.seed), training(0)
+    start, batch = TrainState.create(begun.variables, seed=config.seed), training(0)
     counts = []
     for index, end in enumerate(job.ends):
         state = job.at(end, start)
@@ -174,8 +163,8 @@ def _operations(step: Any, state: Any, batch: Any, devices: Parallel) -> int | N
         return None
 
 
-def _named(rules: Any, cell: str) -> ModuleType:
-    return find("strategies", rules[cell])
+def _method(name: str, config: Any) -> Method:
+    return Method.of(find("strategies", name), config.strategy)
 
 
 def _cells(row: dict[str, Any], own: dict[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """What a config names, loaded and checked as a whole, before anything is written or trained."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,12 +10,17 @@ from tljax.core.errors import ConfigError, gather
 from tljax.core.experiment import Experiment
 from tljax.core.layer_groups import Groups
 from tljax.core.plugins import find
-from tljax.core.types import Dataset, Info, Params, Published, Variables
+from tljax.core.types import Dataset, Info, Params, Phase, Published, Variables
 from tljax.data import class_counts, domains, labels, mixing, splits
+from tljax.data.batches import Training
 from tljax.data.splits import Subset
 from tljax.networks import network
 from tljax.networks.network import Built
 from tljax.training import optimizer
+from tljax.training.job import Job
+from tljax.training.look import FirstBatches
+from tljax.transfer.alignment import Alignment
+from tljax.transfer.method import Facts, Method
 from tljax.weights import placement, pretrained
 
 Fits = Callable[[Params, Groups, Sequence[str]], None]
@@ -85,6 +91,53 @@ def load(config: Any, *, axis: str | None, pretrained_wanted: bool = True, fits:
         drawn=drawn,
         groups=groups,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """An experiment as its strategy and its adaptation begin it, and the plan: all that trains, and how."""
+
+    experiment: Experiment
+    method: Method
+    alignment: Alignment
+    phases: tuple[Phase, ...]
+    facts: Facts | None  # what the strategy saw before it planned
+
+    def job(self, steps: int, config: Any, axis: str | None) -> Job:
+        """The job of a run of so many steps."""
+        one = self.experiment
+        return Job(
+            one.network,
+            one.task,
+            one.prepare,
+            one.groups,
+            self.phases,
+            steps,
+            config,
+            axis,
+            self.method,
+            self.alignment,
+        )
+
+
+def begin(experiment: Experiment, method: Method, config: Any, *, facts: Facts | None = None) -> Prepared:
+    """The experiment as it begins, with its plan.
+
+    Args:
+      facts: what the strategy saw when this run began; None: it looks now, where it wants to.
+
+    Raises:
+      ConfigError: the strategy or the adaptation does not fit.
+    """
+    experiment = method.begin(experiment, seed=config.seed)
+    if method.looks and facts is None:
+        train = experiment.parts["train"]
+        training = Training(train, batch_size=config.train.batch_size, seed=config.seed)
+        view = FirstBatches(experiment, training, config.task, seed=config.seed)
+        facts = json.loads(json.dumps(method.looks(view, config.strategy)))  # as a resumed run will read them
+    alignment = Alignment.of(config.adaptation)
+    experiment, phases = alignment.begin(experiment, method.plan(experiment.groups, facts), seed=config.seed)
+    return Prepared(experiment, method, alignment, phases, facts)
 
 
 def _labelled(task: Any, dataset: Dataset, config: Any) -> tuple[Any, Info, dict[str, Subset], Sequence[str]]:

@@ -4,14 +4,13 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from tljax.core import plugins, settings
+from tljax.core import settings
 from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
 from tljax.core.trees import count
@@ -54,9 +53,9 @@ def check(config: Any) -> None:
 
 
 def run(
-    strategy: ModuleType, made: Experiment, task: Any, devices: Parallel, report: Report, config: Any, workdir: Path
+    method: Method, made: Experiment, devices: Parallel, report: Report, config: Any, workdir: Path
 ) -> dict[str, Any]:
-    """Features of all parts, `strategy.fit` on those of the training part, then every part's numbers, once.
+    """Features of all parts, the strategy's `fit` on those of the training part, then every part's numbers, once.
 
     A linear classifier becomes the head of the network in model/; of any other, whose head there is 0, the features
     that it was fitted to are kept beside (`refit`).
@@ -67,12 +66,12 @@ def run(
     Raises:
       ConfigError: labels are no classes, or the config asks for what only steps can do.
     """
+    task = made.task
     if (has := getattr(task, "LABELS", "no labels")) != "classes":
         raise ConfigError(
             f"config.strategy.name={config.strategy.name} tells classes apart; config.task.name={config.task.name} has "
             f"{has}. Choose linear_probe, which learns a head on the same features, or another strategy."
         )
-    check(config)
     with report.opened(made.fingerprints()):
         report.inputs(config, made)
         where, why = views.decide(made, made.stages, config.data, devices, passes=float("inf"), augmented=False)
@@ -81,21 +80,22 @@ def run(
         batches = {part: rows.take(np.arange(len(rows))) for part, rows in domains.labelled(parts).items()}
         train = batches["train"]
         began = time.monotonic()
-        fitted = strategy.fit(train["features"], train["label"], config.strategy, seed=config.seed)
+        assert method.fits  # who calls this has asked
+        fitted = method.fits(train["features"], train["label"], config.strategy, seed=config.seed)
         seconds = {"train": time.monotonic() - began}
         held = "too few examples for folds" if fitted.accuracy is None else f"{fitted.accuracy:.4f} in cross-validation"
         report.say(f"chose {', '.join(f'{key} {value:g}' for key, value in fitted.chosen.items())}: {held}")
         totals = {part: _totals(task, fitted.scores(batch["features"]), batch) for part, batch in batches.items()}
-        _save(workdir / "model", strategy, fitted, train, made, config)
+        _save(workdir / "model", method.name, fitted, train, made, config)
         took = sum((part.took for part in parts.values()), Took())
-        found = _result(task, fitted, made, totals, Method(strategy, config.strategy), config) | {
+        found = _result(task, fitted, made, totals, method, config) | {
             "seconds": {"features": took.seconds, **seconds},
             "throughput": throughput.padding(took.tokens, took.places),
         }
         return report.finish(found, totals, partial(task.files, classes=made.classes))
 
 
-def _save(folder: Path, strategy: ModuleType, fitted: Any, train: Batch, made: Experiment, config: Any) -> None:
+def _save(folder: Path, strategy: str, fitted: Any, train: Batch, made: Experiment, config: Any) -> None:
     """The folder model/."""
     if fitted.linear:
         saved_model.save(folder, _with_head(made.variables, *fitted.linear), made, config)
@@ -104,7 +104,7 @@ def _save(folder: Path, strategy: ModuleType, fitted: Any, train: Batch, made: E
     nothing = np.zeros((rows.shape[1], len(made.classes))), np.zeros(len(made.classes))
     how = {"classifier": classifier, "chosen": fitted.chosen, "seed": config.seed}
     saved_model.save(folder, _with_head(made.variables, *nothing), made, config, classifier=classifier)
-    refitted_classifier.save(folder, rows, train["label"], fitted.scores, strategy=plugins.name(strategy), **how)
+    refitted_classifier.save(folder, rows, train["label"], fitted.scores, strategy=strategy, **how)
 
 
 def _totals(task: Any, scores: np.ndarray, batch: Batch) -> dict[str, np.ndarray]:

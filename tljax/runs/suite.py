@@ -14,6 +14,7 @@ from tljax.core.atomic import make_folder
 from tljax.core.errors import ConfigError, DataError, WeightsError
 from tljax.reporting.terminal import show
 from tljax.runs import domain_transfer, fitted_run, results
+from tljax.transfer.method import Method
 
 Run = Callable[[Any, Path], dict[str, Any]]
 Found = dict[str, list[dict[str, Any]]]  # row -> results, in the order of their seeds
@@ -154,7 +155,7 @@ def _of_row(row: str, plain: Any, changes: Sequence[str], seed: int | None = Non
             raise ConfigError("a row must not set config.seed: it runs with each of config.suite.seeds. Leave it out.")
         one = overrides.apply(plain, [*changes, *([] if seed is None else [f"seed={seed}"])])
         settings.check(one)
-        if hasattr(plugins.find("strategies", one.strategy.name), "fit"):
+        if Method.of(plugins.find("strategies", one.strategy.name), one.strategy).fits:
             fitted_run.check(one)
     except ConfigError as error:
         return ConfigError(f"Row '{row}': {error}")

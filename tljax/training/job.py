@@ -128,7 +128,8 @@ class Job:
     def changes(self) -> bool:
         """Whether evaluation is given anything but the state's own parameters."""
         mean = bool(self.config.optimizer.ema or self.config.optimizer.swa)
-        return self.method.changes or self.alignment.has_parameters or mean or self.evaluated_elsewhere
+        moved = self.method.changes is not None or self.alignment.has_parameters
+        return moved or mean or self.evaluated_elsewhere
 
     def enter(self, index: int, state: TrainState) -> TrainState:
         """The state at the first step of phase `index`.

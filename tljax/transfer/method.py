@@ -1,71 +1,140 @@
-"""What a strategy does besides its plan: how the run's parameters become the network's, and what joins the loss.
+"""A strategy with its config: its plan, and what else it does to parameters and the loss.
 
-A strategy's file may define, each a pure function of its own:
+A strategy's file has `PRETRAINED`, whether the network starts from the weights of the config, and one of
+  plan(groups, config) -> phases                         how fast each group learns, and when
+  choose(facts, config) -> a key of CELLS                another strategy, from measured facts (`strategies/auto.py`)
+Besides, it may define, each a pure function of its own:
+  look(view, config) -> facts                            what it must see of the first batches before it plans (`Look`);
+                                                         then it has plan(groups, config, facts)
+  fit(features, labels, config, *, seed) -> Fitted       a classifier in the place of the training loop
   begin(params, groups, config, *, stages, seed) -> (params, groups)
-    other groups; parameters of its own beside "backbone" and "head", in groups of their own (`additions`);
+    other groups; parameters of its own beside "backbone" and "head", in groups of their own (`added_parameters`)
   effective(params, config, rng=None) -> params
-    what the network is given, "backbone" and "head" alone; `rng` is a training step's, None in evaluation;
-  penalty(params, config) -> ()
-    a term of the loss.
-Models, tasks and the optimizer know nothing of them.
+    what the network is given, "backbone" and "head" alone; `rng` is a training step's, None in evaluation
+  penalty(params, config) -> ()                          a term of the loss
+  OPTIONS                                                its keys of the config (`core.options`)
+Networks, tasks and the optimizer know nothing of them.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import jax
+import numpy as np
 
 from tljax.core import layer_groups, plugins
+from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
 from tljax.core.layer_groups import Groups
-from tljax.core.types import Params
+from tljax.core.types import Params, Phase
+
+Facts = Mapping[str, Any]  # what a strategy saw, as JSON has it
+
+
+class Look(Protocol):
+    """The first training batches of a run, as a strategy may look at them: deterministic, at the initial parameters."""
+
+    params: Params  # at the start
+    groups: Groups
+
+    def gradients(self, batches: int) -> Params:
+        """The loss's gradient with respect to all parameters, mean over so many batches."""
+        ...
+
+    def losses(self, batches: int) -> np.ndarray:
+        """The loss of each of so many batches, (batches,)."""
+        ...
+
+    def features(self, batches: int) -> tuple[np.ndarray, np.ndarray]:
+        """What the head is given of so many batches, (N, D), and their labels (N, ...)."""
+        ...
+
+
+Plan = Callable[..., Sequence[Phase]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """A strategy's functions with its config; a file that defines none changes nothing."""
+    """A strategy's functions with its config; of what it does not define, None."""
 
-    strategy: ModuleType | None = None
+    name: str = ""
     config: Any = None  # config.strategy
+    pretrained: bool = False
+    plans: Plan | None = None
+    chooses: Callable[..., str] | None = None
+    looks: Callable[[Look, Any], Facts] | None = None
+    fits: Callable[..., Any] | None = None
+    begins: Callable[..., tuple[Params, Groups]] | None = None
+    changes: Callable[..., Params] | None = None
+    penalizes: Callable[..., jax.Array] | None = None
+
+    @classmethod
+    def of(cls, strategy: ModuleType, config: Any) -> "Method":
+        """The one place that asks what a strategy's file defines.
+
+        Raises:
+          ConfigError: it has no PRETRAINED, neither `plan` nor `choose`, or both.
+        """
+        names = ("plan", "choose", "look", "fit", "begin", "effective", "penalty")
+        found = {name: getattr(strategy, name, None) for name in names}
+        own = plugins.name(strategy)
+        if not isinstance(getattr(strategy, "PRETRAINED", None), bool) or bool(found["plan"]) == bool(found["choose"]):
+            raise ConfigError(
+                f"The strategy '{own}' must have PRETRAINED, True or False, and plan(groups, config) or "
+                f"choose(facts, config); it has {', '.join(n for n in names if found[n]) or 'none'} "
+                f"({strategy.__file__})."
+            )
+        return cls(
+            own,
+            config,
+            strategy.PRETRAINED,
+            plans=found["plan"],
+            chooses=found["choose"],
+            looks=found["look"],
+            fits=found["fit"],
+            begins=found["begin"],
+            changes=found["effective"],
+            penalizes=found["penalty"],
+        )
+
+    def plan(self, groups: Groups, facts: Facts | None = None) -> tuple[Phase, ...]:
+        """The phases of the run.
+
+        Args:
+          facts: what its `look` found; None where it has none.
+        """
+        if self.plans is None:
+            raise TypeError(f"'{self.name}' chooses a strategy and has no plan of its own")
+        return tuple(self.plans(groups, self.config) if facts is None else self.plans(groups, self.config, facts))
 
     def begin(self, made: Experiment, *, seed: int) -> Experiment:
         """The experiment with the parameters that the run starts from, and their groups."""
-        begin = getattr(self.strategy, "begin", None)
-        if begin is None:
+        if self.begins is None:
             return made
-        params, groups = begin(made.variables["params"], made.groups, self.config, stages=made.stages, seed=seed)
+        params, groups = self.begins(made.variables["params"], made.groups, self.config, stages=made.stages, seed=seed)
         return dataclasses.replace(made, variables={**made.variables, "params": params}, groups=groups)
 
     def check(self, params: Params, groups: Groups, stages: Sequence[str]) -> None:
-        """Raise ConfigError where the strategy does not fit these groups; one that chooses another has no plan yet."""
-        begin, plan = (getattr(self.strategy, name, None) for name in ("begin", "plan"))
-        if begin:
-            _, groups = begin(params, groups, self.config, stages=stages, seed=0)
+        """Raise ConfigError where the strategy does not fit these groups, as far as can be known before it looks."""
+        if self.begins:
+            _, groups = self.begins(params, groups, self.config, stages=stages, seed=0)
         layer_groups.check_moving(groups, self.config.moving_statistics)
-        if plan:
-            plan(groups, self.config)
+        if self.plans and not self.looks:
+            self.plan(groups)
 
     def named(self, asked: str) -> dict[str, str]:
         """For result.json: the strategy that the config asked for, and where that is `auto`, the one that it chose."""
-        own = plugins.name(self.strategy) if self.strategy else asked
-        return {"strategy": asked} | ({"chosen_strategy": own} if own != asked else {})
-
-    @property
-    def changes(self) -> bool:
-        """Whether the network is given anything but the run's own parameters."""
-        return hasattr(self.strategy, "effective")
+        return {"strategy": asked} | ({"chosen_strategy": self.name} if self.name not in ("", asked) else {})
 
     def effective(self, params: Params, rng: jax.Array | None = None) -> Params:
         """What the network is given: {"backbone": ..., "head": ...}."""
-        effective = getattr(self.strategy, "effective", None)
-        return effective(params, self.config, rng) if effective else params
+        return self.changes(params, self.config, rng) if self.changes else params
 
     def penalty(self, params: Params) -> dict[str, jax.Array]:
         """{"penalty": ()}, a term of the loss, or {} where there is none."""
-        penalty = getattr(self.strategy, "penalty", None)
-        return {"penalty": penalty(params, self.config)} if penalty else {}
+        return {"penalty": self.penalizes(params, self.config)} if self.penalizes else {}
 
 
 PLAIN = Method()

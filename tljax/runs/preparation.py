@@ -1,0 +1,38 @@
+"""The one road from a config to what trains: the run, its learning-rate sweep and its price all take it."""
+
+import json
+from typing import Any
+
+from tljax.core.plugins import find
+from tljax.reporting.report import Report
+from tljax.runs import decision, experiment, fitted_run
+from tljax.runs.experiment import Prepared
+from tljax.training.parallel import Parallel
+from tljax.transfer.method import Method
+
+LOOKED = "looked.json"  # what the strategy saw before it planned
+
+
+def prepare(config: Any, devices: Parallel, report: Report) -> Prepared:
+    """Read and check all that `config` names, choose where the strategy chooses, and plan. Nothing is written.
+
+    A run that has begun keeps to what it decided and saw then.
+
+    Raises:
+      TljaxError: of config, data or weights; see `errors`.
+    """
+    method = Method.of(find("strategies", config.strategy.name), config.strategy)
+    if method.fits:
+        fitted_run.check(config)
+    experiment.check(config, devices.devices, pretrained_wanted=method.pretrained)
+    loaded = experiment.load(config, axis=devices.axis, pretrained_wanted=method.pretrained, fits=method.check)
+    method, loaded = decision.settle(method, loaded, devices, report, config)
+    prepared = experiment.begin(loaded, method, config, facts=report.stored(LOOKED))
+    if prepared.facts is not None:
+        report.keep(LOOKED, json.dumps(prepared.facts, indent=2))
+        report.say(f"{method.name} looked at the first batches: " + _shown(prepared.facts))
+    return prepared
+
+
+def _shown(facts: Any) -> str:
+    return ", ".join(f"{name} {x:.3g}" if isinstance(x, float) else f"{name} {x}" for name, x in facts.items())
