@@ -1,21 +1,45 @@
 """`python -m tljax VERB ...`, also installed as `tljax`: a verb is a file in tljax/commands/."""
 
+import ast
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from tljax.cli import guarded
-from tljax.core import plugins
+import tljax
+
+COMMANDS = Path(__file__).parent / "commands"
+USAGE = """usage: tljax VERB [...]      tljax VERB --help      tljax --version
+  --plugins FILE   a Python file (or module) of your own that a run folder needs; may be given again"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a verb and return its exit code; without one, list them."""
+    """Run a verb and return its exit code; without one, list them. Nothing heavy is imported for that."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
-        for verb in plugins.available("commands"):
-            summary = (plugins.find("commands", verb).__doc__ or "").splitlines()[0]
-            print(f"tljax {verb:12s} {summary}")
+        print(USAGE)
+        for file in sorted(COMMANDS.glob("[!_]*.py")):
+            print(f"  {file.stem:12s} {(ast.get_docstring(ast.parse(file.read_text('utf-8'))) or '').splitlines()[0]}")
         return 0
-    return guarded(lambda: plugins.find("commands", arguments[0]).main(arguments[1:]))
+    if arguments[0] == "--version":
+        print(f"tljax {tljax.__version__}")
+        return 0
+    from tljax.cli import guarded
+
+    return guarded(lambda: _run(arguments), debug="--debug" in arguments)
+
+
+def _run(arguments: list[str]) -> None:
+    """Load the plugins that the user gives, and run the verb."""
+    from tljax.core import plugins
+    from tljax.core.errors import ConfigError
+
+    while "--plugins" in arguments:
+        place = arguments.index("--plugins")
+        if place + 1 == len(arguments):
+            raise ConfigError("--plugins must be followed by a Python file or a module of your own.")
+        plugins.give([arguments[place + 1]])
+        del arguments[place : place + 2]
+    plugins.find("commands", arguments[0]).main(arguments[1:])
 
 
 if __name__ == "__main__":

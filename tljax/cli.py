@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import importlib.util
 import io
 import os
 import re
@@ -16,7 +15,7 @@ from typing import Any, NoReturn
 
 import jax
 
-from tljax.core import atomic, caches, overrides, settings, signals, untrusted
+from tljax.core import atomic, caches, config_files, overrides, settings, signals, untrusted
 from tljax.core.errors import ConfigError, TljaxError
 from tljax.runs import suite
 from tljax.runs.run import run
@@ -28,17 +27,22 @@ ROOM = 2**24  # bytes that must be free where compiled programs are kept
 
 def start(argv: Sequence[str], *, run: suite.Run = run) -> int:
     """Read the command line, run the config's experiment or suite, and return the exit code."""
+    return guarded(lambda: train(argv[1:], run=run), debug="--debug" in argv)
 
-    def begin() -> None:
-        config, workdir = read(argv[1:])
-        warnings.formatwarning = _plain
-        keep_compiled()
-        if config.suite.rows:
-            suite.run(run, config, workdir, flags=split(argv[1:])[1])
-        else:
-            run(config, workdir)
 
-    return guarded(begin, debug="--debug" in argv)
+def train(arguments: Sequence[str], *, run: suite.Run = run) -> None:
+    """Run the experiment or the suite that the command line asks for.
+
+    Raises:
+      TljaxError: the command line, the config, data or weights do not fit.
+    """
+    config, workdir = read(arguments)
+    warnings.formatwarning = _plain
+    keep_compiled()
+    if config.suite.rows:
+        suite.run(run, config, workdir, flags=split(arguments)[1])
+    else:
+        run(config, workdir)
 
 
 def guarded(begin: Callable[[], Any], *, debug: bool = False) -> int:
@@ -82,7 +86,7 @@ def read(arguments: Sequence[str]) -> tuple[Any, Path]:
     """
     flags, changes = split(arguments)
     options = _parser().parse_args(flags)
-    config = overrides.apply(load(options.config), changes)
+    config = overrides.apply(config_files.load(options.config), changes)
     settings.check(config)
     path, _, row = options.config.partition(":")
     workdir = _folder(options.workdir or f"runs/{'-'.join(filter(None, (Path(path).stem, row)))}")
@@ -106,26 +110,6 @@ def _folder(name: str) -> Path:
         raise ConfigError(
             f"--workdir={name} needs a home folder, and this user has none ($HOME is not set)."
         ) from error
-
-
-def load(name: str) -> Any:
-    """What `get_config(row)` of the Python file "path:row" returns; "path" alone calls `get_config()`.
-
-    Raises:
-      ConfigError: no such file, or it fails.
-    """
-    path, _, row = name.partition(":")
-    spec = importlib.util.spec_from_file_location("config", path)
-    if not Path(path).is_file() or not (spec and spec.loader):
-        shipped = ", ".join(sorted(str(file) for file in Path("configs").glob("[!_]*.py")))
-        here = f"Here are: {shipped}." if shipped else f"In '{Path.cwd()}' there is no configs/: name its whole path."
-        raise ConfigError(f"--config must be a Python file with get_config(); got '{path}'. {here}")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        return module.get_config(*([row] if row else []))
-    except Exception as error:  # a config is code; whatever it raises, its author wants to know which one
-        raise ConfigError(f"--config={name} must load, but fails: {type(error).__name__}: {error}") from error
 
 
 def keep_compiled() -> None:
@@ -180,10 +164,22 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"The command line does not fit: {message}.\n{self.format_usage().strip()}")
 
 
+EPILOG = "Every KEY stands in configs/default.py, or is an option of a plugin: `tljax options` prints them."
+CONFIG_HELP = "a Python file with get_config(), or the name of one that comes with tljax; and a row of it"
+
+
 def _parser() -> Parser:
-    usage = "python main.py [--config FILE[:ROW]] [--config.KEY=VALUE ...] [--workdir FOLDER] [--debug]"
-    parser = Parser(usage=usage, allow_abbrev=False, epilog="Every KEY stands in configs/default.py.")
-    parser.add_argument("--config", default="configs/digits.py", help="Python file with get_config(), and a row of it")
+    usage = "tljax train [--config FILE[:ROW]] [--config.KEY=VALUE ...] [--workdir FOLDER] [--debug]"
+    parser = Parser(
+        usage=usage,
+        allow_abbrev=False,
+        epilog=EPILOG,
+    )
+    parser.add_argument(
+        "--config",
+        default="configs/digits.py",
+        help=CONFIG_HELP,
+    )
     parser.add_argument("--workdir", help="folder of the run; default runs/<config>[-row]; a second start resumes it")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser

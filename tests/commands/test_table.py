@@ -106,4 +106,4 @@ def test_verbs(capsys):
     assert "'tabel' must be one of the files in tljax/commands/: " in (error := capsys.readouterr().err)
     assert "Did you mean 'table'?" in error
     assert main([]) == main(["--help"]) == 0
-    assert re.search(r"tljax table +Rebuild the table", capsys.readouterr().out)
+    assert re.search(r"  table +Rebuild the table", capsys.readouterr().out)

@@ -20,6 +20,7 @@ from tljax.runs.run import run
 from tljax.serving import saved_model
 from tljax.training import parallel
 from tljax.transfer import transferability
+from tljax.transfer.method import Method
 
 SIZES = {"conv1": 160, "conv2": 4640, "fc1": 8256, "head": 325}  # LeNet small with 5 classes
 
@@ -116,7 +117,7 @@ def test_facts_and_costs(weights, mode):
     assert facts.logme == pytest.approx(transferability.logme(np.asarray(rows), train["label"]), rel=1e-4)
 
     found = {
-        name: decision.cost(plugins.find("strategies", name), made, devices, config)
+        name: decision.cost(Method.of(plugins.find("strategies", name), config.strategy), made, devices, config)
         for name in ("linear_probe", "last_k", "full", "classic")
     }
     learns = {"linear_probe": ("head",), "last_k": ("fc1", "head"), "full": tuple(SIZES)}

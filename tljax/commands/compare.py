@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tljax import cli
-from tljax.core import atomic, overrides, plugins
+from tljax.core import atomic, config_files, overrides, plugins
 from tljax.core.errors import ConfigError
 from tljax.core.untrusted import printable
 from tljax.reporting.terminal import show
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(flags)
     # What names the folder or the seed has a meaning in a row only.
     of_rows = tuple(change for change in changes if "{suite}" in change or "{seed}" in change)
-    config = overrides.apply(cli.load(options.config), [change for change in changes if change not in of_rows])
+    config = overrides.apply(config_files.load(options.config), [change for change in changes if change not in of_rows])
     if options.seeds:
         config = overrides.apply(config, [f"suite.seeds={_seeds(options.seeds)}"])
     entries = cli.entries(options.strategies) if options.strategies else list(config.suite.rows)

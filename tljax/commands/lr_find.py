@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tljax import cli
-from tljax.core import overrides, settings
+from tljax.core import config_files, overrides, settings
 from tljax.core.atomic import check_folder, make_folder, write_json
 from tljax.core.errors import ConfigError
 from tljax.core.plugins import find
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> None:
     """
     flags, changes = cli.split(arguments)
     options = _parser().parse_args(flags)
-    config = overrides.apply(cli.load(options.config), changes)
+    config = overrides.apply(config_files.load(options.config), changes)
     config, _ = settings.resolve(config)
     if not (0 < options.min < options.max < float("inf") and options.steps > lr_sweep.SETTLED):
         raise ConfigError(

@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tljax import cli
-from tljax.core import overrides, plugins, settings
+from tljax.core import config_files, overrides, plugins, settings
 from tljax.core.atomic import check_folder, make_folder, write_json
 from tljax.core.errors import ConfigError, TljaxError
 from tljax.core.experiment import Experiment
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
     """
     flags, changes = cli.split(arguments)
     options = _parser().parse_args(flags)
-    config = overrides.apply(cli.load(options.config), changes)
+    config = overrides.apply(config_files.load(options.config), changes)
     entries = cli.entries(options.weights) if options.weights else [config.model.weights]
     configs = {entry: _configured(config, entry) for entry in entries}  # every mistake is said before the first
     if options.out:

@@ -28,6 +28,11 @@ def lock_as(new: Any, old: Any) -> None:
             lock_as(new[key], value)
 
 
+def set_lock(table: Any, *, locked: bool) -> None:
+    """Lock or unlock one table, and none of those in it, as `ConfigDict.lock` and `unlock` would."""
+    object.__setattr__(table, "_locked", locked)
+
+
 def get(table: Any, key: str) -> Any:
     """The value at a dotted key; KeyError where there is none."""
     for part in key.split("."):

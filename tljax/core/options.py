@@ -111,13 +111,9 @@ def offer(config: Any) -> None:
     Where two plugins give one name different defaults, the key is left to them.
     """
     for section in SECTIONS:
-        table, shared = config[section], config_tables.copied(config[section])
-        _shared[section] = tuple(shared)
-        config_tables.lock_as(shared, table)
-        table.unlock()
-        for name, value in shared.items():
-            if isinstance(value, ConfigDict):
-                config_tables.lock_as(table[name], value)
+        table = config[section]
+        _shared[section] = tuple(table)
+        config_tables.set_lock(table, locked=False)
         for name, default in offered(section).items():
             put(table, name, default)
 
@@ -144,13 +140,14 @@ def resolve(config: Any) -> tuple[Any, list[str]]:
     """
     new, notes, faults = config_tables.copied(config), [], []
     config_tables.lock_as(new, config)
-    with new.unlocked():
-        for section in SECTIONS:
-            try:
-                new[section], left = _own(config, section)
-                notes += left
-            except ConfigError as error:
-                faults.append(str(error))
+    config_tables.set_lock(new, locked=False)
+    for section in SECTIONS:
+        try:
+            new[section], left = _own(config, section)
+            notes += left
+        except ConfigError as error:
+            faults.append(str(error))
+    config_tables.set_lock(new, locked=config.is_locked)
     if faults:
         raise ConfigError("\n".join(dict.fromkeys(faults)))
     return new, notes

@@ -62,8 +62,10 @@ def _set_option(config: Any, section: str, name: str, text: str) -> None:
     own, option = _declared(config, section, name)
     is_whole = name in (own, option.was)
     value = _value(f"{section}.{name}", text, _like(option)) if is_whole else _literal(text)
-    with config.unlocked():
-        config_tables.put(config[section], own if is_whole else name, value)
+    locked = config[section].is_locked
+    config_tables.set_lock(config[section], locked=False)
+    config_tables.put(config[section], own if is_whole else name, value)
+    config_tables.set_lock(config[section], locked=locked)
 
 
 def _declared(config: Any, section: str, name: str) -> tuple[str, options.Option]:

@@ -100,6 +100,11 @@ def name(plugin: ModuleType) -> str:
     return modules.name(plugin)
 
 
+def short(kind: str, spec: str) -> str:
+    """The name of what `find` finds: "mine" of "path/to/mine.py"."""
+    return name(find(kind, spec))
+
+
 def entry(table: Mapping[str, Entry], name: str, what: str) -> Entry:
     """The entry `name` of a plugin's own table, such as its variants.
 

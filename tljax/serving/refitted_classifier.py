@@ -54,7 +54,7 @@ def load(folder: Path) -> Scores:
         raise WeightsError(
             f"'{file}' must hold what the run's classifier was fitted to: {error}. Run it again."
         ) from error
-    scores = plugins.find("strategies", about["strategy"]).again(rows, labels, **about["how"])
+    scores = plugins.find_known("strategies", about["strategy"]).again(rows, labels, **about["how"])
     if not np.allclose(scores(rows[:CHECKED]), expected, rtol=1e-5, atol=1e-6):
         raise WeightsError(
             f"The classifier of '{folder}' must be fitted again as it was, and comes out otherwise: then with "

@@ -10,10 +10,11 @@ import jax
 import numpy as np
 import safetensors.numpy
 
+from tljax.core import plugins
 from tljax.core.atomic import filled, whole, write_json
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.experiment import Experiment
-from tljax.core.plugins import find
+from tljax.core.plugins import find, find_known
 from tljax.core.trees import count
 from tljax.core.types import EVALUATE, Asked, Batch, Card, Name, Variables
 from tljax.networks import flops
@@ -70,15 +71,16 @@ def save(folder: Path, variables: Variables, made: Experiment, config: Any, *, c
 
 def _write(folder: Path, variables: Variables, made: Experiment, config: Any, classifier: str) -> None:
     started_from = (made.published.card.repository or made.published.where) if made.published else ""
-    arrays = published_arrays(variables, made.names, config.model.family)
+    family = plugins.short("families", config.model.family)
+    arrays = published_arrays(variables, made.names, family)
     with whole(folder / "model.safetensors") as part:
         safetensors.numpy.save_file(arrays, part, metadata={"format": "pt"})
-    sizes = find("inputs", find("families", config.model.family).INPUT).sizes(made.parts, config)
+    sizes = find("inputs", find("families", family).INPUT).sizes(made.parts, config)
     made.save_inputs(folder)
     # The weights are new ones: what identified the file they came from no longer holds.
     card = dataclasses.replace(
         made.card,
-        family=config.model.family,
+        family=family,
         variant=made.variant if isinstance(made.variant, str) else pretrained.AUTO,
         classes=len(made.classes),
         parameters=count(variables["params"]),
@@ -94,10 +96,10 @@ def _write(folder: Path, variables: Variables, made: Experiment, config: Any, cl
     )
     write_json(folder / "card.json", card.as_dict())
     model = {
-        "family": config.model.family,
+        "family": family,
         "variant": variant_as_json(made.variant),
         "dtype": config.model.dtype,
-        "task": config.task.name,
+        "task": plugins.short("tasks", config.task.name),
         "classes": list(made.classes),
         "started_from": started_from,
         "input": sizes,
@@ -118,7 +120,7 @@ def load(folder: Path) -> Model:
     """
     folder = folder / "model" if (folder / "model").is_dir() else folder
     said = model_json.read(folder)
-    family, task = find("families", said["family"]), find("tasks", said["task"])
+    family, task = find_known("families", said["family"]), find_known("tasks", said["task"])
     task = _restored(task, said["known"], folder) if "known" in said else task
     if not hasattr(task, "head"):
         raise ConfigError(

@@ -119,10 +119,10 @@ def understood(family: ModuleType, config: Any, published: Published) -> tuple[A
     Raises:
       WeightsError: they are of another family, or of a network that is not computed here.
     """
-    published, notes = wrappers.taken_off(published, [config.family], config.prefix)
+    published, notes = wrappers.taken_off(published, [plugins.name(family)], config.prefix)
     spelling = None
     if family.INPUT == "image":  # a text encoder's files differ by a prefix, which its `adapt` knows
-        spelling = translation.recognise(published.arrays, config.family, published.where)
+        spelling = translation.recognise(published.arrays, plugins.name(family), published.where)
     if spelling is None:
         variant = _variant(family, config, published, published.config or None)
         shape = _shape(family, variant, published)
@@ -144,7 +144,7 @@ def _variant(family: ModuleType, config: Any, published: Published, facts: Any) 
     if config.variant != AUTO:
         return config.variant
     said = published.config
-    if "variant" in said and said.get("family") == config.family:  # a model/ folder of ours
+    if "variant" in said and said.get("family") == plugins.name(family):  # a model/ folder of ours
         return said["variant"]
     if not hasattr(family, "infer"):
         raise ConfigError(

@@ -1,0 +1,69 @@
+"""Files of configs: the user's own, and those that come with tljax, found by name."""
+
+import importlib
+import importlib.util
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+from tljax.core import modules
+from tljax.core.errors import ConfigError
+
+HERE = Path(__file__).parents[1]
+SHIPPED = next((folder for folder in (HERE / "configs", HERE.parent / "configs") if folder.is_dir()), HERE / "configs")
+
+
+def load(name: str) -> Any:
+    """What `get_config(row)` of "path/to/file.py:row" returns; without a row, what `get_config()` does.
+
+    "digits" alone is configs/digits.py in this folder, or else the one that comes with tljax. A file is a real module:
+    what lies beside it can be imported from it, and what it defines is found as "its_name:function".
+
+    Raises:
+      ConfigError: no such file, or it fails.
+    """
+    path, _, row = name.partition(":")
+    place = find(path)
+    make_importable()
+    module = modules.load_file(place, f"--config={path}")
+    if not hasattr(module, "get_config"):
+        raise ConfigError(f"--config={path} must define get_config(); '{place}' does not.")
+    try:
+        return module.get_config(*([row] if row else []))
+    except Exception as error:  # a config is code; whatever it raises, its author wants to know which one
+        raise ConfigError(f"--config={name} must load, but fails: {type(error).__name__}: {error}") from error
+
+
+def find(path: str) -> Path:
+    """The file of a config that is named by its path or by its name.
+
+    Raises:
+      ConfigError: there is none; the message lists those that come with tljax.
+    """
+    if Path(path).is_file():
+        return Path(path)
+    if Path(path).parent in (Path(), Path("configs")):
+        for place in (Path("configs") / f"{path}.py", SHIPPED / f"{Path(path).stem}.py"):
+            if place.is_file():
+                return place
+    raise ConfigError(
+        f"--config must be a Python file with get_config(), or the name of a config that comes with tljax "
+        f"({', '.join(names())}); got '{path}'."
+    )
+
+
+def names() -> list[str]:
+    """The configs that come with tljax."""
+    return sorted(file.stem for file in SHIPPED.glob("[!_]*.py") if file.stem != "default")
+
+
+def make_importable() -> None:
+    """Let `from configs import default` find the default of tljax, also where the user has a package `configs`."""
+    if "configs" not in sys.modules and importlib.util.find_spec("configs") is None:
+        package = types.ModuleType("configs", "The configs that come with tljax.")
+        package.__path__ = []
+        sys.modules["configs"] = package
+    found = importlib.import_module("configs")
+    if str(SHIPPED) not in found.__path__:
+        found.__path__ = [*found.__path__, str(SHIPPED)]
