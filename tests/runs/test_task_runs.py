@@ -17,6 +17,7 @@ from tljax.runs import experiment, fitted_run
 from tljax.runs.run import run
 from tljax.serving import saved_model
 from tljax.training import parallel
+from tljax.transfer.method import Method
 from tljax.transfer.strategies import classic
 
 TINY = Variant(
@@ -180,5 +181,5 @@ def test_classifiers_without_gradients_are_for_classes(pairs):
     one = config(pairs, "regression", "score")
     made = experiment.load(one, axis=None, pretrained_wanted=False)
     with pytest.raises(ConfigError, match=r"tells classes apart; config\.task\.name=regression has numbers"):
-        fitted_run.run(classic, made, made.task, parallel.make("jit"), None, one, pairs / "run")
+        fitted_run.run(Method.of(classic, one.strategy), made, parallel.make("jit"), None, one, pairs / "run")
     assert not (pairs / "run").exists()
