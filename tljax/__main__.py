@@ -18,7 +18,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         for file in sorted(COMMANDS.glob("[!_]*.py")):
-            print(f"  {file.stem:12s} {(ast.get_docstring(ast.parse(file.read_text('utf-8'))) or '').splitlines()[0]}")
+            about = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+            print(f"  {file.stem:12s} {about.splitlines()[0]}")
         return 0
     if arguments[0] == "--version":
         print(f"tljax {tljax.__version__}")

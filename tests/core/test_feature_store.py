@@ -53,7 +53,7 @@ DAMAGE = {
     "empty": (lambda file: file.write_bytes(b""), "do not match their checksum"),
     "empty index": (lambda file: file.with_suffix(".json").write_bytes(b""), "Expecting"),
     "index of numbers": (lambda file: file.with_suffix(".json").write_text("[1]"), "indices"),
-    "deep index": (lambda file: file.with_suffix(".json").write_text("[" * 10**5), "recursion"),
+    "deep index": (lambda file: file.with_suffix(".json").write_text("[" * 10**5), "nested too deep"),
     "bytes": (lambda file: file.with_suffix(".json").write_bytes(b"\xff\xfe{}"), "codec"),
 }
 

@@ -90,7 +90,7 @@ CHOICES = {
     "task.pos_weight": "task.name=multilabel",
     "task.mask_share": "task.name=masked_lm",
     "data.lengths": "model.family=bert",
-    "data.encoding": "data.source=text_csv",
+    **{f"data.{key}": "data.source=text_csv" for key in ("encoding", "delimiter", "decimal", "missing", "header")},
 }
 
 

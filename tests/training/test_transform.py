@@ -10,10 +10,10 @@ import pytest
 
 from configs import default
 from tljax.core.errors import ConfigError
-from tljax.training import group_decay, group_settings
+from tljax.training import group_settings
+from tljax.training.optimizers import group_decay, transform
 from tljax.training.optimizers import names as optimizer_names
 from tljax.training.optimizers import nature as optimizer_nature
-from tljax.training.optimizers import transform
 from tljax.training.optimizers import trial as optimizer_trial
 
 OWN = "tests.training.own_optimizers"

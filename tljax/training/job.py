@@ -15,9 +15,10 @@ from tljax.core.errors import ConfigError
 from tljax.core.layer_groups import Groups
 from tljax.core.trees import count, flatten
 from tljax.core.types import Mode, Phase, Variables
-from tljax.training import group_decay, group_settings, optimizer, plan_rates, schedules
+from tljax.training import group_settings, optimizer, plan_rates, schedules
 from tljax.training.averaging import Ends, averaged
 from tljax.training.group_settings import Setting
+from tljax.training.optimizers import group_decay
 from tljax.training.optimizers import nature as optimizer_nature
 from tljax.training.train_state import TrainState
 from tljax.training.train_step import Objective, Step, make_train_step
