@@ -37,7 +37,7 @@ KINDS = ("train", "forward")
 def jax_run(kind: str, length: int, args: argparse.Namespace) -> Run:
     backbone = bert.build(args.variant, dtype=jnp.dtype(args.dtype))
     network, batch = Network(backbone, classification.head(CLASSES)), examples(length, args)
-    tokens = prepare(batch)
+    tokens = prepare(batch)["inputs"]
     variables = jax.jit(network.init)(jax.random.key(0), tokens)
     options = {} if args.as_xla_chooses else compiler_options()
     if kind == "train":
@@ -70,7 +70,7 @@ def examples(length: int, args: argparse.Namespace) -> dict[str, np.ndarray]:
 
 
 def prepare(batch: Any, *_: Any) -> dict[str, Any]:
-    return {"ids": batch["ids"], "mask": batch["tokens"], "types": batch["types"]}
+    return {**batch, "inputs": {"ids": batch["ids"], "mask": batch["tokens"], "types": batch["types"]}}
 
 
 MAKE = {"jax": jax_run, "torch": torch_run}

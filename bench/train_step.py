@@ -48,7 +48,7 @@ def jax_runs(args: argparse.Namespace) -> dict[str, Run]:
     variables = jax.jit(network.init)(jax.random.key(0), batch["image"][:1])
     groups = layer_groups.assign(variables["params"], backbone.stages, {})
     options: dict[str, Any] = {
-        "prepare": lambda batch, *_: batch["image"],
+        "prepare": lambda batch, *_: {**batch, "inputs": batch["image"]},
         "tx": optax.sgd(0.01, momentum=0.9),
         "options": {} if args.as_xla_chooses else compiler_options(),
     }

@@ -60,7 +60,7 @@ def vectors(number: int, seed: int, *, target: bool) -> Vectors:
 
 
 def prepare(batch: Any, key: Any, train: bool) -> Any:
-    return batch["x"]
+    return {**batch, "inputs": batch["x"]}
 
 
 def make(scales: Any = None, *, steps: int = 300, **changes: Any) -> tuple[Job, TrainState]:

@@ -50,9 +50,8 @@ def test_the_table_and_its_numbers(tmp_path, weights, capsys):
     config = small.config(model__weights=entries[1], data__examples_per_class=30)
     made = experiment.load(config, axis=None)
     batch = made.parts["train"].take(np.arange(150))
-    rows = made.network.apply(
-        made.variables, made.prepare(batch, jax.random.key(0), False), EVALUATE, method="features"
-    )
+    inputs = made.prepare(batch, jax.random.key(0), False)["inputs"]
+    rows = made.network.apply(made.variables, inputs, EVALUATE, method="features")
     arrays = safetensors.numpy.load_file(weights / "good" / "model" / "model.safetensors")
     logits = np.asarray(rows) @ arrays["fc.weight"].T + arrays["fc.bias"]
     row = found[entries[1]]

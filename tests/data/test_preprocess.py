@@ -21,7 +21,7 @@ def prepare(images: np.ndarray, *, train: bool = False, card: Card = PLAIN, key=
     config = default.get_config().data
     config.update(**({"size": images.shape[1]} | changes))
     made = preprocess.make(config, card, images.shape[1:])
-    return np.asarray(jax.jit(made, static_argnums=2)(batch(images), key, train))
+    return np.asarray(jax.jit(made, static_argnums=2)(batch(images), key, train)["inputs"])
 
 
 def batch(images: np.ndarray) -> dict[str, np.ndarray]:
@@ -165,12 +165,12 @@ def test_a_draw_belongs_to_the_example_not_to_the_layout(name):
     made = jax.jit(preprocess.make(config, PLAIN, (8, 8, 3)), static_argnums=2)
     y, x = np.mgrid[:8, :8]
     images = np.stack([np.stack([x, y, np.full_like(x, i)], -1) for i in range(8)]).astype(np.uint8)
-    whole = np.asarray(made(batch(images), KEY, True))
+    whole = np.asarray(made(batch(images), KEY, True)["inputs"])
     shards = jax.tree.map(lambda x: x.reshape(4, 2, *x.shape[1:]), batch(images))
-    sharded = jax.jit(jax.vmap(lambda shard: made(shard, KEY, True)))(shards)
+    sharded = jax.jit(jax.vmap(lambda shard: made(shard, KEY, True)["inputs"]))(shards)
     np.testing.assert_allclose(sharded.reshape(whole.shape), whole, atol=1e-4)
     one = {"image": images[5:6], "position": np.array([5], np.int32)}
-    np.testing.assert_allclose(made(one, KEY, True)[0], whole[5], atol=1e-4)
+    np.testing.assert_allclose(made(one, KEY, True)["inputs"][0], whole[5], atol=1e-4)
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)

@@ -109,7 +109,8 @@ def test_facts_and_costs(weights, mode):
     report = Said()
     facts = decision.measure(made, devices, report, config)
     train = made.parts["train"].take(np.arange(50))
-    rows = made.network.apply(made.variables, made.prepare(train, None, False), method="features")
+    inputs = made.prepare(train, None, False)["inputs"]
+    rows = made.network.apply(made.variables, inputs, method="features")
     assert facts.knn == transferability.knn(np.asarray(rows), train["label"])
     assert (facts.examples, facts.classes, facts.smallest, facts.largest, facts.measured) == (50, 5, 10, 10, 50)
     assert facts.chance == 0.2 and facts.similarity == pytest.approx((facts.knn - 0.2) / 0.8, rel=1e-12)

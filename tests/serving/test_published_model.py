@@ -43,7 +43,7 @@ def test_caffes_pixels_are_bgr_from_0_to_255_less_their_means(arrays, tmp_path):
     )  # fmt: skip
     image = np.zeros((1, 40, 40, 3), np.uint8)
     image[..., :] = 255, 100, 1  # R, G, B
-    found = np.asarray(model.asked.prepare({"image": image}, None, False))
+    found = np.asarray(model.asked.prepare({"image": image}, None, False)["inputs"])
     assert found.shape == (1, 32, 32, 3)
     np.testing.assert_allclose(found[0, 5, 7], [1 - 103.939, 100 - 116.779, 255 - 123.68], rtol=1e-6)
 

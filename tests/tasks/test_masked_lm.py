@@ -138,7 +138,7 @@ def before(folder):
     part, nats, right = made.parts["test"], [], []
     for i in range(len(part)):
         batch = part.take(np.array([i])) | {"position": np.array([i], np.int32)}
-        x = made.prepare(batch, jax.random.key(0), False)
+        x = made.prepare(batch, jax.random.key(0), False)["inputs"]
         logits = np.asarray(made.network.apply(made.variables, x)["logits"])[0]
         on = np.asarray(x["weight"])[0] > 0
         answers = batch["ids"][0][np.asarray(x["places"])[0]]

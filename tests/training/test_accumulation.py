@@ -26,7 +26,8 @@ ALL = {"stem": 1.0, "stage1": 1.0, "stage2": 1.0, "head": 1.0}
 def prepare(batch, key, train):
     """Every example draws its own noise, as augmentation does."""
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["position"])
-    return batch["image"] + 0.3 * jax.vmap(lambda k, x: jax.random.normal(k, x.shape))(keys, batch["image"])
+    noise = jax.vmap(lambda k, x: jax.random.normal(k, x.shape))(keys, batch["image"])
+    return {**batch, "inputs": batch["image"] + 0.3 * noise}
 
 
 def lenet_job(*, mixup=0.0, axis=None, **changes):
@@ -113,7 +114,7 @@ def test_every_part_draws_its_own_dropout():
     variables = Noisy().init({"params": jax.random.key(0), "dropout": jax.random.key(1)}, batch["image"], None)
     groups, config = {"head": ("Dense_0/kernel", "Dense_0/bias")}, default.get_config()
     config.optimizer.accumulate = 4
-    plain = lambda batch, key, train: batch["image"]  # noqa: E731
+    plain = lambda batch, key, train: {**batch, "inputs": batch["image"]}  # noqa: E731
     job = Job(Noisy(), classification, plain, groups, (Phase("only", 1.0, {"head": 1.0}),), 1, config, None)
     start = job.enter(0, TrainState.create(jax.tree.map(np.array, dict(variables)), seed=0))
     _, metrics = jax.jit(job.step(0))(start, batch)

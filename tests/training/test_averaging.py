@@ -198,7 +198,7 @@ def test_statistics_are_those_of_the_mean(tmp_path, monkeypatch, mean):
     made = experiment.load(config, axis=None, pretrained_wanted=False)
     assert len(made.parts["train"]) == 50  # twice in a batch
     batch = made.parts["train"].take(np.arange(50)) | {"position": np.arange(50)}
-    pictures = made.prepare(batch, jax.random.key(0), False)
+    pictures = made.prepare(batch, jax.random.key(0), False)["inputs"]
     kernel = model["conv1.weight"].transpose(2, 3, 1, 0)
     form = ("NHWC", "HWIO", "NHWC")
     maps = np.array(jax.lax.conv_general_dilated(pictures, kernel, (2, 2), [(3, 3)] * 2, dimension_numbers=form))

@@ -33,7 +33,7 @@ class Memory:
 
 def prepare(batch, key, train):
     assert not train
-    return batch["image"].astype(np.float32) / 255
+    return {**batch, "inputs": batch["image"].astype(np.float32) / 255}
 
 
 @pytest.mark.parametrize("mode", parallel.MODES)

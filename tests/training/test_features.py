@@ -55,7 +55,7 @@ def computed(say):
 def test_rows_are_the_networks_own(stop):
     made = load()
     images = made.parts["train"].take(np.arange(50))
-    inputs = made.prepare(images, jax.random.key(0), False)
+    inputs = made.prepare(images, jax.random.key(0), False)["inputs"]
     expected = made.network.apply(made.variables, inputs, EVALUATE, stop=stop, method="features")
     found = part(made, stop=stop).take(np.arange(50))
     np.testing.assert_allclose(found["features"], expected, rtol=1e-5, atol=1e-6)
@@ -111,7 +111,7 @@ def test_seeds_and_parts_share_rows():
 def test_a_run_cut_off_goes_on_where_it_was(monkeypatch):
     """Shards of two batches; the kill comes in the third batch, so 32 of 50 rows are there."""
     made, run = load(), Prefix.run
-    monkeypatch.setattr(features, "SHARD", 2 * 16 * Prefix(made, "conv2", parallel.make("jit")).row.size * 4)
+    monkeypatch.setattr(features, "SHARD", 2 * 16 * Prefix(made, "conv2", parallel.make("jit")).row_bytes)
     expected = everything(part(made, where="process"))
 
     def cut(self, batches, report):

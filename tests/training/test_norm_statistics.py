@@ -22,7 +22,7 @@ from tljax.training import norm_statistics, parallel
 
 def prepare(batch, key, train):
     assert train
-    return batch["image"]
+    return {"inputs": batch["image"]}
 
 
 def network_of(backbone):

@@ -25,7 +25,7 @@ CLASSES, BATCH = 5, 8
 
 
 def prepare(batch, key, train):
-    return batch["image"]
+    return {**batch, "inputs": batch["image"]}
 
 
 def make_job(scales, *, steps=5, moving=(), **changes):
@@ -160,7 +160,7 @@ def test_every_step_draws_anew():
     """The same batch at two steps is augmented differently, and at one step always alike."""
 
     def noisy(batch, key, train):
-        return batch["image"] + jax.random.normal(key, batch["image"].shape)
+        return {**batch, "inputs": batch["image"] + jax.random.normal(key, batch["image"].shape)}
 
     job, state = make_job(dict.fromkeys(FROZEN, 1.0), lr=1e-9)
     step = jax.jit(dataclasses.replace(job, prepare=noisy).step(0))

@@ -157,7 +157,7 @@ def test_a_frozen_backbone_cannot_be_adapted():
 
 
 def test_features_must_be_vectors(monkeypatch):
-    monkeypatch.setattr(two_domains, "prepare", lambda batch, key, train: batch["x"][:, None])
+    monkeypatch.setattr(two_domains, "prepare", lambda batch, key, train: {"inputs": batch["x"][:, None]})
     with pytest.raises(ConfigError, match=r"one feature vector an example, \(B, D\), .* here it is \(1, 1, 8\)"):
         two_domains.make(name="coral")
 

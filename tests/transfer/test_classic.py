@@ -165,7 +165,7 @@ def expects_the_same_from_the_saved_model(folder, source, result):
     head = {"kernel": saved["fc.weight"].T, "bias": saved["fc.bias"]}
     variables = {"params": {**made.variables["params"], "head": head}}
     batch = made.parts["test"].take(np.arange(448))
-    logits = made.network.apply(variables, made.prepare(batch, None, False), EVALUATE)
+    logits = made.network.apply(variables, made.prepare(batch, None, False)["inputs"], EVALUATE)
     assert (np.asarray(logits).argmax(1) == batch["label"]).mean() == result["metrics"]["test"]["accuracy"]
     assert all(saved[name].tobytes() == before[name].tobytes() for name in saved if not name.startswith("fc."))
     assert result["parameters"]["trainable"] == head["kernel"].size + head["bias"].size

@@ -70,10 +70,11 @@ def score(config: Any) -> dict[str, Any]:
     """One row: sizes, the scores of `transferability.scores`, and the seconds that features and scores took."""
     devices, task = parallel.make(config.parallel), plugins.find("tasks", config.task.name)
     settings.batch_size(config.train, devices.devices)
-    if (has := getattr(task, "LABELS", "no labels")) != "classes":
+    if task.LABELS != "classes":
+        has = "no labels" if task.LABELS == "none" else task.LABELS
         raise ConfigError(f"score is about classes; config.task.name={config.task.name} has {has}.")
     made = experiment.load(config, axis=devices.axis)
-    parts, _ = features.cached(made, None, "memory", devices, Screen(), config)
+    parts = features.vectors(made, "memory", devices, Screen(), config)
     train = parts["train"].take(np.arange(len(parts["train"])))
     rows, labels = train["features"].astype(np.float64), train["label"]
     began = time.monotonic()

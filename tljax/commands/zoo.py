@@ -163,7 +163,7 @@ def _pixels(model: Model, picture: Path | None) -> Any:
         image = model.asked.read(picture)
     except ValueError as error:
         raise DataError(f"--picture must be a readable picture; '{picture}' is {error}.") from error
-    return model.asked.prepare({"image": image[None]}, jax.random.key(0), False)
+    return model.asked.prepare({"image": image[None]}, jax.random.key(0), False)["inputs"]
 
 
 def _types(published: Published) -> str:

@@ -11,8 +11,13 @@ import numpy as np
 
 Params = dict[str, Any]  # nested: {"backbone": {stage: ...}, "head": ...}
 Variables = dict[str, Any]  # {"params": Params, "batch_stats": ...}: what `nn.Module.apply` takes
-Batch = dict[str, Any]  # {"image": (B, H, W, C) uint8, "label": (B,) int32, "mask": (B,) bool, ...}
-Prepare = Callable[[Batch, jax.Array, bool], Any]  # (batch, key, train) -> what the network is given; pure
+# What is stored of B examples, {"image": (B, H, W, C) uint8, "label": (B, ...), "mask": (B,) bool, ...}; once it is
+# prepared also "inputs": what the network is given.
+Batch = dict[str, Any]
+# (batch, key, train) -> the batch with "inputs", and with labels that have moved with the picture; pure.
+Prepare = Callable[[Batch, jax.Array, bool], Batch]
+IGNORED = 255  # in a label map: a pixel that belongs to no class; it counts in no loss and no metric
+NO_BOX = -1.0  # the class of a row that fills up a list of boxes
 
 
 class Split(Protocol):
@@ -22,7 +27,7 @@ class Split(Protocol):
     """
 
     @property
-    def labels(self) -> np.ndarray: ...  # known without decoding an example: see `Info.labels`
+    def labels(self) -> np.ndarray | None: ...  # known without decoding an example; None of maps and boxes
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> dict[str, Any]: ...
@@ -35,9 +40,17 @@ class Info:
     classes: tuple[str, ...]  # label i is classes[i]; of numbers, names of the columns; of sets, their members
     source: str  # where the examples came from, for people
     skipped: tuple[str, ...] = ()  # "path: reason" of every example left out
-    labels: str = "classes"  # classes: (N,) int32; numbers: (N, T) float64; sets: (N, K) bool; none: not read
+    # What a label is. Known for all N examples at once: classes, (N,) int32; numbers, (N, T) float64; sets, (N, K)
+    # bool; none, not read. Loaded with each example: maps, (H, W) uint8 as large as its picture, the class of every
+    # pixel or IGNORED; boxes, (n, 5) float32, [top, left, bottom, right, class] in pixels of the picture.
+    labels: str = "classes"
     notes: tuple[str, ...] = ()  # what was found out while reading, for people
     unread: tuple[str, ...] = ()  # names of further splits, which the config does not name
+
+    @property
+    def loaded(self) -> bool:
+        """Whether a label is read with its picture, and moves with it."""
+        return self.labels in ("maps", "boxes")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +64,7 @@ class Inputs:
     """The examples of every part, and how a batch of them becomes what the network is given."""
 
     parts: dict[str, Any]  # part -> `batches.Examples`
-    prepare: Callable[[Batch, jax.Array, bool], Any]  # (batch, key, train) -> the backbone's input; pure
+    prepare: Prepare
     augmented: bool  # whether training sees other inputs than evaluation does
     notes: tuple[str, ...] = ()  # what was found out, for people
     save: Callable[[Path], None] = lambda _: None  # write what else predicting needs into a model/ folder
@@ -64,7 +77,7 @@ class Asked:
 
     read: Callable[[Any], Any]  # a file, or a text, as the run's examples were stored; ValueError if it cannot be
     batch: Callable[[Sequence[Any]], Batch]  # of so many that were read
-    prepare: Callable[[Batch, jax.Array, bool], Any]  # as of `Inputs`
+    prepare: Prepare  # as of `Inputs`
     example: Any  # one such input, (1, ...): only shapes and dtypes matter
     save: Callable[[Path], None] = lambda _: None  # write what else another program needs: a tokenizer
 

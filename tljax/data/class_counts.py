@@ -13,17 +13,18 @@ UNEVEN = 10  # times the smallest class from which on the largest is warned of
 
 
 def notes(parts: Mapping[str, Subset], classes: Sequence[str], kind: str) -> tuple[str, ...]:
-    """Lines for people; none where labels are not read.
+    """Lines for people; none where labels are not read, or are read with each example.
 
     Args:
       parts: those with labels.
       kind: of the labels, see `Info.labels`.
     """
-    if kind == "none":
+    known = {part: subset.labels for part, subset in parts.items() if subset.labels is not None}
+    if kind == "none" or not known:
         return ()
     if kind == "numbers":
-        return tuple(_ranges(part, subset.labels, classes) for part, subset in parts.items())
-    counts = {name: _counts(subset.labels, len(classes)) for name, subset in parts.items()}
+        return tuple(_ranges(part, found, classes) for part, found in known.items())
+    counts = {part: _counts(found, len(classes)) for part, found in known.items()}
     found = [_line(part, number, classes) for part, number in counts.items()]
     what = "labels" if kind == "sets" else "classes"
     train = counts["train"]

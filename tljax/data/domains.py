@@ -77,6 +77,11 @@ def _check(subsets: Mapping[str, Subset], dataset: Dataset, config: Any) -> None
             f"config.data.unlabelled must name further splits of {dataset.info.source} "
             f"({', '.join(dataset.splits)}) to learn from without labels; {found}."
         )
+    if names and dataset.info.loaded:
+        raise ConfigError(
+            f"config.data.unlabelled needs labels that are known without their pictures; those of "
+            f"{dataset.info.source} are {dataset.info.labels}. Leave it empty."
+        )
     if UNLABELLED in subsets:
         raise ConfigError(
             f"config.data.targets must not name '{UNLABELLED}', which is the name of a part ({', '.join(PARTS)} and "

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from tljax.core.errors import ConfigError
 from tljax.core.options import NOT_NEGATIVE, Option
-from tljax.core.types import Batch
+from tljax.core.types import Batch, Info
 
 # Of every task whose pictures may be mixed.
 OPTIONS = {
@@ -52,20 +52,34 @@ def check(config: Any, devices: int, *, pictures: bool) -> None:
         )
 
 
-def mix(inputs: jax.Array, batch: Batch, key: jax.Array, config: Any) -> tuple[jax.Array, Batch]:
-    """Mixed inputs, and the batch with "share" (B,) of its own labels and "other": label and weight of the neighbour.
+def check_labels(config: Any, info: Info) -> None:
+    """Raise ConfigError where the rectangle that CutMix puts in would leave labels where they were.
 
     Args:
-      inputs: (B, H, W, C), normalised, B even: see `check`.
+      config: the task's own.
+    """
+    if info.loaded and "cutmix" in config and config.cutmix:
+        raise ConfigError(
+            f"config.task.cutmix mixes the labels of whole pictures, and those of {info.source} are {info.labels}. Set "
+            f"it to 0."
+        )
+
+
+def mix(batch: Batch, key: jax.Array, config: Any) -> Batch:
+    """The batch with mixed inputs, "share" (B,) of its own labels and "other": label and weight of the neighbour.
+
+    Args:
+      batch: prepared; "inputs" (B, H, W, C), normalised, B even: see `check`.
       config: the task's own; alphas of the Beta distribution, 0 for none. With both, either is as likely.
     """
     if not asked(config):
-        return inputs, batch
+        return batch
+    inputs = batch["inputs"]
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, NO_POSITION), batch["position"])
     mix_one = functools.partial(_mix, config=config)
     mixed, share = jax.vmap(mix_one)(keys, inputs, _neighbours(inputs))
     other = {name: _neighbours(batch[name]) for name in ("label", "weight") if name in batch}
-    return mixed, {**batch, "share": share, "other": other}
+    return {**batch, "inputs": mixed, "share": share, "other": other}
 
 
 def loss(losses: Callable[[Batch], jax.Array], batch: Batch) -> jax.Array:

@@ -1,26 +1,28 @@
-"""From stored uint8 pictures to what the network sees: augment, resize, normalise, on the device."""
+"""From stored uint8 pictures to what the network sees: augment, resize, normalise, on the device; labels move along."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from tljax.core.errors import ConfigError
-from tljax.core.types import Batch, Card, Prepare
+from tljax.core.types import IGNORED, NO_BOX, Batch, Card, Prepare
 
 METHODS = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic", "lanczos": "lanczos3"}
 
 
-def make(config: Any, card: Card, shape: tuple[int, ...]) -> Prepare:
-    """A pure function (batch, key, train) -> normalised pixels (B, size, size, C) float32.
+def make(config: Any, card: Card, shape: tuple[int, ...], labels: str = "classes") -> Prepare:
+    """A pure function (batch, key, train) -> the batch with "inputs", normalised pixels (B, size, size, C) float32.
 
     In training: random crop (of `data.crop` pixels, after padding by `data.pad`) or random resized
     crop (`data.min_area`), then a flip (`data.flip`). Every example draws from its own key, so the
     draw does not depend on how a batch is spread over devices. In evaluation: the central crop.
+    Label maps and boxes move with their picture, to `size` x `size` pixels; other labels stay as they are.
 
     Args:
       shape: (S, S, C) of the stored pictures.
+      labels: what a label is, see `Info.labels`.
 
     Raises:
       ConfigError: sizes or channels that do not fit together.
@@ -37,15 +39,19 @@ def make(config: Any, card: Card, shape: tuple[int, ...]) -> Prepare:
             f"Set config.data.channels, or choose weights that fit."
         )
 
-    def prepare(batch: Batch, key: jax.Array, train: bool) -> jax.Array:
-        x = batch["image"]
+    def prepare(batch: Batch, key: jax.Array, train: bool) -> Batch:
+        x, moved = batch["image"], {}
         if train and draws(config, stored):
             keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["position"])
-            x = jax.vmap(lambda k, image: _augment(k, image, config, crop))(keys, x)
-        elif crop < stored:
+            window = jax.vmap(lambda k: draw_window(k, stored, crop, config))(keys)
+            x = jax.vmap(lambda image, one: of_picture(image, one, crop, config))(x, window)
+        else:
             edge = (stored - crop) // 2
-            x = x[:, edge : edge + crop, edge : edge + crop]
-        return normalise(resize(x, config.size, card.interpolation), card)
+            x = x[:, edge : edge + crop, edge : edge + crop] if crop < stored else x
+            window = jax.tree.map(lambda v: jnp.repeat(v[None], len(x), 0), centre_window(stored, crop))
+        if labels in MOVES and "label" in batch:
+            moved["label"] = jax.vmap(lambda label, one: MOVES[labels](label, one, config.size))(batch["label"], window)
+        return {**batch, **moved, "inputs": normalise(resize(x, config.size, card.interpolation), card)}
 
     return prepare
 
@@ -78,31 +84,86 @@ def normalise(x: jax.Array, card: Card) -> jax.Array:
     return x * scale[None, None, None] - shift[None, None, None]  # (B, H, W, C)
 
 
-def _augment(key: jax.Array, image: jax.Array, config: Any, crop: int) -> jax.Array:
-    """One picture (S, S, C) uint8 -> (crop, crop, C)."""
+class Window(NamedTuple):
+    """A rectangle in a stored picture of S x S pixels; it may reach beyond the edge."""
+
+    corner: jax.Array  # (2,) row and column where it begins, in stored pixels; int32 where it is cut out unscaled
+    sides: jax.Array  # (2,) height and width, in stored pixels
+    flip: jax.Array  # () bool: mirrored, left becomes right
+
+
+def draw_window(key: jax.Array, stored: int, crop: int, config: Any) -> Window:
+    """The window of one training example.
+
+    Args:
+      stored: S, pixels of the stored picture's side.
+      crop: pixels of the window's side; with `min_area`, those to which it is resized.
+      config: the data's own; `min_area`, `pad` and `flip` are used.
+    """
     for_crop, for_flip = jax.random.split(key)
     if config.min_area:
-        image = _resized_crop(for_crop, image, crop, config.min_area)
+        corner, sides = _draw_area(for_crop, stored, config.min_area)
     else:
-        if config.pad:
-            image = jnp.pad(image, ((config.pad, config.pad), (config.pad, config.pad), (0, 0)))
-        corner = jax.random.randint(for_crop, (2,), 0, jnp.array(image.shape[:2]) - crop + 1)
-        image = jax.lax.dynamic_slice(image, (*corner, 0), (crop, crop, image.shape[-1]))
-    if config.flip:
-        image = jnp.where(jax.random.bernoulli(for_flip), image[:, ::-1], image)
-    return image
+        padded = stored + 2 * config.pad
+        corner = jax.random.randint(for_crop, (2,), 0, jnp.array((padded, padded)) - crop + 1) - config.pad
+        sides = jnp.full(2, crop, jnp.float32)
+    return Window(corner, sides, jax.random.bernoulli(for_flip) if config.flip else jnp.array(False))
 
 
-def _resized_crop(key: jax.Array, image: jax.Array, size: int, min_area: float) -> jax.Array:
-    """A rectangle of min_area..1 of the picture and aspect 3/4..4/3, resized (Szegedy et al. 2015)."""
-    stored = image.shape[0]
+def centre_window(stored: int, crop: int) -> Window:
+    """The window of evaluation."""
+    edge = (stored - crop) // 2
+    return Window(jnp.full(2, edge), jnp.full(2, crop, jnp.float32), jnp.array(False))
+
+
+def of_picture(image: jax.Array, window: Window, crop: int, config: Any) -> jax.Array:
+    """What a drawn window shows of a picture (S, S, C) uint8: (crop, crop, C); black beyond the edge."""
+    if config.min_area:
+        scale = crop / window.sides
+        shape, start = (crop, crop, image.shape[-1]), -window.corner * scale
+        floats = image.astype(jnp.float32)
+        image = jax.image.scale_and_translate(floats, shape, (0, 1), scale, start, "linear", antialias=True)
+    else:
+        pad = config.pad
+        if pad:
+            image = jnp.pad(image, ((pad, pad), (pad, pad), (0, 0)))
+        image = jax.lax.dynamic_slice(image, (*(window.corner + pad), 0), (crop, crop, image.shape[-1]))
+    return jnp.where(window.flip, image[:, ::-1], image) if config.flip else image
+
+
+def of_map(label: jax.Array, window: Window, size: int) -> jax.Array:
+    """What a window shows of a label map (S, S): (size, size), the nearest pixel; IGNORED beyond the edge."""
+    side, places = label.shape[0], (jnp.arange(size) + 0.5) / size
+    rows, columns = (jnp.floor(window.corner[i] + places * window.sides[i]).astype(jnp.int32) for i in (0, 1))
+    inside = ((rows >= 0) & (rows < side))[:, None] & ((columns >= 0) & (columns < side))[None, :]
+    seen = label[rows.clip(0, side - 1)[:, None], columns.clip(0, side - 1)[None, :]]
+    seen = jnp.where(inside, seen, jnp.asarray(IGNORED, label.dtype))
+    return jnp.where(window.flip, seen[:, ::-1], seen)
+
+
+def of_boxes(label: jax.Array, window: Window, size: int) -> jax.Array:
+    """What a window shows of boxes (M, 5), [top, left, bottom, right, class], in pixels of `size` x `size`.
+
+    Boxes are cut at the edges of the window. One that lies outside becomes a row of zeros with the class NO_BOX.
+    """
+    scale = size / window.sides
+    top, left = ((label[:, i] - window.corner[i]) * scale[i] for i in (0, 1))
+    bottom, right = ((label[:, 2 + i] - window.corner[i]) * scale[i] for i in (0, 1))
+    left, right = jnp.where(window.flip, size - right, left), jnp.where(window.flip, size - left, right)
+    top, left, bottom, right = (x.clip(0, size) for x in (top, left, bottom, right))
+    is_seen = (label[:, 4] >= 0) & (bottom > top) & (right > left)
+    boxes = jnp.stack([top, left, bottom, right, label[:, 4]], axis=-1)
+    nothing = jnp.array([0, 0, 0, 0, NO_BOX], label.dtype)
+    return jnp.where(is_seen[:, None], boxes, nothing[None]).astype(label.dtype)
+
+
+def _draw_area(key: jax.Array, stored: int, min_area: float) -> tuple[jax.Array, jax.Array]:
+    """Corner and sides of a rectangle of min_area..1 of the picture and aspect 3/4..4/3 (Szegedy et al. 2015)."""
     area_key, aspect_key, corner_key = jax.random.split(key, 3)
     area = jax.random.uniform(area_key, minval=min_area, maxval=1.0)
     aspect = jnp.exp(jax.random.uniform(aspect_key, minval=jnp.log(3 / 4), maxval=jnp.log(4 / 3)))
     sides = jnp.minimum(1.0, jnp.sqrt(area * jnp.array([1 / aspect, aspect]))) * stored  # height, width
-    corner = jax.random.uniform(corner_key, (2,)) * (stored - sides)
-    scale = size / sides
-    shape = (size, size, image.shape[-1])
-    return jax.image.scale_and_translate(
-        image.astype(jnp.float32), shape, (0, 1), scale, -corner * scale, "linear", antialias=True
-    )
+    return jax.random.uniform(corner_key, (2,)) * (stored - sides), sides
+
+
+MOVES = {"maps": of_map, "boxes": of_boxes}  # kinds of labels that lie in the picture

@@ -7,34 +7,44 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tljax.core.errors import ConfigError, DataError
-from tljax.core.types import Dataset, Info, Split
+from tljax.core.types import IGNORED, Dataset, Info, Split
 from tljax.data import draws, groups, labels
 
 PARTS = ("train", "validation", "test")
 TAKEN = ("classes", "examples", "weights")  # what else `Experiment.fingerprints` holds
+UNKNOWN = Info((), "")  # of examples whose labels are classes
 LARGEST = 1e100  # of a number: its square, summed over any number of examples, is a float64
 
 
 @dataclasses.dataclass(frozen=True)
 class Subset:
-    """Some examples of a split, under the labels 0..K-1 of the chosen classes; or under numbers, or sets of labels."""
+    """Some examples of a split, under the labels 0..K-1 of the chosen classes; or under numbers, or sets of labels.
+
+    Maps and boxes are read with each example.
+    """
 
     split: Split
     indices: np.ndarray  # (N,) positions in the split
-    labels: np.ndarray  # (N,) int32; numbers (N, T); sets (N, K) bool
+    labels: np.ndarray | None  # (N,) int32; numbers (N, T); sets (N, K) bool; None: maps or boxes
     groups: np.ndarray | None = None  # (N,) str: to whom each belongs, where `data.group` asks
+    info: Info = UNKNOWN  # of the data set, which says what labels are
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        example, label = self.split[int(self.indices[index])], self.labels[index]
+        example = self.split[int(self.indices[index])]
+        if self.labels is None:
+            return example
+        label = self.labels[index]
         return {**example, "label": int(label) if label.ndim == 0 else label}
 
     @property
     def strata(self) -> np.ndarray:
         """(N,) int32: examples of a number are drawn from together. Classes are; what is no class is all one."""
-        return self.labels if self.labels.ndim == 1 else np.zeros(len(self), np.int32)
+        if self.labels is not None and self.labels.ndim == 1:
+            return self.labels
+        return np.zeros(len(self), np.int32)
 
     @property
     def together(self) -> np.ndarray | None:
@@ -42,8 +52,8 @@ class Subset:
         return None if self.groups is None else np.unique(self.groups, return_inverse=True)[1].reshape(-1)
 
     def take(self, positions: np.ndarray) -> "Subset":
-        together = None if self.groups is None else self.groups[positions]
-        return Subset(self.split, self.indices[positions], self.labels[positions], together)
+        labels, groups = (None if x is None else x[positions] for x in (self.labels, self.groups))
+        return dataclasses.replace(self, indices=self.indices[positions], labels=labels, groups=groups)
 
 
 class Parts(NamedTuple):
@@ -58,7 +68,8 @@ class Joined:
     """Several splits one after another."""
 
     def __init__(self, splits: list[Split]) -> None:
-        self.labels = np.concatenate([split.labels for split in splits])
+        labels = [split.labels for split in splits if split.labels is not None]
+        self.labels = np.concatenate(labels) if len(labels) == len(splits) else None
         self._where = [(split, i) for split in splits for i in range(len(split))]
         files = [getattr(split, "files", None) for split in splits]
         self.files = [file for some in files for file in some or ()] if all(files) else None  # to name examples by
@@ -128,7 +139,7 @@ def _first(train: Subset, info: Info, number: int, seed: int) -> tuple[Subset, s
             f"config.data.train_examples must be at most the {len(train)} training examples of "
             f"{info.source}; got {number}. Lower it, or set 0 for all."
         )
-    if number < len(train) and draws.is_sorted(train.labels):
+    if number < len(train) and train.labels is not None and draws.is_sorted(train.labels):
         drawn = draws.first_of_each(train.strata, number, seed)
         return train.take(drawn), (
             f"config.data.train_examples: {number} of {len(train)} drawn by seed, of every class its share: "
@@ -176,6 +187,10 @@ def _subset(split: Split, numbers: list[int], info: Info, config: Any) -> Subset
     owners = groups.of(split, info.source, config)
     if info.labels == "none":
         return Subset(split, np.arange(len(split)), np.zeros(len(split), np.int32), owners)
+    if info.loaded:
+        if info.labels == "maps" and len(info.classes) > IGNORED:
+            raise DataError(f"A label map holds at most {IGNORED} classes; {info.source} has {len(info.classes)}.")
+        return Subset(split, np.arange(len(split)), None, owners, info)
     if info.labels != "classes":
         bad = np.flatnonzero(~(np.abs(found.astype(np.float64)) <= LARGEST).all(axis=1))
         if len(bad):
@@ -250,10 +265,12 @@ def _check_targets(dataset: Dataset, config: Any) -> None:
 
 def _check(parts: Mapping[str, Subset], classes: tuple[str, ...], kind: str, config: Any) -> None:
     need, found = max(1, config.examples_per_class), parts["train"].labels
-    if kind == "classes":
+    if found is not None and kind == "classes":
         counts = np.bincount(found, minlength=len(classes))
-    else:  # a number needs no example of its own
-        counts = found.sum(axis=0) if kind == "sets" else np.full(len(classes), need)
+    elif found is not None and kind == "sets":
+        counts = found.sum(axis=0)
+    else:  # a number needs no example of its own; what is in a map or a box is not known yet
+        counts = np.full(len(classes), need)
     short = [f"{name}: {count}" for name, count in zip(classes, counts, strict=True) if count < need]
     empty = [name for name in parts if not len(parts[name])]
     if short or empty:

@@ -29,7 +29,10 @@ class Tokens:
           config: the data's own; `lengths` are the lengths to which batches are padded, the last of them the
             longest a text may be: what is beyond is cut off and counted in `cut`.
         """
+        if subset.labels is None:
+            raise ConfigError(f"Texts have no {subset.info.labels} for labels; choose a task with other labels.")
         self.subset, self.buckets, self.padding = subset, np.array(config.lengths), tokenizer.padding
+        self._labels = subset.labels
         self.vocabulary = tokenizer.checksum
         rows = [subset[i] for i in range(len(subset))]
         texts, pairs = [row["text"] for row in rows], [row["pair"] for row in rows]
@@ -67,11 +70,11 @@ class Tokens:
         rows = padded(
             self._ids, self._types, self._starts[positions], self.lengths[positions], self.buckets, self.padding
         )
-        return {**rows, "label": self.subset.labels[positions]}
+        return {**rows, "label": self._labels[positions]}
 
     def fingerprint(self) -> str:
         """sha256 of the labels and of the token ids."""
-        digest = hashlib.sha256(self.subset.labels.tobytes())
+        digest = hashlib.sha256(self._labels.tobytes())
         for array in (self._ids, self._types, self.lengths):
             digest.update(array.tobytes())
         return digest.hexdigest()

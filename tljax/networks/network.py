@@ -1,6 +1,7 @@
 """A backbone and a task's head as one module, so that parameters are {"backbone": ..., "head": ...}."""
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,10 @@ from tljax.core.types import EVALUATE, Mode, Name, Published
 class Network(nn.Module):
     """`head(backbone(x))`; with `start`, a stage or "head", what comes before it has run already.
 
+    A head with an attribute `stages`, names of stages, is called with {stage: output}, in the computation's dtype, and
+    the mode; any other head with the backbone's features. Stages behind the last one that the head reads have
+    parameters, and are not run.
+
     Of the stages in `remat` the backward pass is kept their input alone, and computes what is inside once more
     (Chen et al. 2016).
     """
@@ -27,28 +32,62 @@ class Network(nn.Module):
     remat: tuple[str, ...] = ()
 
     def __call__(self, x: jax.Array, mode: Mode = EVALUATE, *, start: str | None = None) -> jax.Array:
-        """Normalised pixels (B, H, W, C), or with `start` the output of the stage before it, to logits (B, K)."""
+        """Normalised pixels (B, H, W, C), or with `start` what `encoded` gives up to the stage before it, to logits."""
         start = start or self.start
-        return self.head(x if start == "head" else self.encoded(x, mode, start=start))
+        return self._answer(x if start == "head" else self.encoded(x, mode, start=start), mode)
 
     def with_features(self, x: jax.Array, mode: Mode = EVALUATE) -> tuple[jax.Array, jax.Array]:
         """(What the head is given (B, D), its logits (B, K)); `x` as `__call__` takes it."""
         features = x if self.start == "head" else self.encoded(x, mode, start=self.start)
-        return features, self.head(features)
+        return features, self._answer(features, mode)
 
     def features(self, x: jax.Array, mode: Mode = EVALUATE, *, stop: str | None = None) -> jax.Array:
-        """The output of stage `stop`; without it, what the head would be given: (B, D)."""
+        """What is known behind stage `stop`, see `encoded`; without it, what the head is given, say (B, D)."""
         return self.encoded(x, mode, stop=stop)
 
     def encoded(self, x: Any, mode: Mode = EVALUATE, *, start: str | None = None, stop: str | None = None) -> Any:
-        """What the backbone makes of `x` from stage `start` to `stop`, as its own `__call__`."""
+        """What the backbone makes of `x` from stage `start` to `stop`, as its own `__call__`.
+
+        For a head that reads stages it is {stage: output}: of those read up to `stop`, and of `stop` itself where more
+        is to run. With `start`, `x` is what was given for the stage before.
+        """
+        if self.reads:
+            return self._outputs(x, mode, start, stop)
         if not self.remat:
             return self.backbone(x, mode, start=start, stop=stop)
-        stages = between(self.backbone.stages, start, stop)  # pyright: ignore[reportAttributeAccessIssue]
+        stages = between(self.stages, start, stop)
         for name in stages:
-            run = partial(_run, mode=mode, start=name, stop=stop if name == stages[-1] else name)
-            x = (nn.remat(run) if name in self.remat else run)(self.backbone, x)
+            x = self._stage(x, mode, name, stop if name == stages[-1] else name)
         return x
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The backbone's, input first."""
+        return tuple(self.backbone.stages)  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The stages whose outputs the head is given, input first; none: it is given the backbone's features."""
+        chosen = getattr(self.head, "stages", ())
+        return tuple(name for name in self.stages if name in chosen) if chosen else ()
+
+    def _answer(self, known: Any, mode: Mode) -> Any:
+        return self.head(known, mode) if self.reads else self.head(known)
+
+    def _outputs(self, x: Any, mode: Mode, start: str | None, stop: str | None) -> dict[str, Any]:
+        stages, last = self.stages, self.reads[-1]
+        outputs, first = (dict(x), stages.index(start)) if start else ({}, 0)
+        y = outputs.get(stages[first - 1]) if start else x
+        end = None if self.is_initializing() else last  # what is not run has its parameters all the same
+        for name in [one for one in between(stages, start, stop) if one in between(stages, None, end)]:
+            y = outputs[name] = self._stage(y, mode, name, name)
+        more = stop is not None and stages.index(stop) < stages.index(last)
+        return {name: y for name, y in outputs.items() if name in self.reads or (more and name == stop)}
+
+    def _stage(self, x: Any, mode: Mode, name: str, stop: str | None) -> Any:
+        """One stage; as the backbone's last, where `stop` is None."""
+        run = partial(_run, mode=mode, start=name, stop=stop)
+        return (nn.remat(run) if name in self.remat else run)(self.backbone, x)
 
 
 def _run(backbone: Any, x: Any, **options: Any) -> Any:
@@ -66,30 +105,44 @@ class Built:
     notes: tuple[str, ...] = ()  # what differs from what was asked for
 
 
+Build = Callable[..., Built]  # (family, variant, published, *, dtype, bn_axis) -> the network of a task
+
+
 def build(
-    task: Any, family: ModuleType, variant: Any, published: Published | None, config: Any, *, outputs: int, axis: Any
+    build: Build, family: ModuleType, variant: Any, published: Published | None, config: Any, *, axis: Any
 ) -> Built:
-    """The network that the task builds, where it builds one; else the backbone with the task's head.
+    """The network that `build` makes, with what `config` asks of every network.
 
     Args:
+      build: of the task, or `plain` with its head.
       config: the model's own; its `dtype`, `drop_path` and `remat` are the network's.
-      outputs: K, what the head puts out for an example.
       axis: the pmap axis that BatchNorm statistics span, None under jit.
 
     Raises:
-      ConfigError: the family has no stochastic depth, or no such stages.
+      ConfigError: the family has no stochastic depth, or no such stages as the config or the head name.
     """
-    options = {"dtype": config.dtype, "bn_axis": axis}
-    if hasattr(task, "build"):
-        built = task.build(family, variant, published, **options)
-    else:
-        backbone = family.build(variant, **options)
-        built = Built(Network(backbone, task.head(outputs)), tuple(family.names(variant)), variant)
+    built = build(family, variant, published, dtype=config.dtype, bn_axis=axis)
     backbone = _dropping(built.network.backbone, config)
     remat = layer_groups.stages_of(config.remat, backbone.stages, "config.model.remat")
     undone = "remat: no memory is saved, for XLA undoes it on a CPU"
     notes = (*built.notes, undone) if remat and jax.default_backend() == "cpu" else built.notes
     return dataclasses.replace(built, network=built.network.clone(backbone=backbone, remat=remat), notes=notes)
+
+
+def plain(head: nn.Module, family: ModuleType, variant: Any, published: Published | None, **options: Any) -> Built:
+    """The backbone with `head`, which starts at random; what a task builds that builds nothing of its own."""
+    del published
+    return Built(with_head(family.build(variant, **options), head), tuple(family.names(variant)), variant)
+
+
+def with_head(backbone: Any, head: nn.Module) -> Network:
+    """Both as one module; ConfigError where the head reads stages that the backbone does not have."""
+    if unknown := [name for name in getattr(head, "stages", ()) if name not in backbone.stages]:
+        raise ConfigError(
+            f"The task's head must read stages of the backbone ({', '.join(backbone.stages)}); it reads "
+            f"{', '.join(unknown)}. Choose another config.model.family, or another head."
+        )
+    return Network(backbone, head)
 
 
 def _dropping(backbone: Any, config: Any) -> Any:

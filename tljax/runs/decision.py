@@ -65,7 +65,7 @@ def measure(made: Experiment, devices: Parallel, report: Report, config: Any) ->
         )
     where, why = views.decide(made, made.stages, config.data, devices, passes=float("inf"), augmented=False)
     report.say(f"features, to choose a strategy: {why}")
-    parts, _ = features.cached(made, None, where or "process", devices, report, config)
+    parts = features.vectors(made, where or "process", devices, report, config)
     some = np.sort(np.random.default_rng(config.seed).permutation(len(labels))[:MOST])
     rows = parts["train"].take(some)["features"]
     return transferability.facts(rows, labels[some], np.bincount(labels, minlength=len(made.classes)))

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from tljax.core import layer_groups, settings
@@ -16,12 +17,13 @@ from tljax.data.batches import Training
 from tljax.data.splits import Subset
 from tljax.networks import network
 from tljax.networks.network import Built
+from tljax.tasks import Begins, Builds, ChangesInputs, Encodes, NamesItsHead
 from tljax.training import optimizer
 from tljax.training.job import Job
 from tljax.training.look import FirstBatches
 from tljax.transfer.alignment import Alignment
 from tljax.transfer.method import Facts, Method
-from tljax.weights import placement, pretrained
+from tljax.weights import head_names, placement, pretrained
 
 Fits = Callable[[Params, Groups, Sequence[str]], None]
 
@@ -63,16 +65,17 @@ def load(config: Any, *, axis: str | None, pretrained_wanted: bool = True, fits:
         lambda: pretrained.fetch(config.model, channels=config.data.channels, wanted=pretrained_wanted),
     )
     task, info, subsets, classes = _labelled(task, dataset, config)
-    built = network.build(task, family, known.variant, known.published, config.model, outputs=len(classes), axis=axis)
+    build = task.build if isinstance(task, Builds) else partial(network.plain, task.head(len(classes)))
+    built = network.build(build, family, known.variant, known.published, config.model, axis=axis)
     backbone, own = built.network.backbone, known.published is not None
-    variables, drawn = _start(task, family, built, known.published, config)
+    built, variables, drawn = _start(task, family, built, known.published, config)
     groups = layer_groups.assign(variables["params"], backbone.stages, config.groups)
     if fits:
         fits(variables["params"], groups, backbone.stages)
     # Last, because it takes longest: what does not fit above is said before a picture is decoded.
     reader = find("inputs", family.INPUT)
     inputs = reader.load(subsets, config, card=known.card, backbone=backbone, pretrained=own)
-    inputs = task.inputs(inputs, config.task) if hasattr(task, "inputs") else inputs
+    inputs = task.inputs(inputs, config.task) if isinstance(task, ChangesInputs) else inputs
     return Experiment(
         info=info,
         task=task,
@@ -143,7 +146,7 @@ def begin(experiment: Experiment, method: Method, config: Any, *, facts: Facts |
 def _labelled(task: Any, dataset: Dataset, config: Any) -> tuple[Any, Info, dict[str, Subset], Sequence[str]]:
     """(The task, once it knows what is trained on; what it reads of the data; the parts; the classes)."""
     info = dataset.info
-    if not hasattr(task, "LABELS"):  # it reads none
+    if task.LABELS == "none":
         info = dataclasses.replace(info, classes=(), labels="none")
         dataset = dataclasses.replace(dataset, info=info)
     elif info.labels != task.LABELS:
@@ -152,20 +155,23 @@ def _labelled(task: Any, dataset: Dataset, config: Any) -> tuple[Any, Info, dict
             f"{info.labels}. Tables say what theirs are by config.data.labels (classes, numbers or sets), TFDS sets by "
             f"their features; other sources have classes."
         )
+    mixing.check_labels(config.task, info)
     subsets, classes, how = splits.choose(dataset, config.data, config.seed)
     counts = class_counts.notes(subsets, classes, info.labels)
     unread = (f"not read, for config.data does not name it: {labels.cut(info.unread)}",) if info.unread else ()
     info = dataclasses.replace(info, notes=(*info.notes, *unread, *how, *counts, *_weighed(task, classes, config)))
-    if hasattr(task, "begin"):
+    if isinstance(task, Begins):
         task = task.begin(config.task, subsets["train"].labels, classes)
-    if hasattr(task, "encode"):
-        subsets = {name: dataclasses.replace(one, labels=task.encode(one.labels)) for name, one in subsets.items()}
+    if isinstance(task, Encodes):
+        known = {name: one.labels for name, one in subsets.items() if one.labels is not None}
+        encoded = {name: dataclasses.replace(subsets[name], labels=task.encode(x)) for name, x in known.items()}
+        subsets = subsets | encoded
     return task, info, domains.add(subsets, dataset, config.data, config.seed), classes
 
 
 def _weighed(task: Any, classes: Sequence[str], config: Any) -> tuple[str, ...]:
     """What each class counts in the loss, where that is asked for: by name, whatever the order it was given in."""
-    key = {"classes": "class_weights", "sets": "pos_weight"}.get(getattr(task, "LABELS", ""), "")
+    key = {"classes": "class_weights", "sets": "pos_weight"}.get(task.LABELS, "")
     if not key or not config.task[key] or tuple(config.task[key]) == ("balanced",):
         return ()
     found = labels.numbers_by_name(tuple(config.task[key]), classes, f"config.task.{key}")
@@ -175,22 +181,27 @@ def _weighed(task: Any, classes: Sequence[str], config: Any) -> tuple[str, ...]:
 
 def _start(
     task: Any, family: Any, built: Built, published: Published | None, config: Any
-) -> tuple[Variables, tuple[str, ...]]:
-    """The variables at the start, and the paths that start at random; see `placement.start`."""
+) -> tuple[Built, Variables, tuple[str, ...]]:
+    """The network with all its names, its variables at the start, and the paths that start at random."""
     example = find("inputs", family.INPUT).example(config.data)
-    return placement.start(
+    example = task.example(example) if isinstance(task, ChangesInputs) else example
+    own = task.head_names() if isinstance(task, NamesItsHead) else ()
+    others = () if built.published_head else head_names.unused(built.names)
+    built = dataclasses.replace(built, names=head_names.complete(built.network, example, built.names, own))
+    variables, drawn = placement.start(
         built.network,
-        task.example(example) if hasattr(task, "example") else example,
+        example,
         seed=config.seed,
         draw=config.model.draw,
         published=published,
         names=built.names,
-        unused=family.UNUSED,
+        unused=(*family.UNUSED, *others),
         adapt=getattr(family, "adapt", None),
         head=built.published_head,
         stages=_copied(built.network.backbone.stages, config.model.copied_stages),
         dtype=config.model.param_dtype,
     )
+    return built, variables, drawn
 
 
 def _copied(stages: Sequence[str], number: int) -> Sequence[str] | None:

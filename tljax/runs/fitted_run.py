@@ -67,7 +67,8 @@ def run(
       ConfigError: labels are no classes, or the config asks for what only steps can do.
     """
     task = made.task
-    if (has := getattr(task, "LABELS", "no labels")) != "classes":
+    if task.LABELS != "classes":
+        has = "no labels" if task.LABELS == "none" else task.LABELS
         raise ConfigError(
             f"config.strategy.name={config.strategy.name} tells classes apart; config.task.name={config.task.name} has "
             f"{has}. Choose linear_probe, which learns a head on the same features, or another strategy."
@@ -76,7 +77,7 @@ def run(
         report.inputs(config, made)
         where, why = views.decide(made, made.stages, config.data, devices, passes=float("inf"), augmented=False)
         report.say(f"features: {why}")
-        parts, _ = features.cached(made, None, where or "process", devices, report, config)
+        parts = features.vectors(made, where or "process", devices, report, config)
         batches = {part: rows.take(np.arange(len(rows))) for part, rows in domains.labelled(parts).items()}
         train = batches["train"]
         began = time.monotonic()

@@ -29,10 +29,12 @@ class Predictor:
         self.batch_size = -(-batch_size // self._devices.devices) * self._devices.devices
         self._variables = self._devices.put_state(model.variables)
 
-    def __call__(self, examples: Sequence[Any] | np.ndarray) -> np.ndarray:
-        """What `model.asked.read` gave, of pictures (N, S, S, C) uint8, to logits (N, K) float32."""
+    def __call__(self, examples: Sequence[Any] | np.ndarray) -> Any:
+        """What `model.asked.read` gave, of pictures (N, S, S, C) uint8, to logits (N, K) float32, or what else the
+        task's head puts out: an array or a tree of them, (N, ...).
+        """
         found = [self._batch(examples[i : i + self.batch_size]) for i in range(0, len(examples), self.batch_size)]
-        rows = np.concatenate(found)
+        rows = jax.tree.map(lambda *parts: np.concatenate(parts), *found)
         return self.model.classifier(rows).astype(np.float32) if self.model.classifier else rows
 
     def answers(self, asked: Sequence[Any]) -> Iterator[tuple[Any, np.ndarray | ValueError]]:
@@ -53,14 +55,15 @@ class Predictor:
         except ValueError as error:
             return error
 
-    def _batch(self, examples: Sequence[Any] | np.ndarray) -> np.ndarray:
+    def _batch(self, examples: Sequence[Any] | np.ndarray) -> Any:
         """Logits, or features for the model's classifier, of at most `batch_size` examples; fewer are repeated until
         the program's batch is full.
         """
         whole = [examples[i % len(examples)] for i in range(self.batch_size)]
         batch = self._devices.put_batch(self.model.asked.batch(whole))
         step = self._program.compiled(self._variables, batch)
-        return np.asarray(step(self._variables, batch), np.float32)[: len(examples)]
+        out = step(self._variables, batch)
+        return jax.tree.map(lambda rows: np.asarray(rows, np.float32)[: len(examples)], out)
 
     def _step(self, variables: Variables, batch: Batch) -> jax.Array:
         return (self.model.features if self.model.classifier else self.model.logits)(variables, batch)

@@ -18,9 +18,10 @@ from tljax.core.plugins import find, find_known
 from tljax.core.trees import count
 from tljax.core.types import EVALUATE, Asked, Batch, Card, Name, Variables
 from tljax.networks import flops
-from tljax.networks.network import Network
+from tljax.networks.network import Network, with_head
 from tljax.serving import model_json, refitted_classifier
-from tljax.weights import placement, pretrained
+from tljax.tasks import Answers, NamesItsHead
+from tljax.weights import head_names, placement, pretrained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,12 +47,12 @@ class Model:
 
     def logits(self, variables: Variables, batch: Batch) -> jax.Array:
         """What the run's evaluation computes: a batch, as `asked.batch` makes one, to logits (B, K). Pure."""
-        inputs = self.asked.prepare(batch, jax.random.key(0), False)
+        inputs = self.asked.prepare(batch, jax.random.key(0), False)["inputs"]
         return self.network.apply(variables, inputs, EVALUATE)  # pyright: ignore[reportReturnType]
 
     def features(self, variables: Variables, batch: Batch) -> jax.Array:
         """What the head, or `classifier`, is given of a batch: (B, D). Pure."""
-        inputs = self.asked.prepare(batch, jax.random.key(0), False)
+        inputs = self.asked.prepare(batch, jax.random.key(0), False)["inputs"]
         return self.network.apply(variables, inputs, EVALUATE, method="features")  # pyright: ignore[reportReturnType]
 
 
@@ -122,7 +123,7 @@ def load(folder: Path) -> Model:
     said = model_json.read(folder)
     family, task = find_known("families", said["family"]), find_known("tasks", said["task"])
     task = _restored(task, said["known"], folder) if "known" in said else task
-    if not hasattr(task, "head"):
+    if not isinstance(task, Answers):
         raise ConfigError(
             f"A run that is asked must have a head for its examples; '{folder}' learned {said['task']}. Begin a run of "
             f"another task with it: --config.model.weights={folder}."
@@ -130,9 +131,10 @@ def load(folder: Path) -> Model:
     published = pretrained.read(str(folder), card=None, lock=folder)
     pretrained.check_cost(family, said["variant"], published)
     backbone = family.build(said["variant"], dtype=said["dtype"])
-    network = Network(backbone, task.head(len(said["classes"])))
-    names = tuple(family.names(said["variant"]))
+    network = with_head(backbone, task.head(len(said["classes"])))
     asked = find("inputs", family.INPUT).reopen(folder, said["input"], card=published.card, backbone=backbone)
+    own = task.head_names() if isinstance(task, NamesItsHead) else ()
+    names = head_names.complete(network, asked.example, family.names(said["variant"]), own)
     if adapt := getattr(family, "adapt", None):
         shape = getattr(asked.example, "shape", None)
         published = dataclasses.replace(published, arrays=adapt(published.arrays, shape))

@@ -23,6 +23,7 @@ from tljax.data import masking
 from tljax.networks.masked_network import Head, MaskedNetwork
 from tljax.networks.network import Built
 
+LABELS = "none"  # they are not read
 BEST = "accuracy"  # of the hidden tokens
 OPTIONS = {
     "mask_share": Option(0.15, "Share of a text's tokens that are hidden.", ("in (0, 1)", lambda x: 0 < x < 1)),
@@ -79,8 +80,9 @@ def inputs(found: Inputs, config: Any) -> Inputs:
             "this one is of another kind. Set it to false."
         )
 
-    def prepare(batch: Batch, key: jax.Array, train: bool) -> dict[str, jax.Array]:
-        return masking.hide(found.prepare(batch, key, train), key, batch["position"], vocabulary, config)
+    def prepare(batch: Batch, key: jax.Array, train: bool) -> Batch:
+        batch = found.prepare(batch, key, train)
+        return {**batch, "inputs": masking.hide(batch["inputs"], key, batch["position"], vocabulary, config)}
 
     return dataclasses.replace(found, prepare=prepare, augmented=True)
 

@@ -1,20 +1,21 @@
 """What frozen stages make of examples (`prefix`), computed once: shared by epochs, runs and seeds.
 
-A row is kept under its example's key, the sha256 of the stored picture or tokens, in a folder named after the
-program that computes it and the weights it runs on. So parts may overlap, and splits change with the seed: what is
-there is taken.
+A row is kept under its example's key, the sha256 of the stored picture or tokens (and of a label that moves with the
+picture), in a folder named after the program that computes it and the weights it runs on. So parts may overlap, and
+splits change with the seed: what is there is taken.
 """
 
 import dataclasses
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tljax.core import caches
+from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
 from tljax.core.feature_store import Found, Store
 from tljax.core.types import Batch
@@ -27,7 +28,7 @@ from tljax.training.prefix import Prefix, inputs_of
 SHARD = 2**28  # bytes of rows that are written at a time: what a kill loses at most
 SAY_EVERY = 10.0  # seconds between lines of progress
 
-Rows = Callable[[np.ndarray], np.ndarray]  # places -> their rows
+Rows = Callable[[np.ndarray], dict[str, np.ndarray]]  # places -> their rows, by name as `Prefix.step` has them
 
 
 def folder() -> Path:
@@ -48,8 +49,8 @@ class Took:
 
 
 class Cached:
-    """A part as the rows of its examples, {"features": (B, ...), "label": (B,)}; computed by `fill`, or by the first
-    `take`. `took` then says what that took.
+    """A part as the rows of its examples, as `Prefix.step` has them, with their labels; computed by `fill`, or by the
+    first `take`. `took` then says what that took.
     """
 
     in_memory = True  # reading a row needs no thread
@@ -82,7 +83,8 @@ class Cached:
 
     def take(self, positions: np.ndarray) -> Batch:
         """The rows at `positions`; view v of example i stands at v * len(self) + i."""
-        return {"features": self.fill()(positions), "label": self.examples.subset.labels[positions % len(self)]}
+        labels = self.examples.subset.labels
+        return self.fill()(positions) | ({} if labels is None else {"label": labels[positions % len(self)]})
 
     def fingerprint(self) -> str:
         return self.examples.fingerprint()
@@ -101,30 +103,37 @@ class Cached:
         keys, began = self._keys(), time.monotonic()
         if self._where == "process":
             places, missing = np.arange(len(keys)), len(keys)
-            order, rows = (np.concatenate(x) for x in zip(*self._computed(keys, places), strict=True))
-            rows = rows[np.argsort(order)].__getitem__
+            order, blocks = zip(*self._computed(keys, places), strict=True)
+            back = np.argsort(np.concatenate(order))
+            rows = _of_arrays({name: np.concatenate([block[name] for block in blocks])[back] for name in blocks[0]})
         else:
             found, missing = self._stored(keys)
             rows = _gather(found)
-            rows = rows(np.arange(len(keys))).__getitem__ if self._where == "memory" else rows
+            rows = _of_arrays(rows(np.arange(len(keys)))) if self._where == "memory" else rows
         took = time.monotonic() - began
         self.took += Took(seconds=took)
         said = f"{missing:,} computed, {len(keys) - missing:,} found" if missing else "all found"
-        self._screen.say(f"features of {self._name}: {len(keys):,} rows {self._prefix.row.shape}, {said}, {took:.1f} s")
+        self._screen.say(f"features of {self._name}: {len(keys):,} rows {self._prefix.shapes}, {said}, {took:.1f} s")
         return rows
 
-    def _stored(self, keys: list[str]) -> tuple[list[Found], int]:
-        """Where every key's row lies on disk, and how many had to be computed for it."""
+    def _stored(self, keys: list[str]) -> tuple[dict[str, list[Found]], int]:
+        """Where every key's rows lie on disk, by name, and how many keys had to be computed for it."""
         store = Store(folder() / self._prefix.key, self._screen.say)
         found = store.read()
-        if all(key in found for key in keys):
-            return [found[key] for key in keys], 0
-        with store.lock():
-            found = store.read()  # another process may have been at it
-            missing = {key: place for place, key in enumerate(keys) if key not in found}  # twins are computed once
-            for places, rows in self._computed(keys, np.array(sorted(missing.values()), int)):
-                found |= store.add([keys[place] for place in places], rows)
-        return [found[key] for key in keys], len(missing)
+        missing = self._missing(keys, found)
+        if missing:
+            with store.lock():
+                found = store.read()  # another process may have been at it
+                missing = self._missing(keys, found)
+                for places, rows in self._computed(keys, np.array(sorted(missing.values()), int)):
+                    for name, array in rows.items():
+                        found |= store.add([_row_key(keys[place], name) for place in places], array)
+        return {name: [found[_row_key(key, name)] for key in keys] for name in self._prefix.row}, len(missing)
+
+    def _missing(self, keys: Sequence[str], found: Mapping[str, Found]) -> dict[str, int]:
+        """Key -> place of those of which a row is missing; twins are computed once."""
+        names = tuple(self._prefix.row)
+        return {key: i for i, key in enumerate(keys) if not all(_row_key(key, name) in found for name in names)}
 
     def _keys(self) -> list[str]:
         """The sha256 of every stored example, with the number of the view where it is augmented."""
@@ -138,13 +147,12 @@ class Cached:
         keys = list(ahead(key, range(len(self)), threads=not self.examples.in_memory))
         return [f"{key}:{view}" for view in range(self.views) for key in keys] if self._prefix.augment else keys
 
-    def _computed(self, keys: list[str], places: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _computed(self, keys: list[str], places: np.ndarray) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
         """(places, their rows), as many at a time as make up a shard."""
-        bytes_a_row = self._prefix.row.size * self._prefix.row.dtype.itemsize
         size, said = self._batch_size, time.monotonic()
         places = by_length(self, places)
         blocks = [places[i : i + size] for i in range(0, len(places), size)]
-        together = max(1, SHARD // (bytes_a_row * size))  # blocks a shard
+        together = max(1, SHARD // (self._prefix.row_bytes * size))  # blocks a shard
 
         def batch(number: int) -> Batch:
             some = np.resize(blocks[number], size)  # the last one is filled up with what it begins with
@@ -154,12 +162,13 @@ class Cached:
         batches = ahead(batch, range(len(blocks)), threads=not self.examples.in_memory)
         shard = []
         for number, rows in enumerate(self._prefix.run(self._counted(batches), self._screen), start=1):
-            shard.append(rows[: len(blocks[number - 1])])
+            shard.append({name: array[: len(blocks[number - 1])] for name, array in rows.items()})
             if time.monotonic() - said > SAY_EVERY:
                 said = time.monotonic()
                 self._screen.say(f"features of {self._name}: {min(number * size, len(places)):,} of {len(places):,}")
             if number % together == 0 or number == len(blocks):
-                yield np.concatenate(blocks[number - len(shard) : number]), np.concatenate(shard)
+                rows = {name: np.concatenate([block[name] for block in shard]) for name in shard[0]}
+                yield np.concatenate(blocks[number - len(shard) : number]), rows
                 shard = []
 
     def _counted(self, batches: Iterable[Batch]) -> Iterator[Batch]:
@@ -170,8 +179,22 @@ class Cached:
             yield batch
 
 
-def _gather(found: Sequence[Found]) -> Rows:
-    """A function from places to rows that lie in several arrays."""
+def _row_key(key: str, name: str) -> str:
+    """Under which a store keeps the row `name` of an example."""
+    return key if name == "features" else f"{key}/{name}"
+
+
+def _of_arrays(arrays: Mapping[str, np.ndarray]) -> Rows:
+    return lambda places: {name: array[places] for name, array in arrays.items()}
+
+
+def _gather(found: Mapping[str, Sequence[Found]]) -> Rows:
+    """A function from places to rows that lie in several arrays of each name."""
+    gather = {name: _gather_one(some) for name, some in found.items()}
+    return lambda places: {name: one(places) for name, one in gather.items()}
+
+
+def _gather_one(found: Sequence[Found]) -> Callable[[np.ndarray], np.ndarray]:
     arrays = list({id(array): array for array, _ in found}.values())
     number = {id(array): i for i, array in enumerate(arrays)}
     which = np.array([number[id(array)] for array, _ in found])
@@ -185,6 +208,21 @@ def _gather(found: Sequence[Found]) -> Rows:
         return out
 
     return rows
+
+
+def vectors(made: Experiment, where: str, devices: Parallel, screen: Screen, config: Any) -> dict[str, Cached]:
+    """Every part as its features (N, D) before the head, as evaluation sees them; see `cached`.
+
+    Raises:
+      ConfigError: the head is given no such features.
+    """
+    if made.network.reads:
+        raise ConfigError(
+            f"This needs one feature vector an example; the head of config.task.name={config.task.name} reads the "
+            f"stages {', '.join(made.network.reads)}. Choose another task, or a strategy that takes steps."
+        )
+    parts, _ = cached(made, None, where, devices, screen, config)
+    return parts
 
 
 def cached(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
+from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
 from tljax.core.layer_groups import Groups
 from tljax.core.types import Batch, Mode, Params
@@ -52,22 +53,30 @@ class FirstBatches:
         @jax.jit
         def loss(params: Params, batch: Batch, step: int) -> jax.Array:
             moment = Moment.of(self._state.replace(step=step), None)
-            inputs, batch = self._objective.inputs(batch, moment)
-            return self._objective.loss(params, self._state.model_state, inputs, batch, moment)[0]
+            batch = self._objective.prepared(batch, moment)
+            return self._objective.loss(params, self._state.model_state, batch, moment)[0]
 
         found = [float(loss(self.params, batch, step)) for step, batch in enumerate(self._batches(batches))]
         return np.array(found)
 
     def features(self, batches: int) -> tuple[np.ndarray, np.ndarray]:
-        """What the head is given of so many batches, (N, D), and their labels (N, ...): as evaluation sees them."""
+        """What the head is given of so many batches, (N, D), and their labels (N, ...): as evaluation sees them.
+
+        Raises:
+          ConfigError: the head reads several stages.
+        """
         experiment = self._experiment
 
         @jax.jit
-        def features(variables: object, batch: Batch) -> jax.Array:
-            inputs = experiment.prepare(batch, jax.random.key(0), False)
-            return experiment.network.apply(variables, inputs, method="features")
+        def features(variables: object, batch: Batch) -> tuple[jax.Array, jax.Array]:
+            batch = experiment.prepare(batch, jax.random.key(0), False)
+            return experiment.network.apply(variables, batch["inputs"], method="features"), batch["label"]
 
-        rows = [(np.asarray(features(experiment.variables, batch)), batch["label"]) for batch in self._batches(batches)]
+        if experiment.network.reads:
+            raise ConfigError(
+                "This strategy looks at one feature vector an example, and the head reads several stages."
+            )
+        rows = [jax.tree.map(np.asarray, features(experiment.variables, batch)) for batch in self._batches(batches)]
         return np.concatenate([row for row, _ in rows]), np.concatenate([labels for _, labels in rows])
 
     def _batches(self, number: int) -> Iterator[Batch]:

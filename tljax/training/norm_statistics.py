@@ -69,7 +69,7 @@ def make_step(
         with nn.intercept_methods(_noting(momenta)):
             _, new = network.apply(
                 {**state["variables"], "batch_stats": begin},
-                prepare(batch, for_inputs, True),
+                prepare(batch, for_inputs, True)["inputs"],
                 mode,
                 mutable=["batch_stats"],
                 rngs={"dropout": for_network},

@@ -25,7 +25,7 @@ class Prefix:
     def __init__(self, made: Experiment, stop: str | None, devices: Parallel, *, augment: bool = False) -> None:
         """
         Args:
-          stop: the last of the stages; None: all of them, and features as the head is given them, (B, D).
+          stop: the last of the stages; None: all of them, and what the head is given.
           augment: examples are augmented as in training; else prepared as in evaluation.
         """
         inside = tuple(f"backbone/{stage}/" for stage in between(made.stages, None, stop))
@@ -40,22 +40,36 @@ class Prefix:
         first = inputs_of(train, np.array([longest])) | {"position": np.zeros(1, np.int32)}
         self._example = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in first.items()}
 
-    def step(self, variables: Variables, batch: Batch) -> jax.Array:
-        """A batch of stored examples to features (B, ...); an example's "position" alone seeds its augmentation."""
-        inputs = self._made.prepare(batch, jax.random.key(0), self.augment)
-        features: Any = self._made.network.apply(variables, inputs, EVALUATE, stop=self._stop, method="features")
-        return features
+    def step(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+        """A batch of stored examples to what is kept of it, arrays (B, ...) by name.
+
+        "features"; of a head that reads several stages "features/<stage>" of each. And "label", where it moves with the
+        picture. An example's "position" alone seeds its augmentation.
+        """
+        batch = self._made.prepare(batch, jax.random.key(0), self.augment)
+        known: Any = self._made.network.apply(variables, batch["inputs"], EVALUATE, stop=self._stop, method="features")
+        return flatten({"features": known}) | ({"label": batch["label"]} if self._made.info.loaded else {})
 
     @functools.cached_property
-    def row(self) -> jax.ShapeDtypeStruct:
-        """Shape and dtype of one example's features."""
+    def row(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """Shape and dtype of what is kept of one example, by name."""
         out = jax.eval_shape(self.step, self.variables, self._example)
-        if not isinstance(out, jax.ShapeDtypeStruct):
+        if any(x.shape[:1] != (1,) for x in out.values()):
             raise ConfigError(
-                "Features are computed once where an example gives one array of them, and config.task.name=masked_lm "
+                "Features are computed once where an example has its own, and config.task.name=masked_lm "
                 "hides other tokens in every step. Set config.data.cached_views=0, or choose a strategy with steps."
             )
-        return jax.ShapeDtypeStruct(out.shape[1:], out.dtype)
+        return {name: jax.ShapeDtypeStruct(x.shape[1:], x.dtype) for name, x in out.items()}
+
+    @property
+    def row_bytes(self) -> int:
+        return sum(x.size * x.dtype.itemsize for x in self.row.values())
+
+    @property
+    def shapes(self) -> str:
+        """Of one example's features, for people: "(512,)", or "stage1 (8, 8, 64), stage2 (4, 4, 128)"."""
+        kept = {name.partition("/")[2]: x.shape for name, x in self.row.items() if name != "label"}
+        return ", ".join(f"{stage} {shape}".strip() for stage, shape in kept.items())
 
     @functools.cached_property
     def key(self) -> str:
@@ -66,11 +80,11 @@ class Prefix:
             digest.update(f"{path} {leaf.dtype} {leaf.shape}".encode() + np.ascontiguousarray(leaf).tobytes())
         return digest.hexdigest()
 
-    def run(self, batches: Iterable[Batch], screen: Screen) -> Iterator[np.ndarray]:
-        """The features of every batch, on the host."""
+    def run(self, batches: Iterable[Batch], screen: Screen) -> Iterator[dict[str, np.ndarray]]:
+        """What is kept of every batch, on the host."""
         axis = self._devices.axis
 
-        def step(variables: Variables, batch: Batch) -> jax.Array:
+        def step(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
             rows = self.step(variables, batch)
             return lax.all_gather(rows, axis, tiled=True) if axis else rows
 
@@ -83,5 +97,6 @@ class Prefix:
 
 
 def inputs_of(examples: Any, positions: np.ndarray) -> Batch:
-    """What is stored of the examples at `positions`, without their labels."""
-    return {name: x for name, x in examples.take(positions).items() if name != "label"}
+    """What is stored of the examples at `positions`; of their labels only those that move with the picture."""
+    left_out = () if examples.subset.info.loaded else ("label",)
+    return {name: x for name, x in examples.take(positions).items() if name not in left_out}

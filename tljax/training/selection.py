@@ -21,6 +21,7 @@ from tljax.core.types import EVALUATE, Batch, Prepare, Variables
 from tljax.data.batches import Evaluation
 from tljax.data.domains import UNLABELLED
 from tljax.reporting.terminal import Screen
+from tljax.tasks import HasEntropy
 from tljax.training.evaluate import Evaluator
 from tljax.training.parallel import Parallel
 
@@ -64,7 +65,7 @@ def make(
     if config.train.select == "validation":
         examples = parts.get("validation")
         return examples and Selection("validation", examples, evaluator, task.summarize, task.BEST, 1)
-    if not hasattr(task, "entropy"):
+    if not isinstance(task, HasEntropy):
         raise ConfigError(
             f"config.train.select=entropy needs a task whose predictions have one (classification); "
             f"config.task.name={config.task.name} has none. Set it to validation."
@@ -80,7 +81,8 @@ def make_entropy_step(
     """`(variables, batch) -> (sums, {})`, as `train_step.make_eval_step`; the batch's labels are not looked at."""
 
     def step(variables: Variables, batch: Batch) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
-        logits = network.apply(variables, prepare(batch, jax.random.key(0), False), EVALUATE)
+        batch = prepare(batch, jax.random.key(0), False)
+        logits = network.apply(variables, batch["inputs"], EVALUATE)
         mask = batch["mask"]
         sums = {"entropy": (task.entropy(logits) * mask).sum(), "examples": mask.astype(jnp.int32).sum()}
         return (lax.psum(sums, axis) if axis else sums), {}

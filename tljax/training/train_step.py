@@ -59,19 +59,19 @@ class Objective:
     alignment: Alignment = NONE  # what brings the features of a second, unlabelled domain close
     steps: int = 1  # updates in the whole run
 
-    def inputs(self, batch: Batch, moment: Moment) -> tuple[Any, Batch]:
-        """What the network is given of a training batch, and the batch with what it is mixed with (`mixing`)."""
-        batch = self.alignment.inputs(batch)
-        return mixing.mix(self.prepare(batch, moment.inputs, True), batch, moment.inputs, self.task_config)
+    def prepared(self, batch: Batch, moment: Moment) -> Batch:
+        """A training batch with "inputs", what the network is given, and with what it is mixed with (`mixing`)."""
+        batch = self.prepare(self.alignment.inputs(batch), moment.inputs, True)
+        return mixing.mix(batch, moment.inputs, self.task_config)
 
     def loss(
-        self, params: Params, model_state: Variables, inputs: Any, batch: Batch, moment: Moment
+        self, params: Params, model_state: Variables, batch: Batch, moment: Moment
     ) -> tuple[jax.Array, tuple[Any, Metrics]]:
-        """The loss of a batch as `inputs` gives it, (); beside it the new model_state and what is logged."""
+        """The loss of a `prepared` batch, (); beside it the new model_state and what is logged."""
         with norm_statistics.enough_values():
             outputs, new_state = self.network.apply(
                 {"params": self.method.effective(params, moment.params), **model_state},
-                inputs,
+                batch["inputs"],
                 self.mode,
                 mutable=list(model_state),
                 rngs={"dropout": moment.network},
@@ -89,10 +89,10 @@ class Objective:
 
         So XLA never builds the backward pass of what is frozen.
         """
-        inputs, batch = self.inputs(batch, moment)
+        batch = self.prepared(batch, moment)
 
         def loss(learns: Params) -> tuple[jax.Array, tuple[Any, Metrics]]:
-            return self.loss(optimizer.merge(learns, rest), model_state, inputs, batch, moment)
+            return self.loss(optimizer.merge(learns, rest), model_state, batch, moment)
 
         (_, (new_state, metrics)), grads = jax.value_and_grad(loss, has_aux=True)(learns)
         return grads, new_state, metrics
@@ -142,8 +142,8 @@ def make_eval_step(
     """`(variables, batch) -> (sums, each)`: over the examples whose `mask` is set, and (B,) values, one an example."""
 
     def step(variables: Variables, batch: Batch) -> tuple[Sums, Each]:
-        inputs = prepare(batch, jax.random.key(0), False)
-        logits = network.apply(variables, inputs, EVALUATE)
+        batch = prepare(batch, jax.random.key(0), False)
+        logits = network.apply(variables, batch["inputs"], EVALUATE)
         sums, each = task.sums(logits, batch), task.each(logits, batch)
         return (lax.psum(sums, axis), lax.all_gather(each, axis, tiled=True)) if axis else (sums, each)
 

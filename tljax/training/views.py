@@ -11,6 +11,7 @@ import jax
 from tljax.core import layer_groups
 from tljax.core.experiment import Experiment
 from tljax.core.layer_groups import Groups
+from tljax.core.trees import unflatten
 from tljax.core.types import Batch, Phase, Prepare
 from tljax.data import domains, mixing
 from tljax.data.batches import Evaluation, Examples, Training
@@ -123,10 +124,11 @@ def decide(
     if config.cache == "auto" and passes < FEW_PASSES:
         return "", f"not cached: {passes:g} passes over the examples are too few to save time"
     views = config.cached_views if augmented else 0
-    row = Prefix(made, _stop(made, stages), devices).row
+    prefix = Prefix(made, _stop(made, stages), devices)
     rows = sum(len(part) for part in made.parts.values()) + views * len(made.parts["train"])
-    size = rows * row.size * row.dtype.itemsize
-    what = f"after {stages[-1]} {row.shape}, {size / 2**20:,.1f} MiB" + (f", {views} views an example" if views else "")
+    size = rows * prefix.row_bytes
+    what = f"after {stages[-1]} {prefix.shapes}, {size / 2**20:,.1f} MiB"
+    what += f", {views} views an example" if views else ""
     if config.cache == "memory":
         return "process", f"cached in memory, for this run alone: {what}"
     if config.cache == "auto" and size <= config.cache_memory * 2**30:
@@ -172,7 +174,8 @@ def _stop(made: Experiment, stages: Sequence[str]) -> str | None:
     return None if len(stages) == len(made.stages) else stages[-1]
 
 
-def _features(batch: Batch, key: jax.Array, train: bool) -> jax.Array:
-    """In the place of `preprocess.make`'s: what was cached is what the next stage is given."""
+def _features(batch: Batch, key: jax.Array, train: bool) -> Batch:
+    """In the place of `preprocess.make`'s: what was cached is what the next stage is given; labels have moved."""
     del key, train
-    return batch["features"]
+    cached = {name: x for name, x in batch.items() if name.partition("/")[0] == "features"}
+    return {**batch, "inputs": unflatten(cached)["features"]}

@@ -122,7 +122,7 @@ def _width(made: Experiment) -> int:
     batch = made.parts["train"].take(np.array([0])) | {"position": np.zeros(1, np.int32)}
 
     def features(variables: Any) -> Any:
-        inputs = made.prepare(batch, jax.random.key(0), False)
+        inputs = made.prepare(batch, jax.random.key(0), False)["inputs"]
         return made.network.apply(variables, inputs, method="features")
 
     shape = jax.tree.map(lambda x: x.shape, jax.eval_shape(features, made.variables))

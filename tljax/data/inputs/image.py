@@ -44,7 +44,10 @@ def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: An
     decoded = gather(*(partial(Pictures, subset, config.data, card) for subset in subsets.values()))
     parts: dict[str, Pictures] = dict(zip(subsets, decoded, strict=True))
     shape = one_shape(parts)
-    prepare = preprocess.make(config.data, card, shape)
+    if subsets["train"].info.labels == "boxes":
+        for part in parts.values():  # their lists are equally long in all parts, so that one program serves them
+            part.rows = max(other.most for other in parts.values())
+    prepare = preprocess.make(config.data, card, shape, subsets["train"].info.labels)
     return Inputs(parts, prepare, augmented=preprocess.draws(config.data, shape[0]))
 
 

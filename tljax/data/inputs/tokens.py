@@ -160,9 +160,9 @@ def _same_padding(tokenizer: Tokenizer, shape: Any) -> None:
         )
 
 
-def _prepare(batch: Batch, key: jax.Array, train: bool) -> dict[str, jax.Array]:
+def _prepare(batch: Batch, key: jax.Array, train: bool) -> Batch:
     del key, train
-    return {"ids": batch["ids"], "mask": batch["tokens"], "types": batch["types"]}
+    return {**batch, "inputs": {"ids": batch["ids"], "mask": batch["tokens"], "types": batch["types"]}}
 
 
 def _notes(parts: Mapping[str, Tokens], longest: int) -> tuple[str, ...]:

@@ -1,0 +1,71 @@
+"""The name table of a network with its head: every parameter is saved and read again under one published name.
+
+A head that has the parameters of the family's classifier has its names. Any other has those that the task gives, and
+for the rest "head.<path with dots>".
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import flax.linen as nn
+
+from tljax.core.errors import ConfigError
+from tljax.core.layer_groups import stage_of
+from tljax.core.trees import flatten
+from tljax.core.types import Name
+from tljax.weights import placement
+
+LAYOUTS = {2: "dense", 4: "conv"}  # number of a parameter's axes -> how it is published; others as they are
+
+
+def complete(network: nn.Module, example: Any, names: Iterable[Name], own: Iterable[Name] = ()) -> tuple[Name, ...]:
+    """One row for every parameter and statistic of `network`.
+
+    Args:
+      example: one input; only shapes and dtypes matter.
+      names: the family's table, with rows for its classifier.
+      own: the task's rows for parameters of its head.
+
+    Raises:
+      ConfigError: a parameter without a row or with two, a row without a parameter, or two of one published name.
+    """
+    table, own = tuple(names), tuple(own)
+    shapes = placement.shapes(network, example)
+    sizes = {(kind, path): len(leaf.shape) for kind, tree in shapes.items() for path, leaf in flatten(tree).items()}
+    head = {key for key in sizes if stage_of(key[1]) == "head"}
+    if own or head != {(row.collection, row.path) for row in table if stage_of(row.path) == "head"}:
+        named = {(row.collection, row.path) for row in own}
+        rest = [(kind, path) for kind, path in sizes if (kind, path) in head - named]
+        systematic = [Name(path.replace("/", "."), kind, path, LAYOUTS.get(sizes[kind, path], "same"))
+                      for kind, path in rest]  # fmt: skip
+        table = (*(row for row in table if stage_of(row.path) != "head"), *own, *systematic)
+    _check(table, sizes)
+    return table
+
+
+def unused(names: Iterable[Name]) -> tuple[str, ...]:
+    """Patterns of published tensors of any head, for a network that takes none of them.
+
+    Args:
+      names: the family's table.
+    """
+    return (r"head\..*", *(re.escape(row.published) for row in names if stage_of(row.path) == "head"))
+
+
+def _check(table: tuple[Name, ...], sizes: dict[tuple[str, str], int]) -> None:
+    rows = Counter((row.collection, row.path) for row in table)
+    published = Counter(row.published for row in table)
+    wrong = {
+        "without a name": [path for kind, path in sizes if (kind, path) not in rows],
+        "with two names": [path for (_, path), count in rows.items() if count > 1],
+        "named, but not there": [path for kind, path in rows if (kind, path) not in sizes],
+        "published names that two have": [name for name, count in published.items() if count > 1],
+    }
+    if any(wrong.values()):
+        found = "; ".join(f"{why}: {', '.join(paths)}" for why, paths in wrong.items() if paths)
+        raise ConfigError(
+            f"Every parameter of the network must have one published name, under which it is saved; {found}. Correct "
+            f"the family's `names`, or the task's `head_names`."
+        )
