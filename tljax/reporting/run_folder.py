@@ -85,7 +85,8 @@ def files(folder: Path, config: Any) -> dict[str, Any] | None:
     """`folders.stamp` of the data that a run in `folder` reads, `config` being the data's; None where they are no
     files, or gone.
     """
-    return folders.stamp(Path(config.dir).expanduser(), without=folder) if config.dir else None
+    place = config.dir if "dir" in config else ""  # a source of no files has no such key
+    return folders.stamp(Path(place).expanduser(), without=folder) if place else None
 
 
 def unchanged(folder: Path, config: Any) -> tuple[bool, str]:
