@@ -1,1 +1,1 @@
-"""HOW MUCH each group learns, and when: a file here is a strategy, `plan(groups, config) -> phases`."""
+"""HOW MUCH each group learns, and when: a file here is a strategy, see `tljax.transfer.method`."""
