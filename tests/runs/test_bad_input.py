@@ -177,7 +177,7 @@ CASES = {
     "an optimizer that is none": (
         ["--config.optimizer.name=math:pi"],
         CONFIG,
-        ["'math:pi' must be an optax optimizer"],
+        ["'math:pi' must be an optimizer"],
     ),
     "a rate that falls below 0": (
         ["--config.optimizer.schedule=cosine", "--config.optimizer.schedule_kwargs.end=-1"],
@@ -230,7 +230,7 @@ CASES = {
     "class only in test": (
         lambda root: pictures(root, test_cat=2, **FULL),
         DATA,
-        ["only elsewhere: test/cat", "Rename"],
+        ["only elsewhere: test: cat", "Rename"],
     ),
     "missing folder": (
         ["--config.data.source=image_folder", "--config.data.dir=/nowhere/pictures"],

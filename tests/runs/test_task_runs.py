@@ -154,7 +154,7 @@ def test_real_reviews_by_a_set_and_by_a_number(shared, place, monkeypatch, capsy
             "regression",
             {"data__columns__label": "verdict"},
             DataError,
-            "60 of .*test.tsv' are not:\n.*test.tsv:2: 'verd",
+            "60 of .*test.tsv' do not:\n.*test.tsv:2: 'verd",
         ),
         ("multilabel", {"data__columns__label": "score,verdict"}, DataError, "'score' must be 0 or 1; it is '10"),
     ],
