@@ -39,6 +39,7 @@ STRATEGIES = {
     "adapter": ({}, 16 + 16 * 32 + 128 * 64 + 325),
     "l2_sp": ({"backbone_scale": 0.1}, 13381),
     "mixout": ({"mixout": 0.3}, 13381),
+    "surgical": ({"batches": 2}, 160 + 325),
 }
 NETWORKS = {"lenet": 13381, "resnet": 5357}  # parameters in all
 BAR, STEPS = 1.0, 60  # nats, below which the loss must fall; as it starts, the network is above

@@ -245,8 +245,8 @@ def poisoned(monkeypatch, at):
     """At step `at` the loss of a training batch is NaN, and so are its gradients."""
     loss = train_step.Objective.loss
 
-    def spoiled(self, params, model_state, inputs, batch, moment):
-        value, (state, logged) = loss(self, params, model_state, inputs, batch, moment)
+    def spoiled(self, params, model_state, batch, moment):
+        value, (state, logged) = loss(self, params, model_state, batch, moment)
         value += jnp.where(moment.step + 1 == at, jnp.nan, 0.0) * sum(x.sum() for x in jax.tree.leaves(params))
         return value, (state, logged | {"loss": value})
 
