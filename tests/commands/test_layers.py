@@ -23,6 +23,7 @@ def suite_folder(folder, found=FOUND):
     return folder
 
 
+@pytest.mark.renders
 def test_the_curves_of_a_suite(tmp_path, capsys):
     assert main(["layers", str(suite_folder(tmp_path / "s")), "--out", str(tmp_path / "out")]) == 0
     found = json.loads((tmp_path / "out" / "layers.json").read_text())

@@ -41,7 +41,9 @@ def _ranges(table: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
             values = value if isinstance(value, tuple) else (value,)
             numbers.setdefault(name, []).extend(one for one in values if isinstance(one, int | float))
     told = {name: found for name, found in numbers.items() if any(found)}
-    return {name: (float(min(found) >= 1), max(LEAST, FACTOR * max(found))) for name, found in told.items()}
+    # What is never 0 must not be; a number below 0 stands for "none" where a published network has one.
+    least = {name: 1.0 if min(found) >= 1 else min(0.0, min(found)) for name, found in told.items()}
+    return {name: (least[name], max(LEAST, FACTOR * max(found))) for name, found in told.items()}
 
 
 def nearest(table: Mapping[str, Any], sizes: Any) -> tuple[str, dict[str, tuple[Any, Any]]]:
