@@ -35,8 +35,9 @@ def get_config() -> Any:
     data.similar_labels = "error"  # classes that differ in spelling alone (Pos, pos; 1, 1.0): error, merge, keep apart
     # By what examples stay together in one part (a patient, a video): a regular expression with one group that finds
     data.group = ""  # it in the path below data.dir, "/(p[0-9]+)_"; of tables the name of a column; "": each alone
-    data.duplicates = "keep"  # texts that repeat, in any split: keep, or remove (counted and listed)
+    data.duplicates = "keep"  # texts and pictures that repeat, in any split: keep, or remove (counted and listed)
     data.unreadable = "error"  # a picture that cannot be read, an empty text: error, or skip (counted and listed)
+    data.max_pixels = 100_000_000  # that a picture may have: a small file may hold more than memory does
     data.cache = "auto"  # what frozen stages put out: off, auto, memory (of this run alone), disk ($TLJAX_CACHE)
     data.cache_memory = 2.0  # GiB of it that auto holds in memory; more is mapped from disk
     data.cached_views = 0  # augmented views of a training example to cache, one an epoch in turn; 0: no cache then
@@ -61,7 +62,7 @@ def get_config() -> Any:
     model.card.std = ()  # per channel
     model.card.scale = 255.0  # pixels are divided by this first
     model.card.channel_order = "RGB"  # RGB or BGR
-    model.card.interpolation = "bilinear"  # bilinear, bicubic, nearest or lanczos
+    model.card.interpolation = ""  # bilinear, bicubic, nearest or lanczos; "": as the weights' card says, else bilinear
 
     config.groups = ConfigDict(
         sort_keys=False

@@ -35,7 +35,7 @@ def own(tmp_path):
 def test_a_run_has_the_options_of_what_it_chooses_and_no_others():
     config, left = resolved("strategy.name=lora", "strategy.rank=4")
     assert (config.strategy.rank, config.strategy.alpha) == (4, 8.0) and left == []
-    assert "last_k" not in config.strategy and "lengths" not in config.data and config.data.size == 32
+    assert "last_k" not in config.strategy and "lengths" not in config.data and config.data.size == 0
     assert config.is_locked and config.strategy.is_locked and config.data.splits.is_locked
     assert not config.groups.is_locked and not resolved("strategy.name=groups")[0].strategy.scales.is_locked
     assert overrides.apply(config, ["strategy.rank=2", "groups={'all': 'stem'}"]).groups.all == "stem"

@@ -25,7 +25,10 @@ BAD_VALUES = {
     "train.epochs": (0.0, -1.0, math.nan),
     "train.batch_size": (0, -4),
     "train.log_steps": (0,),
-    "data.size": (0, -1),
+    "data.size": (-1,),
+    "data.near_copies": (-2, 33),
+    "data.max_pixels": (0, -1),
+    "data.window": ((1.0,), (5.0, 5.0), (0.0, float("inf"))),
     "data.channels": (0, -3),
     "data.unreadable": ("ignore",),
     "data.duplicates": ("drop",),
@@ -123,7 +126,7 @@ def test_open_tables_are_checked_too(change):
 
 def test_all_bad_values_are_listed():
     with pytest.raises(ConfigError) as caught:
-        settings.check(changed("optimizer.lr=-1", "seed=-1", "data.size=0"))
+        settings.check(changed("optimizer.lr=-1", "seed=-1", "data.size=-1"))
     assert len(str(caught.value).splitlines()) == 3
 
 
@@ -151,7 +154,7 @@ def test_patience_with_any_validation_part(with_validation):
     """Beside another fault: with a validation part that is the only one."""
     for part, faults in ((), ["config.data.size", "config.train.patience"]), ((with_validation,), ["config.data.size"]):
         with pytest.raises(ConfigError) as caught:
-            settings.check(changed("train.patience=3", "data.size=0", *part))
+            settings.check(changed("train.patience=3", "data.size=-1", *part))
         assert [line.split()[0] for line in str(caught.value).splitlines()] == faults
 
 

@@ -1,5 +1,7 @@
 """The pictures of a part, in memory or decoded for every batch: what is unreadable is named, nothing in its place."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,6 +11,7 @@ from tljax.core.errors import DataError
 from tljax.core.types import Card
 from tljax.data.batches import Evaluation, Training
 from tljax.data.decoded_pictures import Pictures
+from tljax.data.picture import grey_levels
 from tljax.data.sources import image_folder
 from tljax.data.splits import Joined, Subset
 
@@ -130,3 +133,44 @@ def test_pictures_of_several_sizes_need_a_resize(in_memory):
     ):
         pictures(split, in_memory=in_memory).take(np.arange(5))
     assert len(pictures(split, in_memory=in_memory, resize=4).take(np.arange(5))["image"]) == 5
+
+
+@pytest.mark.parametrize("broken", [(), (3,)])
+def test_pictures_in_memory_never_need_their_memory_twice(broken):
+    class Large(Greys):
+        def __getitem__(self, index: int) -> dict:
+            return {"image": np.full((64, 64, 3), super().__getitem__(index)["image"][0, 0, 0], np.uint8)}
+
+    tracemalloc.start()
+    found = pictures(Large(250, broken=broken), unreadable="skip")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.images is not None and found.images.nbytes == (250 - len(broken)) * 64 * 64 * 3
+    assert peak < 1.3 * found.images.nbytes
+    assert [image[0, 0, 0] for image in found.images] == [i for i in range(250) if i not in broken]
+
+
+class Deep(Greys):
+    """Pictures of 12 bits in 16: a ramp to i * 600 each."""
+
+    def __getitem__(self, index: int) -> dict:
+        super().__getitem__(index)
+        return {"image": np.linspace(0, index * 600, 16).round().astype(np.uint16).reshape(4, 4, 1)}
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_deep_pictures_wait_for_the_levels_of_all(in_memory):
+    part = pictures(Deep(), channels=1, in_memory=in_memory)
+    assert part.spans == {i: (0, i * 600) for i in range(N)}
+    part.settle(grey_levels.of(part.spans.values()))
+    assert part.levels == grey_levels.Levels(0, 4095) and part.shape == (4, 4, 1)
+    found = part.take(np.arange(N))["image"]
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found[:, 3, 3, 0], (np.arange(N) * 600 / 4095 * 255).round())
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_window_cuts_off_what_lies_outside(in_memory):
+    part = pictures(Deep(), channels=1, in_memory=in_memory, window=(600.0, 1200.0))
+    part.settle(None)
+    assert part.take(np.arange(N))["image"][:, 3, 3, 0].tolist() == [0, 0, 255, 255, 255, 255, 255]

@@ -1,6 +1,10 @@
 """Pictures from bytes: upright, 8 bits, whole or refused; scaled with antialiasing."""
 
 import io
+import threading
+import time
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -52,17 +56,12 @@ def test_exif_rotation_is_undone(orientation, kind):
 
 
 @pytest.mark.parametrize("top", [200, 40_000, 65_535])  # also where every value would fit in 8 bits
-def test_sixteen_bits_are_scaled_not_clipped(top):
+def test_sixteen_bits_are_neither_clipped_nor_scaled(top):
+    """That waits for the values of the other pictures: see grey_levels.py."""
     values = np.linspace(0, top, 24 * 20).round().astype(np.uint16).reshape(24, 20)
     found = pictures.decode(encode(values))
-    np.testing.assert_array_equal(found, np.repeat((values / 257).round()[..., None], 3, axis=-1))
-    np.testing.assert_array_equal(pictures.decode(encode(values), channels=1), found[..., :1])
-
-
-def test_thirty_two_bits_are_refused():
-    for image in (Image.fromarray(np.ones((4, 4), np.int32)), Image.fromarray(np.ones((4, 4), np.float32))):
-        with pytest.raises(ValueError, match="no agreed white"):
-            pictures.decode(encode(image, "TIFF"))
+    assert found.dtype == np.uint16
+    np.testing.assert_array_equal(found, values[..., None])
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
@@ -188,3 +187,53 @@ def test_bytes_of_no_format_are_said_to_be_so():
 def test_files_of_pictures_have_one_three_or_four_channels():
     with pytest.raises(ConfigError, match=r"config\.data\.channels must be 1, 3 or 4 for files of pictures; got 5\."):
         pictures.decode(b"", channels=5)
+
+
+# What a picture may cost
+
+
+def test_a_strip_is_cut_before_it_is_resized():
+    """Resized as a whole, one of 2 x 20,000 pixels would have 224 x 2,240,000."""
+    strip = RNG.integers(0, 256, (20_000, 2, 3), np.uint8)
+    tracemalloc.start()
+    found = pictures.fit(strip, 224)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.shape == (224, 224, 3) and peak < 4 * found.nbytes
+    np.testing.assert_array_equal(found, pictures.fit(np.ascontiguousarray(strip[9_990:10_010]), 224))
+
+
+def test_a_picture_of_many_pixels_is_refused_by_its_header():
+    small_file = encode(Image.new("1", (20_000, 9_000)))
+    assert len(small_file) < 30_000
+    with pytest.raises(ValueError, match=r"20,000 x 9,000 pixels, more than config\.data\.max_pixels \(100,000,000\)"):
+        pictures.decode(small_file)
+    assert pictures.decode(encode(NOISE), most=480).shape == NOISE.shape
+    with pytest.raises(ValueError, match="max_pixels"):
+        pictures.decode(encode(NOISE), most=479)
+
+
+def test_threads_decode_only_so_many_pixels_at_a_time(monkeypatch):
+    """Each counts until it leaves its turn; one that is larger than all that may run goes alone."""
+    monkeypatch.setattr(pictures, "AT_ONCE", 1_000)
+    data, lock, running, most = encode(NOISE), threading.Lock(), [0], [0]
+
+    def work(_: int) -> None:
+        with pictures.turn():
+            pictures.decode(data)  # 480 pixels
+            with lock:
+                running[0] += 1
+                most[0] = max(most[0], running[0])
+            time.sleep(0.01)
+            with lock:
+                running[0] -= 1
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(24)))
+    assert most[0] == 2
+    monkeypatch.setattr(pictures, "AT_ONCE", 100)
+    with ThreadPoolExecutor(6) as pool:
+        assert len(list(pool.map(lambda _: pictures.decode(data), range(12)))) == 12
+    with pictures.turn():
+        assert len([pictures.decode(data) for _ in range(3)]) == 3  # it never waits for itself
+    assert pictures._running == [0]

@@ -186,8 +186,8 @@ def test_a_draw_depends_on_key_and_position_alone(name):
 def test_example_is_what_prepare_makes():
     config = default.get_config().data
     config.update(size=12, channels=1)
-    assert preprocess.example(config).shape == (1, 12, 12, 1)
-    assert preprocess.example(config).dtype == np.float32
+    assert preprocess.example(config, PLAIN).shape == (1, 12, 12, 1)
+    assert preprocess.example(config, PLAIN).dtype == np.float32
 
 
 @pytest.mark.parametrize(
@@ -218,3 +218,62 @@ def test_a_real_photograph_as_the_weights_expect_it(shared):
     ours = prepare(pictures.fit(pictures.read(file), 256)[None], card=card, crop=224, size=224)[0]
     assert ours.shape == (224, 224, 3)
     np.testing.assert_allclose(ours, by_hand, atol=3 / 255 / 0.224)  # JPEG decoders differ by 2 levels of 255
+
+
+# Sizes that the config does not name
+
+VIT = Card(mean=(0.5,) * 3, std=(0.5,) * 3, size=224, crop=0.875)
+
+
+@pytest.mark.parametrize(
+    ("changes", "card", "expected"),
+    [
+        ({}, VIT, (256, 224, 224)),  # the card's
+        ({"size": 64}, VIT, (0, 0, 64)),  # a size that is named stands alone, as stored
+        ({"resize": 256, "crop": 224}, VIT, (256, 224, 224)),
+        ({"resize": 128}, VIT, (128, 112, 224)),
+        ({"crop": 160}, VIT, (182, 160, 224)),
+        ({}, Card(mean=(), std=(), size=96), (96, 96, 96)),  # all of the picture, where no share is known
+        ({}, Card(mean=(), std=(), size=224, crop=0.7), (320, 224, 224)),
+        ({}, PLAIN, (0, 0, 32)),  # no card says anything
+        ({"resize": 64, "crop": 56}, PLAIN, (64, 56, 56)),
+        ({"resize": 64}, PLAIN, (64, 0, 64)),
+    ],
+)
+def test_sizes_that_are_not_named_are_the_cards(changes, card, expected):
+    config = default.get_config().data
+    config.update(**changes)
+    assert preprocess.sizes(config, card) == expected
+    assert preprocess.example(config, card).shape == (1, expected[2], expected[2], 3)
+
+
+def test_the_cards_crop_is_the_centre_in_training_too():
+    card = Card(**{**PLAIN.as_dict(), "size": 6, "crop": 0.75})
+    config = default.get_config().data
+    made = preprocess.make(config, card, (8, 8, 3))
+    images = numbered(20)
+    for train in (True, False):
+        np.testing.assert_array_equal(made(batch(images), KEY, train)["inputs"], images[:, 1:7, 1:7])
+    assert not preprocess.draws(config, 8)
+    config.flip = True
+    flipped = np.asarray(preprocess.make(config, card, (8, 8, 3))(batch(images), KEY, True)["inputs"])
+    centre = images[:, 1:7, 1:7]
+    assert ((flipped == centre) | (flipped == centre[:, :, ::-1])).all(axis=(1, 2, 3)).all()
+
+
+def note(card: Card, stored: int, *, pretrained: bool = True, changes: str = "", **keys: int) -> str:
+    config = default.get_config().data
+    config.update(**keys)
+    return preprocess.note(config, card, stored, pretrained=pretrained, changes=changes)
+
+
+def test_what_the_network_is_given_is_said_where_a_default_chose_it_or_the_weights_saw_something_else():
+    assert note(VIT, 256) == "pictures 224 px, the central 224 of 256: as the weights' card says"
+    assert note(VIT, 256, resize=256, crop=224, size=224) == ""
+    changes = "position embeddings 14x14 -> 4x4"
+    assert note(VIT, 64, size=64, changes=changes) == (
+        "pictures 64 px (100% of the side); the weights saw 224 px (88% of the side): position embeddings 14x14 -> 4x4"
+    )
+    assert note(VIT, 224, size=224) == "pictures 224 px (100% of the side); the weights saw 224 px (88% of the side)"
+    assert note(VIT, 64, size=64, pretrained=False) == ""
+    assert note(PLAIN, 8) == "pictures 32 px, the central 8 of 8: config.data.size names no other"

@@ -17,6 +17,7 @@ from tests import run_folders, small
 from tljax import cli
 from tljax.core import settings
 from tljax.core.errors import DataError
+from tljax.core.types import Card
 from tljax.data import preprocess
 from tljax.networks.families import lenet
 from tljax.networks.network import Network
@@ -59,7 +60,7 @@ FULL = {"train_ant": 6, "train_bee": 6, "test_ant": 2, "test_bee": 2}
 @functools.cache
 def arrays(variant: str) -> dict[str, np.ndarray]:
     network = Network(lenet.build(variant), classification.head(5))
-    variables = placement.init(network, preprocess.example(small.config().data), seed=0)
+    variables = placement.init(network, preprocess.example(small.config().data, Card((), ())), seed=0)
     return placement.publish(variables, lenet.names(variant))
 
 

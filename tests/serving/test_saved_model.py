@@ -37,7 +37,7 @@ def saved(tmp_path):
     """(the folder, the network, its variables)"""
     config = small.config()
     network = Network(lenet.build("small"), classification.head(3))
-    variables = placement.init(network, preprocess.example(config.data), seed=3)
+    variables = placement.init(network, preprocess.example(config.data, CARD), seed=3)
     published = Published({}, dataclasses.replace(CARD, repository="timm/x"), "a file")
     saved_model.save(tmp_path / "model", variables, made(config, published), config)
     return tmp_path / "model", network, variables
@@ -46,7 +46,7 @@ def saved(tmp_path):
 def test_a_round_trip_is_exact(saved):
     folder, network, variables = saved
     published = pretrained.read(str(folder), card=None, lock=folder / "lock.json")
-    other = placement.init(network, preprocess.example(small.config().data), seed=4)
+    other = placement.init(network, preprocess.example(small.config().data, CARD), seed=4)
     placed, kept = placement.place(other, published, lenet.names("small"), head=True)
     assert kept == ()
     old, new = flatten(variables["params"]), flatten(placed["params"])
@@ -117,8 +117,8 @@ def test_a_disk_that_takes_no_weights_is_left_without_a_folder(tmp_path, monkeyp
         raise safetensors.SafetensorError("Error while serializing: No space left on device (os error 28)")
 
     config = small.config()
-    variables = placement.init(Network(lenet.build("small"), classification.head(3)), preprocess.example(config.data),
-                               seed=3)  # fmt: skip
+    network = Network(lenet.build("small"), classification.head(3))
+    variables = placement.init(network, preprocess.example(config.data, CARD), seed=3)
     monkeypatch.setattr(safetensors.numpy, "save_file", full)
     with pytest.raises(ConfigError, match="model.safetensors' is refused: the disk is full"):
         saved_model.save(tmp_path / "run" / "model", variables, made(config, None), config)
@@ -140,7 +140,7 @@ def test_what_was_saved_is_loaded_again(saved):
 def test_sizes_that_stand_in_no_table_are_saved_as_they_are(tmp_path):
     config, sizes = small.config(), lenet.VARIANTS["small"]
     network = Network(lenet.build("small"), classification.head(3))
-    variables = placement.init(network, preprocess.example(config.data), seed=3)
+    variables = placement.init(network, preprocess.example(config.data, CARD), seed=3)
     one = dataclasses.replace(made(config, None), variant=dataclasses.replace(sizes))
     saved_model.save(tmp_path, variables, one, config)
     said = json.loads((tmp_path / "model.json").read_text())

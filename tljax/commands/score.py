@@ -93,7 +93,7 @@ def source_logits(made: Experiment, task: Any, rows: np.ndarray, config: Any) ->
     network = Network(made.network.backbone, task.head(len(published.arrays[bias])))
     variables, _ = placement.start(
         network,
-        preprocess.example(config.data),
+        preprocess.example(config.data, made.card),
         seed=0,
         published=published,
         names=made.names,

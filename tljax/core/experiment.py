@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Experiment:
     card: Card
     variant: Any  # a name in the family's table, or sizes of its own
     notes: Sequence[str]  # what was found out about the weights and inputs, or changed in them
+    lists: Mapping[str, str]  # name -> content: files of the run folder that say what was found of the inputs
     prepare: Prepare
     network: Any  # a `networks.network.Network`
     names: Sequence[Name]  # the family's name table

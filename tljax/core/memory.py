@@ -1,7 +1,8 @@
-"""Memory that was freed, given back to the system."""
+"""Memory: how much is free, and what was freed given back to the system."""
 
 import ctypes
 import sys
+from pathlib import Path
 
 
 def give_back() -> None:
@@ -13,3 +14,13 @@ def give_back() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
+
+
+def available() -> int:
+    """Bytes that a process may still take without swapping; 0 where the system does not say it."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    kibibytes = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), "0")
+    return 1024 * int(kibibytes)

@@ -29,6 +29,7 @@ RULES = {
     "data.channels": POSITIVE,
     "data.similar_labels": ("error, merge or keep", lambda x: x in ("error", "merge", "keep")),
     "data.duplicates": ("keep or remove", lambda x: x in ("keep", "remove")),
+    "data.max_pixels": POSITIVE,
     "data.unreadable": ("error or skip", lambda x: x in ("error", "skip")),
     "data.cache": ("off, auto, memory or disk", lambda x: x in ("off", "auto", "memory", "disk")),
     "data.cache_memory": NOT_NEGATIVE,
@@ -44,7 +45,7 @@ RULES = {
     "model.card.channel_order": ("RGB or BGR", lambda x: x in ("RGB", "BGR")),
     "model.card.interpolation": (
         "bilinear, bicubic, nearest or lanczos",
-        lambda x: x in ("bilinear", "bicubic", "nearest", "lanczos"),
+        lambda x: x in ("", "bilinear", "bicubic", "nearest", "lanczos"),
     ),
     "groups.*": ("words: stages, ranges, path patterns", lambda words: isinstance(words, str)),
     "strategy.moving_statistics": STRINGS,

@@ -68,6 +68,7 @@ class Inputs:
     augmented: bool  # whether training sees other inputs than evaluation does
     notes: tuple[str, ...] = ()  # what was found out, for people
     save: Callable[[Path], None] = lambda _: None  # write what else predicting needs into a model/ folder
+    lists: Mapping[str, str] = dataclasses.field(default_factory=dict)  # name -> content of further files of the run
     vocabulary: Any = None  # of texts: a `masking.Vocabulary`
 
 

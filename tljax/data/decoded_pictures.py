@@ -2,16 +2,17 @@
 
 import functools
 import hashlib
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import jax
 import numpy as np
 
 from tljax.core.errors import DataError
 from tljax.core.types import Batch, Card
-from tljax.data import pictures
+from tljax.data import pictures, preprocess
+from tljax.data.picture import copies, grey_levels
 from tljax.data.splits import Subset
 
 CHUNK = 1024  # pictures that wait for a thread at a time
@@ -27,21 +28,36 @@ class Pictures:
         """Decode everything once, to keep it where `data.in_memory`, and else to know before training that it can be:
         a header tells nothing of a file that ends too early.
 
+        Pictures of 16 bits wait for `settle` where `data.window` does not say which of their values are black and
+        white: `spans` holds the lowest and highest value of each, by its position.
+
         Raises:
           DataError: unreadable pictures (all are listed) unless `data.unreadable` is "skip", or no
-            picture of a class is left; pictures of different sizes where `data.resize` is 0; maps and boxes that do
-            not fit their picture or the classes.
+            picture of a class is left; pictures of different sizes where they are not resized; maps and boxes
+            that do not fit their picture or the classes.
         """
-        self.subset, self.skipped = subset, ()
-        self._digests: dict[int, bytes] = {}  # of pictures that are not kept, by position: what they were
-        self._resize, self._interpolation = config.resize, card.interpolation
-        self.in_memory, self.images = config.in_memory, None
-        found = self._decode_all(skip=config.unreadable == "skip")
-        images, labels = [image for image, _ in found], [label for _, label in found]
-        self.shape = _one_size([image.shape for image in images], self._name) if images else ()  # (S, S, C) of each
-        self.images = np.stack(images) if self.in_memory and images else None  # (N, S, S, C)
-        self._labels = labels if self.in_memory else []  # as they were loaded, where they were
-        self.most = max((label.shape[0] for label in labels if label is not None), default=0)  # boxes of an example
+        self.subset, self.skipped, self.in_memory = subset, (), config.in_memory
+        self._resize, self._interpolation = preprocess.sizes(config, card).resize, card.interpolation
+        self._channels, self._window = config.channels, config.window
+        self.levels = grey_levels.Levels(*config.window, given=True) if config.window else None
+        self.images: np.ndarray | None = None  # (N, S, S, C)
+        self.prints = np.zeros(len(subset), copies.PRINT)  # what tells copies
+        self.most = 0  # boxes of an example
+        self._labels: dict[int, np.ndarray] = {}  # maps and boxes of pictures in memory, by position
+        self._digests: dict[int, bytes] = {}  # of all maps and boxes
+        self.spans: dict[int, tuple[float, float]] = {}
+        self._shapes: dict[int, tuple[int, ...]] = {}
+        self._lock = threading.Lock()
+        self._decode_all(skip=config.unreadable == "skip")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(S, S, C) of every picture.
+
+        Raises:
+          DataError: they differ.
+        """
+        return _one_size(self._shapes, self.name)
 
     def __len__(self) -> int:
         return len(self.subset)
@@ -49,85 +65,146 @@ class Pictures:
     def take(self, positions: np.ndarray) -> Batch:
         """{"image": (B, S, S, C) uint8, "label": (B, ...)}: see `Info.labels`; maps (B, S, S), boxes (B, rows, 5)."""
         if self.images is not None:
-            images, labels = self.images[positions], [self._labels[i] for i in positions]
+            images, labels = self.images[positions], [self._labels.get(int(i)) for i in positions]
         else:
             found = [self._read(int(i)) for i in positions]
             images, labels = np.stack([image for image, _ in found]), [label for _, label in found]
         if self.subset.labels is not None:
             return {"image": images, "label": self.subset.labels[positions]}
+        loaded = [label for label in labels if label is not None]  # all of them
         if self.subset.info.labels == "boxes":
-            labels = [pictures.filled_boxes(label, self.rows) for label in labels]
-        return {"image": images, "label": np.stack(labels)}
+            loaded = [pictures.filled_boxes(label, self.rows) for label in loaded]
+        return {"image": images, "label": np.stack(loaded)}
 
     def fingerprint(self) -> str:
-        """sha256 of the labels and of the pictures, or of their checksums where they are not in memory."""
+        """sha256 of the labels and of the pictures, or of their `prints` where they are not in memory."""
         digest = hashlib.sha256()
-        for label in self._labels if self.subset.labels is None else [self.subset.labels]:
-            digest.update(np.ascontiguousarray(label).data)
-        if self.images is None:
-            digest.update(b"".join(self._digests[position] for position in sorted(self._digests)))
+        if self.subset.labels is None:
+            digest.update(b"".join(self._digests[i] for i in range(len(self))))
         else:
-            digest.update(np.ascontiguousarray(self.images).data)
+            digest.update(np.ascontiguousarray(self.subset.labels).data)
+        digest.update(self.prints.tobytes() if self.images is None else np.ascontiguousarray(self.images).data)
         return digest.hexdigest()
 
-    def _read(self, position: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """A picture, and its label where that is loaded with it, both of the stored size."""
-        info, label = self.subset.info, None
-        try:
-            example = self.subset[position]
-            image = example["image"]
-            if self.subset.labels is None:
-                label = pictures.checked_label(example["label"], image.shape[:2], info)
-        except ValueError as error:
-            raise DataError(f"Every picture must be readable; {self._name(position)} is not: {error}.") from error
-        if not self._resize:
-            return image, label
-        if label is not None:
-            label = pictures.fit_label(label, self._resize, image.shape[:2], info.labels)
-        return pictures.fit(image, self._resize, interpolation=self._interpolation), label
-
-    def _decode_all(self, *, skip: bool) -> list[Any]:
-        """(picture, label) of the readable ones, unless in memory their shapes; the others leave the subset."""
-
-        def attempt(position: int) -> tuple[Any, str]:
-            try:
-                found = self._read(position)
-            except DataError as error:
-                return None, f"{self._name(position)}: {error.__cause__}"
-            if self.in_memory:
-                return found, ""
-            digest = hashlib.blake2b(digest_size=16)  # of the picture, and of a label that is loaded with it
-            for array in jax.tree.leaves(found):
-                digest.update(np.ascontiguousarray(array).data)
-            self._digests[position] = digest.digest()
-            return jax.tree.map(lambda x: _shape(x.shape, x.dtype), found), ""
-
-        results = []
-        with ThreadPoolExecutor(pictures.THREADS) as pool:
-            for begin in range(0, len(self.subset), CHUNK):
-                results += pool.map(attempt, range(begin, min(begin + CHUNK, len(self.subset))))
-        bad = [why for _, why in results if why]
-        kept = self.subset.take(np.flatnonzero([not why for _, why in results]))
-        if bad and (not skip or set(kept.strata) != set(self.subset.strata)):
-            raise DataError(
-                f"Every picture must be readable{', or some of every class' if skip else ''}; "
-                f"{len(bad)} of {len(results)} are not:\n  "
-                + "\n  ".join(bad)
-                + "\nRepair or remove them, or set config.data.unreadable=skip to leave them out, counted and listed."
-            )
-        self.subset, self.skipped = kept, tuple(bad)
-        return [found for found, why in results if not why]
-
-    def _name(self, position: int) -> str:
+    def name(self, position: int) -> str:
         """What people call an example: its file, where it has one."""
         index, files = self.subset.indices[position], getattr(self.subset.split, "files", None)
         return str(files[index]) if files else f"example {index}"
 
+    def settle(self, levels: grey_levels.Levels | None) -> None:
+        """Decode the pictures that waited for `levels`, black and white of all parts' pictures of 16 bits."""
+        if not self.spans:
+            return
+        self.levels = self.levels or levels
+        with ThreadPoolExecutor(pictures.THREADS) as pool:
+            list(pool.map(lambda position: self._store(position, *self._read(position)), self.spans))
+        self.spans = {}
+
+    def leave_out(self, why: Mapping[int, str]) -> None:
+        """Pictures by their position, and why; they leave the part, counted and listed.
+
+        Raises:
+          DataError: no picture of a class is left.
+        """
+        kept = np.array([i for i in range(len(self)) if i not in why], int)
+        self.skipped += tuple(f"{self.name(i)}: {why[i]}" for i in sorted(why))
+        if set(self.subset.take(kept).strata) != set(self.subset.strata):
+            raise DataError(
+                f"Some picture of every class must be left; {len(why)} of {len(self)} are left out:\n  "
+                + "\n  ".join(self.skipped)
+            )
+        self.subset, self.prints = self.subset.take(kept), self.prints[kept]
+        new = {int(old): position for position, old in enumerate(kept)}
+        self.spans = {new[i]: span for i, span in self.spans.items() if i in new}
+        self._shapes = {new[i]: shape for i, shape in self._shapes.items() if i in new}
+        self._labels = {new[i]: label for i, label in self._labels.items() if i in new}
+        self._digests = {new[i]: digest for i, digest in self._digests.items() if i in new}
+        if self.images is not None:  # in place: a copy would need the memory twice
+            for position, old in enumerate(kept):
+                self.images[position] = self.images[old]
+            self.images = self.images[: len(kept)]
+
+    def _read(self, position: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """A picture, and its label where that is loaded with it, both of the stored size."""
+        try:
+            with pictures.turn():
+                return self._as_stored(*self._loaded(position))
+        except ValueError as error:
+            raise DataError(f"Every picture must be readable; {self.name(position)} is not: {error}.") from error
+
+    def _loaded(self, position: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """As the source has them; ValueError if they cannot be read or do not fit."""
+        example = self.subset[position]
+        image = example["image"]
+        if self.subset.labels is not None:
+            return image, None
+        return image, pictures.checked_label(example["label"], image.shape[:2], self.subset.info)
+
+    def _as_stored(self, image: np.ndarray, label: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+        if image.dtype != np.uint8:
+            image = grey_levels.eight_bits(image, self.levels, self._channels)
+        if not self._resize:
+            return image, label
+        if label is not None:
+            label = pictures.fit_label(label, self._resize, image.shape[:2], self.subset.info.labels)
+        return pictures.fit(image, self._resize, interpolation=self._interpolation), label
+
+    def _store(self, position: int, image: np.ndarray, label: np.ndarray | None) -> None:
+        self.prints[position] = copies.of(image)
+        with self._lock:
+            self._shapes[position] = _same(image.shape)
+            if self.in_memory and self.images is None:
+                self.images = np.empty((len(self), *image.shape), np.uint8)
+            if label is not None:
+                self._keep(position, label)
+        if self.images is not None and self.images.shape[1:] == image.shape:  # others: an error of `shape`
+            self.images[position] = image
+
+    def _keep(self, position: int, label: np.ndarray) -> None:
+        self.most = max(self.most, len(label))
+        self._digests[position] = hashlib.blake2b(np.ascontiguousarray(label).data, digest_size=16).digest()
+        if self.in_memory:
+            self._labels[position] = label
+
+    def _decode_all(self, *, skip: bool) -> None:
+        """Store every picture that can be read; the others leave the part, or are an error."""
+
+        def attempt(position: int) -> str:
+            try:
+                with pictures.turn():
+                    image, label = self._loaded(position)
+                    if image.dtype != np.uint8 and grey_levels.known(image, self._window) is None:
+                        self.spans[position] = grey_levels.span(image)
+                    else:
+                        self._store(position, *self._as_stored(image, label))
+            except ValueError as error:
+                return str(error)
+            return ""
+
+        bad: dict[int, str] = {}
+        with ThreadPoolExecutor(pictures.THREADS) as pool:
+            for begin in range(0, len(self.subset), CHUNK):
+                some = range(begin, min(begin + CHUNK, len(self.subset)))
+                bad |= {i: why for i, why in zip(some, pool.map(attempt, some), strict=True) if why}
+        strata = self.subset.strata
+        lost = set(strata) - {strata[i] for i in range(len(self)) if i not in bad}
+        if bad and (not skip or lost):
+            raise DataError(
+                f"Every picture must be readable{', or some of every class' if skip else ''}; "
+                f"{len(bad)} of {len(self)} are not:\n  "
+                + "\n  ".join(f"{self.name(i)}: {why}" for i, why in bad.items())
+                + "\nRepair or remove them, or set config.data.unreadable=skip to leave them out, counted and listed."
+            )
+        if bad:
+            self.leave_out(bad)
+        if self._shapes:
+            _one_size(self._shapes, self.name)
+
 
 @functools.cache
-def _shape(shape: tuple[int, ...], dtype: np.dtype) -> jax.ShapeDtypeStruct:
+def _same(shape: tuple[int, ...]) -> tuple[int, ...]:
     """One object for all pictures of a shape: a set that is not in memory may have millions."""
-    return jax.ShapeDtypeStruct(shape, dtype)
+    return shape
 
 
 def one_shape(parts: Mapping[str, Pictures]) -> tuple[int, ...]:
@@ -145,11 +222,12 @@ def one_shape(parts: Mapping[str, Pictures]) -> tuple[int, ...]:
     return next(iter(shapes.values()))
 
 
-def _one_size(shapes: list[tuple[int, ...]], name: Callable[[int], str]) -> tuple[int, ...]:
-    other = next((i for i, shape in enumerate(shapes) if shape != shapes[0]), None)
+def _one_size(shapes: Mapping[int, tuple[int, ...]], name: Callable[[int], str]) -> tuple[int, ...]:
+    first = min(shapes)
+    other = next((i for i in sorted(shapes) if shapes[i] != shapes[first]), None)
     if other is not None:
         raise DataError(
-            f"Pictures must be of one size when config.data.resize is 0; got {shapes[0]} ({name(0)}) and "
+            f"Pictures must be of one size when config.data.resize is 0; got {shapes[first]} ({name(first)}) and "
             f"{shapes[other]} ({name(other)}). Set config.data.resize to the pixels of the shorter side."
         )
-    return shapes[0]
+    return shapes[first]

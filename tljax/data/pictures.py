@@ -1,24 +1,67 @@
-"""One picture, from bytes to uint8 (H, W, C): upright, 8 bits, the channels that were asked for.
+"""One picture, from bytes to uint8 (H, W, C): upright, the channels that were asked for; of more bits, as it is.
 
 And a label that lies in it and is loaded with it: a map of classes, or boxes (`Info.labels`).
 """
 
+import contextlib
 import io
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import simplejpeg
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from tljax.core.errors import ConfigError
 from tljax.core.types import IGNORED, NO_BOX, Info
+from tljax.data.picture import files, grey_levels
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff"})
+# Formats of PIL that are tried. Others run programs (EPS) or are no pictures.
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "WEBP", "PPM", "TIFF", "GIF", "AVIF", "JPEG2000", "TGA")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 THREADS = 4  # in which many are decoded at a time: that releases the interpreter's lock
-FAST = frozenset({"JPEG"})  # formats that simplejpeg decodes: 1,124 against PIL's 388 pictures/s a core
-ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
+FAST = files.JPEG  # formats that simplejpeg decodes
+MOST = 100_000_000  # pixels of a picture: 10,000 x 10,000
+AT_ONCE = 64_000_000  # pixels that all threads decode at a time, about 10 bytes each; a larger picture goes alone
+SHALLOW = 16  # a 16-bit colour picture whose upper bytes stay below holds 12 bits at most
+LONGEST = 4  # times the shorter side: what of a picture is resized at most, the central square with a margin
+Image.init()  # PIL knows most formats only then
+Image.MAX_IMAGE_PIXELS = None  # MOST and `data.max_pixels` stand in the place of PIL's limit, which nobody can set here
+
+
+class _Turns(threading.local):
+    """How many pixels this thread has taken of AT_ONCE, and whether it is inside a `turn`."""
+
+    taken, inside = 0, False
+
+
+_turns, _free, _running = _Turns(), threading.Condition(), [0]
+
+
+@contextlib.contextmanager
+def turn() -> Iterator[None]:
+    """What this thread decodes in here counts against AT_ONCE until it leaves: while a picture is resized too."""
+    if _turns.inside:
+        yield
+        return
+    _turns.inside = True
+    try:
+        yield
+    finally:
+        with _free:
+            _running[0] -= _turns.taken
+            _free.notify_all()
+        _turns.taken, _turns.inside = 0, False
+
+
+def _wait(pixels: int) -> None:
+    """Until so many pixels more may be decoded, or nothing else is. Who has some already never waits for others."""
+    with _free:
+        _free.wait_for(lambda: _turns.taken or not _running[0] or _running[0] + pixels <= AT_ONCE)
+        _running[0] += pixels
+        _turns.taken += pixels
 
 
 def mode(channels: int) -> str:
@@ -28,41 +71,53 @@ def mode(channels: int) -> str:
     return MODES[channels]
 
 
-def decode(data: bytes, *, channels: int = 3) -> np.ndarray:
+def decode(data: bytes, *, channels: int = 3, most: int = MOST) -> np.ndarray:
     """Decode a picture.
 
+    Args:
+      most: pixels that a picture may have.
+
     Returns:
-      uint8 (H, W, channels). EXIF rotation is applied, 16-bit values are scaled to 8 bits (PIL's own
-      conversion clips them to white), transparency is laid over white, or with 4 channels is the fourth.
+      uint8 (H, W, channels), or of grey pictures with more than 8 bits what `grey_levels.deep` says, for
+      `grey_levels.eight_bits`. EXIF rotation is applied; transparency is laid over white, or with 4 channels is the
+      fourth.
 
     Raises:
-      ValueError: the bytes are no whole picture.
+      ValueError: the bytes are no whole picture, or one of more than `most` pixels.
       ConfigError: no such number of channels.
     """
-    wanted = mode(channels)
+    mode(channels)
     try:
-        image = Image.open(io.BytesIO(data))
-        if image.format in FAST and image.mode == wanted and image.getexif().get(ORIENTATION, 1) == 1:
-            return simplejpeg.decode_jpeg(data, colorspace={1: "GRAY", 3: "RGB"}[channels])
-        image = ImageOps.exif_transpose(image)
-        return _eight_bits(image, channels)
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height > most:
+            raise ValueError(
+                f"it has {image.width:,} x {image.height:,} pixels, more than config.data.max_pixels ({most:,})"
+            )
+        with turn():
+            _wait(image.width * image.height)
+            return _pixels(data, image, channels)
     except UnidentifiedImageError as error:  # it would name an object in memory
         raise ValueError(f"not a whole picture: its {len(data):,} bytes begin as no format read here") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"not a whole picture: {error}") from error
+    except Exception as error:  # in damaged files decoders meet all kinds: struct.error, KeyError, zlib.error ...
+        raise ValueError(f"not a whole picture: {error or type(error).__name__}") from error
 
 
-def read(path: Path, *, channels: int = 3) -> np.ndarray:
+def read(path: Path, *, channels: int = 3, most: int = MOST) -> np.ndarray:
     """`decode` of a file; ValueError if it is unreadable."""
     try:
-        return decode(path.read_bytes(), channels=channels)
+        return decode(path.read_bytes(), channels=channels, most=most)
     except OSError as error:
         raise ValueError(f"cannot be read: {error}") from error
 
 
 def fit(image: np.ndarray, size: int, *, interpolation: str = "bilinear") -> np.ndarray:
-    """Shorter side to `size` pixels with antialiasing, then the central square: (size, size, C)."""
-    method = Image.Resampling[interpolation.upper()]
+    """Shorter side to `size` pixels with antialiasing, then the central square: (size, size, C).
+
+    A strip is cut first: one of 2 x 20,000 pixels costs no more than another picture.
+    """
+    method, longest = Image.Resampling[interpolation.upper()], LONGEST * min(image.shape[:2])
+    top, left = (max(0, side - longest) // 2 for side in image.shape[:2])
+    image = np.ascontiguousarray(image[top : top + longest, left : left + longest])
     height, width, channels = image.shape
     scale = size / min(height, width)
     shape = (max(size, round(width * scale)), max(size, round(height * scale)))
@@ -93,11 +148,13 @@ def fit_label(label: np.ndarray, size: int, shape: tuple[int, ...], kind: str) -
     """What `fit` to `size` makes of a label whose picture is `shape`, (H, W); a map keeps its values."""
     if kind == "maps":
         return fit(label[..., None], size, interpolation="nearest")[..., 0]
-    height, width = shape
+    longest = LONGEST * min(shape)  # as in `fit`
+    cut = np.array([max(0, side - longest) // 2 for side in shape] * 2, np.float32)
+    height, width = (min(side, longest) for side in shape)
     scaled = [max(size, round(side * size / min(height, width))) for side in (height, width)]
     scale = np.array([scaled[0] / height, scaled[1] / width] * 2, np.float32)
     corner = np.array([(scaled[0] - size) // 2, (scaled[1] - size) // 2] * 2, np.float32)
-    boxes = (label[:, :4] * scale - corner).clip(0, size)
+    boxes = ((label[:, :4] - cut) * scale - corner).clip(0, size)
     seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     return np.concatenate([boxes, label[:, 4:]], axis=1)[seen].astype(np.float32)
 
@@ -135,13 +192,29 @@ def _checked_boxes(label: np.ndarray, shape: tuple[int, ...], classes: tuple[str
     return label.astype(np.float32)
 
 
-def _eight_bits(image: Image.Image, channels: int) -> np.ndarray:
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image, np.float64) / 257.0).round().astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError("32-bit pictures have no agreed white; save them with 8 or 16 bits")
+def _pixels(data: bytes, image: Image.Image, channels: int) -> np.ndarray:
+    if image.format in FAST:
+        array = files.jpeg(data, image)
+        if array.shape[-1] == channels:
+            return files.upright(array, image)
+        return _as_asked(Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array), image, channels)
+    rawmode = str(tiles[0][3]) if (tiles := getattr(image, "tile", ())) else ""
+    image.load()
+    if image.mode.startswith("I") or image.mode == "F":
+        return files.upright(grey_levels.deep(image), image)
+    array = _as_asked(image, image, channels)
+    if ";16" in rawmode and 0 < array[..., :3].max() < SHALLOW:
+        raise ValueError(
+            "16-bit colours whose values stay below 4096 of 65535: only their upper 8 bits are read, which leaves 16 "
+            "levels. Save it with 8 bits"
+        )
+    return array
+
+
+def _as_asked(image: Image.Image, opened: Image.Image, channels: int) -> np.ndarray:
+    """uint8 (H, W, channels), upright."""
     if channels != 4 and ("A" in image.mode or "transparency" in image.info):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     array = np.asarray(image.convert(mode(channels)))
-    return array[..., None] if channels == 1 else array
+    return files.upright(array[..., None] if channels == 1 else array, opened)

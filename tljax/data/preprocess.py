@@ -1,5 +1,6 @@
 """From stored uint8 pictures to what the network sees: augment, resize, normalise, on the device; labels move along."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +10,31 @@ import numpy as np
 from tljax.core.errors import ConfigError
 from tljax.core.types import IGNORED, NO_BOX, Batch, Card, Prepare
 
+WITHOUT_CARD = 32  # pixels into the network where neither the config nor a card says how many
 METHODS = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic", "lanczos": "lanczos3"}
+
+
+class Sizes(NamedTuple):
+    """Pixels of a side."""
+
+    resize: int  # of the stored picture; 0: as its file has it
+    crop: int  # of the centre that is seen of it; 0: all
+    size: int  # into the network
+
+
+def sizes(config: Any, card: Card) -> Sizes:
+    """`data.resize`, `.crop` and `.size`; where `data.size` is 0, the card's for those of them that are 0.
+
+    Without a card's size, 0 is the crop's, else the stored picture's where it is resized, else `WITHOUT_CARD`.
+    """
+    if config.size:
+        return Sizes(config.resize, config.crop, config.size)
+    if not card.size:
+        return Sizes(config.resize, config.crop, config.crop or config.resize or WITHOUT_CARD)
+    share = card.crop or 1.0
+    # timm's center-crop transform: the shorter side becomes floor(size / share); 1e-6 for what 224 / 0.7 lacks.
+    stored = config.resize or math.floor((config.crop or card.size) / share + 1e-6)
+    return Sizes(stored, config.crop or (round(stored * share) if config.resize else card.size), card.size)
 
 
 def make(config: Any, card: Card, shape: tuple[int, ...], labels: str = "classes") -> Prepare:
@@ -17,7 +42,8 @@ def make(config: Any, card: Card, shape: tuple[int, ...], labels: str = "classes
 
     In training: random crop (of `data.crop` pixels, after padding by `data.pad`) or random resized
     crop (`data.min_area`), then a flip (`data.flip`). Every example draws from its own key, so the
-    draw does not depend on how a batch is spread over devices. In evaluation: the central crop.
+    draw does not depend on how a batch is spread over devices. In evaluation: the central crop. A crop that the card
+    gives, and not `data.crop`, is the centre in training too.
     Label maps and boxes move with their picture, to `size` x `size` pixels; other labels stay as they are.
 
     Args:
@@ -27,7 +53,9 @@ def make(config: Any, card: Card, shape: tuple[int, ...], labels: str = "classes
     Raises:
       ConfigError: sizes or channels that do not fit together.
     """
-    stored, channels, crop = shape[0], shape[-1], config.crop or shape[0]
+    asked = sizes(config, card)
+    stored, channels, crop = shape[0], shape[-1], asked.crop or shape[0]
+    square = stored if config.crop else crop  # the central square that is augmented
     if shape[0] != shape[1] or crop > stored:
         raise ConfigError(
             f"config.data.crop must be at most the stored size, of square pictures; got crop {crop} of {shape[:2]}. "
@@ -40,18 +68,20 @@ def make(config: Any, card: Card, shape: tuple[int, ...], labels: str = "classes
         )
 
     def prepare(batch: Batch, key: jax.Array, train: bool) -> Batch:
-        x, moved = batch["image"], {}
+        x, moved = _centre(batch["image"], square), {}
         if train and draws(config, stored):
             keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["position"])
-            window = jax.vmap(lambda k: draw_window(k, stored, crop, config))(keys)
+            window = jax.vmap(lambda k: draw_window(k, square, crop, config))(keys)
             x = jax.vmap(lambda image, one: of_picture(image, one, crop, config))(x, window)
         else:
-            edge = (stored - crop) // 2
-            x = x[:, edge : edge + crop, edge : edge + crop] if crop < stored else x
-            window = jax.tree.map(lambda v: jnp.repeat(v[None], len(x), 0), centre_window(stored, crop))
+            x = _centre(x, crop)
+            window = jax.tree.map(lambda v: jnp.repeat(v[None], len(x), 0), centre_window(square, crop))
         if labels in MOVES and "label" in batch:
-            moved["label"] = jax.vmap(lambda label, one: MOVES[labels](label, one, config.size))(batch["label"], window)
-        return {**batch, **moved, "inputs": normalise(resize(x, config.size, card.interpolation), card)}
+            move, centre = MOVES[labels], centre_window(stored, square)
+            moved["label"] = jax.vmap(lambda label, one: move(move(label, centre, square), one, asked.size))(
+                batch["label"], window
+            )
+        return {**batch, **moved, "inputs": normalise(resize(x, asked.size, card.interpolation), card)}
 
     return prepare
 
@@ -62,9 +92,28 @@ def draws(config: Any, stored: int) -> bool:
     return bool(config.augment and (config.flip or crops))
 
 
-def example(config: Any) -> np.ndarray:
+def example(config: Any, card: Card) -> np.ndarray:
     """One input as `prepare` makes it: (1, size, size, C) float32, zeros."""
-    return np.zeros((1, config.size, config.size, config.channels), np.float32)
+    size = sizes(config, card).size
+    return np.zeros((1, size, size, config.channels), np.float32)
+
+
+def note(config: Any, card: Card, stored: int, *, pretrained: bool, changes: str = "") -> str:
+    """What the network is given, where a card or a default chose it or the weights saw something else; else "".
+
+    Args:
+      stored: pixels of the stored pictures.
+      changes: what else becomes of the network by that, "position embeddings 14x14 -> 4x4".
+    """
+    _, crop, size = sizes(config, card)
+    share, seen = (crop or stored) / stored, card.crop or 1.0
+    if pretrained and card.size and (size != card.size or abs(share - seen) > 0.02):
+        ours, theirs = (f"{pixels} px ({part:.0%} of the side)" for pixels, part in ((size, share), (card.size, seen)))
+        return f"pictures {ours}; the weights saw {theirs}" + (f": {changes}" if changes else "")
+    if config.size:
+        return ""
+    why = "as the weights' card says" if card.size else "config.data.size names no other"
+    return f"pictures {size} px, the central {crop or stored} of {stored}: {why}"
 
 
 def resize(x: jax.Array, size: int, interpolation: str) -> jax.Array:
@@ -82,6 +131,12 @@ def normalise(x: jax.Array, card: Card) -> jax.Array:
     mean, std = np.array(card.mean, np.float32), np.array(card.std, np.float32)
     scale, shift = 1 / (np.float32(card.scale) * std), mean / std
     return x * scale[None, None, None] - shift[None, None, None]  # (B, H, W, C)
+
+
+def _centre(x: jax.Array, crop: int) -> jax.Array:
+    """(B, S, S, C) -> (B, crop, crop, C)."""
+    edge = (x.shape[1] - crop) // 2
+    return x[:, edge : edge + crop, edge : edge + crop]
 
 
 class Window(NamedTuple):

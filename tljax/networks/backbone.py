@@ -42,6 +42,11 @@ class Backbone(nn.Module):
         """The stage of that name: a module called with (x, mode)."""
         raise NotImplementedError(f"{type(self).__name__} must define stage().")
 
+    def resized(self, before: int, after: int) -> str:
+        """What changes when weights saw pictures `before` pixels wide and the network gets others; "": nothing."""
+        del before, after
+        return ""
+
     def features(self, x: Any) -> Any:
         """The last stage's output as the head is given it."""
         return x.astype(jnp.float32)

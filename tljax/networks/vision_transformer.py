@@ -189,6 +189,10 @@ class ViT(Backbone):
             x = x[:, : 1 + self.variant.distilled].reshape(x.shape[0], -1)
         return x.astype(jnp.float32)
 
+    def resized(self, before: int, after: int) -> str:
+        old, new = before // self.variant.patch, after // self.variant.patch
+        return "" if old == new else f"position embeddings {old}x{old} -> {new}x{new}"
+
     def stage(self, name: str) -> nn.Module:
         shape = self.variant
         if name == "embed":

@@ -115,6 +115,8 @@ class Report(Screen):
         if skipped := made.skipped:
             write(self.folder / "skipped.txt", "\n".join(skipped) + "\n")
             self.say(f"skipped {len(skipped)} (all in skipped.txt): " + "; ".join(skipped[:3]))
+        for name, text in made.lists.items():
+            write(self.folder / name, text)
         if made.published:
             self.say(f"weights: {made.published.where}; starting at random: {', '.join(made.drawn)}")
         else:

@@ -11,7 +11,7 @@ from tljax.core.errors import ConfigError, gather
 from tljax.core.experiment import Experiment
 from tljax.core.layer_groups import Groups
 from tljax.core.plugins import find
-from tljax.core.types import Dataset, Info, Params, Phase, Published, Variables
+from tljax.core.types import Dataset, Info, Params, Phase, Variables
 from tljax.data import class_counts, domains, labels, mixing, splits
 from tljax.data.batches import Training
 from tljax.data.splits import Subset
@@ -24,6 +24,7 @@ from tljax.training.look import FirstBatches
 from tljax.transfer.alignment import Alignment
 from tljax.transfer.method import Facts, Method
 from tljax.weights import head_names, placement, pretrained
+from tljax.weights.pretrained import Pretrained
 
 Fits = Callable[[Params, Groups, Sequence[str]], None]
 
@@ -68,7 +69,7 @@ def load(config: Any, *, axis: str | None, pretrained_wanted: bool = True, fits:
     build = task.build if isinstance(task, Builds) else partial(network.plain, task.head(len(classes)))
     built = network.build(build, family, known.variant, known.published, config.model, axis=axis)
     backbone, own = built.network.backbone, known.published is not None
-    built, variables, drawn = _start(task, family, built, known.published, config)
+    built, variables, drawn = _start(task, family, built, known, config)
     groups = layer_groups.assign(variables["params"], backbone.stages, config.groups)
     if fits:
         fits(variables["params"], groups, backbone.stages)
@@ -87,6 +88,7 @@ def load(config: Any, *, axis: str | None, pretrained_wanted: bool = True, fits:
         card=known.card,
         variant=built.variant,
         notes=(*info.notes, *known.notes, *built.notes, *inputs.notes),
+        lists=inputs.lists,
         prepare=inputs.prepare,
         network=built.network,
         names=built.names,
@@ -180,10 +182,10 @@ def _weighed(task: Any, classes: Sequence[str], config: Any) -> tuple[str, ...]:
 
 
 def _start(
-    task: Any, family: Any, built: Built, published: Published | None, config: Any
+    task: Any, family: Any, built: Built, known: Pretrained, config: Any
 ) -> tuple[Built, Variables, tuple[str, ...]]:
     """The network with all its names, its variables at the start, and the paths that start at random."""
-    example = find("inputs", family.INPUT).example(config.data)
+    example = find("inputs", family.INPUT).example(config.data, known.card)
     example = task.example(example) if isinstance(task, ChangesInputs) else example
     own = task.head_names() if isinstance(task, NamesItsHead) else ()
     others = () if built.published_head else head_names.unused(built.names)
@@ -193,7 +195,7 @@ def _start(
         example,
         seed=config.seed,
         draw=config.model.draw,
-        published=published,
+        published=known.published,
         names=built.names,
         unused=(*family.UNUSED, *others),
         adapt=getattr(family, "adapt", None),

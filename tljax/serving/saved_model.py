@@ -76,7 +76,7 @@ def _write(folder: Path, variables: Variables, made: Experiment, config: Any, cl
     arrays = published_arrays(variables, made.names, family)
     with whole(folder / "model.safetensors") as part:
         safetensors.numpy.save_file(arrays, part, metadata={"format": "pt"})
-    sizes = find("inputs", find("families", family).INPUT).sizes(made.parts, config)
+    sizes = find("inputs", find("families", family).INPUT).sizes(made.parts, config, card=made.card)
     made.save_inputs(folder)
     # The weights are new ones: what identified the file they came from no longer holds.
     card = dataclasses.replace(

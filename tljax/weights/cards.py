@@ -19,6 +19,7 @@ RULES = {
     "size": (f"a whole number in [0, {LARGEST}]", lambda x: isinstance(x, int) and 0 <= x <= LARGEST),
     "crop": (f"0 or in [{LEAST}, 1]", lambda x: x == 0 or LEAST <= x <= 1),
     **{key.removeprefix(KEY): rule for key, rule in settings.RULES.items() if key.startswith(KEY)},
+    "interpolation": ("bilinear, bicubic, nearest or lanczos", lambda x: x in RESAMPLE.values()),
 }
 WHOLE = 384  # pixels from which transformers' ConvNextImageProcessor squeezes a picture and cuts nothing
 

@@ -94,7 +94,8 @@ def fetch(config: Any, *, channels: int = 3, wanted: bool) -> Pretrained:
     check(config, wanted=wanted)
     family = find("families", config.family)
     reads = wanted or config.variant == AUTO
-    given = Card(**{key: _plain(value) for key, value in config.card.items()}) if config.card.mean else None
+    said = {key: _plain(value) for key, value in config.card.items() if value != ""}
+    given = Card(**said) if config.card.mean else None
     if family.INPUT != "image":
         given = Card(mean=(), std=())  # there are no pixels to scale
     lock = Path(config.lock_file)
@@ -102,13 +103,14 @@ def fetch(config: Any, *, channels: int = 3, wanted: bool) -> Pretrained:
         assert given is not None  # `check`
         return Pretrained(None, given, config.variant)
     if not reads:
-        card = _agreed(read_card(config.weights, card=given, lock=lock), given, config.weights)
+        card, _ = _agreed(read_card(config.weights, card=given, lock=lock), given, config)
         card = for_channels.card(card, channels) if family.INPUT == "image" else card
         return Pretrained(None, card, config.variant)
     variant, published, notes = understood(family, config, read(config.weights, card=given, lock=lock))
-    published = dataclasses.replace(published, card=_agreed(published.card, given, config.weights))
+    card, differs = _agreed(published.card, given, config)
+    published, notes = dataclasses.replace(published, card=card), (*notes, *differs)
     if family.INPUT == "image":
-        published, said = for_channels.fit(published, family.names(variant), channels)
+        published, said = for_channels.fit(_sized(family, published), family.names(variant), channels)
         notes += said
     return Pretrained(published if wanted else None, published.card, variant, notes if wanted else ())
 
@@ -208,19 +210,38 @@ def _said(family: ModuleType, asked: str, variant: Any) -> tuple[str, ...]:
     return () if found == asked else (f"variant: {found}, by the weights",)
 
 
-def _agreed(card: Card, given: Card | None, spec: str) -> Card:
-    """The weights' own card, which the one in the config must not contradict.
+def _agreed(card: Card, given: Card | None, config: Any) -> tuple[Card, tuple[str, ...]]:
+    """The weights' own card, which the one in the config must not contradict, and what there is to say of it.
 
-    One with another number of channels is of pictures that the weights have not seen: it stands.
+    One with another number of channels is of pictures that the weights have not seen: it stands. Another interpolation
+    may be asked for.
     """
+    notes: tuple[str, ...] = ()
+    if (asked := config.card.interpolation) and asked != card.interpolation:
+        notes = (f"pictures are resized {asked}, as config.model.card.interpolation says; the weights saw "
+                 f"{card.interpolation}",)  # fmt: skip
+        card = dataclasses.replace(card, interpolation=asked)
     if given and len(given.mean) != len(card.mean):
-        return dataclasses.replace(card, mean=given.mean, std=given.std)
-    if given and (card.mean, card.std) != (given.mean, given.std):
+        return dataclasses.replace(card, mean=given.mean, std=given.std), notes
+    plain = Card(mean=(), std=())
+    pixels = ["mean", "std"] if given and given.mean else []
+    pixels += [key for key in ("scale", "channel_order") if config.card[key] != getattr(plain, key)]
+    if bad := [key for key in pixels if given is None or getattr(given, key) != getattr(card, key)]:
+        theirs = ", ".join(f"{key} {getattr(card, key)}" for key in bad)
+        ours = ", ".join(f"{key} {_plain(config.card[key])}" for key in bad)
         raise ConfigError(
-            f"The weights '{spec}' have a card: mean {card.mean}, std {card.std}; config.model.card says mean "
-            f"{given.mean}, std {given.std}. Leave the config's empty: --config.model.card.mean='()' and .std='()'."
+            f"The weights '{config.weights}' have a card: {theirs}; config.model.card says {ours}. Leave the config's "
+            f"empty: --config.model.card.mean='()' and .std='()', scale and channel_order at their defaults."
         )
-    return card
+    return card, notes
+
+
+def _sized(family: ModuleType, published: Published) -> Published:
+    """With the size of the pictures that they saw on their card, where the card lacks it and their tensors tell it."""
+    if published.card.size or not hasattr(family, "size_of"):
+        return published
+    card = dataclasses.replace(published.card, size=family.size_of(published.arrays))
+    return dataclasses.replace(published, card=card)
 
 
 def _plain(value: Any) -> Any:

@@ -63,8 +63,9 @@ def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: An
     return Inputs(parts, _prepare, augmented=False, notes=notes, save=tokenizer.save, vocabulary=vocabulary)
 
 
-def sizes(parts: Mapping[str, Tokens], config: Any) -> dict[str, Any]:
+def sizes(parts: Mapping[str, Tokens], config: Any, *, card: Card) -> dict[str, Any]:
     """The lengths that batches are padded to, whether examples are pairs, and the words' checksum, for `reopen`."""
+    del card  # of pixels
     (vocabulary,) = {part.vocabulary for part in parts.values()}
     pairs = any(part.paired for part in parts.values())
     return {"lengths": list(config.data.lengths), "pairs": pairs, "vocabulary": vocabulary}
@@ -119,9 +120,9 @@ def _folder(config: Any) -> Path:
     return folder_of(config.weights, card=Card(mean=(), std=()), lock=Path(config.lock_file))
 
 
-def example(config: Any = None) -> dict[str, np.ndarray]:
+def example(config: Any = None, card: Any = None) -> dict[str, np.ndarray]:
     """One input, (1, 8): only shapes and dtypes matter, and no parameter's shape depends on the length."""
-    del config
+    del config, card
     ids = np.zeros((1, 8), np.int32)
     return {"ids": ids, "mask": np.ones((1, 8), bool), "types": ids}
 

@@ -19,8 +19,8 @@ LAYOUT = "<data.dir>/<split>/<class>/<picture>, for example train/ants/1.jpg and
 class Folder:
     """The pictures of one split, decoded when asked for."""
 
-    def __init__(self, files: list[Path], labels: list[int], channels: int) -> None:
-        self.files, self.channels = files, channels
+    def __init__(self, files: list[Path], labels: list[int], config: Any) -> None:
+        self.files, self._config = files, config
         self.labels = np.array(labels, np.int32)
 
     def __len__(self) -> int:
@@ -28,7 +28,7 @@ class Folder:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         path = self.files[index]
-        image = pictures.read(path, channels=self.channels)
+        image = pictures.read(path, channels=self._config.channels, most=self._config.max_pixels)
         return {"image": image, "label": int(self.labels[index]), "id": str(path)}
 
 
@@ -49,7 +49,7 @@ def load(config: Any) -> Dataset:
     classes = labels.names(named, str(root), "" if config.fractions else config.splits.train)
     number = {name: i for i, name in enumerate(classes)}
     splits = {
-        split: Folder([file for file, _ in rows], [number[name] for name in named[split]], config.channels)
+        split: Folder([file for file, _ in rows], [number[name] for name in named[split]], config)
         for split, rows in found.splits.items()
     }
     return Dataset(splits, Info(classes, str(root), tuple(found.skipped), notes=merged, unread=tuple(found.unread)))

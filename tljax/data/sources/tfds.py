@@ -219,7 +219,11 @@ class TfdsSplit:
         """One example; ValueError if its picture is unreadable."""
         features = tfds_features.read(self._records[index])
         return {
-            "image": pictures.decode(features["image"].bytes_list.value[0], channels=self._config.channels),
+            "image": pictures.decode(
+                features["image"].bytes_list.value[0],
+                channels=self._config.channels,
+                most=self._config.max_pixels,
+            ),
             "label": tfds_features.label(features, self._config.columns.label, self._kind),
             "id": tfds_features.identity(features, f"{self._name}/{index}"),
         }

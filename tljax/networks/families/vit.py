@@ -210,6 +210,14 @@ def adapt(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Arrays:
     return Arrays.of(arrays, changed)
 
 
+def size_of(arrays: Mapping[str, np.ndarray]) -> int:
+    """Pixels of a side of the pictures that published arrays saw, by their grid of positions; 0: it is no square."""
+    before = 0 if "reg_token" in arrays else sum(name in arrays for name in ("cls_token", "dist_token"))
+    patches = arrays["pos_embed"].shape[1] - before
+    side = math.isqrt(patches)
+    return side * arrays["patch_embed.proj.weight"].shape[-1] if side * side == patches else 0
+
+
 def as_published(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The inverse of `adapt` where it joined two classifiers: on twice the width, they are two again.
 
