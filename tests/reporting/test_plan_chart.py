@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
+from configs import default
 from tests import small
 from tljax.core.types import Phase
 from tljax.reporting import figures, plan_chart, report
@@ -17,7 +17,9 @@ PHASES = (Phase("probe", 0.25, {"low": 0.0, "head": 1.0}), Phase("tune", 1.0, {"
 
 
 def config(**changes):
-    return ConfigDict({"lr": 0.1, "schedule": "constant", "schedule_kwargs": {}, "warmup": 0.0} | changes)
+    one = default.get_config().optimizer
+    one.update({"lr": 0.1} | changes)
+    return one
 
 
 def test_a_short_plan_is_shown_step_by_step():

@@ -74,8 +74,8 @@ def make(config: Any, card: Card, shape: tuple[int, ...], labels: str = "classes
             window = jax.vmap(lambda k: draw_window(k, square, crop, config))(keys)
             x = jax.vmap(lambda image, one: of_picture(image, one, crop, config))(x, window)
         else:
-            x = _centre(x, crop)
-            window = jax.tree.map(lambda v: jnp.repeat(v[None], len(x), 0), centre_window(square, crop))
+            x, rows = _centre(x, crop), (x.shape[0],)
+            window = jax.tree.map(lambda v: jnp.broadcast_to(v, (*rows, *v.shape)), centre_window(square, crop))
         if labels in MOVES and "label" in batch:
             move, centre = MOVES[labels], centre_window(stored, square)
             moved["label"] = jax.vmap(lambda label, one: move(move(label, centre, square), one, asked.size))(

@@ -52,7 +52,7 @@ def save(model: Model, to: str, file: Path) -> list[Path]:
     with whole(file) as part:
         put(model, part)
     card, about = file.with_suffix(".card.json"), file.with_suffix(".json")
-    write_json(card, dataclasses.replace(model.card, file=file.name).as_dict())
+    write_json(card, dataclasses.replace(model.card, file=file.name, sha256=saved_model.sha256_of(file)).as_dict())
     variant = saved_model.variant_as_json(model.variant)
     said = {"family": model.family, "variant": variant, "classes": model.classes, "input": dict(model.input)}
     write_json(about, said)

@@ -60,11 +60,16 @@ def read(folder: Path) -> dict[str, Any]:
         if wrong := _faults(said):
             raise ValueError("; ".join(wrong))
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"A finished run must hold model/model.json; '{folder}' has none that can be used: {error}. "
-            f"Give the folder of a run that ended with a line 'result: ...'."
-        ) from error
+        raise refused(folder, str(error)) from error
     return said
+
+
+def refused(folder: Path, why: str) -> DataError:
+    """The error of a model.json that cannot be used."""
+    return DataError(
+        f"A finished run must hold model/model.json; '{folder}' has none that can be used: {why}. "
+        f"Give the folder of a run that ended with a line 'result: ...'."
+    )
 
 
 def _faults(said: Mapping[str, Any]) -> list[str]:
@@ -76,7 +81,7 @@ def _faults(said: Mapping[str, Any]) -> list[str]:
     if said["dtype"] not in DTYPES:
         wrong.append(f"dtype must be one of {', '.join(DTYPES)}; got {untrusted.shown(said['dtype'])}")
     classes = said["classes"]
-    if not (isinstance(classes, list) and classes and all(isinstance(name, str) for name in classes)):
+    if not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
         wrong.append(f"classes must be a list of names; got {untrusted.shown(classes)}")
     if isinstance(said["input"], Mapping):
         kind = Texts if "lengths" in said["input"] else Pictures

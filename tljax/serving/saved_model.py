@@ -92,7 +92,7 @@ def _write(folder: Path, variables: Variables, made: Experiment, config: Any, cl
         repository="",
         revision="",
         file="model.safetensors",
-        sha256=_sha256(folder / "model.safetensors"),
+        sha256=sha256_of(folder / "model.safetensors"),
         sources={},
     )
     write_json(folder / "card.json", card.as_dict())
@@ -128,6 +128,8 @@ def load(folder: Path) -> Model:
             f"A run that is asked must have a head for its examples; '{folder}' learned {said['task']}. Begin a run of "
             f"another task with it: --config.model.weights={folder}."
         )
+    if not said["classes"]:
+        raise model_json.refused(folder, "classes must be a list of names; got []")
     published = pretrained.read(str(folder), card=None, lock=folder)
     pretrained.check_cost(family, said["variant"], published)
     backbone = family.build(said["variant"], dtype=said["dtype"])
@@ -187,6 +189,6 @@ def published_arrays(variables: Variables, names: Iterable[Name], family: str) -
     return as_published(arrays) if as_published else arrays
 
 
-def _sha256(file: Path) -> str:
+def sha256_of(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
