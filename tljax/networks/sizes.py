@@ -42,8 +42,9 @@ def _ranges(table: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
             values = value if isinstance(value, tuple) else (value,)
             numbers.setdefault(name, []).extend(one for one in values if isinstance(one, int | float))
     told = {name: found for name, found in numbers.items() if any(found)}
-    # What is never 0 must not be; a number below 0 stands for "none" where there is one.
-    least = {name: 1.0 if min(found) >= 1 else min(0.0, min(found)) for name, found in told.items()}
+    # A size that is never 0 must not be; what may be left out is a place, which may. Below 0 stands for "none".
+    sizes_only = {name for name, found in told.items() if min(found) >= 1 and defaults[name] is not None}
+    least = {name: 1.0 if name in sizes_only else min(0.0, *found) for name, found in told.items()}
     return {name: (least[name], max(LEAST, FACTOR * max(found))) for name, found in told.items()}
 
 
