@@ -74,7 +74,7 @@ def find_known(kind: str, name: str) -> ModuleType:
     offered = {point.name: point for point in importlib.metadata.entry_points(group=f"tljax.{kind}")}
     if name in offered:
         return offered[name].load()
-    names = [*own, *offered, *_given]
+    names = [*own, *offered]
     close = difflib.get_close_matches(name, names, n=1)
     hint = f" Did you mean '{close[0]}'?" if close else ""
     raise ConfigError(
