@@ -113,7 +113,9 @@ def test_factors_that_no_run_can_have(name, kwargs, message):
 
 
 def test_a_factor_that_is_meant():
-    schedules.check(f"{OWN}:rate_of_its_own", any_factor=True)
+    name = f"{OWN}:rate_of_its_own"
+    schedules.check(name, any_factor=True)
+    assert max(float(schedules.make(name, 101)(step)) for step in range(101)) == 101
 
 
 @pytest.mark.parametrize("name", schedules.NAMES)
