@@ -115,10 +115,17 @@ def _folder(name: str) -> Path:
 def keep_compiled() -> None:
     """Keep compiled programs in $TLJAX_CACHE or ~/.cache/tljax: a second start compiles nothing.
 
-    Where that takes no files, it is said, and every start compiles anew.
+    Where that takes no files, it is said, and every start compiles anew. All caches are held to $TLJAX_CACHE_GIB.
     """
+    most = caches.limit()
     try:
         folder = caches.folder("xla")
+        if (gone := caches.trim()).entries:
+            print(
+                f"caches: {gone.bytes / 2**30:.1f} GiB that were not used for the longest are removed; "
+                f"$TLJAX_CACHE_GIB, the limit of all together, is {most / 2**30:g}",
+                file=sys.stderr,
+            )
         atomic.make_folder(folder)
         if shutil.disk_usage(folder).free < ROOM:  # jax would say it again for every program
             raise ConfigError(f"'{folder}' must have {ROOM / 2**20:g} MiB free. Make room, or set $TLJAX_CACHE.")

@@ -1,4 +1,4 @@
-"""Where caches are kept, and what killed processes leave there."""
+"""Where caches are kept, what killed processes leave there, and the limit that holds them."""
 
 import io
 import os
@@ -11,6 +11,8 @@ import pytest
 from tljax import cli
 from tljax.core import caches
 from tljax.core.errors import ConfigError
+from tljax.core.feature_store import Store
+from tljax.data import tokens
 
 
 @pytest.fixture
@@ -55,3 +57,74 @@ def test_a_terminal_that_lacks_a_sign_ends_no_run(monkeypatch):
     monkeypatch.setattr(sys, "stdout", out)
     assert cli.guarded(lambda: print("Größe ≥ 3")) == 0
     assert out.buffer.getvalue() == b"Gr??e ? 3\n"
+
+
+HASH = "a" * 64
+
+
+def put(file, size, *, age=0.0):
+    """A file of so many bytes that was last used so many hours ago."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"x" * size)
+    for place in (file, file.parent):
+        os.utime(place, (time.time() - 3600 * age,) * 2)
+    return file
+
+
+@pytest.fixture
+def filled(tmp_path, monkeypatch):
+    """A cache of each kind, the oldest 3 hours old, in a folder where others keep things too."""
+    monkeypatch.setenv("TLJAX_CACHE", str(tmp_path))
+    put(tmp_path / f"features/{HASH}/1.bin", 100, age=3)
+    put(tmp_path / f"tokens/{HASH}.npz", 20, age=2)
+    put(tmp_path / "xla/jit_f-12-cache", 3, age=0.5)
+    for own in ("features/mine/1.bin", "tokens/thesis.npz", "xla/notes.txt", "models/1.bin"):
+        put(tmp_path / own, 1000, age=9)
+    return tmp_path
+
+
+def files(root):
+    return sorted(str(file.relative_to(root)) for file in root.rglob("*") if file.is_file())
+
+
+OTHERS = ["features/mine/1.bin", "models/1.bin", "tokens/thesis.npz", "xla/notes.txt"]
+
+
+def test_what_caches_hold_is_counted_and_cleared_and_nothing_else(filled):
+    assert caches.sizes() == {"features": (1, 100), "tokens": (1, 20), "xla": (1, 3)}
+    assert [caches.clear(kind) for kind in caches.KINDS] == [(1, 100), (1, 20), (1, 3)]
+    assert files(filled) == OTHERS and set(caches.sizes().values()) == {(0, 0)}
+    with pytest.raises(ConfigError, match="must be one of features, tokens, xla; got 'models'"):
+        caches.clear("models")
+
+
+@pytest.mark.parametrize(("most", "gone"), [(123, (0, 0)), (122, (1, 100)), (22, (2, 120)), (0, (2, 120))])
+def test_the_least_recently_used_goes_first_and_what_runs_may_use_stays(filled, most, gone):
+    assert caches.trim(most=most) == gone
+    assert set(OTHERS) < set(files(filled))
+
+
+def test_what_is_used_again_goes_last(filled):
+    caches.used(filled / "features" / HASH)
+    assert caches.trim(most=110) == (1, 20)
+
+
+def test_the_limit_is_said_where_something_goes(filled, monkeypatch, capsys):
+    monkeypatch.setattr(cli.jax.config, "update", lambda key, value: None)
+    monkeypatch.setenv("TLJAX_CACHE_GIB", str(110 / 2**30))
+    cli.keep_compiled()
+    assert "caches: 0.0 GiB that were not used for the longest are removed; $TLJAX_CACHE_GIB" in capsys.readouterr().err
+    assert caches.sizes()["features"] == (0, 0)
+    for wrong in ("much", "-1", "nan"):
+        monkeypatch.setenv("TLJAX_CACHE_GIB", wrong)
+        with pytest.raises(ConfigError, match=rf"TLJAX_CACHE_GIB must be a number of GiB from 0 on.*got '{wrong}'"):
+            cli.keep_compiled()
+
+
+def test_kept_tokens_and_features_are_noted_as_used(filled, monkeypatch):
+    old = filled / "tokens" / f"{HASH}.npz"
+    with pytest.warns(UserWarning, match="damaged"):
+        tokens._read(HASH)
+    Store(filled / "features" / HASH, lambda line: None).read()
+    assert time.time() - old.stat().st_mtime < 60
+    assert caches.trim(most=0) == (0, 0)

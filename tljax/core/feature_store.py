@@ -17,7 +17,7 @@ import filelock
 import jax.numpy as jnp
 import numpy as np
 
-from tljax.core import untrusted
+from tljax.core import caches, untrusted
 from tljax.core.atomic import make_folder, whole, write_json, writing
 from tljax.core.errors import ConfigError
 
@@ -50,6 +50,7 @@ class Store:
 
     def read(self) -> dict[str, Found]:
         """Where the row of every key lies; shards are mapped from disk."""
+        caches.used(self.folder)
         found = {}
         for index in sorted(self.folder.glob("*.json")):
             found |= self._shard(index)

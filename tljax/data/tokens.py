@@ -118,6 +118,7 @@ def _read(key: str) -> dict[str, np.ndarray] | None:
     file = folder() / f"{key}.npz"
     if not file.exists():
         return None
+    caches.used(file)
     try:
         with file.open("rb") as opened, np.load(opened) as kept:  # np.load leaves it open
             return {name: kept[name] for name in ("ids", "types", "lengths", "cut")}
