@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from tljax import cli
 from tljax.core import atomic, config_files, overrides, plugins
 from tljax.core.errors import ConfigError
@@ -69,7 +71,7 @@ def _tell(tables: dict[int, Any], failed: Sequence[comparison.Failure], folder: 
     print(printable("\n".join(comparison.notes(tables, failed))))
 
 
-def _overrides(entry: str, config: Any) -> tuple[str, ...]:
+def _overrides(entry: str, config: ConfigDict) -> tuple[str, ...]:
     """ "full:optimizer.lr=0.1:data.flip=true" as overrides; "full" is a row of the config's suite, else a strategy."""
     name, *changes = re.split(r":(?=[\w.]+=)", entry)
     if name in config.suite.rows:

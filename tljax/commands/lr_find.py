@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax import cli
 from tljax.core import config_files, overrides, settings
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str]) -> None:
     print(f"{lr_sweep.RULE}: {lr_sweep.RULES[lr_sweep.RULE]} (Gugger 2018). Curves: {folder / 'lr_find.png'}")
 
 
-def sweep(config: Any, group: str, rates: Sequence[float]) -> dict[str, lr_sweep.Sweep]:
+def sweep(config: ConfigDict, group: str, rates: Sequence[float]) -> dict[str, lr_sweep.Sweep]:
     """Group, or "all", -> its sweep; each from the same start and over the same batches."""
     if config.adaptation.name:  # a weight that rises with the run would make the loss rise with the rate
         config = overrides.apply(config, ("adaptation.ramp=0.0",))

@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> None:
         raise failure
 
 
-def score(config: Any) -> dict[str, Any]:
+def score(config: ConfigDict) -> dict[str, Any]:
     """One row: sizes, the scores of `transferability.scores`, and the seconds that features and scores took."""
     devices, task = parallel.make(config.parallel), plugins.find("tasks", config.task.name)
     settings.batch_size(config.train, devices.devices)
@@ -83,7 +83,7 @@ def score(config: Any) -> dict[str, Any]:
     return {"examples": len(rows), "width": rows.shape[1], **found, **seconds}
 
 
-def source_logits(made: Experiment, task: Any, rows: np.ndarray, config: Any) -> np.ndarray | None:
+def source_logits(made: Experiment, task: Any, rows: np.ndarray, config: ConfigDict) -> np.ndarray | None:
     """What the weights' own classifier makes of features (N, D): (N, Z); None where they have none."""
     family, published = plugins.find("families", config.model.family), made.published
     assert published is not None  # `experiment.load` has read them
@@ -105,7 +105,7 @@ def source_logits(made: Experiment, task: Any, rows: np.ndarray, config: Any) ->
     return rows @ head["kernel"].astype(np.float64) + head["bias"]
 
 
-def _configured(config: Any, entry: str) -> Any:
+def _configured(config: ConfigDict, entry: str) -> Any:
     """The config of one entry, "WEIGHTS:KEY=VALUE:KEY=VALUE"; what it does not say, the weights' card may."""
     spec, *changes = _parts(entry)
     if not spec:
@@ -121,7 +121,7 @@ def _configured(config: Any, entry: str) -> Any:
     return settings.resolve(one)[0]
 
 
-def _card(spec: str, config: Any) -> Card:
+def _card(spec: str, config: ConfigDict) -> Card:
     """The card of weights that have one; else an empty one."""
     try:
         return pretrained.read_card(spec, card=None, lock=Path(config.model.lock_file))

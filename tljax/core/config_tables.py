@@ -6,13 +6,15 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+Table = ConfigDict | Mapping[str, Any]  # of a config, or as JSON has it
+
 
 def is_table(value: Any) -> bool:
     """Whether a value of a config has keys of its own."""
     return isinstance(value, ConfigDict | Mapping)
 
 
-def copied(config: Any) -> Any:
+def copied(config: Table) -> ConfigDict:
     """A copy in the same order, unlocked; `copy.deepcopy` would sort its keys."""
     new = ConfigDict(sort_keys=False)
     for key, value in config.items():
@@ -20,7 +22,7 @@ def copied(config: Any) -> Any:
     return new
 
 
-def lock_as(new: Any, old: Any) -> None:
+def lock_as(new: ConfigDict, old: ConfigDict) -> None:
     """Lock and unlock every table of `new` as it is in `old`."""
     (new.lock if old.is_locked else new.unlock)()  # with all tables below
     for key, value in old.items():
@@ -28,19 +30,19 @@ def lock_as(new: Any, old: Any) -> None:
             lock_as(new[key], value)
 
 
-def set_lock(table: Any, *, locked: bool) -> None:
+def set_lock(table: ConfigDict, *, locked: bool) -> None:
     """Lock or unlock one table, and none of those in it, as `ConfigDict.lock` and `unlock` would."""
     object.__setattr__(table, "_locked", locked)
 
 
-def get(table: Any, key: str) -> Any:
+def get(table: Table, key: str) -> Any:
     """The value at a dotted key; KeyError where there is none."""
     for part in key.split("."):
         table = table[part]
     return table
 
 
-def put(table: Any, key: str, value: Any) -> None:
+def put(table: ConfigDict, key: str, value: Any) -> None:
     """Set the value at a dotted key; tables that are not there are made."""
     *parents, last = key.split(".")
     for parent in parents:
@@ -51,7 +53,7 @@ def put(table: Any, key: str, value: Any) -> None:
         table[last] = copied(ConfigDict(value, sort_keys=False)) if is_table(value) else value
 
 
-def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+def flat(config: Table, prefix: str = "") -> dict[str, Any]:
     """Dotted key -> value, empty tables included."""
     found = {}
     for key, value in config.items():

@@ -61,7 +61,7 @@ def of(plugin: ModuleType) -> Options:
     return getattr(plugin, "OPTIONS", {})
 
 
-def chosen(config: Any, section: str) -> list[ModuleType]:
+def chosen(config: ConfigDict, section: str) -> list[ModuleType]:
     """The plugins that a config chooses for a section.
 
     Raises:
@@ -80,12 +80,12 @@ def chosen(config: Any, section: str) -> list[ModuleType]:
     return [plugin, *(plugins.find(kind, other) for other in (uses(config[section]) if uses else ()))]
 
 
-def family(config: Any) -> ModuleType:
+def family(config: ConfigDict) -> ModuleType:
     """The model family that a config chooses."""
     return plugins.find("families", config.model.family)
 
 
-def declared(config: Any, section: str) -> dict[str, Option]:
+def declared(config: ConfigDict, section: str) -> dict[str, Option]:
     """Name -> option, of all plugins that a config chooses for a section."""
     return {name: option for plugin in chosen(config, section) for name, option in of(plugin).items()}
 
@@ -105,7 +105,7 @@ def shipped(section: str) -> dict[str, dict[str, Option]]:
 _shared: dict[str, tuple[str, ...]] = {}
 
 
-def offer(config: Any) -> None:
+def offer(config: ConfigDict) -> None:
     """Put the options of all of tljax's plugins into a new config, and leave their sections open for those of others.
 
     Where two plugins give one name different defaults, the key is left to them.
@@ -129,7 +129,7 @@ def is_shared(section: str, name: str) -> bool:
     return name.partition(".")[0] in _shared.get(section, ())
 
 
-def resolve(config: Any) -> tuple[Any, list[str]]:
+def resolve(config: ConfigDict) -> tuple[Any, list[str]]:
     """A run's own config: what all runs share, and the options of the plugins that it chooses, with their defaults.
 
     Returns:
@@ -153,7 +153,7 @@ def resolve(config: Any) -> tuple[Any, list[str]]:
     return new, notes
 
 
-def _own(config: Any, section: str) -> tuple[Any, list[str]]:
+def _own(config: ConfigDict, section: str) -> tuple[Any, list[str]]:
     """One section of `resolve`, and what was left out of it."""
     declares, own, faults, notes = declared(config, section), ConfigDict(sort_keys=False), [], []
     for name in _shared.get(section, ()):
@@ -232,7 +232,7 @@ def near(name: str, names: Mapping[str, Any] | list[str]) -> str:
     return f" Did you mean '{close[0]}'?" if close else ""
 
 
-def find(config: Any, section: str, name: str) -> tuple[str, Option]:
+def find(config: ConfigDict, section: str, name: str) -> tuple[str, Option]:
     """The option that a key of a section means, by its name and itself; a key in an open table means the table.
 
     Raises:
@@ -245,7 +245,7 @@ def find(config: Any, section: str, name: str) -> tuple[str, Option]:
     raise unknown(config, section, name)
 
 
-def unknown(config: Any, section: str, name: str) -> ConfigError:
+def unknown(config: ConfigDict, section: str, name: str) -> ConfigError:
     """The error of an option that the plugins that a config chooses do not have."""
     declares, names = declared(config, section), [plugins.name(plugin) for plugin in chosen(config, section)]
     whose = " and ".join(f"'{one}'" for one in names) or "nothing"

@@ -14,7 +14,7 @@ from tljax.core.errors import ConfigError
 CHOICES = ("strategy.name", "task.name", "adaptation.name", "data.source", "model.family")
 
 
-def apply(config: Any, changes: Iterable[str]) -> Any:
+def apply(config: ConfigDict, changes: Iterable[str]) -> Any:
     """A copy of `config` with every "dotted.key=value" applied; values keep the key's type.
 
     Tables that are not locked (`groups`, `optimizer.kwargs`, ...) take new keys too, tables among them
@@ -39,7 +39,7 @@ def apply(config: Any, changes: Iterable[str]) -> Any:
     return options.resolve(changed)[0] if config.get("strategy") and config.strategy.is_locked else changed
 
 
-def _set(config: Any, change: str) -> None:
+def _set(config: ConfigDict, change: str) -> None:
     key, equals, text = change.partition("=")
     section, _, name = key.partition(".")
     if equals and section in options.SECTIONS and name and not options.is_shared(section, name):
@@ -57,7 +57,7 @@ def _set(config: Any, change: str) -> None:
         table[last] = _literal(text) if is_open else _value(key, text, table[last])
 
 
-def _set_option(config: Any, section: str, name: str, text: str) -> None:
+def _set_option(config: ConfigDict, section: str, name: str, text: str) -> None:
     """Set a key that a plugin declares, or one in an open table of its."""
     own, option = _declared(config, section, name)
     is_whole = name in (own, option.was)
@@ -68,7 +68,7 @@ def _set_option(config: Any, section: str, name: str, text: str) -> None:
     config_tables.set_lock(config[section], locked=locked)
 
 
-def _declared(config: Any, section: str, name: str) -> tuple[str, options.Option]:
+def _declared(config: ConfigDict, section: str, name: str) -> tuple[str, options.Option]:
     """The option of a key, as the config or one of its suite's rows chooses its plugins."""
     try:
         return options.find(config, section, name)
@@ -138,7 +138,7 @@ def _literal(text: str) -> Any:
         return text
 
 
-def _unknown(config: Any, key: str, equals: str) -> str:
+def _unknown(config: ConfigDict, key: str, equals: str) -> str:
     known = list(config_tables.flat(config))
     same_name = [name for name in known if name.rpartition(".")[2] == key.rpartition(".")[2]]
     close = difflib.get_close_matches(key, known, n=1) or same_name[:1]

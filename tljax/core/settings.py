@@ -5,6 +5,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from tljax.core import config_tables, options
 from tljax.core.errors import ConfigError
 from tljax.core.options import NOT_NEGATIVE, POSITIVE, SHARE, STRINGS
@@ -117,12 +119,12 @@ EXCLUSIONS = {
 }
 
 
-def check(config: Any) -> None:
+def check(config: ConfigDict) -> None:
     """Raise one ConfigError that lists every value that cannot be meant."""
     resolve(config)
 
 
-def resolve(config: Any) -> tuple[Any, list[str]]:
+def resolve(config: ConfigDict) -> tuple[Any, list[str]]:
     """A run's own config, checked, and what was left out of it: see `options.resolve`.
 
     Raises:
@@ -141,7 +143,7 @@ def resolve(config: Any) -> tuple[Any, list[str]]:
     return own, notes
 
 
-def _faults(config: Any, rule: str, must_hold: options.Rule) -> list[str]:
+def _faults(config: ConfigDict, rule: str, must_hold: options.Rule) -> list[str]:
     """What is wrong with the value of a key, or with the values of an open table ("groups.*")."""
     (must, holds), faults = must_hold, []
     table, star, _ = rule.partition(".*")
@@ -155,7 +157,7 @@ def _faults(config: Any, rule: str, must_hold: options.Rule) -> list[str]:
     return faults
 
 
-def asks(config: Any, key: str) -> Any:
+def asks(config: ConfigDict, key: str) -> Any:
     """The value of an option; None where the chosen plugins have no such option."""
     try:
         return get(config, key)
@@ -163,7 +165,7 @@ def asks(config: Any, key: str) -> Any:
         return None
 
 
-def batch_size(config: Any, devices: int, *, accumulate: int = 1) -> tuple[int, int]:
+def batch_size(config: ConfigDict, devices: int, *, accumulate: int = 1) -> tuple[int, int]:
     """(training, evaluation) batch sizes; both must divide evenly over the devices, the first after `accumulate` parts.
 
     Raises:
@@ -186,7 +188,7 @@ def batch_size(config: Any, devices: int, *, accumulate: int = 1) -> tuple[int, 
 get, as_flat = config_tables.get, config_tables.flat
 
 
-def to_json(config: Any) -> str:
+def to_json(config: ConfigDict) -> str:
     return json.dumps(json.loads(config.to_json_best_effort()), indent=2)
 
 

@@ -5,9 +5,9 @@ import hashlib
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core.errors import DataError
 from tljax.core.types import Batch, Card
@@ -24,7 +24,7 @@ class Pictures:
     views = 1
     rows = 0  # of boxes, to which every example's list is filled up
 
-    def __init__(self, subset: Subset, config: Any, card: Card) -> None:
+    def __init__(self, subset: Subset, config: ConfigDict, card: Card) -> None:
         """Decode everything once, to keep it where `data.in_memory`, and else to know before training that it can be:
         a header tells nothing of a file that ends too early.
 

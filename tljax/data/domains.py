@@ -2,9 +2,10 @@
 
 import zlib
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.types import Dataset
@@ -14,7 +15,7 @@ UNLABELLED = "unlabelled"  # the part of which training sees no label
 Part = TypeVar("Part")
 
 
-def add(subsets: Mapping[str, Subset], dataset: Dataset, config: Any, seed: int) -> dict[str, Subset]:
+def add(subsets: Mapping[str, Subset], dataset: Dataset, config: ConfigDict, seed: int) -> dict[str, Subset]:
     """The parts of `splits.choose` with "unlabelled", where `data.unlabelled` asks for it.
 
     It is a share (`data.unlabelled_share`) of each of these splits, drawn without a look at their labels, and its own
@@ -52,7 +53,7 @@ def labelled(parts: Mapping[str, Part]) -> dict[str, Part]:
     return {name: part for name, part in parts.items() if name != UNLABELLED}
 
 
-def source(config: Any) -> str:
+def source(config: ConfigDict) -> str:
     """What people call the domain that is learned from, `config.data` being given: its splits."""
     return ("+".join(config.divide) or "all") if config.fractions else config.splits["train"]
 
@@ -63,7 +64,7 @@ def _drawn(number: int, name: str, share: float, seed: int) -> np.ndarray:
     return np.sort(order[: round(share * number)])
 
 
-def _check(subsets: Mapping[str, Subset], dataset: Dataset, config: Any) -> None:
+def _check(subsets: Mapping[str, Subset], dataset: Dataset, config: ConfigDict) -> None:
     names = list(config.unlabelled)
     used = set(config.divide or dataset.splits) if config.fractions else set(config.splits.values())
     bad = {

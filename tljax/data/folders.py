@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from tljax.core import atomic
 from tljax.core.errors import DataError
 from tljax.data import labels, splits
@@ -77,7 +79,7 @@ def inside(folder: Path, suffixes: Collection[str], *, above: frozenset[str] = f
             yield path
 
 
-def read(root: Path, suffixes: Collection[str], config: Any, *, what: str, layout: str) -> Found:
+def read(root: Path, suffixes: Collection[str], config: ConfigDict, *, what: str, layout: str) -> Found:
     """The files of the splits that the config names; what else lies there is left out, and listed.
 
     Args:

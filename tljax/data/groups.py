@@ -4,16 +4,16 @@ import itertools
 import os
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.types import Split
 from tljax.data import labels
 
 
-def of(split: Split, source: str, config: Any) -> np.ndarray | None:
+def of(split: Split, source: str, config: ConfigDict) -> np.ndarray | None:
     """(N,) str: the group of each example; None where `data.group` asks for none.
 
     Of a table it is the content of a column. Of files it is what the one group of the expression matches in the path

@@ -8,11 +8,11 @@ length gives, not a random number; so a head need only look at a few places, who
 import dataclasses
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 MASKED, REPLACED = 0.8, 0.1  # shares of the hidden tokens; the rest stay as they are
 
@@ -28,7 +28,7 @@ class Vocabulary:
 
 
 def hide(
-    x: Mapping[str, jax.Array], key: jax.Array, position: jax.Array, vocabulary: Vocabulary, config: Any
+    x: Mapping[str, jax.Array], key: jax.Array, position: jax.Array, vocabulary: Vocabulary, config: ConfigDict
 ) -> dict[str, jax.Array]:
     """Tokens with some of them hidden; every text draws from its own key, and the draw does not depend on padding.
 

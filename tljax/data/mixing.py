@@ -7,10 +7,10 @@ draws its own share, from the seed, the step and its position.
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError
 from tljax.core.options import NOT_NEGATIVE, Option
@@ -24,12 +24,12 @@ OPTIONS = {
 NO_POSITION = 2**32 - 1  # keeps these draws apart from those of `preprocess`, which fold positions into the same key
 
 
-def asked(config: Any) -> bool:
+def asked(config: ConfigDict) -> bool:
     """Whether a task's config asks for mixed pictures."""
     return any(name in config and config[name] for name in OPTIONS)
 
 
-def check(config: Any, devices: int, *, pictures: bool) -> None:
+def check(config: ConfigDict, devices: int, *, pictures: bool) -> None:
     """Raise ConfigError where the batches of `config` (the whole) cannot be mixed as it asks.
 
     Args:
@@ -52,7 +52,7 @@ def check(config: Any, devices: int, *, pictures: bool) -> None:
         )
 
 
-def check_labels(config: Any, info: Info) -> None:
+def check_labels(config: ConfigDict, info: Info) -> None:
     """Raise ConfigError where the rectangle that CutMix puts in would leave labels where they were.
 
     Args:
@@ -65,7 +65,7 @@ def check_labels(config: Any, info: Info) -> None:
         )
 
 
-def mix(batch: Batch, key: jax.Array, config: Any) -> Batch:
+def mix(batch: Batch, key: jax.Array, config: ConfigDict) -> Batch:
     """The batch with mixed inputs, "share" (B,) of its own labels and "other": label and weight of the neighbour.
 
     Args:
@@ -96,7 +96,7 @@ def _neighbours(x: jax.Array) -> jax.Array:
     return x.reshape(-1, 2, *x.shape[1:])[:, ::-1].reshape(x.shape)
 
 
-def _mix(key: jax.Array, image: jax.Array, other: jax.Array, config: Any) -> tuple[jax.Array, jax.Array]:
+def _mix(key: jax.Array, image: jax.Array, other: jax.Array, config: ConfigDict) -> tuple[jax.Array, jax.Array]:
     """(H, W, C) twice -> the mixed one, and the share of the first."""
     for_choice, for_blend, for_cut = jax.random.split(key, 3)
     if not config.cutmix:

@@ -1,11 +1,12 @@
 """From stored uint8 pictures to what the network sees: augment, resize, normalise, on the device; labels move along."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError
 from tljax.core.types import IGNORED, NO_BOX, Batch, Card, Prepare
@@ -22,7 +23,7 @@ class Sizes(NamedTuple):
     size: int  # into the network
 
 
-def sizes(config: Any, card: Card) -> Sizes:
+def sizes(config: ConfigDict, card: Card) -> Sizes:
     """`data.resize`, `.crop` and `.size`; where `data.size` is 0, the card's for those of them that are 0.
 
     Without a card's size, 0 is the crop's, else the stored picture's where it is resized, else `WITHOUT_CARD`.
@@ -37,7 +38,7 @@ def sizes(config: Any, card: Card) -> Sizes:
     return Sizes(stored, config.crop or (round(stored * share) if config.resize else card.size), card.size)
 
 
-def make(config: Any, card: Card, shape: tuple[int, ...], labels: str = "classes") -> Prepare:
+def make(config: ConfigDict, card: Card, shape: tuple[int, ...], labels: str = "classes") -> Prepare:
     """A pure function (batch, key, train) -> the batch with "inputs", normalised pixels (B, size, size, C) float32.
 
     In training: random crop (of `data.crop` pixels, after padding by `data.pad`) or random resized
@@ -86,19 +87,19 @@ def make(config: Any, card: Card, shape: tuple[int, ...], labels: str = "classes
     return prepare
 
 
-def draws(config: Any, stored: int) -> bool:
+def draws(config: ConfigDict, stored: int) -> bool:
     """Whether training sees pictures, `stored` pixels wide, other than evaluation does."""
     crops = config.pad or config.min_area or 0 < config.crop < stored
     return bool(config.augment and (config.flip or crops))
 
 
-def example(config: Any, card: Card) -> np.ndarray:
+def example(config: ConfigDict, card: Card) -> np.ndarray:
     """One input as `prepare` makes it: (1, size, size, C) float32, zeros."""
     size = sizes(config, card).size
     return np.zeros((1, size, size, config.channels), np.float32)
 
 
-def note(config: Any, card: Card, stored: int, *, pretrained: bool, changes: str = "") -> str:
+def note(config: ConfigDict, card: Card, stored: int, *, pretrained: bool, changes: str = "") -> str:
     """What the network is given, where a card or a default chose it or the weights saw something else; else "".
 
     Args:
@@ -147,7 +148,7 @@ class Window(NamedTuple):
     flip: jax.Array  # () bool: mirrored, left becomes right
 
 
-def draw_window(key: jax.Array, stored: int, crop: int, config: Any) -> Window:
+def draw_window(key: jax.Array, stored: int, crop: int, config: ConfigDict) -> Window:
     """The window of one training example.
 
     Args:
@@ -171,7 +172,7 @@ def centre_window(stored: int, crop: int) -> Window:
     return Window(jnp.full(2, edge), jnp.full(2, crop, jnp.float32), jnp.array(False))
 
 
-def of_picture(image: jax.Array, window: Window, crop: int, config: Any) -> jax.Array:
+def of_picture(image: jax.Array, window: Window, crop: int, config: ConfigDict) -> jax.Array:
     """What a drawn window shows of a picture (S, S, C) uint8: (crop, crop, C); black beyond the edge."""
     if config.min_area:
         scale = crop / window.sides

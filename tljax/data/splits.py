@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.types import IGNORED, Dataset, Info, Split
@@ -84,7 +85,7 @@ class Joined:
         return split[i]
 
 
-def used(names: Sequence[str], config: Any) -> list[str]:
+def used(names: Sequence[str], config: ConfigDict) -> list[str]:
     """Of a source's splits those that the config names; all where it names none of them.
 
     What else lies there is not read: it may have no labels, or be no split at all.
@@ -94,7 +95,7 @@ def used(names: Sequence[str], config: Any) -> list[str]:
     return [name for name in names if name in wanted] or list(names)
 
 
-def choose(dataset: Dataset, config: Any, seed: int) -> Parts:
+def choose(dataset: Dataset, config: ConfigDict, seed: int) -> Parts:
     """The parts "train", "test" and, where asked for, "validation" and `data.targets`, and their classes' names.
 
     In this order: `data.classes` keeps some classes, and `data.half` one half of them, drawn at random;
@@ -172,7 +173,7 @@ def _half(classes: tuple[str, ...], half: str, seed: int) -> tuple[str, ...]:
     return tuple(name for i, name in enumerate(classes) if (i in drawn) == (half == "a"))
 
 
-def _no_choice_by_class(info: Info, config: Any) -> None:
+def _no_choice_by_class(info: Info, config: ConfigDict) -> None:
     chosen = {"classes": config.classes, "half": config.half, "examples_per_class": config.examples_per_class}
     wrong = [f"config.data.{key}={value!r}" for key, value in chosen.items() if value]
     if info.labels != "classes" and wrong:
@@ -182,7 +183,7 @@ def _no_choice_by_class(info: Info, config: Any) -> None:
         )
 
 
-def _subset(split: Split, numbers: list[int], info: Info, config: Any) -> Subset:
+def _subset(split: Split, numbers: list[int], info: Info, config: ConfigDict) -> Subset:
     found, names = np.asarray(split.labels), info.classes
     owners = groups.of(split, info.source, config)
     if info.labels == "none":
@@ -210,7 +211,7 @@ def _subset(split: Split, numbers: list[int], info: Info, config: Any) -> Subset
     return Subset(split, indices, new[found[indices]], None if owners is None else owners[indices])
 
 
-def _by_name(dataset: Dataset, config: Any, numbers: list[int]) -> dict[str, Subset]:
+def _by_name(dataset: Dataset, config: ConfigDict, numbers: list[int]) -> dict[str, Subset]:
     wanted = {part: name for part, name in config.splits.items() if name}
     bad = [f"{part}='{name}'" for part, name in wanted.items() if name not in dataset.splits]
     bad += [f"{part}=''" for part in ("train", "test") if part not in wanted]
@@ -225,7 +226,7 @@ def _by_name(dataset: Dataset, config: Any, numbers: list[int]) -> dict[str, Sub
     return {part: _subset(dataset.splits[name], numbers, dataset.info, config) for part, name in wanted.items()}
 
 
-def _by_fractions(dataset: Dataset, config: Any, numbers: list[int], seed: int) -> dict[str, Subset]:
+def _by_fractions(dataset: Dataset, config: ConfigDict, numbers: list[int], seed: int) -> dict[str, Subset]:
     shares: dict[str, float] = dict(zip(PARTS, config.fractions, strict=True))
     divided = sorted(config.divide or dataset.splits)
     unknown = [name for name in divided if name not in dataset.splits]
@@ -246,7 +247,7 @@ def _by_fractions(dataset: Dataset, config: Any, numbers: list[int], seed: int) 
     return {name: part for name, part in parts.items() if shares[name]}
 
 
-def _check_targets(dataset: Dataset, config: Any) -> None:
+def _check_targets(dataset: Dataset, config: ConfigDict) -> None:
     """Targets are splits that nothing is learned from."""
     used = set(config.divide or dataset.splits) if config.fractions else set(config.splits.values())
     bad = {
@@ -263,7 +264,7 @@ def _check_targets(dataset: Dataset, config: Any) -> None:
         )
 
 
-def _check(parts: Mapping[str, Subset], classes: tuple[str, ...], kind: str, config: Any) -> None:
+def _check(parts: Mapping[str, Subset], classes: tuple[str, ...], kind: str, config: ConfigDict) -> None:
     need, found = max(1, config.examples_per_class), parts["train"].labels
     if found is not None and kind == "classes":
         counts = np.bincount(found, minlength=len(classes))

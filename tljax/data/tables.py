@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from tljax.core.errors import DataError
 from tljax.data import labels, spelling, texts
 
@@ -24,7 +26,7 @@ Rows = list[tuple[int, dict[str, Any]]]  # (the line where it begins, column of 
 csv.field_size_limit(sys.maxsize)  # a text may be longer than csv's 128 KiB
 
 
-def read(file: Path, config: Any, columns: Sequence[str]) -> tuple[Rows, tuple[str, ...]]:
+def read(file: Path, config: ConfigDict, columns: Sequence[str]) -> tuple[Rows, tuple[str, ...]]:
     """The rows of a table, the cells of these columns alone, and what was found out about it, for people.
 
     Cells are texts; of JSON they are what it says. A column is found under another case or spaces too, and said.
@@ -107,7 +109,14 @@ def _header(
 
 
 def _delimited(
-    file: Path, content: str, delimiter: str, names: Sequence[str], columns: Sequence[str], config: Any, *, quotes: bool
+    file: Path,
+    content: str,
+    delimiter: str,
+    names: Sequence[str],
+    columns: Sequence[str],
+    config: ConfigDict,
+    *,
+    quotes: bool,
 ) -> Rows:
     """Every row below the header."""
     places = {name: list(names).index(str(column(name, names))) for name in columns}
@@ -143,7 +152,7 @@ def _records(file: Path, content: str, delimiter: str, *, quotes: bool) -> Itera
 
 def _refuse_swallowed(
     file: Path, lines: Sequence[str], rows: Rows, ends: Sequence[int], delimiter: str, places: Mapping[str, int],
-    width: int, config: Any,
+    width: int, config: ConfigDict,
 ) -> None:  # fmt: skip
     """Raise DataError where each line of a row of several lines is a whole row by itself, most of them with a label
     that other rows have: a quote that nobody closed has swallowed them up to the next quote.

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from tljax.core.errors import DataError
 from tljax.core.options import Option, Rule
 from tljax.core.types import Dataset, Info
@@ -124,7 +126,7 @@ def fault(text: str) -> str:
 def dataset(
     splits: Mapping[str, Sequence[Row]],
     source: str,
-    config: Any,
+    config: ConfigDict,
     *,
     kind: str = "classes",
     classes: Sequence[str] = (),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core import caches
 from tljax.core.atomic import make_folder, whole
@@ -22,7 +23,7 @@ class Tokens:
 
     in_memory, views, skipped = True, 1, ()
 
-    def __init__(self, subset: Subset, config: Any, tokenizer: Tokenizer) -> None:
+    def __init__(self, subset: Subset, config: ConfigDict, tokenizer: Tokenizer) -> None:
         """Tokenise all, or take what an earlier run kept under the hash of texts, tokenizer and length.
 
         Args:

@@ -4,6 +4,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from tljax.core.layer_groups import between
 from tljax.core.types import EVALUATE, Mode
@@ -16,7 +17,7 @@ class Backbone(nn.Module):
     """
 
     variant: Any
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from tljax.core.errors import ConfigError
 from tljax.core.types import Mode
@@ -114,7 +115,7 @@ class Embed(nn.Module):
     """{"ids", "mask", "types"} -> {"hidden", "mask"}, 0 at padding; and the table of distances."""
 
     shape: Variant
-    dtype: Any
+    dtype: DTypeLike
 
     def setup(self) -> None:
         shape = self.shape
@@ -149,7 +150,7 @@ class Attention(nn.Module):
     """
 
     shape: Variant
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array, table: jax.Array, mode: Mode) -> jax.Array:
@@ -186,7 +187,7 @@ class Block(nn.Module):
     """Attention and MLP, each added to what it was given and normalised after that; beside the first, a convolution."""
 
     shape: Variant
-    dtype: Any
+    dtype: DTypeLike
     first: bool
 
     @nn.compact

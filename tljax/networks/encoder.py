@@ -14,6 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.types import Mode
@@ -120,7 +121,7 @@ class Embed(nn.Module):
     """The sum of three embeddings, normalised: {"ids", "mask", "types"} -> {"hidden", "mask"}."""
 
     shape: Variant
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: Tokens, mode: Mode) -> Hidden:
@@ -152,7 +153,7 @@ class Attention(nn.Module):
     """Multi-head self-attention on (B, L, D) that does not look at padding, and its dense layer."""
 
     shape: Variant
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array, mode: Mode) -> jax.Array:
@@ -172,7 +173,7 @@ class Mlp(nn.Module):
     """Dense to `units`, exact GELU, dense back to D: (B, L, D) -> (B, L, D)."""
 
     shape: Variant
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
@@ -186,7 +187,7 @@ class Block(nn.Module):
     """Attention and MLP, each added to what it was given and normalised after that."""
 
     shape: Variant
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: Hidden, mode: Mode) -> Hidden:
@@ -201,7 +202,7 @@ class Pool(nn.Module):
     """One vector a text: {"hidden": (B, L, D), "mask"} -> (B, D) float32."""
 
     shape: Variant
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: Hidden, mode: Mode) -> jax.Array:

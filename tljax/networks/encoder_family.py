@@ -12,6 +12,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from tljax.core.errors import ConfigError, WeightsError
 from tljax.core.types import Name
@@ -77,7 +78,7 @@ class Family:
         """The sizes of the variant of that name, or those given, or their fields; ConfigError lists the names."""
         return sizes.variant(self.variants, variant, f"model.variant of '{self.name}'")
 
-    def build(self, variant: str | Variant, *, dtype: Any = jnp.float32, bn_axis: str | None = None) -> Encoder:
+    def build(self, variant: str | Variant, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> Encoder:
         """The backbone; it has no BatchNorm, so `bn_axis` has no effect."""
         del bn_axis
         return self.encoder(self.variant_of(variant), dtype=dtype)

@@ -11,6 +11,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from tljax.core.errors import ConfigError
 from tljax.core.types import Mode
@@ -93,7 +94,7 @@ class ConvNorm(nn.Module):
     features: int
     kernel: int
     variant: Variant
-    dtype: Any
+    dtype: DTypeLike
     bn_axis: str | None
     stride: int = 1
     groups: int = 1
@@ -130,7 +131,7 @@ class SqueezeExcite(nn.Module):
     squeezed: int
     activation: str
     gate: str
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -146,7 +147,7 @@ class InvertedResidual(nn.Module):
     sizes: Sizes
     variant: Variant
     drop_path: float
-    dtype: Any
+    dtype: DTypeLike
     bn_axis: str | None
     padding: str = "half"
 
@@ -176,7 +177,7 @@ class Stage(nn.Module):
     blocks: tuple[Sizes, ...]
     drop_paths: tuple[float, ...]  # of every block
     variant: Variant
-    dtype: Any
+    dtype: DTypeLike
     bn_axis: str | None
     first: int = 0  # blocks before this stage
 
@@ -207,7 +208,7 @@ class Dense(nn.Module):
     features: int
     activation: str
     dropout: float
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:

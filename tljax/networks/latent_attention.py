@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from tljax.core.types import Mode
 from tljax.networks.layers import LayerNorm
@@ -30,7 +30,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 class Mlp(nn.Module):
     """Dense to `hidden` units (0: 4 D), activation, dense back to D; gated, SiLU of as many more multiplies them."""
 
-    dtype: Any
+    dtype: DTypeLike
     hidden: int = 0
     activation: str = "gelu"
     gated: bool = False
@@ -55,7 +55,7 @@ class LatentAttention(nn.Module):
     hidden: int
     activation: str
     eps: float
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:

@@ -5,6 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from tljax.core.types import Mode
 from tljax.networks import ops
@@ -24,7 +25,7 @@ class Conv(nn.Module):
     padding: int = 0
     groups: int = 1
     bias: bool = False
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
     kernel_init: Any = KAIMING
 
     @nn.compact

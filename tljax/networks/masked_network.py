@@ -5,6 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from tljax.core.types import EVALUATE, Mode
 from tljax.networks.encoder import NORMAL, Variant
@@ -16,7 +17,7 @@ class Head(nn.Module):
     """Dense, exact GELU, LayerNorm, and the word embeddings as the last layer (Press & Wolf 2017), with a bias."""
 
     shape: Variant
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: dict[str, jax.Array]) -> dict[str, jax.Array]:

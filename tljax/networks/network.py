@@ -8,6 +8,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+from ml_collections import ConfigDict
 
 from tljax.core import layer_groups
 from tljax.core.errors import ConfigError
@@ -109,7 +110,7 @@ Build = Callable[..., Built]  # (family, variant, published, *, dtype, bn_axis) 
 
 
 def build(
-    build: Build, family: ModuleType, variant: Any, published: Published | None, config: Any, *, axis: Any
+    build: Build, family: ModuleType, variant: Any, published: Published | None, config: ConfigDict, *, axis: Any
 ) -> Built:
     """The network that `build` makes, with what `config` asks of every network.
 
@@ -145,7 +146,7 @@ def with_head(backbone: Any, head: nn.Module) -> Network:
     return Network(backbone, head)
 
 
-def _dropping(backbone: Any, config: Any) -> Any:
+def _dropping(backbone: Any, config: ConfigDict) -> Any:
     """The backbone with stochastic depth, where `config` asks for it."""
     if not config.drop_path:
         return backbone

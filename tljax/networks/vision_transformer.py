@@ -10,6 +10,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from tljax.core.errors import ConfigError
 from tljax.core.types import Mode
@@ -79,7 +80,7 @@ class Embed(nn.Module):
     """Patches, the tokens before them, positions: (B, H, W, C) -> (B, N, D); rotary ones: and (B, n, 2), of patches."""
 
     variant: Variant
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array, mode: Mode) -> Any:
@@ -113,7 +114,7 @@ class Attention(nn.Module):
     """Multi-head self-attention on (B, N, D); queries, keys and values are one map, in timm's order (3, heads, -1)."""
 
     variant: Variant
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array, places: jax.Array | None) -> jax.Array:
@@ -135,7 +136,7 @@ class Block(nn.Module):
 
     variant: Variant
     drop_path: float
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: Any, mode: Mode) -> Any:

@@ -28,7 +28,7 @@ PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "nump
 class Report(Screen):
     """The run folder, but for its checkpoints and model."""
 
-    def __init__(self, folder: Path, config: Any, *, best: str) -> None:
+    def __init__(self, folder: Path, config: ConfigDict, *, best: str) -> None:
         """The folder of this run, new or begun earlier with the same config; nothing is written yet.
 
         Args:
@@ -104,7 +104,7 @@ class Report(Screen):
         self.say(f"already finished, {last_line(result, self.folder)}")
         return result
 
-    def inputs(self, config: Any, made: Experiment) -> None:
+    def inputs(self, config: ConfigDict, made: Experiment) -> None:
         """The config, where everything came from, and what was left out or left to chance."""
         for section, keys in config.items():
             values = settings.as_flat(keys) if isinstance(keys, ConfigDict) else {"": keys}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+from ml_collections import ConfigDict
 
 from tljax.core import settings
 from tljax.core.atomic import read_json, write_json, writing
@@ -81,7 +82,7 @@ def sweep(folder: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-def files(folder: Path, config: Any) -> dict[str, Any] | None:
+def files(folder: Path, config: ConfigDict) -> dict[str, Any] | None:
     """`folders.stamp` of the data that a run in `folder` reads, `config` being the data's; None where they are no
     files, or gone.
     """
@@ -89,7 +90,7 @@ def files(folder: Path, config: Any) -> dict[str, Any] | None:
     return folders.stamp(Path(place).expanduser(), without=folder) if place else None
 
 
-def unchanged(folder: Path, config: Any) -> tuple[bool, str]:
+def unchanged(folder: Path, config: ConfigDict) -> tuple[bool, str]:
     """(Whether a finished run still stands for its data, what is to be said of them).
 
     It does not where files came, went or were written since: then the examples must be compared.

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core import overrides
 from tljax.core.errors import ConfigError
@@ -30,7 +31,7 @@ COLUMNS = ("rule", "chosen where there are", "strategy", "trainable", "optimizer
 
 
 def settle(
-    method: Method, made: Experiment, devices: Parallel, report: Report, config: Any
+    method: Method, made: Experiment, devices: Parallel, report: Report, config: ConfigDict
 ) -> tuple[Method, Experiment]:
     """The strategy of this run, and the experiment as it wants it; one with a plan of its own is its own answer.
 
@@ -51,7 +52,7 @@ def settle(
     return chosen, made
 
 
-def measure(made: Experiment, devices: Parallel, report: Report, config: Any) -> Facts:
+def measure(made: Experiment, devices: Parallel, report: Report, config: ConfigDict) -> Facts:
     """The facts of the training part, on the pretrained features that the head is given.
 
     Raises:
@@ -96,7 +97,7 @@ def tell(found: dict[str, Any], report: Report) -> None:
                f"`tljax compare --strategies {','.join(others)}` finds out")  # fmt: skip
 
 
-def _decided(method: Method, made: Experiment, devices: Parallel, report: Report, config: Any) -> dict[str, Any]:
+def _decided(method: Method, made: Experiment, devices: Parallel, report: Report, config: ConfigDict) -> dict[str, Any]:
     """The content of decision.json."""
     assert method.chooses  # `settle` has asked
     table, rules = find("strategies", method.name), config.strategy.auto
@@ -120,7 +121,7 @@ def _decided(method: Method, made: Experiment, devices: Parallel, report: Report
     }
 
 
-def cost(method: Method, made: Experiment, devices: Parallel, config: Any) -> dict[str, Any]:
+def cost(method: Method, made: Experiment, devices: Parallel, config: ConfigDict) -> dict[str, Any]:
     """Parameters that learn, bytes of the largest optimizer state, and operations an update, mean over the run.
 
     Operations are those of convolutions and matrix products, without what a cache saves, mixup and CutMix; None where
@@ -163,7 +164,7 @@ def _operations(step: Any, state: Any, batch: Any, devices: Parallel) -> int | N
         return None
 
 
-def _method(name: str, config: Any) -> Method:
+def _method(name: str, config: ConfigDict) -> Method:
     return Method.of(find("strategies", name), config.strategy)
 
 

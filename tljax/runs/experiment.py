@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from tljax.core import layer_groups, settings
 from tljax.core.errors import ConfigError, gather
 from tljax.core.experiment import Experiment
@@ -29,7 +31,7 @@ from tljax.weights.pretrained import Pretrained
 Fits = Callable[[Params, Groups, Sequence[str]], None]
 
 
-def check(config: Any, devices: int, *, pretrained_wanted: bool = True) -> None:
+def check(config: ConfigDict, devices: int, *, pretrained_wanted: bool = True) -> None:
     """What can be known of `config` before anything is read; all faults come in one error.
 
     Args:
@@ -47,7 +49,9 @@ def check(config: Any, devices: int, *, pretrained_wanted: bool = True) -> None:
     )
 
 
-def load(config: Any, *, axis: str | None, pretrained_wanted: bool = True, fits: Fits | None = None) -> Experiment:
+def load(
+    config: ConfigDict, *, axis: str | None, pretrained_wanted: bool = True, fits: Fits | None = None
+) -> Experiment:
     """Read what `config` names, the whole of it; faults of data and of weights come in one error.
 
     Args:
@@ -108,7 +112,7 @@ class Prepared:
     phases: tuple[Phase, ...]
     facts: Facts | None  # what the strategy saw before it planned
 
-    def job(self, steps: int, config: Any, axis: str | None) -> Job:
+    def job(self, steps: int, config: ConfigDict, axis: str | None) -> Job:
         """The job of a run of so many steps."""
         one = self.experiment
         return Job(
@@ -125,7 +129,7 @@ class Prepared:
         )
 
 
-def begin(experiment: Experiment, method: Method, config: Any, *, facts: Facts | None = None) -> Prepared:
+def begin(experiment: Experiment, method: Method, config: ConfigDict, *, facts: Facts | None = None) -> Prepared:
     """The experiment as it begins, with its plan.
 
     Args:
@@ -145,7 +149,7 @@ def begin(experiment: Experiment, method: Method, config: Any, *, facts: Facts |
     return Prepared(experiment, method, alignment, phases, facts)
 
 
-def _labelled(task: Any, dataset: Dataset, config: Any) -> tuple[Any, Info, dict[str, Subset], Sequence[str]]:
+def _labelled(task: Any, dataset: Dataset, config: ConfigDict) -> tuple[Any, Info, dict[str, Subset], Sequence[str]]:
     """(The task, once it knows what is trained on; what it reads of the data; the parts; the classes)."""
     info = dataset.info
     if task.LABELS == "none":
@@ -171,7 +175,7 @@ def _labelled(task: Any, dataset: Dataset, config: Any) -> tuple[Any, Info, dict
     return task, info, domains.add(subsets, dataset, config.data, config.seed), classes
 
 
-def _weighed(task: Any, classes: Sequence[str], config: Any) -> tuple[str, ...]:
+def _weighed(task: Any, classes: Sequence[str], config: ConfigDict) -> tuple[str, ...]:
     """What each class counts in the loss, where that is asked for: by name, whatever the order it was given in."""
     key = {"classes": "class_weights", "sets": "pos_weight"}.get(task.LABELS, "")
     if not key or not config.task[key] or tuple(config.task[key]) == ("balanced",):
@@ -182,7 +186,7 @@ def _weighed(task: Any, classes: Sequence[str], config: Any) -> tuple[str, ...]:
 
 
 def _start(
-    task: Any, family: Any, built: Built, known: Pretrained, config: Any
+    task: Any, family: Any, built: Built, known: Pretrained, config: ConfigDict
 ) -> tuple[Built, Variables, tuple[str, ...]]:
     """The network with all its names, its variables at the start, and the paths that start at random."""
     example = find("inputs", family.INPUT).example(config.data, known.card)

@@ -41,7 +41,7 @@ OF_STEPS = {
 }
 
 
-def check(config: Any) -> None:
+def check(config: ConfigDict) -> None:
     """Raise ConfigError where the config of a strategy with `fit` asks for what only steps can do."""
     if ignored := [
         f"{key}={value}" for key, none in OF_STEPS.items() if (value := settings.asks(config, key)) not in (none, None)
@@ -53,7 +53,7 @@ def check(config: Any) -> None:
 
 
 def run(
-    method: Method, made: Experiment, devices: Parallel, report: Report, config: Any, workdir: Path
+    method: Method, made: Experiment, devices: Parallel, report: Report, config: ConfigDict, workdir: Path
 ) -> dict[str, Any]:
     """Features of all parts, the strategy's `fit` on those of the training part, then every part's numbers, once.
 
@@ -96,7 +96,7 @@ def run(
         return report.finish(found, totals, partial(task.files, classes=made.classes))
 
 
-def _save(folder: Path, strategy: str, fitted: Any, train: Batch, made: Experiment, config: Any) -> None:
+def _save(folder: Path, strategy: str, fitted: Any, train: Batch, made: Experiment, config: ConfigDict) -> None:
     """The folder model/."""
     if fitted.linear:
         saved_model.save(folder, _with_head(made.variables, *fitted.linear), made, config)
@@ -122,7 +122,7 @@ def _with_head(variables: Variables, kernel: np.ndarray, bias: np.ndarray) -> Va
 
 
 def _result(
-    task: Any, fitted: Any, made: Experiment, totals: Mapping[str, Any], method: Method, config: Any
+    task: Any, fitted: Any, made: Experiment, totals: Mapping[str, Any], method: Method, config: ConfigDict
 ) -> dict[str, Any]:
     """The content of result.json, as `results.make` has it for a run in steps; and what was chosen."""
     metrics = {part: task.summarize(sums) for part, sums in totals.items()}

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from tljax.core.plugins import find
 from tljax.reporting.report import Report
 from tljax.runs import decision, experiment, fitted_run
@@ -13,7 +15,7 @@ from tljax.transfer.method import Method
 LOOKED = "looked.json"  # what the strategy saw before it planned
 
 
-def prepare(config: Any, devices: Parallel, report: Report) -> Prepared:
+def prepare(config: ConfigDict, devices: Parallel, report: Report) -> Prepared:
     """Read and check all that `config` names, choose where the strategy chooses, and plan. Nothing is written.
 
     A run that has begun keeps to what it decided and saw then.

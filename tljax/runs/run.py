@@ -4,6 +4,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from tljax.core import settings
 from tljax.core.plugins import find
 from tljax.reporting.report import Report
@@ -16,7 +18,7 @@ from tljax.training.train_loop import Loop
 from tljax.training.train_state import TrainState
 
 
-def run(config: Any, workdir: Path) -> dict[str, Any]:
+def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     """The whole experiment; on the folder of a run cut off, the rest of it; on a finished one, its result."""
     config, left = settings.resolve(config)
     report = Report(workdir, config, best=find("tasks", config.task.name).BEST)

@@ -26,11 +26,11 @@ class Planned(NamedTuple):
 
     row: str
     seed: int
-    config: Any
+    config: ConfigDict
     folder: Path
 
 
-def run(run_one: Run, config: Any, folder: Path, *, flags: Sequence[str] = ()) -> list[dict[str, Any]]:
+def run(run_one: Run, config: ConfigDict, folder: Path, *, flags: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Run `config.suite` below `folder` and write its table.
 
     Args:
@@ -87,7 +87,7 @@ def each(run_one: Run, plan: Sequence[Planned], folder: Path) -> tuple[Found, Fa
     return found, failed
 
 
-def expand(config: Any, folder: Path, rows: Mapping[str, Sequence[str]] | None = None) -> list[Planned]:
+def expand(config: ConfigDict, folder: Path, rows: Mapping[str, Sequence[str]] | None = None) -> list[Planned]:
     """Every run of a suite, in order; "first" is the one that comes before the others.
 
     In an override "{suite}" stands for `folder`, "{seed}" for the run's seed.
@@ -125,7 +125,7 @@ def expand(config: Any, folder: Path, rows: Mapping[str, Sequence[str]] | None =
     return runs
 
 
-def check_heeded(flags: Sequence[str], config: Any, plan: Sequence[Planned]) -> None:
+def check_heeded(flags: Sequence[str], config: ConfigDict, plan: Sequence[Planned]) -> None:
     """Raise ConfigError where a flag that `config` holds has no effect, because every run sets its key otherwise."""
     faults = []
     for key in dict.fromkeys(flag.partition("=")[0] for flag in flags):
@@ -142,7 +142,7 @@ def check_heeded(flags: Sequence[str], config: Any, plan: Sequence[Planned]) -> 
         raise ConfigError("\n".join(faults))
 
 
-def _reads(config: Any) -> tuple[Any, ...]:
+def _reads(config: ConfigDict) -> tuple[Any, ...]:
     """What a run reads; runs of which it is the same all miss what one of them misses."""
     pretrained = plugins.find("strategies", config.strategy.name).PRETRAINED
     return settings.as_flat(config.data), settings.as_flat(config.model), pretrained
@@ -166,7 +166,7 @@ def _filled(changes: Any, folder: Path, seed: int) -> list[str]:
     return [change.replace("{suite}", str(folder.absolute())).replace("{seed}", str(seed)) for change in changes]
 
 
-def _quietly(run_one: Run, config: Any, place: Path) -> dict[str, Any]:
+def _quietly(run_one: Run, config: ConfigDict, place: Path) -> dict[str, Any]:
     """Run with everything it prints in <folder>.log, where twenty runs' tables are in nobody's way."""
     log = place.with_name(f"{place.name}.log")
     make_folder(log.parent)

@@ -5,11 +5,11 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import flax.linen as nn
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core import plugins
 from tljax.core.errors import WeightsError
@@ -49,7 +49,7 @@ def load(
     published = pretrained.read(spec, card=card, lock=lock)
     family = family or published.card.family or _family(published, prefix)
     module, card = find("families", family), published.card
-    wanted = SimpleNamespace(family=family, variant=variant, prefix=prefix)
+    wanted = ConfigDict({"family": family, "variant": variant, "prefix": prefix})
     found, published, notes = pretrained.understood(module, wanted, published)
     names = tuple(module.names(found))
     if adapt := getattr(module, "adapt", None):

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import safetensors.numpy
+from ml_collections import ConfigDict
 
 from tljax.core import plugins
 from tljax.core.atomic import filled, whole, write_json
@@ -56,7 +57,7 @@ class Model:
         return self.network.apply(variables, inputs, EVALUATE, method="features")  # pyright: ignore[reportReturnType]
 
 
-def save(folder: Path, variables: Variables, made: Experiment, config: Any, *, classifier: str = "") -> None:
+def save(folder: Path, variables: Variables, made: Experiment, config: ConfigDict, *, classifier: str = "") -> None:
     """Write all that predicting, exporting and transferring again need.
 
     `model.safetensors` loads in the library whose naming the family speaks; `card.json` is the weights'
@@ -70,7 +71,7 @@ def save(folder: Path, variables: Variables, made: Experiment, config: Any, *, c
         _write(folder, variables, made, config, classifier)
 
 
-def _write(folder: Path, variables: Variables, made: Experiment, config: Any, classifier: str) -> None:
+def _write(folder: Path, variables: Variables, made: Experiment, config: ConfigDict, classifier: str) -> None:
     started_from = (made.published.card.repository or made.published.where) if made.published else ""
     family = plugins.short("families", config.model.family)
     arrays = published_arrays(variables, made.names, family)

@@ -15,6 +15,8 @@ from typing import Any, Protocol, runtime_checkable
 import flax.linen as nn
 import jax
 import numpy as np
+from jax.typing import DTypeLike
+from ml_collections import ConfigDict
 
 from tljax.core.types import Batch, Inputs, Name, Published
 from tljax.networks.network import Built
@@ -29,7 +31,7 @@ class Task(Protocol):
     LABELS: str  # what a label must be, see `Info.labels`; none: they are not read
     BEST: str  # the metric that picks the best epoch and stands in tables: larger is better, at most 1
 
-    def weights(self, config: Any, labels: Any, classes: Sequence[str]) -> np.ndarray | None:
+    def weights(self, config: ConfigDict, labels: Any, classes: Sequence[str]) -> np.ndarray | None:
         """What an example of each class counts in the loss, (K,) float32, put beside it as batch["weight"]; None: 1.
 
         Args:
@@ -38,7 +40,7 @@ class Task(Protocol):
         """
         ...
 
-    def loss(self, logits: Any, batch: Batch, config: Any) -> jax.Array:
+    def loss(self, logits: Any, batch: Batch, config: ConfigDict) -> jax.Array:
         """The mean over the batch, (), so that it is the mean of the parts' on several devices and in micro-batches.
 
         Args:
@@ -75,7 +77,7 @@ class Task(Protocol):
 class Begins(Protocol):
     """A file whose task knows the training part; what it keeps of that, a dataclass, stands in model.json."""
 
-    def begin(self, config: Any, labels: Any, classes: Sequence[str]) -> Task:
+    def begin(self, config: ConfigDict, labels: Any, classes: Sequence[str]) -> Task:
         """The task, once the training part is known.
 
         Args:
@@ -128,7 +130,7 @@ class Builds(Protocol):
     """A task with a network of its own, in the place of the backbone with a head."""
 
     def build(
-        self, family: ModuleType, variant: Any, published: Published | None, *, dtype: Any, bn_axis: str | None
+        self, family: ModuleType, variant: Any, published: Published | None, *, dtype: DTypeLike, bn_axis: str | None
     ) -> Built: ...
 
 
@@ -136,7 +138,7 @@ class Builds(Protocol):
 class ChangesInputs(Protocol):
     """The network is given something else than what the inputs prepare."""
 
-    def inputs(self, found: Inputs, config: Any) -> Inputs: ...
+    def inputs(self, found: Inputs, config: ConfigDict) -> Inputs: ...
 
     def example(self, found: Any) -> Any:
         """One input as `inputs` prepares it."""

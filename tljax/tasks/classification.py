@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from ml_collections import ConfigDict
 from scipy.special import softmax
 
 from tljax.core.options import SHARE, Option
@@ -34,7 +35,7 @@ def head(classes: int) -> nn.Module:
     return nn.Dense(classes, kernel_init=TORCH_LINEAR)
 
 
-def loss(logits: jax.Array, batch: Batch, config: Any) -> jax.Array:
+def loss(logits: jax.Array, batch: Batch, config: ConfigDict) -> jax.Array:
     """Mean cross-entropy over the batch; labels are validated on the host, where the data are read.
 
     Args:
@@ -45,7 +46,7 @@ def loss(logits: jax.Array, batch: Batch, config: Any) -> jax.Array:
     return mixing.loss(lambda part: _losses(logits.astype(jnp.float32), part, config), batch)
 
 
-def weights(config: Any, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:
+def weights(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:
     """What an example of each class counts in the loss, (K,) float32; None where all count the same.
 
     "balanced" is N / (K n_k) for n_k of N training examples (King & Zeng 2001, as in scikit-learn). Weights are
@@ -128,7 +129,7 @@ def files(totals: dict[str, Any], stem: Path, *, classes: Sequence[str]) -> None
     figures.confusion(totals["confusion"], classes, stem.with_name(f"{stem.name}_confusion"))
 
 
-def _losses(logits: jax.Array, batch: Batch, config: Any) -> jax.Array:
+def _losses(logits: jax.Array, batch: Batch, config: ConfigDict) -> jax.Array:
     """(B,) cross-entropies in nats, smoothed and weighted."""
     if config.label_smoothing:
         targets = optax.smooth_labels(jax.nn.one_hot(batch["label"], logits.shape[-1]), config.label_smoothing)

@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.typing import DTypeLike
+from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError, DataError, WeightsError
 from tljax.core.options import Option
@@ -33,7 +35,9 @@ LARGEST = 709.0  # whose exponential is a float64
 Said = dict[str, jax.Array]  # what `MaskedNetwork` returns
 
 
-def build(family: ModuleType, variant: Any, published: Published | None, *, dtype: Any, bn_axis: str | None) -> Built:
+def build(
+    family: ModuleType, variant: Any, published: Published | None, *, dtype: DTypeLike, bn_axis: str | None
+) -> Built:
     """The encoder without a pooler, which this task would not train, and with the published head where there is one.
 
     Raises:
@@ -57,7 +61,7 @@ def build(family: ModuleType, variant: Any, published: Published | None, *, dtyp
     )
 
 
-def inputs(found: Inputs, config: Any) -> Inputs:
+def inputs(found: Inputs, config: ConfigDict) -> Inputs:
     """The same texts with tokens hidden: drawn in training, fixed by a text's place in its part in evaluation.
 
     Args:
@@ -92,12 +96,12 @@ def example(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {**found, "places": np.zeros((1, 1), np.int32), "weight": np.ones((1, 1), np.float32)}
 
 
-def weights(config: Any, labels: np.ndarray, classes: Sequence[str]) -> None:
+def weights(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> None:
     """All texts count the same."""
     del config, labels, classes
 
 
-def loss(said: Said, batch: Batch, config: Any) -> jax.Array:
+def loss(said: Said, batch: Batch, config: ConfigDict) -> jax.Array:
     """Cross-entropy in nats: its mean over a text's hidden tokens, and of that the mean over the batch.
 
     So the loss of a batch is the mean of its parts' (on several devices, in micro-batches), which a mean over all

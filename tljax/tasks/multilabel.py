@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from ml_collections import ConfigDict
 from scipy.special import expit
 from sklearn.metrics import average_precision_score
 
@@ -34,7 +35,7 @@ OPTIONS = {
 SEPARATOR = "|"  # between the labels of an example in predictions.csv
 
 
-def begin(config: Any, labels: np.ndarray, classes: Sequence[str]) -> "MultiLabel":
+def begin(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> "MultiLabel":
     """The task, once the training part is known.
 
     Args:
@@ -72,10 +73,10 @@ class MultiLabel:
         """Features (B, D) to logits (B, K), K labels."""
         return nn.Dense(classes, kernel_init=TORCH_LINEAR)
 
-    def weights(self, config: Any, labels: np.ndarray, classes: Sequence[str]) -> None:
+    def weights(self, config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> None:
         """All examples count the same."""
 
-    def loss(self, logits: jax.Array, batch: Batch, config: Any) -> jax.Array:
+    def loss(self, logits: jax.Array, batch: Batch, config: ConfigDict) -> jax.Array:
         """Mean loss over batch and labels; of mixed examples (`mixing`) by the shares of both their labels."""
         del config  # `begin` has read it
         return mixing.loss(partial(self._losses, logits), batch)

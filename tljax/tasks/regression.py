@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from ml_collections import ConfigDict
 from scipy.stats import rankdata
 
 from tljax.core.atomic import whole
@@ -30,7 +31,7 @@ OPTIONS = {
 }
 
 
-def begin(config: Any, labels: np.ndarray, classes: Sequence[str]) -> "Regression":
+def begin(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> "Regression":
     """The task, once the training part is known.
 
     Args:
@@ -81,10 +82,10 @@ class Regression:
         """Features (B, D) to standardised targets (B, T)."""
         return nn.Dense(classes, kernel_init=TORCH_LINEAR)
 
-    def weights(self, config: Any, labels: np.ndarray, classes: Sequence[str]) -> None:
+    def weights(self, config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> None:
         """All examples count the same."""
 
-    def loss(self, logits: jax.Array, batch: Batch, config: Any) -> jax.Array:
+    def loss(self, logits: jax.Array, batch: Batch, config: ConfigDict) -> jax.Array:
         """Mean loss over batch and targets; of mixed examples (`mixing`) by the shares of both their targets."""
         del config  # `begin` has read it
         return mixing.loss(partial(self._losses, logits), batch)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core import caches
 from tljax.core.errors import ConfigError
@@ -210,7 +211,7 @@ def _gather_one(found: Sequence[Found]) -> Callable[[np.ndarray], np.ndarray]:
     return rows
 
 
-def vectors(made: Experiment, where: str, devices: Parallel, screen: Screen, config: Any) -> dict[str, Cached]:
+def vectors(made: Experiment, where: str, devices: Parallel, screen: Screen, config: ConfigDict) -> dict[str, Cached]:
     """Every part as its features (N, D) before the head, as evaluation sees them; see `cached`.
 
     Raises:
@@ -226,7 +227,7 @@ def vectors(made: Experiment, where: str, devices: Parallel, screen: Screen, con
 
 
 def cached(
-    made: Experiment, stop: str | None, where: str, devices: Parallel, screen: Screen, config: Any
+    made: Experiment, stop: str | None, where: str, devices: Parallel, screen: Screen, config: ConfigDict
 ) -> tuple[dict[str, Cached], Cached]:
     """Every part as evaluation sees it, and the training part as training sees it: after stage `stop`, see `Prefix`."""
     size, views, train = config.train.eval_batch_size, config.data.cached_views, made.parts["train"]

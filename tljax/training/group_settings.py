@@ -13,6 +13,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from tljax.core.errors import ConfigError
 
 # key -> what must hold
@@ -49,7 +51,7 @@ class Setting:
         return tuple(self.lr * scale for scale in scales)
 
 
-def of(config: Any, group: str | None = None) -> Setting:
+def of(config: ConfigDict, group: str | None = None) -> Setting:
     """The setting of a group, None: of the run; `config` is that of the optimizer."""
     own = config.groups.get(group, {}) if group else {}
     kwargs = own.get("kwargs", {} if own.get("name", config.name) != config.name else config.kwargs)
@@ -69,7 +71,7 @@ def of(config: Any, group: str | None = None) -> Setting:
     )
 
 
-def check(config: Any) -> None:
+def check(config: ConfigDict) -> None:
     """Raise one ConfigError that lists every key of `config.groups` that there is not, or that has no such value."""
     bad = []
     for group, own in config.groups.items():
@@ -87,7 +89,7 @@ def check(config: Any) -> None:
         raise ConfigError("\n".join(bad))
 
 
-def check_names(config: Any, groups: Iterable[str]) -> None:
+def check_names(config: ConfigDict, groups: Iterable[str]) -> None:
     """Raise one ConfigError that lists every name in `config.groups` that is no group of the run."""
     groups = tuple(groups)
     unknown = [name for name in config.groups if name not in groups]
@@ -100,7 +102,7 @@ def check_names(config: Any, groups: Iterable[str]) -> None:
         )
 
 
-def without_rates(config: Any) -> dict[str, dict[str, Any]]:
+def without_rates(config: ConfigDict) -> dict[str, dict[str, Any]]:
     """`config.groups` as plain tables, without the rates and schedules in it."""
     rates = ("lr", "schedule", "schedule_kwargs")
     return {

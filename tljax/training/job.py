@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from ml_collections import ConfigDict
 
 from tljax.core import layer_groups
 from tljax.core.errors import ConfigError
@@ -39,7 +40,7 @@ class Job:
     groups: Groups
     phases: Sequence[Phase]
     steps: int  # updates in the whole run
-    config: Any  # the whole config; each part is given its own
+    config: ConfigDict  # the whole config; each part is given its own
     axis: str | None
     method: Method = PLAIN
     alignment: Alignment = NONE

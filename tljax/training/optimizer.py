@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError
 from tljax.core.layer_groups import Groups
@@ -47,7 +48,7 @@ def merge(learns: Params, rest: Params) -> Params:
 
 
 def make(
-    config: Any, rates: Mapping[str, Rate], labels: Labels, ends: Mapping[str, averaging.Ends] | None = None
+    config: ConfigDict, rates: Mapping[str, Rate], labels: Labels, ends: Mapping[str, averaging.Ends] | None = None
 ) -> optax.GradientTransformation:
     """The optimizer of one phase: one transformation a learning group.
 
@@ -90,7 +91,7 @@ def state_bytes(opt_state: Any) -> dict[str, int]:
     }
 
 
-def check(config: Any) -> None:
+def check(config: ConfigDict) -> None:
     """Look up the optimizers and schedules of the run and of every group, before anything is downloaded.
 
     Raises:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError
 from tljax.core.types import Phase
@@ -23,7 +24,7 @@ def step_ends(phases: Sequence[Phase], steps: int) -> tuple[int, ...]:
     return ends
 
 
-def rates(phases: Sequence[Phase], steps: int, config: Any) -> list[dict[str, Rate]]:
+def rates(phases: Sequence[Phase], steps: int, config: ConfigDict) -> list[dict[str, Rate]]:
     """For every phase, the learning rate of each group that learns in it, over its optimizer's count.
 
     A rate that never changes is a number: some optimizers (rprop, sm3) take no schedule.
@@ -55,7 +56,7 @@ def begun(phases: Sequence[Phase], ends: Sequence[int]) -> list[dict[str, int]]:
     return table
 
 
-def rate_at(phases: Sequence[Phase], steps: int, config: Any, step: int) -> dict[str, float]:
+def rate_at(phases: Sequence[Phase], steps: int, config: ConfigDict, step: int) -> dict[str, float]:
     """The learning rate of every group at `step`, 0 where frozen: for tables and logs."""
     ends = step_ends(phases, steps)
     index = sum(step >= end for end in ends[:-1])
@@ -71,7 +72,7 @@ def rate_at(phases: Sequence[Phase], steps: int, config: Any, step: int) -> dict
     return rates
 
 
-def chart(phases: Sequence[Phase], steps: int, epochs: float, config: Any) -> dict[str, Any]:
+def chart(phases: Sequence[Phase], steps: int, epochs: float, config: ConfigDict) -> dict[str, Any]:
     """Every group's learning rate over the run, as a table of JSON.
 
     Args:

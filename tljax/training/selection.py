@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError
 from tljax.core.types import EVALUATE, Batch, Prepare, Variables
@@ -51,7 +52,7 @@ def make(
     prepare: Prepare,
     devices: Parallel,
     screen: Screen,
-    config: Any,
+    config: ConfigDict,
 ) -> Selection | None:
     """What `train.select` asks for; None where there is nothing to select by.
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
 from tljax.core import layer_groups
 from tljax.core.experiment import Experiment
@@ -62,7 +63,7 @@ def took(views: Sequence[View]) -> Took:
 
 
 def make(
-    made: Experiment, phases: Sequence[Phase], task: Any, devices: Parallel, screen: Screen, config: Any
+    made: Experiment, phases: Sequence[Phase], task: Any, devices: Parallel, screen: Screen, config: ConfigDict
 ) -> tuple[View, ...]:
     """A view a phase; phases whose frozen stages are the same share theirs. Nothing is computed yet."""
     views: dict[tuple[str | None, str], View] = {}
@@ -101,7 +102,7 @@ def frozen_stages(
 
 
 def decide(
-    made: Experiment, stages: Sequence[str], config: Any, devices: Parallel, *, passes: float, augmented: bool
+    made: Experiment, stages: Sequence[str], config: ConfigDict, devices: Parallel, *, passes: float, augmented: bool
 ) -> tuple[str, str]:
     """("disk", "memory", "process" or "", the reason): where features of the frozen `stages` are to lie.
 
@@ -143,7 +144,13 @@ def decide(
 
 
 def _view(
-    made: Experiment, stages: Sequence[str], where: str, task: Any, devices: Parallel, screen: Screen, config: Any
+    made: Experiment,
+    stages: Sequence[str],
+    where: str,
+    task: Any,
+    devices: Parallel,
+    screen: Screen,
+    config: ConfigDict,
 ) -> View:
     """The view from behind the frozen `stages`; without any, of pictures."""
     network, prepare, size = made.network, made.prepare, config.train.eval_batch_size

@@ -2,10 +2,10 @@
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core import layer_groups
 from tljax.core.errors import ConfigError
@@ -53,7 +53,9 @@ def add(params: Params, groups: Groups, name: str, leaves: Mapping[str, np.ndarr
     return {**params, name: unflatten(leaves)}, {**others, name: ours, last: groups[last]}
 
 
-def start(params: Params, groups: Groups, config: Any, *, stages: Sequence[str], seed: int) -> tuple[Params, Groups]:
+def start(
+    params: Params, groups: Groups, config: ConfigDict, *, stages: Sequence[str], seed: int
+) -> tuple[Params, Groups]:
     """A strategy's `begin`: the parameters with "start", a copy of chosen kernels as they now are, in its own group.
 
     Args:

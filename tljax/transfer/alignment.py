@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
@@ -34,10 +35,10 @@ class Alignment:
     """An adaptation's functions with its config; without one, training is as it is."""
 
     adaptation: ModuleType | None = None
-    config: Any = None  # config.adaptation
+    config: ConfigDict = dataclasses.field(default_factory=ConfigDict)  # config.adaptation
 
     @classmethod
-    def of(cls, config: Any) -> "Alignment":
+    def of(cls, config: ConfigDict) -> "Alignment":
         """The one that `config.adaptation` names."""
         return cls(find("adaptation", config.name), config) if config.name else NONE
 

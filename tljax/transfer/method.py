@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core import layer_groups, plugins
 from tljax.core.errors import ConfigError
@@ -60,7 +61,7 @@ class Method:
     """A strategy's functions with its config; of what it does not define, None."""
 
     name: str = ""
-    config: Any = None  # config.strategy
+    config: ConfigDict = dataclasses.field(default_factory=ConfigDict)  # config.strategy
     pretrained: bool = False
     plans: Plan | None = None
     chooses: Callable[..., str] | None = None
@@ -71,7 +72,7 @@ class Method:
     penalizes: Callable[..., jax.Array] | None = None
 
     @classmethod
-    def of(cls, strategy: ModuleType, config: Any) -> "Method":
+    def of(cls, strategy: ModuleType, config: ConfigDict) -> "Method":
         """The one place that asks what a strategy's file defines.
 
         Raises:

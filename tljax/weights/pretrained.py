@@ -6,6 +6,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from tljax.core import plugins
 from tljax.core.errors import ConfigError, WeightsError
 from tljax.core.plugins import find
@@ -55,7 +57,7 @@ def folder_of(spec: str, *, card: Card | None, lock: Path) -> Path:
     return place if place.is_dir() else place.parent
 
 
-def check(config: Any, *, wanted: bool) -> None:
+def check(config: ConfigDict, *, wanted: bool) -> None:
     """What `fetch` needs of `config`, before anything is read.
 
     Raises:
@@ -81,7 +83,7 @@ def check(config: Any, *, wanted: bool) -> None:
         )
 
 
-def fetch(config: Any, *, channels: int = 3, wanted: bool) -> Pretrained:
+def fetch(config: ConfigDict, *, channels: int = 3, wanted: bool) -> Pretrained:
     """What `config` (the model's) says: its weights, where `wanted`, its variant, and the card to preprocess by.
 
     Args:
@@ -115,7 +117,7 @@ def fetch(config: Any, *, channels: int = 3, wanted: bool) -> Pretrained:
     return Pretrained(published if wanted else None, published.card, variant, notes if wanted else ())
 
 
-def understood(family: ModuleType, config: Any, published: Published) -> tuple[Any, Published, tuple[str, ...]]:
+def understood(family: ModuleType, config: ConfigDict, published: Published) -> tuple[Any, Published, tuple[str, ...]]:
     """The variant that the weights are of, the weights under the family's names, and what there is to say of it.
 
     Raises:
@@ -141,7 +143,7 @@ def understood(family: ModuleType, config: Any, published: Published) -> tuple[A
     return _named(family, variant), published, (*notes, note, *_said(family, config.variant, variant))
 
 
-def _variant(family: ModuleType, config: Any, published: Published, facts: Any) -> Any:
+def _variant(family: ModuleType, config: ConfigDict, published: Published, facts: Any) -> Any:
     """The variant that `config` names; where that is "auto", that of the weights."""
     if config.variant != AUTO:
         return config.variant
@@ -186,7 +188,9 @@ def check_cost(family: ModuleType, variant: Any, published: Published) -> None:
         )
 
 
-def _pooled(family: ModuleType, config: Any, variant: Any, found: Mapping[str, str]) -> tuple[Any, tuple[str, ...]]:
+def _pooled(
+    family: ModuleType, config: ConfigDict, variant: Any, found: Mapping[str, str]
+) -> tuple[Any, tuple[str, ...]]:
     """A variant that was read from the weights, pooled as a folder of sentence-transformers says; and a note of it."""
     if config.variant != AUTO or not found:
         return variant, ()
@@ -210,7 +214,7 @@ def _said(family: ModuleType, asked: str, variant: Any) -> tuple[str, ...]:
     return () if found == asked else (f"variant: {found}, by the weights",)
 
 
-def _agreed(card: Card, given: Card | None, config: Any) -> tuple[Card, tuple[str, ...]]:
+def _agreed(card: Card, given: Card | None, config: ConfigDict) -> tuple[Card, tuple[str, ...]]:
     """The weights' own card, which the one in the config must not contradict, and what there is to say of it.
 
     One with another number of channels is of pictures that the weights have not seen: it stands. Another interpolation

@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core import memory
 from tljax.core.errors import DataError, gather
@@ -44,7 +44,9 @@ OPTIONS = {
 example = preprocess.example
 
 
-def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: Any, pretrained: bool = True) -> Inputs:
+def load(
+    subsets: Mapping[str, Subset], config: ConfigDict, *, card: Card, backbone: Any, pretrained: bool = True
+) -> Inputs:
     """Decode every part.
 
     Args:
@@ -76,7 +78,7 @@ def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: An
     )
 
 
-def sizes(parts: Mapping[str, Pictures], config: Any, *, card: Card) -> dict[str, Any]:
+def sizes(parts: Mapping[str, Pictures], config: ConfigDict, *, card: Card) -> dict[str, Any]:
     """What `reopen` needs: pixels of stored pictures (a side), of the crop (0: all), and into the network; channels;
     where a part had deeper pictures, their black and white and whether values beyond are cut off; pixels a picture may
     have, where that is another number than usual.
@@ -91,7 +93,7 @@ def sizes(parts: Mapping[str, Pictures], config: Any, *, card: Card) -> dict[str
 def reopen(folder: Path, said: Mapping[str, Any], *, card: Card, backbone: Any) -> Asked:
     """Picture files, read as the examples of a run with these `sizes` were: uint8 (S, S, C)."""
     del folder, backbone
-    found = SimpleNamespace(**said)
+    found = ConfigDict(dict(said))
     window = said.get("window")
     levels = grey_levels.Levels(*window, given=said["window_given"]) if window else None
 
@@ -122,7 +124,7 @@ def _settle(parts: Mapping[str, Pictures]) -> tuple[str, ...]:
     )
 
 
-def _check_memory(subsets: Mapping[str, Subset], config: Any, card: Card) -> None:
+def _check_memory(subsets: Mapping[str, Subset], config: ConfigDict, card: Card) -> None:
     """DataError where the decoded pictures of all parts would not fit into memory."""
     side, free = preprocess.sizes(config, card).resize, memory.available()
     number = sum(len(subset) for subset in subsets.values())

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError, WeightsError
 from tljax.core.options import Option, Rule
@@ -34,7 +35,9 @@ class Read(NamedTuple):
     cut: int  # 1 where there was more than the longest of the run's lengths
 
 
-def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: Any, pretrained: bool = True) -> Inputs:
+def load(
+    subsets: Mapping[str, Subset], config: ConfigDict, *, card: Card, backbone: Any, pretrained: bool = True
+) -> Inputs:
     """Tokenise every part.
 
     Args:
@@ -63,7 +66,7 @@ def load(subsets: Mapping[str, Subset], config: Any, *, card: Card, backbone: An
     return Inputs(parts, _prepare, augmented=False, notes=notes, save=tokenizer.save, vocabulary=vocabulary)
 
 
-def sizes(parts: Mapping[str, Tokens], config: Any, *, card: Card) -> dict[str, Any]:
+def sizes(parts: Mapping[str, Tokens], config: ConfigDict, *, card: Card) -> dict[str, Any]:
     """The lengths that batches are padded to, whether examples are pairs, and the words' checksum, for `reopen`."""
     del card  # of pixels
     (vocabulary,) = {part.vocabulary for part in parts.values()}
@@ -102,7 +105,7 @@ def reopen(folder: Path, said: Mapping[str, Any], *, card: Card, backbone: Any) 
     return Asked(read, batch, _prepare, example(), tokenizer.save)
 
 
-def place(config: Any) -> Path:
+def place(config: ConfigDict) -> Path:
     """The tokenizer's folder: `model.tokenizer`, else that of `model.weights`.
 
     Raises:
@@ -115,12 +118,12 @@ def place(config: Any) -> Path:
     return _folder(config)
 
 
-def _folder(config: Any) -> Path:
+def _folder(config: ConfigDict) -> Path:
     """The folder of `model.weights`."""
     return folder_of(config.weights, card=Card(mean=(), std=()), lock=Path(config.lock_file))
 
 
-def example(config: Any = None, card: Any = None) -> dict[str, np.ndarray]:
+def example(config: ConfigDict | None = None, card: Any = None) -> dict[str, np.ndarray]:
     """One input, (1, 8): only shapes and dtypes matter, and no parameter's shape depends on the length."""
     del config, card
     ids = np.zeros((1, 8), np.int32)

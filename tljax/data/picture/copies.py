@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 from PIL import Image
 
 FILE = "copies.txt"
@@ -143,7 +144,7 @@ def lines(copies: Copies, name: Callable[[int], str]) -> Iterator[str]:
         yield f"alike\t{name(j)}\t{name(i)}"
 
 
-def look(parts: Mapping[str, Any], config: Any) -> tuple[tuple[str, ...], dict[str, str]]:
+def look(parts: Mapping[str, Any], config: ConfigDict) -> tuple[tuple[str, ...], dict[str, str]]:
     """Copies in and between parts (`decoded_pictures.Pictures`): what there is to say, and the list of all, a file.
 
     Where `data.duplicates` is "remove" they leave their parts, training pictures before those of other parts.

@@ -6,6 +6,7 @@ Alpaydin & Kaynak 1998, "Optical Recognition of Handwritten Digits"; grey levels
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 from sklearn.datasets import load_digits
 
 from tljax.core.types import Dataset, Info
@@ -27,6 +28,6 @@ class Digits:
         return {"image": self.images[index], "label": int(self.labels[index]), "id": f"digits/{index}"}
 
 
-def load(config: Any) -> Dataset:
+def load(config: ConfigDict) -> Dataset:
     """One split, "all"; `data.fractions` divides it."""
     return Dataset({"all": Digits(config.channels)}, Info(tuple("0123456789"), "scikit-learn load_digits"))

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from tljax.core.errors import DataError
 from tljax.core.options import Option
 from tljax.core.types import Dataset
@@ -27,7 +29,7 @@ HEADING = re.compile(r"^[-=~]{3,}$", re.MULTILINE)  # the line below a section's
 SIGNATURE = re.compile(r"\w+(\.\w+)*\(.*")
 
 
-def load(config: Any) -> Dataset:
+def load(config: ConfigDict) -> Dataset:
     """The public objects of every part of the package `data.name` as the split "all", each once.
 
     `data.classes`, where given, are the only parts that are imported. A text is the docstring up to its first

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core.options import Option
 from tljax.core.types import Dataset, Info
@@ -19,7 +20,7 @@ LAYOUT = "<data.dir>/<split>/<class>/<picture>, for example train/ants/1.jpg and
 class Folder:
     """The pictures of one split, decoded when asked for."""
 
-    def __init__(self, files: list[Path], labels: list[int], config: Any) -> None:
+    def __init__(self, files: list[Path], labels: list[int], config: ConfigDict) -> None:
         self.files, self._config = files, config
         self.labels = np.array(labels, np.int32)
 
@@ -32,7 +33,7 @@ class Folder:
         return {"image": image, "label": int(self.labels[index]), "id": str(path)}
 
 
-def load(config: Any) -> Dataset:
+def load(config: ConfigDict) -> Dataset:
     """Every folder below `data.dir` that the config names is a split; where there are none, but class folders at once,
     all of them are the split "all". What is no picture by its suffix is listed as skipped, as are files and folders
     where none belong. Classes are in the order of `spelling.ordered`.

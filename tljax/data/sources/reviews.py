@@ -5,7 +5,8 @@ a split: train on one and test on another with `data.splits`.
 """
 
 from pathlib import Path
-from typing import Any
+
+from ml_collections import ConfigDict
 
 from tljax.core.errors import DataError
 from tljax.core.options import Option
@@ -21,7 +22,7 @@ OPTIONS = {
 CLASSES = ("negative", "positive")
 
 
-def load(config: Any) -> Dataset:
+def load(config: ConfigDict) -> Dataset:
     """Every folder that holds both files is a domain.
 
     Raises:
@@ -40,7 +41,7 @@ def load(config: Any) -> Dataset:
     return texts.dataset(splits, str(root), config)
 
 
-def _rows(folder: Path, label: str, config: Any) -> list[Row]:
+def _rows(folder: Path, label: str, config: ConfigDict) -> list[Row]:
     file = folder / f"review_{label}"
     lines = texts.lines(texts.read(file, config.encoding))
     return [Row(line, "", label, f"{file}:{number}") for number, line in enumerate(lines, start=1)]

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from tljax.core.errors import DataError
 from tljax.core.options import STRINGS, Option, Rule, one_of
 from tljax.core.types import Dataset
@@ -33,7 +35,7 @@ OPTIONS = {
 }
 
 
-def load(config: Any) -> Dataset:
+def load(config: ConfigDict) -> Dataset:
     """Every table in the folder `data.dir` is a split under its own name; a single file is the split "all". Of a folder
     those are read that the config names.
 
@@ -77,7 +79,7 @@ def load(config: Any) -> Dataset:
     )
 
 
-def _rows(file: Path, config: Any) -> tuple[list[Row], tuple[str, ...]]:
+def _rows(file: Path, config: ConfigDict) -> tuple[list[Row], tuple[str, ...]]:
     named, wanted = labels.columns(config.labels, config.columns.label), config.columns
     needed = [wanted.text, *filter(None, (wanted.pair, config.group)), *named]
     records, notes = tables.read(file, config, list(dict.fromkeys(needed)))
@@ -106,7 +108,7 @@ def _rows(file: Path, config: Any) -> tuple[list[Row], tuple[str, ...]]:
     return rows, notes
 
 
-def _row(record: Mapping[str, Any], where: str, named: Sequence[str], config: Any) -> Row:
+def _row(record: Mapping[str, Any], where: str, named: Sequence[str], config: ConfigDict) -> Row:
     """One example; ValueError where a cell holds what none can be of."""
 
     def text(name: str) -> str:
@@ -125,7 +127,7 @@ def _row(record: Mapping[str, Any], where: str, named: Sequence[str], config: An
     return Row(text(config.columns.text), text(config.columns.pair), label, where, str(group))
 
 
-def _label(name: str, value: Any, config: Any) -> Any:
+def _label(name: str, value: Any, config: ConfigDict) -> Any:
     """A cell as `labels.parse` takes it: JSON's numbers and true as they are written, its lists too, of sets."""
     if isinstance(value, str):
         if value in config.missing:

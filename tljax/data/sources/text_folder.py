@@ -1,7 +1,8 @@
 """Texts in folders: `<data.dir>/<split>/<class>/<text>.txt`, one text a file; `<split>/<text>.txt` without labels."""
 
 from pathlib import Path
-from typing import Any
+
+from ml_collections import ConfigDict
 
 from tljax.core import atomic
 from tljax.core.errors import DataError
@@ -21,7 +22,7 @@ PLAIN = "<data.dir>/<split>/<text>.txt, for example train/1.txt, as config.data.
 SUFFIXES = (".txt", ".text", ".md")
 
 
-def load(config: Any) -> Dataset:
+def load(config: ConfigDict) -> Dataset:
     """Every folder below `data.dir` that the config names is a split, every folder in it a class; other files are left
     out, and listed. Class folders at once are the split "all".
 
@@ -42,7 +43,7 @@ def load(config: Any) -> Dataset:
     return texts.dataset(rows, str(root), config, skipped=found.skipped, unread=found.unread)
 
 
-def _unlabelled(root: Path, config: Any) -> Dataset:
+def _unlabelled(root: Path, config: ConfigDict) -> Dataset:
     if not config.dir or not root.is_dir():
         raise DataError(f"Texts: no folder '{root if config.dir else ''}'. Set config.data.dir; the layout is {PLAIN}.")
     inside = {place.name: folders.entries(place) for place in folders.entries(root) if place.is_dir()}

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
+from ml_collections import ConfigDict
 
 from tljax.core import downloads, plugins
 from tljax.core.errors import DataError
@@ -50,7 +51,7 @@ class Name(NamedTuple):
         return cls(parsed[1], parsed[2] or "", parsed[3] or "*")
 
 
-def load(config: Any) -> Dataset:
+def load(config: ConfigDict) -> Dataset:
     """All splits of the TFDS set `config.name`, prepared first if we have a builder and may.
 
     A set whose features `columns.text` (and `columns.pair`) are texts is read as texts, those of its splits that the
@@ -187,7 +188,7 @@ def _all(name: str, records: Any) -> Iterator[bytes]:
 class TfdsSplit:
     """A split of pictures in array_record files; nothing is read before it is asked for."""
 
-    def __init__(self, name: str, records: Any, kind: str, classes: Sequence[str], config: Any) -> None:
+    def __init__(self, name: str, records: Any, kind: str, classes: Sequence[str], config: ConfigDict) -> None:
         self._name, self._records, self._kind, self._classes, self._config = name, records, kind, classes, config
 
     def __len__(self) -> int:

@@ -14,6 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from tljax.core.types import EVALUATE, Mode, Name
 from tljax.networks import ops, sizes
@@ -57,7 +58,7 @@ def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) ->
     return Variant(units, width=arrays["resnet/block1/unit01/a/group_norm/gamma"].shape[0])
 
 
-def build(variant: Any, *, dtype: Any = jnp.float32, bn_axis: str | None = None) -> "BiT":
+def build(variant: Any, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> "BiT":
     """The backbone; it has no BatchNorm, so `bn_axis` has no effect."""
     del bn_axis
     return BiT(variant_of(variant), dtype=dtype)
@@ -79,7 +80,7 @@ class StdConv(nn.Module):
     features: int
     size: int
     stride: int = 1
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
     eps: float = 1e-10
 
     @nn.compact
@@ -100,7 +101,7 @@ class GroupNorm(nn.Module):
     group's channels, which on a CPU is 1.7 to 4 times faster, backward included, than over all at once.
     """
 
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array, mode: Mode = EVALUATE) -> jax.Array:
@@ -125,7 +126,7 @@ class Stem(nn.Module):
     """7x7/2 convolution, 3x3/2 max-pool: (B, H, W, 3) -> (B, H/4, W/4, width)."""
 
     width: int
-    dtype: Any
+    dtype: DTypeLike
     eps: float
 
     @nn.compact
@@ -144,7 +145,7 @@ class Unit(nn.Module):
 
     width: int
     stride: int
-    dtype: Any
+    dtype: DTypeLike
     eps: float
 
     @nn.compact
@@ -166,7 +167,7 @@ class Stage(nn.Module):
     units: int
     width: int
     stride: int
-    dtype: Any
+    dtype: DTypeLike
     eps: float
 
     @nn.compact

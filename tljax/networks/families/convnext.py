@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from tljax.core.errors import ConfigError
 from tljax.core.types import Mode, Name
@@ -60,7 +61,9 @@ def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) ->
     return Variant(blocks, widths, layer_scale="features.1.0.layer_scale" in arrays)
 
 
-def build(variant: Any, *, dtype: Any = jnp.float32, bn_axis: str | None = None, drop_path: float = 0.0) -> "ConvNeXt":
+def build(
+    variant: Any, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None, drop_path: float = 0.0
+) -> "ConvNeXt":
     """The backbone; it has no BatchNorm, so `bn_axis` has no effect.
 
     Args:
@@ -78,7 +81,7 @@ class Stem(nn.Module):
     """4x4/4 convolution, LayerNorm: (B, H, W, 3) -> (B, H/4, W/4, width)."""
 
     width: int
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
@@ -93,7 +96,7 @@ class Block(nn.Module):
     width: int
     drop_path: float
     layer_scale: bool
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
@@ -118,7 +121,7 @@ class Stage(nn.Module):
     halves: bool
     drop_paths: tuple[float, ...]  # of every block
     layer_scale: bool
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:

@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from tljax.core.errors import ConfigError
 from tljax.core.types import Mode, Name
@@ -67,7 +68,7 @@ def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) ->
     return Variant(blocks, growth, arrays["features.conv0.weight"].shape[0], inner // growth)
 
 
-def build(variant: Any, *, dtype: Any = jnp.float32, bn_axis: str | None = None) -> "DenseNet":
+def build(variant: Any, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> "DenseNet":
     """The backbone. `bn_axis` names the pmap axis that BatchNorm statistics span, if any."""
     return DenseNet(variant_of(variant), dtype=dtype, bn_axis=bn_axis)
 
@@ -76,7 +77,7 @@ class Stem(nn.Module):
     """7x7/2 convolution, BatchNorm, ReLU, 3x3/2 max-pool: (B, H, W, 3) -> (B, H/4, W/4, width)."""
 
     width: int
-    dtype: Any
+    dtype: DTypeLike
     bn_axis: str | None
 
     @nn.compact
@@ -90,7 +91,7 @@ class Layer(nn.Module):
     """BatchNorm, ReLU, 1x1; BatchNorm, ReLU, 3x3; beside its input: (B, h, w, C) -> (B, h, w, C + growth)."""
 
     shape: Variant
-    dtype: Any
+    dtype: DTypeLike
     bn_axis: str | None
 
     @nn.compact
@@ -107,7 +108,7 @@ class Stage(nn.Module):
 
     shape: Variant
     index: int  # 0 for stage1
-    dtype: Any
+    dtype: DTypeLike
     bn_axis: str | None
 
     @nn.compact
@@ -137,7 +138,7 @@ def halved(x: jax.Array, where: str) -> jax.Array:
 class Norm(nn.Module):
     """BatchNorm and ReLU: (B, h, w, D) -> (B, h, w, D)."""
 
-    dtype: Any
+    dtype: DTypeLike
     bn_axis: str | None
 
     @nn.compact

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from tljax.core.types import Name
 from tljax.networks import inverted_residual_names, sizes
@@ -91,7 +92,7 @@ def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) ->
 def build(
     variant: Any,
     *,
-    dtype: Any = jnp.float32,
+    dtype: DTypeLike = jnp.float32,
     bn_axis: str | None = None,
     dropout: float | None = None,
     drop_path: float = 0.0,

@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from tljax.core.types import Mode, Name
 from tljax.networks import ops, sizes
@@ -45,7 +46,7 @@ def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) ->
     return Variant(*(arrays[f"{stage}.weight"].shape[0] for stage in STAGES))
 
 
-def build(variant: Any, *, dtype: Any = jnp.float32, bn_axis: str | None = None) -> "LeNet":
+def build(variant: Any, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> "LeNet":
     """The backbone; it has no BatchNorm, so `bn_axis` has no effect."""
     del bn_axis
     return LeNet(variant_of(variant), dtype=dtype)
@@ -55,7 +56,7 @@ class ConvStage(nn.Module):
     """3x3 convolution, ReLU, 2x2 max-pool: (B, H, W, C) -> (B, H/2, W/2, features)."""
 
     features: int
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
@@ -68,7 +69,7 @@ class DenseStage(nn.Module):
     """Flatten, dense, ReLU: (B, H, W, C) -> (B, features)."""
 
     features: int
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:

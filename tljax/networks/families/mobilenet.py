@@ -11,6 +11,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from tljax.core.types import Name
 from tljax.networks import inverted_residual_names, sizes
@@ -110,7 +111,7 @@ def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) ->
 
 
 def build(
-    variant: Any, *, dtype: Any = jnp.float32, bn_axis: str | None = None, dropout: float = 0.2
+    variant: Any, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None, dropout: float = 0.2
 ) -> InvertedResidualNet:
     """The backbone.
 

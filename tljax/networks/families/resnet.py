@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from tljax.core.types import Mode, Name
 from tljax.networks import ops, sizes
@@ -81,7 +82,7 @@ def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) ->
     return shape if widths == doubled else dataclasses.replace(shape, widths=widths)
 
 
-def build(variant: Any, *, dtype: Any = jnp.float32, bn_axis: str | None = None) -> "ResNet":
+def build(variant: Any, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> "ResNet":
     """The backbone. `bn_axis` names the pmap axis that BatchNorm statistics span, if any."""
     return ResNet(variant_of(variant), dtype=dtype, bn_axis=bn_axis)
 
@@ -90,7 +91,7 @@ class Stem(nn.Module):
     """7x7/2 convolution, BatchNorm, ReLU, 3x3/2 max-pool: (B, H, W, 3) -> (B, H/4, W/4, width)."""
 
     width: int
-    dtype: Any
+    dtype: DTypeLike
     bn_axis: str | None
 
     @nn.compact
@@ -106,7 +107,7 @@ class Block(nn.Module):
     shape: Variant
     width: int  # of the stage
     stride: int
-    dtype: Any
+    dtype: DTypeLike
     bn_axis: str | None
 
     def convs(self) -> tuple[tuple[int, int, int, int], ...]:
@@ -138,7 +139,7 @@ class Stage(nn.Module):
 
     shape: Variant
     index: int  # 0 for stage1
-    dtype: Any
+    dtype: DTypeLike
     bn_axis: str | None
 
     @nn.compact

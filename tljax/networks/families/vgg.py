@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from tljax.core.errors import ConfigError
 from tljax.core.types import Mode, Name
@@ -67,7 +68,7 @@ def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) ->
     return Variant(tuple(map(len, blocks)), batch_norm, tuple(block[0] for block in blocks), dense)
 
 
-def build(variant: Any, *, dtype: Any = jnp.float32, bn_axis: str | None = None, dropout: float = 0.5) -> "VGG":
+def build(variant: Any, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None, dropout: float = 0.5) -> "VGG":
     """The backbone.
 
     Args:
@@ -84,7 +85,7 @@ class ConvStage(nn.Module):
     convs: int
     width: int
     batch_norm: bool
-    dtype: Any
+    dtype: DTypeLike
     bn_axis: str | None
 
     @nn.compact
@@ -107,7 +108,7 @@ class DenseStage(nn.Module):
 
     width: int
     dropout: float
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:

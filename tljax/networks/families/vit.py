@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from tljax.core.errors import WeightsError
 from tljax.core.types import Arrays, Name
@@ -144,7 +145,7 @@ def _activation(config: Mapping[str, Any]) -> str:
     return "gelu_tanh" if re.search(TANH, architecture) else "gelu"
 
 
-def build(variant: Any, *, dtype: Any = jnp.float32, bn_axis: str | None = None) -> ViT:
+def build(variant: Any, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> ViT:
     """The backbone; it has no BatchNorm, so `bn_axis` has no effect."""
     del bn_axis
     return ViT(variant_of(variant), dtype=dtype)

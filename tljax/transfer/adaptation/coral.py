@@ -6,15 +6,14 @@ Their equations 1 to 3, with features (n, D). The authors weight it so that at t
 large as the loss of the task (section 4): how much that is depends on the scale of the features.
 """
 
-from typing import Any
-
 import jax
+from ml_collections import ConfigDict
 
 from tljax.core.types import Params
 
 
 def term(
-    source: jax.Array, target: jax.Array, params: Params, weight: jax.Array, config: Any
+    source: jax.Array, target: jax.Array, params: Params, weight: jax.Array, config: ConfigDict
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """(`weight` x CORAL, {"coral": CORAL}) of features (n, D) and (m, D)."""
     del params, config

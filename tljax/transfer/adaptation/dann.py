@@ -9,11 +9,10 @@ as there. One hidden layer of 100 units is what the paper has for digits, 1024 t
 The classifier lies in `params` as "domain": in checkpoints, and in no model/.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core.options import Option, Rule
 from tljax.core.types import Params
@@ -25,7 +24,7 @@ OPTIONS = {
 }
 
 
-def begin(width: int, config: Any, *, seed: int) -> Params:
+def begin(width: int, config: ConfigDict, *, seed: int) -> Params:
     """The domain classifier at the start, for features of `width`: {"layer0": {"kernel", "bias"}, ...}, numpy."""
     sizes = (width, *config.hidden, 1)
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), len(sizes) - 1)
@@ -39,7 +38,7 @@ def begin(width: int, config: Any, *, seed: int) -> Params:
 
 
 def term(
-    source: jax.Array, target: jax.Array, params: Params, weight: jax.Array, config: Any
+    source: jax.Array, target: jax.Array, params: Params, weight: jax.Array, config: ConfigDict
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """(The classifier's loss in nats, {"domain_accuracy": in [0, 1]}) of features (n, D) and (m, D)."""
     del config

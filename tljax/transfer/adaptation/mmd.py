@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from ml_collections import ConfigDict
 
 from tljax.core.options import NOT_NEGATIVE, Option, Rule, one_of
 from tljax.core.types import Params
@@ -32,7 +33,7 @@ OPTIONS = {
 
 
 def term(
-    source: jax.Array, target: jax.Array, params: Params, weight: jax.Array, config: Any
+    source: jax.Array, target: jax.Array, params: Params, weight: jax.Array, config: ConfigDict
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """(`weight` x MMD^2, {"mmd": MMD^2}) of features (n, D) and (m, D)."""
     del params

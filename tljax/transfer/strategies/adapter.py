@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core import layer_groups
 from tljax.core.layer_groups import Groups
@@ -32,7 +33,9 @@ OPTIONS = {
 }
 
 
-def begin(params: Params, groups: Groups, config: Any, *, stages: Sequence[str], seed: int) -> tuple[Params, Groups]:
+def begin(
+    params: Params, groups: Groups, config: ConfigDict, *, stages: Sequence[str], seed: int
+) -> tuple[Params, Groups]:
     """The parameters with "adapter", zeros in a group of its own; normalisation in groups "<group>_norms".
 
     Raises:
@@ -47,7 +50,7 @@ def begin(params: Params, groups: Groups, config: Any, *, stages: Sequence[str],
     return added_parameters.add(params, groups, "adapter", leaves)
 
 
-def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     """One phase: adapters (and normalisation) at `config.backbone_scale`, the head at 1, all else frozen."""
     norms = layer_groups.norms(groups) if config.norms else frozenset()
     learning = {group for group, paths in groups.items() if group == "adapter" or norms.issuperset(paths)}
@@ -55,7 +58,7 @@ def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
     return (Phase("adapter", 1.0, scales | {layer_groups.head(groups): 1.0}),)
 
 
-def effective(params: Params, config: Any, rng: jax.Array | None = None) -> Params:
+def effective(params: Params, config: ConfigDict, rng: jax.Array | None = None) -> Params:
     """The backbone with every adapter added to its kernel's centre, and the head."""
     del config, rng
     backbone = flatten(params["backbone"])

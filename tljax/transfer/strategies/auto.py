@@ -15,7 +15,7 @@ any features would do, pixels even: then there is indeed little to gain from lea
 This file has `choose` in the place of `plan`: a run decides once, keeps the decision, and is one of that strategy.
 """
 
-from typing import Any
+from ml_collections import ConfigDict
 
 from tljax.core.options import POSITIVE, Option, Rule
 from tljax.transfer.transferability import Facts
@@ -35,12 +35,12 @@ OPTIONS = {
 CELLS = ("little_similar", "little_different", "much_similar", "much_different", "very_much_different")
 
 
-def uses(config: Any) -> tuple[str, ...]:
+def uses(config: ConfigDict) -> tuple[str, ...]:
     """The strategies that the cells name, whose options are this one's too."""
     return tuple(dict.fromkeys(config.auto[cell] for cell in CELLS))
 
 
-def choose(facts: Facts, config: Any) -> str:
+def choose(facts: Facts, config: ConfigDict) -> str:
     """The cell of the table, a key of `config.auto` and one of CELLS."""
     if facts.similarity >= config.auto.similar:
         return "much_similar" if facts.per_class >= config.auto.much else "little_similar"
@@ -49,7 +49,7 @@ def choose(facts: Facts, config: Any) -> str:
     return "much_different" if facts.per_class >= config.auto.much else "little_different"
 
 
-def condition(cell: str, config: Any) -> str:
+def condition(cell: str, config: ConfigDict) -> str:
     """When a cell is chosen, for people."""
     much, very_much, similar = config.auto.much, config.auto.very_much, config.auto.similar
     amounts = {

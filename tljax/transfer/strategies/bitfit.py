@@ -7,7 +7,8 @@ rates of 1e-4 to 1e-3 (AdamW), where it fine-tunes everything at 1e-5 to 5e-5.
 """
 
 from collections.abc import Sequence
-from typing import Any
+
+from ml_collections import ConfigDict
 
 from tljax.core import layer_groups
 from tljax.core.layer_groups import Groups
@@ -20,7 +21,9 @@ OPTIONS = {
 }
 
 
-def begin(params: Params, groups: Groups, config: Any, *, stages: Sequence[str], seed: int) -> tuple[Params, Groups]:
+def begin(
+    params: Params, groups: Groups, config: ConfigDict, *, stages: Sequence[str], seed: int
+) -> tuple[Params, Groups]:
     """Every group of the backbone split in two.
 
     Raises:
@@ -31,7 +34,7 @@ def begin(params: Params, groups: Groups, config: Any, *, stages: Sequence[str],
     return params, layer_groups.carve(groups, "biases", biases)
 
 
-def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     """One phase: groups of nothing but biases at `config.backbone_scale`, the head at 1, all else frozen."""
     scales = {group: config.backbone_scale * all(map(_is_bias, paths)) for group, paths in groups.items()}
     return (Phase("bitfit", 1.0, scales | {layer_groups.head(groups): 1.0}),)

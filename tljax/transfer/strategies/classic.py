@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -99,7 +100,7 @@ class Fitted:
     linear: tuple[np.ndarray, np.ndarray] | None  # kernel (D, K) and bias (K,) where it is linear
 
 
-def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     """One phase in which the head alone changes; `fit` takes its place.
 
     Raises:
@@ -110,7 +111,7 @@ def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
     return (Phase("classic", 1.0, {group: float(group == head) for group in groups}),)
 
 
-def fit(x: np.ndarray, y: np.ndarray, config: Any, *, seed: int) -> Fitted:
+def fit(x: np.ndarray, y: np.ndarray, config: ConfigDict, *, seed: int) -> Fitted:
     """Choose and fit `config.classifier`.
 
     Args:

@@ -8,7 +8,7 @@ more begin every epoch; the default, half of the run, is ours, and holds for any
 VGG's fc6 and fc7), then the later half of what comes before them too, then all.
 """
 
-from typing import Any
+from ml_collections import ConfigDict
 
 from tljax.core import layer_groups
 from tljax.core.errors import ConfigError
@@ -28,7 +28,7 @@ OPTIONS = {
 ORDERS = ("each", "dense_conv_full")
 
 
-def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     """As many phases as there are beginnings; scales as in `layer_decay`, with a factor of 1 all equal.
 
     Raises:

@@ -5,7 +5,8 @@ Discriminative fine-tuning in the sense of Howard & Ruder 2018 (ULMFiT), section
 """
 
 import math
-from typing import Any
+
+from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError
 from tljax.core.layer_groups import Groups
@@ -18,7 +19,7 @@ OPTIONS = {
 }
 
 
-def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     """One phase with the scales of `config.scales`, which must name every group.
 
     Raises:

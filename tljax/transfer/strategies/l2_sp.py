@@ -13,9 +13,8 @@ w0 lies beside the parameters as "start", frozen: 4 bytes a kernel's element on 
 that a resumed run is exact whatever has become of the file of weights.
 """
 
-from typing import Any
-
 import jax
+from ml_collections import ConfigDict
 
 from tljax.core.layer_groups import Groups
 from tljax.core.options import NOT_NEGATIVE, POSITIVE, Option
@@ -33,18 +32,18 @@ OPTIONS = {
 begin = added_parameters.start
 
 
-def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     """One phase: the backbone at `config.backbone_scale`, the head at 1, "start" frozen."""
     return added_parameters.from_start("l2_sp", groups, config.backbone_scale)
 
 
-def effective(params: Params, config: Any, rng: jax.Array | None = None) -> Params:
+def effective(params: Params, config: ConfigDict, rng: jax.Array | None = None) -> Params:
     """The backbone and the head."""
     del config, rng
     return added_parameters.network(params)
 
 
-def penalty(params: Params, config: Any) -> jax.Array:
+def penalty(params: Params, config: ConfigDict) -> jax.Array:
     """The term of the loss."""
     backbone, head = flatten(params["backbone"]), flatten(params["head"])
     pull = sum(((backbone[path] - start) ** 2).sum() for path, start in flatten(params["start"]).items())

@@ -5,7 +5,7 @@ to be general first and specific last. k counts groups, by default stages; the d
 a linear probe.
 """
 
-from typing import Any
+from ml_collections import ConfigDict
 
 from tljax.core import layer_groups
 from tljax.core.errors import ConfigError
@@ -19,7 +19,7 @@ OPTIONS = {
 }
 
 
-def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     """One phase: the last group (the head) and `config.last_k` groups before it at scale 1.
 
     Raises:

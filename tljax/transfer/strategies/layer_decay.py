@@ -5,7 +5,7 @@ Bao et al. 2021 (BEiT) multiply by 0.65 to 0.9 a block; the slides say 3 to 10 t
 number of groups decides (`layer_rates.factor`): 0.3 for five stages and a head, 0.65 for the blocks of a ViT-Base.
 """
 
-from typing import Any
+from ml_collections import ConfigDict
 
 from tljax.core import layer_groups
 from tljax.core.errors import ConfigError
@@ -20,7 +20,7 @@ OPTIONS = {
 }
 
 
-def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     """One phase: the last group at scale 1, each one before it at `config.layer_decay` times the next (0: chosen).
 
     Raises:

@@ -3,7 +3,7 @@
 logits = W h(x) + b, where h is fixed and W, b learn. There is no key.
 """
 
-from typing import Any
+from ml_collections import ConfigDict
 
 from tljax.core import layer_groups
 from tljax.core.layer_groups import Groups
@@ -12,7 +12,7 @@ from tljax.core.types import Phase
 PRETRAINED = True
 
 
-def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     """One phase, the head's group at scale 1, all others frozen.
 
     Raises:

@@ -21,11 +21,11 @@ only; here on all kernels, as a convolutional network has none.
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core import layer_groups
 from tljax.core.layer_groups import Groups
@@ -44,7 +44,9 @@ OPTIONS = {
 }
 
 
-def begin(params: Params, groups: Groups, config: Any, *, stages: Sequence[str], seed: int) -> tuple[Params, Groups]:
+def begin(
+    params: Params, groups: Groups, config: ConfigDict, *, stages: Sequence[str], seed: int
+) -> tuple[Params, Groups]:
     """The parameters with "lora", {..."kernel": {"a": (inputs, rank), "b": (rank, outputs)}}, in a group of its own.
 
     Raises:
@@ -60,13 +62,13 @@ def begin(params: Params, groups: Groups, config: Any, *, stages: Sequence[str],
     return added_parameters.add(params, groups, "lora", leaves)
 
 
-def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     """One phase: the group "lora" at `config.backbone_scale`, the head at 1, all else frozen."""
     scales = {group: config.backbone_scale * (group == "lora") for group in groups}
     return (Phase("lora", 1.0, scales | {layer_groups.head(groups): 1.0}),)
 
 
-def effective(params: Params, config: Any, rng: jax.Array | None = None) -> Params:
+def effective(params: Params, config: ConfigDict, rng: jax.Array | None = None) -> Params:
     """The backbone with its updates added, and the head."""
     backbone, factors = flatten(params["backbone"]), flatten(params["lora"])
     paths = [path.removesuffix("/a") for path in factors if path.endswith("/a")]

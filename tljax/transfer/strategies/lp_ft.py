@@ -6,7 +6,8 @@ the run and for the backbone a tenth of the head's rate, are ours.
 """
 
 import math
-from typing import Any
+
+from ml_collections import ConfigDict
 
 from tljax.core import layer_groups
 from tljax.core.errors import ConfigError
@@ -21,7 +22,7 @@ OPTIONS = {
 }
 
 
-def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     """The head alone for the share `config.probe_share`, then all groups, the backbone at `config.tune_scale`.
 
     Raises:

@@ -12,10 +12,9 @@ w0 lies beside the parameters as "start", frozen: 4 bytes a kernel's element on 
 that a resumed run is exact whatever has become of the file of weights.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from tljax.core.layer_groups import Groups
 from tljax.core.options import POSITIVE, SHARE, Option
@@ -32,12 +31,12 @@ OPTIONS = {
 begin = added_parameters.start
 
 
-def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     """One phase: the backbone at `config.backbone_scale`, the head at 1, "start" frozen."""
     return added_parameters.from_start("mixout", groups, config.backbone_scale)
 
 
-def effective(params: Params, config: Any, rng: jax.Array | None = None) -> Params:
+def effective(params: Params, config: ConfigDict, rng: jax.Array | None = None) -> Params:
     """The backbone, mixed where `rng` is a training step's, and the head."""
     if rng is None:
         return added_parameters.network(params)

@@ -6,7 +6,8 @@ learns runs on the statistics of the batch and its stored ones follow the data, 
 """
 
 from collections.abc import Sequence
-from typing import Any
+
+from ml_collections import ConfigDict
 
 from tljax.core import layer_groups
 from tljax.core.layer_groups import Groups
@@ -19,7 +20,9 @@ OPTIONS = {
 }
 
 
-def begin(params: Params, groups: Groups, config: Any, *, stages: Sequence[str], seed: int) -> tuple[Params, Groups]:
+def begin(
+    params: Params, groups: Groups, config: ConfigDict, *, stages: Sequence[str], seed: int
+) -> tuple[Params, Groups]:
     """Every group of the backbone split in two.
 
     Raises:
@@ -30,7 +33,7 @@ def begin(params: Params, groups: Groups, config: Any, *, stages: Sequence[str],
     return params, layer_groups.carve(groups, "norms", layer_groups.norms(groups))
 
 
-def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     """One phase: groups of nothing but normalisation at `config.backbone_scale`, the head at 1, all else frozen."""
     norms = layer_groups.norms(groups)
     scales = {group: config.backbone_scale * norms.issuperset(paths) for group, paths in groups.items()}

@@ -4,7 +4,7 @@ He et al. 2019 ("Rethinking ImageNet Pre-training") find that it may draw level,
 epochs: compare at a length that suits it. Initial values are each family's own; there is no key.
 """
 
-from typing import Any
+from ml_collections import ConfigDict
 
 from tljax.core.layer_groups import Groups
 from tljax.core.types import Phase
@@ -12,7 +12,7 @@ from tljax.core.types import Phase
 PRETRAINED = False  # model.weights then gives only its card, for the preprocessing
 
 
-def plan(groups: Groups, config: Any) -> tuple[Phase, ...]:
+def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     """One phase, every group at scale 1."""
     del config
     return (Phase("scratch", 1.0, dict.fromkeys(groups, 1.0)),)

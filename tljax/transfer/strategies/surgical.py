@@ -5,9 +5,9 @@ first training batches, at the pretrained parameters.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core import layer_groups
 from tljax.core.layer_groups import Groups
@@ -23,13 +23,13 @@ OPTIONS = {
 }
 
 
-def look(view: Look, config: Any) -> Facts:
+def look(view: Look, config: ConfigDict) -> Facts:
     """Group -> its relative gradient norm."""
     gradients, params = flatten(view.gradients(config.batches)), flatten(view.params)
     return {group: _norm(gradients, paths) / max(_norm(params, paths), 1e-12) for group, paths in view.groups.items()}
 
 
-def plan(groups: Groups, config: Any, facts: Facts) -> tuple[Phase, ...]:
+def plan(groups: Groups, config: ConfigDict, facts: Facts) -> tuple[Phase, ...]:
     """One phase: the head, and the groups of the backbone with the largest relative gradient norms."""
     head = layer_groups.head(groups)
     largest = sorted((group for group in groups if group != head), key=lambda group: -facts[group])[: config.tuned]
