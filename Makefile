@@ -1,4 +1,4 @@
-# make demo · demo-text · test · test-newest · lint · parity · bench: each sets up what it needs first.
+# make demo · demo-text · test · test-newest · lint · docs · parity · bench: each sets up what it needs first.
 PYTHON ?= python3
 NEWEST ?= python3.13
 BIN := .venv/bin
@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 
 COMPUTING := tests/core tests/networks tests/transfer tests/tasks tests/training
 
-.PHONY: demo demo-text test test-newest lint format parity bench clean
+.PHONY: demo demo-text test test-newest lint format docs parity bench clean
 
 demo: .venv/.installed
 	$(BIN)/python main.py --config configs/digits.py --workdir runs/digits
@@ -35,6 +35,10 @@ format: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The pages as a site, in site/; a warning is an error.
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 # As users' programs are compiled, not with the shortcut of tests/conftest.py.
 parity: .venv/.parity
 	XLA_FLAGS=--xla_backend_optimization_level=3 $(BIN)/python -m pytest -q -n 2 -m parity
@@ -44,7 +48,7 @@ bench: .venv/.installed
 	$(BIN)/python bench/text.py
 
 clean:
-	rm -rf .venv .venv-newest runs build
+	rm -rf .venv .venv-newest runs build site
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "tljax needs Python 3.11 or later: make PYTHON=python3.12"'
@@ -66,6 +70,10 @@ clean:
 
 .venv/.dev: .venv/.installed
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+.venv/.docs: .venv/.dev
+	$(PIP) --editable '.[docs]'
 	@touch $@
 
 .venv/.parity: .venv/.dev

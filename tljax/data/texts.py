@@ -143,7 +143,9 @@ def dataset(
       kind: of the labels, see `Info.labels`.
       classes: their names, where the source knows them and their order; else they are those that appear.
       pairs: every example must be a pair of texts; otherwise it must if one is.
-      notes, skipped, unread: of `Info`, what the source knows already.
+      notes: what the source has to say; it goes on in `Info`, as the next two do.
+      skipped: examples that the source left out.
+      unread: names of splits that the config does not name.
 
     Raises:
       DataError: nothing is left, an empty text, or half of a pair (all are listed), a text or label that is not UTF-8,

@@ -87,7 +87,8 @@ def padded(
     """{"ids", "types": (B, L) int32, "tokens": (B, L) bool, True at tokens}: L is the smallest bucket that holds all.
 
     Args:
-      ids, types: of many texts, one behind the other; those of text i begin at `starts[i]` and are `lengths[i]`.
+      ids: of many texts, one behind the other; those of text i begin at `starts[i]` and are `lengths[i]`.
+      types: of the same tokens, as `ids`.
     """
     width = int(buckets[np.searchsorted(buckets, lengths.max())])
     tokens = np.arange(width) < lengths[:, None]

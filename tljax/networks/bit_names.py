@@ -12,8 +12,9 @@ def rules(stem: str, unit: str, norm: str, head: str) -> tuple[Rule, ...]:
     """To the names of the published npz.
 
     Args:
-      stem, norm: patterns of the first convolution and of the last normalisation, without their leaves.
+      stem: pattern of the first convolution, without its leaves.
       unit: of what comes before a unit's own names; two groups, the numbers of stage and unit.
+      norm: of the last normalisation, without its leaves.
       head: of the classifier, a convolution or dense.
     """
     return (

@@ -15,8 +15,9 @@ def summary(examples: int, seconds: float, tokens: int, filled: int) -> dict[str
     """Examples, and tokens, per second of training; what was evaluated in between counts as training.
 
     Args:
-      tokens, filled: sums of `places` over all batches; where they are above 0, there are also "tokens_s" and
-        "padding", the share of the places that held no token.
+      tokens: the first sum of `places` over all batches: tokens.
+      filled: the second: places. Where it is above 0, there are also "tokens_s" and "padding", the share of the
+        places that held no token.
     """
     if not (examples and seconds):
         return {}
