@@ -13,36 +13,41 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-import jax
-
 from tljax.core import atomic, caches, config_files, overrides, settings, signals, untrusted
 from tljax.core.errors import ConfigError, TljaxError
-from tljax.runs import suite
-from tljax.runs.run import run
+
+Run = Callable[[Any, Path], dict[str, Any]]
 
 PREFIX = "--config."
 _FORMAT = warnings.formatwarning
 ROOM = 2**24  # bytes that must be free where compiled programs are kept
 
 
-def start(argv: Sequence[str], *, run: suite.Run = run) -> int:
+def start(argv: Sequence[str], *, run: Run | None = None) -> int:
     """Read the command line, run the config's experiment or suite, and return the exit code."""
     return guarded(lambda: train(argv[1:], run=run), debug="--debug" in argv)
 
 
-def train(arguments: Sequence[str], *, run: suite.Run = run) -> None:
+def train(arguments: Sequence[str], *, run: Run | None = None) -> None:
     """Run the experiment or the suite that the command line asks for.
+
+    Args:
+      run: in the place of `runs.run`, which with all that computes takes seconds to import: a key that does not fit is
+        said before.
 
     Raises:
       TljaxError: the command line, the config, data or weights do not fit.
     """
     config, workdir = read(arguments)
+    from tljax.runs import suite
+    from tljax.runs.run import run as experiment
+
     warnings.formatwarning = _plain
     keep_compiled()
     if config.suite.rows:
-        suite.run(run, config, workdir, flags=split(arguments)[1])
+        suite.run(run or experiment, config, workdir, flags=split(arguments)[1])
     else:
-        run(config, workdir)
+        (run or experiment)(config, workdir)
 
 
 def guarded(begin: Callable[[], Any], *, debug: bool = False) -> int:
@@ -132,6 +137,8 @@ def keep_compiled() -> None:
     except ConfigError as error:
         print(f"compiled programs are not kept. {error}", file=sys.stderr)
         return
+    import jax
+
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

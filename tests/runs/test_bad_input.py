@@ -21,6 +21,7 @@ from tljax.core.types import Card
 from tljax.data import preprocess
 from tljax.networks.families import lenet
 from tljax.networks.network import Network
+from tljax.runs import suite
 from tljax.tasks import classification
 from tljax.weights import placement
 
@@ -375,7 +376,7 @@ def test_overrides_in_all_spellings():
 
 def test_a_suite_goes_to_the_suite_and_a_run_to_the_run(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(cli.suite, "run", lambda *arguments, flags: seen.append("suite"))
+    monkeypatch.setattr(suite, "run", lambda *arguments, flags: seen.append("suite"))
     for rows in ([], ["--config.suite.rows={}"]):
         assert cli.start(["main.py", *rows], run=lambda config, folder: seen.append("run")) == 0
     assert seen == ["suite", "run"]

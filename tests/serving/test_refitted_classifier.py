@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from tljax.core.errors import WeightsError
 from tljax.serving import refitted_classifier
-from tljax.transfer.strategies import classic
+from tljax.transfer import classifiers
 
 RNG = np.random.default_rng(0)
 LABELS = np.arange(90) % 3
@@ -15,7 +15,7 @@ ROWS = (np.eye(3, 8)[LABELS] + 0.5 * RNG.normal(size=(90, 8))).astype(np.float32
 
 
 def fitted(name):
-    return classic.fit(ROWS, LABELS, ConfigDict({"classifier": name, "folds": 3}), seed=3)
+    return classifiers.fit(ROWS, LABELS, ConfigDict({"classifier": name, "folds": 3}), seed=3)
 
 
 def save(folder, one, name="random_forest", seed=3):
@@ -25,7 +25,7 @@ def save(folder, one, name="random_forest", seed=3):
 
 @pytest.mark.parametrize("name", ["rbf_svm", "knn", "random_forest"])
 def test_the_same_again(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(classic, "TREES", 20)
+    monkeypatch.setattr(classifiers, "TREES", 20)
     one, other = fitted(name), RNG.normal(size=(50, 8)).astype(np.float32)
     save(tmp_path, one, name)
     np.testing.assert_array_equal(refitted_classifier.load(tmp_path)(other), one.scores(other))
@@ -34,7 +34,7 @@ def test_the_same_again(tmp_path, monkeypatch, name):
 
 def test_another_one_is_an_error(tmp_path, monkeypatch):
     """A forest of another seed stands for one that another version grows."""
-    monkeypatch.setattr(classic, "TREES", 20)
+    monkeypatch.setattr(classifiers, "TREES", 20)
     save(tmp_path, fitted("random_forest"), seed=4)
     with pytest.raises(
         WeightsError, match=r"as it was, and comes out otherwise: then with scikit-learn \d.*, now scikit"
@@ -43,7 +43,7 @@ def test_another_one_is_an_error(tmp_path, monkeypatch):
 
 
 def test_a_file_that_is_missing_damaged_or_another(tmp_path, monkeypatch):
-    monkeypatch.setattr(classic, "TREES", 20)
+    monkeypatch.setattr(classifiers, "TREES", 20)
     file = tmp_path / refitted_classifier.FILE
     save(tmp_path, fitted("knn"), "knn")
     whole = file.read_bytes()

@@ -19,14 +19,14 @@ from tljax.runs import fitted_run as fit_module
 from tljax.runs.run import run
 from tljax.serving import exports, refitted_classifier, saved_model
 from tljax.serving.predictor import Predictor
-from tljax.transfer.strategies import classic
+from tljax.transfer import classifiers
 
 LINEAR = ("logistic", "linear_svm", "ridge")
 
 
 @pytest.fixture(autouse=True)
 def few_trees(monkeypatch):
-    monkeypatch.setattr(classic, "TREES", 20)
+    monkeypatch.setattr(classifiers, "TREES", 20)
 
 
 def blobs(n=120, classes=3, spread=1.0, *, scaled=True):
@@ -38,11 +38,11 @@ def blobs(n=120, classes=3, spread=1.0, *, scaled=True):
 
 
 def fit(x, y, name, *, seed=0, folds=5):
-    return classic.fit(x, y, ConfigDict({"classifier": name, "folds": folds}), seed=seed)
+    return classifiers.fit(x, y, ConfigDict({"classifier": name, "folds": folds}), seed=seed)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-@pytest.mark.parametrize("name", classic.MAKE)
+@pytest.mark.parametrize("name", classifiers.MAKE)
 def test_every_classifier_tells_clouds_apart(name, classes):
     x, y = blobs(240, classes, scaled=name != "knn")  # by cosine, where one scale would drown the others
     fitted = fit(x[:120], y[:120], name)
@@ -50,7 +50,7 @@ def test_every_classifier_tells_clouds_apart(name, classes):
     assert scores.shape == (120, classes) and np.isfinite(scores).all()
     assert (scores.argmax(1) == y[120:]).mean() > 0.8
     assert fitted.accuracy is not None and fitted.accuracy > 0.8
-    assert set(fitted.chosen) == set(classic.GRIDS[name])
+    assert set(fitted.chosen) == set(classifiers.GRIDS[name])
     assert (fitted.linear is not None) == (name in LINEAR)
 
 
@@ -61,7 +61,7 @@ def test_a_linear_classifier_is_a_kernel_and_a_bias_on_plain_features(name):
         x, y = blobs(90, classes)
         fitted = fit(x, y, name)
         kernel, bias = fitted.linear
-        model = classic.Pipeline([("scale", classic.MAKE[name]()[0]), ("fit", classic.MAKE[name]()[1])])
+        model = classifiers.Pipeline([("scale", classifiers.MAKE[name]()[0]), ("fit", classifiers.MAKE[name]()[1])])
         model.set_params(**{f"fit__{key}": value for key, value in fitted.chosen.items()})
         if name == "linear_svm":
             model.set_params(fit__random_state=0)
@@ -77,7 +77,7 @@ def test_a_linear_classifier_is_a_kernel_and_a_bias_on_plain_features(name):
 def test_ridge_is_the_least_penalised_square(n):
     """Both forms (fewer and more examples than features) against a descent-free check: the gradient is zero."""
     x, y = np.random.default_rng(0).normal(size=(n, 9)), np.arange(n) % 3
-    model = classic.Ridge(l2=3.0).fit(x, y)
+    model = classifiers.Ridge(l2=3.0).fit(x, y)
     biased = np.concatenate([x, np.full((n, 1), 100.0)], axis=1)
     weights = np.concatenate([model.coef_.T, model.intercept_[None] / 100])
     targets = 2 * np.eye(3)[y] - 1
@@ -100,25 +100,25 @@ def test_the_choice_is_by_folds_and_the_strongest_of_equals():
     """Against a cross-validation written out; then clouds so far apart that all of the grid is equal."""
     x, y = blobs(40, 2, spread=4.0)
     fitted = fit(x, y, "ridge", seed=4)
-    folds = list(classic.StratifiedKFold(5, shuffle=True, random_state=4).split(x, y))
+    folds = list(classifiers.StratifiedKFold(5, shuffle=True, random_state=4).split(x, y))
     means = {}
-    for l2 in classic.GRIDS["ridge"]["l2"]:
+    for l2 in classifiers.GRIDS["ridge"]["l2"]:
         hits = []
         for train, held in folds:
             mean, std = x[train].mean(0), x[train].std(0)
-            model = classic.Ridge(l2).fit((x[train] - mean) / std, y[train])
+            model = classifiers.Ridge(l2).fit((x[train] - mean) / std, y[train])
             hits.append((model.predict((x[held] - mean) / std) == y[held]).mean())
         means[l2] = np.mean(hits)
     assert len(set(means.values())) > 1
     assert fitted.accuracy == pytest.approx(max(means.values()))
     assert fitted.chosen["l2"] == next(l2 for l2, mean in means.items() if mean == max(means.values()))
     far, labels = blobs(60, 2, spread=1e-3)
-    assert fit(far, labels, "ridge").chosen["l2"] == max(classic.GRIDS["ridge"]["l2"])
+    assert fit(far, labels, "ridge").chosen["l2"] == max(classifiers.GRIDS["ridge"]["l2"])
 
 
 def test_one_example_a_class_is_fitted_without_folds():
     x, y = blobs(3)
-    for name in classic.MAKE:
+    for name in classifiers.MAKE:
         fitted = fit(x, y, name)
         assert fitted.accuracy is None and fitted.scores(x).shape == (3, 3)
 
@@ -171,7 +171,7 @@ def expects_the_same_from_the_saved_model(folder, source, result):
     assert result["parameters"]["trainable"] == head["kernel"].size + head["bias"].size
 
 
-@pytest.mark.parametrize("name", [name for name in classic.MAKE if name not in LINEAR])
+@pytest.mark.parametrize("name", [name for name in classifiers.MAKE if name not in LINEAR])
 def test_what_is_no_layer_answers_as_in_its_run(tmp_path, source, name):
     """The model/ folder, moved: the classes that the run named; it has no head, and is not exported."""
     run(make(source, name), tmp_path / "run")
@@ -200,7 +200,7 @@ def test_what_only_steps_can_do_is_refused(tmp_path, source):
 
 
 def test_the_classifier_key_is_checked(tmp_path, source):
-    assert default.get_config().strategy.classifier in classic.MAKE
+    assert default.get_config().strategy.classifier in classifiers.MAKE
     with pytest.raises(
         ConfigError, match="config.strategy.classifier must be one of logistic, linear_svm, .*; got 'bayes'"
     ):

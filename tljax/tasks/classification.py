@@ -10,14 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import ConfigDict
-from scipy.special import softmax
 
 from tljax.core.options import SHARE, Option
 from tljax.core.types import Batch
 from tljax.data import mixing
 from tljax.data.labels import NUMBERS_BY_NAME, numbers_by_name
 from tljax.networks.layers import TORCH_LINEAR
-from tljax.reporting import figures
 
 LABELS = "classes"  # what a label must be
 BEST = "accuracy"  # the metric that picks the best epoch and stands in tables: larger is better, at most 1
@@ -113,6 +111,8 @@ def summarize(totals: dict[str, Any]) -> dict[str, float]:
 
 def outputs(logits: np.ndarray) -> np.ndarray:
     """Logits (N, K) to what people are told, probabilities; float64 inside."""
+    from scipy.special import softmax
+
     return softmax(np.float64(logits), axis=-1).astype(np.float32)
 
 
@@ -124,6 +124,8 @@ def answer(outputs: np.ndarray, classes: Sequence[str], top: int) -> list[tuple[
 
 def files(totals: dict[str, Any], stem: Path, *, classes: Sequence[str]) -> None:
     """Write one part's predictions, confusion matrix and report per class: <stem>_confusion.png and so on."""
+    from tljax.reporting import figures
+
     figures.predictions(totals["label"], totals["prediction"], classes, stem.with_name(f"{stem.name}_predictions.csv"))
     figures.per_class(totals["confusion"], classes, stem.with_name(f"{stem.name}_per_class.csv"))
     figures.confusion(totals["confusion"], classes, stem.with_name(f"{stem.name}_confusion"))

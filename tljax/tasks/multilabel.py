@@ -13,8 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import ConfigDict
-from scipy.special import expit
-from sklearn.metrics import average_precision_score
 
 from tljax.core.atomic import whole
 from tljax.core.options import Option
@@ -129,6 +127,8 @@ class MultiLabel:
 
     def outputs(self, logits: np.ndarray) -> np.ndarray:
         """Logits (N, K) to what people are told, the probability of each label."""
+        from scipy.special import expit
+
         return expit(np.float32(logits))
 
     def answer(self, outputs: np.ndarray, classes: Sequence[str], top: int) -> list[tuple[str, float]]:
@@ -178,6 +178,8 @@ def _f1(labels: Any, found: Any, hits: Any) -> np.ndarray:
 
 def _average_precision(totals: dict[str, Any]) -> np.ndarray:
     """(K,): precision at every threshold, weighted by the recall it adds; 0 for a label that no example has."""
+    from sklearn.metrics import average_precision_score
+
     label, logits = totals["label"], totals["prediction"]
     return np.array([average_precision_score(label[:, k], logits[:, k]) if label[:, k].any() else 0.0
                      for k in range(label.shape[1])])  # fmt: skip

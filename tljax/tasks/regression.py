@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import ConfigDict
-from scipy.stats import rankdata
 
 from tljax.core.atomic import whole
 from tljax.core.errors import DataError
@@ -21,7 +20,6 @@ from tljax.core.options import NOT_NEGATIVE, Option
 from tljax.core.types import Batch
 from tljax.data import mixing
 from tljax.networks.layers import TORCH_LINEAR
-from tljax.reporting import figures
 
 LABELS = "numbers"  # what a label must be
 BEST = "r2"  # the metric that picks the best epoch and stands in tables: larger is better, at most 1
@@ -131,6 +129,8 @@ class Regression:
 
     def files(self, totals: dict[str, Any], stem: Path, *, classes: Sequence[str]) -> None:
         """Write one part's targets and predictions in their units, <stem>_predictions.csv, and <stem>_scatter.png."""
+        from tljax.reporting import figures
+
         labels, found = self.decode(totals["label"]), self.decode(totals["prediction"])
         with (
             whole(stem.with_name(f"{stem.name}_predictions.csv")) as part,
@@ -161,12 +161,18 @@ def _pearson(labels: np.ndarray, found: np.ndarray) -> np.ndarray:
     return np.where(norm > 0, (ours * theirs).sum(axis=0) / np.where(norm > 0, norm, 1), 0.0)
 
 
+def _spearman(labels: np.ndarray, found: np.ndarray) -> np.ndarray:
+    from scipy.stats import rankdata
+
+    return _pearson(rankdata(labels, axis=0), rankdata(found, axis=0))
+
+
 MEASURES = {
     "r2": _r2,
     "mse": lambda labels, found: np.square(labels - found).mean(axis=0),
     "mae": lambda labels, found: np.abs(labels - found).mean(axis=0),
     "pearson": _pearson,
-    "spearman": lambda labels, found: _pearson(rankdata(labels, axis=0), rankdata(found, axis=0)),
+    "spearman": _spearman,
 }
 
 

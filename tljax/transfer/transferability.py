@@ -6,8 +6,6 @@ Larger is better in each of them. They rank weights on one data set; none is an 
 import dataclasses
 
 import numpy as np
-from scipy.special import softmax
-from sklearn.covariance import LedoitWolf
 
 ROUNDS = 1000  # of LogME's fixed point at most; with fewer examples than features it takes some hundreds
 CLOSE = 1e-9  # relative change of alpha / beta at which it has converged
@@ -126,6 +124,8 @@ def shrunk_h_score(features: np.ndarray, labels: np.ndarray) -> float:
     Wolf's (2004). The inverse is Moore and Penrose's: features that are all the same score 0.
     """
     centred = _centred(features)
+    from sklearn.covariance import LedoitWolf
+
     found = LedoitWolf(assume_centered=True).fit(centred)
     return float(
         np.sum(np.linalg.pinv(found.covariance_, hermitian=True) * (1 - found.shrinkage_) * _between(centred, labels))
@@ -181,6 +181,8 @@ def knn(features: np.ndarray, labels: np.ndarray, *, k: int = 5) -> float:
 
 def scores(features: np.ndarray, labels: np.ndarray, logits: np.ndarray | None) -> dict[str, float | None]:
     """All of them; None where a score says nothing: the H-score of few examples, and without the source's `logits`."""
+    from scipy.special import softmax
+
     outputs = None if logits is None else softmax(np.asarray(logits, np.float64), axis=1)
     return {
         "LogME": logme(features, labels),

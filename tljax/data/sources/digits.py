@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
-from sklearn.datasets import load_digits
 
 from tljax.core.types import Dataset, Info
 
@@ -16,6 +15,8 @@ class Digits:
     """All pictures, in memory; with 3 channels, all alike, for networks that expect colour."""
 
     def __init__(self, channels: int) -> None:
+        from sklearn.datasets import load_digits
+
         raw: Any = load_digits()
         grey = (raw.images * (255 / 16)).round().astype(np.uint8)
         self.images = np.repeat(grey[..., None], channels, axis=-1)  # (N, 8, 8, C)
