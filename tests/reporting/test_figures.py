@@ -72,15 +72,6 @@ def test_comparison_shows_every_seed(tmp_path, monkeypatch):
     assert axis.get_xlim() == (0.0, 1.0) and axis.get_xlabel() == "test f1"
 
 
-def test_predictions(tmp_path):
-    figures.predictions(np.array([2, 0]), np.array([1, 0]), NAMES, tmp_path / "p.csv")
-    assert rows(tmp_path / "p.csv") == [
-        ["example", "label", "prediction"],
-        ["0", "cat, large", "$bee_$x^"],
-        ["1", "ant", "ant"],
-    ]
-
-
 @pytest.fixture
 def drawn(monkeypatch):
     found = {}

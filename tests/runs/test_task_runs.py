@@ -71,8 +71,8 @@ def test_a_number_for_a_pair_and_a_run_cut_off_ends_the_same(pairs, monkeypatch,
     test = whole["metrics"]["test"]
     assert whole["metric"] == "r2" and test["r2"] > 0.8 and test["spearman"] > 0.8 and test["mse"] < 3
     rows = (pairs / "whole" / "report" / "test_predictions.csv").read_text().splitlines()
-    assert rows[0] == "example,score,score predicted" and len(rows) == 61
-    labels, found = np.array([row.split(",")[1:] for row in rows[1:]], float).T
+    assert rows[0] == "example,name,text,pair,score,score predicted" and len(rows) == 61
+    labels, found = np.array([row.split(",")[-2:] for row in rows[1:]], float).T
     assert found.min() > 990 and found.max() < 1010  # in the units of the table
     assert 1 - np.square(labels - found).sum() / np.square(labels - labels.mean()).sum() == pytest.approx(
         test["r2"], rel=1e-4

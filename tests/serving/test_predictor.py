@@ -1,6 +1,8 @@
 """`tljax predict` and the program behind it: what the run's evaluation computed, bit for bit, about any picture."""
 
+import csv
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -53,6 +55,27 @@ def test_logits_are_those_of_the_evaluation(trained):
     found = Predictor(model, batch_size=config.train.eval_batch_size)(images)
     assert found.shape == (15, 3) and found.std() > 0.01
     np.testing.assert_array_equal(found, logits)
+
+
+def test_predict_says_what_the_evaluation_wrote_to_the_last_digit(tmp_path, monkeypatch, capsys):
+    """With a temperature that is none of 1: fitted on the validation part, kept in model/, applied by both."""
+    config = small.photographs(tmp_path / "pictures", monkeypatch)
+    config.data.validation, config.train.epochs = 0.25, 1.0
+    result = run(config, tmp_path / "run")
+    kept = json.loads((tmp_path / "run" / "model" / "model.json").read_text())["temperature"]
+    assert kept == result["temperature"] and abs(kept - 1) > 0.01
+    with (tmp_path / "run" / "report" / "test_predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    capsys.readouterr()
+    assert main(["predict", str(tmp_path / "run"), *(row["name"] for row in rows), "--top", "3", "--json"]) == 0
+    for said, row in zip(lines(capsys), rows, strict=True):
+        assert said["picture"] == row["name"] and said["classes"][0][0] == row["prediction"]
+        assert {f"p({name})": f"{p:.6f}" for name, p in said["classes"]} == {k: row[k] for k in row if "p(" in k}
+    logits = Predictor(saved_model.load(tmp_path / "run"), batch_size=8)(
+        [pictures.fit(pictures.read(Path(row["name"])), 20) for row in rows]
+    )
+    expected = classification.outputs(np.float64(logits) / kept)[:, 0]
+    np.testing.assert_allclose([float(row["p(ant)"]) for row in rows], expected, atol=1e-6)
 
 
 def test_files_are_read_as_the_runs_examples_were(trained):

@@ -119,3 +119,28 @@ def test_mixed_pictures_have_both_terms():
 
 def _device(value):
     return {k: jnp.array(v) for k, v in value.items()} if isinstance(value, dict) else jnp.array(value)
+
+
+def test_the_temperature_is_that_by_which_sure_logits_were_multiplied():
+    """Labels drawn from softmax(logits), then logits three times as large: 20,000 examples find the 3 again."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 4))
+    chance = np.exp(log_softmax(logits, axis=-1))
+    labels = (rng.random((20_000, 1)) > chance.cumsum(axis=1)).sum(axis=1)
+    assert task.temperature({"logits": np.float32(3 * logits), "label": labels}) == pytest.approx(3, abs=0.1)
+
+
+def test_a_few_examples_that_are_all_right_ask_for_no_endless_sureness():
+    logits = np.float32([[3, 0], [0, 3], [4, 0]])
+    assert 0.3 < task.temperature({"logits": logits, "label": np.array([0, 1, 0])}) < 1
+
+
+def test_what_is_listed_of_each_example():
+    logits, classes = np.float32([[2, 0], [0, 4]]), ("ant", "p(ant)")
+    found = {"logits": logits, "label": np.array([0, 0]), "prediction": logits.argmax(-1)}
+    said = task.columns(found, classes, 2.0)
+    assert list(said) == ["label", "prediction", "probability", "p(ant)", "p(p(ant))"]
+    assert (said["label"], said["prediction"]) == (["ant", "ant"], ["ant", "p(ant)"])
+    np.testing.assert_allclose(said["probability"], [1 / (1 + np.exp(-1)), 1 / (1 + np.exp(-2))], rtol=1e-6)
+    many = {"logits": np.zeros((1, 101), np.float32), "label": np.array([0]), "prediction": np.array([0])}
+    assert list(task.columns(many, [str(i) for i in range(101)], 1.0)) == ["label", "prediction", "probability"]

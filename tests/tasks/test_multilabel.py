@@ -108,5 +108,8 @@ def test_what_is_said_of_an_example_and_the_files(tmp_path):
             ["loud", "0.0000", "0.0000", "0.0000", "0.5000", "1"],
             ["new", "0.0000", "0.0000", "0.0000", "0.0000", "0"],
         ],
-        [["example", "label", "prediction"], ["0", "long|loud", "long|new"], ["1", "", "long"]],
     ]
+    said = PLAIN.columns(found, NAMES, 2.0)
+    assert list(said) == ["label", "prediction", "p(long)", "p(loud)", "p(new)"]
+    assert (said["label"], said["prediction"]) == (["long|loud", ""], ["long|new", "long"])
+    np.testing.assert_allclose(said["p(new)"], 1 / (1 + np.exp([-2.0, 1.0])), rtol=1e-6)  # no temperature: a threshold

@@ -88,8 +88,7 @@ class Pictures:
 
     def name(self, position: int) -> str:
         """What people call an example: its file, where it has one."""
-        index, files = self.subset.indices[position], getattr(self.subset.split, "files", None)
-        return str(files[index]) if files else f"example {index}"
+        return self.subset.name(position)
 
     def settle(self, levels: grey_levels.Levels | None) -> None:
         """Decode the pictures that waited for `levels`, black and white of all parts' pictures of 16 bits."""

@@ -40,6 +40,11 @@ class Subset:
         label = self.labels[index]
         return {**example, "label": int(label) if label.ndim == 0 else label}
 
+    def name(self, index: int) -> str:
+        """What people call an example: its file or line, where it has one."""
+        place, files = int(self.indices[index]), getattr(self.split, "files", None)
+        return str(files[place]) if files else f"example {place}"
+
     @property
     def strata(self) -> np.ndarray:
         """(N,) int32: examples of a number are drawn from together. Classes are; what is no class is all one."""

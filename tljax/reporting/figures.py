@@ -72,14 +72,6 @@ def per_class(counts: np.ndarray, classes: Sequence[str], file: Path) -> None:
             rows.writerow([name, f"{precision:.4f}", f"{recall:.4f}", f"{f1:.4f}", int(labels[k])])
 
 
-def predictions(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str], file: Path) -> None:
-    """The label and the prediction of every example, in the order of its part, as CSV."""
-    with whole(file) as part, part.open("w", newline="", encoding="utf-8") as out:
-        rows = csv.writer(out)
-        rows.writerow(["example", "label", "prediction"])
-        rows.writerows((i, classes[a], classes[b]) for i, (a, b) in enumerate(zip(labels, predicted, strict=True)))
-
-
 def scatter(labels: np.ndarray, found: np.ndarray, names: Sequence[str], file: Path) -> None:
     """Targets (N, T) across, predictions (N, T) up, axes a target; on the line both are the same."""
     targets = len(names)

@@ -199,7 +199,7 @@ class Report(Screen):
         Args:
           result: what the run found; its "seconds" and "throughput" too, where there are any.
           totals: part -> the sums of its evaluation.
-          files: the task's own; called with the sums of a part and the beginning of the files' names.
+          files: called with a part, its sums, and the beginning of the files' names.
 
         Raises:
           TljaxError: a metric is not finite.
@@ -209,7 +209,7 @@ class Report(Screen):
         folder = self.folder / "report"
         make_folder(folder)
         for part, sums in totals.items():
-            files(sums, folder / part)
+            files(part, sums, folder / part)
         figures.curves(self.folder / "metrics.jsonl", folder / "curves.png", self._watched)
         own = {"compile": self.compile_seconds}
         seconds = own | result.get("seconds", {}) | {"total": time.monotonic() - self._began}

@@ -18,6 +18,7 @@ from tljax.core.types import Batch, Variables
 from tljax.data import domains
 from tljax.reporting import throughput
 from tljax.reporting.report import Report
+from tljax.runs import records
 from tljax.serving import refitted_classifier, saved_model
 from tljax.training import features, views
 from tljax.training.features import Took
@@ -87,24 +88,29 @@ def run(
         held = "too few examples for folds" if fitted.accuracy is None else f"{fitted.accuracy:.4f} in cross-validation"
         report.say(f"chose {', '.join(f'{key} {value:g}' for key, value in fitted.chosen.items())}: {held}")
         totals = {part: _totals(task, fitted.scores(batch["features"]), batch) for part, batch in batches.items()}
-        _save(workdir / "model", method.name, fitted, train, made, config)
+        temperature = records.temperature(task, totals)
+        _save(workdir / "model", method.name, fitted, train, made, config, temperature)
         took = sum((part.took for part in parts.values()), Took())
         found = _result(task, fitted, made, totals, method, config) | {
             "seconds": {"features": took.seconds, **seconds},
             "throughput": throughput.padding(took.tokens, took.places),
+            "temperature": temperature,
         }
-        return report.finish(found, totals, partial(task.files, classes=made.classes))
+        return report.finish(found, totals, partial(records.files, made, config, temperature))
 
 
-def _save(folder: Path, strategy: str, fitted: Any, train: Batch, made: Experiment, config: ConfigDict) -> None:
+def _save(
+    folder: Path, strategy: str, fitted: Any, train: Batch, made: Experiment, config: ConfigDict, temperature: float
+) -> None:
     """The folder model/."""
     if fitted.linear:
-        saved_model.save(folder, _with_head(made.variables, *fitted.linear), made, config)
+        saved_model.save(folder, _with_head(made.variables, *fitted.linear), made, config, temperature=temperature)
         return
     classifier, rows = config.strategy.classifier, train["features"]
     nothing = np.zeros((rows.shape[1], len(made.classes))), np.zeros(len(made.classes))
     how = {"classifier": classifier, "chosen": fitted.chosen, "seed": config.seed}
-    saved_model.save(folder, _with_head(made.variables, *nothing), made, config, classifier=classifier)
+    known = {"classifier": classifier, "temperature": temperature}
+    saved_model.save(folder, _with_head(made.variables, *nothing), made, config, **known)
     refitted_classifier.save(folder, rows, train["label"], fitted.scores, strategy=strategy, **how)
 
 

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from tljax.core import settings
 from tljax.core.plugins import find
 from tljax.reporting.report import Report
-from tljax.runs import fitted_run, results
+from tljax.runs import fitted_run, records, results
 from tljax.runs.preparation import prepare
 from tljax.serving import saved_model
 from tljax.training import parallel, plan_rates, views
@@ -49,6 +49,7 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
             trained = loop.fit(begin)
         final, last = loop.variables(devices.put_state(trained.state)), seen[-1]
         totals = {part: last.evaluator(final, examples) for part, examples in last.evaluations.items()}
-        saved_model.save(workdir / "model", devices.get_state(final), made, config)
-        found = results.make(job, trained, totals, views.took(seen))
-        return report.finish(found, totals, partial(task.files, classes=made.classes))
+        temperature = records.temperature(task, totals)
+        saved_model.save(workdir / "model", devices.get_state(final), made, config, temperature=temperature)
+        found = results.make(job, trained, totals, views.took(seen)) | {"temperature": temperature}
+        return report.finish(found, totals, partial(records.files, made, config, temperature))

@@ -7,6 +7,7 @@ from typing import Any
 
 from tljax.core import untrusted
 from tljax.core.errors import DataError
+from tljax.reporting import temperatures
 
 FILE = "model.json"
 DTYPES = ("float32", "bfloat16")
@@ -26,6 +27,7 @@ class Fields:
     started_from: str = ""
     known: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     classifier: str = ""
+    temperature: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +79,7 @@ def _faults(said: Mapping[str, Any]) -> list[str]:
     needed = [field.name for field in dataclasses.fields(Fields) if field.name in said or _is_needed(field)]
     if missing := [key for key in (*needed, "classes") if key not in said]:
         return [f"it lacks {', '.join(missing)}"]
-    wrong = untrusted.faults(Fields, {key: said[key] for key in needed})
+    wrong = untrusted.faults(Fields, {key: said[key] for key in needed}, {"temperature": temperatures.BOUNDS})
     if said["dtype"] not in DTYPES:
         wrong.append(f"dtype must be one of {', '.join(DTYPES)}; got {untrusted.shown(said['dtype'])}")
     classes = said["classes"]

@@ -45,7 +45,7 @@ class Predictor:
                 examples = list(pool.map(self._read, some))
                 readable = [example for example in examples if not isinstance(example, ValueError)]
                 self.cut += sum(getattr(example, "cut", 0) for example in readable)
-                answers = iter(self.model.task.outputs(self(readable)) if readable else ())
+                answers = iter(self.model.told(self(readable)) if readable else ())
                 for one, example in zip(some, examples, strict=True):
                     yield one, example if isinstance(example, ValueError) else next(answers)
 

@@ -20,6 +20,7 @@ from tljax.core.trees import count
 from tljax.core.types import EVALUATE, Asked, Batch, Card, Name, Variables
 from tljax.networks import flops
 from tljax.networks.network import Network, with_head
+from tljax.reporting import temperatures
 from tljax.serving import model_json, refitted_classifier
 from tljax.tasks import Answers, NamesItsHead
 from tljax.weights import head_names, placement, pretrained
@@ -40,6 +41,7 @@ class Model:
     input: Mapping[str, Any]  # of pictures resize, crop, size and channels; of texts lengths and pairs
     asked: Asked
     classifier: refitted_classifier.Scores | None = None  # what tells classes by the features, where the head does not
+    temperature: float = 1.0  # by which logits are divided before people are told probabilities
 
     @property
     def stored(self) -> tuple[int, int, int]:
@@ -51,13 +53,25 @@ class Model:
         inputs = self.asked.prepare(batch, jax.random.key(0), False)["inputs"]
         return self.network.apply(variables, inputs, EVALUATE)  # pyright: ignore[reportReturnType]
 
+    def told(self, logits: Any) -> Any:
+        """What people are told of logits (N, K): of classes, probabilities as sure as they are right."""
+        return self.task.outputs(temperatures.scaled(logits, self.temperature))
+
     def features(self, variables: Variables, batch: Batch) -> jax.Array:
         """What the head, or `classifier`, is given of a batch: (B, D). Pure."""
         inputs = self.asked.prepare(batch, jax.random.key(0), False)["inputs"]
         return self.network.apply(variables, inputs, EVALUATE, method="features")  # pyright: ignore[reportReturnType]
 
 
-def save(folder: Path, variables: Variables, made: Experiment, config: ConfigDict, *, classifier: str = "") -> None:
+def save(
+    folder: Path,
+    variables: Variables,
+    made: Experiment,
+    config: ConfigDict,
+    *,
+    classifier: str = "",
+    temperature: float = 1.0,
+) -> None:
     """Write all that predicting, exporting and transferring again need.
 
     `model.safetensors` loads in the library whose naming the family speaks; `card.json` is the weights'
@@ -66,12 +80,14 @@ def save(folder: Path, variables: Variables, made: Experiment, config: ConfigDic
 
     Args:
       classifier: the name of what tells classes in the place of the head, and is saved beside (`refit`); "": the head.
+      temperature: by which logits are divided before people are told probabilities.
     """
     with filled(folder):
-        _write(folder, variables, made, config, classifier)
+        said = ({"classifier": classifier} if classifier else {}) | {"temperature": temperature}
+        _write(folder, variables, made, config, said)
 
 
-def _write(folder: Path, variables: Variables, made: Experiment, config: ConfigDict, classifier: str) -> None:
+def _write(folder: Path, variables: Variables, made: Experiment, config: ConfigDict, said: Mapping[str, Any]) -> None:
     started_from = (made.published.card.repository or made.published.where) if made.published else ""
     family = plugins.short("families", config.model.family)
     arrays = published_arrays(variables, made.names, family)
@@ -105,8 +121,8 @@ def _write(folder: Path, variables: Variables, made: Experiment, config: ConfigD
         "classes": list(made.classes),
         "started_from": started_from,
         "input": sizes,
+        **said,
     }
-    model |= {"classifier": classifier} if classifier else {}
     if dataclasses.is_dataclass(made.task):  # what it knows of the training part
         model["known"] = dataclasses.asdict(made.task)  # pyright: ignore[reportArgumentType]: no class
     write_json(folder / "model.json", model)
@@ -155,6 +171,7 @@ def load(folder: Path) -> Model:
         input=said["input"],
         asked=asked,
         classifier=refitted_classifier.load(folder) if "classifier" in said else None,
+        temperature=said.get("temperature", 1.0),  # earlier runs kept none
     )
 
 

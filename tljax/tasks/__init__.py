@@ -7,7 +7,7 @@ A task is its file, or the object that the file's `begin` makes of the training 
 protocols are parts that a task may have, and the flow asks for them by these types.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
@@ -115,6 +115,31 @@ class Answers(Protocol):
 
     def answer(self, outputs: Any, classes: Sequence[str], top: int) -> list[tuple[str, float]]:
         """What is said of one example: names and numbers."""
+        ...
+
+
+@runtime_checkable
+class Lists(Protocol):
+    """Answers that can be listed, a row an example: <part>_predictions.csv, and the page of a run."""
+
+    def columns(
+        self, totals: dict[str, Any], classes: Sequence[str], temperature: float
+    ) -> Mapping[str, Sequence[Any] | np.ndarray]:
+        """Label and answer of every example in order, for people: name of a column -> a value an example.
+
+        Args:
+          totals: of a part, as `summarize` takes them.
+          temperature: by which logits are divided first; 1 where the task has none.
+        """
+        ...
+
+
+@runtime_checkable
+class Calibrates(Protocol):
+    """Probabilities that one number makes as sure as they are right (Guo et al. 2017, temperature scaling)."""
+
+    def temperature(self, totals: dict[str, Any]) -> float:
+        """What logits are to be divided by, fitted to a part that nothing was learned from."""
         ...
 
 

@@ -1,6 +1,6 @@
 """Single-label classification: a linear head, softmax cross-entropy, accuracy, a confusion matrix."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from tljax.core.types import Batch
 from tljax.data import mixing
 from tljax.data.labels import NUMBERS_BY_NAME, numbers_by_name
 from tljax.networks.layers import TORCH_LINEAR
+from tljax.reporting import temperatures
 
 LABELS = "classes"  # what a label must be
 BEST = "accuracy"  # the metric that picks the best epoch and stands in tables: larger is better, at most 1
+LISTED = 100  # classes up to which predictions.csv holds the probability of each
 OPTIONS = {
     "label_smoothing": Option(0.0, "Szegedy et al. 2015, section 7.", SHARE),
     **mixing.OPTIONS,
@@ -91,8 +93,9 @@ def sums(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
 
 
 def each(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-    """What is kept of every example: its label and what was predicted, (B,) int32."""
-    return {"label": batch["label"], "prediction": logits.argmax(-1).astype(jnp.int32)}
+    """What is kept of every example: its label and what was predicted, (B,) int32; its logits, (B, K) float32."""
+    logits = logits.astype(jnp.float32)
+    return {"label": batch["label"], "prediction": logits.argmax(-1).astype(jnp.int32), "logits": logits}
 
 
 def summarize(totals: dict[str, Any]) -> dict[str, float]:
@@ -123,12 +126,33 @@ def answer(outputs: np.ndarray, classes: Sequence[str], top: int) -> list[tuple[
 
 
 def files(totals: dict[str, Any], stem: Path, *, classes: Sequence[str]) -> None:
-    """Write one part's predictions, confusion matrix and report per class: <stem>_confusion.png and so on."""
+    """Write one part's confusion matrix and report per class: <stem>_confusion.png and so on."""
     from tljax.reporting import figures
 
-    figures.predictions(totals["label"], totals["prediction"], classes, stem.with_name(f"{stem.name}_predictions.csv"))
     figures.per_class(totals["confusion"], classes, stem.with_name(f"{stem.name}_per_class.csv"))
     figures.confusion(totals["confusion"], classes, stem.with_name(f"{stem.name}_confusion"))
+
+
+def columns(
+    totals: dict[str, Any], classes: Sequence[str], temperature: float
+) -> Mapping[str, Sequence[Any] | np.ndarray]:
+    """Label, prediction and its probability; up to `LISTED` classes the probability of each."""
+    found = outputs(temperatures.scaled(totals["logits"], temperature))
+    said = {
+        "label": [classes[i] for i in totals["label"]],
+        "prediction": [classes[i] for i in totals["prediction"]],
+        "probability": np.take_along_axis(found, totals["prediction"][:, None], axis=1)[:, 0],
+    }
+    every = {f"p({name})": found[:, i] for i, name in enumerate(classes)} if len(classes) <= LISTED else {}
+    return said | every
+
+
+def temperature(totals: dict[str, Any]) -> float:
+    """What logits are to be divided by, for the probabilities to be as sure as they are right."""
+    from scipy.special import log_softmax
+
+    logits, labels = np.asarray(totals["logits"], np.float64), np.asarray(totals["label"])[:, None]
+    return temperatures.fit(lambda scaled: -np.take_along_axis(log_softmax(scaled, axis=-1), labels, axis=1), logits)
 
 
 def _losses(logits: jax.Array, batch: Batch, config: ConfigDict) -> jax.Array:

@@ -2,7 +2,7 @@
 
 import csv
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -138,16 +138,7 @@ class MultiLabel:
         return [(classes[i], float(outputs[i])) for i in map(int, order) if outputs[i] >= self.threshold]
 
     def files(self, totals: dict[str, Any], stem: Path, *, classes: Sequence[str]) -> None:
-        """Write one part's sets of labels, <stem>_predictions.csv, and numbers of each, <stem>_per_label.csv."""
-        yes = np.asarray(self._yes(totals["prediction"]))
-        with (
-            whole(stem.with_name(f"{stem.name}_predictions.csv")) as part,
-            part.open("w", newline="", encoding="utf-8") as out,
-        ):
-            rows = csv.writer(out)
-            rows.writerow(["example", "label", "prediction"])
-            rows.writerows([i, *(_named(row, classes) for row in pair)]
-                           for i, pair in enumerate(zip(totals["label"], yes, strict=True)))  # fmt: skip
+        """Write numbers of each label of one part, <stem>_per_label.csv."""
         labels, found, hits = (np.asarray(totals[name]) for name in ("labels", "found", "hits"))
         columns = (hits / np.maximum(found, 1), hits / np.maximum(labels, 1), _f1(labels, found, hits))
         with (
@@ -158,6 +149,18 @@ class MultiLabel:
             rows.writerow(["label", "precision", "recall", "f1", "average precision", "examples"])
             for name, number, *values in zip(classes, labels, *columns, _average_precision(totals), strict=True):
                 rows.writerow([name, *(f"{value:.4f}" for value in values), int(number)])
+
+    def columns(
+        self, totals: dict[str, Any], classes: Sequence[str], temperature: float
+    ) -> Mapping[str, Sequence[Any] | np.ndarray]:
+        """Sets of labels, true and predicted, and the probability of every label."""
+        del temperature  # the threshold is of probabilities as they are
+        found, yes = self.outputs(totals["prediction"]), np.asarray(self._yes(totals["prediction"]))
+        said = {
+            "label": [_named(row, classes) for row in totals["label"]],
+            "prediction": [_named(row, classes) for row in yes],
+        }
+        return said | {f"p({name})": found[:, i] for i, name in enumerate(classes)}
 
     def _yes(self, logits: jax.Array) -> jax.Array:
         """(B, K) bool."""

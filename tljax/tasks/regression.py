@@ -1,8 +1,7 @@
 """Regression: one or several numbers an example, standardised by the training part; squared or Huber's loss."""
 
-import csv
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +13,6 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from tljax.core.atomic import whole
 from tljax.core.errors import DataError
 from tljax.core.options import NOT_NEGATIVE, Option
 from tljax.core.types import Batch
@@ -128,18 +126,23 @@ class Regression:
         return [(name, float(value)) for name, value in zip(classes, outputs, strict=True)]
 
     def files(self, totals: dict[str, Any], stem: Path, *, classes: Sequence[str]) -> None:
-        """Write one part's targets and predictions in their units, <stem>_predictions.csv, and <stem>_scatter.png."""
+        """Draw one part's targets and predictions in their units, <stem>_scatter.png."""
         from tljax.reporting import figures
 
         labels, found = self.decode(totals["label"]), self.decode(totals["prediction"])
-        with (
-            whole(stem.with_name(f"{stem.name}_predictions.csv")) as part,
-            part.open("w", newline="", encoding="utf-8") as out,
-        ):
-            rows = csv.writer(out)
-            rows.writerow(["example", *classes, *(f"{name} predicted" for name in classes)])
-            rows.writerows([i, *map(_plain, row)] for i, row in enumerate(np.concatenate([labels, found], axis=1)))
         figures.scatter(labels, found, classes, stem.with_name(f"{stem.name}_scatter.png"))
+
+    def columns(
+        self, totals: dict[str, Any], classes: Sequence[str], temperature: float
+    ) -> Mapping[str, Sequence[Any] | np.ndarray]:
+        """Every target and its prediction in their units, seven digits: those of float32."""
+        del temperature  # a number has none
+        said = {"": self.decode(totals["label"]), " predicted": self.decode(totals["prediction"])}
+        return {
+            f"{name}{which}": [f"{value:.7g}" for value in values[:, i]]
+            for which, values in said.items()
+            for i, name in enumerate(classes)
+        }
 
     def _losses(self, logits: jax.Array, batch: Batch) -> jax.Array:
         """(B,) squared errors, or Huber's (1964): e^2 / 2 up to `huber`, linear beyond; the mean over targets."""
@@ -174,8 +177,3 @@ MEASURES = {
     "pearson": _pearson,
     "spearman": _spearman,
 }
-
-
-def _plain(value: float) -> str:
-    """Seven digits, those of float32."""
-    return f"{value:.7g}"

@@ -90,6 +90,11 @@ def sizes(parts: Mapping[str, Pictures], config: ConfigDict, *, card: Card) -> d
     return found | ({"max_pixels": config.data.max_pixels} if config.data.max_pixels != pictures.MOST else {})
 
 
+def said(part: Pictures) -> dict[str, list[str]]:
+    """By what people know the examples of a part: their files."""
+    return {"name": [part.name(i) for i in range(len(part))]}
+
+
 def reopen(folder: Path, said: Mapping[str, Any], *, card: Card, backbone: Any) -> Asked:
     """Picture files, read as the examples of a run with these `sizes` were: uint8 (S, S, C)."""
     del folder, backbone

@@ -74,6 +74,13 @@ def sizes(parts: Mapping[str, Tokens], config: ConfigDict, *, card: Card) -> dic
     return {"lengths": list(config.data.lengths), "pairs": pairs, "vocabulary": vocabulary}
 
 
+def said(part: Tokens) -> dict[str, list[str]]:
+    """By what people know the examples of a part: where they stand, and what they say."""
+    rows = [part.subset[i] for i in range(len(part))]
+    found = {"name": [part.subset.name(i) for i in range(len(part))], "text": [row["text"] for row in rows]}
+    return found | ({"pair": [row["pair"] for row in rows]} if part.paired else {})
+
+
 def reopen(folder: Path, said: Mapping[str, Any], *, card: Card, backbone: Any) -> Asked:
     """Texts, or pairs with a tab between, as the examples of a run with these `sizes` were.
 

@@ -1,0 +1,40 @@
+"""What a run keeps of every example of a part: files, and the temperature that makes probabilities honest."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from tljax.core.experiment import Experiment
+from tljax.core.plugins import find
+from tljax.reporting import records
+from tljax.tasks import Calibrates, Lists
+
+ON = "validation"  # the part that the temperature is fitted to
+
+
+def temperature(task: Any, totals: Mapping[str, dict[str, Any]]) -> float:
+    """By what logits are divided; 1 where the task has no such number, or there is no validation part."""
+    return task.temperature(totals[ON]) if isinstance(task, Calibrates) and ON in totals else 1.0
+
+
+def columns(
+    made: Experiment, config: ConfigDict, temperature: float, part: str, sums: dict[str, Any]
+) -> records.Columns:
+    """Name or text, label and answer of every example of a part; of a task that lists none, nothing."""
+    if not isinstance(made.task, Lists):
+        return {}
+    reader = find("inputs", find("families", config.model.family).INPUT)
+    answers = made.task.columns(sums, made.classes, temperature)
+    known = reader.said(made.parts[part])  # a target of a regression may have such a name too
+    return {f"{name} of example" if name in answers else name: x for name, x in known.items()} | dict(answers)
+
+
+def files(
+    made: Experiment, config: ConfigDict, temperature: float, part: str, sums: dict[str, Any], stem: Path
+) -> None:
+    """Write <stem>_predictions.csv, and the task's own files."""
+    made.task.files(sums, stem, classes=made.classes)
+    if found := columns(made, config, temperature, part, sums):
+        records.save(stem.with_name(f"{stem.name}_predictions.csv"), found)
