@@ -171,7 +171,7 @@ def test_a_long_text(tmp_path):
 
 OPEN = 'text,label\na,1\n"b,1\nc,1\nd",0\ne,0\n'  # the rows of lines 3 to 5 are one, of the label 0
 FAULTS = {
-    "no table": ({"readme.md": "x"}, {}, r"no \.csv, \.tsv, \.jsonl in"),
+    "no table": ({"readme.md": "x"}, {}, r"no \.csv, \.tsv, \.jsonl, \.parquet in"),
     "empty": ({"train.csv": ""}, {}, "must begin with a line of column names"),
     "rows in quotes": ({"train.csv": OPEN}, {}, r"the lines 3 to 5 are one row, .* quote in line 3 has no partner"),
     "rows in quotes, label first": (

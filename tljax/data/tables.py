@@ -1,28 +1,24 @@
 """Tables as rows of named cells: fields between commas, tabs or another character, or an object of JSON a line."""
 
 import csv
-import difflib
 import io
 import itertools
-import json
-import math
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ml_collections import ConfigDict
 
 from tljax.core.errors import DataError
-from tljax.data import labels, spelling, texts
+from tljax.data import labels, texts
+from tljax.data.table import json_lines, parquet
+from tljax.data.table.columns import LINES, Rows, column, missing
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
-SUFFIXES = (*DELIMITERS, ".jsonl")
+SUFFIXES = (*DELIMITERS, ".jsonl", parquet.SUFFIX)
 OTHERS = (",", ";", "\t", "|")  # delimiters that are tried where the file's own leaves no column of the config
 UNQUOTED = "Where quotes are part of the texts, as in GLUE's tables, set config.data.quotes=false."
-LINES = re.compile("\r\n|\r|\n")
-Rows = list[tuple[int, dict[str, Any]]]  # (the line where it begins, column of the config -> cell)
 csv.field_size_limit(sys.maxsize)  # a text may be longer than csv's 128 KiB
 
 
@@ -35,9 +31,11 @@ def read(file: Path, config: ConfigDict, columns: Sequence[str]) -> tuple[Rows, 
       DataError: a column that is missing (with the nearest name) or there twice, a row with too many or too few
         fields, rows inside of quotes, a line that is no JSON object; see also `texts.read`.
     """
+    if file.suffix.lower() == parquet.SUFFIX:
+        return parquet.read(file, columns)
     content = texts.read(file, config.encoding)
     if file.suffix.lower() == ".jsonl":
-        return _json_lines(file, content, columns)
+        return json_lines.read(file, content, columns)
     if mark := re.match("sep=(.)(\r\n|\r|\n)", content):  # Excel's own line
         content = "\n" + content[mark.end() :]
     delimiter = {"tab": "\t", r"\t": "\t"}.get(config.delimiter, config.delimiter) or (mark[1] if mark else "")
@@ -57,20 +55,6 @@ def read(file: Path, config: ConfigDict, columns: Sequence[str]) -> tuple[Rows, 
         rows = [(line, {name: cell.strip() for name, cell in row.items()}) for line, row in rows]
         notes += (f"{file.name}: spaces around names of columns, and so around all fields, are left out",)
     return rows, notes
-
-
-def missing(name: str, names: Sequence[str]) -> str:
-    """What to say of a column that is not there."""
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"must have the column '{name}' (config.data.columns); it has {', '.join(names)}." + (
-        f" Did you mean '{close[0]}'?" if close else ""
-    )
-
-
-def column(name: str, names: Sequence[str]) -> str | None:
-    """The name in the table that is meant: this one, or the only one that differs in case and spaces alone."""
-    alike = [other for other in names if spelling.key(other) == spelling.key(name)]
-    return name if name in names else alike[0] if len(alike) == 1 else None
 
 
 def _header(
@@ -174,34 +158,3 @@ def _refuse_swallowed(
                 f"each of them is a whole row by itself, so a quote in line {begin} has no partner there. Close it or "
                 f"remove it. {UNQUOTED}"
             )
-
-
-def _json_lines(file: Path, content: str, columns: Sequence[str]) -> tuple[Rows, tuple[str, ...]]:
-    rows: Rows = []
-    other: dict[tuple[str, ...], dict[str, str]] = {}  # the names of an object -> column of the config -> its name
-    for number, line in enumerate(LINES.split(content), start=1):  # splitlines would cut at U+2028 too
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line, object_pairs_hook=labels.once)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"Every line of '{file}' must be JSON; line {number} is not: {error}.") from error
-        if not isinstance(record, dict):
-            hint = " It is one array of all: write each of its objects on a line." if isinstance(record, list) else ""
-            raise DataError(f"Every line of '{file}' must be a JSON object; line {number} is {line[:40]!r}.{hint}")
-        if (names := tuple(record)) not in other:
-            found = {name: column(name, names) for name in columns}
-            if lost := [name for name in columns if found[name] is None]:
-                raise DataError(f"{file}:{number} {missing(lost[0], names)}")
-            other[names] = {name: str(place) for name, place in found.items()}
-        rows.append((number, {name: record[place] for name, place in other[names].items()}))
-    pairs = dict.fromkeys((place, name) for found in other.values() for name, place in found.items() if name != place)
-    return rows, tuple(f"{file.name}: its {place!r} is read as '{name}'" for place, name in pairs)
-
-
-def fault(value: Any) -> str:
-    """Why this is no text and no name of a class, as people would say it; "" where it is."""
-    kind = {list: "a list", dict: "an object", bool: "true or false", type(None): "null"}.get(type(value), "")
-    if isinstance(value, float) and not math.isfinite(value):
-        kind = "no number"
-    return f"{json.dumps(value)[:40]} ({kind})" if kind else ""

@@ -1,0 +1,43 @@
+"""Parquet tables, as pandas and datasets write them: the same rows as of the other tables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tljax.core.errors import DataError
+from tljax.data.table.columns import Rows, column, missing
+
+SUFFIX = ".parquet"
+PLAIN = (str, int, float, bool, list, dict, type(None))  # what else a cell holds, a date, is written out
+
+
+def read(file: Path, columns: Sequence[str]) -> tuple[Rows, tuple[str, ...]]:
+    """See `tables.read`; a row's line is its number, from 1 on."""
+    table = _table(file)
+    names = list(table.column_names)
+    if lost := [name for name in columns if column(name, names) is None]:
+        raise DataError(f"'{file}' {missing(lost[0], names)}")
+    places = {name: str(column(name, names)) for name in columns}
+    rows = table.select(list(dict.fromkeys(places.values()))).to_pylist()
+    return [
+        (line, {name: _plain(row[place]) for name, place in places.items()}) for line, row in enumerate(rows, start=1)
+    ], ()
+
+
+def columns(file: Path) -> list[str]:
+    """The names of the columns."""
+    return list(_table(file).column_names)
+
+
+def _plain(cell: Any) -> Any:
+    return cell if isinstance(cell, PLAIN) else str(cell)
+
+
+def _table(file: Path) -> Any:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        return parquet.read_table(file)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"'{file}' must be a parquet table: {error}.") from error
