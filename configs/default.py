@@ -113,6 +113,7 @@ def get_config() -> Any:
     train.checkpoint_minutes = 10.0  # and at most so many minutes between them; 0: any
     train.keep_checkpoints = 2  # latest ones kept
     train.patience = 0  # end the last phase after so many evaluations without a better one; 0: never
+    train.best = ""  # the metric that the best epoch has: accuracy, loss, f1_macro, ...; "": the task's own
     train.select = "validation"  # which epoch is kept: best on the validation part, or by entropy on data.unlabelled
     train.oracle = False  # evaluate data.targets each time too, and report their best epochs, which choose nothing
     train.log_steps = 50  # steps between lines in metrics.jsonl

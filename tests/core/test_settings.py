@@ -134,6 +134,7 @@ def test_all_bad_values_are_listed():
     ("changes", "text"),
     [
         (["train.patience=3"], "config.train.patience needs a validation part"),
+        (["train.best=loss"], "config.train.best chooses by labels of a validation part"),
         (["data.validation=0.1", "data.fractions=(0.4, 0.2, 0.4)"], "config.data.validation must be 0 where"),
         (["data.validation=0.1", "data.splits.validation=val"], "config.data.validation must be 0 where"),
         (["data.pad=4", "data.min_area=0.5"], "config.data.pad must be 0 where"),
@@ -144,7 +145,7 @@ def test_all_bad_values_are_listed():
 def test_keys_that_do_not_go_together(changes, text):
     with pytest.raises(ConfigError, match=text):
         settings.check(changed(*changes))
-    settings.check(changed(changes[0], "data.validation=0.1") if "patience" in text else changed(*changes[:1]))
+    settings.check(changed(changes[0], "data.validation=0.1") if "needs a validation" in text or "labels of a validation" in text else changed(*changes[:1]))
 
 
 @pytest.mark.parametrize(

@@ -45,13 +45,13 @@ def test_sums_count_masked_examples_once_and_others_not():
     assert metrics["examples"] == mask.sum()
     assert metrics["accuracy"] == sklearn.metrics.accuracy_score(labels[mask], predicted[mask])
     balanced = sklearn.metrics.balanced_accuracy_score(labels[mask], predicted[mask])
-    assert metrics["accuracy_per_class"] == pytest.approx(balanced)
+    assert metrics["balanced_accuracy"] == pytest.approx(balanced)
     assert metrics["loss"] == pytest.approx(losses[mask].mean(), rel=1e-6)
 
 
 def test_a_class_without_examples_does_not_lower_the_mean():
     totals = {"loss": 1.0, "confusion": np.array([[2, 0, 0], [1, 1, 0], [0, 0, 0]])}
-    assert task.summarize(totals)["accuracy_per_class"] == pytest.approx((1.0 + 0.5) / 2)
+    assert task.summarize(totals)["balanced_accuracy"] == pytest.approx((1.0 + 0.5) / 2)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -144,3 +144,45 @@ def test_what_is_listed_of_each_example():
     np.testing.assert_allclose(said["probability"], [1 / (1 + np.exp(-1)), 1 / (1 + np.exp(-2))], rtol=1e-6)
     many = {"logits": np.zeros((1, 101), np.float32), "label": np.array([0]), "prediction": np.array([0])}
     assert list(task.columns(many, [str(i) for i in range(101)], 1.0)) == ["label", "prediction", "probability"]
+
+
+def test_metrics_that_are_fair_to_small_classes():
+    """Against scikit-learn's, on classes of which one is small and one is never said."""
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(size=(200, 4)).astype(np.float32), rng.choice(4, 200, p=(0.7, 0.2, 0.06, 0.04))
+    logits[:, 3] -= 100
+    found = summary(logits, labels.astype(np.int32))
+    said = logits.argmax(-1)
+    assert found["balanced_accuracy"] == pytest.approx(sklearn.metrics.balanced_accuracy_score(labels, said))
+    assert found["f1_macro"] == pytest.approx(sklearn.metrics.f1_score(labels, said, average="macro"))
+    assert found["mcc"] == pytest.approx(sklearn.metrics.matthews_corrcoef(labels, said))
+    chance = np.exp(log_softmax(np.float64(logits), axis=-1))
+    assert found["auroc"] == pytest.approx(sklearn.metrics.roc_auc_score(labels, chance, multi_class="ovr"))
+    assert "f1" not in found
+
+
+def test_metrics_of_two_classes():
+    rng = np.random.default_rng(2)
+    logits, labels = rng.normal(size=(90, 2)).astype(np.float32), rng.integers(0, 2, 90).astype(np.int32)
+    found = summary(logits, labels)
+    assert found["f1"] == pytest.approx(sklearn.metrics.f1_score(labels, logits.argmax(-1)))
+    assert found["auroc"] == pytest.approx(sklearn.metrics.roc_auc_score(labels, logits[:, 1] - logits[:, 0]))
+    assert found["mcc"] == pytest.approx(sklearn.metrics.matthews_corrcoef(labels, logits.argmax(-1)))
+
+
+def test_metrics_where_nothing_can_be_told():
+    found = summary(np.array([[1.0, 0.0], [2.0, 0.0]], np.float32), np.zeros(2, np.int32))
+    assert (found["mcc"], found["auroc"], found["accuracy"]) == (0.0, 0.5, 1.0)
+
+
+def summary(logits, labels):
+    batch = {"label": jnp.array(labels), "mask": jnp.ones(len(labels), bool)}
+    totals = task.sums(jnp.array(logits), batch) | task.each(jnp.array(logits), batch)
+    return task.summarize({name: np.asarray(value) for name, value in totals.items()})
+
+
+def test_train_best_may_name_what_summarize_gives():
+    logits, labels = make(classes=2)
+    assert set(task.choices(2)) == set(summary(logits, labels)) - {"examples"}
+    logits, labels = make()
+    assert set(task.choices(4)) == set(summary(logits, labels)) - {"examples"}

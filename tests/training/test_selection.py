@@ -12,7 +12,7 @@ from configs import default
 from tests import two_domains
 from tljax.core.errors import ConfigError
 from tljax.data.batches import Evaluation
-from tljax.tasks import classification
+from tljax.tasks import classification, regression
 from tljax.training import parallel, selection
 from tljax.training.evaluate import Evaluator
 
@@ -25,13 +25,13 @@ def test_the_entropy_by_hand():
     np.testing.assert_allclose(classification.entropy(logits), expected, rtol=1e-6, atol=1e-7)
 
 
-def make(select, *, task=classification, parts=None):
+def make(select, *, task=classification, parts=None, best=""):
     config = default.get_config()
-    config.train.select = select
+    config.train.update(select=select, best=best)
     job, _ = two_domains.make()
     parts = parts if parts is not None else {"unlabelled": "u", "validation": "v"}
     devices = parallel.make("jit")
-    return selection.make(parts, "labelled", job.network, task, two_domains.prepare, devices, REPORT, config)
+    return selection.make(parts, "labelled", job.network, task, 2, two_domains.prepare, devices, REPORT, config)
 
 
 def test_which_part_and_which_metric():
@@ -42,6 +42,16 @@ def test_which_part_and_which_metric():
     found = make("entropy")
     assert (found.part, found.evaluation, found.metric, found.sign) == ("unlabelled", "u", "entropy", -1)
     assert make("validation", parts={"unlabelled": "u"}) is None
+
+
+def test_a_metric_of_ones_own_choice():
+    for best, sign in {"loss": -1, "f1_macro": 1, "auroc": 1}.items():
+        assert (make("validation", best=best).metric, make("validation", best=best).sign) == (best, sign)
+    assert selection.chosen_by("mse", regression, 3) == ("mse", -1)
+    with pytest.raises(ConfigError, match=r"must be a metric of the task for 2 classes: accuracy.* Did you mean 'auroc'"):
+        make("validation", best="auroc_")
+    with pytest.raises(ConfigError, match="for 3 classes: accuracy, auroc, .* f1_macro, loss, mcc; got 'f1'"):
+        selection.chosen_by("f1", classification, 3)
 
 
 @pytest.mark.parametrize("mode", ["jit", "pmap"])

@@ -359,3 +359,13 @@ def test_a_resumed_run_must_start_from_the_same_weights(tmp_path, cut_at):
         run(config, tmp_path / "run")
     safetensors.numpy.save_file(arrays | {"fc.bias": arrays["fc.bias"] + 1}, place)  # which a new head replaces
     run(config, tmp_path / "run")
+
+
+def test_the_epoch_is_kept_that_has_the_lowest_loss(tmp_path):
+    """At a rate this steep it is not the epoch with the best accuracy."""
+    config = make_config(train__epochs=12.0, train__best="loss", optimizer__lr=0.2)
+    run(config, tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    seen = {row["step"]: row for row in rows if row["part"] == "validation" and "loss" in row}
+    kept = json.loads((tmp_path / "result.json").read_text())["step"]
+    assert seen[kept]["loss"] == min(row["loss"] for row in seen.values())

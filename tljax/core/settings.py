@@ -91,6 +91,14 @@ EXCLUSIONS = {
             c.train.patience and c.train.select == "validation" and not (c.data.validation or _names_validation(c.data))
         )
     ),
+    "config.train.best chooses by labels of a validation part: set config.data.validation to a share, such as 0.1.": (
+        lambda c: (
+            c.train.best and c.train.select == "validation" and not (c.data.validation or _names_validation(c.data))
+        )
+    ),
+    "config.train.best must be '' with config.train.select=entropy, which chooses without a metric.": (
+        lambda c: c.train.best and c.train.select == "entropy"
+    ),
     "config.adaptation.name and config.train.select=entropy need config.data.unlabelled: splits to see unlabelled.": (
         lambda c: (c.adaptation.name or c.train.select == "entropy") and not c.data.unlabelled
     ),

@@ -20,7 +20,7 @@ from tljax.data.splits import Subset
 from tljax.networks import network
 from tljax.networks.network import Built
 from tljax.tasks import Begins, Builds, ChangesInputs, Encodes, NamesItsHead
-from tljax.training import optimizer
+from tljax.training import optimizer, selection
 from tljax.training.job import Job
 from tljax.training.look import FirstBatches
 from tljax.transfer.alignment import Alignment
@@ -168,6 +168,7 @@ def _labelled(task: Any, dataset: Dataset, config: ConfigDict) -> tuple[Any, Inf
     info = dataclasses.replace(info, notes=(*info.notes, *unread, *how, *counts, *_weighed(task, classes, config)))
     if isinstance(task, Begins):
         task = task.begin(config.task, subsets["train"].labels, classes)
+    selection.chosen_by(config.train.best, task, len(classes))
     if isinstance(task, Encodes):
         known = {name: one.labels for name, one in subsets.items() if one.labels is not None}
         encoded = {name: dataclasses.replace(subsets[name], labels=task.encode(x)) for name, x in known.items()}

@@ -29,7 +29,7 @@ class Task(Protocol):
     """
 
     LABELS: str  # what a label must be, see `Info.labels`; none: they are not read
-    BEST: str  # the metric that picks the best epoch and stands in tables: larger is better, at most 1
+    BEST: str  # the metric that stands in tables, and picks the best epoch: larger is better, at most 1
 
     def weights(self, config: ConfigDict, labels: Any, classes: Sequence[str]) -> np.ndarray | None:
         """What an example of each class counts in the loss, (K,) float32, put beside it as batch["weight"]; None: 1.
@@ -167,6 +167,15 @@ class ChangesInputs(Protocol):
 
     def example(self, found: Any) -> Any:
         """One input as `inputs` prepares it."""
+        ...
+
+
+@runtime_checkable
+class Chooses(Protocol):
+    """`train.best` may name other metrics of `summarize` than `BEST`."""
+
+    def choices(self, classes: int, /) -> Mapping[str, int]:
+        """Metric -> 1 where larger is better, -1 where smaller is; `BEST` too."""
         ...
 
 

@@ -19,7 +19,7 @@ from tljax.networks.layers import TORCH_LINEAR
 from tljax.reporting import temperatures
 
 LABELS = "classes"  # what a label must be
-BEST = "accuracy"  # the metric that picks the best epoch and stands in tables: larger is better, at most 1
+BEST = "accuracy"  # the metric that stands in tables, and picks the best epoch
 LISTED = 100  # classes up to which predictions.csv holds the probability of each
 OPTIONS = {
     "label_smoothing": Option(0.0, "Szegedy et al. 2015, section 7.", SHARE),
@@ -74,6 +74,12 @@ def entropy(logits: jax.Array) -> jax.Array:
     return -(jnp.exp(logs) * logs).sum(axis=-1)
 
 
+def choices(classes: int) -> dict[str, int]:
+    """What `train.best` may name: 1 where larger is better, -1 where smaller is."""
+    larger = ["accuracy", "balanced_accuracy", "f1_macro", "mcc", *["f1"] * (classes == 2)]
+    return {"loss": -1, **dict.fromkeys([*larger, *["auroc"] * (classes <= LISTED)], 1)}
+
+
 def metrics(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     """What is logged of a training batch besides its loss: means over it."""
     return {"accuracy": (logits.argmax(-1) == batch["label"]).mean()}
@@ -99,15 +105,25 @@ def each(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
 
 
 def summarize(totals: dict[str, Any]) -> dict[str, float]:
-    """Sums over a split to metrics: loss (nats), accuracy in [0, 1], mean accuracy per class, and the count."""
-    confusion = np.asarray(totals["confusion"])
-    examples, correct = confusion.sum(), np.trace(confusion)
-    present = confusion.sum(axis=1) > 0
-    per_class = np.diag(confusion)[present] / confusion.sum(axis=1)[present]
+    """Sums over a split to metrics: loss (nats), accuracy, and what is fair to small classes; and the count.
+
+    balanced_accuracy: the mean of the classes' recalls; f1_macro: the mean of their F1, 2 hits / (labels + found); both
+    over the classes that some example of the part has. mcc: the correlation of labels and predictions (Gorodkin 2004),
+    0 where either is always the same. auroc: the mean of the areas under the ROC curves of each class against all
+    others; of up to `LISTED` classes. f1, of two classes: that of the second.
+    """
+    confusion = np.asarray(totals["confusion"], np.float64)
+    examples, hits = confusion.sum(), np.diag(confusion)
+    labels, found = confusion.sum(axis=1), confusion.sum(axis=0)
+    present, f1 = labels > 0, 2 * hits / np.maximum(labels + found, 1)
     return {
         "loss": float(totals["loss"]) / int(examples),
-        "accuracy": int(correct) / int(examples),
-        "accuracy_per_class": float(per_class.mean()),
+        "accuracy": int(hits.sum()) / int(examples),
+        "balanced_accuracy": float((hits[present] / labels[present]).mean()),
+        "f1_macro": float(f1[present].mean()),
+        "mcc": _mcc(hits.sum(), labels, found),
+        **({"f1": float(f1[1])} if len(f1) == 2 else {}),
+        **({"auroc": _auroc(totals)} if len(f1) <= LISTED and "logits" in totals else {}),
         "examples": int(examples),
     }
 
@@ -153,6 +169,23 @@ def temperature(totals: dict[str, Any]) -> float:
 
     logits, labels = np.asarray(totals["logits"], np.float64), np.asarray(totals["label"])[:, None]
     return temperatures.fit(lambda scaled: -np.take_along_axis(log_softmax(scaled, axis=-1), labels, axis=1), logits)
+
+
+def _mcc(correct: float, labels: np.ndarray, found: np.ndarray) -> float:
+    """Of how many are right, and how often each class is true and is said, (K,) twice."""
+    total = labels.sum()
+    spread = np.sqrt(total**2 - np.square(labels).sum()) * np.sqrt(total**2 - np.square(found).sum())
+    return float((correct * total - labels @ found) / spread) if spread > 0 else 0.0
+
+
+def _auroc(totals: dict[str, Any]) -> float:
+    """The mean over the classes of the area under the ROC curve of each against all others; 0.5 where nothing tells."""
+    from scipy.special import softmax
+    from sklearn.metrics import roc_auc_score
+
+    labels, chance = np.asarray(totals["label"]), softmax(np.float64(totals["logits"]), axis=-1)
+    some = [k for k in range(chance.shape[1]) if 0 < (labels == k).sum() < len(labels)]
+    return float(np.mean([roc_auc_score(labels == k, chance[:, k]) for k in some])) if some else 0.5
 
 
 def _losses(logits: jax.Array, batch: Batch, config: ConfigDict) -> jax.Array:

@@ -35,6 +35,12 @@ LARGEST = 709.0  # whose exponential is a float64
 Said = dict[str, jax.Array]  # what `MaskedNetwork` returns
 
 
+def choices(classes: int) -> dict[str, int]:
+    """What `train.best` may name: 1 where larger is better, -1 where smaller is."""
+    del classes
+    return {"loss": -1, "accuracy": 1}
+
+
 def build(
     family: ModuleType, variant: Any, published: Published | None, *, dtype: DTypeLike, bn_axis: str | None
 ) -> Built:

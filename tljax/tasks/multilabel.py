@@ -22,7 +22,7 @@ from tljax.data.labels import NUMBERS_BY_NAME, numbers_by_name
 from tljax.networks.layers import TORCH_LINEAR
 
 LABELS = "sets"  # what a label must be
-BEST = "mean_average_precision"  # picks the best epoch and stands in tables: larger is better, at most 1
+BEST = "mean_average_precision"  # the metric that stands in tables, and picks the best epoch
 OPTIONS = {
     "threshold": Option(0.5, "The probability from which on a label holds.", ("in (0, 1)", lambda x: 0 < x < 1)),
     "pos_weight": Option(
@@ -31,6 +31,13 @@ OPTIONS = {
     **mixing.OPTIONS,
 }
 SEPARATOR = "|"  # between the labels of an example in predictions.csv
+
+
+def choices(classes: int) -> dict[str, int]:
+    """What `train.best` may name: 1 where larger is better, -1 where smaller is."""
+    del classes
+    larger = (BEST, "f1_micro", "f1_macro", "subset_accuracy", "hamming_accuracy")
+    return {"loss": -1, **dict.fromkeys(larger, 1)}
 
 
 def begin(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> "MultiLabel":
@@ -66,6 +73,7 @@ class MultiLabel:
 
     LABELS: ClassVar[str] = LABELS
     BEST: ClassVar[str] = BEST
+    choices = staticmethod(choices)
 
     def head(self, classes: int) -> nn.Module:
         """Features (B, D) to logits (B, K), K labels."""

@@ -20,11 +20,17 @@ from tljax.data import mixing
 from tljax.networks.layers import TORCH_LINEAR
 
 LABELS = "numbers"  # what a label must be
-BEST = "r2"  # the metric that picks the best epoch and stands in tables: larger is better, at most 1
+BEST = "r2"  # the metric that stands in tables, and picks the best epoch
 OPTIONS = {
     "huber": Option(0.0, "From so many standard deviations on the loss is linear; 0: squares.", NOT_NEGATIVE),
     **mixing.OPTIONS,
 }
+
+
+def choices(classes: int) -> dict[str, int]:
+    """What `train.best` may name: 1 where larger is better, -1 where smaller is."""
+    del classes
+    return {"loss": -1, "r2": 1, "mse": -1, "mae": -1, "pearson": 1, "spearman": 1}
 
 
 def begin(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> "Regression":
@@ -65,6 +71,7 @@ class Regression:
 
     LABELS: ClassVar[str] = LABELS
     BEST: ClassVar[str] = BEST
+    choices = staticmethod(choices)
 
     def encode(self, labels: np.ndarray) -> np.ndarray:
         """Targets (N, T) in their units to float32 (N, T), standardised."""

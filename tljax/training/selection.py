@@ -1,7 +1,7 @@
 """Which epoch is kept: the best on the validation part, or, without any label of the target, the surest about it.
 
 `train.select` is one of:
-  validation   the task's best metric on the validation part; without one, the last step is kept
+  validation   the best of `train.best`, a metric, on the validation part; without one, the last step is kept
   entropy      the lowest mean entropy of what is predicted of the unlabelled part, as Morerio et al. 2018
                choose. It trusts a network that is sure, also where it is wrong.
 What the labels of the targets would have chosen is no part of this: `train.oracle` reports it.
@@ -18,11 +18,12 @@ from jax import lax
 from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError
+from tljax.core.options import near
 from tljax.core.types import EVALUATE, Batch, Prepare, Variables
 from tljax.data.batches import Evaluation
 from tljax.data.domains import UNLABELLED
 from tljax.reporting.terminal import Screen
-from tljax.tasks import HasEntropy
+from tljax.tasks import Chooses, HasEntropy
 from tljax.training.evaluate import Evaluator
 from tljax.training.parallel import Parallel
 
@@ -49,6 +50,7 @@ def make(
     evaluator: Evaluator,
     network: Any,
     task: Any,
+    classes: int,
     prepare: Prepare,
     devices: Parallel,
     screen: Screen,
@@ -61,11 +63,12 @@ def make(
       evaluator: of labelled parts.
 
     Raises:
-      ConfigError: the task's predictions have no entropy.
+      ConfigError: the task has no such metric, or its predictions no entropy.
     """
     if config.train.select == "validation":
         examples = parts.get("validation")
-        return examples and Selection("validation", examples, evaluator, task.summarize, task.BEST, 1)
+        metric, sign = chosen_by(config.train.best, task, classes)
+        return examples and Selection("validation", examples, evaluator, task.summarize, metric, sign)
     if not isinstance(task, HasEntropy):
         raise ConfigError(
             f"config.train.select=entropy needs a task whose predictions have one (classification); "
@@ -74,6 +77,22 @@ def make(
     step = make_entropy_step(network, task, prepare, axis=devices.axis)
     surest = Evaluator(step, devices, partial(screen.compiling, "entropy"))
     return Selection(UNLABELLED, parts[UNLABELLED], surest, mean_entropy, "entropy", -1)
+
+
+def chosen_by(wanted: str, task: Any, classes: int) -> tuple[str, int]:
+    """The metric that `train.best` names, "" for the task's own, and 1, or -1 where smaller is better.
+
+    Raises:
+      ConfigError: the task has no such metric of so many classes.
+    """
+    known = task.choices(classes) if isinstance(task, Chooses) else {task.BEST: 1}
+    metric = wanted or task.BEST
+    if metric not in known:
+        raise ConfigError(
+            f"config.train.best must be a metric of the task for {classes} classes: {', '.join(sorted(known))}; got "
+            f"'{metric}'.{near(metric, known)}"
+        )
+    return metric, known[metric]
 
 
 def make_entropy_step(

@@ -170,7 +170,7 @@ def _view(
         Paired(training, parts[domains.UNLABELLED]) if config.adaptation.name else training,
         domains.labelled(everything),
         evaluator,
-        selection.make(everything, evaluator, network, task, prepare, devices, screen, config),
+        selection.make(everything, evaluator, network, task, len(made.classes), prepare, devices, screen, config),
         {name: everything[name] for name in config.data.targets if config.train.oracle},
         "",
     )
