@@ -85,8 +85,9 @@ def chosen_by(wanted: str, task: Any, classes: int) -> tuple[str, int]:
     Raises:
       ConfigError: the task has no such metric of so many classes.
     """
-    known = task.choices(classes) if isinstance(task, Chooses) else {task.BEST: 1}
-    metric = wanted or task.BEST
+    own = task.BEST
+    known = task.choices(classes) if isinstance(task, Chooses) else {own: 1}
+    metric = wanted or own
     if metric not in known:
         raise ConfigError(
             f"config.train.best must be a metric of the task for {classes} classes: {', '.join(sorted(known))}; got "
