@@ -53,8 +53,12 @@ def room(name: str) -> str:
 
 
 def plugin_folder(name: str) -> str | None:
-    """ "tljax.networks.families" of "tljax.networks.families.vit", and of what is in that."""
-    return next((package for package in PACKAGES if name.startswith(f"{package}.")), None)
+    """ "tljax.networks.families" of "tljax.networks.families.vit", and of what is in that; not of its protocols."""
+    for package in PACKAGES:
+        first = name.removeprefix(f"{package}.").split(".")[0]
+        if name.startswith(f"{package}.") and (ROOT / package.replace(".", "/") / f"{first}.py").exists():
+            return package
+    return None
 
 
 FILES = [ROOT / "main.py", *(p for p in sorted((ROOT / "tljax").rglob("*.py")) if p.name != "__init__.py")]

@@ -6,8 +6,18 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Protocol
 
 from tljax.core.errors import ConfigError
+
+
+class Plugin(Protocol):
+    """A file of any kind, as a module. What a kind has besides is a protocol of its own, beside its folder."""
+
+    @property
+    def __name__(self) -> str: ...
+    @property
+    def __file__(self) -> str | None: ...
 
 
 def is_file(name: str) -> bool:
@@ -15,7 +25,7 @@ def is_file(name: str) -> bool:
     return name.endswith(".py")
 
 
-def name(module: ModuleType) -> str:
+def name(module: Plugin) -> str:
     """A module's last name, "mine" of package.mine and of path/to/mine.py."""
     stem = Path(module.__file__ or module.__name__).stem
     return module.__name__.rpartition(".")[2] if stem == "__init__" else stem

@@ -11,10 +11,11 @@ import importlib.metadata
 import pkgutil
 from collections.abc import Iterable, Mapping
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tljax.core import modules
 from tljax.core.errors import ConfigError
+from tljax.core.modules import Plugin
 
 Entry = TypeVar("Entry")
 
@@ -43,8 +44,8 @@ def available(kind: str) -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
 
 
-def find(kind: str, name: str) -> ModuleType:
-    """The plugin that a config or a command line names.
+def find(kind: str, name: str) -> Any:
+    """The plugin that a config or a command line names: a module that has what the protocol of its kind says.
 
     Raises:
       ConfigError: there is none of that name, or it does not load; the message lists those that exist.
@@ -58,7 +59,7 @@ def find(kind: str, name: str) -> ModuleType:
     return plugin
 
 
-def find_known(kind: str, name: str) -> ModuleType:
+def find_known(kind: str, name: str) -> Any:
     """The plugin that a run folder names: tljax's own, an installed package's, or one that the user has given.
 
     No code runs because a folder names it: a path or a module in `name` is taken only if the user gave that file.
@@ -95,7 +96,7 @@ def give(files: Iterable[str]) -> None:
         _given[modules.name(plugin)] = plugin
 
 
-def name(plugin: ModuleType) -> str:
+def name(plugin: Plugin) -> str:
     """The name by which `find_known` finds it: the file's own."""
     return modules.name(plugin)
 

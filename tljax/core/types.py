@@ -4,13 +4,18 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import jax
 import numpy as np
 
+# A pytree whose structure only its maker knows: what a network is given and puts out, an optimizer's state. jax's own
+# functions take and give such trees as Any, and no narrower type holds for an array, a tuple and a dict of arrays.
+Tree: TypeAlias = Any
+Json = Mapping[str, Any]  # one JSON object that is read: a config.json, model.json, what a strategy saw
+Record = dict[str, Any]  # one JSON object that is made: result.json, a row of a table
 Params = dict[str, Any]  # nested: {"backbone": {stage: ...}, "head": ...}
-Variables = dict[str, Any]  # {"params": Params, "batch_stats": ...}: what `nn.Module.apply` takes
+Variables = dict[str, Params]  # {"params": Params, "batch_stats": ...}: what `nn.Module.apply` takes
 # What is stored of B examples, {"image": (B, H, W, C) uint8, "label": (B, ...), "mask": (B,) bool, ...}; once it is
 # prepared also "inputs": what the network is given.
 Batch = dict[str, Any]
@@ -18,6 +23,21 @@ Batch = dict[str, Any]
 Prepare = Callable[[Batch, jax.Array, bool], Batch]
 IGNORED = 255  # in a label map: a pixel that belongs to no class; it counts in no loss and no metric
 NO_BOX = -1.0  # the class of a row that fills up a list of boxes
+
+
+class NetworkSizes(Protocol):
+    """The sizes of a network: a frozen dataclass of its family, whose fields are numbers, words and tuples of them."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Of the backbone, input first."""
+        ...
+
+
+# A name in the family's table, sizes of one's own, or their fields as JSON has them.
+VariantLike = str | NetworkSizes | Json
 
 
 class Split(Protocol):
@@ -30,7 +50,7 @@ class Split(Protocol):
     def labels(self) -> np.ndarray | None: ...  # known without decoding an example; None of maps and boxes
 
     def __len__(self) -> int: ...
-    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    def __getitem__(self, index: int) -> Record: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +99,7 @@ class Asked:
     read: Callable[[Any], Any]  # a file, or a text, as the run's examples were stored; ValueError if it cannot be
     batch: Callable[[Sequence[Any]], Batch]  # of so many that were read
     prepare: Prepare  # as of `Inputs`
-    example: Any  # one such input, (1, ...): only shapes and dtypes matter
+    example: Tree  # one such input, (1, ...): only shapes and dtypes matter
     save: Callable[[Path], None] = lambda _: None  # write what else another program needs: a tokenizer
 
 
@@ -114,7 +134,7 @@ class Card:
         if not self.std and self.scale == 1:
             object.__setattr__(self, "std", (1.0,) * len(self.mean))
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Record:
         return dataclasses.asdict(self)
 
 
@@ -125,7 +145,7 @@ class Published:
     arrays: Mapping[str, np.ndarray]
     card: Card
     where: str  # the file they were read from
-    config: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of the network, as it stands beside the file
+    config: Json = dataclasses.field(default_factory=dict)  # of the network, as it stands beside the file
 
 
 class Arrays(Mapping[str, np.ndarray]):
@@ -173,9 +193,9 @@ class Spelling:
     rules: tuple[Rule, ...]
     # Field of the family's Variant -> (the config's key, its default there; None: there is none); key "": none says it.
     facts: Mapping[str, tuple[str, Any]] = dataclasses.field(default_factory=dict)
-    must: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what the config must say, where it says it
+    must: Json = dataclasses.field(default_factory=dict)  # what the config must say, where it says it
     # (the config, where it lies) -> more facts; and what no name tells alone: all tensors, once more under other names.
-    told: Callable[[Mapping[str, Any], str], dict[str, Any]] | None = None
+    told: Callable[[Json, str], Record] | None = None
     arrange: Callable[[Arrays], Arrays] | None = None
 
 

@@ -1,13 +1,19 @@
 """A network is an ordered list of named stages, and runs from any of them to any other: what all families share."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from tljax.core.layer_groups import between
-from tljax.core.types import EVALUATE, Mode
+from tljax.core.types import EVALUATE, Mode, Tree
+
+
+class RunnableStage(Protocol):
+    """A part of a network: a module, or a function that calls one."""
+
+    def __call__(self, x: Tree, mode: Mode, /) -> Tree: ...
 
 
 class Backbone(nn.Module):
@@ -16,7 +22,7 @@ class Backbone(nn.Module):
     A family gives `stage`, and `features` where a run to the end gives more than its last stage in float32.
     """
 
-    variant: Any
+    variant: Any  # `types.NetworkSizes` of its family, with fields of its own
     dtype: DTypeLike = jnp.float32
 
     @property
@@ -25,7 +31,7 @@ class Backbone(nn.Module):
         return self.variant.stages
 
     @nn.compact
-    def __call__(self, x: Any, mode: Mode = EVALUATE, *, start: str | None = None, stop: str | None = None) -> Any:
+    def __call__(self, x: Tree, mode: Mode = EVALUATE, *, start: str | None = None, stop: str | None = None) -> Tree:
         """Run the stages from `start` to `stop`, both included; by default all of them.
 
         Args:
@@ -39,7 +45,7 @@ class Backbone(nn.Module):
             x = self.stage(name)(x, mode)
         return x if stop else self.features(x)
 
-    def stage(self, name: str) -> nn.Module:
+    def stage(self, name: str) -> RunnableStage:
         """The stage of that name: a module called with (x, mode)."""
         raise NotImplementedError(f"{type(self).__name__} must define stage().")
 
@@ -48,6 +54,6 @@ class Backbone(nn.Module):
         del before, after
         return ""
 
-    def features(self, x: Any) -> Any:
+    def features(self, x: Tree) -> Tree:
         """The last stage's output as the head is given it."""
         return x.astype(jnp.float32)

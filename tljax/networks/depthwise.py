@@ -5,7 +5,6 @@ lax leaves its fast path where every channel is a group of its own. Milliseconds
 """
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,11 +31,11 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Array:
     return _tap_sum(padded(x, pads), kernel, stride)
 
 
-def _forward(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> tuple[jax.Array, Any]:
+def _forward(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     return conv(x, kernel, stride, pads), (x, kernel)
 
 
-def _backward(stride: int, pads: Pads, saved: Any, g: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _backward(stride: int, pads: Pads, saved: tuple[jax.Array, jax.Array], g: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
     return _input_gradient(x, kernel, g, stride, pads), _kernel_gradient(x, kernel, g, stride, pads)
 

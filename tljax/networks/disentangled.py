@@ -9,7 +9,6 @@ import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -21,6 +20,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.types import Mode
 from tljax.networks import encoder
 from tljax.networks.attention import attended
+from tljax.networks.backbone import RunnableStage
 from tljax.networks.encoder import ACTIVATIONS, NORMAL, Hidden, Mlp, Pool, Tokens
 from tljax.networks.layers import LayerNorm
 
@@ -215,7 +215,7 @@ class Encoder(encoder.Encoder):
     def setup(self) -> None:
         self.embed = Embed(self.variant, self.dtype)
 
-    def stage(self, name: str) -> Any:
+    def stage(self, name: str) -> RunnableStage:
         """As of `Backbone`; blocks are given the table of distances."""
         if name == "embed":
             return self.embed

@@ -8,7 +8,6 @@ int32}: the mask is True at tokens and False at the padding behind them. Between
 import dataclasses
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -17,9 +16,9 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from tljax.core.errors import ConfigError, DataError
-from tljax.core.types import Mode
+from tljax.core.types import Mode, Tree
 from tljax.networks.attention import attended
-from tljax.networks.backbone import Backbone
+from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.layers import LayerNorm
 
 # class: the first token; mean: over the mask; normalised: the mean, of length 1 (sentence embeddings); pooler: of the
@@ -225,9 +224,9 @@ class Encoder(Backbone):
     Stages put out {"hidden": (B, L, D), "mask"}; pool, the last where there is one, features (B, D) in float32.
     """
 
-    def stage(self, name: str) -> nn.Module:
+    def stage(self, name: str) -> RunnableStage:
         kind = {"embed": Embed, "pool": Pool}.get(name, Block)
         return kind(self.variant, self.dtype, name=name)
 
-    def features(self, x: Any) -> Any:
+    def features(self, x: Tree) -> Tree:
         return x

@@ -8,14 +8,13 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
 from tljax.core.errors import ConfigError, WeightsError
-from tljax.core.types import Name
+from tljax.core.types import Json, Name, Record, Tree, VariantLike
 from tljax.networks import sizes
 from tljax.networks.encoder import POOLINGS, Encoder, Variant
 
@@ -70,26 +69,26 @@ class Family:
     classifies: bool = True  # transformers' ...ForSequenceClassification has that classifier and no other layer
     encoder: type[Encoder] = Encoder
     optional: Sequence[str] = OPTIONAL  # fields whose keys a config.json may leave out
-    must: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what every config.json must say
+    must: Json = dataclasses.field(default_factory=dict)  # what every config.json must say
     model_type: str = ""  # in config.json; "": `name`
     older: Mapping[str, str] = dataclasses.field(default_factory=lambda: OLDER)
 
-    def variant_of(self, variant: Any) -> Variant:
+    def variant_of(self, variant: VariantLike) -> Variant:
         """The sizes of the variant of that name, or those given, or their fields; ConfigError lists the names."""
         return sizes.variant(self.variants, variant, f"model.variant of '{self.name}'")
 
-    def build(self, variant: str | Variant, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> Encoder:
+    def build(self, variant: VariantLike, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> Encoder:
         """The backbone; it has no BatchNorm, so `bn_axis` has no effect."""
         del bn_axis
         return self.encoder(self.variant_of(variant), dtype=dtype)
 
-    def names(self, variant: str | Variant) -> tuple[Name, ...]:
+    def names(self, variant: VariantLike) -> tuple[Name, ...]:
         """Hugging Face's name of every tensor, and where it lies here."""
         shape = self.variant_of(variant)
         head = self.pooled_head if shape.pooling == "pooler" else "classifier"
         return (*self._rows(shape), *_layer("head", head))
 
-    def unpooled(self, variant: str | Variant) -> str | Variant:
+    def unpooled(self, variant: VariantLike) -> VariantLike:
         """The variant with its first token in the place of a pooler, by its name where that has one."""
         shape = self.variant_of(variant)
         if shape.pooling != "pooler":
@@ -97,7 +96,7 @@ class Family:
         kept = dataclasses.replace(shape, pooling="class")
         return next((name for name, entry in self.variants.items() if entry == kept), kept)
 
-    def masked_names(self, variant: str | Variant) -> tuple[Name, ...]:
+    def masked_names(self, variant: VariantLike) -> tuple[Name, ...]:
         """As `names`, with the head of masked language modelling in the place of the classifier."""
         return (*self._rows(self.variant_of(variant)), *self._masked_rows())
 
@@ -136,7 +135,7 @@ class Family:
             yield from _layer(f"head/{ours}", self.masked[ours])
         yield Name(self.masked["bias"], "params", "head/bias")
 
-    def adapt(self, arrays: Mapping[str, np.ndarray], shape: Any = None) -> dict[str, np.ndarray]:
+    def adapt(self, arrays: Mapping[str, np.ndarray], shape: Tree = None) -> dict[str, np.ndarray]:
         """Published arrays in the spelling of `names`; they fit inputs of any `shape`."""
         del shape
         inside = tuple({theirs.partition(".")[0] + "." for theirs in self.layers.values() if theirs[0] != "/"})
@@ -147,7 +146,7 @@ class Family:
             found[f"{self.name}.{name}" if name.startswith(inside) else name] = array
         return found
 
-    def infer(self, arrays: Mapping[str, np.ndarray], config_json: Mapping[str, Any] | None) -> Variant:
+    def infer(self, arrays: Mapping[str, np.ndarray], config_json: Json | None) -> Variant:
         """The sizes of the network that these arrays are of: from its config.json, or, without one, from the arrays.
 
         Raises:
@@ -159,7 +158,7 @@ class Family:
         pooler = self._weight("pool/dense") in arrays
         return dataclasses.replace(shape, pooling="pooler" if pooler else "class")
 
-    def _configured(self, config_json: Mapping[str, Any]) -> Variant:
+    def _configured(self, config_json: Json) -> Variant:
         """The sizes in a config.json; what it may leave out has the default that transformers gives it."""
         missing = [key for ours, key in self.keys.items() if ours not in self.optional and key not in config_json]
         missing += [key for key in self.must if key not in config_json]
@@ -175,7 +174,7 @@ class Family:
         fields = {ours: "|".join(map(str, x)) if isinstance(x, list) else x for ours, x in found.items()}
         return self.variant_of({"types": 0, **fields})
 
-    def describe(self, variant: str | Variant, classes: Sequence[str]) -> dict[str, Any]:
+    def describe(self, variant: VariantLike, classes: Sequence[str]) -> Record:
         """The config.json with which transformers loads these sizes: what `infer` reads, and the classes.
 
         They are left out where transformers' network with a classifier is another one, and would draw a part of it.

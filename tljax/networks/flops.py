@@ -1,16 +1,17 @@
 """Arithmetic of a network: 2 operations a multiply-add of its convolutions and matrix products, all else left out."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
 from jax.extend import core
 
+from tljax.core.types import Tree
 from tljax.networks import ops
 
 
-def count(function: Callable[..., Any], *arguments: Any) -> int:
+def count(function: Callable[..., Tree], *arguments: Tree) -> int:
     """Operations of `function` on arguments of these shapes; nothing is compiled or run.
 
     Counted as plain lax, so that the figure is the network's own and no backend's; products with padding count,
@@ -41,7 +42,7 @@ def _of_one(equation: Any) -> int:
     return given.get("length", 1) * sum(_operations(inner) for inner in _inner(given.values()))
 
 
-def _inner(values: Any) -> Iterator[core.Jaxpr]:
+def _inner(values: Iterable[object]) -> Iterator[core.Jaxpr]:
     """The programs among an operation's parameters: of jit, remat, scan, custom gradients."""
     for value in values:
         if isinstance(value, core.ClosedJaxpr):

@@ -15,7 +15,7 @@ from jax.typing import DTypeLike
 
 from tljax.core.errors import ConfigError
 from tljax.core.types import Mode
-from tljax.networks.backbone import Backbone
+from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.layers import BatchNorm, Conv
 
 ACTIVATIONS = ("relu", "relu6", "silu", "hard_swish", "sigmoid", "hard_sigmoid")  # of flax.linen
@@ -232,7 +232,7 @@ class InvertedResidualNet(Backbone):
     dropout: float = 0.0
     drop_path: float = 0.0
 
-    def stage(self, name: str) -> nn.Module:
+    def stage(self, name: str) -> RunnableStage:
         shape, dtype, axis = self.variant, self.dtype, self.bn_axis
         if name == "stem":
             options = {"stride": 2, "activation": shape.activation, "padding": shape.padding}

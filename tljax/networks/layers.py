@@ -1,7 +1,5 @@
 """Linen layers that every family shares: convolution and BatchNorm with torch's conventions."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -26,7 +24,7 @@ class Conv(nn.Module):
     groups: int = 1
     bias: bool = False
     dtype: DTypeLike = jnp.float32
-    kernel_init: Any = KAIMING
+    kernel_init: nn.initializers.Initializer = KAIMING
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:

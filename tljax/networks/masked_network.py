@@ -1,13 +1,11 @@
 """A text encoder that says what stands at hidden places: its head, and both as one module."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from tljax.core.types import EVALUATE, Mode
+from tljax.core.types import EVALUATE, Mode, Tree
 from tljax.networks.encoder import NORMAL, Variant
 from tljax.networks.layers import LayerNorm
 from tljax.networks.network import Network
@@ -33,14 +31,14 @@ class Head(nn.Module):
 class MaskedNetwork(Network):
     """Tokens with places, as `masking.hide` makes them, to what is said of these; the encoder's pool is not run."""
 
-    def __call__(self, x: Any, mode: Mode = EVALUATE, *, start: str | None = None) -> Any:
+    def __call__(self, x: Tree, mode: Mode = EVALUATE, *, start: str | None = None) -> Tree:
         """To {"logits": (B, K, V), "places": (B, K), "weight": (B, K)}; with start="head", from `features`."""
         return self.head(x if start == "head" else self.features(x, mode))
 
-    def features(self, x: Any, mode: Mode = EVALUATE, *, stop: str | None = None) -> Any:
+    def features(self, x: Tree, mode: Mode = EVALUATE, *, stop: str | None = None) -> Tree:
         """What the head is given: the last block's output at the places, (B, K, D), and the word embeddings, (V, E)."""
         del stop
-        *_, last, _ = self.backbone.stages  # pyright: ignore[reportAttributeAccessIssue]
+        *_, last, _ = self.backbone.stages
         hidden = self.encoded(x, mode, stop=last)["hidden"]
         return {
             "hidden": jnp.take_along_axis(hidden, x["places"][..., None], axis=1),  # (B, L, D) -> (B, K, D)

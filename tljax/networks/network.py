@@ -1,19 +1,20 @@
 """A backbone and a task's head as one module, so that parameters are {"backbone": ..., "head": ...}."""
 
 import dataclasses
-from collections.abc import Callable
 from functools import partial
-from types import ModuleType
-from typing import Any
+from typing import Protocol
 
 import flax.linen as nn
 import jax
+from jax.typing import DTypeLike
 from ml_collections import ConfigDict
 
 from tljax.core import layer_groups
 from tljax.core.errors import ConfigError
 from tljax.core.layer_groups import between
-from tljax.core.types import EVALUATE, Mode, Name, Published
+from tljax.core.types import EVALUATE, Mode, Name, Published, Record, Tree, VariantLike
+from tljax.networks.backbone import Backbone
+from tljax.networks.families import Family
 
 
 class Network(nn.Module):
@@ -27,7 +28,7 @@ class Network(nn.Module):
     (Chen et al. 2016).
     """
 
-    backbone: nn.Module
+    backbone: Backbone
     head: nn.Module
     start: str | None = None
     remat: tuple[str, ...] = ()
@@ -46,7 +47,7 @@ class Network(nn.Module):
         """What is known behind stage `stop`, see `encoded`; without it, what the head is given, say (B, D)."""
         return self.encoded(x, mode, stop=stop)
 
-    def encoded(self, x: Any, mode: Mode = EVALUATE, *, start: str | None = None, stop: str | None = None) -> Any:
+    def encoded(self, x: Tree, mode: Mode = EVALUATE, *, start: str | None = None, stop: str | None = None) -> Tree:
         """What the backbone makes of `x` from stage `start` to `stop`, as its own `__call__`.
 
         For a head that reads stages it is {stage: output}: of those read up to `stop`, and of `stop` itself where more
@@ -64,7 +65,7 @@ class Network(nn.Module):
     @property
     def stages(self) -> tuple[str, ...]:
         """The backbone's, input first."""
-        return tuple(self.backbone.stages)  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
+        return tuple(self.backbone.stages)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -72,10 +73,10 @@ class Network(nn.Module):
         chosen = getattr(self.head, "stages", ())
         return tuple(name for name in self.stages if name in chosen) if chosen else ()
 
-    def _answer(self, known: Any, mode: Mode) -> Any:
+    def _answer(self, known: Tree, mode: Mode) -> Tree:
         return self.head(known, mode) if self.reads else self.head(known)
 
-    def _outputs(self, x: Any, mode: Mode, start: str | None, stop: str | None) -> dict[str, Any]:
+    def _outputs(self, x: Tree, mode: Mode, start: str | None, stop: str | None) -> Record:
         stages, last = self.stages, self.reads[-1]
         outputs, first = (dict(x), stages.index(start)) if start else ({}, 0)
         y = outputs.get(stages[first - 1]) if start else x
@@ -85,14 +86,14 @@ class Network(nn.Module):
         more = stop is not None and stages.index(stop) < stages.index(last)
         return {name: y for name, y in outputs.items() if name in self.reads or (more and name == stop)}
 
-    def _stage(self, x: Any, mode: Mode, name: str, stop: str | None) -> Any:
+    def _stage(self, x: Tree, mode: Mode, name: str, stop: str | None) -> Tree:
         """One stage; as the backbone's last, where `stop` is None."""
         run = partial(_run, mode=mode, start=name, stop=stop)
         return (nn.remat(run) if name in self.remat else run)(self.backbone, x)
 
 
-def _run(backbone: Any, x: Any, **options: Any) -> Any:
-    return backbone(x, **options)
+def _run(backbone: nn.Module, x: Tree, *, mode: Mode, start: str, stop: str | None) -> Tree:
+    return backbone(x, mode, start=start, stop=stop)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,16 +102,34 @@ class Built:
 
     network: Network
     names: tuple[Name, ...]  # the published name of every parameter
-    variant: Any  # of the backbone: a name in the family's table, or sizes of its own
+    variant: VariantLike  # of the backbone: a name in the family's table, or sizes of its own
     published_head: bool = False  # whether the head takes published arrays; else it starts at random
     notes: tuple[str, ...] = ()  # what differs from what was asked for
 
 
-Build = Callable[..., Built]  # (family, variant, published, *, dtype, bn_axis) -> the network of a task
+class Build(Protocol):
+    """What makes the network of a task."""
+
+    def __call__(
+        self,
+        family: Family,
+        variant: VariantLike,
+        published: Published | None,
+        /,
+        *,
+        dtype: DTypeLike,
+        bn_axis: str | None,
+    ) -> Built: ...
 
 
 def build(
-    build: Build, family: ModuleType, variant: Any, published: Published | None, config: ConfigDict, *, axis: Any
+    build: Build,
+    family: Family,
+    variant: VariantLike,
+    published: Published | None,
+    config: ConfigDict,
+    *,
+    axis: str | None,
 ) -> Built:
     """The network that `build` makes, with what `config` asks of every network.
 
@@ -130,13 +149,24 @@ def build(
     return dataclasses.replace(built, network=built.network.clone(backbone=backbone, remat=remat), notes=notes)
 
 
-def plain(head: nn.Module, family: ModuleType, variant: Any, published: Published | None, **options: Any) -> Built:
+def plain(
+    head: nn.Module,
+    family: Family,
+    variant: VariantLike,
+    published: Published | None,
+    /,
+    *,
+    dtype: DTypeLike,
+    bn_axis: str | None,
+) -> Built:
     """The backbone with `head`, which starts at random; what a task builds that builds nothing of its own."""
     del published
-    return Built(with_head(family.build(variant, **options), head), tuple(family.names(variant)), variant)
+    return Built(
+        with_head(family.build(variant, dtype=dtype, bn_axis=bn_axis), head), tuple(family.names(variant)), variant
+    )
 
 
-def with_head(backbone: Any, head: nn.Module) -> Network:
+def with_head(backbone: Backbone, head: nn.Module) -> Network:
     """Both as one module; ConfigError where the head reads stages that the backbone does not have."""
     if unknown := [name for name in getattr(head, "stages", ()) if name not in backbone.stages]:
         raise ConfigError(
@@ -146,7 +176,7 @@ def with_head(backbone: Any, head: nn.Module) -> Network:
     return Network(backbone, head)
 
 
-def _dropping(backbone: Any, config: ConfigDict) -> Any:
+def _dropping(backbone: Backbone, config: ConfigDict) -> Backbone:
     """The backbone with stochastic depth, where `config` asks for it."""
     if not config.drop_path:
         return backbone

@@ -9,7 +9,6 @@ import contextvars
 import functools
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -150,11 +149,11 @@ def _chosen(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Arr
     return _direct(x, kernel, stride, pads)
 
 
-def _forward(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> tuple[jax.Array, Any]:
+def _forward(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     return _chosen(x, kernel, stride, pads), (x, kernel)
 
 
-def _backward(stride: int, pads: Pads, saved: Any, g: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _backward(stride: int, pads: Pads, saved: tuple[jax.Array, jax.Array], g: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
     return _input_gradient(x, kernel, g, stride, pads), _kernel_gradient(x, kernel, g, stride, pads)
 

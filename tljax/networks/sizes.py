@@ -9,12 +9,13 @@ from typing import Any
 from tljax.core import plugins, untrusted
 from tljax.core.errors import ConfigError
 from tljax.core.plugins import Entry
+from tljax.core.types import NetworkSizes, VariantLike
 
 FACTOR = 50  # how many times the largest of a family's published networks a size may be
 LEAST = 1000  # and what it may be in any case
 
 
-def variant(table: Mapping[str, Entry], said: Any, what: str) -> Entry:
+def variant(table: Mapping[str, Entry], said: VariantLike, what: str) -> Entry:
     """The sizes that `said` means: themselves, the name of an entry, or their fields as JSON has them.
 
     Raises:
@@ -48,10 +49,10 @@ def _ranges(table: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     return {name: (least[name], max(LEAST, FACTOR * max(found))) for name, found in told.items()}
 
 
-def nearest(table: Mapping[str, Any], sizes: Any) -> tuple[str, dict[str, tuple[Any, Any]]]:
+def nearest(table: Mapping[str, NetworkSizes], sizes: NetworkSizes) -> tuple[str, dict[str, tuple[Any, Any]]]:
     """The entry of `table` that shares most fields with `sizes`; field -> (its value, the entry's) of the others."""
 
-    def others(entry: Any) -> dict[str, tuple[Any, Any]]:
+    def others(entry: NetworkSizes) -> dict[str, tuple[Any, Any]]:
         pairs = {field.name: (getattr(sizes, field.name), getattr(entry, field.name)) for field in fields}
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 

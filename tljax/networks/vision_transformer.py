@@ -5,7 +5,6 @@ distillation, registers, patches. What networks after the first added is off by 
 """
 
 import dataclasses
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -13,9 +12,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from tljax.core.errors import ConfigError
-from tljax.core.types import Mode
+from tljax.core.types import Mode, Tree
 from tljax.networks import rotary
-from tljax.networks.backbone import Backbone
+from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.latent_attention import ACTIVATIONS, NORMAL, LatentAttention, Mlp
 from tljax.networks.layers import TORCH_LINEAR, Conv, LayerNorm
 
@@ -83,7 +82,7 @@ class Embed(nn.Module):
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, x: jax.Array, mode: Mode) -> Any:
+    def __call__(self, x: jax.Array, mode: Mode) -> Tree:
         del mode  # nothing here differs between training and evaluation
         shape, size, grid = self.variant, self.variant.patch, (x.shape[1], x.shape[2])
         if x.shape[1] % size or x.shape[2] % size:
@@ -139,7 +138,7 @@ class Block(nn.Module):
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, x: Any, mode: Mode) -> Any:
+    def __call__(self, x: Tree, mode: Mode) -> Tree:
         still = not mode.trains(self.path)
 
         def kept(branch: jax.Array, number: int) -> jax.Array:
@@ -164,7 +163,7 @@ class Norm(LayerNorm):
 
     average_from: int | None = None  # the first patch
 
-    def __call__(self, x: Any, mode: Mode) -> jax.Array:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __call__(self, x: Tree, mode: Mode) -> jax.Array:  # pyright: ignore[reportIncompatibleMethodOverride]
         del mode
         x = x[0] if isinstance(x, tuple) else x  # the places of patches have served
         if self.average_from is not None:
@@ -194,7 +193,7 @@ class ViT(Backbone):
         old, new = before // self.variant.patch, after // self.variant.patch
         return "" if old == new else f"position embeddings {old}x{old} -> {new}x{new}"
 
-    def stage(self, name: str) -> nn.Module:
+    def stage(self, name: str) -> RunnableStage:
         shape = self.variant
         if name == "embed":
             return Embed(shape, self.dtype, name=name)

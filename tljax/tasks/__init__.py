@@ -9,7 +9,6 @@ protocols are parts that a task may have, and the flow asks for them by these ty
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
 import flax.linen as nn
@@ -18,7 +17,8 @@ import numpy as np
 from jax.typing import DTypeLike
 from ml_collections import ConfigDict
 
-from tljax.core.types import Batch, Inputs, Name, Published
+from tljax.core.types import Batch, Inputs, Name, Published, VariantLike
+from tljax.networks.families import Family
 from tljax.networks.network import Built
 
 
@@ -155,7 +155,14 @@ class Builds(Protocol):
     """A task with a network of its own, in the place of the backbone with a head."""
 
     def build(
-        self, family: ModuleType, variant: Any, published: Published | None, *, dtype: DTypeLike, bn_axis: str | None
+        self,
+        family: Family,
+        variant: VariantLike,
+        published: Published | None,
+        /,
+        *,
+        dtype: DTypeLike,
+        bn_axis: str | None,
     ) -> Built: ...
 
 

@@ -8,7 +8,6 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jax
@@ -18,10 +17,12 @@ import optax
 from jax.typing import DTypeLike
 from ml_collections import ConfigDict
 
+from tljax.core import plugins
 from tljax.core.errors import ConfigError, DataError, WeightsError
 from tljax.core.options import Option
-from tljax.core.types import Batch, Inputs, Published
+from tljax.core.types import Batch, Inputs, Published, VariantLike
 from tljax.data import masking
+from tljax.networks.families import Family, HidesWords
 from tljax.networks.masked_network import Head, MaskedNetwork
 from tljax.networks.network import Built
 
@@ -42,7 +43,7 @@ def choices(classes: int) -> dict[str, int]:
 
 
 def build(
-    family: ModuleType, variant: Any, published: Published | None, *, dtype: DTypeLike, bn_axis: str | None
+    family: Family, variant: VariantLike, published: Published | None, *, dtype: DTypeLike, bn_axis: str | None
 ) -> Built:
     """The encoder without a pooler, which this task would not train, and with the published head where there is one.
 
@@ -50,9 +51,9 @@ def build(
       ConfigError: the family has no words.
       WeightsError: the published head's last layer is not the word embeddings.
     """
-    if not hasattr(family, "masked_names"):
+    if not isinstance(family, HidesWords):
         raise ConfigError(
-            f"config.task.name=masked_lm hides words, and config.model.family '{family.__name__.rpartition('.')[2]}' "
+            f"config.task.name=masked_lm hides words, and config.model.family '{plugins.name(family)}' "
             f"sees {family.INPUT}. Choose a text encoder: bert, roberta, distilbert, electra, deberta."
         )
     kept = family.unpooled(variant)

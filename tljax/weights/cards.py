@@ -1,12 +1,12 @@
 """Cards as files: our own, and what transformers and timm write about preprocessing beside their weights."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tljax.core import settings, untrusted
 from tljax.core.errors import WeightsError
-from tljax.core.types import Card
+from tljax.core.types import Card, Json, Record
 
 KEY = "model.card."
 PROCESSOR = "preprocessor_config.json"  # of transformers
@@ -46,14 +46,14 @@ def beside(place: Path) -> Card | None:
 def read(file: Path) -> Card:
     """A card as `Card.as_dict` writes it."""
 
-    def make(said: Mapping[str, Any]) -> Card:
-        fields: dict[str, Any] = {key: tuple(x) if isinstance(x, list) else x for key, x in said.items()}
+    def make(said: Json) -> Card:
+        fields: Record = {key: tuple(x) if isinstance(x, list) else x for key, x in said.items()}
         return Card(**fields)
 
     return _used(file, make)
 
 
-def load(file: Path) -> dict[str, Any]:
+def load(file: Path) -> Record:
     """The JSON object in `file`.
 
     Raises:
@@ -62,7 +62,7 @@ def load(file: Path) -> dict[str, Any]:
     return _loaded(file, dict, "a JSON object")
 
 
-def load_list(file: Path) -> list[dict[str, Any]]:
+def load_list(file: Path) -> list[Record]:
     """The list of JSON objects in `file`.
 
     Raises:
@@ -84,7 +84,7 @@ def _loaded(file: Path, kind: type, what: str) -> Any:
     return said
 
 
-def of_processor(said: Mapping[str, Any]) -> dict[str, Any]:
+def of_processor(said: Json) -> Record:
     """Fields of a card from a preprocessor_config.json.
 
     Raises:
@@ -109,13 +109,13 @@ def of_processor(said: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def of_timm(said: Mapping[str, Any]) -> dict[str, Any]:
+def of_timm(said: Json) -> Record:
     """Fields of a card from the "pretrained_cfg" of a timm config.json."""
     fields = {"mean": tuple(said["mean"]), "std": tuple(said["std"]), "interpolation": said["interpolation"]}
     return fields | {"size": said["input_size"][-1], "crop": said["crop_pct"], "licence": said.get("license") or ""}
 
 
-def _used(file: Path, make: Callable[[Any], Card]) -> Card:
+def _used(file: Path, make: Callable[[Json], Card]) -> Card:
     """The card that `make` finds in `file`; its values must serve."""
     try:
         card = make(untrusted.parse(file.read_text(encoding="utf-8")))

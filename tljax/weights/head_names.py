@@ -7,20 +7,19 @@ for the rest "head.<path with dots>".
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
 import flax.linen as nn
 
 from tljax.core.errors import ConfigError
 from tljax.core.layer_groups import stage_of
 from tljax.core.trees import flatten
-from tljax.core.types import Name
+from tljax.core.types import Name, Tree
 from tljax.weights import placement
 
 LAYOUTS = {2: "dense", 4: "conv"}  # number of a parameter's axes -> how it is published; others as they are
 
 
-def complete(network: nn.Module, example: Any, names: Iterable[Name], own: Iterable[Name] = ()) -> tuple[Name, ...]:
+def complete(network: nn.Module, example: Tree, names: Iterable[Name], own: Iterable[Name] = ()) -> tuple[Name, ...]:
     """One row for every parameter and statistic of `network`.
 
     Args:

@@ -1,12 +1,11 @@
 """Weights that lie here: a file, or a folder as a run, transformers or timm leaves it."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container
 from pathlib import Path
-from typing import Any
 
 from tljax.core import downloads
 from tljax.core.errors import WeightsError, gather
-from tljax.core.types import Card, Published
+from tljax.core.types import Card, Json, Published
 from tljax.weights import cards, sentence_pooling, tensors
 
 FILE = "model.safetensors"  # of a folder; nothing else in it is ever tried
@@ -75,7 +74,7 @@ def locate(place: Path) -> Path:
     return path
 
 
-def config(place: Path, path: Path, beside: Container[str] | None = None) -> Mapping[str, Any]:
+def config(place: Path, path: Path, beside: Container[str] | None = None) -> Json:
     """What stands about their network beside the weights in `path`, named by their folder or `path`; {} for nothing.
 
     Under `sentence_pooling.KEY` is how a folder of sentence-transformers makes one vector of a text.

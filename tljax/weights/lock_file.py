@@ -7,15 +7,15 @@ import re
 import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import filelock
 
 from tljax.core import atomic, untrusted
 from tljax.core.errors import ConfigError, WeightsError
+from tljax.core.types import Json, Record
 
 PINS = {"revision": r"[0-9a-f]{40}", "sha256": r"[0-9a-f]{64}"}
-Locked = dict[str, dict[str, Any]]  # {repository: {"file", "revision", "sha256", "beside": {name: sha256}}}
+Locked = dict[str, Record]  # {repository: {"file", "revision", "sha256", "beside": {name: sha256}}}
 
 
 def read(path: Path, *, beside: Collection[str]) -> Locked:
@@ -57,7 +57,7 @@ def hold(path: Path, spec: str, file: Path, pins: Mapping[str, tuple[str | None,
         )
 
 
-def record(path: Path, spec: str, entry: Mapping[str, Any], *, file: Path, beside: Collection[str]) -> None:
+def record(path: Path, spec: str, entry: Json, *, file: Path, beside: Collection[str]) -> None:
     """Write the entry of `spec`, and leave those of others; processes that record at one time wait for each other.
 
     Args:

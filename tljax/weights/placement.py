@@ -3,7 +3,6 @@
 import dataclasses
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -13,17 +12,18 @@ import numpy as np
 from tljax.core import layer_groups, memory
 from tljax.core.errors import WeightsError
 from tljax.core.trees import flatten, unflatten
-from tljax.core.types import Name, Published, Variables
+from tljax.core.types import Name, Published, Record, Tree, Variables
 from tljax.weights.layouts import published_shape, to_ours, to_theirs
 
 SHOWN = 20  # names of one kind in an error; a wrong architecture has hundreds
 
+Leaf = np.ndarray | jax.ShapeDtypeStruct  # of variables: an array, or the shape that stands for it
 Adapt = Callable[[Mapping[str, np.ndarray], tuple[int, ...]], Mapping[str, np.ndarray]]
 
 
 def start(
     network: nn.Module,
-    example: Any,
+    example: Tree,
     *,
     seed: int,
     draw: int = 0,
@@ -65,28 +65,30 @@ def start(
 def _stored(variables: Variables, dtype: str) -> Variables:
     """The same with parameters, arrays or shapes that stand for them, in `dtype`."""
 
-    def stored(leaf: Any) -> Any:
+    def stored(leaf: Leaf) -> Leaf:
         shape = isinstance(leaf, jax.ShapeDtypeStruct)
         return leaf.update(dtype=dtype) if shape else leaf.astype(dtype, copy=False)
 
     return {**variables, "params": jax.tree.map(stored, variables["params"])}
 
 
-def shapes(network: nn.Module, example: Any) -> Variables:
+def shapes(network: nn.Module, example: Tree) -> Variables:
     """The variables' shapes and dtypes, without computing them."""
     return dict(jax.eval_shape(network.init, jax.random.key(0), jax.tree.map(jnp.zeros_like, example)))
 
 
-def features(network: nn.Module, example: Any) -> Any:
+def features(network: nn.Module, example: Tree) -> Tree:
     """Shapes and dtypes of what the head is given, without computing it."""
 
-    def run(key: jax.Array, x: Any) -> Any:
+    def run(key: jax.Array, x: Tree) -> Tree:
         return network.init_with_output(key, x, method="features")[0]
 
     return jax.eval_shape(run, jax.random.key(0), jax.tree.map(jnp.zeros_like, example))
 
 
-def init(network: nn.Module, example: Any, *, seed: int, draw: int = 0, only: Iterable[str] | None = None) -> Variables:
+def init(
+    network: nn.Module, example: Tree, *, seed: int, draw: int = 0, only: Iterable[str] | None = None
+) -> Variables:
     """Random variables on the host, as numpy: a donating step cannot delete them (a trap of device_put).
 
     Args:
@@ -156,7 +158,7 @@ def _takes(path: str, stages: Collection[str] | None, head: bool) -> bool:
 
 
 def _fill(
-    ours: dict[str, dict[str, Any]], rows: Iterable[Name], published: Published
+    ours: dict[str, Record], rows: Iterable[Name], published: Published
 ) -> tuple[set[tuple[str, str]], dict[str, list[str]]]:
     """Put what fits into `ours`: the (collection, path) that were filled, and the faults of the rest by kind."""
     filled = set()
@@ -174,7 +176,7 @@ def _fill(
     return filled, problems
 
 
-def _fit(row: Name, published: Published, target: Any) -> np.ndarray | tuple[str, str]:
+def _fit(row: Name, published: Published, target: Leaf | None) -> np.ndarray | tuple[str, str]:
     """The published tensor as `target` wants it, a copy; or the kind of its fault, and which it is."""
     theirs = published.arrays.get(row.published)
     if theirs is None:
@@ -200,7 +202,7 @@ def _is_finite(array: np.ndarray) -> bool:
     return array.size == 0 or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 
-def _own(leaf: Any) -> Any:
+def _own(leaf: Leaf) -> Leaf:
     """A copy of an array; a shape that stands for one stays as it is."""
     return np.array(leaf) if isinstance(leaf, np.ndarray) else leaf
 

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -11,7 +10,8 @@ from ml_collections import ConfigDict
 from tljax.core import plugins
 from tljax.core.errors import ConfigError, WeightsError
 from tljax.core.plugins import find
-from tljax.core.types import Card, Published
+from tljax.core.types import Card, Json, NetworkSizes, Published, VariantLike
+from tljax.networks.families import Family, Infers, KnowsItsSize, Pools
 from tljax.weights import channels as for_channels
 from tljax.weights import sentence_pooling, translation, wrappers
 
@@ -25,7 +25,7 @@ class Pretrained:
 
     published: Published | None  # the weights it starts from, under the family's names
     card: Card  # to preprocess by
-    variant: Any  # a name in the family's table, or sizes of its own
+    variant: VariantLike  # a name in the family's table, or sizes of its own
     notes: tuple[str, ...] = ()  # what was found out or changed, for people
 
 
@@ -64,7 +64,7 @@ def check(config: ConfigDict, *, wanted: bool) -> None:
       ConfigError: no such family or variant, weights are wanted and none are named, or what says how pixels are
         scaled is missing or incomplete.
     """
-    family = find("families", config.family)
+    family: Family = find("families", config.family)
     if config.variant != AUTO:
         family.names(config.variant)
     if not config.weights and (wanted or config.variant == AUTO):
@@ -94,7 +94,7 @@ def fetch(config: ConfigDict, *, channels: int = 3, wanted: bool) -> Pretrained:
       WeightsError: the weights cannot be read, or are of another family.
     """
     check(config, wanted=wanted)
-    family = find("families", config.family)
+    family: Family = find("families", config.family)
     reads = wanted or config.variant == AUTO
     said = {key: _plain(value) for key, value in config.card.items() if value != ""}
     given = Card(**said) if config.card.mean else None
@@ -117,7 +117,9 @@ def fetch(config: ConfigDict, *, channels: int = 3, wanted: bool) -> Pretrained:
     return Pretrained(published if wanted else None, published.card, variant, notes if wanted else ())
 
 
-def understood(family: ModuleType, config: ConfigDict, published: Published) -> tuple[Any, Published, tuple[str, ...]]:
+def understood(
+    family: Family, config: ConfigDict, published: Published
+) -> tuple[VariantLike, Published, tuple[str, ...]]:
     """The variant that the weights are of, the weights under the family's names, and what there is to say of it.
 
     Raises:
@@ -143,14 +145,14 @@ def understood(family: ModuleType, config: ConfigDict, published: Published) -> 
     return _named(family, variant), published, (*notes, note, *_said(family, config.variant, variant))
 
 
-def _variant(family: ModuleType, config: ConfigDict, published: Published, facts: Any) -> Any:
+def _variant(family: Family, config: ConfigDict, published: Published, facts: Json | None) -> VariantLike:
     """The variant that `config` names; where that is "auto", that of the weights."""
     if config.variant != AUTO:
         return config.variant
     said = published.config
     if "variant" in said and said.get("family") == plugins.name(family):  # a model/ folder of ours
         return said["variant"]
-    if not hasattr(family, "infer"):
+    if not isinstance(family, Infers):
         raise ConfigError(
             f"config.model.variant='auto' needs a family that reads its sizes from tensors; '{config.family}' does "
             f"not. Name one of {', '.join(family.VARIANTS)}."
@@ -166,7 +168,7 @@ def _variant(family: ModuleType, config: ConfigDict, published: Published, facts
         ) from error
 
 
-def _shape(family: ModuleType, variant: Any, published: Published) -> Any:
+def _shape(family: Family, variant: VariantLike, published: Published) -> NetworkSizes:
     """The sizes that `variant` means; WeightsError where what stands beside the weights cannot be meant."""
     try:
         return family.variant_of(variant)
@@ -174,7 +176,7 @@ def _shape(family: ModuleType, variant: Any, published: Published) -> Any:
         raise WeightsError(f"The network of '{published.where}' cannot be built as its file says: {error}") from error
 
 
-def check_cost(family: ModuleType, variant: Any, published: Published) -> None:
+def check_cost(family: Family, variant: VariantLike, published: Published) -> None:
     """Whether the file can hold a network of these sizes, before anything is built.
 
     Raises:
@@ -189,18 +191,20 @@ def check_cost(family: ModuleType, variant: Any, published: Published) -> None:
 
 
 def _pooled(
-    family: ModuleType, config: ConfigDict, variant: Any, found: Mapping[str, str]
-) -> tuple[Any, tuple[str, ...]]:
+    family: Family, config: ConfigDict, variant: VariantLike, found: Mapping[str, str]
+) -> tuple[VariantLike, tuple[str, ...]]:
     """A variant that was read from the weights, pooled as a folder of sentence-transformers says; and a note of it."""
     if config.variant != AUTO or not found:
         return variant, ()
     shape = family.variant_of(variant)
+    if not isinstance(shape, Pools):
+        raise TypeError(f"{plugins.name(family)} sees {family.INPUT}, which are not pooled as texts are")
     if not found["pooling"]:
         return variant, (f"pooling: {shape.pooling}; what the weights' folder says is not built here: {found['said']}",)
     return dataclasses.replace(shape, pooling=found["pooling"]), (f"pooling: {found['pooling']}, by {found['said']}",)
 
 
-def _named(family: ModuleType, variant: Any) -> Any:
+def _named(family: Family, variant: VariantLike) -> VariantLike:
     """The name of these sizes in the family's table, where they stand in it."""
     if isinstance(variant, str):
         return variant
@@ -208,7 +212,7 @@ def _named(family: ModuleType, variant: Any) -> Any:
     return next((name for name, entry in family.VARIANTS.items() if entry == sizes), sizes)
 
 
-def _said(family: ModuleType, asked: str, variant: Any) -> tuple[str, ...]:
+def _said(family: Family, asked: str, variant: VariantLike) -> tuple[str, ...]:
     """What to tell of a variant that was not asked for by this name."""
     found = _named(family, variant)
     return () if found == asked else (f"variant: {found}, by the weights",)
@@ -240,9 +244,9 @@ def _agreed(card: Card, given: Card | None, config: ConfigDict) -> tuple[Card, t
     return card, notes
 
 
-def _sized(family: ModuleType, published: Published) -> Published:
+def _sized(family: Family, published: Published) -> Published:
     """With the size of the pictures that they saw on their card, where the card lacks it and their tensors tell it."""
-    if published.card.size or not hasattr(family, "size_of"):
+    if published.card.size or not isinstance(family, KnowsItsSize):
         return published
     card = dataclasses.replace(published.card, size=family.size_of(published.arrays))
     return dataclasses.replace(published, card=card)

@@ -1,9 +1,8 @@
 """How a folder of sentence-transformers makes one vector of a text: `modules.json`, and the pooling that it names."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from tljax.core.types import Json
 from tljax.weights import cards
 
 KEY = "sentence pooling"  # of what `read` found, beside the keys of the network's config
@@ -34,6 +33,6 @@ def read(folder: Path) -> dict[str, str]:
     return {"pooling": pooling, "said": f"{place}/{CONFIG} and {MODULES}: {', '.join([*asked, *after])}"}
 
 
-def modes(config: Mapping[str, Any]) -> list[str]:
+def modes(config: Json) -> list[str]:
     """The poolings that are set, by their names there."""
     return sorted(key for key, value in config.items() if key.startswith("pooling_mode_") and value is True)

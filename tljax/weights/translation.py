@@ -3,13 +3,12 @@
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from tljax.core import plugins
 from tljax.core.errors import WeightsError
-from tljax.core.types import Arrays, Rule, Spelling
+from tljax.core.types import Arrays, Json, Record, Rule, Spelling
 
 SHOWN = 5  # names of each kind in an error: the first tell a strange file
 NEAR = 0.05  # of the names, from which a family is worth naming
@@ -73,7 +72,7 @@ def renamed(names: Iterable[str], spelling: Spelling) -> dict[str, str | None]:
     return {name: rule.name(*groups) if rule.name else None for name, (rule, groups) in matches.items()}
 
 
-def facts(config: Mapping[str, Any], spelling: Spelling, where: str) -> dict[str, Any]:
+def facts(config: Json, spelling: Spelling, where: str) -> Record:
     """Fields of the family's Variant that tensors do not show, as the config beside the file has them.
 
     Raises:
@@ -100,7 +99,7 @@ def _known(spelling: Spelling, names: frozenset[str], own: frozenset[str]) -> in
     return sum(name in own or _match(spelling, name) is not None for name in names)
 
 
-def _match(spelling: Spelling, name: str) -> tuple[Rule, list[Any]] | None:
+def _match(spelling: Spelling, name: str) -> tuple[Rule, list[str | int]] | None:
     """The rule for `name` and the groups of its pattern, numbers as int."""
     for rule in spelling.rules:
         if match := re.fullmatch(rule.pattern, name):

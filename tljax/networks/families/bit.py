@@ -8,7 +8,6 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -16,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from tljax.core.types import EVALUATE, Mode, Name
+from tljax.core.types import EVALUATE, Json, Mode, Name, VariantLike
 from tljax.networks import ops, sizes
-from tljax.networks.backbone import Backbone
+from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.layers import KAIMING
 
 INPUT = "image"
@@ -46,19 +45,19 @@ VARIANTS = {
 }
 
 
-def variant_of(said: Any) -> Variant:
+def variant_of(said: VariantLike) -> Variant:
     """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
     return sizes.variant(VARIANTS, said, "model.variant of 'bit'")
 
 
-def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
+def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
     """The sizes that published tensors have; KeyError where they are of no BiT."""
     del config  # the tensors show all
     units = sizes.depths(arrays, r"resnet/block(\d+)/unit\d+/a/group_norm/gamma")
     return Variant(units, width=arrays["resnet/block1/unit01/a/group_norm/gamma"].shape[0])
 
 
-def build(variant: Any, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> "BiT":
+def build(variant: VariantLike, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> "BiT":
     """The backbone; it has no BatchNorm, so `bn_axis` has no effect."""
     del bn_axis
     return BiT(variant_of(variant), dtype=dtype)
@@ -184,7 +183,7 @@ class BiT(Backbone):
     def features(self, x: jax.Array) -> jax.Array:
         return x.astype(jnp.float32).mean(axis=(1, 2))
 
-    def stage(self, name: str) -> nn.Module:
+    def stage(self, name: str) -> RunnableStage:
         shape = self.variant
         if name == "stem":
             return Stem(shape.width, self.dtype, shape.eps, name=name)
@@ -194,7 +193,7 @@ class BiT(Backbone):
         return Stage(shape.units[i], shape.width * 2**i, 1 if i == 0 else 2, self.dtype, shape.eps, name=name)
 
 
-def names(variant: Any) -> tuple[Name, ...]:
+def names(variant: VariantLike) -> tuple[Name, ...]:
     """The name of every tensor in the published npz, and where it lies here."""
     return tuple(rows(variant_of(variant)))
 

@@ -6,7 +6,6 @@ norm is the mean over positions and the LayerNorm that torchvision counts to its
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -15,9 +14,9 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from tljax.core.errors import ConfigError
-from tljax.core.types import Mode, Name
+from tljax.core.types import Json, Mode, Name, VariantLike
 from tljax.networks import sizes
-from tljax.networks.backbone import Backbone
+from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.layers import Conv, LayerNorm
 
 INPUT = "image"
@@ -48,12 +47,12 @@ VARIANTS = {
 }
 
 
-def variant_of(said: Any) -> Variant:
+def variant_of(said: VariantLike) -> Variant:
     """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
     return sizes.variant(VARIANTS, said, "model.variant of 'convnext'")
 
 
-def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
+def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
     """The sizes that published tensors have; KeyError where they are of no ConvNeXt."""
     del config  # the tensors show all
     blocks = sizes.depths(arrays, r"features\.(\d+)\.\d+\.block\.2\.weight")
@@ -62,7 +61,7 @@ def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) ->
 
 
 def build(
-    variant: Any, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None, drop_path: float = 0.0
+    variant: VariantLike, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None, drop_path: float = 0.0
 ) -> "ConvNeXt":
     """The backbone; it has no BatchNorm, so `bn_axis` has no effect.
 
@@ -154,7 +153,7 @@ class ConvNeXt(Backbone):
 
     drop_path: float = 0.0
 
-    def stage(self, name: str) -> nn.Module:
+    def stage(self, name: str) -> RunnableStage:
         blocks, widths = self.variant.blocks, self.variant.widths
         if name == "stem":
             return Stem(widths[0], self.dtype, name=name)
@@ -167,7 +166,7 @@ class ConvNeXt(Backbone):
         return Stage(widths[i], i > 0, drop_paths, scaled, self.dtype, name=name)
 
 
-def names(variant: Any) -> tuple[Name, ...]:
+def names(variant: VariantLike) -> tuple[Name, ...]:
     """Torchvision's name of every tensor, and where it lies here."""
     return tuple(rows(variant_of(variant)))
 

@@ -7,8 +7,8 @@ stage pool, as a file of `DebertaV2ForSequenceClassification` holds it; the pret
 """
 
 from collections.abc import Sequence
-from typing import Any
 
+from tljax.core.types import Record, VariantLike
 from tljax.networks import encoder_family
 from tljax.networks.disentangled import Encoder, Variant
 from tljax.networks.encoder_family import BERT_KEYS, BERT_LAYERS, Family, pooled
@@ -47,7 +47,7 @@ DEFAULTED = {
     "convolution_groups": "conv_groups",
     "convolution_activation": "conv_act",
 }
-V3: dict[str, Any] = {
+V3: Record = {
     "vocabulary": 128_100,
     "buckets": 256,
     "kinds": "p2c|c2p",
@@ -87,6 +87,6 @@ variant_of, unpooled = FAMILY.variant_of, FAMILY.unpooled
 masked_names, has_masked_head = FAMILY.masked_names, FAMILY.has_masked_head
 
 
-def describe(variant: str | Variant, classes: Sequence[str]) -> dict[str, Any]:
+def describe(variant: VariantLike, classes: Sequence[str]) -> Record:
     """As the family's; transformers is told under which names the head over words stands."""
     return {**FAMILY.describe(variant, classes), "legacy": False}

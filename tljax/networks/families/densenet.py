@@ -6,7 +6,6 @@ BatchNorm and ReLU after the last.
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -15,9 +14,9 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from tljax.core.errors import ConfigError
-from tljax.core.types import Mode, Name
+from tljax.core.types import Json, Mode, Name, VariantLike
 from tljax.networks import ops, sizes
-from tljax.networks.backbone import Backbone
+from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.layers import BatchNorm, Conv
 
 INPUT = "image"
@@ -55,12 +54,12 @@ VARIANTS = {
 }
 
 
-def variant_of(said: Any) -> Variant:
+def variant_of(said: VariantLike) -> Variant:
     """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
     return sizes.variant(VARIANTS, said, "model.variant of 'densenet'")
 
 
-def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
+def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
     """The sizes that published tensors have; KeyError where they are of no DenseNet."""
     del config  # the tensors show all
     blocks = sizes.depths(arrays, r"features\.denseblock(\d+)\.denselayer\d+\.conv1\.weight")
@@ -68,7 +67,7 @@ def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) ->
     return Variant(blocks, growth, arrays["features.conv0.weight"].shape[0], inner // growth)
 
 
-def build(variant: Any, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> "DenseNet":
+def build(variant: VariantLike, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> "DenseNet":
     """The backbone. `bn_axis` names the pmap axis that BatchNorm statistics span, if any."""
     return DenseNet(variant_of(variant), dtype=dtype, bn_axis=bn_axis)
 
@@ -154,7 +153,7 @@ class DenseNet(Backbone):
     def features(self, x: jax.Array) -> jax.Array:
         return x.astype(jnp.float32).mean(axis=(1, 2))
 
-    def stage(self, name: str) -> nn.Module:
+    def stage(self, name: str) -> RunnableStage:
         if name == "stem":
             return Stem(self.variant.width, self.dtype, self.bn_axis, name=name)
         if name == "norm":
@@ -162,7 +161,7 @@ class DenseNet(Backbone):
         return Stage(self.variant, self.stages.index(name) - 1, self.dtype, self.bn_axis, name=name)
 
 
-def names(variant: Any) -> tuple[Name, ...]:
+def names(variant: VariantLike) -> tuple[Name, ...]:
     """Torchvision's name of every tensor, and where it lies here."""
     return tuple(_rows(variant_of(variant)))
 

@@ -5,13 +5,12 @@ Stages: stem, stage1 ... stage7, the stages 2 to 8 of the paper's table 1, top.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from tljax.core.types import Name
+from tljax.core.types import Json, Name, VariantLike
 from tljax.networks import inverted_residual_names, sizes
 from tljax.networks.inverted_residual import InvertedResidualNet, Sizes, Variant, divisible
 
@@ -75,12 +74,12 @@ VARIANTS = {
 }
 
 
-def variant_of(said: Any) -> Variant:
+def variant_of(said: VariantLike) -> Variant:
     """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
     return sizes.variant(VARIANTS, said, "model.variant of 'efficientnet'")
 
 
-def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
+def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
     """The sizes that published tensors have; KeyError where they are of no EfficientNet."""
     del config  # the tensors show all
     numbers = sizes.depths(arrays, r"features\.(\d+)\.\d+\.block\.0\.0\.weight")
@@ -90,7 +89,7 @@ def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) ->
 
 
 def build(
-    variant: Any,
+    variant: VariantLike,
     *,
     dtype: DTypeLike = jnp.float32,
     bn_axis: str | None = None,
@@ -113,7 +112,7 @@ def build(
     return InvertedResidualNet(shape, dtype=dtype, bn_axis=bn_axis, dropout=dropout, drop_path=drop_path)
 
 
-def names(variant: Any) -> tuple[Name, ...]:
+def names(variant: VariantLike) -> tuple[Name, ...]:
     """Torchvision's name of every tensor, and where it lies here."""
     return tuple(rows(variant_of(variant)))
 

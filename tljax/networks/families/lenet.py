@@ -5,7 +5,6 @@ Stages: conv1, conv2, fc1. Its published naming is our own, in torch's spelling 
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -13,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from tljax.core.types import Mode, Name
+from tljax.core.types import Json, Mode, Name, VariantLike
 from tljax.networks import ops, sizes
-from tljax.networks.backbone import Backbone
+from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.layers import TORCH_LINEAR, Conv
 
 INPUT = "image"
@@ -35,18 +34,18 @@ class Variant:
 VARIANTS = {"small": Variant(16, 32, 64), "medium": Variant(32, 64, 128)}
 
 
-def variant_of(said: Any) -> Variant:
+def variant_of(said: VariantLike) -> Variant:
     """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
     return sizes.variant(VARIANTS, said, "model.variant of 'lenet'")
 
 
-def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
+def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
     """The sizes that published tensors have; KeyError or IndexError where they are of no LeNet."""
     del config  # the tensors show all
     return Variant(*(arrays[f"{stage}.weight"].shape[0] for stage in STAGES))
 
 
-def build(variant: Any, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> "LeNet":
+def build(variant: VariantLike, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> "LeNet":
     """The backbone; it has no BatchNorm, so `bn_axis` has no effect."""
     del bn_axis
     return LeNet(variant_of(variant), dtype=dtype)
@@ -85,12 +84,12 @@ class LeNet(Backbone):
     def stages(self) -> tuple[str, ...]:
         return STAGES
 
-    def stage(self, name: str) -> nn.Module:
+    def stage(self, name: str) -> RunnableStage:
         kind = DenseStage if name == "fc1" else ConvStage
         return kind(getattr(self.variant, name), self.dtype, name=name)
 
 
-def names(variant: Any) -> tuple[Name, ...]:
+def names(variant: VariantLike) -> tuple[Name, ...]:
     """The name of every tensor in a file, and where it lies here."""
     del variant
     convs = [

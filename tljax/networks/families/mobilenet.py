@@ -7,13 +7,12 @@ fc, which torchvision counts to its classifier, in v3 only.
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from tljax.core.types import Name
+from tljax.core.types import Json, Name, VariantLike
 from tljax.networks import inverted_residual_names, sizes
 from tljax.networks.inverted_residual import InvertedResidualNet, Sizes, Variant, divisible
 
@@ -88,12 +87,12 @@ VARIANTS = {
 }
 
 
-def variant_of(said: Any) -> Variant:
+def variant_of(said: VariantLike) -> Variant:
     """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
     return sizes.variant(VARIANTS, said, "model.variant of 'mobilenet'")
 
 
-def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
+def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
     """The sizes that published tensors have; KeyError where they are of no MobileNet.
 
     v2 may have any channels, and any number of blocks; v3 any channels.
@@ -111,7 +110,7 @@ def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) ->
 
 
 def build(
-    variant: Any, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None, dropout: float = 0.2
+    variant: VariantLike, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None, dropout: float = 0.2
 ) -> InvertedResidualNet:
     """The backbone.
 
@@ -123,7 +122,7 @@ def build(
     return InvertedResidualNet(variant_of(variant), dtype=dtype, bn_axis=bn_axis, dropout=dropout)
 
 
-def names(variant: Any) -> tuple[Name, ...]:
+def names(variant: VariantLike) -> tuple[Name, ...]:
     """Torchvision's name of every tensor, and where it lies here."""
     return tuple(rows(variant_of(variant)))
 

@@ -6,7 +6,6 @@ Stages: stem, stage1, stage2, stage3, stage4; the papers' and slides' conv1, con
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -14,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from tljax.core.types import Mode, Name
+from tljax.core.types import Json, Mode, Name, VariantLike
 from tljax.networks import ops, sizes
-from tljax.networks.backbone import Backbone
+from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.layers import BatchNorm, Conv
 
 INPUT = "image"
@@ -62,12 +61,12 @@ VARIANTS = {
 UNUSED = (r".*\.num_batches_tracked",)
 
 
-def variant_of(said: Any) -> Variant:
+def variant_of(said: VariantLike) -> Variant:
     """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
     return sizes.variant(VARIANTS, said, "model.variant of 'resnet'")
 
 
-def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
+def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
     """The sizes that published tensors have; KeyError or IndexError where they are of no ResNet."""
     del config  # the tensors show all
     blocks = sizes.depths(arrays, r"layer(\d+)\.\d+\.conv1\.weight")
@@ -82,7 +81,7 @@ def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) ->
     return shape if widths == doubled else dataclasses.replace(shape, widths=widths)
 
 
-def build(variant: Any, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> "ResNet":
+def build(variant: VariantLike, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> "ResNet":
     """The backbone. `bn_axis` names the pmap axis that BatchNorm statistics span, if any."""
     return ResNet(variant_of(variant), dtype=dtype, bn_axis=bn_axis)
 
@@ -159,13 +158,13 @@ class ResNet(Backbone):
     def features(self, x: jax.Array) -> jax.Array:
         return x.astype(jnp.float32).mean(axis=(1, 2))
 
-    def stage(self, name: str) -> nn.Module:
+    def stage(self, name: str) -> RunnableStage:
         if name == "stem":
             return Stem(self.variant.width, self.dtype, self.bn_axis, name=name)
         return Stage(self.variant, self.stages.index(name) - 1, self.dtype, self.bn_axis, name=name)
 
 
-def names(variant: Any) -> tuple[Name, ...]:
+def names(variant: VariantLike) -> tuple[Name, ...]:
     """Torchvision's name of every tensor, and where it lies here."""
     return tuple(_rows(variant_of(variant)))
 

@@ -4,8 +4,7 @@ Hugging Face's naming. The published files hold no pooler, so a text's vector is
 mean over all tokens, "base_normalised" that mean at length 1, "base_pooler" a pooler, for weights trained with one.
 """
 
-from typing import Any
-
+from tljax.core.types import Record
 from tljax.networks.encoder import Variant
 from tljax.networks.encoder_family import BERT_KEYS, BERT_LAYERS, Family, pooled
 
@@ -18,7 +17,7 @@ UNUSED = (
     r"classifier\.(dense|out_proj)\..*",
     r"qa_outputs\..*",
 )
-SHARED: dict[str, Any] = {"vocabulary": 50_265, "positions": 514, "types": 1, "padding": 1, "epsilon": 1e-5}
+SHARED: Record = {"vocabulary": 50_265, "positions": 514, "types": 1, "padding": 1, "epsilon": 1e-5}
 VARIANTS = pooled({"base": Variant(768, 12, 12, 3072, **SHARED), "large": Variant(1024, 16, 24, 4096, **SHARED)})
 MASKED = {
     "dense": "lm_head.dense",

@@ -7,7 +7,6 @@ conv3_2 is backbone/conv3/conv2 here, its fc8 is the head.
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -16,9 +15,9 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from tljax.core.errors import ConfigError
-from tljax.core.types import Mode, Name
+from tljax.core.types import Json, Mode, Name, VariantLike
 from tljax.networks import ops, sizes
-from tljax.networks.backbone import Backbone
+from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.layers import BatchNorm, Conv
 
 INPUT = "image"
@@ -46,12 +45,12 @@ VARIANTS = {
 }
 
 
-def variant_of(said: Any) -> Variant:
+def variant_of(said: VariantLike) -> Variant:
     """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
     return sizes.variant(VARIANTS, said, "model.variant of 'vgg'")
 
 
-def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
+def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
     """The sizes that published tensors have; KeyError or IndexError where they are of no VGG."""
     del config  # the tensors show all
     batch_norm = any(name.endswith(".running_mean") for name in arrays)
@@ -68,7 +67,9 @@ def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) ->
     return Variant(tuple(map(len, blocks)), batch_norm, tuple(block[0] for block in blocks), dense)
 
 
-def build(variant: Any, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None, dropout: float = 0.5) -> "VGG":
+def build(
+    variant: VariantLike, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None, dropout: float = 0.5
+) -> "VGG":
     """The backbone.
 
     Args:
@@ -150,7 +151,7 @@ class VGG(Backbone):
     def stages(self) -> tuple[str, ...]:
         return STAGES
 
-    def stage(self, name: str) -> nn.Module:
+    def stage(self, name: str) -> RunnableStage:
         shape = self.variant
         if name.startswith("fc"):
             return DenseStage(shape.dense, self.dropout, self.dtype, name=name)
@@ -158,7 +159,7 @@ class VGG(Backbone):
         return ConvStage(shape.blocks[i], shape.widths[i], shape.batch_norm, self.dtype, self.bn_axis, name=name)
 
 
-def names(variant: Any) -> tuple[Name, ...]:
+def names(variant: VariantLike) -> tuple[Name, ...]:
     """Torchvision's name of every tensor, and where it lies here."""
     return tuple(rows(variant_of(variant)))
 

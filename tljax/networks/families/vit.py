@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +16,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from tljax.core.errors import WeightsError
-from tljax.core.types import Arrays, Name
+from tljax.core.types import Arrays, Json, Name, VariantLike
 from tljax.networks import sizes
 from tljax.networks.vision_transformer import Variant, ViT
 
@@ -71,12 +70,12 @@ VARIANTS = {
 del VARIANTS["deit_large16_distilled"]  # never published
 
 
-def variant_of(said: Any) -> Variant:
+def variant_of(said: VariantLike) -> Variant:
     """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
     return sizes.variant(VARIANTS, said, "model.variant of 'vit'")
 
 
-def infer(arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None) -> Variant:
+def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
     """The sizes that published tensors have; KeyError or IndexError where they are of no ViT.
 
     The number of heads does not show in them: it is `config`'s "heads" or "num_attention_heads", or that of the
@@ -126,7 +125,7 @@ def _covers_tokens(arrays: Mapping[str, np.ndarray]) -> bool:
     return "reg_token" not in arrays and (not before or math.isqrt(count) ** 2 != count)
 
 
-def _activation(config: Mapping[str, Any]) -> str:
+def _activation(config: Json) -> str:
     """As a spelling tells it, or timm's name of the architecture.
 
     Raises:
@@ -145,13 +144,13 @@ def _activation(config: Mapping[str, Any]) -> str:
     return "gelu_tanh" if re.search(TANH, architecture) else "gelu"
 
 
-def build(variant: Any, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> ViT:
+def build(variant: VariantLike, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> ViT:
     """The backbone; it has no BatchNorm, so `bn_axis` has no effect."""
     del bn_axis
     return ViT(variant_of(variant), dtype=dtype)
 
 
-def names(variant: Any) -> tuple[Name, ...]:
+def names(variant: VariantLike) -> tuple[Name, ...]:
     """timm's name of every tensor, and where it lies here."""
     return tuple(_rows(variant_of(variant)))
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tljax.core.errors import WeightsError
-from tljax.core.types import Arrays
+from tljax.core.types import Arrays, Record
 
 SUFFIXES = (".pth", ".pt", ".bin")
 # Before it a crafted file could run code in spite of weights_only: CVE-2025-32434 (2.6), CVE-2026-24747 (2.10).
@@ -80,7 +80,7 @@ def _items(found: Any) -> list[tuple[Any, Any]]:
     return list(found.items()) if isinstance(found, Mapping) else []
 
 
-def _tensors(torch: Any, found: Any) -> dict[str, Any]:
+def _tensors(torch: Any, found: Any) -> Record:
     """`found` if it is a table of nothing but tensors, else nothing."""
     items = _items(found)
     return {str(key): x for key, x in items} if all(isinstance(x, torch.Tensor) for _, x in items) else {}

@@ -4,7 +4,6 @@ import contextlib
 import mmap
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +11,7 @@ import safetensors
 
 from tljax.core import untrusted
 from tljax.core.errors import WeightsError
-from tljax.core.types import Arrays
+from tljax.core.types import Arrays, Json, Record
 
 SUFFIXES = (".safetensors",)
 LARGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
@@ -68,7 +67,7 @@ def read(path: Path) -> Arrays:
     return Arrays({name: partial(_view, mapped, start, row) for name, row in rows.items()})
 
 
-def _header(path: Path) -> tuple[dict[str, Any], int]:
+def _header(path: Path) -> tuple[Record, int]:
     """Name -> its row, and the position of the first number."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -76,7 +75,7 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
     return {name: row for name, row in pairs.items() if name != "__metadata__"}, 8 + length
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _once(pairs: list[tuple[str, object]]) -> Record:
     """JSON takes the last of two equal keys without a word."""
     table = dict(pairs)
     if len(table) != len(pairs):
@@ -85,7 +84,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
-def _view(mapped: mmap.mmap, start: int, row: dict[str, Any]) -> np.ndarray:
+def _view(mapped: mmap.mmap, start: int, row: Json) -> np.ndarray:
     with contextlib.suppress(AttributeError):  # a system without it keeps the pages
         mapped.madvise(mmap.MADV_DONTNEED)
     dtype, shape = np.dtype(DTYPES[row["dtype"]]), tuple(row["shape"])

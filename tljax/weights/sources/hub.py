@@ -11,7 +11,7 @@ import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, overload
+from typing import overload
 
 import huggingface_hub
 import numpy as np
@@ -78,7 +78,7 @@ def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Pu
     lock = lock or LOCK
     entry = lock_file.read(lock, beside=BESIDE).get(spec, {})
     path = _locate(card, card.file, card.revision or entry.get("revision", ""))
-    got: dict[str, Any] = {"revision": _commit(path, card), "sha256": _sha256(path)}
+    got = {"revision": _commit(path, card), "sha256": _sha256(path)}
     for pins in ({pin: getattr(card, pin) for pin in lock_file.PINS}, entry):
         lock_file.hold(lock, spec, path, {pin: (pins.get(pin), got[pin]) for pin in lock_file.PINS})
     arrays = _arrays(path)  # before it is recorded: nobody shall be held to a damaged file
@@ -124,7 +124,7 @@ def _beside(card: Card, commit: str, held: Mapping[str, str] | None) -> tuple[di
     return found, complete
 
 
-def _cached(card: Card, file: str, revision: str) -> Any:
+def _cached(card: Card, file: str, revision: str) -> object:
     """Its path in the hub's cache; None where the cache does not know it, another thing where there is no such file."""
     return huggingface_hub.try_to_load_from_cache(card.repository, file, revision=revision)
 

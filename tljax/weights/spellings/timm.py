@@ -1,14 +1,12 @@
 """timm, where it names a family's tensors otherwise than their first publisher. Its ResNets are torchvision's."""
 
 import re
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from tljax.core.errors import WeightsError
-from tljax.core.types import Rule, Spelling
+from tljax.core.types import Json, Record, Rule, Spelling
 from tljax.networks import bit_names
 from tljax.networks.inverted_residual_names import arranged
 from tljax.networks.vit_names import join_dinov3
@@ -111,7 +109,7 @@ DINOV3 = (
 )
 
 
-def _by_architecture(config: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _by_architecture(config: Json, where: str) -> Record:
     """What timm's "tf_" networks, whose weights come from TensorFlow, have otherwise; tensors do not show it.
 
     All have torch's momentum of BatchNorm, 0.1, where torchvision's MobileNetV3 and largest EfficientNets have 0.01.
@@ -129,7 +127,7 @@ def _by_architecture(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     return told | {"momentum": 0.9}
 
 
-def _by_v3(config: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _by_v3(config: Json, where: str) -> Record:
     """The same of a MobileNetV3; its relatives have most of its names, and other blocks or activations.
 
     Raises:

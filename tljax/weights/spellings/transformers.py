@@ -3,14 +3,12 @@
 Where a pattern has two spellings, the first is that of the files, the second that of the modules since transformers 5.
 """
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from tljax.core.errors import WeightsError
-from tljax.core.types import Rule, Spelling
+from tljax.core.types import Json, Record, Rule, Spelling
 from tljax.networks import bit_names
 from tljax.networks.inverted_residual_names import arranged
 
@@ -57,7 +55,7 @@ VIT = (
 )
 
 
-def _square(config: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _square(config: Json, where: str) -> Record:
     """Nothing to tell, but that a published grid of patches is square, as resizing takes it to be.
 
     Raises:
@@ -132,7 +130,7 @@ MOBILENET_V2 = (
 )
 
 
-def _v2_padding(config: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _v2_padding(config: Json, where: str) -> Record:
     del where
     return {"padding": "same" if config.get("tf_padding", True) else "half"}
 

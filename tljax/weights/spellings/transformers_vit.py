@@ -3,14 +3,13 @@
 A file of a whole CLIP or SigLIP holds the tower for texts too: it is left out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from tljax.core.errors import WeightsError
-from tljax.core.types import Arrays, Rule, Spelling
+from tljax.core.types import Arrays, Json, Record, Rule, Spelling
 from tljax.networks.vit_names import add_bias, fold_class_position, join_dinov3
 
 LEAF = r"(weight|bias)"
@@ -95,7 +94,7 @@ SIGLIP = (
 
 def _split_query(arrays: Arrays) -> Arrays:
     """The pooling query's map and those of keys and values, which lie in one tensor there."""
-    changed: dict[str, Any] = {}
+    changed: dict[str, Callable[[], np.ndarray] | None] = {}
     for leaf in ("weight", "bias"):
         name = f"attn_pool.qkv.{leaf}"
         if name in arrays:
@@ -111,7 +110,7 @@ def _rows(arrays: Arrays, name: str, first: int, last: int) -> np.ndarray:
     return np.ascontiguousarray(arrays[name][first * third : last * third])
 
 
-def _told(config: Mapping[str, Any], where: str, activation: str, eps: float) -> dict[str, Any]:
+def _told(config: Json, where: str, activation: str, eps: float) -> Record:
     """Facts of the config of a tower, or of the "vision_config" in that of both; the rest are transformers' defaults.
 
     Raises:
@@ -131,7 +130,7 @@ def _told(config: Mapping[str, Any], where: str, activation: str, eps: float) ->
     return facts | ({"heads": said["num_attention_heads"]} if "num_attention_heads" in said else {})
 
 
-def _told_dinov3(config: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _told_dinov3(config: Json, where: str) -> Record:
     """The same of a DINOv3, and theta of its rotary positions; SiLU is the gate's activation, and no other is built.
 
     Raises:
@@ -147,7 +146,9 @@ def _told_dinov3(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     return _told(plain, where, "gelu", 1e-5) | {"rotary": config.get("rope_theta", 100.0)}
 
 
-def _spelling(rules: tuple[Rule, ...], activation: str, eps: float, arrange: Any) -> Spelling:
+def _spelling(
+    rules: tuple[Rule, ...], activation: str, eps: float, arrange: Callable[[Arrays], Arrays] | None
+) -> Spelling:
     told = partial(_told, activation=activation, eps=eps)
     return Spelling("transformers", "vit", rules, told=told, arrange=arrange)
 
