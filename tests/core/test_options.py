@@ -49,7 +49,7 @@ def test_a_run_has_the_options_of_what_it_chooses_and_no_others():
             ("strategy.rank=4",),
             "config.strategy.rank is no option of 'full', which the config chooses. It is an option of lora",
         ),
-        (("strategy.name=lora", "strategy.rnk=4"), "Did you mean 'rank'"),
+        (("strategy.name=lora", "strategy.rnk=4"), "Did you mean 'config.strategy.rank'"),
         (("task.name=multilabel", "task.class_weights=balanced"), "class_weights is no option of 'multilabel'"),
         (("task.name=regression", "task.label_smoothing=0.1"), "It is an option of classification"),
         (("model.family=bert", "data.size=3"), "config.data.size is no option of 'digits' and 'tokens'"),
@@ -101,7 +101,10 @@ def test_a_strategy_that_chooses_takes_the_options_of_those_it_may_choose():
 def test_ones_own_strategy_has_options_of_its_own(own):
     config, left = resolved(f"strategy.name={own}", "strategy.gamma=0.25", "strategy.table.x=1")
     assert (config.strategy.gamma, dict(config.strategy.table)) == (0.25, {"x": 1}) and left == []
-    for change, text in (("gama=1", "Did you mean 'gamma'"), ("gamma=-1", "config.strategy.gamma must be a finite")):
+    for change, text in (
+        ("gama=1", "Did you mean 'config.strategy.gamma'"),
+        ("gamma=-1", "config.strategy.gamma must be a finite"),
+    ):
         with pytest.raises(ConfigError, match=text):
             resolved(f"strategy.name={own}", f"strategy.{change}")
 

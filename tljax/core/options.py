@@ -15,7 +15,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from tljax.core import config_tables, plugins
+from tljax.core import config_tables, near_names, plugins
 from tljax.core.config_tables import get, is_table, put
 from tljax.core.errors import ConfigError
 
@@ -227,9 +227,19 @@ def _values(table: Any, section: str, declares: Options) -> dict[str, Any]:
 
 
 def near(name: str, names: Mapping[str, Any] | list[str]) -> str:
-    """ " Did you mean ...?" for a name that is close to one of `names`, else ""."""
+    """ " Did you mean ...?" for a name that is close to one of `names` by its letters, else ""."""
     close = difflib.get_close_matches(name, list(names), n=1)
     return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def hint(config: ConfigDict, key: str) -> str:
+    """ " Did you mean ...?" for what is no key of a config: the one that is meant by it, whosever it is, else ""."""
+    every = [f"{section}.{name}" for section in SECTIONS for name in (*declared(config, section), *shipped(section))]
+    meant = near_names.near(key, dict.fromkeys([*config_tables.flat(config), *every]))
+    section, _, name = meant.partition(".")
+    whose = shipped(section).get(name, {}) if section in SECTIONS and not is_shared(section, name) else {}
+    of = "" if not whose or name in declared(config, section) else f" It is an option of {', '.join(whose)}."
+    return f" Did you mean 'config.{meant}'?{of}" if meant else ""
 
 
 def find(config: ConfigDict, section: str, name: str) -> tuple[str, Option]:
@@ -250,8 +260,8 @@ def unknown(config: ConfigDict, section: str, name: str) -> ConfigError:
     declares, names = declared(config, section), [plugins.name(plugin) for plugin in chosen(config, section)]
     whose = " and ".join(f"'{one}'" for one in names) or "nothing"
     others = [other for other in shipped(section).get(name, {}) if other not in names]
-    hint = f" It is an option of {', '.join(others)}." if others else near(name, list(declares))
+    meant = f" It is an option of {', '.join(others)}." if others else hint(config, f"{section}.{name}")
     has = ", ".join(f"config.{section}.{one}" for one in declares) or "none"
     return ConfigError(
-        f"config.{section}.{name} is no option of {whose}, which the config chooses.{hint} Its options: {has}."
+        f"config.{section}.{name} is no option of {whose}, which the config chooses.{meant} Its options: {has}."
     )

@@ -1,7 +1,6 @@
 """Changes of a config from the command line and the rows of a suite: "dotted.key=value"."""
 
 import ast
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
@@ -139,9 +138,6 @@ def _literal(text: str) -> Any:
 
 
 def _unknown(config: ConfigDict, key: str, equals: str) -> str:
-    known = list(config_tables.flat(config))
-    same_name = [name for name in known if name.rpartition(".")[2] == key.rpartition(".")[2]]
-    close = difflib.get_close_matches(key, known, n=1) or same_name[:1]
-    hint = f" Did you mean 'config.{close[0]}'?" if close else ""
     what = "is no key" if equals else "must be given a value, as in key=value"
+    hint = "" if key in config_tables.flat(config) else options.hint(config, key)
     return f"config.{key} {what}: every key stands in configs/default.py.{hint}"
