@@ -298,7 +298,7 @@ def test_gradients_of_embeddings_reach_the_tokens_that_occur_and_no_padding():
 def test_more_tokens_than_positions_are_refused():
     net, variables = small()
     x = ours_text.tokens("bert", (1, 25))
-    with pytest.raises(ConfigError, match=r"cut to 24 tokens, for which there are positions; got 25\."):
+    with pytest.raises(ConfigError, match=r"for 24 tokens; texts are cut to 25\. Lower config"):
         net.apply(variables, x)
 
 

@@ -137,7 +137,7 @@ def test_a_first_block_that_would_add_its_input_is_refused():
     shape = Variant(8, ((Sizes(8, 8),), (Sizes(48, 16, stride=2),)), top=16, layers="conv")
     theirs, _ = by_what_they_do(mobilenet, shape, published(mobilenet, shape), staged=False)
     names.arranged(theirs, counted=True)
-    with pytest.raises(WeightsError, match="as many channels as its stem, 8, and would add its input"):
+    with pytest.raises(WeightsError, match=r"as many channels as its stem, 8\. In tljax such a block adds its input"):
         names.arranged(theirs, counted=True, first_adds=False)
 
 

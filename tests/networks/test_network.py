@@ -120,7 +120,7 @@ def test_config_keys_reach_the_network_and_its_parameters():
         small.config(model__remat="conv2..fc1", model__param_dtype="bfloat16"), axis=None, pretrained_wanted=False
     )
     assert made.network.remat == ("conv2", "fc1")
-    assert "remat: no memory is saved, for XLA undoes it on a CPU" in made.notes
+    assert "remat: saves no memory on a CPU, because XLA undoes it there" in made.notes
     assert {leaf.dtype for leaf in jax.tree.leaves(made.variables["params"])} == {jnp.dtype(jnp.bfloat16)}
     with pytest.raises(
         ConfigError, match=r"config\.model\.remat must hold stages, .*; not so conv9\. The stages are conv1, "

@@ -1,4 +1,4 @@
-"""Attention of all heads at once: what text encoders share, whatever their scores are made of."""
+"""Multi-head attention of the text encoders."""
 
 import math
 
@@ -17,12 +17,12 @@ def attended(
     scale: float | None = None,
     bias: jax.Array | None = None,
 ) -> jax.Array:
-    """softmax(q k' scale + bias) v over the keys in `mask` (B, L): (B, L, heads, d) each, and so is what comes out.
+    """softmax(q k' scale + bias) v over the keys in `mask` (B, L); q, k, v and the output are (B, L, heads, d).
 
-    `jax.nn.dot_product_attention` has no dropout: where that is on, the weights are written out.
+    `jax.nn.dot_product_attention` has no dropout. With dropout, the attention weights are computed here.
 
     Args:
-      scale: 1 / sqrt(d) for None.
+      scale: None means 1 / sqrt(d).
       bias: (B, heads, queries, keys) float32.
     """
     seen = mask[:, None, None]  # (B, 1, 1, keys)

@@ -1,4 +1,4 @@
-"""A network is an ordered list of named stages, and runs from any of them to any other: what all families share."""
+"""What all families share: a network is an ordered list of named stages, and runs from any stage to any later one."""
 
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ class RunnableStage(Protocol):
 class Backbone(nn.Module):
     """A network without its head. A stage that is not run costs nothing.
 
-    A family gives `stage`, and `features` where a run to the end gives more than its last stage in float32.
+    A family defines `stage`. It also defines `features` if these are not just the last stage's output in float32.
     """
 
     variant: Any  # `types.NetworkSizes` of its family, with fields of its own
@@ -27,7 +27,7 @@ class Backbone(nn.Module):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Their names, input first."""
+        """The names of the stages, input first."""
         return self.variant.stages
 
     @nn.compact
@@ -35,25 +35,25 @@ class Backbone(nn.Module):
         """Run the stages from `start` to `stop`, both included; by default all of them.
 
         Args:
-          x: the network's input (normalised pixels (B, H, W, C), or tokens), or, with `start`, the output of the
-            stage before it.
+          x: the network's input (normalised pixels (B, H, W, C), or tokens). With `start`: the output of the stage
+            before `start`.
 
         Returns:
-          The output of stage `stop`, in the computation's dtype; without `stop`, what the head is given, in float32.
+          The output of stage `stop`, in the computation's dtype; without `stop`, the features for the head, in float32.
         """
         for name in between(self.stages, start, stop):
             x = self.stage(name)(x, mode)
         return x if stop else self.features(x)
 
     def stage(self, name: str) -> RunnableStage:
-        """The stage of that name: a module called with (x, mode)."""
+        """The stage called `name`: a module that is called with (x, mode)."""
         raise NotImplementedError(f"{type(self).__name__} must define stage().")
 
     def resized(self, before: int, after: int) -> str:
-        """What changes when weights saw pictures `before` pixels wide and the network gets others; "": nothing."""
+        """What changes in weights of `before` pixels when the network gets pictures of `after`; "" if nothing does."""
         del before, after
         return ""
 
     def features(self, x: Tree) -> Tree:
-        """The last stage's output as the head is given it."""
+        """The last stage's output -> the features for the head."""
         return x.astype(jnp.float32)

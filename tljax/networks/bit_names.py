@@ -1,4 +1,4 @@
-"""A BiT as the torch libraries write it: (O, I, H, W) kernels, and names that differ in what stands around them."""
+"""Names of a BiT in the torch libraries: kernels are (O, I, H, W), and each library has its own prefixes."""
 
 import numpy as np
 
@@ -9,13 +9,13 @@ KERNEL = "standardized_conv2d/kernel"
 
 
 def rules(stem: str, unit: str, norm: str, head: str) -> tuple[Rule, ...]:
-    """To the names of the published npz.
+    """The rules from a library's names to the names of the published npz.
 
     Args:
       stem: pattern of the first convolution, without its leaves.
-      unit: of what comes before a unit's own names; two groups, the numbers of stage and unit.
-      norm: of the last normalisation, without its leaves.
-      head: of the classifier, a convolution or dense.
+      unit: pattern of a unit's prefix, with two groups: the number of the stage, and that of the unit.
+      norm: pattern of the last normalisation, without its leaves.
+      head: pattern of the classifier, a convolution or a dense layer.
     """
     return (
         Rule(rf"{stem}\.weight", lambda: f"resnet/root_block/{KERNEL}", change=hwio),

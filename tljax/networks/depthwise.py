@@ -1,7 +1,7 @@
-"""Depthwise convolution as sums of shifted maps: the form that a CPU runs fastest, forward and backward.
+"""Depthwise convolution as a sum of shifted maps: the form that a CPU runs fastest, forward and backward.
 
-lax leaves its fast path where every channel is a group of its own. Milliseconds are of float32 and batch
-16 on 2 cores of an AMD EPYC (Zen 4), jax 0.10.2, with XLA's YNNPACK convolutions off as in training steps.
+lax has no fast path on a CPU when every channel is a group. Milliseconds below: float32, batch 16, 2 cores of
+an AMD EPYC (Zen 4), jax 0.10.2, with XLA's YNNPACK convolutions off as in training steps.
 """
 
 import functools
@@ -10,16 +10,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-AT_ONCE = 14  # taps whose gradients one pass over the maps adds up: more sums than this leave the registers
+AT_ONCE = 14  # taps whose gradients are summed in one pass over the maps: more sums do not fit in the registers
 Pads = tuple[tuple[int, int], tuple[int, int]]  # (before, after) of rows, of columns
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def conv(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Array:
-    """A sum over taps of the map as a tap meets it, times the tap: 7x7 on (56, 56, 96) takes lax 915 ms, this 19.
+    """The sum over the kernel's taps of (the shifted map times the tap): 19 ms for 7x7 on (56, 56, 96); lax 915 ms.
 
-    3x3 and 5x5 of MobileNetV2 and EfficientNet-B0, with stride 1 and 2, take 1/18 to 1/68 of lax's processor
-    time, in the tiny maps of small pictures no more. Reverse mode only.
+    The 3x3 and 5x5 convolutions of MobileNetV2 and EfficientNet-B0, with stride 1 and 2, take 1/18 to 1/68 of lax's
+    processor time, and never more than lax, on tiny maps too. Only reverse-mode gradients are defined.
 
     Args:
       x: (B, H, W, C).
@@ -44,17 +44,17 @@ conv.defvjp(_forward, _backward)
 
 
 def _tap_sum(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """Of a map that is padded already."""
+    """The sum over the taps; `x` is already padded."""
     maps = views(_wide(x), kernel, stride)
     taps = _wide(kernel).reshape(len(maps), 1, 1, 1, -1)
     return functools.reduce(lax.add, [one * tap for one, tap in zip(maps, taps, strict=True)]).astype(x.dtype)
 
 
 def _input_gradient(x: jax.Array, kernel: jax.Array, g: jax.Array, stride: int, pads: Pads) -> jax.Array:
-    """The same sum over the flipped kernel, of `g` with zeros between its positions where there is a stride.
+    """The same sum over the flipped kernel, for `g`; with a stride, zeros stand between the positions of `g`.
 
-    3x3/2 is twice as fast with every tap's products added in place: 45 ms of processor time and 97 on
-    (112, 112, 96); 5x5/2 is not: 83 and 16 on (56, 56, 144).
+    For 3x3/2, adding every tap's products in place is twice as fast: 45 ms of processor time instead of 97 on
+    (112, 112, 96). For 5x5/2 it is slower: 83 ms instead of 16 on (56, 56, 144).
     """
     if stride > 1 and kernel.shape[0] * kernel.shape[1] <= 9:
         (dx,) = jax.linear_transpose(lambda x: _tap_sum(padded(x, pads), kernel, stride), x)(g)
@@ -68,10 +68,10 @@ def _input_gradient(x: jax.Array, kernel: jax.Array, g: jax.Array, stride: int, 
 
 
 def _kernel_gradient(x: jax.Array, kernel: jax.Array, g: jax.Array, stride: int, pads: Pads) -> jax.Array:
-    """Products summed over positions, AT_ONCE taps in one pass, and then over the batch.
+    """Products are summed over positions, for AT_ONCE taps in one pass, and then over the batch.
 
-    On (14, 14, 384) lax takes 460 ms, 49 sums one by one 230, 14 at once 15. Over positions and batch at
-    once it takes up to three times as long, and errs more: 7e-6 of the largest, where this errs by 1e-6.
+    On (14, 14, 384) lax takes 460 ms, 49 separate sums take 230 ms, 14 sums in one pass 15 ms. One sum over positions
+    and batch takes up to three times as long, and its error is larger: 7e-6 of the largest value instead of 1e-6.
     """
     g, sums = _wide(g), []
     products = [one * g for one in views(_wide(padded(x, pads)), kernel, stride)]
@@ -83,13 +83,13 @@ def _kernel_gradient(x: jax.Array, kernel: jax.Array, g: jax.Array, stride: int,
 
 
 def padded(x: jax.Array, pads: Pads, zeros_between: int = 0) -> jax.Array:
-    """Zeros around the map (B, H, W, C) and between its positions; a negative pad cuts."""
+    """The map (B, H, W, C) with zeros around it and between its positions; a negative pad crops the map."""
     rows, columns = ((*pair, zeros_between) for pair in pads)
     return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), rows, columns, (0, 0, 0)))
 
 
 def views(x: jax.Array, kernel: jax.Array, stride: int) -> list[jax.Array]:
-    """What every tap of the kernel meets in a padded map (B, H, W, C): K K maps (B, h, w, C)."""
+    """The shifted map for every tap of the kernel, from a padded map (B, H, W, C): K K maps (B, h, w, C)."""
     height, width = kernel.shape[:2]
     rows = (x.shape[1] - height) // stride * stride + 1
     columns = (x.shape[2] - width) // stride * stride + 1

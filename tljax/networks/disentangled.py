@@ -1,8 +1,8 @@
 """DeBERTa's text encoder (He et al. 2021, arXiv:2006.03654, section 3.1): attention by content and by distance.
 
-Stages and what stands between them are those of `encoder.py`. There are no positions: every block's attention looks
-up the distance between two tokens in one table. It is a parameter of the stage embed, so a frozen embed freezes it,
-and a run that begins at a later stage reads it there.
+The stages and their inputs and outputs are those of `encoder.py`. There are no position embeddings: the attention of
+every block looks up the distance between two tokens in one table. The table is a parameter of the stage embed: if
+embed is frozen, so is the table. A run that starts at a later stage reads the table from embed's parameters.
 """
 
 import dataclasses
@@ -24,24 +24,24 @@ from tljax.networks.backbone import RunnableStage
 from tljax.networks.encoder import ACTIVATIONS, NORMAL, Hidden, Mlp, Pool, Tokens
 from tljax.networks.layers import LayerNorm
 
-KINDS = ("c2p", "p2c")  # of scores besides content by content: content by distance, distance by content
+KINDS = ("c2p", "p2c")  # of attention scores, besides content to content: content to distance, distance to content
 NORMS = ("none", "layer_norm")
 Table = Callable[[], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant(encoder.Variant):
-    """Sizes of one published network; what a config.json may leave out has the default that transformers gives it."""
+    """Sizes of one published network. Keys that a config.json may leave out have the defaults of transformers."""
 
     types: int = 0
     epsilon: float = 1e-7
     activation: str = "gelu"
-    buckets: int = -1  # of distances on both sides of 0, see `rows`; below 1: every distance has its own
-    furthest: int = -1  # the largest distance that is told apart; below 1: `positions`
-    kinds: str = ""  # of KINDS, "|" between
-    shared: bool = False  # whether distances have the queries and keys of contents; else their own
-    distance_norm: str = "none"  # one of NORMS, over the table of distances
-    kernel: int = 0  # tokens that the convolution beside the first block sees; 0: there is none
+    buckets: int = -1  # number of buckets of distances on each side of 0, see `rows`; below 1: one for every distance
+    furthest: int = -1  # the largest distance; all larger ones share its row; below 1: `positions`
+    kinds: str = ""  # names of KINDS, separated by "|"
+    shared: bool = False  # whether distances use the query and key layers of the content, or layers of their own
+    distance_norm: str = "none"  # normalisation of the table of distances, one of NORMS
+    kernel: int = 0  # width of the convolution beside the first block, in tokens; 0: no convolution
     convolution_groups: int = 1
     convolution_activation: str = "tanh"  # one of ACTIVATIONS
 
@@ -63,7 +63,7 @@ class Variant(encoder.Variant):
 
     @property
     def span(self) -> int:
-        """Rows of the table for distances to one side."""
+        """Rows of the table for the distances on one side of 0."""
         return self.buckets if self.buckets > 0 else self.reach
 
     @property
@@ -71,7 +71,7 @@ class Variant(encoder.Variant):
         return self.furthest if self.furthest > 0 else self.positions
 
     def has(self, layer: str) -> bool:
-        """As of `encoder.Variant`."""
+        """As in `encoder.Variant`."""
         name = layer.rpartition("/")[2]
         optional = {
             "distance_norm": self.distance_norm == "layer_norm",
@@ -84,15 +84,16 @@ class Variant(encoder.Variant):
 
 
 def split(kinds: str) -> list[str]:
-    """The words of "p2c|c2p"."""
+    """The kinds in "p2c|c2p"."""
     return [word for part in kinds.split("|") if (word := part.strip())]
 
 
 def rows(shape: Variant) -> np.ndarray:
-    """The table's row for the distances 1 - positions ... positions - 1, query less key: (2 positions - 1,) int32.
+    """The table's row for each distance 1 - positions ... positions - 1, query minus key: (2 positions - 1,) int32.
 
-    With buckets, distances below half of them have their own; beyond, buckets grow with the logarithm of the distance,
-    so that `reach` - 1 has the last one: `make_log_bucket_position` of the authors' code, of version 2 on.
+    With buckets, each distance below half the number of buckets has its own row. Beyond that, buckets grow with the
+    logarithm of the distance, and `reach` - 1 falls into the last one: `make_log_bucket_position` of the authors'
+    code, from version 2 on.
     """
     distances = np.arange(1 - shape.positions, shape.positions)
     found, middle = distances, shape.buckets // 2
@@ -105,14 +106,14 @@ def rows(shape: Variant) -> np.ndarray:
 
 
 def skewed(x: jax.Array) -> jax.Array:
-    """(..., L, 2 L - 1) -> (..., L, L): row i's entry j is its entry L - 1 - i + j. No gather: reshapes alone."""
+    """(..., L, 2 L - 1) -> (..., L, L): entry j of row i becomes entry L - 1 - i + j. Only reshapes, no gather."""
     *front, length, _ = x.shape
     x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, 1)]).reshape(*front, 2 * length * length)
     return x[..., length - 1 : -1].reshape(*front, length, 2 * length - 1)[..., :length]
 
 
 class Embed(nn.Module):
-    """{"ids", "mask", "types"} -> {"hidden", "mask"}, 0 at padding; and the table of distances."""
+    """{"ids", "mask", "types"} -> {"hidden", "mask"}, with 0 at padding. It also holds the table of distances."""
 
     shape: Variant
     dtype: DTypeLike
@@ -143,10 +144,11 @@ class Embed(nn.Module):
 
 
 class Attention(nn.Module):
-    """Disentangled self-attention on (B, L, D) that does not look at padding, and its dense layer.
+    """Disentangled self-attention on (B, L, D), and its dense layer. Padding is masked.
 
-    The score of query i and key j, k their row in the table of distances: (q_i k_j' + q_i key_k' + query_k k_j') over
-    sqrt(d (1 + number of kinds)). What a table's row meets is computed for all 2 L - 1 distances, then `skewed`.
+    The score of query i and key j, where k is the row of their distance in the table: (q_i k_j' + q_i key_k' +
+    query_k k_j') / sqrt(d (1 + number of kinds)). The products with the table are computed for all 2 L - 1 distances,
+    then `skewed`.
     """
 
     shape: Variant
@@ -184,7 +186,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each added to what it was given and normalised after that; beside the first, a convolution."""
+    """Attention and MLP, each with a residual connection and then LayerNorm; the first block also has a convolution."""
 
     shape: Variant
     dtype: DTypeLike
@@ -201,7 +203,7 @@ class Block(nn.Module):
         return {"hidden": y, "mask": mask}
 
     def convolved(self, x: jax.Array, mask: jax.Array, mode: Mode) -> jax.Array:
-        """What a token's neighbours add, (B, L, D) -> (B, L, D); `x` is 0 at padding."""
+        """The convolution over neighbouring tokens, (B, L, D) -> (B, L, D); `x` is 0 at padding."""
         shape, sides = self.shape, (self.shape.kernel - 1) // 2
         options = {"padding": [(sides, sides)], "feature_group_count": shape.convolution_groups, "dtype": self.dtype}
         y = nn.Conv(shape.width, (shape.kernel,), kernel_init=NORMAL, name="conv", **options)(x)
@@ -216,7 +218,7 @@ class Encoder(encoder.Encoder):
         self.embed = Embed(self.variant, self.dtype)
 
     def stage(self, name: str) -> RunnableStage:
-        """As of `Backbone`; blocks are given the table of distances."""
+        """As in `Backbone`; the blocks also get the table of distances."""
         if name == "embed":
             return self.embed
         if name == "pool":

@@ -1,8 +1,8 @@
 """Text encoders of BERT's kind (Devlin et al. 2018): what BERT, RoBERTa, DistilBERT and ELECTRA share.
 
 Stages: embed, block0 ... blockN, pool. Into embed go {"ids": (B, L) int32, "mask": (B, L) bool, "types": (B, L)
-int32}: the mask is True at tokens and False at the padding behind them. Between stages stand {"hidden": (B, L, D),
-"mask": (B, L)}, so that a run can begin at any of them. What pool puts out is (B, D).
+int32}: the mask is True at tokens and False at the padding after them. Each stage passes {"hidden": (B, L, D),
+"mask": (B, L)} to the next, so a run can start at any stage. The output of pool is (B, D).
 """
 
 import dataclasses
@@ -21,11 +21,11 @@ from tljax.networks.attention import attended
 from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.layers import LayerNorm
 
-# class: the first token; mean: over the mask; normalised: the mean, of length 1 (sentence embeddings); pooler: of the
-# first token, dense and its activation
+# class: the first token; mean: the mean over the mask; normalised: that mean divided by its length (sentence
+# embeddings); pooler: a dense layer and its activation on the first token
 POOLINGS = ("class", "mean", "normalised", "pooler")
 ACTIVATIONS = {"tanh": jnp.tanh, "gelu": partial(nn.gelu, approximate=False)}
-TINY = 1e-24  # in the place of a square of 0, by which nothing can be divided
+TINY = 1e-24  # the least squared length, so that a vector of zeros is not divided by 0
 NORMAL = nn.initializers.normal(0.02)
 SHOWN = 5  # places in an error
 
@@ -35,7 +35,7 @@ Hidden = dict[str, jax.Array]
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """Sizes of one published network, and how a text becomes one vector."""
+    """Sizes of one published network, and the pooling that makes one vector of a text."""
 
     width: int
     heads: int
@@ -43,14 +43,14 @@ class Variant:
     units: int  # of the layer inside a block's MLP
     vocabulary: int = 30_522
     positions: int = 512
-    types: int = 2  # kinds of segments; 1: all are of one kind, 0: there is no such embedding
+    types: int = 2  # number of segment types; 0: no segment embedding
     padding: int | None = None  # RoBERTa: the id of padding; a text's first position is the one after it
     epsilon: float = 1e-12
     dropout: float = 0.1
     attention_dropout: float = 0.1
     pooling: str = "class"  # one of POOLINGS
     activation: str = "tanh"  # of the pooler, one of ACTIVATIONS
-    embedding: int | None = None  # ELECTRA: the embeddings' own width, from which a dense layer makes the network's
+    embedding: int | None = None  # ELECTRA: the width of the embeddings; a dense layer projects them to `width`
 
     def __post_init__(self) -> None:
         if self.pooling not in POOLINGS or self.activation not in ACTIVATIONS or self.width % self.heads:
@@ -66,7 +66,7 @@ class Variant:
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest text there are positions for."""
+        """The number of tokens that have a position: the longest text."""
         return self.positions - (0 if self.padding is None else self.padding + 1)
 
     @property
@@ -75,7 +75,7 @@ class Variant:
         return self.width if self.embedding is None else self.embedding
 
     def has(self, layer: str) -> bool:
-        """Whether there is the layer of this path ("embed/type"), which is not in every network."""
+        """Whether the network has the layer with this path ("embed/type"); some networks have not."""
         optional = {
             "embed/type": self.types > 0,
             "embed/project": self.embedded != self.width,
@@ -85,16 +85,16 @@ class Variant:
 
 
 def check(tokens: Mapping[str, np.ndarray], shape: Variant) -> None:
-    """Hold tokens on the host to what the network can look up: on a device, an id beyond the table is NaN.
+    """Check on the host that the network has every token in its tables: on a device, an id beyond a table gives NaN.
 
     Raises:
-      DataError: ids or types out of range, a text without tokens, or with padding before one.
+      DataError: ids or types are out of range, a text has no tokens, or padding stands before a token.
     """
     ids, mask, types = (np.asarray(tokens[key]) for key in ("ids", "mask", "types"))
     problems = []
     for what, values, limit in (("ids", ids, shape.vocabulary), ("types", types, shape.types)):
         if what == "types" and limit < 2:
-            continue  # nothing is looked up by them
+            continue  # there is no table for them
         rows, columns = np.nonzero((values < 0) | (values >= limit))
         if rows.size:
             places = [f"{values[r, c]} in text {r} at {c}" for r, c in zip(rows[:SHOWN], columns, strict=False)]
@@ -104,16 +104,19 @@ def check(tokens: Mapping[str, np.ndarray], shape: Variant) -> None:
         problems.append(f"{gaps.size} texts with padding before a token: {', '.join(map(str, gaps[:SHOWN]))}")
     if problems:
         raise DataError(
-            "Tokens must be of the encoder's vocabulary, and padded behind the text:\n  "
+            "Tokens must be in the encoder's vocabulary, with padding after the text:\n  "
             + "\n  ".join(problems)
             + "\nUse the tokenizer that was published with the weights."
         )
 
 
 def check_length(length: int, shape: Variant) -> None:
-    """Raise ConfigError where texts have more tokens than there are positions for."""
+    """Raise ConfigError if texts have more tokens than the network has positions."""
     if length > shape.longest:
-        raise ConfigError(f"Texts must be cut to {shape.longest} tokens, for which there are positions; got {length}.")
+        raise ConfigError(
+            f"The encoder has positions for {shape.longest} tokens; texts are cut to {length}. "
+            "Lower config.data.lengths."
+        )
 
 
 class Embed(nn.Module):
@@ -142,14 +145,14 @@ class Embed(nn.Module):
         return {"hidden": y, "mask": x["mask"]}
 
     def places(self, mask: jax.Array) -> jax.Array:
-        """Every token's position, (1, L); RoBERTa's count tokens, and lie at `padding` outside the mask: (B, L)."""
+        """Every token's position, (1, L). RoBERTa counts tokens only; its padding has position `padding`: (B, L)."""
         if self.shape.padding is None:
             return jnp.arange(mask.shape[1])[None]
         return jnp.cumsum(mask, axis=1) * mask + self.shape.padding
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention on (B, L, D) that does not look at padding, and its dense layer."""
+    """Multi-head self-attention on (B, L, D), and its dense layer. Padding is masked."""
 
     shape: Variant
     dtype: DTypeLike
@@ -183,7 +186,7 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each added to what it was given and normalised after that."""
+    """Attention and MLP, each with a residual connection and then LayerNorm."""
 
     shape: Variant
     dtype: DTypeLike
@@ -198,7 +201,7 @@ class Block(nn.Module):
 
 
 class Pool(nn.Module):
-    """One vector a text: {"hidden": (B, L, D), "mask"} -> (B, D) float32."""
+    """One vector for each text: {"hidden": (B, L, D), "mask"} -> (B, D) float32."""
 
     shape: Variant
     dtype: DTypeLike
@@ -219,9 +222,9 @@ class Pool(nn.Module):
 
 
 class Encoder(Backbone):
-    """A text encoder without a head, for tokens {"ids", "mask", "types"} that `check` has seen.
+    """A text encoder without a head, for tokens {"ids", "mask", "types"} that passed `check`.
 
-    Stages put out {"hidden": (B, L, D), "mask"}; pool, the last where there is one, features (B, D) in float32.
+    The output of a stage is {"hidden": (B, L, D), "mask"}; the last stage, pool, gives features (B, D) in float32.
     """
 
     def stage(self, name: str) -> RunnableStage:

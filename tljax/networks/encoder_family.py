@@ -1,7 +1,7 @@
-"""A family of text encoders as Hugging Face publishes it: its sizes, its config.json, its names in both directions.
+"""A family of text encoders as Hugging Face publishes it: its sizes, its config.json, and its names.
 
-A file holds an encoder alone ("embeddings.word_embeddings.weight") or one below a head ("bert.embeddings..."); the
-second spelling is ours, and `adapt` brings the first, and older spellings (gamma and beta of LayerNorm), to it.
+A file holds an encoder alone ("embeddings.word_embeddings.weight") or an encoder with a head ("bert.embeddings...").
+We use the second spelling. `adapt` translates the first to it, and older spellings too (gamma and beta of LayerNorm).
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from tljax.networks import sizes
 from tljax.networks.encoder import POOLINGS, Encoder, Variant
 
 # Layer here -> its published name, for BERT and RoBERTa; {i} is the number of the block. A name that begins with "/"
-# stands beside the encoder, not below its name.
+# does not get the encoder's prefix.
 BERT_LAYERS = {
     "embed/word": "embeddings.word_embeddings",
     "embed/position": "embeddings.position_embeddings",
@@ -35,7 +35,7 @@ BERT_LAYERS = {
     "block{i}/norm2": "encoder.layer.{i}.output.LayerNorm",
     "pool/dense": "pooler.dense",
 }
-# Field of `Variant` -> its key in config.json, for BERT and RoBERTa. A list there is words with "|" between here.
+# Field of `Variant` -> its key in config.json, for BERT and RoBERTa. A list in config.json is joined with "|" here.
 BERT_KEYS = {
     "width": "hidden_size",
     "heads": "num_attention_heads",
@@ -49,32 +49,32 @@ BERT_KEYS = {
     "attention_dropout": "attention_probs_dropout_prob",
 }
 OPTIONAL = ("epsilon", "dropout", "attention_dropout")
-# What a config.json may say of these keys; "gelu" is the exact one.
+# The values that a config.json may have for these keys; "gelu" is the exact GELU.
 BUILT = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False} | dict.fromkeys(
     ("hidden_act", "activation", "pooler_hidden_act"), "gelu"
 )
-OLDER = {r"\.gamma$": ".weight", r"\.beta$": ".bias"}  # spellings of tensors -> those of today
+OLDER = {r"\.gamma$": ".weight", r"\.beta$": ".bias"}  # older spelling of a tensor -> today's
 
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """What a family's file needs besides its tables: its methods are the functions of that file."""
+    """The functions of a text family's file, as methods that read the family's tables."""
 
-    name: str  # of the file; below a head, published names begin with it: "bert.embeddings..."
+    name: str  # the name of the file, and the prefix of published names in a file with a head: "bert.embeddings..."
     layers: Mapping[str, str]  # as BERT_LAYERS
     keys: Mapping[str, str]  # as BERT_KEYS
     variants: Mapping[str, Variant]
-    masked: Mapping[str, str]  # what the head of masked language modelling has -> its published name
-    pooled_head: str = "classifier"  # the classifier's published name behind a pooler
-    classifies: bool = True  # transformers' ...ForSequenceClassification has that classifier and no other layer
+    masked: Mapping[str, str]  # layer of the head for masked language modelling -> its published name
+    pooled_head: str = "classifier"  # the published name of the classifier after a pooler
+    classifies: bool = True  # whether the head of transformers' ...ForSequenceClassification is this one layer
     encoder: type[Encoder] = Encoder
     optional: Sequence[str] = OPTIONAL  # fields whose keys a config.json may leave out
-    must: Json = dataclasses.field(default_factory=dict)  # what every config.json must say
+    must: Json = dataclasses.field(default_factory=dict)  # the values that every config.json must have
     model_type: str = ""  # in config.json; "": `name`
     older: Mapping[str, str] = dataclasses.field(default_factory=lambda: OLDER)
 
     def variant_of(self, variant: VariantLike) -> Variant:
-        """The sizes of the variant of that name, or those given, or their fields; ConfigError lists the names."""
+        """The sizes for a variant's name, for their fields, or for a `Variant`; ConfigError lists the names."""
         return sizes.variant(self.variants, variant, f"model.variant of '{self.name}'")
 
     def build(self, variant: VariantLike, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> Encoder:
@@ -83,13 +83,13 @@ class Family:
         return self.encoder(self.variant_of(variant), dtype=dtype)
 
     def names(self, variant: VariantLike) -> tuple[Name, ...]:
-        """Hugging Face's name of every tensor, and where it lies here."""
+        """Hugging Face's name of every tensor, and its path here."""
         shape = self.variant_of(variant)
         head = self.pooled_head if shape.pooling == "pooler" else "classifier"
         return (*self._rows(shape), *_layer("head", head))
 
     def unpooled(self, variant: VariantLike) -> VariantLike:
-        """The variant with its first token in the place of a pooler, by its name where that has one."""
+        """The variant that takes the first token instead of a pooler; a name if the table has one for it."""
         shape = self.variant_of(variant)
         if shape.pooling != "pooler":
             return variant
@@ -97,14 +97,14 @@ class Family:
         return next((name for name, entry in self.variants.items() if entry == kept), kept)
 
     def masked_names(self, variant: VariantLike) -> tuple[Name, ...]:
-        """As `names`, with the head of masked language modelling in the place of the classifier."""
+        """As `names`, but with the head for masked language modelling instead of the classifier."""
         return (*self._rows(self.variant_of(variant)), *self._masked_rows())
 
     def has_masked_head(self, arrays: Mapping[str, np.ndarray]) -> bool:
-        """Whether these arrays hold the head of masked language modelling, or some of it.
+        """Whether these arrays hold the head for masked language modelling, or a part of it.
 
         Raises:
-          WeightsError: its last layer is a matrix of its own, not the word embeddings.
+          WeightsError: the last layer of the head is another matrix than the word embeddings.
         """
         arrays = self.adapt(arrays)
         words = arrays.get(self._weight("embed/word"), np.empty(0))
@@ -117,7 +117,7 @@ class Family:
         return any(row.published in arrays for row in self._masked_rows())
 
     def _rows(self, shape: Variant) -> Iterator[Name]:
-        """The encoder's."""
+        """The rows of the encoder."""
         for ours, theirs in self.layers.items():
             if shape.has(ours):
                 for i in range(shape.depth if "{i}" in ours else 1):
@@ -127,7 +127,7 @@ class Family:
         return theirs[1:] if theirs.startswith("/") else f"{self.name}.{theirs}"
 
     def _weight(self, layer: str, i: int = 0) -> str:
-        """The published name of a layer's weight; "" where the family has no such layer."""
+        """The published name of a layer's weight; "" if the family has no such layer."""
         return f"{self._published(self.layers[layer]).format(i=i)}.weight" if layer in self.layers else ""
 
     def _masked_rows(self) -> Iterator[Name]:
@@ -136,7 +136,7 @@ class Family:
         yield Name(self.masked["bias"], "params", "head/bias")
 
     def adapt(self, arrays: Mapping[str, np.ndarray], shape: Tree = None) -> dict[str, np.ndarray]:
-        """Published arrays in the spelling of `names`; they fit inputs of any `shape`."""
+        """Published arrays in the spelling of `names`; `shape` of the inputs makes no difference."""
         del shape
         inside = tuple({theirs.partition(".")[0] + "." for theirs in self.layers.values() if theirs[0] != "/"})
         found = {}
@@ -147,11 +147,11 @@ class Family:
         return found
 
     def infer(self, arrays: Mapping[str, np.ndarray], config_json: Json | None) -> Variant:
-        """The sizes of the network that these arrays are of: from its config.json, or, without one, from the arrays.
+        """The sizes of the network of these arrays: from its config.json, or, without one, from the arrays.
 
         Raises:
-          ConfigError: config.json asks for what is not built here; or there is none, and no published
-            network is as wide: arrays do not say how many heads share the width.
+          ConfigError: config.json describes a network that is not built here; or there is no config.json, and no
+            published network has this width (arrays do not show the number of heads).
         """
         arrays = self.adapt(arrays)
         shape = self._measured(arrays) if config_json is None else self._configured(config_json)
@@ -159,7 +159,7 @@ class Family:
         return dataclasses.replace(shape, pooling="pooler" if pooler else "class")
 
     def _configured(self, config_json: Json) -> Variant:
-        """The sizes in a config.json; what it may leave out has the default that transformers gives it."""
+        """The sizes in a config.json; keys that it may leave out get the defaults of transformers."""
         missing = [key for ours, key in self.keys.items() if ours not in self.optional and key not in config_json]
         missing += [key for key in self.must if key not in config_json]
         built = {**BUILT, **self.must, "model_type": self.model_type or self.name}
@@ -175,9 +175,9 @@ class Family:
         return self.variant_of({"types": 0, **fields})
 
     def describe(self, variant: VariantLike, classes: Sequence[str]) -> Record:
-        """The config.json with which transformers loads these sizes: what `infer` reads, and the classes.
+        """The config.json with which transformers loads these sizes: the keys that `infer` reads, and the classes.
 
-        They are left out where transformers' network with a classifier is another one, and would draw a part of it.
+        The classes are left out if transformers' classifier has other layers: it would initialise them at random.
         """
         shape = self.variant_of(variant)
         whole = self.classifies and shape.pooling == "pooler"
@@ -192,7 +192,7 @@ class Family:
         }
 
     def _measured(self, arrays: Mapping[str, np.ndarray]) -> Variant:
-        """The sizes that show in the arrays' shapes; the rest from the published network of that width."""
+        """The sizes that the arrays' shapes show; the rest from the published network of the same width."""
 
         def shape(layer: str, i: int = 0) -> tuple[int, ...]:
             name = self._weight(layer, i)
@@ -220,7 +220,7 @@ class Family:
 
 
 def pooled(sizes: Mapping[str, Variant], poolings: Iterable[str] = POOLINGS) -> dict[str, Variant]:
-    """A table of variants: `sizes`, pooled as they were published, and "<size>_<pooling>" for each pooling."""
+    """A table of variants: `sizes` with their published pooling, and "<size>_<pooling>" for each pooling."""
     return {
         **sizes,
         **{f"{name}_{p}": dataclasses.replace(shape, pooling=p) for name, shape in sizes.items() for p in poolings},
@@ -228,7 +228,7 @@ def pooled(sizes: Mapping[str, Variant], poolings: Iterable[str] = POOLINGS) -> 
 
 
 def _layer(ours: str, theirs: str) -> Iterator[Name]:
-    """The tensors of one layer, told by the last word of its name."""
+    """The tensors of one layer; the last word of its name tells its kind."""
     last = ours.rpartition("/")[2]
     if last in ("word", "position", "type", "distance"):
         yield Name(f"{theirs}.weight", "params", f"{ours}/embedding")

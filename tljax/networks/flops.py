@@ -1,4 +1,4 @@
-"""Arithmetic of a network: 2 operations a multiply-add of its convolutions and matrix products, all else left out."""
+"""FLOPs of a network: 2 for each multiply-add of convolutions and matrix products; nothing else is counted."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -12,13 +12,13 @@ from tljax.networks import ops
 
 
 def count(function: Callable[..., Tree], *arguments: Tree) -> int:
-    """Operations of `function` on arguments of these shapes; nothing is compiled or run.
+    """The number of FLOPs of `function` on arguments of these shapes; nothing is compiled or run.
 
-    Counted as plain lax, so that the figure is the network's own and no backend's; products with padding count,
-    as in every published figure. A loop counts as often as it runs.
+    The function is traced as plain lax, so the count is the same on every backend. Products with padding count, as in
+    published figures. The body of a loop counts once for each iteration.
 
     Raises:
-      ValueError: a loop whose length is not known beforehand, or branches.
+      ValueError: the program has branches, or a loop of unknown length.
     """
     with ops.plain():
         return _operations(jax.make_jaxpr(function)(*arguments).jaxpr)
@@ -38,7 +38,7 @@ def _of_one(equation: Any) -> int:
         kernel, out_axis = equation.invars[1].aval.shape, given["dimension_numbers"].rhs_spec[0]
         return 2 * math.prod(kernel) // kernel[out_axis] * math.prod(equation.outvars[0].aval.shape)
     if name in ("while", "cond"):
-        raise ValueError(f"operations can be counted only where the program says how often; it has a '{name}'")
+        raise ValueError(f"FLOPs can be counted only without branches and loops of unknown length; found '{name}'")
     return given.get("length", 1) * sum(_operations(inner) for inner in _inner(given.values()))
 
 

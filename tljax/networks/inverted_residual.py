@@ -1,7 +1,7 @@
-"""Networks of inverted residual blocks (Sandler et al. 2018): what MobileNet and EfficientNet have in common, NHWC.
+"""Networks of inverted residual blocks (Sandler et al. 2018): the common part of MobileNet and EfficientNet, NHWC.
 
-Stages: stem, stage1 ... stageN, each with the blocks of one width, then top: the last 1x1 convolution and
-the mean over positions; and fc, where a network has a dense layer before its classifier.
+Stages: stem; stage1 ... stageN, each with the blocks of one width; top: the last 1x1 convolution and the mean over
+positions; fc, if a network has a dense layer before its classifier.
 """
 
 import dataclasses
@@ -25,36 +25,36 @@ KERNELS = range(1, 32)
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """Of one block: channels in its middle and at its end; the depthwise kernel; units of squeeze-and-excitation."""
+    """Sizes of one block: inner and output channels, depthwise kernel, units of squeeze-and-excitation."""
 
     inner: int
     out: int
     kernel: int = 3
     stride: int = 1
-    squeezed: int = 0  # 0: none
+    squeezed: int = 0  # units of squeeze-and-excitation; 0: the block has none
     activation: str = "relu6"  # a function of flax.linen, as all activations here
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One published network: its sizes, and what else its weights were trained with."""
+    """One published network: its sizes, and the other settings that its weights were trained with."""
 
     stem: int
-    blocks: tuple[tuple[Sizes, ...], ...]  # of every stage
+    blocks: tuple[tuple[Sizes, ...], ...]  # for every stage, the sizes of its blocks
     top: int
-    dense: int = 0  # units of fc; 0: there is none
+    dense: int = 0  # units of fc; 0: no fc
     activation: str = "relu6"  # of stem, top and fc
     squeeze_activation: str = "relu"
     gate: str = "sigmoid"
     dropout: float = 0.2
     epsilon: float = 1e-5
-    momentum: float = 0.9  # of BatchNorm's statistics: torch's is 1 minus this
-    layers: str = "block"  # torchvision's name of the layers of a block
+    momentum: float = 0.9  # of BatchNorm's statistics; torch's momentum is 1 minus this
+    layers: str = "block"  # torchvision's name for the layers of a block
     padding: str = "half"  # of convolutions that halve a map, see `padded`
-    halves: tuple[int, ...] = ()  # blocks, counted from 0 through all stages, that pad by half whatever `padding` says
+    halves: tuple[int, ...] = ()  # blocks that always pad by "half", numbered from 0 through all stages
 
     def __post_init__(self) -> None:
-        """Sizes as JSON has them are made those of blocks."""
+        """Convert the lists and dicts of JSON to tuples of `Sizes`."""
         stages = [tuple(Sizes(**one) if isinstance(one, Mapping) else one for one in stage) for stage in self.blocks]
         object.__setattr__(self, "blocks", tuple(stages))
         told = {self.activation, self.squeeze_activation, self.gate, *(one.activation for one in sum(stages, ()))}
@@ -77,10 +77,11 @@ class Variant:
 
 
 def padded(size: int, kernel: int, stride: int, padding: str) -> tuple[int, int]:
-    """Zeros before and after a side of `size`.
+    """The number of zeros before and after a side of `size`.
 
-    half: as torchvision, half of the kernel at both ends. same: TensorFlow's SAME, as few as give ceil(size / stride)
-    outputs, an odd one at the end. after: what SAME is on even sizes, whatever the size (transformers' EfficientNet).
+    half: as in torchvision, half of the kernel at both ends. same: TensorFlow's SAME, the fewest zeros that give
+    ceil(size / stride) outputs; if their number is odd, the extra zero is at the end. after: the padding of SAME on
+    even sizes, used for every size (transformers' EfficientNet).
     """
     if padding == "half" or stride == 1:
         return kernel // 2, kernel // 2
@@ -89,7 +90,7 @@ def padded(size: int, kernel: int, stride: int, padding: str) -> tuple[int, int]
 
 
 class ConvNorm(nn.Module):
-    """Convolution padded as `padded` says, BatchNorm, activation: (B, H, W, C) -> (B, H/stride, W/stride, D)."""
+    """Convolution padded by `padded`, BatchNorm, activation: (B, H, W, C) -> (B, H/stride, W/stride, D)."""
 
     features: int
     kernel: int
@@ -126,7 +127,7 @@ class ConvNorm(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Every channel times a gate computed from the means of all (Hu et al. 2017): (B, H, W, C) -> the same."""
+    """Every channel times a gate, which is computed from the means of all channels (Hu et al. 2017); (B, H, W, C)."""
 
     squeezed: int
     activation: str
@@ -142,7 +143,10 @@ class SqueezeExcite(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """1x1 convolution to more channels, depthwise, squeeze-and-excitation, 1x1 to few; added where shapes agree."""
+    """1x1 convolution to more channels, depthwise, squeeze-and-excitation, 1x1 to fewer channels.
+
+    If input and output have the same shape, the input is added.
+    """
 
     sizes: Sizes
     variant: Variant
@@ -166,7 +170,7 @@ class InvertedResidual(nn.Module):
         y = conv_norm(y, size.out, 1, "project")
         if size.stride > 1 or x.shape[-1] != size.out:
             return y
-        # One draw an example, torchvision's mode "row".
+        # One random decision for each example: torchvision's mode "row".
         drop = nn.Dropout(self.drop_path, broadcast_dims=(1, 2, 3))
         return x + drop(y, deterministic=not mode.trains(self.path))
 
@@ -175,11 +179,11 @@ class Stage(nn.Module):
     """Blocks of one width."""
 
     blocks: tuple[Sizes, ...]
-    drop_paths: tuple[float, ...]  # of every block
+    drop_paths: tuple[float, ...]  # one for every block
     variant: Variant
     dtype: DTypeLike
     bn_axis: str | None
-    first: int = 0  # blocks before this stage
+    first: int = 0  # number of blocks before this stage
 
     @nn.compact
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
@@ -220,12 +224,12 @@ class Dense(nn.Module):
 
 
 class InvertedResidualNet(Backbone):
-    """A MobileNet or an EfficientNet without its classifier. Stages put out maps (B, h, w, D); top and fc (B, D).
+    """A MobileNet or an EfficientNet without its classifier. A stage gives a map (B, h, w, D); top and fc give (B, D).
 
     Attributes:
-      dropout: share of what the head is given that a training step drops where the last stage is not frozen.
-      drop_path: stochastic depth (Huang et al. 2016): block i of n is left out for one example with a
-        chance of drop_path i / n, where it is not frozen. Both need an rng "dropout".
+      dropout: the share of the features that a training step drops, unless the last stage is frozen.
+      drop_path: stochastic depth (Huang et al. 2016): a training step skips block i of n for one example with
+        probability drop_path i / n, unless the block is frozen. Both need an rng "dropout".
     """
 
     bn_axis: str | None = None
@@ -249,6 +253,6 @@ class InvertedResidualNet(Backbone):
 
 
 def divisible(channels: float) -> int:
-    """The multiple of 8 next to `channels`, 8 or more, and not less than 9/10 of it."""
+    """The multiple of 8 nearest to `channels`, but at least 8, and at least 9/10 of `channels`."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded

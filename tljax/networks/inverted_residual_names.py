@@ -1,4 +1,4 @@
-"""Torchvision's names of a network of inverted residual blocks, and the variant that published tensors are of."""
+"""Torchvision's names for a network of inverted residual blocks, and the variant of published tensors."""
 
 import dataclasses
 import itertools
@@ -12,13 +12,13 @@ from tljax.core.errors import WeightsError
 from tljax.core.types import Arrays, Name
 from tljax.networks.inverted_residual import Sizes, Variant
 
-# Tensors that torchvision's files hold and a function of the input does not need.
+# Tensors in torchvision's files that the network does not need to compute its output.
 UNUSED = (r".*\.num_batches_tracked",)
-PARTS = ("expand", "depthwise", "squeeze_excite", "project")  # of a block, in order
+PARTS = ("expand", "depthwise", "squeeze_excite", "project")  # the parts of a block, in order
 
 
 def rows(shape: Variant, blocks: Iterable[str], top: str) -> Iterator[Name]:
-    """The name table: torchvision's names of every block, in order, and of the last convolution, are given."""
+    """The name table; `blocks` are torchvision's names of all blocks, in order, `top` that of the last convolution."""
     yield from _conv_norm("features.0.0", "features.0.1", "backbone/stem")
     given, channels = iter(blocks), shape.stem
     for s, stage in enumerate(shape.blocks, start=1):
@@ -63,13 +63,13 @@ def infer(
     table: Callable[[Variant], Iterable[Name]],
     arrays: Mapping[str, np.ndarray],
 ) -> Variant:
-    """The template whose `table` has the kernels that these tensors have, with their channels.
+    """The template whose `table` has the same kernels as these tensors, with the channels of the tensors.
 
-    Strides and activations do not show in tensors: they are the template's. Epsilon, momentum and dropout are those of
+    Tensors do not show strides and activations: these come from the template. Epsilon, momentum and dropout come from
     the entry of `variants` that has these sizes.
 
     Raises:
-      KeyError: it is none of `templates`.
+      KeyError: no template fits.
     """
     kernels = {name for name in arrays if re.fullmatch(r"features\..*\.weight", name)}
     for shape in templates.values():
@@ -81,7 +81,7 @@ def infer(
 
 
 def _measured(shape: Variant, shapes: Mapping[str, tuple[int, ...]]) -> Variant:
-    """`shape` with the channels of kernels of these published shapes, (O, I, H, W), by their paths here."""
+    """`shape` with the channels of these kernels. `shapes`: path here -> published shape, (O, I, H, W)."""
 
     def block(sizes: Sizes, ours: str) -> Sizes:
         inner, _, kernel, _ = shapes[f"{ours}/depthwise/conv/kernel"]
@@ -102,23 +102,23 @@ def _measured(shape: Variant, shapes: Mapping[str, tuple[int, ...]]) -> Variant:
 
 
 def _sizes(shape: Variant) -> Variant:
-    """Without what does not show in tensors."""
+    """`shape` without the settings that do not show in tensors."""
     return dataclasses.replace(shape, dropout=0.0, epsilon=0.0, momentum=0.0)
 
 
 def arranged(arrays: Mapping[str, np.ndarray], *, counted: bool, first_adds: bool = True) -> Arrays:
-    """Tensors that a spelling named by what they do, under torchvision's names; others keep theirs.
+    """Renames tensors from the neutral names of a spelling to torchvision's; other tensors keep their names.
 
-    "blocks.2.0.project.conv.weight" is of the first block in the second stage; stages begin at 1, and those of a
-    library that counts blocks through all of them are 0 throughout: a stage then has the blocks of one width.
-    "top.conv.weight" is of the last convolution.
+    "blocks.2.0.project.conv.weight" belongs to the first block of the second stage; stages are numbered from 1. If the
+    library numbers its blocks through all stages, the stage is always 0: blocks of one width then form a stage.
+    "top.conv.weight" belongs to the last convolution.
 
     Args:
-      counted: torchvision counts blocks through all stages: features.7; else features.3.0.
-      first_adds: the first block of this library adds its input where shapes agree, as here.
+      counted: whether torchvision numbers the blocks through all stages (features.7) or not (features.3.0).
+      first_adds: whether the first block of the library adds its input if shapes agree, as our block does.
 
     Raises:
-      WeightsError: it does not, and shapes agree; or a block has no projection.
+      WeightsError: the library's first block does not add its input, but shapes agree; or a block has no projection.
     """
     found = {name: match for name in arrays if (match := re.fullmatch(r"blocks\.(\d+)\.(\d+)\.(\w+)\.(.+)", name))}
     parts: dict[tuple[int, int], set[str]] = {}
@@ -127,14 +127,14 @@ def arranged(arrays: Mapping[str, np.ndarray], *, counted: bool, first_adds: boo
     order = sorted(parts)
     if lacking := [f"blocks.{s}.{b}" for s, b in order if f"blocks.{s}.{b}.project.conv.weight" not in arrays]:
         raise WeightsError(
-            f"Every block must end in a projection; these have none: {', '.join(lacking)}. The file is damaged, or of "
-            f"a network of other blocks, which is not computed here, as EfficientNetV2. Choose other weights."
+            f"Every block must end in a projection; these have none: {', '.join(lacking)}. The file is damaged, or its "
+            f"network has blocks that tljax does not build, as EfficientNetV2 has. Choose other weights."
         )
     widths = [len(arrays[f"blocks.{s}.{b}.project.conv.weight"]) for s, b in order]
     if not first_adds and widths[0] == len(arrays["features.0.0.weight"]):
         raise WeightsError(
-            f"The first block of this network has as many channels as its stem, {widths[0]}, and would add its input "
-            f"here, which it does not where it was written. Choose other weights."
+            f"The first block of this network has as many channels as its stem, {widths[0]}. In tljax such a block "
+            f"adds its input; in the library of these weights it does not. Choose other weights."
         )
     prefixes = _prefixes(order, widths, counted)
     layers = "block" if any("squeeze_excite" in one for one in parts.values()) else "conv"
@@ -161,7 +161,7 @@ def _prefixes(order: list[tuple[int, int]], widths: list[int], counted: bool) ->
 
 
 def _layer(i: int, part: str, leaf: str, layers: str) -> str:
-    """The rest of torchvision's name: "conv.weight" of layer 1 is "1.0.weight"."""
+    """The end of torchvision's name: "conv.weight" of layer 1 is "1.0.weight"."""
     kind, last = leaf.split(".", 1)
     if part == "squeeze_excite":
         return f"{i}.fc{1 if kind == 'reduce' else 2}.{last}"

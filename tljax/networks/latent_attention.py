@@ -1,4 +1,4 @@
-"""The MLPs of vision transformers, and the pooling of their tokens by one learned query (Lee et al. 2019)."""
+"""The MLPs of vision transformers, and the pooling of tokens by one learned query (Lee et al. 2019)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,12 +11,12 @@ from jax.typing import DTypeLike
 from tljax.core.types import Mode
 from tljax.networks.layers import LayerNorm
 
-# timm's trunc_normal_(std=.02) cuts at +-2, a hundred deviations: a plain normal.
+# timm's trunc_normal_(std=.02) cuts at +-2, a hundred standard deviations: the same as a plain normal distribution.
 NORMAL = nn.initializers.normal(0.02)
 
 
 def quick_gelu(x: jax.Array) -> jax.Array:
-    """CLIP's approximation, x sigmoid(1.702 x) (Hendrycks and Gimpel 2016): up to 0.02 from GELU."""
+    """CLIP's approximation, x sigmoid(1.702 x) (Hendrycks and Gimpel 2016); it differs from GELU by up to 0.02."""
     return x * nn.sigmoid(1.702 * x)
 
 
@@ -28,7 +28,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 class Mlp(nn.Module):
-    """Dense to `hidden` units (0: 4 D), activation, dense back to D; gated, SiLU of as many more multiplies them."""
+    """Dense to `hidden` units (0: 4 D), activation, dense to D. Gated: SiLU of `hidden` more units multiplies them."""
 
     dtype: DTypeLike
     hidden: int = 0
@@ -49,7 +49,7 @@ class Mlp(nn.Module):
 
 
 class LatentAttention(nn.Module):
-    """What a learned query finds in the tokens, and an MLP on it: (B, N, D) -> (B, D)."""
+    """Attention of one learned query over the tokens, then an MLP: (B, N, D) -> (B, D)."""
 
     heads: int
     hidden: int

@@ -1,4 +1,4 @@
-"""Linen layers that every family shares: convolution and BatchNorm with torch's conventions."""
+"""Linen layers that the families share: convolution and BatchNorm with torch's conventions."""
 
 import flax.linen as nn
 import jax
@@ -44,10 +44,10 @@ class Conv(nn.Module):
 
 
 class BatchNorm(nn.BatchNorm):
-    """BatchNorm over (B, H, W) with eps 1e-5; stored statistics move by 0.1 a step.
+    """BatchNorm over (B, H, W) with eps 1e-5; a step moves the stored statistics by 0.1 towards the batch's.
 
-    Flax's momentum 0.9 is torch's 0.1. The stored variance takes the batch's biased variance, where
-    torch takes the unbiased one: n/(n-1), under 0.2 % from 1,000 positions a batch on.
+    Flax's momentum 0.9 is torch's 0.1. The stored variance is a mean of biased batch variances; torch's is a mean of
+    unbiased ones. They differ by n/(n-1), which is under 0.2 % from 1,000 positions in a batch on.
     """
 
     epsilon: float = 1e-5
@@ -58,7 +58,7 @@ class BatchNorm(nn.BatchNorm):
 
 
 class LayerNorm(nn.LayerNorm):
-    """LayerNorm over the last axis with eps 1e-6; the variance in two passes as in torch, not E[x^2] - E[x]^2."""
+    """LayerNorm over the last axis with eps 1e-6; the variance takes two passes as in torch, not E[x^2] - E[x]^2."""
 
     epsilon: float = 1e-6
     use_fast_variance: bool = False

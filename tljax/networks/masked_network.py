@@ -1,4 +1,4 @@
-"""A text encoder that says what stands at hidden places: its head, and both as one module."""
+"""A text encoder that predicts masked tokens: the head, and encoder and head as one module."""
 
 import flax.linen as nn
 import jax
@@ -19,7 +19,7 @@ class Head(nn.Module):
 
     @nn.compact
     def __call__(self, x: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        """{"hidden": (B, K, D), "words": (V, E)} -> {"logits": (B, K, V) float32}; what else there is goes with it."""
+        """{"hidden": (B, K, D), "words": (V, E)} -> {"logits": (B, K, V) float32}; other entries are passed on."""
         y = nn.Dense(self.shape.embedded, dtype=self.dtype, kernel_init=NORMAL, name="dense")(x["hidden"])
         y = LayerNorm(self.shape.epsilon, dtype=self.dtype, name="norm")(nn.gelu(y, approximate=False))
         bias = self.param("bias", nn.initializers.zeros, (self.shape.vocabulary,), jnp.float32)
@@ -29,14 +29,14 @@ class Head(nn.Module):
 
 
 class MaskedNetwork(Network):
-    """Tokens with places, as `masking.hide` makes them, to what is said of these; the encoder's pool is not run."""
+    """Tokens with masked positions ("places", of `masking.hide`) -> logits at these; the encoder's pool is not run."""
 
     def __call__(self, x: Tree, mode: Mode = EVALUATE, *, start: str | None = None) -> Tree:
-        """To {"logits": (B, K, V), "places": (B, K), "weight": (B, K)}; with start="head", from `features`."""
+        """-> {"logits": (B, K, V), "places": (B, K), "weight": (B, K)}; with start="head", `x` is from `features`."""
         return self.head(x if start == "head" else self.features(x, mode))
 
     def features(self, x: Tree, mode: Mode = EVALUATE, *, stop: str | None = None) -> Tree:
-        """What the head is given: the last block's output at the places, (B, K, D), and the word embeddings, (V, E)."""
+        """The head's input: the last block's output at the places, (B, K, D), and the word embeddings, (V, E)."""
         del stop
         *_, last, _ = self.backbone.stages
         hidden = self.encoded(x, mode, stop=last)["hidden"]

@@ -18,13 +18,13 @@ from tljax.networks.families import Family
 
 
 class Network(nn.Module):
-    """`head(backbone(x))`; with `start`, a stage or "head", what comes before it has run already.
+    """`head(backbone(x))`. With `start` (a stage or "head"), `x` is the output of the stage before `start`.
 
-    A head with an attribute `stages`, names of stages, is called with {stage: output}, in the computation's dtype, and
-    the mode; any other head with the backbone's features. Stages behind the last one that the head reads have
-    parameters, and are not run.
+    A head may have an attribute `stages`, names of stages. It is then called with {stage: output}, in the
+    computation's dtype, and the mode. Any other head is called with the backbone's features. Stages after the last
+    stage that the head reads have parameters, but are not run.
 
-    Of the stages in `remat` the backward pass is kept their input alone, and computes what is inside once more
+    For a stage in `remat`, only its input is kept for the backward pass, which computes the inner values again
     (Chen et al. 2016).
     """
 
@@ -34,24 +34,24 @@ class Network(nn.Module):
     remat: tuple[str, ...] = ()
 
     def __call__(self, x: jax.Array, mode: Mode = EVALUATE, *, start: str | None = None) -> jax.Array:
-        """Normalised pixels (B, H, W, C), or with `start` what `encoded` gives up to the stage before it, to logits."""
+        """Normalised pixels (B, H, W, C) -> logits. With `start`, `x` is the result of `encoded` before `start`."""
         start = start or self.start
         return self._answer(x if start == "head" else self.encoded(x, mode, start=start), mode)
 
     def with_features(self, x: jax.Array, mode: Mode = EVALUATE) -> tuple[jax.Array, jax.Array]:
-        """(What the head is given (B, D), its logits (B, K)); `x` as `__call__` takes it."""
+        """(Features for the head (B, D), logits (B, K)); `x` as in `__call__`."""
         features = x if self.start == "head" else self.encoded(x, mode, start=self.start)
         return features, self._answer(features, mode)
 
     def features(self, x: jax.Array, mode: Mode = EVALUATE, *, stop: str | None = None) -> jax.Array:
-        """What is known behind stage `stop`, see `encoded`; without it, what the head is given, say (B, D)."""
+        """The result of `encoded` after stage `stop`; without `stop`, the features for the head, say (B, D)."""
         return self.encoded(x, mode, stop=stop)
 
     def encoded(self, x: Tree, mode: Mode = EVALUATE, *, start: str | None = None, stop: str | None = None) -> Tree:
-        """What the backbone makes of `x` from stage `start` to `stop`, as its own `__call__`.
+        """The backbone's output from stage `start` to `stop`, as its `__call__` gives it.
 
-        For a head that reads stages it is {stage: output}: of those read up to `stop`, and of `stop` itself where more
-        is to run. With `start`, `x` is what was given for the stage before.
+        For a head that reads stages it is {stage: output}: the stages that the head reads up to `stop`, and `stop`
+        itself if more stages are to run. With `start`, `x` is the result of `encoded` for the stage before.
         """
         if self.reads:
             return self._outputs(x, mode, start, stop)
@@ -64,12 +64,12 @@ class Network(nn.Module):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The backbone's, input first."""
+        """The names of the backbone's stages, input first."""
         return tuple(self.backbone.stages)
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The stages whose outputs the head is given, input first; none: it is given the backbone's features."""
+        """The stages whose outputs the head reads, input first; (): it reads the backbone's features."""
         chosen = getattr(self.head, "stages", ())
         return tuple(name for name in self.stages if name in chosen) if chosen else ()
 
@@ -80,14 +80,14 @@ class Network(nn.Module):
         stages, last = self.stages, self.reads[-1]
         outputs, first = (dict(x), stages.index(start)) if start else ({}, 0)
         y = outputs.get(stages[first - 1]) if start else x
-        end = None if self.is_initializing() else last  # what is not run has its parameters all the same
+        end = None if self.is_initializing() else last  # stages that are not run have parameters too
         for name in [one for one in between(stages, start, stop) if one in between(stages, None, end)]:
             y = outputs[name] = self._stage(y, mode, name, name)
         more = stop is not None and stages.index(stop) < stages.index(last)
         return {name: y for name, y in outputs.items() if name in self.reads or (more and name == stop)}
 
     def _stage(self, x: Tree, mode: Mode, name: str, stop: str | None) -> Tree:
-        """One stage; as the backbone's last, where `stop` is None."""
+        """Run one stage; if `stop` is None, up to the backbone's features."""
         run = partial(_run, mode=mode, start=name, stop=stop)
         return (nn.remat(run) if name in self.remat else run)(self.backbone, x)
 
@@ -98,17 +98,17 @@ def _run(backbone: nn.Module, x: Tree, *, mode: Mode, start: str, stop: str | No
 
 @dataclasses.dataclass(frozen=True)
 class Built:
-    """A network for a task, and how it goes with published weights."""
+    """A network for a task, and how published weights fit it."""
 
     network: Network
     names: tuple[Name, ...]  # the published name of every parameter
-    variant: VariantLike  # of the backbone: a name in the family's table, or sizes of its own
-    published_head: bool = False  # whether the head takes published arrays; else it starts at random
-    notes: tuple[str, ...] = ()  # what differs from what was asked for
+    variant: VariantLike  # of the backbone: a name in the family's table, or sizes
+    published_head: bool = False  # whether the head takes published arrays; else its weights are random
+    notes: tuple[str, ...] = ()  # differences from the config that the user must see
 
 
 class Build(Protocol):
-    """What makes the network of a task."""
+    """A function that builds the network of a task."""
 
     def __call__(
         self,
@@ -131,20 +131,20 @@ def build(
     *,
     axis: str | None,
 ) -> Built:
-    """The network that `build` makes, with what `config` asks of every network.
+    """The network that `build` returns, with the settings in `config` that every network has.
 
     Args:
-      build: of the task, or `plain` with its head.
-      config: the model's own; its `dtype`, `drop_path` and `remat` are the network's.
+      build: the task's own, or `plain` with the task's head.
+      config: `config.model`; `dtype`, `drop_path` and `remat` are read here.
       axis: the pmap axis that BatchNorm statistics span, None under jit.
 
     Raises:
-      ConfigError: the family has no stochastic depth, or no such stages as the config or the head name.
+      ConfigError: the family has no stochastic depth, or does not have the stages that the config or the head name.
     """
     built = build(family, variant, published, dtype=config.dtype, bn_axis=axis)
     backbone = _dropping(built.network.backbone, config)
     remat = layer_groups.stages_of(config.remat, backbone.stages, "config.model.remat")
-    undone = "remat: no memory is saved, for XLA undoes it on a CPU"
+    undone = "remat: saves no memory on a CPU, because XLA undoes it there"
     notes = (*built.notes, undone) if remat and jax.default_backend() == "cpu" else built.notes
     return dataclasses.replace(built, network=built.network.clone(backbone=backbone, remat=remat), notes=notes)
 
@@ -159,7 +159,7 @@ def plain(
     dtype: DTypeLike,
     bn_axis: str | None,
 ) -> Built:
-    """The backbone with `head`, which starts at random; what a task builds that builds nothing of its own."""
+    """The backbone with `head`, whose weights are random: the network of every task without a `build` of its own."""
     del published
     return Built(
         with_head(family.build(variant, dtype=dtype, bn_axis=bn_axis), head), tuple(family.names(variant)), variant
@@ -167,7 +167,7 @@ def plain(
 
 
 def with_head(backbone: Backbone, head: nn.Module) -> Network:
-    """Both as one module; ConfigError where the head reads stages that the backbone does not have."""
+    """Both as one module; ConfigError if the head reads stages that the backbone does not have."""
     if unknown := [name for name in getattr(head, "stages", ()) if name not in backbone.stages]:
         raise ConfigError(
             f"The task's head must read stages of the backbone ({', '.join(backbone.stages)}); it reads "
@@ -177,7 +177,7 @@ def with_head(backbone: Backbone, head: nn.Module) -> Network:
 
 
 def _dropping(backbone: Backbone, config: ConfigDict) -> Backbone:
-    """The backbone with stochastic depth, where `config` asks for it."""
+    """The backbone with stochastic depth if `config` asks for it."""
     if not config.drop_path:
         return backbone
     if not hasattr(backbone, "drop_path"):

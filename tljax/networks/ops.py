@@ -1,7 +1,7 @@
-"""Convolution and max-pooling, written so that no backend pays for another's slow path.
+"""Convolution and max-pooling in the form that is fastest on the backend.
 
-`conv` and `max_pool` are plain lax on an accelerator. On a CPU they take the forms below, chosen from
-static shapes while tracing. Milliseconds are of float32 on 2 cores of an AMD EPYC (Zen 4), jax 0.10.2.
+`conv` and `max_pool` are plain lax on an accelerator. On a CPU they take one of the forms below; the choice depends
+on static shapes, at trace time. Milliseconds below: float32, 2 cores of an AMD EPYC (Zen 4), jax 0.10.2.
 """
 
 import contextlib
@@ -19,18 +19,18 @@ from tljax.networks import depthwise
 from tljax.networks.depthwise import Pads
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-CHUNKS = 8  # plain convolutions in the place of one in groups
+CHUNKS = 8  # the most plain convolutions that replace one convolution in groups
 _plain = contextvars.ContextVar("plain", default=False)
 
 
 def on_cpu() -> bool:
-    """Whether arrays live on a CPU by default, asked at trace time."""
+    """Whether the default device is a CPU; called at trace time."""
     return not _plain.get() and jax.default_backend() == "cpu"
 
 
 @contextlib.contextmanager
 def plain() -> Iterator[None]:
-    """What is traced inside is plain lax on every backend: a program for other machines, or one to be counted."""
+    """In this context `conv` and `max_pool` are traced as plain lax: for exported programs, and to count FLOPs."""
     token = _plain.set(True)
     try:
         yield
@@ -60,7 +60,7 @@ def max_pool(x: jax.Array, *, window: int, stride: int, padding: int = 0) -> jax
     """
     if min(x.shape[1:3]) + 2 * padding < window:
         raise ConfigError(
-            f"Pictures must be larger for this network: what is left of them at a maximum over {window} x {window} is "
+            f"Pictures must be larger for this network: a max-pool over {window} x {window} gets a map of "
             f"{x.shape[1]} x {x.shape[2]}. Raise config.data.size."
         )
     form = cpu_max_pool if on_cpu() else lax_max_pool
@@ -73,9 +73,9 @@ def lax_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: int, groups:
 
 
 def cpu_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: int, groups: int) -> jax.Array:
-    """The same values and gradients, each computed in the form that a CPU runs fastest.
+    """The values and gradients of `lax_conv`, each computed in the form that a CPU runs fastest.
 
-    Reverse mode only: `jax.jvp` of it raises, as of any `custom_vjp`.
+    Only reverse-mode gradients are defined: `jax.jvp` raises, as with any `custom_vjp`.
     """
     first_row, end_row, rows = _useful_taps(x.shape[1], kernel.shape[0], stride, padding)
     first_column, end_column, columns = _useful_taps(x.shape[2], kernel.shape[1], stride, padding)
@@ -94,12 +94,12 @@ def lax_max_pool(x: jax.Array, window: int, stride: int, padding: int) -> jax.Ar
 
 
 def cpu_max_pool(x: jax.Array, window: int, stride: int, padding: int) -> jax.Array:
-    """A maximum of strided slices, along columns and then rows.
+    """The maximum of strided slices, along columns and then along rows.
 
-    XLA differentiates reduce_window into a select_and_scatter: forward and backward of a 3x3/2 pool on
-    (128, 16, 16, 64) take 41 ms, these slices 2.7, all nine slices at once 6.4. Where several elements
-    of a window are the largest, they share its gradient; select_and_scatter gives it to the first.
-    Behind a ReLU such ties are zeros, whose gradient ReLU drops.
+    The gradient of XLA's reduce_window is a select_and_scatter: forward and backward of a 3x3/2 pool on
+    (128, 16, 16, 64) take 41 ms; these slices take 2.7 ms, all nine slices at once 6.4 ms. If several elements
+    of a window are the largest, they share the gradient; select_and_scatter gives it to the first. After a ReLU
+    such ties are zeros, and ReLU stops their gradient.
     """
     lowest = jnp.array(-jnp.inf, x.dtype)
     for axis in (2, 1):
@@ -112,10 +112,10 @@ def cpu_max_pool(x: jax.Array, window: int, stride: int, padding: int) -> jax.Ar
 
 
 def _useful_taps(size: int, taps: int, stride: int, padding: int) -> tuple[int, int, tuple[int, int]]:
-    """First tap of a kernel that meets more than padding, the end of those, and the pads that remain.
+    """The range of the kernel's taps that meet more than padding (first, end), and the remaining padding.
 
-    On a 1x1 map only the centre of a 3x3 kernel counts: a ninth of the arithmetic, and it is a dot.
-    The pad after the map is negative where strides leave its end out.
+    On a 1x1 map only the centre of a 3x3 kernel counts: a ninth of the arithmetic, and a matrix product.
+    The padding after the map is negative if the last positions are never reached with this stride.
     """
     outputs = (size + 2 * padding - taps) // stride + 1
     starts = [stride * i - padding for i in range(outputs)]
@@ -125,10 +125,10 @@ def _useful_taps(size: int, taps: int, stride: int, padding: int) -> tuple[int, 
 
 
 def _grouped(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads, groups: int) -> jax.Array:
-    """At most CHUNKS plain convolutions, each with the kernels of several groups as blocks of a larger one.
+    """At most CHUNKS plain convolutions; the kernels of several groups are blocks of one larger, block-diagonal kernel.
 
-    lax's kernel gradient of 32 groups is hopeless: 11.9 s where (4, 56, 56, 128) takes 36 ms so, for all the
-    zeros that are multiplied; forward, 93 ms and 12.
+    lax is very slow at the kernel gradient of 32 groups: 11.9 s on (4, 56, 56, 128), and 36 ms in this form, although
+    it multiplies many zeros. Forward: 93 ms and 12 ms.
     """
     chunks = math.gcd(groups, CHUNKS)
     inside, outside = kernel.shape[2], kernel.shape[3] // groups
@@ -162,18 +162,18 @@ _chosen.defvjp(_forward, _backward)
 
 
 def _dot_is_faster(x: jax.Array, kernel: jax.Array) -> bool:
-    """Whether im2col and a matrix product beat lax's convolution of map `x`.
+    """Whether im2col and a matrix product are faster than lax's convolution of map `x`.
 
-    XLA leaves its fast path (Eigen's) where the map is smaller than the kernel: 3x3 on (64, 2, 2, 512)
-    takes 539 ms, im2col and dot 6.5. On (64, 3, 3, 256), the next size up, the two are equal; on larger
-    maps copying the patches costs more than it saves (1.1 to 3.7 times). A 1x1 kernel needs no patches.
+    XLA's fast path (Eigen) does not handle a map that is smaller than the kernel: 3x3 on (64, 2, 2, 512) takes
+    539 ms; im2col and dot take 6.5 ms. On (64, 3, 3, 256), the next larger size, both take the same time. On larger
+    maps copying the patches takes 1.1 to 3.7 times as long. A 1x1 kernel needs no patches.
     """
     return kernel.shape[:2] == (1, 1) or x.shape[1] < kernel.shape[0] or x.shape[2] < kernel.shape[1]
 
 
 def _input_gradient(x: jax.Array, kernel: jax.Array, g: jax.Array, stride: int, pads: Pads) -> jax.Array:
-    """With a stride, lax convolves a map dilated with zeros: 123 ms where 3x3/2 on (64, 4, 4, 256) takes
-    3.1 as a dot whose products are added in place, 18.5 against 13.4 on (16, 56, 56, 64).
+    """The gradient of the map. With a stride, lax convolves a map dilated with zeros. For 3x3/2 on (64, 4, 4, 256)
+    that takes 123 ms; a dot whose products are added in place takes 3.1 ms. On (16, 56, 56, 64): 18.5 ms and 13.4 ms.
     """
     if stride == 1 and not _dot_is_faster(g, kernel):
         (dx,) = jax.linear_transpose(lambda x: _direct(x, kernel, stride, pads), x)(g)
@@ -185,9 +185,9 @@ def _input_gradient(x: jax.Array, kernel: jax.Array, g: jax.Array, stride: int, 
 
 
 def _kernel_gradient(x: jax.Array, kernel: jax.Array, g: jax.Array, stride: int, pads: Pads) -> jax.Array:
-    """lax, which is as fast on tiny maps too: 6.8 ms on (64, 2, 2, 512), im2col and dot 7.9.
+    """The gradient of the kernel, by lax: it is fast on tiny maps too, 6.8 ms on (64, 2, 2, 512); im2col takes 7.9 ms.
 
-    A 1x1 kernel is 1.3 to 2.8 times faster as a dot.
+    For a 1x1 kernel a dot is 1.3 to 2.8 times faster than lax.
     """
     if kernel.shape[:2] == (1, 1):
         pixels = _patches(x, kernel, stride, pads)
@@ -203,11 +203,11 @@ def _direct(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads, groups: in
 
 
 def _patches(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Array:
-    """What every output position sees: (B, H, W, C) -> (B, h, w, K K C)."""
+    """The patch of the map under the kernel for every output position: (B, H, W, C) -> (B, h, w, K K C)."""
     return jnp.concatenate(depthwise.views(depthwise.padded(x, pads), kernel, stride), axis=-1)
 
 
 def _dot(a: jax.Array, b: jax.Array, axes: tuple[int, ...], with_axes: tuple[int, ...]) -> jax.Array:
-    """A contraction in float32 or wider: of bfloat16, 1.7 times faster than accumulated in bfloat16."""
+    """A contraction that sums in float32 or wider: for bfloat16 it is 1.7 times faster than summing in bfloat16."""
     wide = jnp.promote_types(a.dtype, jnp.float32)
     return lax.dot_general(a, b, ((axes, with_axes), ((), ())), preferred_element_type=wide)

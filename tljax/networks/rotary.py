@@ -7,16 +7,16 @@ import jax.numpy as jnp
 
 
 def centres(rows: int, columns: int) -> jax.Array:
-    """Where the patches of a grid lie, (y, x) of each centre in [-1, 1], float32: (rows * columns, 2)."""
+    """The centres (y, x) of the patches of a grid, in [-1, 1], float32: (rows * columns, 2)."""
     sides = ((jnp.arange(count, dtype=jnp.float32) + 0.5) / count * 2 - 1 for count in (rows, columns))
     return jnp.stack(jnp.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
 def rotated(x: jax.Array, places: jax.Array, theta: float) -> jax.Array:
-    """Queries or keys turned by where they lie; the tokens before the patches, which have no place, stay.
+    """Queries or keys, rotated by the position of their patch; the tokens before the patches are not rotated.
 
-    Channel i and channel i + d/2 of a head of d are one plane. A quarter of the planes' angles each is 2 pi y and
-    2 pi x over theta^(4 k / d), k = 0 ... d/4 - 1.
+    Channels i and i + d/2 of a head with d channels are one plane. The angles are 2 pi y / theta^(4 k / d) for the
+    first d/4 planes and 2 pi x / theta^(4 k / d) for the other d/4, k = 0 ... d/4 - 1.
 
     Args:
       x: (B, N, heads, d).

@@ -1,7 +1,7 @@
 """A vision transformer (Dosovitskiy et al. 2020): tokens (B, N, D).
 
-Stages: embed, block0 ... blockN, norm; and pool, where one query asks all tokens. Tokens lie in timm's order: class,
-distillation, registers, patches. What networks after the first added is off by default, a field of `Variant` each.
+Stages: embed, block0 ... blockN, norm; and pool, if a learned query pools the tokens. Tokens have timm's order: class,
+distillation, registers, patches. Each later addition to the first ViT is a field of `Variant`, off by default.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from tljax.networks.layers import TORCH_LINEAR, Conv, LayerNorm
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """Sizes of one published network, and what its tokens are."""
+    """Sizes of one published network, and the kinds of its tokens."""
 
     patch: int
     width: int
@@ -29,19 +29,19 @@ class Variant:
     depth: int
     class_token: bool = True
     distilled: bool = False  # DeiT: a distillation token; features are both tokens, 2 D wide
-    registers: int = 0  # Darcet et al. 2023; then positions are added to patches only, timm's no_embed_class
-    average: bool = False  # features are the mean of the patches, normalised after it: timm's fc_norm
+    registers: int = 0  # Darcet et al. 2023; with registers, only patches get positions, timm's no_embed_class
+    average: bool = False  # features are the mean of the patches, then LayerNorm: timm's fc_norm
     hidden: int = 0  # units of the MLP; 0: 4 times the width
     qkv_bias: bool = True
     eps: float = 1e-6  # of every LayerNorm
-    layer_scale: bool = False  # Touvron et al. 2021: a learned factor a channel, on what a block adds
-    class_position: bool = True  # where there are no registers: positions are added to the class token too
+    layer_scale: bool = False  # Touvron et al. 2021: a learned factor for each channel of the residual branches
+    class_position: bool = True  # whether the class token gets a position too; without registers only
     pre_norm: bool = False  # CLIP: tokens are normalised before the first block, and patches have no bias
     activation: str = "gelu"  # one of `latent_attention.ACTIVATIONS`
-    gated: bool = False  # SwiGLU (Shazeer 2020) in the place of the MLP: `hidden` units, and as many that gate them
+    gated: bool = False  # SwiGLU (Shazeer 2020) instead of the MLP: `hidden` units, and `hidden` gates
     average_after: bool = False  # features are the mean of the normalised patches: timm's fc_norm=False
-    rotary: float = 0.0  # DINOv3: no positions are added, but queries and keys turned; theta, 0: they are not
-    attention_pool: bool = False  # SigLIP: features are what a learned query finds in the patches
+    rotary: float = 0.0  # DINOv3: theta of the rotary positions, which replace the added ones; 0: added positions
+    attention_pool: bool = False  # SigLIP: features are the attention of a learned query over the patches
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -52,11 +52,11 @@ class Variant:
         pooled = self.average + self.average_after + self.attention_pool
         if pooled > 1 or not (pooled or self.class_token):
             raise ConfigError(
-                "A ViT's features must be its class token, the patches' mean, normalised after it (average) or before "
-                "(average_after), or what a query finds in them (attention_pool); got none, or more than one of these."
+                "A ViT's features must be one of: its class token, the patches' mean with LayerNorm after it (average) "
+                "or before it (average_after), attention of a query (attention_pool). Got none, or several, of these."
             )
         if self.rotary and self.width // self.heads % 4:
-            raise ConfigError(f"Rotary positions need heads of a multiple of 4; got {self.width // self.heads}.")
+            raise ConfigError(f"Rotary positions need a head width that 4 divides; got {self.width // self.heads}.")
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ class Variant:
 
     @property
     def tokens(self) -> dict[str, int]:
-        """How many of each kind stand before the patches, in order."""
+        """The number of tokens of each kind before the patches, in order."""
         counts = {"cls_token": int(self.class_token), "dist_token": int(self.distilled), "reg_token": self.registers}
         return {name: count for name, count in counts.items() if count}
 
@@ -76,7 +76,10 @@ class Variant:
 
 
 class Embed(nn.Module):
-    """Patches, the tokens before them, positions: (B, H, W, C) -> (B, N, D); rotary ones: and (B, n, 2), of patches."""
+    """Patches, the tokens before them, and positions: (B, H, W, C) -> (B, N, D).
+
+    With rotary positions: -> ((B, N, D), the centres of the patches (B, n, 2)).
+    """
 
     variant: Variant
     dtype: DTypeLike
@@ -110,7 +113,7 @@ class Embed(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention on (B, N, D); queries, keys and values are one map, in timm's order (3, heads, -1)."""
+    """Multi-head self-attention on (B, N, D); one dense layer gives q, k and v, in timm's order (3, heads, -1)."""
 
     variant: Variant
     dtype: DTypeLike
@@ -128,9 +131,9 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each on normalised tokens and added to them: (B, N, D) -> (B, N, D).
+    """Attention and MLP, each with LayerNorm before it and a residual connection: (B, N, D) -> (B, N, D).
 
-    In training, each of the two is left out of an example with probability `drop_path` (Huang et al. 2016).
+    A training step skips each of the two for one example with probability `drop_path` (Huang et al. 2016).
     """
 
     variant: Variant
@@ -159,30 +162,30 @@ class Block(nn.Module):
 
 
 class Norm(LayerNorm):
-    """The last LayerNorm: (B, N, D) -> (B, N, D); of averaging variants, of the patches' mean: -> (B, D)."""
+    """The last LayerNorm: (B, N, D) -> (B, N, D); in averaging variants, on the patches' mean: -> (B, D)."""
 
-    average_from: int | None = None  # the first patch
+    average_from: int | None = None  # the index of the first patch
 
     def __call__(self, x: Tree, mode: Mode) -> jax.Array:  # pyright: ignore[reportIncompatibleMethodOverride]
         del mode
-        x = x[0] if isinstance(x, tuple) else x  # the places of patches have served
+        x = x[0] if isinstance(x, tuple) else x  # the centres of the patches are not needed any more
         if self.average_from is not None:
             x = x[:, self.average_from :].mean(axis=1)
         return super().__call__(x)
 
 
 class ViT(Backbone):
-    """A vision transformer without its classifier. Stages put out tokens (B, N, D); those before norm, where positions
-    are rotary, (tokens, places of the patches).
+    """A vision transformer without its classifier. A stage gives tokens (B, N, D). With rotary positions, the stages
+    before norm give (tokens, centres of the patches).
 
-    The position embeddings take the grid of the input that the variables were made for. `drop_path` is the last
-    block's rate; the first one's is 0, linear in between (DeiT, Touvron et al. 2020).
+    The grid of the position embeddings is that of the input at initialisation. `drop_path` is the rate of the last
+    block; the first block's is 0, and it grows linearly between them (DeiT, Touvron et al. 2020).
     """
 
     drop_path: float = 0.0
 
     def features(self, x: jax.Array) -> jax.Array:
-        """The class token (B, D), distilled: and the distillation token, (B, 2 D); or what the last stage made."""
+        """The class token (B, D); distilled: with the distillation token (B, 2 D); or the last stage's output."""
         if self.variant.average_after:
             return x[:, sum(self.variant.tokens.values()) :].astype(jnp.float32).mean(axis=1)
         if not (self.variant.average or self.variant.attention_pool):

@@ -1,4 +1,4 @@
-"""What spellings of vision transformers have in common: tensors that the family's naming holds in another place."""
+"""Changes to tensors that several spellings of vision transformers need to fit the family's names."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,7 +9,7 @@ from tljax.core.types import Arrays
 
 
 def fold_class_position(arrays: Arrays) -> Arrays:
-    """With registers, the class token's position becomes a part of it: the family has positions of patches alone."""
+    """Add the class token's position to the token: with registers, the family has positions for patches only."""
     if "reg_token" not in arrays:
         return arrays
     token, positions = arrays["cls_token"], arrays["pos_embed"]
@@ -18,14 +18,14 @@ def fold_class_position(arrays: Arrays) -> Arrays:
 
 
 def add_bias(arrays: Arrays) -> Arrays:
-    """CLIP's projection into the space of texts has no bias; the family's classifier has one: zeros."""
+    """CLIP's projection to the text space has no bias; the family's classifier has one. It becomes zeros."""
     if "head.weight" not in arrays:
         return arrays
     return Arrays.of(arrays, {"head.bias": lambda: np.zeros(len(arrays["head.weight"]), np.float32)})
 
 
 def join_dinov3(arrays: Arrays) -> Arrays:
-    """DINOv3's biases of queries and values, with zeros for the keys' between; and the two maps of a gated MLP."""
+    """Join DINOv3's biases of queries and values, with zeros for the keys; and the two layers of a gated MLP."""
     changed: dict[str, Callable[[], np.ndarray] | None] = {}
     for name in arrays:
         block, _, last = name.rpartition(".attn.")
@@ -35,7 +35,7 @@ def join_dinov3(arrays: Arrays) -> Arrays:
                 f"{block}.attn.{letter}_bias": None for letter in "qkv" if f"{block}.attn.{letter}_bias" in arrays
             }
         block, middle, leaf = name.partition(".mlp.fc1_x.")
-        if middle:  # without a gate it is all there is
+        if middle:  # an MLP without a gate has only this layer
             names = [one for one in (f"{block}.mlp.fc1_{part}.{leaf}" for part in "gx") if one in arrays]
             changed[f"{block}.mlp.fc1.{leaf}"] = partial(_joined, arrays, names)
             changed |= dict.fromkeys(names)

@@ -1,5 +1,5 @@
-"""WHAT computes: a file here is a model family. `Family` is what each has; the other protocols are what a file may have
-besides, and the flow asks for them by these types.
+"""Model families, one file each. Every file has the functions of `Family`; those of the other protocols are optional.
+The flow asks for an optional part by its protocol.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,16 +17,16 @@ Published = Mapping[str, np.ndarray]  # arrays under their published names
 
 
 class Family(Plugin, Protocol):
-    """Backbones of one kind, and how their published tensors are called."""
+    """Backbones of one kind, and the published names of their tensors."""
 
     @property
     def INPUT(self) -> str:  # noqa: N802 -- a constant of the file
-        """What it sees: a file of `tljax/data/inputs/`."""
+        """The kind of input: a file of `tljax/data/inputs/`."""
         ...
 
     @property
     def UNUSED(self) -> tuple[str, ...]:  # noqa: N802
-        """Patterns of published tensors that a function of the input does not need."""
+        """Patterns of published tensors that the network does not need to compute its output."""
         ...
 
     @property
@@ -34,12 +34,12 @@ class Family(Plugin, Protocol):
         """The sizes of every published network, by name."""
         ...
 
-    def variant_of(self, said: VariantLike, /) -> NetworkSizes:
-        """The sizes that a name in `VARIANTS`, or their fields, or they themselves mean; ConfigError lists names."""
+    def variant_of(self, choice: VariantLike, /) -> NetworkSizes:
+        """The sizes for a name in `VARIANTS`, for their fields, or for sizes; ConfigError lists the names."""
         ...
 
     def build(self, variant: VariantLike, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> Backbone:
-        """The backbone, that computes in `dtype`.
+        """The backbone, which computes in `dtype`.
 
         Args:
           bn_axis: the pmap axis that BatchNorm statistics span; None under jit.
@@ -59,11 +59,11 @@ class Infers(Protocol):
         """The sizes that published tensors have.
 
         Args:
-          config: what stands about the network beside its weights; None: nothing does.
+          config: the config.json beside the weights; None: there is none.
 
         Raises:
-          KeyError, IndexError, ValueError: they are of no network of this family.
-          WeightsError, ConfigError: what they do not show stands nowhere, or is not built here.
+          KeyError, IndexError, ValueError: the tensors do not belong to a network of this family.
+          WeightsError, ConfigError: a size shows neither in the tensors nor in `config`, or is not supported.
         """
         ...
 
@@ -80,38 +80,38 @@ class Pools(NetworkSizes, Protocol):
 
 @runtime_checkable
 class Adapts(Protocol):
-    """Published arrays are made to fit: another grid of positions, an older spelling."""
+    """Published arrays are changed to fit: another grid of positions, an older spelling."""
 
     def adapt(self, arrays: Published, shape: Tree, /) -> Published:
-        """The arrays as a network on inputs of `shape` takes them.
+        """The arrays for a network on inputs of `shape`.
 
         Args:
-          shape: of a batch of inputs, (B, H, W, C); of texts, a dict of shapes.
+          shape: the shape of a batch of inputs, (B, H, W, C); for texts, a dict of shapes.
         """
         ...
 
 
 @runtime_checkable
 class Publishes(Protocol):
-    """`adapt` can be undone where a model is saved or exported."""
+    """`adapt` can be undone when a model is saved or exported."""
 
     def as_published(self, arrays: Published, /) -> Published:
-        """The arrays as their library has them."""
+        """The arrays as they were published."""
         ...
 
 
 @runtime_checkable
 class KnowsItsSize(Protocol):
-    """Tensors tell how large the pictures were that they saw."""
+    """The size of the pictures in pretraining shows in the tensors."""
 
     def size_of(self, arrays: Published, /) -> int:
-        """Pixels of a side; 0: they do not tell."""
+        """Pixels on a side; 0: it does not show."""
         ...
 
 
 @runtime_checkable
 class Describes(Protocol):
-    """Another library loads what is exported: transformers."""
+    """transformers can load what is exported."""
 
     def describe(self, variant: VariantLike, classes: Sequence[str], /) -> Record:
         """The config.json that belongs beside the weights."""
@@ -120,20 +120,20 @@ class Describes(Protocol):
 
 @runtime_checkable
 class HidesWords(Protocol):
-    """A text encoder that was trained to say what stands at hidden places: `task.name=masked_lm`."""
+    """A text encoder that can be trained on masked language modelling: `task.name=masked_lm`."""
 
     def unpooled(self, variant: VariantLike, /) -> VariantLike:
-        """The same network without the pooler, which this task does not train."""
+        """The same network without the pooler: masked language modelling does not train the pooler."""
         ...
 
     def masked_names(self, variant: VariantLike, /) -> tuple[Name, ...]:
-        """As `names`, with the head of masked language modelling in the place of the classifier."""
+        """As `names`, but with the head for masked language modelling instead of the classifier."""
         ...
 
     def has_masked_head(self, arrays: Published, /) -> bool:
-        """Whether these arrays hold that head, or some of it.
+        """Whether these arrays hold the head for masked language modelling, or a part of it.
 
         Raises:
-          WeightsError: its last layer is a matrix of its own, not the word embeddings.
+          WeightsError: the last layer of the head is another matrix than the word embeddings.
         """
         ...

@@ -1,15 +1,15 @@
-"""BERT (Devlin et al. 2018), the small ones of Turc et al. 2019, MiniLM of six blocks (Wang et al. 2020).
+"""BERT (Devlin et al. 2018), the small BERTs of Turc et al. 2019, MiniLM of six blocks (Wang et al. 2020).
 
-Hugging Face's naming. A text becomes a vector as it was published, by BERT's pooler or MiniLM's mean; "base_class",
-"base_mean", "base_normalised" and "base_pooler" choose: the first token, the mean over all tokens, that mean at
-length 1, or the pooler.
+Hugging Face's naming. By default a variant has its published pooling: BERT's pooler, MiniLM's mean. "base_class",
+"base_mean", "base_normalised" and "base_pooler" choose the pooling: the first token, the mean over all tokens, that
+mean divided by its length, or the pooler.
 """
 
 from tljax.networks.encoder import Variant
 from tljax.networks.encoder_family import BERT_KEYS, BERT_LAYERS, Family, pooled
 
 INPUT = "tokens"
-# Buffers, the pooler where another pooling is chosen, and the heads of pretraining and of question answering.
+# Buffers, the pooler (not needed with another pooling), and the heads of pretraining and of question answering.
 UNUSED = (
     r"bert\.embeddings\.(position_ids|token_type_ids)",
     r"bert\.pooler\.dense\.(weight|bias)",

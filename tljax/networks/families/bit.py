@@ -1,7 +1,7 @@
 """BiT (Big Transfer, Kolesnikov et al. 2020): a pre-activation ResNet (He et al. 2016) with GroupNorm (Wu and He
-2018) and weight standardisation (Qiao et al. 2019); the published npz's naming, NHWC.
+2018) and weight standardisation (Qiao et al. 2019); the naming of the published npz, NHWC.
 
-Stages: stem, stage1 ... stage4, norm; norm is the GroupNorm and ReLU behind the last block.
+Stages: stem, stage1 ... stage4, norm; norm is the GroupNorm and ReLU after the last block.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from tljax.networks.layers import KAIMING
 
 INPUT = "image"
 UNUSED = ()
-GROUPS = 32  # of every GroupNorm
+GROUPS = 32  # groups of channels in every GroupNorm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,14 +45,14 @@ VARIANTS = {
 }
 
 
-def variant_of(said: VariantLike) -> Variant:
-    """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
-    return sizes.variant(VARIANTS, said, "model.variant of 'bit'")
+def variant_of(choice: VariantLike) -> Variant:
+    """The sizes for a variant's name, for their fields, or for a `Variant`; ConfigError lists the names."""
+    return sizes.variant(VARIANTS, choice, "model.variant of 'bit'")
 
 
 def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
-    """The sizes that published tensors have; KeyError where they are of no BiT."""
-    del config  # the tensors show all
+    """The sizes of published tensors; KeyError if they do not belong to a BiT."""
+    del config  # the tensors show all sizes
     units = sizes.depths(arrays, r"resnet/block(\d+)/unit\d+/a/group_norm/gamma")
     return Variant(units, width=arrays["resnet/block1/unit01/a/group_norm/gamma"].shape[0])
 
@@ -64,14 +64,14 @@ def build(variant: VariantLike, *, dtype: DTypeLike = jnp.float32, bn_axis: str 
 
 
 def adapt(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """Published arrays under the names of `names`: some files count their convolutions, standardized_conv2d_7."""
-    del shape  # any size of picture will do
+    """Published arrays under the names of `names`: some files number their convolutions, standardized_conv2d_7."""
+    del shape  # the arrays fit every size of picture
     renamed = {re.sub(r"/standardized_conv2d_\d+/", "/standardized_conv2d/", name): arrays[name] for name in arrays}
-    return renamed if len(renamed) == len(arrays) else dict(arrays)  # two of one name: an error that lists them
+    return renamed if len(renamed) == len(arrays) else dict(arrays)  # two tensors with one name: an error lists them
 
 
 class StdConv(nn.Module):
-    """Convolution by a standardised kernel: (B, H, W, C) -> (B, H', W', features), padded to keep H / stride.
+    """Convolution with a standardised kernel: (B, H, W, C) -> (B, H / stride, W / stride, features).
 
     Every output channel's weights have mean 0 and variance 1 (Qiao et al. 2019), eps 1e-10 as published.
     """
@@ -84,7 +84,7 @@ class StdConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        # The scale of a kernel does not reach the output, only how fast it learns.
+        # The scale of a kernel does not change the output, only how fast the kernel learns.
         kernel = self.param("kernel", KAIMING, (self.size, self.size, x.shape[-1], self.features), jnp.float32)
         kernel = kernel.astype(jnp.promote_types(kernel.dtype, jnp.float32))  # stored ones may be bfloat16
         kernel = kernel - kernel.mean((0, 1, 2), keepdims=True)
@@ -96,8 +96,8 @@ class StdConv(nn.Module):
 class GroupNorm(nn.Module):
     """GroupNorm over 32 groups of channels with eps 1e-5, in float32, then ReLU: (B, H, W, C).
 
-    The variance is taken in two passes, as published; both means first over positions and then over a
-    group's channels, which on a CPU is 1.7 to 4 times faster, backward included, than over all at once.
+    The variance is computed in two passes, as published. Both means are taken over positions first and then over a
+    group's channels: on a CPU this is 1.7 to 4 times faster, backward included, than over both at once.
     """
 
     dtype: DTypeLike
@@ -132,14 +132,15 @@ class Stem(nn.Module):
     def __call__(self, x: jax.Array, mode: Mode = EVALUATE) -> jax.Array:
         del mode  # nothing here differs between training and evaluation
         x = StdConv(self.width, 7, stride=2, dtype=self.dtype, eps=self.eps, name="conv")(x)
-        # Published so: padded with zeros, which win over negative values; the pool of a ResNet ignores its padding.
+        # As published: the pool sees zeros as padding, which are larger than negative values. A ResNet's pool ignores
+        # its padding.
         return ops.max_pool(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), window=3, stride=2)
 
 
 class Unit(nn.Module):
-    """Pre-activation bottleneck: GroupNorm, ReLU and convolution, thrice: 1x1, 3x3, 1x1 to 4 times the width.
+    """Pre-activation bottleneck: three times GroupNorm, ReLU and convolution: 1x1, 3x3, 1x1 to 4 times the width.
 
-    The stride is in the 3x3. Where shapes change, the shortcut is a 1x1 convolution of what is normalised.
+    The 3x3 convolution has the stride. If the shape changes, the shortcut is a 1x1 convolution of the normalised input.
     """
 
     width: int
@@ -178,7 +179,7 @@ class Stage(nn.Module):
 
 
 class BiT(Backbone):
-    """A BiT without its classifier. Stages put out maps (B, h, w, D); features are the last one's mean, (B, D)."""
+    """A BiT without its classifier. A stage gives a map (B, h, w, D); features are the last map's mean, (B, D)."""
 
     def features(self, x: jax.Array) -> jax.Array:
         return x.astype(jnp.float32).mean(axis=(1, 2))
@@ -194,7 +195,7 @@ class BiT(Backbone):
 
 
 def names(variant: VariantLike) -> tuple[Name, ...]:
-    """The name of every tensor in the published npz, and where it lies here."""
+    """The name of every tensor in the published npz, and its path here."""
     return tuple(rows(variant_of(variant)))
 
 
@@ -215,7 +216,7 @@ def rows(shape: Variant) -> Iterator[Name]:
 
 
 def _kernel(theirs: str, ours: str) -> Name:
-    """Published as (H, W, in, out), as here."""
+    """A kernel: published as (H, W, in, out), which is our layout too."""
     return Name(f"{theirs}/standardized_conv2d/kernel", "params", f"{ours}/kernel")
 
 

@@ -1,7 +1,7 @@
 """ConvNeXt (Liu et al. 2022): torchvision's naming, NHWC.
 
-Stages: stem, stage1 ... stage4, norm. The downsampling between two stages belongs to the later one;
-norm is the mean over positions and the LayerNorm that torchvision counts to its classifier.
+Stages: stem, stage1 ... stage4, norm. The downsampling between two stages is a part of the later stage.
+norm is the mean over positions and the LayerNorm; in torchvision this LayerNorm is a part of the classifier.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from tljax.networks.layers import Conv, LayerNorm
 
 INPUT = "image"
 UNUSED = ()
-# torchvision truncates this normal distribution at +-2, a hundred standard deviations away.
+# torchvision truncates this normal distribution at +-2, that is at a hundred standard deviations: no difference.
 NORMAL = nn.initializers.normal(0.02)
 
 
@@ -31,8 +31,8 @@ class Variant:
 
     blocks: tuple[int, ...]
     widths: tuple[int, ...]
-    eps: float = 1e-6  # of the last LayerNorm; that of the others is 1e-6 always
-    layer_scale: bool = True  # a learned factor a channel, on what a block adds
+    eps: float = 1e-6  # of the last LayerNorm; all others have 1e-6
+    layer_scale: bool = True  # a learned factor for each channel of a block's residual branch
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -47,14 +47,14 @@ VARIANTS = {
 }
 
 
-def variant_of(said: VariantLike) -> Variant:
-    """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
-    return sizes.variant(VARIANTS, said, "model.variant of 'convnext'")
+def variant_of(choice: VariantLike) -> Variant:
+    """The sizes for a variant's name, for their fields, or for a `Variant`; ConfigError lists the names."""
+    return sizes.variant(VARIANTS, choice, "model.variant of 'convnext'")
 
 
 def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
-    """The sizes that published tensors have; KeyError where they are of no ConvNeXt."""
-    del config  # the tensors show all
+    """The sizes of published tensors; KeyError if they do not belong to a ConvNeXt."""
+    del config  # the tensors show all sizes
     blocks = sizes.depths(arrays, r"features\.(\d+)\.\d+\.block\.2\.weight")
     widths = tuple(arrays[f"features.{2 * s + 1}.0.block.2.weight"].shape[0] for s in range(len(blocks)))
     return Variant(blocks, widths, layer_scale="features.1.0.layer_scale" in arrays)
@@ -66,11 +66,11 @@ def build(
     """The backbone; it has no BatchNorm, so `bn_axis` has no effect.
 
     Args:
-      drop_path: stochastic depth (Huang et al. 2016): the chance that a training step leaves out the
-        last block for one example; it falls evenly to 0 at the first block, and frozen blocks always
-        run. It needs an rng "dropout". torchvision trained tiny, small and base for 600 epochs with
-        0.1, 0.4 and 0.5. Off here: it answers overfitting in long training from scratch, and in a
-        short fine-tuning mostly takes blocks away from weights that were trained to have them.
+      drop_path: stochastic depth (Huang et al. 2016): the probability that a training step skips the
+        last block for one example. It falls linearly to 0 at the first block. Frozen blocks are never
+        skipped. It needs an rng "dropout". torchvision trained tiny, small and base for 600 epochs with
+        0.1, 0.4 and 0.5. The default is 0: stochastic depth helps against overfitting in long training
+        from scratch; in a short fine-tuning it mostly takes blocks away from the pretrained network.
     """
     del bn_axis
     return ConvNeXt(variant_of(variant), dtype=dtype, drop_path=drop_path)
@@ -108,17 +108,17 @@ class Block(nn.Module):
         if self.layer_scale:
             scale = self.param("layer_scale", nn.initializers.constant(1e-6), (self.width,), jnp.float32)
             y = y * scale.astype(self.dtype)[None, None, None]  # (B, H, W, width)
-        # One draw an example, torchvision's mode "row".
+        # One random decision for each example: torchvision's mode "row".
         drop = nn.Dropout(self.drop_path, broadcast_dims=(1, 2, 3))
         return x + drop(y, deterministic=not mode.trains(self.path))
 
 
 class Stage(nn.Module):
-    """Blocks at one resolution, half of the one before; in stage1, the stem's."""
+    """Blocks at one resolution: half that of the stage before; stage1 keeps that of the stem."""
 
     width: int
     halves: bool
-    drop_paths: tuple[float, ...]  # of every block
+    drop_paths: tuple[float, ...]  # one for every block
     layer_scale: bool
     dtype: DTypeLike
 
@@ -148,7 +148,7 @@ class Norm(LayerNorm):
 class ConvNeXt(Backbone):
     """A ConvNeXt without its classifier, for pictures of at least 32 pixels a side.
 
-    Stages put out maps (B, h, w, D); the last one, norm, (B, D).
+    A stage gives a map (B, h, w, D); the last stage, norm, gives (B, D).
     """
 
     drop_path: float = 0.0
@@ -167,7 +167,7 @@ class ConvNeXt(Backbone):
 
 
 def names(variant: VariantLike) -> tuple[Name, ...]:
-    """Torchvision's name of every tensor, and where it lies here."""
+    """Torchvision's name of every tensor, and its path here."""
     return tuple(rows(variant_of(variant)))
 
 
@@ -176,7 +176,7 @@ def rows(shape: Variant) -> Iterator[Name]:
     yield from _pair("features.0.0", "backbone/stem/conv/kernel", "conv")
     yield from _pair("features.0.1", "backbone/stem/norm/scale")
     for s, blocks in enumerate(shape.blocks, start=1):
-        if s > 1:  # torchvision counts a downsampling between every two stages
+        if s > 1:  # in torchvision the downsampling between two stages has an index of its own
             yield from _pair(f"features.{2 * s - 2}.0", f"backbone/stage{s}/down_norm/scale")
             yield from _pair(f"features.{2 * s - 2}.1", f"backbone/stage{s}/down_conv/kernel", "conv")
         for b in range(blocks):
@@ -192,6 +192,6 @@ def rows(shape: Variant) -> Iterator[Name]:
 
 
 def _pair(theirs: str, ours: str, layout: str = "same") -> Iterator[Name]:
-    """A weight and its bias."""
+    """The rows of a weight and its bias."""
     yield Name(f"{theirs}.weight", "params", ours, layout)
     yield Name(f"{theirs}.bias", "params", f"{ours.rpartition('/')[0]}/bias")

@@ -1,9 +1,9 @@
-"""DeBERTa of version 2 on, DeBERTa-v3 (He et al. 2021, arXiv:2006.03654 and 2111.09543): attention by distance.
+"""DeBERTa from version 2 on, DeBERTa-v3 (He et al. 2021, arXiv:2006.03654 and 2111.09543): attention by distance.
 
-Hugging Face's naming. A text's vector is its first token; "base_mean" takes the mean over all tokens,
-"base_normalised" that mean at length 1. "base_pooler" has the published classifier's hidden layer (dense, GELU) as its
-stage pool, as a file of `DebertaV2ForSequenceClassification` holds it; the pretrained files hold none, and
-`model.copied_stages` of 13 (embed and 12 blocks; 7 of "small") draws it.
+Hugging Face's naming. A text's vector is its first token. "base_mean" takes the mean over all tokens,
+"base_normalised" that mean divided by its length. In "base_pooler" the stage pool is the hidden layer of the published
+classifier (dense, GELU); files of `DebertaV2ForSequenceClassification` hold it, pretrained files do not. With those,
+`model.copied_stages` of 13 (embed and 12 blocks; 7 for "small") initialises this layer at random.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from tljax.networks.disentangled import Encoder, Variant
 from tljax.networks.encoder_family import BERT_KEYS, BERT_LAYERS, Family, pooled
 
 INPUT = "tokens"
-# Buffers, the classifier's hidden layer where another pooling is chosen, and the heads of pretraining (of words, and of
-# replaced tokens) and of question answering.
+# Buffers, the classifier's hidden layer (not needed with another pooling), and the heads of pretraining (of words, and
+# of replaced tokens) and of question answering.
 UNUSED = (
     r"deberta\.embeddings\.(position_ids|position_embeddings\.weight)",
     r"pooler\.dense\.(weight|bias)",
@@ -36,7 +36,7 @@ OWN = {
     "pool/dense": "/pooler.dense",
 }
 LAYERS = {ours: theirs for ours, theirs in (BERT_LAYERS | OWN).items() if ours != "embed/position"}
-# Field of `Variant` -> its key, where transformers has a default for it; and the rest, as BERT's.
+# Field of `Variant` -> its key in config.json: first the keys that have a default in transformers, then BERT's.
 DEFAULTED = {
     "buckets": "position_buckets",
     "furthest": "max_relative_positions",
@@ -68,7 +68,7 @@ MASKED = {
     "bias": "lm_predictions.lm_head.bias",
     "decoder": "lm_predictions.lm_head.decoder.weight",
 }
-# The same head under the name that transformers gives it by default ("legacy").
+# The same head under its default name in transformers ("legacy").
 OLDER = {**encoder_family.OLDER, r"^cls\.predictions\.(transform\.)?": "lm_predictions.lm_head."}
 FAMILY = Family(
     "deberta",
@@ -88,5 +88,5 @@ masked_names, has_masked_head = FAMILY.masked_names, FAMILY.has_masked_head
 
 
 def describe(variant: VariantLike, classes: Sequence[str]) -> Record:
-    """As the family's; transformers is told under which names the head over words stands."""
+    """As the family's `describe`; "legacy" also tells transformers the names of the head over words."""
     return {**FAMILY.describe(variant, classes), "legacy": False}

@@ -1,7 +1,7 @@
 """DenseNet (Huang et al. 2017): torchvision's naming, NHWC.
 
-Stages: stem, stage1 ... stage4, norm. The transition between two dense blocks belongs to the later one, and norm is the
-BatchNorm and ReLU after the last.
+Stages: stem, stage1 ... stage4, norm. The transition between two dense blocks is a part of the later stage; norm is the
+BatchNorm and ReLU after the last dense block.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.layers import BatchNorm, Conv
 
 INPUT = "image"
-# Tensors that torchvision's files hold and a function of the input does not need.
+# Tensors in torchvision's files that the network does not need to compute its output.
 UNUSED = (r".*\.num_batches_tracked",)
 
 
@@ -28,7 +28,7 @@ UNUSED = (r".*\.num_batches_tracked",)
 class Variant:
     """Sizes of one published network."""
 
-    blocks: tuple[int, ...]  # layers of every dense block
+    blocks: tuple[int, ...]  # number of layers in every dense block
     growth: int = 32  # channels that each layer adds
     width: int = 64  # channels of the stem
     inner: int = 4  # channels of a layer's 1x1 convolution, in units of the growth
@@ -39,7 +39,7 @@ class Variant:
 
     @property
     def inputs(self) -> tuple[int, ...]:
-        """Channels that each dense block begins with: a transition keeps half of what it is given."""
+        """Channels at the input of each dense block: a transition halves the number of channels."""
         found = [self.width]
         for layers in self.blocks[:-1]:
             found.append((found[-1] + layers * self.growth) // 2)
@@ -54,14 +54,14 @@ VARIANTS = {
 }
 
 
-def variant_of(said: VariantLike) -> Variant:
-    """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
-    return sizes.variant(VARIANTS, said, "model.variant of 'densenet'")
+def variant_of(choice: VariantLike) -> Variant:
+    """The sizes for a variant's name, for their fields, or for a `Variant`; ConfigError lists the names."""
+    return sizes.variant(VARIANTS, choice, "model.variant of 'densenet'")
 
 
 def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
-    """The sizes that published tensors have; KeyError where they are of no DenseNet."""
-    del config  # the tensors show all
+    """The sizes of published tensors; KeyError if they do not belong to a DenseNet."""
+    del config  # the tensors show all sizes
     blocks = sizes.depths(arrays, r"features\.denseblock(\d+)\.denselayer\d+\.conv1\.weight")
     growth, inner = arrays["features.denseblock1.denselayer1.conv2.weight"].shape[:2]  # (O, I, 3, 3)
     return Variant(blocks, growth, arrays["features.conv0.weight"].shape[0], inner // growth)
@@ -87,7 +87,7 @@ class Stem(nn.Module):
 
 
 class Layer(nn.Module):
-    """BatchNorm, ReLU, 1x1; BatchNorm, ReLU, 3x3; beside its input: (B, h, w, C) -> (B, h, w, C + growth)."""
+    """BatchNorm, ReLU, 1x1, BatchNorm, ReLU, 3x3; joined to the input: (B, h, w, C) -> (B, h, w, C + growth)."""
 
     shape: Variant
     dtype: DTypeLike
@@ -103,7 +103,7 @@ class Layer(nn.Module):
 
 
 class Stage(nn.Module):
-    """A dense block at one resolution; before it, except in stage1, the transition that halves map and channels."""
+    """A dense block at one resolution. Except in stage1, a transition before it halves the map and the channels."""
 
     shape: Variant
     index: int  # 0 for stage1
@@ -122,7 +122,7 @@ class Stage(nn.Module):
 
 
 def halved(x: jax.Array, where: str) -> jax.Array:
-    """Means over 2x2 positions, without an odd last row or column: (B, H, W, C) -> (B, H // 2, W // 2, C)."""
+    """The mean over 2x2 positions; an odd last row or column is dropped: (B, H, W, C) -> (B, H // 2, W // 2, C)."""
     batch, height, width, channels = x.shape
     if min(height, width) < 2:
         raise ConfigError(
@@ -146,7 +146,7 @@ class Norm(nn.Module):
 
 
 class DenseNet(Backbone):
-    """A DenseNet without its classifier. Stages put out maps (B, h, w, D); features are the last one's mean, (B, D)."""
+    """A DenseNet without its classifier. A stage gives a map (B, h, w, D); features are the last map's mean, (B, D)."""
 
     bn_axis: str | None = None
 
@@ -162,7 +162,7 @@ class DenseNet(Backbone):
 
 
 def names(variant: VariantLike) -> tuple[Name, ...]:
-    """Torchvision's name of every tensor, and where it lies here."""
+    """Torchvision's name of every tensor, and its path here."""
     return tuple(_rows(variant_of(variant)))
 
 
@@ -170,7 +170,7 @@ def _rows(shape: Variant) -> Iterator[Name]:
     yield Name("features.conv0.weight", "params", "backbone/stem/conv/kernel", "conv")
     yield from _bn_rows("features.norm0", "backbone/stem/bn")
     for s, layers in enumerate(shape.blocks, start=1):
-        if s > 1:  # torchvision counts a transition by the block before it
+        if s > 1:  # torchvision numbers a transition after the block before it
             yield from _bn_rows(f"features.transition{s - 1}.norm", f"backbone/stage{s}/down_bn")
             kernel = f"backbone/stage{s}/down_conv/kernel"
             yield Name(f"features.transition{s - 1}.conv.weight", "params", kernel, "conv")

@@ -1,7 +1,7 @@
-"""DistilBERT (Sanh et al. 2019): half of BERT's blocks, no kinds of segments and no pooler.
+"""DistilBERT (Sanh et al. 2019): half of BERT's blocks, no segment types and no pooler.
 
 Hugging Face's naming. A text's vector is its first token; "base_mean" takes the mean over all tokens,
-"base_normalised" that mean at length 1.
+"base_normalised" that mean divided by its length.
 """
 
 from tljax.networks.encoder import Variant

@@ -1,6 +1,6 @@
 """EfficientNet (Tan and Le 2019): torchvision's naming, NHWC.
 
-Stages: stem, stage1 ... stage7, the stages 2 to 8 of the paper's table 1, top.
+Stages: stem; stage1 ... stage7, which are stages 2 to 8 of the paper's table 1; top.
 """
 
 import math
@@ -17,7 +17,7 @@ from tljax.networks.inverted_residual import InvertedResidualNet, Sizes, Variant
 INPUT = "image"
 UNUSED = inverted_residual_names.UNUSED
 
-# Factor of the channels in a block's middle, kernel, stride of the first block, channels, blocks: b0.
+# b0, a row for each stage: expansion factor of the channels, kernel, stride of the first block, channels, blocks.
 STAGES = (
     (1, 3, 1, 16, 1),
     (6, 3, 2, 24, 2),
@@ -32,13 +32,13 @@ STAGES = (
 def scaled(width: float, depth: float, dropout: float, *, epsilon: float = 1e-5, momentum: float = 0.9) -> Variant:
     """b0 with `width` times the channels, rounded to multiples of 8, and `depth` times the blocks, rounded up."""
     numbers = [math.ceil(blocks * depth) for *_, blocks in STAGES]
-    return _made(width, numbers, dropout, epsilon, momentum)
+    return _variant(width, numbers, dropout, epsilon, momentum)
 
 
-def _made(
+def _variant(
     width: float, numbers: Sequence[int], dropout: float = 0.2, epsilon: float = 1e-5, momentum: float = 0.9
 ) -> Variant:
-    """b0 with `width` times the channels and so many blocks in every stage."""
+    """b0 with `width` times the channels, and in every stage the number of blocks in `numbers`."""
     stem = channels = divisible(32 * width)
     stages = []
     for blocks, (factor, kernel, stride, base, _) in zip(numbers, STAGES, strict=True):
@@ -67,25 +67,25 @@ VARIANTS = {
     "b2": scaled(1.1, 1.2, 0.3),
     "b3": scaled(1.2, 1.4, 0.3),
     "b4": scaled(1.4, 1.8, 0.4),
-    # torchvision's b5 to b7 keep the BatchNorm of the authors' files.
+    # torchvision's b5 to b7 keep the BatchNorm settings of the authors' files.
     "b5": scaled(1.6, 2.2, 0.4, epsilon=1e-3, momentum=0.99),
     "b6": scaled(1.8, 2.6, 0.5, epsilon=1e-3, momentum=0.99),
     "b7": scaled(2.0, 3.1, 0.5, epsilon=1e-3, momentum=0.99),
 }
 
 
-def variant_of(said: VariantLike) -> Variant:
-    """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
-    return sizes.variant(VARIANTS, said, "model.variant of 'efficientnet'")
+def variant_of(choice: VariantLike) -> Variant:
+    """The sizes for a variant's name, for their fields, or for a `Variant`; ConfigError lists the names."""
+    return sizes.variant(VARIANTS, choice, "model.variant of 'efficientnet'")
 
 
 def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
-    """The sizes that published tensors have; KeyError where they are of no EfficientNet."""
-    del config  # the tensors show all
+    """The sizes of published tensors; KeyError if they do not belong to an EfficientNet."""
+    del config  # the tensors show all sizes
     numbers = sizes.depths(arrays, r"features\.(\d+)\.\d+\.block\.0\.0\.weight")
     if len(numbers) != len(STAGES):
         raise KeyError(f"a network other than {', '.join(VARIANTS)}")
-    return inverted_residual_names.infer({"": _made(1.0, numbers)}, VARIANTS, rows, arrays)
+    return inverted_residual_names.infer({"": _variant(1.0, numbers)}, VARIANTS, rows, arrays)
 
 
 def build(
@@ -100,12 +100,12 @@ def build(
 
     Args:
       bn_axis: the pmap axis that BatchNorm statistics span, if any.
-      dropout: share of what the head is given that a training step drops where the last stage is not
-        frozen; it needs an rng "dropout". None: the paper's, 0.2 of b0 to 0.5 of b7.
-      drop_path: stochastic depth: the chance that a training step leaves out block i of n for one example
-        is drop_path i / n, and 0 where it is frozen; it needs an rng "dropout". The paper trained all
-        with 0.2. Off here, as in ConvNeXt: a short fine-tuning would mostly take blocks away from weights
-        that were trained to have them.
+      dropout: the share of the features that a training step drops, unless the last stage is frozen;
+        it needs an rng "dropout". None: as in the paper, from 0.2 for b0 to 0.5 for b7.
+      drop_path: stochastic depth: a training step skips block i of n for one example with probability
+        drop_path i / n; frozen blocks are never skipped. It needs an rng "dropout". The paper trained all
+        networks with 0.2. The default is 0, as in ConvNeXt: in a short fine-tuning it would mostly take
+        blocks away from the pretrained network.
     """
     shape = variant_of(variant)
     dropout = shape.dropout if dropout is None else dropout
@@ -113,7 +113,7 @@ def build(
 
 
 def names(variant: VariantLike) -> tuple[Name, ...]:
-    """Torchvision's name of every tensor, and where it lies here."""
+    """Torchvision's name of every tensor, and its path here."""
     return tuple(rows(variant_of(variant)))
 
 

@@ -1,9 +1,10 @@
-"""ELECTRA (Clark et al. 2020): BERT's network, in the small one on embeddings of half its width; no pooler.
+"""ELECTRA (Clark et al. 2020): BERT's network without a pooler; "small" has embeddings of half the network's width.
 
-Hugging Face's naming. A text's vector is its first token; "base_mean" takes the mean over all tokens,
-"base_normalised" that mean at length 1. "base_pooler" has the hidden layer of the published classifier (dense, GELU)
-as its stage pool, as a file of `ElectraForSequenceClassification` holds it; the discriminators' files hold none, and
-`model.copied_stages` of 13 (embed and 12 blocks) draws it. Generators' sizes are read by `model.variant` "auto".
+Hugging Face's naming. A text's vector is its first token. "base_mean" takes the mean over all tokens,
+"base_normalised" that mean divided by its length. In "base_pooler" the stage pool is the hidden layer of the published
+classifier (dense, GELU); files of `ElectraForSequenceClassification` hold it, files of discriminators do not. With
+those, `model.copied_stages` of 13 (embed and 12 blocks) initialises this layer at random. For generators,
+`model.variant` "auto" reads the sizes.
 """
 
 import dataclasses
@@ -12,8 +13,8 @@ from tljax.networks import encoder
 from tljax.networks.encoder_family import BERT_KEYS, BERT_LAYERS, Family, pooled
 
 INPUT = "tokens"
-# Buffers, the classifier's hidden layer where another pooling is chosen, and the heads of pretraining (discriminator,
-# generator) and of question answering.
+# Buffers, the classifier's hidden layer (not needed with another pooling), and the heads of pretraining
+# (discriminator, generator) and of question answering.
 UNUSED = (
     r"electra\.embeddings\.(position_ids|token_type_ids)",
     r"classifier\.(dense|out_proj)\..*",

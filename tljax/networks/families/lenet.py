@@ -1,6 +1,6 @@
 """A small convolutional network after LeNet-5 (LeCun et al. 1998), for 8x8 to 32x32 pictures on a CPU.
 
-Stages: conv1, conv2, fc1. Its published naming is our own, in torch's spelling and layout.
+Stages: conv1, conv2, fc1. The tensor names are our own, in torch's spelling and layout.
 """
 
 import dataclasses
@@ -34,14 +34,14 @@ class Variant:
 VARIANTS = {"small": Variant(16, 32, 64), "medium": Variant(32, 64, 128)}
 
 
-def variant_of(said: VariantLike) -> Variant:
-    """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
-    return sizes.variant(VARIANTS, said, "model.variant of 'lenet'")
+def variant_of(choice: VariantLike) -> Variant:
+    """The sizes for a variant's name, for their fields, or for a `Variant`; ConfigError lists the names."""
+    return sizes.variant(VARIANTS, choice, "model.variant of 'lenet'")
 
 
 def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
-    """The sizes that published tensors have; KeyError or IndexError where they are of no LeNet."""
-    del config  # the tensors show all
+    """The sizes of published tensors; KeyError or IndexError if they do not belong to a LeNet."""
+    del config  # the tensors show all sizes
     return Variant(*(arrays[f"{stage}.weight"].shape[0] for stage in STAGES))
 
 
@@ -90,7 +90,7 @@ class LeNet(Backbone):
 
 
 def names(variant: VariantLike) -> tuple[Name, ...]:
-    """The name of every tensor in a file, and where it lies here."""
+    """The name of every tensor in a file, and its path here."""
     del variant
     convs = [
         row

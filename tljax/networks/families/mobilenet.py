@@ -1,7 +1,7 @@
 """MobileNetV2 (Sandler et al. 2018) and MobileNetV3 (Howard et al. 2019): torchvision's naming, NHWC.
 
-Stages: stem, then one for every width of blocks (seven of v2, five of v3_small, six of v3_large), top;
-fc, which torchvision counts to its classifier, in v3 only.
+Stages: stem, then one for every width of blocks (seven in v2, five in v3_small, six in v3_large), top.
+v3 also has fc, which is a part of the classifier in torchvision.
 """
 
 import itertools
@@ -20,14 +20,14 @@ INPUT = "image"
 UNUSED = inverted_residual_names.UNUSED
 
 
-LAST = r"features\.(\d+)\.conv\.\d+\.weight"  # of a block of v2: its last convolution, and BatchNorm
+LAST = r"features\.(\d+)\.conv\.\d+\.weight"  # the last convolution of a block of v2, and its BatchNorm
 V2_BLOCKS = (1, 2, 3, 4, 3, 3, 1)
 
 
 def _v2(numbers: Sequence[int] = V2_BLOCKS) -> Variant:
-    """Table 2 of the paper, or with other `numbers` of blocks."""
+    """v2 as in table 2 of the paper, or with other `numbers` of blocks."""
     stages, channels = [], 32
-    # Factor of the channels in the middle, channels, stride of the first.
+    # A row for each stage: expansion factor of the channels, channels, stride of the first block.
     rows = ((1, 16, 1), (6, 24, 2), (6, 32, 2), (6, 64, 2), (6, 96, 1), (6, 160, 2), (6, 320, 1))
     for blocks, (factor, out, stride) in zip(numbers, rows, strict=True):
         rest = [Sizes(factor * out, out)] * (blocks - 1)
@@ -87,21 +87,21 @@ VARIANTS = {
 }
 
 
-def variant_of(said: VariantLike) -> Variant:
-    """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
-    return sizes.variant(VARIANTS, said, "model.variant of 'mobilenet'")
+def variant_of(choice: VariantLike) -> Variant:
+    """The sizes for a variant's name, for their fields, or for a `Variant`; ConfigError lists the names."""
+    return sizes.variant(VARIANTS, choice, "model.variant of 'mobilenet'")
 
 
 def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
-    """The sizes that published tensors have; KeyError where they are of no MobileNet.
+    """The sizes of published tensors; KeyError if they do not belong to a MobileNet.
 
-    v2 may have any channels, and any number of blocks; v3 any channels.
+    v2 may have any number of channels and of blocks; v3 may have any number of channels.
     """
-    del config  # the tensors show all
+    del config  # the tensors show all sizes
     found = [(match, arrays[match[0]]) for match in (re.fullmatch(LAST, name) for name in arrays) if match]
     widths = {int(match[1]): len(array) for match, array in found if array.ndim == 4}  # not BatchNorm's
     outs = [widths[i] for i in sorted(widths)]
-    # Narrow ones have stages of one width side by side.
+    # In narrow networks, two stages side by side may have the same width.
     numbers = V2_BLOCKS if len(outs) == sum(V2_BLOCKS) else [len(list(run)) for _, run in itertools.groupby(outs)]
     if outs and len(numbers) != len(V2_BLOCKS):
         raise KeyError(f"a network other than {', '.join(VARIANTS)}")
@@ -116,18 +116,18 @@ def build(
 
     Args:
       bn_axis: the pmap axis that BatchNorm statistics span, if any.
-      dropout: share of what the head is given that a training step drops where the last stage is not
-        frozen; it needs an rng "dropout". torchvision trained all three with 0.2.
+      dropout: the share of the features that a training step drops, unless the last stage is frozen;
+        it needs an rng "dropout". torchvision trained all three networks with 0.2.
     """
     return InvertedResidualNet(variant_of(variant), dtype=dtype, bn_axis=bn_axis, dropout=dropout)
 
 
 def names(variant: VariantLike) -> tuple[Name, ...]:
-    """Torchvision's name of every tensor, and where it lies here."""
+    """Torchvision's name of every tensor, and its path here."""
     return tuple(rows(variant_of(variant)))
 
 
 def rows(shape: Variant) -> Iterator[Name]:
-    """The name table of a network of these sizes; torchvision counts blocks through all stages."""
+    """The name table of a network of these sizes; torchvision numbers the blocks through all stages."""
     blocks = [f"features.{i + 1}" for i in range(sum(map(len, shape.blocks)))]
     return inverted_residual_names.rows(shape, blocks, top=f"features.{len(blocks) + 1}")

@@ -1,7 +1,7 @@
 """ResNet v1.5 (He et al. 2015; stride in the 3x3 convolution), its wide form (Zagoruyko and Komodakis 2016) and
 ResNeXt (Xie et al. 2017): torchvision's naming, NHWC.
 
-Stages: stem, stage1, stage2, stage3, stage4; the papers' and slides' conv1, conv2_x ... conv5_x.
+Stages: stem, stage1, stage2, stage3, stage4; in the paper: conv1, conv2_x ... conv5_x.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ class Variant:
     width: int = 64  # channels of the stem
     inner: int = 1  # channels of a bottleneck's 3x3 convolution, in units of its stage's width
     groups: int = 1  # of a bottleneck's 3x3 convolution
-    widths: tuple[int, ...] = ()  # of the stages; (): that of the stem, doubled from stage to stage
+    widths: tuple[int, ...] = ()  # of the stages; (): the stem's width, doubled from stage to stage
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -38,7 +38,7 @@ class Variant:
 
     @property
     def outputs(self) -> tuple[int, ...]:
-        """Channels that each stage puts out, without the stem."""
+        """Channels of each stage's output, without the stem."""
         widths = self.widths or tuple(self.width * 2**i for i in range(len(self.blocks)))
         return tuple(width * (4 if self.bottleneck else 1) for width in widths)
 
@@ -57,18 +57,18 @@ VARIANTS = {
     "wide50_2": Variant((3, 4, 6, 3), bottleneck=True, inner=2),
     "resnext50_32x4d": Variant((3, 4, 6, 3), bottleneck=True, inner=2, groups=32),
 }
-# Tensors that torchvision's files hold and a function of the input does not need.
+# Tensors in torchvision's files that the network does not need to compute its output.
 UNUSED = (r".*\.num_batches_tracked",)
 
 
-def variant_of(said: VariantLike) -> Variant:
-    """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
-    return sizes.variant(VARIANTS, said, "model.variant of 'resnet'")
+def variant_of(choice: VariantLike) -> Variant:
+    """The sizes for a variant's name, for their fields, or for a `Variant`; ConfigError lists the names."""
+    return sizes.variant(VARIANTS, choice, "model.variant of 'resnet'")
 
 
 def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
-    """The sizes that published tensors have; KeyError or IndexError where they are of no ResNet."""
-    del config  # the tensors show all
+    """The sizes of published tensors; KeyError or IndexError if they do not belong to a ResNet."""
+    del config  # the tensors show all sizes
     blocks = sizes.depths(arrays, r"layer(\d+)\.\d+\.conv1\.weight")
     bottleneck, width = "layer1.0.conv3.weight" in arrays, arrays["conv1.weight"].shape[0]
     last, expansion = ("conv3", 4) if bottleneck else ("conv2", 1)
@@ -151,7 +151,7 @@ class Stage(nn.Module):
 
 
 class ResNet(Backbone):
-    """A ResNet without its classifier. Stages put out maps (B, h, w, D); features are the last one's mean, (B, D)."""
+    """A ResNet without its classifier. A stage gives a map (B, h, w, D); features are the last map's mean, (B, D)."""
 
     bn_axis: str | None = None
 
@@ -165,7 +165,7 @@ class ResNet(Backbone):
 
 
 def names(variant: VariantLike) -> tuple[Name, ...]:
-    """Torchvision's name of every tensor, and where it lies here."""
+    """Torchvision's name of every tensor, and its path here."""
     return tuple(_rows(variant_of(variant)))
 
 

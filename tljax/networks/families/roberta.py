@@ -1,7 +1,7 @@
-"""RoBERTa (Liu et al. 2019): BERT's network with one kind of segment, and positions that begin behind the padding's id.
+"""RoBERTa (Liu et al. 2019): BERT's network with one segment type; positions begin after the id of padding.
 
 Hugging Face's naming. The published files hold no pooler, so a text's vector is its first token; "base_mean" takes the
-mean over all tokens, "base_normalised" that mean at length 1, "base_pooler" a pooler, for weights trained with one.
+mean over all tokens, "base_normalised" that mean divided by its length, "base_pooler" a pooler, for weights with one.
 """
 
 from tljax.core.types import Record
@@ -9,7 +9,7 @@ from tljax.networks.encoder import Variant
 from tljax.networks.encoder_family import BERT_KEYS, BERT_LAYERS, Family, pooled
 
 INPUT = "tokens"
-# Buffers, the pooler where another pooling is chosen, and the heads of pretraining, classification and answering.
+# Buffers, the pooler (not needed with another pooling), and the heads of pretraining, classification and answering.
 UNUSED = (
     r"roberta\.embeddings\.(position_ids|token_type_ids)",
     r"roberta\.pooler\.dense\.(weight|bias)",

@@ -1,7 +1,7 @@
 """VGG (Simonyan and Zisserman 2014), with and without BatchNorm: torchvision's naming, NHWC.
 
 Stages: conv1 ... conv5, each a block of convolutions and its max-pool; then fc6 and fc7. The paper's
-conv3_2 is backbone/conv3/conv2 here, its fc8 is the head.
+conv3_2 is backbone/conv3/conv2 here, and its fc8 is the head.
 """
 
 import dataclasses
@@ -22,8 +22,8 @@ from tljax.networks.layers import BatchNorm, Conv
 
 INPUT = "image"
 STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7")
-MAP = 7  # fc6 sees a 7x7 map, whatever the size of the input
-# Tensors that torchvision's files hold and a function of the input does not need.
+MAP = 7  # fc6 gets a 7x7 map for every size of picture
+# Tensors in torchvision's files that the network does not need to compute its output.
 UNUSED = (r".*\.num_batches_tracked",)
 
 
@@ -45,20 +45,20 @@ VARIANTS = {
 }
 
 
-def variant_of(said: VariantLike) -> Variant:
-    """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
-    return sizes.variant(VARIANTS, said, "model.variant of 'vgg'")
+def variant_of(choice: VariantLike) -> Variant:
+    """The sizes for a variant's name, for their fields, or for a `Variant`; ConfigError lists the names."""
+    return sizes.variant(VARIANTS, choice, "model.variant of 'vgg'")
 
 
 def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
-    """The sizes that published tensors have; KeyError or IndexError where they are of no VGG."""
-    del config  # the tensors show all
+    """The sizes of published tensors; KeyError or IndexError if they do not belong to a VGG."""
+    del config  # the tensors show all sizes
     batch_norm = any(name.endswith(".running_mean") for name in arrays)
     kernels = {name: arrays[name].shape for name in arrays if re.fullmatch(r"features\.\d+\.weight", name)}
     widths = {int(name.split(".")[1]): shape[0] for name, shape in kernels.items() if len(shape) == 4}
-    blocks: list[list[int]] = []  # of every convolution, its channels
+    blocks: list[list[int]] = []  # a list for each block: the channels of its convolutions
     before = -9
-    for n in sorted(widths):  # a pool stands between two blocks, and makes their distance one more
+    for n in sorted(widths):  # a pool between two blocks makes the distance of their numbers larger by one
         if n - before > (3 if batch_norm else 2):
             blocks.append([])
         blocks[-1].append(widths[n])
@@ -74,14 +74,14 @@ def build(
 
     Args:
       bn_axis: the pmap axis that BatchNorm statistics span, if any.
-      dropout: share of the outputs of fc6, and of fc7, that a training step drops where the stage is
-        not frozen; it needs an rng "dropout". 0.5 as in the paper, section 3.1.
+      dropout: the share of the outputs of fc6 and fc7 that a training step drops, unless the stage is
+        frozen; it needs an rng "dropout". 0.5 as in the paper, section 3.1.
     """
     return VGG(variant_of(variant), dtype=dtype, bn_axis=bn_axis, dropout=dropout)
 
 
 class ConvStage(nn.Module):
-    """3x3 convolutions, each with BatchNorm if wanted and ReLU; 2x2 max-pool: (B, H, W, C) -> (B, H/2, W/2, width)."""
+    """3x3 convolutions with ReLU (and BatchNorm), 2x2 max-pool: (B, H, W, C) -> (B, H/2, W/2, width)."""
 
     convs: int
     width: int
@@ -105,7 +105,7 @@ class ConvStage(nn.Module):
 
 
 class DenseStage(nn.Module):
-    """Dense, ReLU, dropout: (B, C), or a map (B, H, W, C) averaged to 7x7 and flattened, -> (B, width)."""
+    """Dense, ReLU, dropout: (B, C) -> (B, width). A map (B, H, W, C) is averaged to 7x7 and flattened first."""
 
     width: int
     dropout: float
@@ -125,8 +125,8 @@ class DenseStage(nn.Module):
 def adaptive_mean(x: jax.Array, size: int) -> jax.Array:
     """torch's adaptive_avg_pool2d: (B, H, W, C) -> (B, size, size, C).
 
-    Output i is the mean of positions floor(i n / size) up to, but not with, ceil((i + 1) n / size), n
-    being H or W. They overlap where size does not divide n, and repeat where n is less than size.
+    Output i is the mean of positions floor(i n / size) up to, but not including, ceil((i + 1) n / size), where n
+    is H or W. The ranges overlap if size does not divide n, and repeat if n is less than size.
     """
     for axis in (1, 2):
         n = x.shape[axis]
@@ -141,7 +141,7 @@ def adaptive_mean(x: jax.Array, size: int) -> jax.Array:
 class VGG(Backbone):
     """A VGG without its classifier, for pictures of at least 32 pixels a side.
 
-    Stages put out maps (B, h, w, D); fc6 and fc7 (B, D).
+    A conv stage gives a map (B, h, w, D); fc6 and fc7 give (B, D).
     """
 
     bn_axis: str | None = None
@@ -160,13 +160,13 @@ class VGG(Backbone):
 
 
 def names(variant: VariantLike) -> tuple[Name, ...]:
-    """Torchvision's name of every tensor, and where it lies here."""
+    """Torchvision's name of every tensor, and its path here."""
     return tuple(rows(variant_of(variant)))
 
 
 def rows(shape: Variant) -> Iterator[Name]:
     """The name table of a network of these sizes."""
-    n = 0  # torchvision counts every layer of `features`: convolutions, BatchNorms, ReLUs and pools
+    n = 0  # torchvision numbers every layer of `features`: convolutions, BatchNorms, ReLUs and pools
     for s, convs in enumerate(shape.blocks, start=1):
         for c in range(1, convs + 1):
             ours = f"backbone/conv{s}"

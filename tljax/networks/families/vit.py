@@ -1,6 +1,6 @@
-"""ViT (Dosovitskiy et al. 2020) and what has grown from it: timm's naming; the network is vision_transformer.py.
+"""ViT (Dosovitskiy et al. 2020) and its descendants: timm's naming; the network is in vision_transformer.py.
 
-DeiT without distillation is tiny16, small16, base16; MAE's are base16 and large16.
+DeiT without distillation is tiny16, small16, base16; MAE is base16 and large16.
 """
 
 import dataclasses
@@ -21,17 +21,17 @@ from tljax.networks import sizes
 from tljax.networks.vision_transformer import Variant, ViT
 
 INPUT = "image"
-# timm's architectures with GELU by tanh; its other SigLIPs have the exact one.
+# timm's architectures with the tanh approximation of GELU; its other SigLIPs have the exact GELU.
 TANH = r"patch32_siglip|large_patch16_siglip_(gap_)?512|(so400m|giantopt)_patch16_siglip"
 UNUSED = ()
 SIZES = {"tiny": (192, 3, 12), "small": (384, 6, 12), "base": (768, 12, 12), "large": (1024, 16, 24)}
-HEADS = {**{width: heads for width, heads, _ in SIZES.values()}, 1152: 16, 1280: 16, 1536: 24}  # of a width
+HEADS = {**{width: heads for width, heads, _ in SIZES.values()}, 1152: 16, 1280: 16, 1536: 24}  # width -> heads
 PLAIN = {f"{size}{patch}": Variant(patch, *SIZES[size]) for patch in (16, 32) for size in SIZES}
 DINOV2 = {
     **{f"dinov2_{size}14": Variant(14, *SIZES[size], layer_scale=True) for size in ("small", "base", "large")},
     "dinov2_giant14": Variant(14, 1536, 24, 40, hidden=4096, layer_scale=True, gated=True),
 }
-THETA = 100.0  # of DINOv3's rotary positions
+THETA = 100.0  # theta of DINOv3's rotary positions
 PARTS = {"registers": 4, "eps": 1e-5, "layer_scale": True, "rotary": THETA}
 DINOV3 = {
     **{f"dinov3_{name}16": Variant(16, *SIZES[name], **PARTS) for name in ("small", "base", "large")},
@@ -70,27 +70,28 @@ VARIANTS = {
 del VARIANTS["deit_large16_distilled"]  # never published
 
 
-def variant_of(said: VariantLike) -> Variant:
-    """The sizes that a variant's name, or their fields, or they themselves mean; ConfigError lists the names."""
-    return sizes.variant(VARIANTS, said, "model.variant of 'vit'")
+def variant_of(choice: VariantLike) -> Variant:
+    """The sizes for a variant's name, for their fields, or for a `Variant`; ConfigError lists the names."""
+    return sizes.variant(VARIANTS, choice, "model.variant of 'vit'")
 
 
 def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
-    """The sizes that published tensors have; KeyError or IndexError where they are of no ViT.
+    """The sizes of published tensors; KeyError or IndexError if they do not belong to a ViT.
 
-    The number of heads does not show in them: it is `config`'s "heads" or "num_attention_heads", or that of the
-    table's width. Nor does CLIP's or SigLIP's activation: `config`'s "activation", or timm's "architecture".
+    Tensors do not show the number of heads: it comes from `config`'s "heads" or "num_attention_heads", or from the
+    table by the width. Tensors do not show CLIP's or SigLIP's activation either: it comes from `config`'s
+    "activation", or from timm's "architecture".
 
     Raises:
-      WeightsError: nothing tells it.
+      WeightsError: the heads or the activation stand nowhere.
     """
     width, _, _, patch = arrays["patch_embed.proj.weight"].shape  # (D, C, size, size)
-    said = config or {}
-    heads = said.get("heads") or said.get("num_attention_heads") or HEADS.get(width)
+    settings = config or {}
+    heads = settings.get("heads") or settings.get("num_attention_heads") or HEADS.get(width)
     if heads is None:
         raise WeightsError(
-            f"How many heads a ViT of width {width} has must stand in a config.json beside its file, as "
-            f"num_attention_heads: its tensors do not show it."
+            f"The number of heads of a ViT of width {width} must stand in a config.json beside its file, as "
+            f"num_attention_heads: the tensors do not show it."
         )
     hidden = arrays["blocks.0.mlp.fc2.weight"].shape[1]
     rotary = "blocks.0.gamma_1" in arrays and "pos_embed" not in arrays
@@ -110,7 +111,7 @@ def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
         layer_scale="blocks.0.ls1.gamma" in arrays or rotary,
         class_position=rotary or "reg_token" in arrays or _covers_tokens(arrays),
         pre_norm=pre_norm,
-        activation=_activation(said) if pre_norm or pool else "gelu",
+        activation=_activation(settings) if pre_norm or pool else "gelu",
         gated=arrays["blocks.0.mlp.fc1.weight"].shape[0] == 2 * hidden,
         average_after="cls_token" not in arrays and "norm.weight" in arrays and not pool,
         rotary=THETA if rotary else 0.0,
@@ -119,26 +120,26 @@ def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
 
 
 def _covers_tokens(arrays: Mapping[str, np.ndarray]) -> bool:
-    """Whether there is a position for every token before the patches, not for a square of patches alone."""
+    """Whether the tokens before the patches have positions too; else only the square of patches has."""
     before = sum(name in arrays for name in ("cls_token", "dist_token"))
     count = arrays["pos_embed"].shape[1]
     return "reg_token" not in arrays and (not before or math.isqrt(count) ** 2 != count)
 
 
 def _activation(config: Json) -> str:
-    """As a spelling tells it, or timm's name of the architecture.
+    """The activation: from `config`'s "activation", or from timm's name of the architecture.
 
     Raises:
-      WeightsError: nothing tells it.
+      WeightsError: `config` has neither.
     """
     architecture = config.get("architecture")
     if "activation" in config:
         return config["activation"]
-    if "quickgelu" in json.dumps(config).lower():  # in the name, or in timm's note on weights that it was trained with
+    if "quickgelu" in json.dumps(config).lower():  # in the name, or in timm's note on the pretrained weights
         return "quick_gelu"
     if not isinstance(architecture, str):
         raise WeightsError(
-            "Which GELU the blocks of a CLIP or SigLIP have does not show in their tensors. Put the config.json of "
+            "The tensors of a CLIP or SigLIP do not show which GELU its blocks have. Put the config.json of "
             "timm (with its architecture) or of transformers beside the file, or name config.model.variant."
         )
     return "gelu_tanh" if re.search(TANH, architecture) else "gelu"
@@ -151,7 +152,7 @@ def build(variant: VariantLike, *, dtype: DTypeLike = jnp.float32, bn_axis: str 
 
 
 def names(variant: VariantLike) -> tuple[Name, ...]:
-    """timm's name of every tensor, and where it lies here."""
+    """timm's name of every tensor, and its path here."""
     return tuple(_rows(variant_of(variant)))
 
 
@@ -187,10 +188,11 @@ def _affine(theirs: str, ours: str, weight: str, layout: str = "same", *, bias: 
 
 
 def adapt(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Arrays:
-    """Published arrays as the network on inputs of `shape`, (B, H, W, C), takes them.
+    """Published arrays for the network on inputs of `shape`, (B, H, W, C).
 
-    Position embeddings of another grid are resized. The two classifiers of a distilled DeiT, whose mean is
-    its answer, become one on both tokens, as does a single one, on the class token: the same function.
+    Position embeddings of another grid are resized. A distilled DeiT has two classifiers, and its output is their
+    mean. They become one classifier on both tokens, which computes the same function. If the file has only the
+    classifier on the class token, it is padded with zeros for the other token.
     """
     changed: dict[str, Callable[[], np.ndarray] | None] = {}
     heads = ("head.weight", "head_dist.weight", "head.bias", "head_dist.bias")
@@ -211,7 +213,7 @@ def adapt(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Arrays:
 
 
 def size_of(arrays: Mapping[str, np.ndarray]) -> int:
-    """Pixels of a side of the pictures that published arrays saw, by their grid of positions; 0: it is no square."""
+    """Pixels on a side of the pictures in pretraining, from the grid of positions; 0: the grid is not a square."""
     before = 0 if "reg_token" in arrays else sum(name in arrays for name in ("cls_token", "dist_token"))
     patches = arrays["pos_embed"].shape[1] - before
     side = math.isqrt(patches)
@@ -219,9 +221,9 @@ def size_of(arrays: Mapping[str, np.ndarray]) -> int:
 
 
 def as_published(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The inverse of `adapt` where it joined two classifiers: on twice the width, they are two again.
+    """The inverse of `adapt` for two joined classifiers: a classifier of twice the width becomes two again.
 
-    Their mean is the joined one, bit for bit, so timm's distilled DeiT takes them.
+    The mean of the two is the joined classifier, bit for bit, so timm's distilled DeiT can load them.
     """
     arrays, width = dict(arrays), arrays["cls_token"].shape[-1] if "dist_token" in arrays else 0
     if width and arrays["head.weight"].shape[-1] == 2 * width:
@@ -235,8 +237,8 @@ def resize_positions(positions: np.ndarray, grid: tuple[int, int], before: int) 
     """Position embeddings (1, before + side * side, D) for a grid of (rows, columns): (1, before + rows * columns, D).
 
     timm's resample_abs_pos_embed: bicubic (Keys 1981, a = -0.5), antialiased when it shrinks, half-pixel
-    centres, weights normalised at the borders. As in timm, a published grid is taken to be square; one
-    that cannot be is left as it is, and fits or does not.
+    centres, weights normalised at the borders. As in timm, a published grid must be a square. A grid that is not
+    a square is left unchanged; placement then checks its shape.
     """
     side = math.isqrt(positions.shape[1] - before)
     if side * side != positions.shape[1] - before or grid == (side, side):
