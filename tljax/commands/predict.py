@@ -1,6 +1,7 @@
-"""Ask a finished run what pictures show, or of what class texts are: classes and probabilities."""
+"""Ask a finished run what pictures show, or of what class texts and rows of a table are: classes and probabilities."""
 
 import argparse
+import collections
 import json
 import sys
 from collections.abc import Sequence
@@ -10,102 +11,128 @@ from typing import Any
 from tljax.cli import keep_compiled
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.untrusted import printable
-from tljax.data import folders, pictures, texts
-from tljax.serving import saved_model
+from tljax.data import texts
+from tljax.runs import chosen_run
+from tljax.serving import answers, questions, saved_model
 from tljax.serving.predictor import Predictor
+from tljax.serving.questions import Questions
+from tljax.serving.saved_model import Model
 
 BATCH = 32  # pictures or texts at a time, at most; fewer compile and run faster
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`tljax predict RUN IMAGE... [--top K] [--json]`: an IMAGE is a file, or a folder of them.
-    `tljax predict RUN TEXT... [--file FILE [--encoding NAME]]`: a TEXT is one argument, or a line of FILE, "-" being
-    standard input; of a run on pairs it is two texts with a tab between.
+    """`tljax predict RUN IMAGE... [--out FILE] [--top K] [--json]`: an IMAGE is a file, or a folder of them.
+    `tljax predict RUN TEXT... [--file FILE [--encoding NAME]]`: a TEXT is one argument, a file or a folder of texts, or
+    a line of FILE, "-" being standard input; of a run on pairs it is two texts with a tab between.
+    `tljax predict RUN TABLE [--out FILE] [--text COLUMN] [--id COLUMN]`: the rows of a .csv, .tsv or .jsonl, whose
+    columns are read as those of the training.
 
+    A RUN is the folder of one, or that of a suite or a comparison, and then the best row by validation.
     A line a picture or text on standard output: its name or itself, then what the task says: classes with their
-    probabilities; numbers; or the labels that hold, with theirs, or "none". Weights, card, tokenizer, classes and
-    sizes are those of the run's model/ folder. How many texts were cut to the longest length of the run stands on
-    standard error.
+    probabilities; numbers; or the labels that hold, with theirs, or "none". With --out a row each in a .csv, .jsonl or
+    .parquet, with the probability of every class. Weights, card, tokenizer, classes and sizes are those of the run's
+    model/ folder. How many texts were cut to the longest length of the run stands on standard error.
 
     Raises:
       DataError: no such run or picture, or some cannot be read: all are named, after the others' answers.
     """
+    options = _parser().parse_intermixed_args(arguments)  # what is asked may stand on both sides of the flags
+    if options.top < 1:
+        raise ConfigError(f"--top must be at least 1; got {options.top}.")
+    if options.out:
+        answers.writer_of(options.out)
+    keep_compiled()
+    run, note = chosen_run.of(options.run)
+    model = saved_model.load(run)
+    found = _asked(options, run, model)
+    for line in (note, *found.notes):
+        print(printable(line), file=sys.stderr, end="\n" if line else "")
+    predictor = Predictor(model, batch_size=min(BATCH, max(len(found.asked), 1)))
+    answered = _saved(options.out, found, predictor) if options.out else _printed(options, found, predictor)
+    if predictor.cut:
+        longest = model.input["lengths"][-1]
+        print(f"{predictor.cut} of {answered} texts were cut to {longest} tokens", file=sys.stderr)
+    if found.faults:
+        raise DataError(
+            f"Every {questions.kind(model)} must be readable; {len(found.faults)} of "
+            f"{answered + len(found.faults)} are not:\n  " + "\n  ".join(found.faults)
+        )
+
+
+def _asked(options: Any, run: Path, model: Model) -> Questions:
+    """Everything that the command line asks about: its arguments first, then what --file holds."""
+    text = questions.kind(model) == "text"
+    if options.file and not text:
+        raise ConfigError("--file holds texts, and this run is on pictures. Name the pictures, or their folders.")
+    columns = {"text": options.text, "pair": options.pair, "id": options.id}
+    table = options.file and questions.is_table(options.file)  # its lines are rows, and the first of them names columns
+    found = questions.find(run, model, [*options.asked, *([options.file] if table else [])], columns)
+    if options.file and not table:
+        said = {"encoding": options.encoding, "key": "--encoding"}
+        raw = sys.stdin.buffer.read() if options.file == "-" else None
+        content = texts.read(Path(options.file), **said) if raw is None else texts.decode(raw, "-", **said)
+        for number, line in enumerate(texts.lines(content), start=1):
+            found.add(f"{options.file}:{number}", line)
+    if not found.names and not found.faults:
+        raise ConfigError(
+            'Give a text: tljax predict RUN "a text" "another", or --file FILE with one a line.'
+            if text
+            else "Name a picture, or a folder of pictures: tljax predict RUN IMAGE..."
+        )
+    return found
+
+
+def _printed(options: Any, found: Questions, predictor: Predictor) -> int:
+    """A line an answer; how many there are."""
+    model, answered = predictor.model, 0
+    kind = questions.kind(model)
+    for (one, answer), name in zip(predictor.answers(found.asked), found.names, strict=True):
+        if isinstance(answer, ValueError):
+            found.faults.append(f"{name}: {answer}")
+            continue
+        answered += 1
+        shown = one if isinstance(one, str) else name
+        best = model.task.answer(answer, model.classes, options.top)
+        line = "  ".join(f"{name} {value:.4f}" for name, value in best) or "none"
+        plain = printable(f"{shown}  {line}")
+        print(json.dumps({kind: str(shown), model.task.LABELS: best}) if options.json else plain, flush=True)
+    return answered
+
+
+def _saved(out: Path, found: Questions, predictor: Predictor) -> int:
+    """Write the answers that there are, and say how many; how many there are."""
+    model = predictor.model
+    rows = answers.Answers(model, "file" if questions.kind(model) == "picture" else "id")
+    for (_, answer), name in zip(predictor.answers(found.asked), found.names, strict=True):
+        if isinstance(answer, ValueError):
+            found.faults.append(f"{name}: {answer}")
+        else:
+            rows.add(name, answer)
+    columns = rows.columns
+    answers.save(columns, out)
+    counts = collections.Counter(columns.get("class", ()))
+    told = ": " + ", ".join(f"{name} {counts[name]:,}" for name in model.classes if counts[name]) if counts else ""
+    print(printable(f"{out}: {len(rows):,} rows{told}"))
+    return len(rows)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tljax predict", description=__doc__)
-    parser.add_argument("run", type=Path, help="folder of a finished run, or its model/")
-    parser.add_argument("asked", nargs="*", metavar="IMAGE or TEXT", help="pictures, or folders that hold them; texts")
+    parser.add_argument("run", type=Path, help="folder of a finished run, its model/, or of a suite: its best row")
+    parser.add_argument(
+        "asked", nargs="*", metavar="IMAGE, TEXT or TABLE", help="pictures, or folders that hold them; texts; tables"
+    )
+    parser.add_argument("--out", type=Path, help=f"write all answers here: {', '.join(answers.WRITERS)}")
     parser.add_argument("--file", help="texts, one a line; - is standard input")
     parser.add_argument("--encoding", default="utf-8", help="of --file; default utf-8")
+    parser.add_argument("--text", default="", help="of a table: the column of the text; default: as in training")
+    parser.add_argument("--pair", default="", help="of a table: that of the second text")
+    parser.add_argument("--id", default="", help="of a table: the column that names rows; default: id, else the line")
     parser.add_argument("--top", type=int, default=1, help="classes to show of each; default 1")
     parser.add_argument(
         "--json",
         action="store_true",
         help='lines {"picture" or "text": ..., "classes" (or "numbers", "sets"): [[name, number]]}',
     )
-    options = parser.parse_intermixed_args(arguments)  # what is asked may stand on both sides of the flags
-    if options.top < 1:
-        raise ConfigError(f"--top must be at least 1; got {options.top}.")
-    keep_compiled()
-    model = saved_model.load(options.run)
-    kind = "text" if "lengths" in model.input else "picture"
-    asked = _texts(options) if kind == "text" else _pictures(options)
-    predictor, unreadable = Predictor(model, batch_size=min(BATCH, len(asked))), []
-    for place, (one, answer) in zip(asked, predictor.answers(list(asked.values())), strict=True):
-        if isinstance(answer, ValueError):
-            unreadable.append(f"{place}: {answer}")
-            continue
-        best = model.task.answer(answer, model.classes, options.top)
-        line = "  ".join(f"{name} {value:.4f}" for name, value in best) or "none"
-        plain = printable(f"{one}  {line}")
-        print(json.dumps({kind: str(one), model.task.LABELS: best}) if options.json else plain, flush=True)
-    if predictor.cut:
-        longest = model.input["lengths"][-1]
-        print(f"{predictor.cut} of {len(asked)} texts were cut to {longest} tokens", file=sys.stderr)
-    if unreadable:
-        raise DataError(
-            f"Every {kind} must be readable; {len(unreadable)} of {len(asked)} are not:\n  " + "\n  ".join(unreadable)
-        )
-
-
-def _pictures(options: Any) -> dict[str, Path]:
-    """What people call every picture that is asked about -> its file."""
-    if options.file:
-        raise ConfigError("--file holds texts, and this run is on pictures. Name the pictures, or their folders.")
-    if not options.asked:
-        raise ConfigError("Name a picture, or a folder of pictures: tljax predict RUN IMAGE...")
-    return {str(file): file for file in find_pictures([Path(place) for place in options.asked])}
-
-
-def _texts(options: Any) -> dict[str, str]:
-    """What people call every text that is asked about -> the text: arguments first, then the lines of the file."""
-    found = {f"text {number}": text for number, text in enumerate(options.asked, start=1)}
-    if options.file:
-        raw = sys.stdin.buffer.read() if options.file == "-" else None
-        said = {"encoding": options.encoding, "key": "--encoding"}
-        content = texts.read(Path(options.file), **said) if raw is None else texts.decode(raw, "-", **said)
-        found |= {f"{options.file}:{number}": line for number, line in enumerate(texts.lines(content), start=1)}
-    if not found:
-        raise ConfigError('Give a text: tljax predict RUN "a text" "another", or --file FILE with one a line.')
-    return found
-
-
-def find_pictures(places: Sequence[Path]) -> list[Path]:
-    """The pictures among `places`, and those at any depth of the folders among them, sorted in each: what training
-    takes for a picture by its name, and leaves out as hidden.
-
-    Raises:
-      DataError: a place does not exist, is no picture by its suffix, or a folder holds none; all are named.
-    """
-    found, wrong = [], []
-    for place in places:
-        if place.is_dir():
-            inside = list(folders.inside(place, pictures.SUFFIXES))
-        else:
-            inside = [place] if folders.is_example(place, pictures.SUFFIXES) else []
-        wrong += [] if inside else [str(place)]
-        found += inside
-    if wrong:
-        raise DataError(
-            f"Every IMAGE must be a picture or a folder of pictures ({', '.join(sorted(pictures.SUFFIXES))}); "
-            f"these are neither: {', '.join(wrong)}."
-        )
-    return found
+    return parser

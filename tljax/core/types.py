@@ -96,7 +96,8 @@ class Inputs:
 class Asked:
     """How what a finished run is asked about becomes what its network is given."""
 
-    read: Callable[[Any], Any]  # a file, or a text, as the run's examples were stored; ValueError if it cannot be
+    # A file, a text, or an example of a source, as the run's examples were stored; ValueError if it cannot be.
+    read: Callable[[Any], Any]
     batch: Callable[[Sequence[Any]], Batch]  # of so many that were read
     prepare: Prepare  # as of `Inputs`
     example: Tree  # one such input, (1, ...): only shapes and dtypes matter

@@ -38,20 +38,31 @@ class Predictor:
         return self.model.classifier(rows).astype(np.float32) if self.model.classifier else rows
 
     def answers(self, asked: Sequence[Any]) -> Iterator[tuple[Any, np.ndarray | ValueError]]:
-        """Every picture (its file) or text with what the task puts out (K,), or with what kept it from being read."""
+        """Every picture (its file), text or example with what the task puts out (K,), or with what kept it from being
+        read.
+        """
+        for some, faults, rows in self.rows(asked):
+            answers = iter(self.model.told(rows) if len(faults) < len(some) else ())
+            for place, one in enumerate(some):
+                yield one, faults[place] if place in faults else next(answers)
+
+    def rows(self, asked: Sequence[Any]) -> Iterator[tuple[Sequence[Any], dict[int, ValueError], Any]]:
+        """(What is asked about in a batch; place -> what kept it from being read; what calling this gives of the rest).
+
+        An entry of `asked` may be a function that gives what is asked about, called when its turn comes.
+        """
         with ThreadPoolExecutor(THREADS) as pool:
             for i in range(0, len(asked), self.batch_size):
                 some = asked[i : i + self.batch_size]
                 examples = list(pool.map(self._read, some))
-                readable = [example for example in examples if not isinstance(example, ValueError)]
+                faults = {place: one for place, one in enumerate(examples) if isinstance(one, ValueError)}
+                readable = [example for place, example in enumerate(examples) if place not in faults]
                 self.cut += sum(getattr(example, "cut", 0) for example in readable)
-                answers = iter(self.model.told(self(readable)) if readable else ())
-                for one, example in zip(some, examples, strict=True):
-                    yield one, example if isinstance(example, ValueError) else next(answers)
+                yield some, faults, self(readable) if readable else ()
 
     def _read(self, one: Any) -> Any:
         try:
-            return self.model.asked.read(one)
+            return self.model.asked.read(one() if callable(one) else one)
         except ValueError as error:
             return error
 

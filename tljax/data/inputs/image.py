@@ -96,15 +96,18 @@ def said(part: Pictures) -> dict[str, list[str]]:
 
 
 def reopen(folder: Path, said: Mapping[str, Any], *, card: Card, backbone: Any) -> Asked:
-    """Picture files, read as the examples of a run with these `sizes` were: uint8 (S, S, C)."""
+    """Picture files, or examples of a source, read as those of a run with these `sizes` were: uint8 (S, S, C)."""
     del folder, backbone
     found = ConfigDict(dict(said))
     window = said.get("window")
     levels = grey_levels.Levels(*window, given=said["window_given"]) if window else None
 
-    def read(picture: Path) -> np.ndarray:
+    def read(picture: Path | Mapping[str, Any]) -> np.ndarray:
         with pictures.turn():
-            image = pictures.read(picture, channels=found.channels, most=said.get("max_pixels", pictures.MOST))
+            if isinstance(picture, Mapping):
+                image = picture["image"]
+            else:
+                image = pictures.read(picture, channels=found.channels, most=said.get("max_pixels", pictures.MOST))
             if image.dtype != np.uint8:
                 grey_levels.known(image, window or ())
                 image = grey_levels.eight_bits(image, levels, found.channels)

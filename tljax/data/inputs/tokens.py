@@ -82,7 +82,7 @@ def said(part: Tokens) -> dict[str, list[str]]:
 
 
 def reopen(folder: Path, said: Mapping[str, Any], *, card: Card, backbone: Any) -> Asked:
-    """Texts, or pairs with a tab between, as the examples of a run with these `sizes` were.
+    """Texts, pairs with a tab between, or examples of a source, as those of a run with these `sizes` were.
 
     Args:
       folder: of the run's model, where its tokenizer lies.
@@ -95,8 +95,8 @@ def reopen(folder: Path, said: Mapping[str, Any], *, card: Card, backbone: Any) 
     _same_padding(tokenizer, backbone.variant)
     vocabularies.same_checksum(tokenizer, said.get("vocabulary", ""))  # earlier runs kept none
 
-    def read(text: str) -> Read:
-        texts = _checked(text, 2 if said["pairs"] else 1)
+    def read(asked: str | Mapping[str, Any]) -> Read:
+        texts = _checked(_parts(asked, pairs=said["pairs"]), 2 if said["pairs"] else 1)
         (ids,), (types,), cut = tokenizer(texts[:1], texts[1:], said["lengths"][-1])
         if not ids:
             raise ValueError("it has no token: the tokenizer leaves all of it out")
@@ -137,16 +137,22 @@ def example(config: ConfigDict | None = None, card: Any = None) -> dict[str, np.
     return {"ids": ids, "mask": np.ones((1, 8), bool), "types": ids}
 
 
-def _checked(text: str, number: int) -> list[str]:
-    """The `number` texts in `text`, a tab between; ValueError where the run's examples could not have been so."""
-    texts = [part.strip() for part in text.split("\t")] if number > 1 else [text]
+def _parts(asked: str | Mapping[str, Any], *, pairs: bool) -> list[str]:
+    """The text, or the texts of a pair."""
+    if isinstance(asked, Mapping):
+        return [asked["text"], asked["pair"]] if pairs or asked["pair"] else [asked["text"]]
+    return [part.strip() for part in asked.split("\t")] if pairs else [asked]
+
+
+def _checked(texts: list[str], number: int) -> list[str]:
+    """The texts; ValueError where the run's examples could not have been so."""
     if len(texts) != number:
         raise ValueError(
             f"it must be {number} texts with a tab between, as the run's examples were; it is {len(texts)}"
         )
     if not all(part.strip() for part in texts):
         raise ValueError("it is empty" if number == 1 else "one of its texts is empty")
-    if why := fault(text):
+    if why := fault("".join(texts)):
         raise ValueError(why)
     return texts
 

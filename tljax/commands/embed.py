@@ -1,0 +1,57 @@
+"""Write the feature vectors of pictures, texts or rows of a table, as a finished run's network makes them."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tljax.cli import keep_compiled
+from tljax.core.errors import DataError
+from tljax.core.untrusted import printable
+from tljax.runs import chosen_run
+from tljax.serving import embedding, questions, saved_model
+
+BATCH = 32  # examples at a time, at most
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`tljax embed RUN DATA... --out features.npz`: DATA are pictures, texts, folders of them, or tables.
+
+    They are what the run's head is given: (N, D), float32. A .npz holds "id" and "features"; .parquet, .csv and .jsonl
+    have a row an example, with the columns id, f0, f1 and so on.
+
+    Raises:
+      TljaxError: no such run, data or format; some cannot be read: all are named, after the file is written.
+    """
+    parser = argparse.ArgumentParser(prog="tljax embed", description=__doc__)
+    parser.add_argument("run", type=Path, help="folder of a finished run, its model/, or of a suite: its best row")
+    parser.add_argument("data", nargs="+", metavar="DATA", help="pictures, texts, folders of them, tables")
+    parser.add_argument("--out", "-o", type=Path, required=True, help="a .npz, .parquet, .csv or .jsonl")
+    parser.add_argument("--text", default="", help="of a table: the column of the text; default: as in training")
+    parser.add_argument("--pair", default="", help="of a table: that of the second text")
+    parser.add_argument("--id", default="", help="of a table: the column that names rows; default: id, else the line")
+    options = parser.parse_intermixed_args(arguments)
+    embedding.check(options.out)
+    keep_compiled()
+    run, note = chosen_run.of(options.run)
+    model = saved_model.load(run)
+    found = questions.find(run, model, options.data, {name: getattr(options, name) for name in ("text", "pair", "id")})
+    for line in (note, *found.notes):
+        print(printable(line), file=sys.stderr, end="\n" if line else "")
+    predictor = embedding.predictor(model, batch_size=min(BATCH, max(len(found.asked), 1)))
+    names, rows, place = [], [], 0
+    for some, faults, features in predictor.rows(found.asked):
+        found.faults += [f"{found.names[place + i]}: {why}" for i, why in faults.items()]
+        names += [found.names[place + i] for i in range(len(some)) if i not in faults]
+        rows += [features] if len(faults) < len(some) else []
+        place += len(some)
+    if rows:
+        embedding.save(names, np.concatenate(rows), options.out)
+        print(printable(f"{options.out}: {len(names):,} rows of {rows[0].shape[1]:,} features"))
+    if found.faults:
+        raise DataError(
+            f"Every {questions.kind(model)} must be readable; {len(found.faults)} of "
+            f"{len(names) + len(found.faults)} are not:\n  " + "\n  ".join(found.faults)
+        )

@@ -1,0 +1,87 @@
+"""How good a finished run is on a folder or a table with labels: its metric with interval and n, and every class."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tljax.cli import keep_compiled
+from tljax.core import stored_config
+from tljax.core.atomic import make_folder, write_json
+from tljax.core.errors import ConfigError
+from tljax.core.untrusted import printable
+from tljax.reporting.terminal import show
+from tljax.runs import chosen_run
+from tljax.serving import evaluation, labelled, saved_model
+from tljax.serving.predictor import Predictor
+
+COLUMNS = ("class", "examples", "recall % (95 %)", "precision %", "F1 %")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`tljax evaluate RUN DATA [--split NAME] [--out FOLDER] [--json]`, or `tljax evaluate RUN [--part test]`.
+
+    DATA is a folder of class folders, with or without splits above them, or a table; columns, spelling and damage are
+    treated as in training. Without DATA it is a part of the run's own data, which must be as they were.
+
+    Raises:
+      TljaxError: no such run or data, labels that the run does not know, examples that cannot be read.
+    """
+    options = _parser().parse_args(arguments)
+    if options.data and options.part:
+        raise ConfigError("--part is one of the run's own; leave it out, or DATA.")
+    keep_compiled()
+    run, note = chosen_run.of(options.run)
+    model = saved_model.load(run)
+    file = stored_config.place(run)
+    config = stored_config.read(file, model.family) if file else None
+    if options.data:
+        examples = labelled.of_data(run, model, options.data, split=options.split)
+    else:
+        examples = labelled.of_part(run, model, options.part or "test")
+    for line in (note, *examples.notes):
+        print(printable(line), file=sys.stderr, end="\n" if line else "")
+    predictor = Predictor(model, batch_size=config.train.eval_batch_size if config else 32)
+    totals = evaluation.totals(predictor, examples, skip=bool(config and config.data.unreadable == "skip"))
+    found = evaluation.summary(predictor, totals)
+    if options.out:
+        make_folder(options.out)
+        write_json(options.out / "evaluation.json", {"run": str(run), "data": str(options.data or ""), **found})
+        model.task.files(totals, options.out / "evaluation", classes=model.classes)
+    _tell(found, as_json=options.json)
+
+
+def _tell(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(found))
+        return
+    if found["classes"]:
+        show("", COLUMNS, [_cells(row) for row in found["classes"]])
+    metrics = found["metrics"]
+    others = [f"{name} {value:.4f}" for name, value in metrics.items() if name not in ("examples", found["metric"])]
+    between = f", 95 % interval {_range(found['interval'])} %" if found["interval"] else ""
+    print(printable(", ".join(others)))
+    print(f"{found['metric']} {found['value']:.4f} of {metrics['examples']:,} examples{between}")
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    recall = f"{100 * row['recall']:.2f} ({_range(row['interval'])})" if row["interval"] else "-"
+    others = ["-" if row[name] is None else f"{100 * row[name]:.2f}" for name in ("precision", "f1")]
+    return [row["class"], f"{row['examples']:,}", recall, *others]
+
+
+def _range(ends: tuple[float, float]) -> str:
+    return f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tljax evaluate", description=__doc__)
+    parser.add_argument("run", type=Path, help="folder of a finished run, its model/, or of a suite: its best row")
+    parser.add_argument("data", type=Path, nargs="?", help="folder or table with labels; default: the run's own part")
+    parser.add_argument("--split", default="", help="of a folder of splits, the one to read; default: all")
+    parser.add_argument("--part", default="", help="of the run's own data: test, validation, train; default test")
+    parser.add_argument("--out", type=Path, help="folder for evaluation.json, predictions, confusion matrix")
+    parser.add_argument("--json", action="store_true", help="one line of JSON")
+    return parser

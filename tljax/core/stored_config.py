@@ -1,0 +1,73 @@
+"""The config that a run keeps in its folder, read again: how its data are read. A folder travels, so it is checked."""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from tljax.core import atomic, config_files, config_tables, options, plugins, settings
+from tljax.core.errors import ConfigError, DataError
+
+NEEDED = ("seed", "data", "train")  # of config.json
+FILE = "config.json"
+
+
+def place(run: Path) -> Path | None:
+    """The config.json of a run, `run` being its folder or the folder model/ in it; None where there is none."""
+    return next((folder / FILE for folder in (run, run.parent) if (folder / FILE).is_file()), None)
+
+
+def read(file: Path, family: str) -> ConfigDict:
+    """The config of a finished run as far as it says how data are read: `seed`, `data` and `train.eval_batch_size`.
+
+    All other keys have their defaults. The source goes by its short name: no code runs because a folder names it.
+
+    Args:
+      family: of its network, which says what options pictures or texts have.
+
+    Raises:
+      DataError: config.json is damaged, or of another version.
+      ConfigError: the source is a plugin that the user must give.
+    """
+    said = atomic.read_json(file, keys=NEEDED)
+    config = _default(family)
+    try:
+        source = _known(str(said["data"]["source"]))
+        config.seed = options.typed(said["seed"], 0)
+        config.train.eval_batch_size = options.typed(said["train"]["eval_batch_size"], 0)
+        _fill(config.data, {**said["data"], "source": source})
+        return settings.resolve(config)[0]
+    except (AttributeError, KeyError, TypeError, ConfigError) as error:
+        raise DataError(
+            f"'{file}' must hold how a run of this version reads its data: {error} Run it again, name another run, or "
+            f"give its plugins by --plugins FILE."
+        ) from error
+
+
+def of_source(source: str, family: str) -> ConfigDict:
+    """The default config for another source of data."""
+    config = _default(family)
+    config.data.source = source
+    return settings.resolve(config)[0]
+
+
+def _default(family: str) -> ConfigDict:
+    config_files.make_importable()
+    config = importlib.import_module("configs.default").get_config()
+    config.model.family = family
+    return config
+
+
+def _fill(data: ConfigDict, said: Mapping[str, Any]) -> None:
+    """Put the stored keys into the data's table; those that all runs share must have the default's type."""
+    for key, value in config_tables.flat(said).items():
+        typed = options.typed(value, config_tables.get(data, key)) if options.is_shared("data", key) else value
+        config_tables.put(data, key, typed)
+
+
+def _known(source: str) -> str:
+    """ "mine" of "path/to/mine.py" and of "package.mine", where such a plugin is there."""
+    name = source.removesuffix(".py").replace("/", ".").rpartition(".")[2]
+    return plugins.name(plugins.find_known("sources", name))

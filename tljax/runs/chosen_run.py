@@ -1,0 +1,57 @@
+"""Which run is meant where a folder holds many: the best row of a suite or a comparison, by validation."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tljax.core.errors import DataError
+from tljax.runs import results
+
+
+class Chosen(NamedTuple):
+    """A run's folder, and why it is this one, for people; "" where there was nothing to choose."""
+
+    folder: Path
+    note: str = ""
+
+
+def of(folder: Path) -> Chosen:
+    """The run in `folder`: its own, or of a suite or comparison the best row's, chosen on the validation part.
+
+    Rows count by the mean of their seeds, those with the most seeds alone; of the best row's seeds the best is taken.
+    Where there is but one row and no validation part, the first seed is taken. The test part chooses nothing.
+
+    Raises:
+      DataError: several rows, and nothing to choose by.
+    """
+    runs = sorted(file.parent for file in folder.glob("**/seed*/result.json"))
+    if (folder / "model").exists() or (folder / "model.json").exists() or not runs:
+        return Chosen(folder)
+    rows: dict[Path, dict[Path, dict[str, Any]]] = {}
+    for run in runs:
+        rows.setdefault(run.parent, {})[run] = results.read(run)
+    scores = {row: [_validation(found) for found in members.values()] for row, members in rows.items()}
+    metrics = {found["metric"] for members in rows.values() for found in members.values()}
+    if any(value is None for values in scores.values() for value in values) or len(metrics) > 1:
+        if len(rows) > 1:
+            names = ", ".join(str(row.relative_to(folder)) for row in rows)
+            raise DataError(
+                f"RUN must be one run, or runs of which a validation part can choose the best; '{folder}' holds "
+                f"{names}, without one, or with different metrics ({', '.join(sorted(metrics))}). Name one of its "
+                f"runs: {runs[0]}."
+            )
+        return Chosen(runs[0], f"{folder} holds {len(runs)} seeds of one row: taken is {runs[0]}")
+    best = max(scores, key=lambda row: (len(scores[row]), np.mean([value or 0.0 for value in scores[row]])))
+    run = max(rows[best], key=lambda one: _validation(rows[best][one]) or 0.0)
+    (metric,) = metrics
+    return Chosen(
+        run,
+        f"{folder} holds {len(rows)} rows of up to {max(map(len, scores.values()))} seeds: taken is {run}, by its "
+        f"validation {metric} ({_validation(rows[best][run]):.4f}; mean of the row "
+        f"{np.mean([value or 0.0 for value in scores[best]]):.4f})",
+    )
+
+
+def _validation(found: dict[str, Any]) -> float | None:
+    return found["metrics"].get("validation", {}).get(found["metric"])

@@ -1,0 +1,108 @@
+"""Answers as a table: of every example its name, what the task says, and the probability of each class."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tljax.core.atomic import make_folder, whole
+from tljax.core.errors import ConfigError
+from tljax.serving.saved_model import Model
+
+SEPARATOR = "|"  # between the labels of a set
+
+
+class Answers:
+    """Rows in order, kept as arrays."""
+
+    def __init__(self, model: Model, name: str) -> None:
+        """`name` is what the first column holds: "file", "text" or "id"."""
+        self._model, self._name = model, name
+        self._names: list[str] = []
+        self._outputs: list[np.ndarray] = []
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def add(self, name: str, outputs: Any) -> None:
+        """What the task put out of one example, (K,).
+
+        Raises:
+          ConfigError: the task's answers are no numbers, one a class.
+        """
+        row = np.asarray(outputs, np.float32)
+        if row.shape != (len(self._model.classes),):
+            raise ConfigError(
+                f"--out holds a number a class; this run's task puts out {row.shape} of {len(self._model.classes)} "
+                f"classes. Leave --out away."
+            )
+        self._names.append(name)
+        self._outputs.append(row)
+
+    @property
+    def columns(self) -> dict[str, Sequence[Any]]:
+        """Column -> a value a row: the name, "class" or "labels", and "p_<class>"; numbers under "predicted_<name>"."""
+        model, outputs = self._model, np.array(self._outputs, np.float32).reshape(len(self), -1)
+        said, numbers = {"classes": ("class", "p"), "sets": ("labels", "p")}.get(model.task.LABELS, ("", "predicted"))
+        chosen = [[one for one, _ in model.task.answer(row, model.classes, 1)] for row in outputs] if said else []
+        found: dict[str, Any] = {self._name: self._names}
+        found |= {said: [SEPARATOR.join(names) for names in chosen]} if said else {}
+        for i, name in enumerate(model.classes):
+            found[f"{numbers}_{name}"] = outputs[:, i]
+        return found
+
+
+def save(columns: dict[str, Sequence[Any]], file: Path) -> None:
+    """Write columns, names to values, in the format that the file's suffix names.
+
+    Raises:
+      ConfigError: see `writer_of`; the place takes no files.
+    """
+    write = writer_of(file)
+    make_folder(file.parent)
+    with whole(file) as part:
+        write(columns, part)
+
+
+def writer_of(file: Path) -> Callable[[dict[str, Sequence[Any]], Path], None]:
+    """What writes such a file.
+
+    Raises:
+      ConfigError: no such format.
+    """
+    if file.suffix.lower() not in WRITERS:
+        raise ConfigError(f"--out must be a file that ends in {', '.join(WRITERS)}; got '{file}'.")
+    return WRITERS[file.suffix.lower()]
+
+
+def _csv(columns: dict[str, Sequence[Any]], file: Path) -> None:
+    with file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
+        rows = csv.writer(out)
+        rows.writerow(columns)
+        rows.writerows(_rows(columns))
+
+
+def _jsonl(columns: dict[str, Sequence[Any]], file: Path) -> None:
+    with file.open("w", encoding="utf-8") as out:
+        for row in _rows(columns):
+            values = [float(str(x)) if isinstance(x, np.floating) else x for x in row]
+            out.write(json.dumps(dict(zip(columns, values, strict=True))) + "\n")
+
+
+def _parquet(columns: dict[str, Sequence[Any]], file: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.table({name: pyarrow.array(values) for name, values in columns.items()})
+    pyarrow.parquet.write_table(table, file)
+
+
+def _rows(columns: dict[str, Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
+    """A float32 keeps the shortest digits that give it again."""
+    return zip(*columns.values(), strict=True)
+
+
+WRITERS = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}

@@ -1,0 +1,103 @@
+"""How good a finished run is on examples with labels: the sums and metrics of its own evaluation."""
+
+import warnings
+from typing import Any
+
+import jax
+import numpy as np
+
+from tljax.core.errors import DataError
+from tljax.core.types import Batch
+from tljax.data import labels
+from tljax.data.batches import Evaluation
+from tljax.reporting import significance
+from tljax.serving.labelled import Labelled
+from tljax.serving.predictor import Predictor
+from tljax.serving.saved_model import Model
+from tljax.training import parallel
+from tljax.training.evaluate import Evaluator
+
+SHARES = ("accuracy",)  # metrics that are the share of examples that are right: their interval is known
+
+
+class _Answered:
+    """Logits and labels of examples, as a part that is evaluated."""
+
+    in_memory, views = True, 1
+
+    def __init__(self, logits: Any, found: np.ndarray) -> None:
+        self._logits, self._labels = logits, found
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def take(self, positions: np.ndarray) -> Batch:
+        return {"logits": jax.tree.map(lambda rows: rows[positions], self._logits), "label": self._labels[positions]}
+
+
+def totals(predictor: Predictor, examples: Labelled, *, skip: bool = False) -> dict[str, np.ndarray]:
+    """The task's sums over the examples, and its values of each, as the run's own evaluation has them.
+
+    Args:
+      skip: whether what cannot be read is left out and said, as the run's training did; else it is an error.
+
+    Raises:
+      DataError: some cannot be read; all are named.
+    """
+    found, faults, kept, place = [], [], [], 0
+    for some, wrong, rows in predictor.rows(examples.asked):
+        faults += [f"{examples.names[place + i]}: {why}" for i, why in wrong.items()]
+        kept += [place + i for i in range(len(some)) if i not in wrong]
+        found += [rows] if len(wrong) < len(some) else []
+        place += len(some)
+    if faults and not (skip and kept):
+        raise DataError(
+            f"Every example must be readable; {len(faults)} of {place} are not:\n  "
+            + "\n  ".join(faults[: labels.SHOWN])
+            + (f"\n  and {len(faults) - labels.SHOWN} more" if len(faults) > labels.SHOWN else "")
+        )
+    if faults:
+        warnings.warn(f"{len(faults)} of {place} cannot be read and are left out: {'; '.join(faults)}", stacklevel=2)
+    task, logits = predictor.model.task, jax.tree.map(lambda *parts: np.concatenate(parts), *found)
+    batches = Evaluation(_Answered(logits, examples.labels[kept]), batch_size=predictor.batch_size)
+    step = lambda _, batch: (task.sums(batch["logits"], batch), task.each(batch["logits"], batch))  # noqa: E731
+    return Evaluator(step, parallel.make("jit"))({}, batches)
+
+
+def summary(predictor: Predictor, found: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Metrics, the one that counts, its 95 % interval where it is a share of the examples, and each class."""
+    model = predictor.model
+    metrics = model.task.summarize(found)
+    value, number = metrics[model.task.BEST], int(metrics["examples"])
+    share = model.task.BEST in SHARES
+    return {
+        "metric": model.task.BEST,
+        "value": value,
+        "interval": significance.wilson(value, number) if share else None,
+        "metrics": metrics,
+        "classes": [_of_class(*row) for row in _counts(model, found)],
+    }
+
+
+def _counts(model: Model, found: dict[str, np.ndarray]) -> list[tuple[str, int, int, int]]:
+    """Of every class its name, and how many examples are of it, are said to be, and are both; [] of other tasks."""
+    if "confusion" in found:
+        counts = np.asarray(found["confusion"])
+        labels, said, hits = counts.sum(axis=1), counts.sum(axis=0), np.diag(counts)
+    elif "hits" in found:
+        labels, said, hits = (np.asarray(found[name]) for name in ("labels", "found", "hits"))
+    else:
+        return []
+    return [(name, int(labels[k]), int(said[k]), int(hits[k])) for k, name in enumerate(model.classes)]
+
+
+def _of_class(name: str, examples: int, said: int, hits: int) -> dict[str, Any]:
+    """None where nothing can be said: a class without examples has no recall."""
+    return {
+        "class": name,
+        "examples": examples,
+        "recall": hits / examples if examples else None,
+        "interval": significance.wilson(hits / examples, examples) if examples else None,
+        "precision": hits / said if said else None,
+        "f1": 2 * hits / (examples + said) if examples + said else None,
+    }

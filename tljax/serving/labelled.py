@@ -1,0 +1,173 @@
+"""Examples with labels for a finished run: a folder or table that it has not seen, or a part of its own."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from tljax.core import atomic, plugins, stored_config
+from tljax.core.errors import ConfigError, DataError
+from tljax.core.types import Dataset, Split
+from tljax.data import domains, labels, spelling, splits
+from tljax.serving import questions
+from tljax.serving.questions import TABLES
+from tljax.serving.saved_model import Model
+from tljax.tasks import Encodes
+
+FOLDERS = {"image": "image_folder", "tokens": "text_folder"}  # the source of a folder, where the run's own has none
+
+
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+    """Examples, their names, and labels as the run's task takes them."""
+
+    asked: Sequence[Any]  # what `Predictor.rows` takes
+    names: list[str]
+    labels: np.ndarray
+    notes: tuple[str, ...] = ()  # what was found out, for people
+
+
+def of_data(run: Path, model: Model, place: Path, *, split: str = "") -> Labelled:
+    """All examples in a folder or a table, read with the settings of the run's training.
+
+    Args:
+      split: of a folder of splits, the one to read; "": all of them.
+
+    Raises:
+      DataError: nothing there that can be read, or labels that the run does not know; all are named.
+    """
+    file = stored_config.place(run)
+    config = stored_config.read(file, model.family) if file else None
+    data = _reading(run, model, place)
+    data.update(dir=str(place), divide=(split,) if split else ())
+    dataset = plugins.find_known("sources", data.source).load(data)
+    _check_kind(dataset, model)
+    if split and split not in dataset.splits:
+        raise DataError(f"--split must be one of {', '.join(dataset.splits)}; got '{split}'.")
+    joined = splits.Joined(list(dataset.splits.values()))
+    kept = bool(config and (config.data.classes or config.data.half))
+    positions, found, left = _bound(joined, dataset, model, same=data.similar_labels == "merge", leave_out=kept)
+    notes = (*dataset.info.notes, *dataset.info.skipped, *left, *_seen(config, place, split))
+    return _examples(joined, positions, found, model, notes)
+
+
+def of_part(run: Path, model: Model, part: str) -> Labelled:
+    """A part of the run's own data, the very examples that it counted.
+
+    Raises:
+      DataError: no such part, or its examples are not as they were.
+      ConfigError: only the folder model/ is there.
+    """
+    file = stored_config.place(run)
+    if file is None:
+        raise ConfigError(f"A run's own parts stand in its config.json; '{run}' has none. Name the run, or give DATA.")
+    config = stored_config.read(file, model.family)
+    config.model.weights = config.model.tokenizer = str(file.parent / "model")
+    dataset = plugins.find_known("sources", config.data.source).load(config.data)
+    _check_kind(dataset, model)
+    chosen = splits.choose(dataset, config.data, config.seed)
+    if chosen.classes != model.classes:
+        raise _changed(run, f"the classes are {labels.cut(chosen.classes)}")
+    subsets = domains.add(chosen.parts, dataset, config.data, config.seed)
+    known = list(domains.labelled(subsets))
+    if part not in known:
+        raise DataError(f"--part must be one of {', '.join(known)}; got '{part}'.")
+    if isinstance(model.task, Encodes):
+        subsets = {
+            name: one if one.labels is None else dataclasses.replace(one, labels=model.task.encode(one.labels))
+            for name, one in subsets.items()
+        }
+    reader = plugins.find("inputs", plugins.find_known("families", model.family).INPUT)
+    parts = reader.load(subsets, config, card=model.card, backbone=model.network.backbone, pretrained=False).parts
+    if (was := atomic.read_json(file.parent / "inputs.json").get(part)) != parts[part].fingerprint():
+        raise _changed(run, f"those of '{part}' are others" if was else f"it has no part '{part}'")
+    subset = parts[part].subset
+    names = _names(subset.split, subset.indices)
+    return Labelled([functools.partial(subset.__getitem__, i) for i in range(len(subset))], names, subset.labels)
+
+
+def _reading(run: Path, model: Model, place: Path) -> ConfigDict:
+    """How the run read its data, or where its own source reads no such place, how a folder or table is read."""
+    data, table = questions.reading(run, model), questions.is_table(str(place))
+    if data is not None and "dir" in data and (table or place.is_dir()) and table <= ("columns" in data):
+        return data
+    if not place.exists():
+        raise DataError(f"DATA must be a folder or a table with labels; there is no '{place}'.")
+    source = TABLES if table else FOLDERS[plugins.find_known("families", model.family).INPUT]
+    return questions.everything(stored_config.of_source(source, model.family))
+
+
+def _seen(config: ConfigDict | None, place: Path, split: str) -> tuple[str, ...]:
+    """What to say where these are the data that the run learned from."""
+    if config is None or not config.data.get("dir") or Path(config.data.dir).resolve() != place.resolve():
+        return ()
+    if split and not config.data.fractions and split != config.data.splits.train:
+        return ()
+    return (
+        "these data hold what the run learned from, of which it knows the answers; without DATA its test part counts",
+    )
+
+
+def _check_kind(dataset: Dataset, model: Model) -> None:
+    if dataset.info.loaded or dataset.info.labels != model.task.LABELS:
+        raise DataError(
+            f"Labels must be {model.task.LABELS}, as the run's task asks, and known without their examples; those of "
+            f"{dataset.info.source} are {dataset.info.labels}."
+        )
+
+
+def _bound(
+    split: Split, dataset: Dataset, model: Model, *, same: bool, leave_out: bool
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """(Positions of the examples that count, their labels under the run's numbers, what was left out).
+
+    Args:
+      same: whether classes that differ in spelling alone are one.
+      leave_out: whether the training left out classes that it did not name, as is done here then.
+    """
+    found, names = np.asarray(split.labels), dataset.info.classes
+    number = {spelling.key(name) if same else name: i for i, name in enumerate(model.classes)}
+    new = np.array([number.get(spelling.key(name) if same else name, -1) for name in names])
+    unknown = [name for name, i in zip(names, new, strict=True) if i < 0]
+    counts = found.sum(axis=0) if found.ndim > 1 else np.bincount(found, minlength=len(names))
+    listed = labels.cut([f"{name} ({int(counts[names.index(name)])})" for name in unknown])
+    numbers = dataset.info.labels == "numbers"
+    if unknown and (numbers or dataset.info.labels == "sets" or not leave_out):
+        raise DataError(
+            f"Every label must be one that the run knows: {labels.cut(model.classes)}. '{dataset.info.source}' has "
+            f"others: {', '.join(unknown) if numbers else listed}. Rename them, or leave their examples out."
+        )
+    if found.ndim == 1:
+        positions = np.flatnonzero(new[found] >= 0)
+        left = (f"left out, as in training, the classes {listed}",) if unknown else ()
+        return positions, new[found[positions]].astype(np.int32), left
+    if numbers and set(new) != set(range(len(model.classes))):
+        raise DataError(f"Every number of the run must have a column: {', '.join(model.classes)}.")
+    bound = np.zeros((len(found), len(model.classes)), found.dtype)
+    bound[:, new] = found
+    return np.arange(len(found)), bound, ()
+
+
+def _examples(split: Split, positions: np.ndarray, found: np.ndarray, model: Model, notes: tuple[str, ...]) -> Labelled:
+    if not len(positions):
+        raise DataError(f"DATA must hold an example of one of the run's classes: {labels.cut(model.classes)}.")
+    if isinstance(model.task, Encodes):
+        found = model.task.encode(found)
+    asked = [functools.partial(split.__getitem__, int(i)) for i in positions]
+    return Labelled(asked, _names(split, positions), found, notes)
+
+
+def _names(split: Split, positions: np.ndarray) -> list[str]:
+    files = getattr(split, "files", None)
+    return [str(files[i]) if files else f"example {i}" for i in map(int, positions)]
+
+
+def _changed(run: Path, why: str) -> DataError:
+    return DataError(
+        f"A run's own part must hold the examples that it counted; in the data of '{run}' {why}. Put them back as they "
+        f"were, or give DATA."
+    )

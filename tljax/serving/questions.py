@@ -1,0 +1,156 @@
+"""What a finished run is asked about: pictures, texts, and rows of tables, read with the settings of its training."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from tljax.core import config_tables, plugins, stored_config
+from tljax.core.errors import ConfigError, DataError
+from tljax.data import folders, pictures, tables, texts
+from tljax.data.sources import text_folder
+from tljax.serving.saved_model import Model
+
+TABLES = "text_csv"  # the source of tables, where the run's own reads none
+ID = "id"  # the column that names rows, where a table has it
+
+
+@dataclasses.dataclass
+class Questions:
+    """What is asked about, in order: `asked[i]` is what `Predictor.rows` takes, `names[i]` what people call it."""
+
+    names: list[str] = dataclasses.field(default_factory=list)
+    asked: list[Any] = dataclasses.field(default_factory=list)
+    faults: list[str] = dataclasses.field(default_factory=list)  # "name: reason" of what cannot be asked about
+    notes: list[str] = dataclasses.field(default_factory=list)  # what was found out, for people
+
+    def add(self, name: str, asked: Any) -> None:
+        self.names.append(name)
+        self.asked.append(asked)
+
+
+def kind(model: Model) -> str:
+    """What the run is asked about: "picture" or "text"."""
+    return "text" if "lengths" in model.input else "picture"
+
+
+def find(run: Path, model: Model, places: Sequence[str], columns: Mapping[str, str] | None = None) -> Questions:
+    """Everything that `places` name: pictures, folders, tables; and texts themselves, of a run on texts.
+
+    Args:
+      run: the folder of the run, whose config says how its tables are read.
+      columns: "text", "pair" and "id" of tables, where they are not those of the training; "" are left as they are.
+
+    Raises:
+      DataError: a place that is none of these (all are named), a table that cannot be read as the run's.
+      ConfigError: the run did not learn from tables, and no column is named.
+    """
+    found, wrong = Questions(), []
+    for place in places:
+        if is_table(place):
+            _add_rows(found, run, model, Path(place), columns or {})
+        elif kind(model) == "text":
+            _add_texts(found, place)
+        else:
+            inside = _pictures(Path(place))
+            wrong += [] if inside else [place]
+            for file in inside:
+                found.add(str(file), file)
+    if wrong:
+        raise DataError(
+            f"Every IMAGE must be a picture or a folder of pictures ({', '.join(sorted(pictures.SUFFIXES))}), or a "
+            f"table of the run's kind; these are neither: {', '.join(wrong)}."
+        )
+    return found
+
+
+def is_table(place: str) -> bool:
+    """Whether an argument names a table: by its suffix, and it is a file, or one word that is none."""
+    suffix = Path(place).suffix.lower() in tables.SUFFIXES
+    return suffix and (Path(place).is_file() or not any(map(str.isspace, place)))
+
+
+def reading(run: Path, model: Model) -> ConfigDict | None:
+    """How the run's training read its data, as `data` of a config: all splits, all rows, as they are.
+
+    None where only the folder model/ is there, which does not say it.
+
+    Raises:
+      DataError: see `stored_config.read`.
+    """
+    file = stored_config.place(run)
+    return everything(stored_config.read(file, model.family)) if file else None
+
+
+def everything(config: ConfigDict) -> ConfigDict:
+    """The config's data without what chooses among them, for a run's parts alone."""
+    data = config_tables.copied(config.data)
+    data.update(divide=(), targets=(), unlabelled=(), group="", duplicates="keep", fractions=(0.5, 0.0, 0.5))
+    return data
+
+
+def _pictures(place: Path) -> list[Path]:
+    """The picture itself, or those at any depth of a folder, sorted; hidden ones are left out, as in training."""
+    if place.is_dir():
+        return list(folders.inside(place, pictures.SUFFIXES))
+    return [place] if folders.is_example(place, pictures.SUFFIXES) else []
+
+
+def _add_texts(found: Questions, place: str) -> None:
+    """A text, the text in a file, or those of a folder."""
+    path = Path(place) if len(place) < 1024 and "\0" not in place else Path()
+    if path.is_dir() and path != Path():
+        files = list(folders.inside(path, text_folder.SUFFIXES))
+        if not files:
+            raise DataError(f"'{place}' must hold texts ({', '.join(text_folder.SUFFIXES)}); it holds none.")
+    else:
+        files = [path] if folders.is_example(path, text_folder.SUFFIXES) else []
+    for file in files:
+        found.add(str(file), texts.read(file, key="--encoding").strip())
+    if not files:
+        found.add(f"text {len(found.names) + 1}", place)
+
+
+def _add_rows(found: Questions, run: Path, model: Model, file: Path, columns: Mapping[str, str]) -> None:
+    """Every row of a table, named by its id, or by its place."""
+    data = _of_table(run, model, file, columns)
+    dataset = plugins.find_known("sources", data.source).load(data)
+    (split,) = dataset.splits.values()
+    names = _ids(file, data, columns.get("id", ""), found)
+    for i, place in enumerate(getattr(split, "files", ()) or range(len(split))):
+        line = str(place).rpartition(":")[2]
+        found.add(names.get(line, str(place)), partial(split.__getitem__, i))
+    found.faults += dataset.info.skipped
+    found.notes += dataset.info.notes
+
+
+def _of_table(run: Path, model: Model, file: Path, columns: Mapping[str, str]) -> ConfigDict:
+    """How this table is read, its labels left alone: as the run's own, or by the columns that are named."""
+    data = reading(run, model)
+    if data is None or "columns" not in data:
+        if not columns.get("text"):
+            raise ConfigError(
+                f"A table needs the name of its column: this run did not learn from tables, so that nothing says what "
+                f"of '{file}' is the text. Give --text COLUMN."
+            )
+        data = everything(stored_config.of_source(TABLES, model.family))
+    data.update(dir=str(file), labels="none", unreadable="skip")
+    for name in ("text", "pair"):
+        data.columns[name] = columns.get(name) or data.columns[name]
+    return data
+
+
+def _ids(file: Path, data: ConfigDict, column: str, found: Questions) -> dict[str, str]:
+    """Line -> the id of its row; by default of the column "id", where there is one, which is said."""
+    try:
+        rows, _ = tables.read(file, data, (column or ID,))
+    except DataError:
+        if column:
+            raise
+        return {}
+    if not column:
+        found.notes.append(f"{file.name}: rows go by their column '{ID}' (--id names another)")
+    return {str(line): str(cells[column or ID]) for line, cells in rows}
