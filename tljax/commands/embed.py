@@ -31,13 +31,16 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", "-o", type=Path, required=True, help="a .npz, .parquet, .csv or .jsonl")
     parser.add_argument("--text", default="", help="of a table: the column of the text; default: as in training")
     parser.add_argument("--pair", default="", help="of a table: that of the second text")
+    parser.add_argument("--image", default="", help="of a table: the column of the picture's path")
     parser.add_argument("--id", default="", help="of a table: the column that names rows; default: id, else the line")
     options = parser.parse_intermixed_args(arguments)
     embedding.check(options.out)
     keep_compiled()
     run, note = chosen_run.of(options.run)
     model = saved_model.load(run)
-    found = questions.find(run, model, options.data, {name: getattr(options, name) for name in ("text", "pair", "id")})
+    found = questions.find(
+        run, model, options.data, {name: getattr(options, name) for name in ("text", "pair", "image", "id")}
+    )
     for line in (note, *found.notes):
         print(printable(line), file=sys.stderr, end="\n" if line else "")
     predictor = embedding.predictor(model, batch_size=min(BATCH, max(len(found.asked), 1)))

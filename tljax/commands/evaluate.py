@@ -37,8 +37,9 @@ def main(arguments: Sequence[str]) -> None:
     model = saved_model.load(run)
     file = stored_config.place(run)
     config = stored_config.read(file, model.family) if file else None
+    columns = {name: getattr(options, name) for name in ("text", "pair", "image", "label")}
     if options.data:
-        examples = labelled.of_data(run, model, options.data, split=options.split)
+        examples = labelled.of_data(run, model, options.data, split=options.split, columns=columns)
     else:
         examples = labelled.of_part(run, model, options.part or "test")
     for line in (note, *examples.notes):
@@ -82,6 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("data", type=Path, nargs="?", help="folder or table with labels; default: the run's own part")
     parser.add_argument("--split", default="", help="of a folder of splits, the one to read; default: all")
     parser.add_argument("--part", default="", help="of the run's own data: test, validation, train; default test")
+    parser.add_argument("--text", default="", help="of a table: the column of the text; default: as in training")
+    parser.add_argument("--pair", default="", help="of a table: that of the second text")
+    parser.add_argument("--image", default="", help="of a table: that of the picture's path")
+    parser.add_argument("--label", default="", help="of a table: that of the label")
     parser.add_argument("--out", type=Path, help="folder for evaluation.json, predictions, confusion matrix")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     return parser

@@ -65,7 +65,7 @@ def _asked(options: Any, run: Path, model: Model) -> Questions:
     text = questions.kind(model) == "text"
     if options.file and not text:
         raise ConfigError("--file holds texts, and this run is on pictures. Name the pictures, or their folders.")
-    columns = {"text": options.text, "pair": options.pair, "id": options.id}
+    columns = {name: getattr(options, name) for name in ("text", "pair", "image", "id")}
     table = options.file and questions.is_table(options.file)  # its lines are rows, and the first of them names columns
     found = questions.find(run, model, [*options.asked, *([options.file] if table else [])], columns)
     if options.file and not table:
@@ -111,7 +111,7 @@ def _saved(out: Path, found: Questions, predictor: Predictor) -> int:
             rows.add(name, answer)
     columns = rows.columns
     answers.save(columns, out)
-    counts = collections.Counter(columns.get("class", ()))
+    counts = collections.Counter(columns.get("prediction", ()))
     told = ": " + ", ".join(f"{name} {counts[name]:,}" for name in model.classes if counts[name]) if counts else ""
     print(printable(f"{out}: {len(rows):,} rows{told}"))
     return len(rows)
@@ -128,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--encoding", default="utf-8", help="of --file; default utf-8")
     parser.add_argument("--text", default="", help="of a table: the column of the text; default: as in training")
     parser.add_argument("--pair", default="", help="of a table: that of the second text")
+    parser.add_argument("--image", default="", help="of a table: the column of the picture's path")
     parser.add_argument("--id", default="", help="of a table: the column that names rows; default: id, else the line")
     parser.add_argument("--top", type=int, default=1, help="classes to show of each; default 1")
     parser.add_argument(

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from tljax.core.atomic import make_folder, whole
 from tljax.core.errors import ConfigError
+from tljax.reporting.records import Columns
 from tljax.serving.saved_model import Model
 
 SEPARATOR = "|"  # between the labels of a set
@@ -43,19 +44,18 @@ class Answers:
         self._outputs.append(row)
 
     @property
-    def columns(self) -> dict[str, Sequence[Any]]:
-        """Column -> a value a row: the name, "class" or "labels", and "p_<class>"; numbers under "predicted_<name>"."""
+    def columns(self) -> Columns:
+        """Column -> a value a row: the name, "prediction" and "p(<class>)"; numbers under "<name> predicted"."""
         model, outputs = self._model, np.array(self._outputs, np.float32).reshape(len(self), -1)
-        said, numbers = {"classes": ("class", "p"), "sets": ("labels", "p")}.get(model.task.LABELS, ("", "predicted"))
-        chosen = [[one for one, _ in model.task.answer(row, model.classes, 1)] for row in outputs] if said else []
         found: dict[str, Any] = {self._name: self._names}
-        found |= {said: [SEPARATOR.join(names) for names in chosen]} if said else {}
-        for i, name in enumerate(model.classes):
-            found[f"{numbers}_{name}"] = outputs[:, i]
-        return found
+        if model.task.LABELS == "numbers":
+            return found | {f"{name} predicted": outputs[:, i] for i, name in enumerate(model.classes)}
+        said = [[name for name, _ in model.task.answer(row, model.classes, 1)] for row in outputs]
+        found |= {"prediction": [SEPARATOR.join(names) for names in said]}
+        return found | {f"p({name})": outputs[:, i] for i, name in enumerate(model.classes)}
 
 
-def save(columns: dict[str, Sequence[Any]], file: Path) -> None:
+def save(columns: Columns, file: Path) -> None:
     """Write columns, names to values, in the format that the file's suffix names.
 
     Raises:
@@ -67,7 +67,7 @@ def save(columns: dict[str, Sequence[Any]], file: Path) -> None:
         write(columns, part)
 
 
-def writer_of(file: Path) -> Callable[[dict[str, Sequence[Any]], Path], None]:
+def writer_of(file: Path) -> Callable[[Columns, Path], None]:
     """What writes such a file.
 
     Raises:
@@ -78,21 +78,21 @@ def writer_of(file: Path) -> Callable[[dict[str, Sequence[Any]], Path], None]:
     return WRITERS[file.suffix.lower()]
 
 
-def _csv(columns: dict[str, Sequence[Any]], file: Path) -> None:
+def _csv(columns: Columns, file: Path) -> None:
     with file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
         rows = csv.writer(out)
         rows.writerow(columns)
         rows.writerows(_rows(columns))
 
 
-def _jsonl(columns: dict[str, Sequence[Any]], file: Path) -> None:
+def _jsonl(columns: Columns, file: Path) -> None:
     with file.open("w", encoding="utf-8") as out:
         for row in _rows(columns):
             values = [float(str(x)) if isinstance(x, np.floating) else x for x in row]
             out.write(json.dumps(dict(zip(columns, values, strict=True))) + "\n")
 
 
-def _parquet(columns: dict[str, Sequence[Any]], file: Path) -> None:
+def _parquet(columns: Columns, file: Path) -> None:
     import pyarrow
     import pyarrow.parquet
 
@@ -100,7 +100,7 @@ def _parquet(columns: dict[str, Sequence[Any]], file: Path) -> None:
     pyarrow.parquet.write_table(table, file)
 
 
-def _rows(columns: dict[str, Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
+def _rows(columns: Columns) -> Iterator[tuple[Any, ...]]:
     """A float32 keeps the shortest digits that give it again."""
     return zip(*columns.values(), strict=True)
 

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -33,8 +32,7 @@ def save(names: Sequence[str], features: np.ndarray, file: Path) -> None:
         with whole(file) as part, part.open("wb") as out:
             np.savez(out, id=np.array(names, str), features=features)
         return
-    columns: dict[str, Sequence[Any]] = {"id": names}
-    answers.save(columns | {f"f{i}": column for i, column in enumerate(features.T)}, file)
+    answers.save({"id": names, **{f"f{i}": column for i, column in enumerate(features.T)}}, file)
 
 
 def check(file: Path) -> None:

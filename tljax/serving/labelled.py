@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,10 @@ from tljax.core.errors import ConfigError, DataError
 from tljax.core.types import Dataset, Split
 from tljax.data import domains, labels, spelling, splits
 from tljax.serving import questions
-from tljax.serving.questions import TABLES
 from tljax.serving.saved_model import Model
 from tljax.tasks import Encodes
 
-FOLDERS = {"image": "image_folder", "tokens": "text_folder"}  # the source of a folder, where the run's own has none
+FOLDERS = {"picture": "image_folder", "text": "text_folder"}  # the source of a folder, where the run's own has none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,18 +30,21 @@ class Labelled:
     notes: tuple[str, ...] = ()  # what was found out, for people
 
 
-def of_data(run: Path, model: Model, place: Path, *, split: str = "") -> Labelled:
+def of_data(
+    run: Path, model: Model, place: Path, *, split: str = "", columns: Mapping[str, str] | None = None
+) -> Labelled:
     """All examples in a folder or a table, read with the settings of the run's training.
 
     Args:
       split: of a folder of splits, the one to read; "": all of them.
+      columns: "text", "pair", "image" and "label" of a table, where they are not those of the training.
 
     Raises:
       DataError: nothing there that can be read, or labels that the run does not know; all are named.
     """
     file = stored_config.place(run)
     config = stored_config.read(file, model.family) if file else None
-    data = _reading(run, model, place)
+    data = _reading(run, model, place, columns or {})
     data.update(dir=str(place), divide=(split,) if split else ())
     dataset = plugins.find_known("sources", data.source).load(data)
     _check_kind(dataset, model)
@@ -90,15 +92,20 @@ def of_part(run: Path, model: Model, part: str) -> Labelled:
     return Labelled([functools.partial(subset.__getitem__, i) for i in range(len(subset))], names, subset.labels)
 
 
-def _reading(run: Path, model: Model, place: Path) -> ConfigDict:
+def _reading(run: Path, model: Model, place: Path, columns: Mapping[str, str]) -> ConfigDict:
     """How the run read its data, or where its own source reads no such place, how a folder or table is read."""
-    data, table = questions.reading(run, model), questions.is_table(str(place))
-    if data is not None and "dir" in data and (table or place.is_dir()) and table <= ("columns" in data):
-        return data
     if not place.exists():
         raise DataError(f"DATA must be a folder or a table with labels; there is no '{place}'.")
-    source = TABLES if table else FOLDERS[plugins.find_known("families", model.family).INPUT]
-    return questions.everything(stored_config.of_source(source, model.family))
+    if questions.is_table(str(place)):
+        return questions.of_table(run, model, place, columns)
+    data = questions.reading(run, model)
+    if data is None or "dir" not in data or ("columns" in data and not any(map(questions.is_table, _inside(place)))):
+        data = questions.everything(stored_config.of_source(FOLDERS[questions.kind(model)], model.family))
+    return data
+
+
+def _inside(folder: Path) -> list[str]:
+    return [str(path) for path in folder.iterdir()]
 
 
 def _seen(config: ConfigDict | None, place: Path, split: str) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ from tljax.data import folders, pictures, tables, texts
 from tljax.data.sources import text_folder
 from tljax.serving.saved_model import Model
 
-TABLES = "text_csv"  # the source of tables, where the run's own reads none
+TABLES = {"picture": "picture_table", "text": "text_csv"}  # the source of tables, where the run's own reads none
+EXAMPLES = {"picture": "image", "text": "text"}  # and its column of examples
 ID = "id"  # the column that names rows, where a table has it
 
 
@@ -42,7 +43,7 @@ def find(run: Path, model: Model, places: Sequence[str], columns: Mapping[str, s
 
     Args:
       run: the folder of the run, whose config says how its tables are read.
-      columns: "text", "pair" and "id" of tables, where they are not those of the training; "" are left as they are.
+      columns: "text", "pair", "image" and "id" of tables, where they are not those of the training.
 
     Raises:
       DataError: a place that is none of these (all are named), a table that cannot be read as the run's.
@@ -115,30 +116,36 @@ def _add_texts(found: Questions, place: str) -> None:
 
 
 def _add_rows(found: Questions, run: Path, model: Model, file: Path, columns: Mapping[str, str]) -> None:
-    """Every row of a table, named by its id, or by its place."""
-    data = _of_table(run, model, file, columns)
+    """Every row of a table: a picture goes by its file, a text by its id or its place."""
+    data = of_table(run, model, file, columns)
+    data.update(labels="none", unreadable="skip", duplicates="keep")
     dataset = plugins.find_known("sources", data.source).load(data)
     (split,) = dataset.splits.values()
-    names = _ids(file, data, columns.get("id", ""), found)
-    for i, place in enumerate(getattr(split, "files", ()) or range(len(split))):
+    names = _ids(file, data, columns.get("id", ""), found) if kind(model) == "text" else {}
+    for i, place in enumerate(getattr(split, "files", None) or range(len(split))):
         line = str(place).rpartition(":")[2]
         found.add(names.get(line, str(place)), partial(split.__getitem__, i))
     found.faults += dataset.info.skipped
     found.notes += dataset.info.notes
 
 
-def _of_table(run: Path, model: Model, file: Path, columns: Mapping[str, str]) -> ConfigDict:
-    """How this table is read, its labels left alone: as the run's own, or by the columns that are named."""
-    data = reading(run, model)
-    if data is None or "columns" not in data:
-        if not columns.get("text"):
+def of_table(run: Path, model: Model, file: Path, columns: Mapping[str, str]) -> ConfigDict:
+    """How this table is read, as `data` of a config: as the run's own, or by the columns that are named.
+
+    Raises:
+      ConfigError: the run did not learn from tables, and no column is named.
+    """
+    data, example = reading(run, model), EXAMPLES[kind(model)]
+    if data is None or example not in data.get("columns", ()):
+        if not columns.get(example):
             raise ConfigError(
-                f"A table needs the name of its column: this run did not learn from tables, so that nothing says what "
-                f"of '{file}' is the text. Give --text COLUMN."
+                f"A table needs the name of its column: this run did not learn from tables, so that nothing says which "
+                f"of '{file}' holds the {kind(model)}s. Give --{example} COLUMN."
             )
-        data = everything(stored_config.of_source(TABLES, model.family))
-    data.update(dir=str(file), labels="none", unreadable="skip")
-    for name in ("text", "pair"):
+        data = everything(stored_config.of_source(TABLES[kind(model)], model.family))
+    data.update(dir=str(file))
+    data.columns.split = ""
+    for name in data.columns:
         data.columns[name] = columns.get(name) or data.columns[name]
     return data
 

@@ -1,0 +1,100 @@
+"""Tables that a finished run is asked about are tables: columns as in training, rows by their id."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.serving.test_evaluation import pictures, texts  # noqa: F401
+from tljax.__main__ import main
+from tljax.serving import questions, saved_model
+
+DATA, CONFIG = 3, 2
+
+
+def lines(file):
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_a_table_is_read_by_its_columns(texts, tmp_path, capsys):  # noqa: F811
+    folder, _, _ = texts
+    table = tmp_path / "second.csv"
+    table.write_text('stars,text,ID\n5,"very good, book",a7\n1,bad book,a8\n')
+    out = tmp_path / "answers.jsonl"
+    for asked in ([str(table)], [f"--file={table}"]):
+        assert main(["predict", str(folder), *asked, f"--out={out}"]) == 0
+        rows = lines(out)
+        assert [row["id"] for row in rows] == ["a7", "a8"] and list(rows[0]) == ["id", "prediction", "p(neg)", "p(pos)"]
+        assert "rows go by their column 'id'" in capsys.readouterr().err
+    assert main(["predict", str(folder), "very good, book", "bad book", f"--out={out}"]) == 0
+    plain = lines(out)
+    assert [row["p(neg)"] for row in plain] == pytest.approx([row["p(neg)"] for row in rows], abs=1e-6)
+    assert main(["predict", str(folder), str(table), f"--out={out}", "--id=stars"]) == 0
+    assert [row["id"] for row in lines(out)] == ["5", "1"]
+
+
+def test_other_columns_are_named_and_missing_ones_refused(texts, tmp_path, capsys):  # noqa: F811
+    folder, _, _ = texts
+    table, out = tmp_path / "second.tsv", tmp_path / "answers.csv"
+    table.write_text("body\tother\nvery good\tx\n")
+    assert main(["predict", str(folder), str(table)]) == DATA
+    assert "must have the column 'text'" in capsys.readouterr().err
+    assert main(["predict", str(folder), str(table), "--text=body", f"--out={out}"]) == 0
+    assert out.read_text().splitlines()[1].startswith(f"{table}:2,")
+    assert main(["predict", str(folder), str(tmp_path / "gone.csv")]) == DATA  # and no text of that name
+
+
+def test_rows_that_cannot_be_asked_about_are_named_after_the_others(texts, tmp_path, capsys):  # noqa: F811
+    folder, _, _ = texts
+    table, out = tmp_path / "second.csv", tmp_path / "answers.csv"
+    table.write_text("text\ngood\nNaN\nbad\n")
+    assert main(["predict", str(folder), str(table), f"--out={out}"]) == DATA
+    assert len(out.read_text().splitlines()) == 3
+    assert f"1 of 3 are not:\n  {table}:3: an empty text" in capsys.readouterr().err
+
+
+def test_files_and_folders_of_texts(texts, tmp_path):  # noqa: F811
+    folder, _, _ = texts
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "one.txt").write_text("very good\n")
+    (tmp_path / "two.md").write_text("bad")
+    found = questions.find(
+        folder, saved_model.load(folder), [str(tmp_path / "inside"), str(tmp_path / "two.md"), "bad book"]
+    )
+    assert found.asked == ["very good", "bad", "bad book"]
+    assert found.names == [str(tmp_path / "inside" / "one.txt"), str(tmp_path / "two.md"), "text 3"]
+
+
+def test_a_table_of_pictures(pictures, tmp_path, capsys):  # noqa: F811
+    folder, root, _ = pictures
+    table, out = root / "list.csv", tmp_path / "answers.jsonl"
+    table.write_text("picture,what\ntest/ant/0.png,ant\ntest/bee/1.png,bee\n")
+    assert main(["predict", str(folder), str(table)]) == CONFIG
+    assert "this run did not learn from tables" in capsys.readouterr().err
+    assert main(["predict", str(folder), str(table), "--image=picture", f"--out={out}"]) == 0
+    rows = lines(out)
+    assert [row["file"] for row in rows] == [str(root / "test/ant/0.png"), str(root / "test/bee/1.png")]
+    assert main(["predict", str(folder), *(row["file"] for row in rows), f"--out={tmp_path / 'plain.jsonl'}"]) == 0
+    assert [row["p(ant)"] for row in lines(tmp_path / "plain.jsonl")] == [row["p(ant)"] for row in rows]
+    assert main(["evaluate", str(folder), str(table), "--image=picture", "--label=what", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["metrics"]["examples"] == 2
+
+
+def test_features_are_what_the_head_is_given(pictures, tmp_path):  # noqa: F811
+    folder, root, _ = pictures
+    out = tmp_path / "features.npz"
+    assert main(["embed", str(folder), str(root / "test"), "-o", str(out)]) == 0
+    found, model = np.load(out), saved_model.load(folder)
+    assert found["features"].shape[0] == 15 and found["id"][0] == str(root / "test/ant/0.png")
+    head = model.variables["params"]["head"]
+    logits = found["features"] @ head["kernel"] + head["bias"]
+    assert main(["predict", str(folder), str(root / "test"), f"--out={tmp_path / 'answers.jsonl'}"]) == 0
+    said = [row["prediction"] for row in lines(tmp_path / "answers.jsonl")]
+    assert [model.classes[i] for i in logits.argmax(axis=1)] == said
+
+
+def test_formats_are_checked_before_anything_is_computed(pictures, capsys):  # noqa: F811
+    folder, root, _ = pictures
+    for verb, out in (("predict", "answers.xlsx"), ("embed", "features.txt")):
+        assert main([verb, str(folder), str(root), f"--out={out}"]) == CONFIG
+        assert "--out must be a file that ends in " in capsys.readouterr().err
