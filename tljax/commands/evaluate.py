@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tljax.cli import keep_compiled
-from tljax.core import stored_config
 from tljax.core.atomic import make_folder, write_json
 from tljax.core.errors import ConfigError
 from tljax.core.untrusted import printable
 from tljax.reporting.terminal import show
 from tljax.runs import chosen_run
-from tljax.serving import evaluation, labelled, saved_model
+from tljax.serving import evaluation, labelled, saved_model, stored_config
 from tljax.serving.predictor import Predictor
 
 COLUMNS = ("class", "examples", "recall % (95 %)", "precision %", "F1 %")

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from tljax.core import atomic, plugins, stored_config
+from tljax.core import atomic, plugins
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.types import Dataset, Split
 from tljax.data import domains, labels, spelling, splits
-from tljax.serving import questions
+from tljax.serving import questions, stored_config
 from tljax.serving.saved_model import Model
 from tljax.tasks import Encodes
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from tljax.core import config_tables, plugins, stored_config
+from tljax.core import config_tables, plugins
 from tljax.core.errors import ConfigError, DataError
 from tljax.data import folders, pictures, tables, texts
 from tljax.data.sources import text_folder
+from tljax.serving import stored_config
 from tljax.serving.saved_model import Model
 
 TABLES = {"picture": "picture_table", "text": "text_csv"}  # the source of tables, where the run's own reads none

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from configs import default
-from tljax.core import settings, stored_config
+from tljax.core import settings
 from tljax.core.errors import DataError
+from tljax.serving import stored_config
 
 
 def write(folder, **data):
