@@ -121,6 +121,9 @@ def get_config() -> Any:
     # files in tljax/reporting/writers/ that are given every number: tensorboard, csv, mlflow, wandb, trackio;
     config.writers = ("tensorboard",)  # metrics.jsonl is always written
 
+    # report/index.html: full, short (nothing is computed for it: no heat maps, features, baselines) or none
+    config.report = "full"
+
     # Several runs, one table: row -> ("key=value", ...) on top of this config; "{suite}", "{seed}" are filled in.
     config.suite = suite = ConfigDict(sort_keys=False)
     suite.rows = ConfigDict(sort_keys=False)  # empty: one plain run

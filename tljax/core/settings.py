@@ -73,6 +73,7 @@ RULES = {
     "train.log_steps": POSITIVE,
     "train.select": ("validation or entropy", lambda x: x in ("validation", "entropy")),
     "writers": STRINGS,
+    "report": ("full, short or none", lambda x: x in ("full", "short", "none")),
     "suite.rows.*": STRINGS,
     "suite.first": STRINGS,
     "suite.seeds": (

@@ -17,6 +17,7 @@ from tljax.data import folders
 FILES = "files"  # of inputs.json: what could be known of the files of `data.dir` without reading them
 COUNTS = "examples"  # of inputs.json: part -> how many; earlier runs wrote none
 RATES = ("optimizer.lr", "optimizer.clip")  # keys that a run which has diverged may go on with changed
+FREE = ("report",)  # keys that change nothing of what a run finds
 # What a run makes. config.json is the first of them, so without it they are of somebody else.
 OURS = ("checkpoints", "model", "report", "inputs.json", "env.json", "result.json", "metrics.jsonl", "decision.json")
 WEIGHTS = "weights"  # the checksum of what the published arrays filled; earlier runs wrote none
@@ -39,7 +40,8 @@ def check(folder: Path, config: str) -> list[str]:
     if not file.exists():
         _refuse_foreign(folder)
         return []
-    differences = settings.differences(read_json(file), json.loads(config))
+    found = settings.differences(read_json(file), json.loads(config))
+    differences = [line for line in found if line.partition(":")[0] not in FREE]
     others = [line for line in differences if line.partition(":")[0] not in RATES]
     if differences and (others or not diverged(folder)):
         raise ConfigError(

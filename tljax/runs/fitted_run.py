@@ -19,6 +19,8 @@ from tljax.data import domains
 from tljax.reporting import throughput
 from tljax.reporting.report import Report
 from tljax.runs import records
+from tljax.runs.pages import run_page
+from tljax.runs.pages.finished import Finished
 from tljax.serving import refitted_classifier, saved_model
 from tljax.training import features, views
 from tljax.training.features import Took
@@ -96,7 +98,9 @@ def run(
             "throughput": throughput.padding(took.tokens, took.places),
             "temperature": temperature,
         }
-        return report.finish(found, totals, partial(records.files, made, config, temperature))
+        result = report.finish(found, totals, partial(records.files, made, config, temperature))
+        run_page.write(Finished(workdir, made, config, totals, result, devices, report))
+        return result
 
 
 def _save(

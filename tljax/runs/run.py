@@ -10,6 +10,8 @@ from tljax.core import settings
 from tljax.core.plugins import find
 from tljax.reporting.report import Report
 from tljax.runs import fitted_run, records, results
+from tljax.runs.pages import run_page
+from tljax.runs.pages.finished import Finished
 from tljax.runs.preparation import prepare
 from tljax.serving import saved_model
 from tljax.training import parallel, plan_rates, views
@@ -52,4 +54,6 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         temperature = records.temperature(task, totals)
         saved_model.save(workdir / "model", devices.get_state(final), made, config, temperature=temperature)
         found = results.make(job, trained, totals, views.took(seen)) | {"temperature": temperature}
-        return report.finish(found, totals, partial(records.files, made, config, temperature))
+        result = report.finish(found, totals, partial(records.files, made, config, temperature))
+        run_page.write(Finished(workdir, made, config, totals, result, devices, report))
+        return result

@@ -1,0 +1,77 @@
+"""The page of a run: opened in a browser, complete without its network; a fault while drawing loses nothing but it."""
+
+import json
+
+import pytest
+
+from tests import browser, small
+from tljax.reporting.page import charts
+from tljax.runs.pages import run_page
+from tljax.runs.run import run
+
+pytestmark = [pytest.mark.page, pytest.mark.renders]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A finished run on photographs, with a validation part, and its short page."""
+    root = tmp_path_factory.mktemp("page")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        config = small.photographs(root / "pictures", monkeypatch)
+        config.data.validation, config.report = 0.25, "short"
+        run(config, root / "run")
+    return root
+
+
+def test_a_page_is_complete_and_quiet(root, tmp_path):
+    file = root / "run" / "report" / "index.html"
+    found = browser.open_page(file, tmp_path)
+    assert found.console == [] and found.requests == []
+    assert found.pictures > 5 and found.silent_pictures == []
+    result = json.loads((root / "run" / "result.json").read_text())
+    accuracy = result["metrics"]["test"]["accuracy"]
+    for said in (
+        f"{100 * accuracy:.1f} %",
+        "Wilson",
+        "always “ant”",
+        "is kept: the highest accuracy",
+        "balanced accuracy",
+    ):
+        assert said in found.dom, said
+    assert f"with temperature {result['temperature']:.3f}" in found.dom
+
+
+def test_the_surest_mistake_is_named_and_seen(root):
+    import csv
+
+    text = (root / "run" / "report" / "index.html").read_text(encoding="utf-8")
+    with (root / "run" / "report" / "test_predictions.csv").open(newline="") as lines:
+        wrong = [row for row in csv.DictReader(lines) if row["label"] != row["prediction"]]
+    surest = max(wrong, key=lambda row: float(row["probability"]))
+    name = "/".join(surest["name"].split("/")[-3:])
+    label = f'alt="{name}: labelled {surest["label"]}, predicted {surest["prediction"]}"'
+    assert label in text
+
+
+@pytest.mark.parametrize(("asked", "there"), [("none", False), ("short", True)])
+def test_a_key_turns_the_page_off_and_is_not_part_of_what_a_run_is(tmp_path, asked, there):
+    config = small.config(report=asked)
+    config.train.epochs = 1.0
+    result = run(config, tmp_path)
+    assert (tmp_path / "report" / "index.html").exists() == there
+    config.report = "full"
+    assert run(config, tmp_path) == result  # finished: not another run
+
+
+def test_a_fault_while_drawing_is_said_and_loses_no_result(tmp_path, monkeypatch, capsys):
+    def fails(outcome):
+        raise RuntimeError("no such font")
+
+    monkeypatch.setattr(charts, "confusion", fails)
+    config = small.config(report="short")
+    config.train.epochs = 1.0
+    result = run(config, tmp_path)
+    assert json.loads((tmp_path / "result.json").read_text()) == result
+    assert "the page could not be drawn (RuntimeError: no such font); the result is safe" in capsys.readouterr().out
+    assert "in fails" in (tmp_path / "report" / "page-error.txt").read_text()
+    assert not (tmp_path / "report" / run_page.FILE).exists()

@@ -1,0 +1,52 @@
+"""Pictures inside of a page: small ones of examples, and figures; each with what it shows in words."""
+
+import base64
+import dataclasses
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+THUMBNAIL = 176  # pixels of the longer side
+SMALL = 88  # of one in a sheet of many
+ENLARGED = 64  # pixels below which a picture is enlarged without smoothing, so that its pixels can be seen
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A picture of a page."""
+
+    source: str  # a data: address
+    alternative: str  # what it shows, for who cannot see it
+
+
+def thumbnail(image: np.ndarray, alternative: str, size: int = THUMBNAIL) -> Picture:
+    """A stored picture (H, W, C) uint8, `size` pixels wide or high."""
+    image = image[..., 0] if image.shape[-1] == 1 else image
+    drawn = Image.fromarray(np.ascontiguousarray(image))
+    if image.ndim == 3 and image.shape[-1] == 4:
+        drawn = Image.alpha_composite(Image.new("RGBA", drawn.size, "white"), drawn)
+    drawn = drawn.convert("L" if image.ndim == 2 else "RGB")
+    scale = size / max(drawn.size)
+    method = Image.Resampling.NEAREST if max(drawn.size) < ENLARGED else Image.Resampling.LANCZOS
+    drawn = drawn.resize((max(1, round(drawn.width * scale)), max(1, round(drawn.height * scale))), method)
+    out = io.BytesIO()
+    drawn.save(out, "WEBP", quality=80, method=4)
+    return Picture(_address("image/webp", out.getvalue()), alternative)
+
+
+def figure(drawn: Any, alternative: str, *, vector: bool = True) -> Picture:
+    """A figure of matplotlib, which is closed."""
+    from tljax.reporting import figures
+
+    out = io.BytesIO()
+    form = {"format": "svg"} if vector else {"format": "webp", "dpi": 130, "pil_kwargs": {"quality": 85}}
+    with figures.plt.rc_context({"svg.hashsalt": "tljax"}):
+        drawn.savefig(out, **form, metadata={"Date": None} if vector else None)
+    figures.plt.close(drawn)
+    return Picture(_address("image/svg+xml" if vector else "image/webp", out.getvalue()), alternative)
+
+
+def _address(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,124 @@
+"""The first section of a page: the answer, beside what guessing and the cheapest honest way come to."""
+
+from typing import Any
+
+from tljax.reporting import measures
+from tljax.reporting.page import charts
+from tljax.reporting.significance import wilson
+from tljax.runs.pages.finished import Finished
+
+NAMED = 60  # classes up to which all are in the table; of more the worst
+
+
+def gather(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
+    """What stands first.
+
+    Args:
+      baseline: "name", "accuracy" and "why" of the cheapest honest way; None where none was measured.
+    """
+    best, values = run.result["metric"], run.result["metrics"]["test"]
+    found: dict[str, Any] = {
+        "metric": best,
+        "value": values[best],
+        "examples": values["examples"],
+        "interval": None,
+        "rows": [],
+        "measures": {name: x for name, x in values.items() if name not in (best, "examples")},
+        "per_class": [],
+        "kept": _kept(run),
+        "facts": _facts(run),
+        "picture": None,
+        "parts": _parts(run, best),
+    }
+    kinds = {"classes": _classes, "sets": _sets, "numbers": _numbers}
+    return found | (kinds[kind](run, baseline) if (kind := run.made.task.LABELS) in kinds else {})
+
+
+def _classes(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
+    test, values = run.test, run.result["metrics"]["test"]
+    accuracy, count = values["accuracy"], values["examples"]
+    guess, guessed = measures.commonest(test, run.made.parts["train"].subset.labels)
+    rows = [{"name": "this run", "value": accuracy, "why": ""}]
+    if baseline:
+        rows.append({"name": baseline["name"], "value": baseline["accuracy"], "why": baseline["why"]})
+    rows.append({"name": f"always “{guess}”", "value": guessed, "why": "the commonest class of the training part"})
+    table = measures.per_class(test.confusion)
+    order = sorted(range(len(test.classes)), key=lambda k: table["f1"][k])
+    shown = range(len(test.classes)) if len(test.classes) <= NAMED else order[:NAMED]
+    return {
+        "interval": wilson(accuracy, count),
+        "rows": [row | {"interval": wilson(row["value"], count)} for row in rows],
+        "measures": measures.summary(test) | {"loss (nats)": values["loss"]},
+        "per_class": [
+            {"name": test.classes[k]} | {name: column[k].item() for name, column in table.items()} for k in shown
+        ],
+        "picture": charts.confusion(test),
+    }
+
+
+def _sets(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
+    del baseline
+    sums = run.totals["test"]
+    columns = zip(run.made.classes, sums["labels"], sums["found"], sums["hits"], strict=True)
+    return {
+        "per_class": [
+            {
+                "name": name,
+                "precision": hits / max(found, 1),
+                "recall": hits / max(labels, 1),
+                "f1": 2 * hits / max(labels + found, 1),
+                "examples": int(labels),
+            }
+            for name, labels, found, hits in columns
+        ]
+    }
+
+
+def _numbers(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
+    del baseline
+    decode, sums = run.made.task.decode, run.totals["test"]
+    labels, found = decode(sums["label"]), decode(sums["prediction"])
+    mean = {"name": "always the mean", "value": 0.0, "why": "R² of the mean of the same examples", "interval": None}
+    this = {"name": "this run", "value": run.result["metrics"]["test"]["r2"], "why": "", "interval": None}
+    return {"rows": [this, mean], "picture": charts.scatter(labels, found, run.made.classes)}
+
+
+def _kept(run: Finished) -> str:
+    """Which epoch is kept, and why."""
+    if not run.chart:
+        return "A classifier was fitted at once; there are no epochs."
+    if not run.chosen:
+        return (
+            f"The last of {run.chart['epochs']:g} epochs is kept: there is no validation part to choose another by "
+            f"(config.data.validation=0.1 holds one out)."
+        )
+    metric, part = run.result["metric"], "validation"
+    if run.config.train.select == "entropy":
+        metric, part = "entropy", "unlabelled"
+    rows = [row for row in run.log if row["part"] == part]
+    value = next((row[metric] for row in rows if row["step"] == run.result["step"]), None)
+    said = "" if value is None else f", {value:.4f}"
+    best = "lowest" if metric == "entropy" else "highest"
+    return f"Epoch {run.epoch:.3g} of {run.chart['epochs']:g} is kept: the {best} {metric} on the {part} part{said}."
+
+
+def _facts(run: Finished) -> dict[str, str]:
+    """What was run, in a few words."""
+    made, result = run.made, run.result
+    source = made.published.where if made.published else "none: all parameters started at random"
+    return {
+        "data": f"{made.info.source}: " + ", ".join(f"{len(part):,} {name}" for name, part in made.parts.items()),
+        "network": f"{run.config.model.family} {run.config.model.variant}".strip(),
+        "weights": source,
+        "strategy": result.get("chosen_strategy", result["strategy"]),
+        "task": run.config.task.name,
+        "seed": str(result["seed"]),
+        "run folder": str(run.folder),
+    }
+
+
+def _parts(run: Finished, best: str) -> list[dict[str, Any]]:
+    return [
+        {"name": part, "value": values[best], "examples": values["examples"], "color": charts.color(part)}
+        for part, values in run.result["metrics"].items()
+    ]

@@ -1,0 +1,88 @@
+"""The errors of a run as people see them: the surest mistakes, all of them small, pairs that are confused, copies."""
+
+from typing import Any
+
+import numpy as np
+
+from tljax.data.picture import copies
+from tljax.reporting import measures
+from tljax.reporting.page import pictures
+from tljax.runs.pages.finished import Finished
+
+SHOWN, SHEET, PAIRS, COPIES = 12, 60, 8, 12
+
+
+def gather(run: Finished) -> dict[str, Any]:
+    """The worst examples of the test part; of a task whose answers have no such order, none."""
+    kinds = {"classes": _classes, "sets": _sets, "numbers": _numbers}
+    found: dict[str, Any] = {"worst": [], "title": "", "sheet": [], "more": 0, "wrong": 0, "pairs": [], "suspects": []}
+    kind = run.made.task.LABELS
+    return found | {"copies": _copies(run), "notes": _notes(run)} | (kinds[kind](run) if kind in kinds else {})
+
+
+def _classes(run: Finished) -> dict[str, Any]:
+    test = run.test
+    wrong = test.mistakes()
+
+    def card(i: int, size: int) -> dict[str, Any]:
+        label, said = test.classes[int(test.labels[i])], test.classes[int(test.predicted[i])]
+        known = run.card("test", i, f"labelled {label}, predicted {said}", size=size)
+        return known | {"label": label, "said": said, "p": float(test.sureness[i])}
+
+    worst = [card(int(i), pictures.THUMBNAIL) for i in wrong[:SHOWN]]
+    sheet = [card(int(i), pictures.SMALL) for i in wrong[SHOWN : SHOWN + SHEET]] if not run.of_texts else []
+    return {
+        "title": "The surest mistakes",
+        "worst": worst,
+        "sheet": sheet,
+        "more": len(wrong) - len(worst) - len(sheet),
+        "wrong": len(wrong),
+        "pairs": measures.confused(test.confusion, test.classes, PAIRS),
+    }
+
+
+def _sets(run: Finished) -> dict[str, Any]:
+    sums, classes = run.totals["test"], run.made.classes
+    labels, probabilities = np.asarray(sums["label"]), run.made.task.outputs(sums["prediction"])
+    losses = -np.log(np.maximum(np.where(labels, probabilities, 1 - probabilities), 1e-7)).mean(axis=1)
+
+    def names(row: np.ndarray) -> str:
+        return ", ".join(name for name, holds in zip(classes, row, strict=True) if holds) or "none"
+
+    yes = probabilities >= run.made.task.threshold
+    order = [int(i) for i in np.argsort(-losses, kind="stable")[:SHOWN] if (yes[i] != labels[i]).any()]
+    worst = [
+        run.card("test", i, f"labels {names(labels[i])}, predicted {names(yes[i])}")
+        | {"label": names(labels[i]), "said": names(yes[i]), "p": None}
+        for i in order
+    ]
+    return {"title": "The largest losses", "worst": worst, "wrong": int((yes != labels).any(axis=1).sum())}
+
+
+def _numbers(run: Finished) -> dict[str, Any]:
+    sums, decode = run.totals["test"], run.made.task.decode
+    far = np.abs(sums["prediction"] - sums["label"]).max(axis=1)
+    labels, found = decode(sums["label"]), decode(sums["prediction"])
+
+    def shown(row: np.ndarray) -> str:
+        return ", ".join(f"{value:.4g}" for value in row)
+
+    worst = [
+        run.card("test", int(i), f"is {shown(labels[i])}, predicted {shown(found[i])}")
+        | {"label": shown(labels[i]), "said": shown(found[i]), "p": None}
+        for i in np.argsort(-far, kind="stable")[:SHOWN]
+    ]
+    return {"title": "The largest errors", "worst": worst}
+
+
+def _copies(run: Finished) -> list[str]:
+    """The first lines of copies.txt, for people."""
+    lines = run.made.lists.get(copies.FILE, "").splitlines()
+    root = f"{run.made.info.source}/"
+    more = [f"and {len(lines) - COPIES} more in {copies.FILE}"] if len(lines) > COPIES else []
+    return [line.replace(root, "").replace("\t", " · ") for line in lines[:COPIES]] + more
+
+
+def _notes(run: Finished) -> list[str]:
+    """What was said of copies and repeats between parts."""
+    return [note for note in run.made.notes if note.startswith(("copies:", "repeats:"))]

@@ -1,0 +1,105 @@
+"""A finished run, as the sections of its page look at it."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from tljax.core.experiment import Experiment
+from tljax.core.plugins import find
+from tljax.reporting.measures import Outcome
+from tljax.reporting.page.pictures import Picture, thumbnail
+from tljax.reporting.temperatures import scaled
+from tljax.reporting.terminal import Screen
+from tljax.training.parallel import Parallel
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """What a run has found, and what it found it with."""
+
+    folder: Path
+    made: Experiment
+    config: ConfigDict
+    totals: Mapping[str, dict[str, Any]]  # part -> the sums of its evaluation, and what was kept of each example
+    result: Mapping[str, Any]  # result.json
+    devices: Parallel
+    screen: Screen
+
+    @property
+    def full(self) -> bool:
+        """Whether the page may compute: features, heat maps, baselines."""
+        return self.config.report == "full"
+
+    @property
+    def temperature(self) -> float:
+        return self.result["temperature"]
+
+    @property
+    def of_texts(self) -> bool:
+        return find("families", self.config.model.family).INPUT == "tokens"
+
+    def outcome(self, part: str, *, temperature: float | None = None) -> Outcome:
+        """What is said of every example of a part, where labels are classes; by default as `predict` says it."""
+        sums = self.totals[part]
+        logits = scaled(sums["logits"], self.temperature if temperature is None else temperature)
+        return Outcome(self.made.classes, np.asarray(sums["label"]), self.made.task.outputs(logits))
+
+    @functools.cached_property
+    def test(self) -> Outcome:
+        return self.outcome("test")
+
+    @functools.cached_property
+    def log(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl; none of a classifier that is fitted at once."""
+        file = self.folder / "metrics.jsonl"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        return [json.loads(line) for line in lines]
+
+    @functools.cached_property
+    def chart(self) -> dict[str, Any] | None:
+        """The plan (`plan_rates.chart`); None of a classifier that is fitted at once."""
+        file = self.folder / "report" / "plan.json"
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+    @property
+    def chosen(self) -> bool:
+        """Whether the epoch that is kept was chosen, and is not merely the last."""
+        return any(row["part"] in ("validation", "unlabelled") for row in self.log)
+
+    @property
+    def epoch(self) -> float:
+        """That is kept."""
+        return self.result["step"] / self.per_epoch
+
+    @property
+    def per_epoch(self) -> float:
+        """Steps of an epoch."""
+        return self.chart["steps"] / self.chart["epochs"] if self.chart else 1.0
+
+    def name(self, part: str, position: int) -> str:
+        """What people call an example: its file, without what all files have before it."""
+        name, root = self.made.parts[part].subset.name(position), str(self.made.info.source)
+        return name.removeprefix(root).lstrip("/") if root else name
+
+    def text(self, part: str, position: int) -> str:
+        """The text of an example, or both of a pair."""
+        row = self.made.parts[part].subset[position]
+        return f"{row['text']} ⇥ {row['pair']}" if row["pair"] else row["text"]
+
+    def picture(self, part: str, position: int, alternative: str, **size: int) -> Picture:
+        """The stored picture of an example, small."""
+        image = self.made.parts[part].take(np.array([position]))["image"][0]
+        return thumbnail(image, alternative, **size)
+
+    def card(self, part: str, position: int, alternative: str, **size: int) -> dict[str, Any]:
+        """An example as a page shows it: its name, and its picture or its text."""
+        known = {"name": self.name(part, position), "text": "", "picture": None}
+        if self.of_texts:
+            return known | {"text": self.text(part, position)}
+        return known | {"picture": self.picture(part, position, f"{known['name']}: {alternative}", **size)}
