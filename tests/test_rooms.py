@@ -24,6 +24,7 @@ ROOMS = (
     "training",
     "serving",
     "runs",
+    "given",
     "commands",
 )
 ORDER = (*ROOMS[:-1], "cli", "commands", "__main__", "main")

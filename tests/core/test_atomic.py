@@ -184,7 +184,7 @@ def test_a_place_that_takes_no_files_is_found_before_anything_is_computed(tmp_pa
         cli.read(asked)
     (tmp_path / "done").mkdir()
     (tmp_path / "done" / "result.json").write_text("{}")
-    assert cli.read(asked)[1] == tmp_path / "done"  # of a finished run nothing is written
+    assert cli.read(asked).workdir == tmp_path / "done"  # of a finished run nothing is written
 
 
 def test_numbers_that_are_none_end_a_run_and_stand_in_no_file(tmp_path):

@@ -36,7 +36,7 @@ def test_without_a_home_the_way_out_is_told(homeless, tmp_path, monkeypatch, cap
 
 def test_a_tilde_is_the_home_folder_and_an_address_none(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cli.read(["--workdir=~/x"])[1] == tmp_path / "x"
+    assert cli.read(["--workdir=~/x"]).workdir == tmp_path / "x"
     for address in ("gs://bucket/run", "s3://bucket", "file:///tmp"):
         with pytest.raises(ConfigError, match=f"'{address}' is an address. Mount it"):
             cli.read([f"--workdir={address}"])

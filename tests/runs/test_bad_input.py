@@ -74,7 +74,9 @@ def weights(root: Path, variant: str = "small", keep: float = 1.0, without: str 
 
 
 def another_config(root: Path) -> list[str]:
-    run_folders.write(root / "run", json.loads(settings.to_json(settings.resolve(cli.read(BASE)[0])[0])), None)
+    run_folders.write(
+        root / "run", json.loads(settings.to_json(settings.resolve(cli.read(BASE).given.config)[0])), None
+    )
     return ["--config.seed=3", "--config.optimizer.lr=0.5"]
 
 
@@ -334,7 +336,7 @@ def test_skipped_pictures_are_counted_and_listed(tmp_path, capsys):
 def test_a_finished_run_prints_its_result_and_stops(tmp_path, capsys):
     """Its data are gone, and nobody misses them."""
     gone = ["--config.data.source=image_folder", "--config.data.dir=/nowhere/pictures"]
-    config = json.loads(settings.to_json(settings.resolve(cli.read([*BASE, *gone])[0])[0]))
+    config = json.loads(settings.to_json(settings.resolve(cli.read([*BASE, *gone]).given.config)[0]))
     run_folders.write(tmp_path / "run", config, run_folders.result(0.75))
     before = files(tmp_path)
     assert start(tmp_path, *gone) == 0
@@ -358,7 +360,7 @@ def test_a_finished_run_prints_its_result_and_stops(tmp_path, capsys):
     ],
 )
 def test_the_run_folder(arguments, folder):
-    assert cli.read(arguments)[1] == Path(folder)
+    assert cli.read(arguments).workdir == Path(folder)
 
 
 def test_overrides_in_all_spellings():
@@ -369,7 +371,7 @@ def test_overrides_in_all_spellings():
         "1e-3",
         "--config.strategy.scales.stem=0",
     ]
-    config, _ = cli.read([*words, "--config.groups.low=stem..stage2", "--config=configs/digits.py"])
+    config = cli.read([*words, "--config.groups.low=stem..stage2", "--config=configs/digits.py"]).given.config
     assert (config.seed, config.data.flip, config.optimizer.lr) == (3, True, 1e-3)
     assert (config.strategy.scales.stem, config.groups.low) == (0, "stem..stage2")
 

@@ -1,4 +1,4 @@
-"""Train: the experiment or the suite of a config, from pretrained weights to a run folder."""
+"""Train: on a folder or a table of your own, or a config's experiment or suite; to a run folder with the result."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,12 @@ from tljax import cli
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`tljax train [CONFIG | --config CONFIG[:ROW]] [--config.KEY=VALUE ...] [--workdir FOLDER]`.
+    """`tljax train [FOLDER | TABLE | CONFIG[:ROW]] [--lr 0.01 ...] [--config.KEY=VALUE ...] [--workdir FOLDER]`.
 
-    CONFIG is a Python file with get_config(), or the name of a config that comes with tljax. The same as `main.py`.
+    Of a FOLDER (class folders) or a TABLE (csv, tsv, jsonl, parquet) every key is chosen and said. CONFIG is a Python
+    file with get_config(), or the name of a config that comes with tljax. The same as `main.py`.
 
     Raises:
       TljaxError: the command line, the config, data or weights do not fit.
     """
-    words = list(arguments)
-    if words and not words[0].startswith("-"):
-        words[:1] = ["--config", words[0]]
-    cli.train(words)
+    cli.train(arguments)

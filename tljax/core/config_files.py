@@ -7,6 +7,8 @@ import types
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from tljax.core import modules
 from tljax.core.errors import ConfigError
 
@@ -33,6 +35,12 @@ def load(name: str) -> Any:
         return module.get_config(*([row] if row else []))
     except Exception as error:  # a config is code; whatever it raises, its author wants to know which one
         raise ConfigError(f"--config={name} must load, but fails: {type(error).__name__}: {error}") from error
+
+
+def default() -> ConfigDict:
+    """Every key at its default: what `configs/default.py` makes."""
+    make_importable()
+    return importlib.import_module("configs.default").get_config()
 
 
 def find(path: str) -> Path:

@@ -27,6 +27,12 @@ def key(name: str) -> Any:
     return Decimal(number) if NUMBER.fullmatch(number) else plain
 
 
+def is_number(text: str) -> bool:
+    """Whether people would read a number: `key` then gives its value."""
+    plain = text.strip()
+    return bool(NUMBER.fullmatch(plain) or THOUSANDS.fullmatch(plain) or re.fullmatch(r"[+-]?\d+,\d+", plain))
+
+
 def ordered(names: Iterable[str]) -> tuple[str, ...]:
     """Numbers by value and before words, 1, 2, 10; words by their characters. The order of classes everywhere."""
 

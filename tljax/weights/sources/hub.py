@@ -133,6 +133,12 @@ def _url(card: Card, file: str, revision: str) -> str:
     return huggingface_hub.hf_hub_url(card.repository, file, revision=revision)
 
 
+def offline(spec: str) -> str:
+    """Why `spec` cannot be downloaded; "" where the hub answers."""
+    card = read_card(spec)
+    return _offline(_url(card, card.file, card.revision or constants.DEFAULT_REVISION))
+
+
 def _offline(url: str) -> str:
     """Why nothing can be downloaded; asked beforehand: the hub's client goes on trying for minutes."""
     return "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else downloads.unreachable(url)

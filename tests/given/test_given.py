@@ -1,0 +1,294 @@
+"""What folders and tables of all kinds become: the keys of the config, and errors that show what to do."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tljax.core.errors import DataError, WeightsError
+from tljax.given import config, kinds, parts, raw_table
+from tljax.weights import search
+from tljax.weights.search import Choice
+
+CHOICE = Choice("weights.safetensors", "lenet", "small", "for a test")
+
+
+@pytest.fixture(autouse=True)
+def weights(monkeypatch):
+    """Weights are looked for in their own tests."""
+    monkeypatch.setattr(search, "find", lambda kind, wanted="": CHOICE)
+
+
+def lay(root: Path, *names: str) -> Path:
+    """Empty files: nothing of what they hold is read to know what a folder is."""
+    for name in names:
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"")
+    return root
+
+
+def table(file: Path, *rows: tuple[object, ...], delimiter: str = ",") -> Path:
+    with file.open("w", newline="", encoding="utf-8") as out:
+        csv.writer(out, delimiter=delimiter).writerows(rows)
+    return file
+
+
+def changes(place: Path, *asked: str) -> dict[str, object]:
+    return config.read(str(place), asked).changes
+
+
+def classes(*above: str, suffix: str = "jpg") -> list[str]:
+    """Two class folders of two files, in each of the folders `above`."""
+    return [f"{part}{name}/{i}.{suffix}" for part in above or ("",) for name in ("cat", "dog") for i in range(2)]
+
+
+DIVIDED = {"data.fractions": (0.6, 0.2, 0.2)}
+# name -> the files, and what becomes of the keys
+FOLDERS = {
+    "class folders": (classes(), DIVIDED),
+    "parts": (
+        classes("train/", "val/", "test/"),
+        {"data.splits.train": "train", "data.splits.validation": "val", "data.splits.test": "test"},
+    ),
+    "capitals": (
+        classes("Training_set/", "Testing/"),
+        {"data.splits.train": "Training_set", "data.splits.test": "Testing", "data.validation": 0.2},
+    ),
+    "no test": (classes("train/", "val/"), {"data.splits.test": "val", "data.validation": 0.2}),
+    "train alone": (classes("train/"), DIVIDED),
+    "train and pictures of no class": (
+        [*classes("train/"), "test/1.jpg", "test/2.jpg"],
+        {**DIVIDED, "data.divide": ("train",)},
+    ),
+    "a test part of no known class": (
+        [*classes("train/", "val/"), "test/unknown/1.jpg"],
+        {"data.splits.test": "val", "data.validation": 0.2},
+    ),
+    "domains": (classes("photo/", "sketch/"), {**DIVIDED, "data.source": "image_folder"}),
+    "texts": (classes(suffix="txt"), {"data.source": "text_folder", **DIVIDED}),
+    "characters": (["1/1.png", "2/2.png"], {"data.source": "image_folder", **DIVIDED}),
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_folders(tmp_path, name):
+    files, expected = FOLDERS[name]
+    found = changes(lay(tmp_path / "My pictures", *files))
+    assert {key: found.get(key) for key in expected} == expected
+    assert ("data.flip" in found) == (name not in ("texts", "characters"))
+
+
+def test_a_folder_with_nothing_but_one_in_it_is_gone_into(tmp_path):
+    given = config.read(str(lay(tmp_path / "a", *(f"b/c/{file}" for file in classes()))))
+    assert given.changes["data.dir"] == str(tmp_path / "a" / "b" / "c") and given.name == "a"
+    assert f"folder: '{tmp_path / 'a'}' holds 'b/c' alone, which is read" in given.notes
+
+
+BAD_FOLDERS = {
+    "flat": (["1.jpg", "2.jpg"], "2 pictures lie in it at once, and nothing says their classes.*FOLDER/cat/1.jpg"),
+    "empty": ([], "must hold class folders with pictures or texts, or a table; it holds neither"),
+    "one class": (["cat/1.jpg"], "must hold class folders"),
+    "masks": (["images/1.jpg", "masks/1.png"], "'images' and 'masks' look like pictures and their masks"),
+    "some nested": (["cat/1.jpg", "dog/1.jpg", "dog/2.jpg", "dog/old/3.jpg"], "dog have folders of files in them"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FOLDERS)
+def test_folders_that_say_no_classes(tmp_path, name):
+    files, text = BAD_FOLDERS[name]
+    (tmp_path / "a").mkdir()
+    with pytest.raises(DataError, match=f"(?s){text}"):
+        config.read(str(lay(tmp_path / "a", *files)))
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        ("gone.csv", "There must be a file"),
+        ("my photos", "There must be a folder"),
+        ("a/b", "There must be a folder"),
+        ("x.zip", "There must be a file"),
+    ],
+)
+def test_what_is_not_there_is_said(tmp_path, monkeypatch, place, text):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=text):
+        config.read(place)
+
+
+def test_what_is_no_table_is_said(tmp_path):
+    (tmp_path / "a.xlsx").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"must be a folder, or a table that ends in .*save a spreadsheet as \.csv"):
+        config.read(str(tmp_path / "a.xlsx"))
+
+
+TEXTS = [f"a sentence of some length, number {i}" for i in range(20)]
+SPAM = ["ham" if i % 3 else "spam" for i in range(20)]
+
+
+def column(*cells: object) -> list[object]:
+    return [cells[i % len(cells)] for i in range(20)]
+
+
+# name -> columns, and the keys
+TABLES = {
+    "by name": ({"id": range(20), "message": TEXTS, "category": SPAM}, {"text": "message", "label": "category"}),
+    "by cells": ({"n": range(20), "a": TEXTS, "b": SPAM}, {"text": "a", "label": "b"}),
+    "stars": ({"review": TEXTS, "stars": column(1, 2, 3, 4, 5)}, {"label": "stars", "labels": "classes"}),
+    "prices": ({"text": TEXTS, "price": [1.5 * i for i in range(20)]}, {"label": "price", "labels": "numbers"}),
+    "ages": ({"text": TEXTS, "age": range(30, 50)}, {"label": "age", "labels": "numbers"}),
+    "fractions with a comma": (
+        {"text": TEXTS, "score": [f"{i},5" for i in range(20)]},
+        {"labels": "numbers", "decimal": ","},
+    ),
+    "commas that may be both": (
+        {"text": TEXTS, "score": [f"{i + 1},000" for i in range(20)]},
+        {"labels": "numbers", "decimal": None},
+    ),
+    "sets": ({"text": TEXTS, "tags": column("red;round", "red", "blue")}, {"labels": "sets", "separator": ";"}),
+    "names with a comma": (
+        {"text": TEXTS, "label": column("Paris, France", "Lyon, France")},
+        {"labels": "classes", "separator": None},
+    ),
+    "columns of 0 and 1": (
+        {"text": TEXTS, "toxic": column(0, 1), "rude": column(0, 0, 1)},
+        {"labels": "sets", "label": "toxic,rude"},
+    ),
+    "pairs": (
+        {"premise": TEXTS, "hypothesis": TEXTS, "label": SPAM},
+        {"text": "premise", "pair": "hypothesis", "label": "label"},
+    ),
+    "groups": ({"text": TEXTS, "label": SPAM, "patient_id": column(1, 2, 3)}, {"group": "patient_id"}),
+    "parts": (
+        {"text": TEXTS, "label": SPAM, "split": column("train", "train", "test")},
+        {"split": "split", "splits.train": "train", "splits.test": "test"},
+    ),
+}
+
+
+def keys(found: dict[str, object]) -> dict[str, object]:
+    """The keys of data by their short names."""
+    return {key.removeprefix("data.").removeprefix("columns."): value for key, value in found.items()}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables(tmp_path, name):
+    columns, expected = TABLES[name]
+    file = table(tmp_path / "a.csv", tuple(columns), *zip(*columns.values(), strict=True))
+    found = keys(changes(file))
+    assert found["source"] == "text_csv"
+    assert {key: found.get(key) for key in expected} == expected
+
+
+def test_what_is_asked_wins(tmp_path):
+    rows = zip(TEXTS, SPAM, column("x", "y"), strict=True)
+    file = table(tmp_path / "a.csv", ("text", "label", "other"), *rows)
+    given = config.read(str(file), ["data.columns.label=other", "train.epochs=3", "optimizer.lr=0.1"])
+    assert given.config.data.columns.label == "other" and given.config.train.epochs == 3
+    assert given.config.optimizer.lr == 0.1 and not given.config.optimizer.groups  # one rate was meant for all
+    with pytest.raises(DataError, match=r"--label must name a column of the table \(text, label, other\); got labell"):
+        config.read(str(file), ["data.columns.label=labell"])
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"ham\thello you all\nspam\twin now\nham\tsee you\nham\tok\nspam\tx\n", {"header": ("column1", "column2")}),
+        ("a;b\nGröße;1\nx;2\n".encode("cp1252"), {"encoding": "cp1252", "delimiter": ";"}),
+        ("text\tlabel\nGröße\t1\nx\t2\n".encode("utf-16"), {"encoding": "utf-16"}),
+        (b'text\tlabel\n"7" screen\t1\nx"\t2\n', {"quotes": False}),
+    ],
+)
+def test_how_a_table_is_written_is_found_out(tmp_path, raw, expected):
+    (tmp_path / "a.tsv").write_bytes(raw)
+    found = raw_table.read(tmp_path / "a.tsv", ("text", "label")).changes
+    assert found == {f"data.{key}": value for key, value in expected.items()}
+
+
+def test_tables_in_a_folder_are_parts(tmp_path):
+    for name in ("train", "dev", "test"):
+        table(tmp_path / f"{name}.csv", ("text", "label"), *zip(TEXTS, SPAM, strict=True))
+    table(tmp_path / "unlabelled.csv", ("text",), *zip(TEXTS, strict=True))
+    found = keys(changes(tmp_path))
+    assert (found["splits.train"], found["splits.validation"], found["splits.test"]) == ("train", "dev", "test")
+
+
+def test_a_test_table_without_labels_is_none(tmp_path):
+    table(tmp_path / "train.csv", ("text", "label"), *zip(TEXTS, SPAM, strict=True))
+    table(tmp_path / "test.csv", ("text",), *zip(TEXTS, strict=True))
+    assert keys(changes(tmp_path))["divide"] == ("train",)
+
+
+@pytest.mark.parametrize("cell", ["{}.png", "{}"])
+def test_a_table_of_pictures_beside_their_folder(tmp_path, cell):
+    (tmp_path / "images").mkdir()
+    for i in range(4):
+        Image.fromarray(np.full((4, 4, 3), i, np.uint8)).save(tmp_path / "images" / f"p{i}.png")
+    rows = [(cell.format(f"p{i}"), "even" if i % 2 else "odd") for i in range(4)]
+    table(tmp_path / "labels.csv", ("id", "breed"), *rows)
+    for place in (tmp_path, tmp_path / "labels.csv"):
+        found = keys(changes(place))
+        assert (found["source"], found["image"], found["label"]) == ("picture_table", "id", "breed")
+        assert found["pictures"] == str(tmp_path / "images")
+
+
+def test_json_lines(tmp_path):
+    rows = [{"body": text, "tags": ["a", "b"] if i % 2 else ["a"]} for i, text in enumerate(TEXTS)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = keys(changes(tmp_path / "a.jsonl"))
+    assert (found["text"], found["label"], found["labels"]) == ("body", "tags", "sets")
+
+
+BAD_TABLES = {
+    "no label": ({"text": TEXTS, "other": [f"{text}!" for text in TEXTS]}, "must have a column of labels"),
+    "no text": ({"a": range(20), "b": column(0, 1)}, "must have a column of texts or of paths of pictures"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TABLES)
+def test_tables_in_which_something_is_missing(tmp_path, name):
+    columns, text = BAD_TABLES[name]
+    file = table(tmp_path / "a.csv", tuple(columns), *zip(*columns.values(), strict=True))
+    with pytest.raises(DataError, match=text):
+        config.read(str(file))
+
+
+def test_uneven_classes_are_weighed(tmp_path):
+    rows = [(text, "rare" if i == 0 else "often") for i, text in enumerate(TEXTS)]
+    given = config.read(str(table(tmp_path / "a.csv", ("text", "label"), *rows)))
+    assert given.changes["task.class_weights"] == ("balanced",)
+    assert "class weights: balanced, for 'often' has 19 examples and 'rare' 1" in given.notes
+
+
+def test_names_that_are_one_to_people_are_counted_as_one():
+    assert kinds.counts(["Pos", "pos", "pos", "1", "1.0"]) == {"pos": 3, "1": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [("Train", "train"), ("training-data", "train"), ("dev", "validation"), ("test set", "test"), ("photo", "")],
+)
+def test_parts_by_their_names(name, part):
+    assert parts.role(name) == part
+
+
+def test_much_data_needs_smaller_parts():
+    assert parts.of({"all": 5000})[0] == {"data.fractions": (0.7, 0.15, 0.15)}
+
+
+def test_a_config_is_taken_as_it_is():
+    given = config.read("digits", ["optimizer.lr=0.5"])
+    assert given.config.optimizer.lr == 0.5 and given.changes == {} and given.name == "digits"
+
+
+def test_weights_that_nobody_has_are_an_error_with_two_commands(tmp_path, monkeypatch):
+    def none(kind, wanted=""):
+        raise WeightsError("none")
+
+    monkeypatch.setattr(search, "find", none)
+    with pytest.raises(WeightsError):
+        config.read(str(lay(tmp_path, *classes())))

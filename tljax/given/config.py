@@ -1,0 +1,100 @@
+"""The one road from what a person gives to a config: a file of one, or examples and what an expert would set."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from tljax.core import config_files, overrides
+from tljax.core.errors import DataError
+from tljax.data.tables import SUFFIXES as TABLES
+from tljax.given import folder, recipe, table
+from tljax.given.found import Changes, Found
+from tljax.weights import search
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """A config, as a place and the flags beside it mean it."""
+
+    config: ConfigDict
+    name: str  # of the run's folder, where nobody says another
+    changes: Changes  # the keys that were found out; {} of a config of one's own
+    notes: tuple[str, ...]  # what was found out, for people
+
+
+def read(place: str, asked: Sequence[str] = ()) -> Given:
+    """The config that `place` means.
+
+    Args:
+      place: a folder of examples, a table (csv, tsv, jsonl, parquet), a config's file or the name of one, "name:row".
+      asked: "key=value" as the command line sets them; they win over what is found out.
+
+    Raises:
+      TljaxError: there is no such thing, nothing can be learned from it, a key does not fit, or there are no weights.
+    """
+    if not is_data(place):
+        path, _, row = place.partition(":")
+        config = overrides.apply(config_files.load(place), asked)
+        return Given(config, "-".join(filter(None, (Path(path).stem, row))), {}, ())
+    set_: Changes = {key: value for key, _, value in (one.partition("=") for one in asked)}
+    root = Path(place).expanduser()
+    # Examples of further kinds, pictures with masks or boxes, get a file beside `folder` and `table`, and a line here.
+    found = folder.look(root, set_) if root.is_dir() else table.look(root, set_)
+    weights = search.find(found.input, str(set_.get("model.weights", "")))
+    keys, notes = recipe.changes(found, weights, set_)
+    keys = {**keys, **found.changes}
+    changes = {key: value for key, value in keys.items() if key not in set_ or key == "model.weights"}
+    flags = [one for one in asked if not one.startswith("model.weights=")]
+    config = overrides.apply(
+        config_files.default(), [*(f"{key}={_text(value)}" for key, value in changes.items()), *flags]
+    )
+    return Given(config, _name(root), changes, (_counted(found), *found.notes, *notes))
+
+
+def is_data(place: str) -> bool:
+    """Whether a place is examples rather than a config.
+
+    Raises:
+      DataError: it looks like a folder or a table, and there is nothing.
+    """
+    path = Path(place).expanduser()
+    if path.is_dir() or (path.is_file() and path.suffix.lower() in TABLES):
+        return True
+    if path.is_file() and path.suffix != ".py":
+        raise DataError(
+            f"Examples must be a folder, or a table that ends in {', '.join(TABLES)}; '{place}' is neither. Unpack "
+            f"an archive; save a spreadsheet as .csv; of a .json file with one array, write each object on a line of a "
+            f".jsonl file."
+        )
+    if not path.exists() and path.suffix not in ("", ".py") and ":" not in place:
+        raise DataError(f"There must be a file '{place}'; there is none.")
+    if not path.exists() and (" " in place or place.endswith("/") or (path.parent != Path() and not path.suffix)):
+        raise DataError(f"There must be a folder '{place}'; there is none.")
+    return False
+
+
+def _counted(found: Found) -> str:
+    """How many examples there are, by class."""
+    if not found.counts:
+        return f"data: {found.examples:,} examples, labels are {found.labels}"
+    shown = sorted(found.counts, key=lambda name: -found.counts[name])[:8]
+    more = f" and {len(found.counts) - len(shown)} more" if len(found.counts) > len(shown) else ""
+    return (
+        f"data: {found.examples:,} examples, {len(found.counts)} classes: "
+        + ", ".join(f"{name} {found.counts[name]:,}" for name in shown)
+        + more
+    )
+
+
+def _name(root: Path) -> str:
+    """A name for the run's folder, without what shells and paths stumble over."""
+    name = root.resolve().stem if root.is_file() else root.resolve().name
+    return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "run"
+
+
+def _text(value: object) -> str:
+    """A value as the command line gives it."""
+    return repr(value) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,122 @@
+"""The words of a command line: what is given, the run's folder, and keys of the config as flags."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from tljax.core import atomic, settings
+from tljax.core.errors import ConfigError
+
+if TYPE_CHECKING:  # what a config needs takes a second to import, and --help shall not wait for it
+    from tljax.given.config import Given
+
+PREFIX = "--config."
+# Flags that stand for keys.
+SHORT = {
+    "lr": "optimizer.lr",
+    "epochs": "train.epochs",
+    "batch_size": "train.batch_size",
+    "size": "data.size",
+    "strategy": "strategy.name",
+    "weights": "model.weights",
+    "seed": "seed",
+    "text": "data.columns.text",
+    "image": "data.columns.image",
+    "label": "data.columns.label",
+    "labels": "data.labels",
+    "group": "data.group",
+}
+USAGE = "tljax train [FOLDER | TABLE | CONFIG[:ROW]] [--lr 0.01 ...] [--config.KEY=VALUE ...] [--workdir FOLDER]"
+WHAT_HELP = (
+    "a folder of class folders (pictures or texts), with or without train, val and test above them; a table (csv, tsv, "
+    "jsonl, parquet) of texts or of paths of pictures; or a config"
+)
+CONFIG_HELP = "a Python file with get_config(), or the name of one that comes with tljax; and a row of it"
+
+
+class Asked(NamedTuple):
+    """What a command line asks for."""
+
+    given: "Given"
+    workdir: Path
+    changes: list[str]  # "key=value" of its flags
+    options: argparse.Namespace
+
+
+def read(arguments: Sequence[str], *, usage: str = USAGE) -> Asked:
+    """The config with its overrides, checked, and the run folder.
+
+    Raises:
+      TljaxError: a flag, a key, a value or the config file does not fit; nothing to learn from, or no weights.
+    """
+    flags, changes = split(arguments)
+    options = _parser(usage).parse_args(flags)
+    changes += [f"{key}={value}" for flag, key in SHORT.items() if (value := getattr(options, flag)) is not None]
+    from tljax.given import config
+
+    given = config.read(options.what or options.config, changes)
+    settings.check(given.config)
+    workdir = _folder(options.workdir or f"runs/{given.name}")
+    if workdir.exists() and not workdir.is_dir():
+        raise ConfigError(f"--workdir must be a folder, or nothing yet; '{workdir}' is a file.")
+    if not (workdir / "result.json").exists():  # of a finished run nothing is written
+        atomic.check_folder(workdir)
+    return Asked(given, workdir, changes, options)
+
+
+def _folder(name: str) -> Path:
+    """The folder that --workdir names; "~" is the home folder."""
+    if re.match(r"[a-z][a-z0-9+.-]*://", name):
+        raise ConfigError(
+            f"--workdir must be a folder of this machine, a mounted one too; '{name}' is an address. Mount it, or copy "
+            f"the folder there after the run."
+        )
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"--workdir={name} needs a home folder, and this user has none ($HOME is not set)."
+        ) from error
+
+
+def entries(text: str) -> list[str]:
+    """What stands between the commas of a flag; those within brackets part nothing: "A:KEY=(1,2),B" is two."""
+    return re.split(r",(?![^()]*\))", text)
+
+
+def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(flags, "key=value" of every --config.key=value, --config.key value or --config.key, which is true)."""
+    flags, changes, rest = [], [], list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith(PREFIX):
+            flags.append(word)
+        elif "=" in word:
+            changes.append(word.removeprefix(PREFIX))
+        else:
+            value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+            changes.append(f"{word.removeprefix(PREFIX)}={value}")
+    return flags, changes
+
+
+class Parser(argparse.ArgumentParser):
+    """What does not fit is a ConfigError, as everywhere."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"The command line does not fit: {message}.\n{self.format_usage().strip()}")
+
+
+EPILOG = "Every KEY stands in configs/default.py, or is an option of a plugin: `tljax options` prints them."
+
+
+def _parser(usage: str) -> Parser:
+    parser = Parser(usage=usage, allow_abbrev=False, epilog=EPILOG)
+    parser.add_argument("what", nargs="?", metavar="FOLDER, TABLE or CONFIG", help=WHAT_HELP)
+    parser.add_argument("--config", default="configs/digits.py", help=CONFIG_HELP)
+    for flag, key in SHORT.items():
+        parser.add_argument(f"--{flag}", metavar="VALUE", help=f"short for --config.{key}=VALUE")
+    parser.add_argument("--workdir", help="folder of the run; default runs/<name>; a second start resumes it")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser

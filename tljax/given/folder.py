@@ -1,0 +1,120 @@
+"""A folder: class folders of pictures or texts, with or without parts above them; or tables."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from tljax.core import plugins
+from tljax.core.errors import DataError
+from tljax.data import folders, pictures
+from tljax.data.labels import cut
+from tljax.data.tables import SUFFIXES as TABLES
+from tljax.given import kinds, parts, table
+from tljax.given.found import Changes, Found
+
+LAYOUTS = """  FOLDER/cat/1.jpg  FOLDER/dog/2.jpg                    a folder a class
+  FOLDER/train/cat/1.jpg  FOLDER/test/cat/2.jpg         parts above them
+  FOLDER/labels.csv  FOLDER/images/1.jpg                a table with a column of paths"""
+MASKS = {"masks", "mask", "annotations", "labels", "gt", "segmentation"}
+DEEP = 4  # folders with nothing but one folder in them that are gone into
+
+
+def look(root: Path, asked: Changes) -> Found:
+    """What a folder holds.
+
+    Args:
+      asked: keys that the person has set, which tell what a table's columns mean.
+
+    Raises:
+      DataError: nothing that can be learned from; the message shows the layouts.
+    """
+    root, notes = _inside(root)
+    texts = plugins.find("sources", "text_folder").SUFFIXES
+    kinds = (("image_folder", "image", pictures.SUFFIXES), ("text_folder", "tokens", texts))
+    for source, kind, suffixes in kinds:
+        if found := _classes(root, source, kind, suffixes):
+            return Found(found.input, found.labels, found.changes, found.counts, found.examples, notes + found.notes)
+    tables = [path for path in folders.entries(root) if path.is_file() and path.suffix.lower() in TABLES]
+    if tables:
+        return table.look(tables[0] if len(tables) == 1 else root, asked)
+    loose = [path for path in folders.entries(root) if folders.is_example(path, pictures.SUFFIXES)]
+    said = f"{len(loose):,} pictures lie in it at once, and nothing says their classes" if loose else "it holds neither"
+    raise DataError(
+        f"'{root}' must hold class folders with pictures or texts, or a table; {said}. The layouts:\n{LAYOUTS}"
+    )
+
+
+def _inside(root: Path) -> tuple[Path, tuple[str, ...]]:
+    """The folder, or the one deep in it where it holds nothing else, as archives do when they are unpacked."""
+    place = root
+    for _ in range(DEEP):
+        inside = folders.entries(place)
+        below = [path for path in inside if path.is_dir()]
+        if len(below) != 1 or any(path.suffix.lower() in TABLES for path in inside):
+            break
+        if any(folders.is_example(path, pictures.SUFFIXES) for path in folders.entries(below[0])):
+            break  # a single class; what is said of it then names this folder
+        place = below[0]
+    return place, (f"folder: '{root}' holds '{place.relative_to(root)}' alone, which is read",) if place != root else ()
+
+
+def _classes(root: Path, source: str, kind: str, suffixes: Collection[str]) -> Found | None:
+    """Class folders with such files; None where there are no two."""
+    places = [path for path in folders.entries(root) if path.is_dir()]
+    flat = {path.name: count for path in places if (count := _count(path, suffixes))}
+    nested = {path.name: found for path in places if (found := _counts(path, suffixes))}
+    inner = sum(sum(found.values()) for found in nested.values())
+    if nested and len(flat) > 1 and sum(flat.values()) > inner:
+        raise DataError(
+            f"Class folders must hold their files themselves; in '{root}' {cut(list(nested))} have folders of files in "
+            f"them ({inner:,} files), beside {len(flat)} class folders with {sum(flat.values()):,}. Move those files "
+            f"up, or the folders out."
+        )
+    if nested:
+        strange = _strange(nested)
+        totals = {name: sum(found.values()) for name, found in nested.items() if name not in strange}
+        changes, learned, notes = parts.of(totals)
+        notes += tuple(
+            f"parts: '{name}' is left out, for none of its classes ({cut(list(nested[name]))}) is learned from"
+            for name in strange
+        )
+        summed: dict[str, int] = {}
+        for name in learned:
+            for one, number in nested[name].items():
+                summed[one] = summed.get(one, 0) + number
+        counts = summed
+    else:
+        changes, learned, notes = parts.of({"all": sum(flat.values())})
+        counts = flat
+    if len(counts) < 2:
+        return None
+    _refuse_masks(root, counts)
+    counts = kinds.counts(name for name, number in counts.items() for _ in range(number))
+    changes = {"data.source": source, "data.dir": str(root), **changes}
+    return Found(kind, "classes", changes, counts, sum(counts.values()), notes)
+
+
+def _strange(nested: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Parts to test or validate on that have no class of the training part, as pictures without labels come."""
+    train = next((found for name, found in nested.items() if parts.role(name) == "train"), {})
+    return [name for name, found in nested.items() if train and parts.role(name) and not set(found) & set(train)]
+
+
+def _refuse_masks(root: Path, counts: Mapping[str, int]) -> None:
+    """Raise DataError where two folders are pictures and their masks, and no classes."""
+    names = {name.lower(): name for name in counts}
+    if len(names) == 2 and (masks := set(names) & MASKS):
+        other = next(name for name in names if name not in masks)
+        raise DataError(
+            f"The folders in '{root}' must be classes; '{names[other]}' and '{names[masks.pop()]}' look like pictures "
+            f"and their masks. Rename the folders where they are classes."
+        )
+
+
+def _counts(folder: Path, suffixes: Collection[str]) -> dict[str, int]:
+    """Class folder -> files in it, of one part."""
+    below = [path for path in folders.entries(folder) if path.is_dir()]
+    return {path.name: count for path in below if (count := _count(path, suffixes))}
+
+
+def _count(folder: Path, suffixes: Collection[str]) -> int:
+    return sum(folders.is_example(path, suffixes) for path in folders.entries(folder))

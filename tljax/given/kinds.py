@@ -1,0 +1,110 @@
+"""What the labels of a table are, by their cells: classes, numbers or sets."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from tljax.data import spelling
+from tljax.data.labels import NO, YES
+from tljax.data.table.labelled import MISSING
+from tljax.given.found import Changes
+from tljax.given.raw_table import Cell, Raw
+
+MEASURES = ("price", "value", "age", "score", "amount", "weight", "height", "length", "quality", "year", "count")
+FEW = 20  # different whole numbers up to which they are classes
+TIMES = 10  # rows of each number from which on many whole numbers are classes all the same
+SENTENCE = 4  # words from which on no name of a label is that long
+SETS = ("|", ";", ",")  # separators that are tried
+
+
+def cells(raw: Raw, name: str) -> list[Cell]:
+    """The cells of a column that hold something."""
+    found = [row.get(name) for row in raw.rows]
+    return [cell for cell in found if cell is not None and cell == cell and str(cell).strip() not in ("", *MISSING)]
+
+
+def counts(found: Iterable[str]) -> Mapping[str, int]:
+    """Class -> how often, names that a person takes for one counted together under the commonest of them."""
+    same: dict[object, Counter[str]] = {}
+    for name in found:
+        same.setdefault(spelling.key(name), Counter())[name] += 1
+    return {names.most_common(1)[0][0]: names.total() for names in same.values()}
+
+
+def of(raw: Raw, label: Sequence[str], asked: Changes) -> tuple[str, Changes]:
+    """What the labels in these columns are.
+
+    Returns:
+      (classes, numbers or sets; the keys that say how they are written).
+    """
+    found = [cell for name in label for cell in cells(raw, name)]
+    wanted = str(asked.get("data.labels", ""))
+    if len(label) > 1:
+        return wanted or ("sets" if yes_no(found) else "numbers"), {}
+    decimal = _decimal([cell for cell in found if isinstance(cell, str)])
+    if wanted == "numbers":
+        return wanted, decimal
+    if wanted == "classes":
+        return wanted, {}
+    lists = [cell for cell in found if isinstance(cell, list) or (isinstance(cell, str) and _is_list(cell))]
+    if lists and len(lists) > len(found) / 2:
+        return "sets", {}
+    if numbers(found) and not wanted:
+        return _of_numbers([_float(cell) for cell in found], label[0], decimal)
+    if separator := _separator([str(cell) for cell in found], wanted):
+        return "sets", {} if separator == "|" else {"data.separator": separator}
+    return wanted or "classes", {}
+
+
+def _of_numbers(values: Sequence[float], name: str, decimal: Changes) -> tuple[str, Changes]:
+    whole, different = all(value.is_integer() for value in values), len(set(values))
+    measures = name.strip().lower() in MEASURES and different > FEW / 2
+    if (
+        whole
+        and not measures
+        and 2 * different <= len(values)
+        and (different <= FEW or len(values) / different >= TIMES)
+    ):
+        return "classes", {}
+    return ("numbers", decimal) if different > 2 else ("classes", {})
+
+
+def _separator(found: Sequence[str], wanted: str) -> str:
+    """What stands between the names of sets. A comma does where cells are put together of fewer names than there are
+    cells, or no space follows it: "Paris, France" is one name.
+    """
+    for separator in SETS:
+        some = [cell for cell in found if separator in cell.strip(separator)]
+        names = {name.strip() for cell in found for name in cell.split(separator)}
+        if len(some) < max(2, len(found) / 20) or any(len(name.split()) >= SENTENCE for name in names):
+            continue
+        if wanted or separator != "," or len(names) <= len(set(found)) or not any(", " in cell for cell in some):
+            return separator
+    return ""
+
+
+def yes_no(found: Iterable[Cell]) -> bool:
+    return all(str(cell).strip().lower() in YES + NO for cell in found)
+
+
+def _is_list(cell: str) -> bool:
+    """Of Python too, which is none of JSON: `labels.parse` says so."""
+    return cell.startswith("[") and cell.endswith("]")
+
+
+def numbers(found: Sequence[Cell]) -> bool:
+    """Whether all are numbers, as people write them: 0,5 and 1,000 too."""
+    return all(isinstance(cell, int | float) or spelling.is_number(str(cell)) for cell in found)
+
+
+def _decimal(found: Sequence[str]) -> Changes:
+    """What a comma means, where some number shows it: 0,5 and 12,34 a fraction, 1,000.5 thousands. 1,000 alone may be
+    both: then the table is refused with the key that says it.
+    """
+    some = [cell.strip() for cell in found if "," in cell]
+    if any("." in cell for cell in some):
+        return {"data.decimal": "."}
+    return {"data.decimal": ","} if any(not spelling.THOUSANDS.fullmatch(cell) for cell in some) else {}
+
+
+def _float(cell: Cell) -> float:
+    return float(spelling.key(str(cell)))

@@ -1,0 +1,114 @@
+"""How an expert would begin on these examples: the keys that differ from the default, and the reasons."""
+
+import dataclasses
+
+from tljax.data.class_counts import UNEVEN
+from tljax.given.found import Changes, Found
+from tljax.weights.search import Choice
+
+TASKS = {"classes": "classification", "sets": "multilabel", "numbers": "regression"}
+STEPS = 300  # updates at least, however few the examples
+SCRATCH = 1e-3  # Adam's learning rate from random weights
+LITTLE = 1000  # examples below which a new head alone learns where `auto` cannot choose (numbers, sets)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rates:
+    """Adam's learning rates: of a pretrained backbone, which must not forget, and of a head that knows nothing."""
+
+    backbone: float
+    head: float
+
+
+# Measured on the validation parts of ants and bees, Caltech-101, PACS and reviews; see docs/results.md.
+RATES = {"image": Rates(3e-4, 3e-3), "tokens": Rates(2e-4, 3e-3)}
+
+
+def changes(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, tuple[str, ...]]:
+    """The keys, and what to say of them.
+
+    Args:
+      asked: keys that the person has set; they win, and what hangs on them is left out.
+    """
+    keys: Changes = {
+        "data.unreadable": "skip",
+        "data.similar_labels": "merge",
+        "data.duplicates": "remove",
+        "model.family": weights.family,
+        "model.variant": weights.variant,
+        "model.weights": weights.spec,
+    }
+    notes = [f"weights: {weights.spec} ({weights.family} {weights.variant}), {weights.why}"]
+    own = "strategy.name" in asked
+    for more, said in (_task(found), ({}, []) if own else _strategy(found), _training(found), _views(found)):
+        keys |= more
+        notes += said
+    strategy = asked.get("strategy.name", "")
+    if strategy == "scratch":  # nothing that must not be forgotten
+        keys["optimizer.lr"] = SCRATCH
+    without = ["optimizer.groups.head.lr"] if "optimizer.lr" in asked or strategy == "scratch" else []
+    if strategy == "classic":  # takes no steps
+        without = ["task.class_weights", "train.patience", "optimizer.clip", "optimizer.groups.head.lr"]
+    return {key: value for key, value in keys.items() if key not in without}, tuple(notes)
+
+
+def _task(found: Found) -> tuple[Changes, list[str]]:
+    """What is asked, and what each class counts."""
+    keys: Changes = {
+        "task.name": {"classes": "classification", "sets": "multilabel", "numbers": "regression"}[found.labels]
+    }
+    if not found.counts:
+        return keys, []
+    most, least = max(found.counts, key=found.counts.__getitem__), min(found.counts, key=found.counts.__getitem__)
+    if found.counts[most] <= UNEVEN * found.counts[least]:
+        return keys, []
+    return keys | {"task.class_weights": ("balanced",)}, [
+        f"class weights: balanced, for '{most}' has {found.counts[most]:,} examples and '{least}' "
+        f"{found.counts[least]:,}"
+    ]
+
+
+def _strategy(found: Found) -> tuple[Changes, list[str]]:
+    if found.labels == "classes":
+        return {"strategy.name": "auto"}, ["strategy: auto, which measures the examples and says why"]
+    name = "linear_probe" if found.examples < LITTLE else "layer_decay"
+    what = "a new head alone" if name == "linear_probe" else "all layers, early ones slower"
+    return {"strategy.name": name}, [
+        f"strategy: {name}, {what}: {found.examples:,} examples, and labels that are {found.labels}, which auto does "
+        f"not measure"
+    ]
+
+
+def _training(found: Found) -> tuple[Changes, list[str]]:
+    """Optimizer and length: long enough for few examples, ended by the validation part."""
+    rates, batch = RATES[found.input], 32 if found.examples < 5000 else 64
+    epochs = 30.0 if found.examples <= 2000 else 15.0 if found.examples <= 20_000 else 6.0
+    keys: Changes = {
+        "optimizer.name": "adamw",
+        "optimizer.lr": rates.backbone,
+        "optimizer.groups.head.lr": rates.head,
+        "optimizer.weight_decay": 0.01,
+        "optimizer.decay_norms_and_biases": False,
+        "optimizer.schedule": "cosine",
+        "optimizer.warmup": 0.1,
+        "optimizer.clip": 1.0,
+        "train.epochs": epochs,
+        "train.min_steps": STEPS,
+        "train.batch_size": batch,
+        "train.eval_batch_size": 64,
+        "train.checkpoint_epochs": 5.0,
+        "train.patience": 10,
+        "train.log_steps": 10,
+    }
+    note = f"training: {epochs:g} epochs and {STEPS} steps at least; ends after 10 without a better validation result"
+    return keys, [note]
+
+
+def _views(found: Found) -> tuple[Changes, list[str]]:
+    """How training pictures are varied, and texts cut."""
+    if found.input != "image":
+        return {}, []
+    keys: Changes = {"data.min_area": 0.5, "data.cached_views": max(1, min(4, 1000 // max(found.examples, 1)))}
+    if all(len(name) == 1 for name in found.counts) and found.counts:
+        return keys, ["pictures: not mirrored, for the classes are single characters"]
+    return keys | {"data.flip": True}, []
