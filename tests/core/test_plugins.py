@@ -87,7 +87,7 @@ def test_gather_reports_all_failures_under_the_first_code():
         gather(lambda: fail(DataError("no pictures")), lambda: fail(WeightsError("no weights")))
     with pytest.raises(WeightsError, match="^no weights$"):
         gather(lambda: 1, lambda: fail(WeightsError("no weights")))
-    assert gather(lambda: 1, lambda: 2) == [1, 2]
+    assert gather(lambda: 1, lambda: 2) == (1, 2)
 
 
 def test_gather_lets_a_bug_through():

@@ -218,7 +218,7 @@ def test_class_names_that_look_like_numbers():
 
 def test_joined_splits_know_their_files():
     one, two = Labels("a", [0, 1]), Labels("b", [2])
-    assert splits.Joined([one, two]).files is None
+    assert splits.Joined([one, two]).files == []
     one.files, two.files = ["a.png", "b.png"], ["c.png"]
     joined = splits.Joined([one, two])
     assert joined.files == ["a.png", "b.png", "c.png"] and joined[2]["id"] == "b/0"

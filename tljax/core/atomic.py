@@ -108,12 +108,12 @@ def write(file: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def write_json(file: Path, value: Any) -> None:
+def write_json(file: Path, value: object) -> None:
     """Write `value` as strict JSON, which knows no NaN and no infinity: they are null."""
     write(file, json.dumps(_strict(value), indent=2, allow_nan=False))
 
 
-def _strict(value: Any) -> Any:
+def _strict(value: object) -> object:
     if isinstance(value, Mapping):
         return {key: _strict(x) for key, x in value.items()}
     if isinstance(value, list | tuple):

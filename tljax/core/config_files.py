@@ -5,7 +5,8 @@ import importlib.util
 import sys
 import types
 from pathlib import Path
-from typing import Any
+
+from ml_collections import ConfigDict
 
 from ml_collections import ConfigDict
 
@@ -16,7 +17,7 @@ HERE = Path(__file__).parents[1]
 SHIPPED = next((folder for folder in (HERE / "configs", HERE.parent / "configs") if folder.is_dir()), HERE / "configs")
 
 
-def load(name: str) -> Any:
+def load(name: str) -> ConfigDict:
     """What `get_config(row)` of "path/to/file.py:row" returns; without a row, what `get_config()` does.
 
     "digits" alone is configs/digits.py in this folder, or else the one that comes with tljax. A file is a real module:

@@ -2,14 +2,14 @@
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from ml_collections import ConfigDict
 
 Table = ConfigDict | Mapping[str, Any]  # of a config, or as JSON has it
 
 
-def is_table(value: Any) -> bool:
+def is_table(value: object) -> TypeGuard[Table]:
     """Whether a value of a config has keys of its own."""
     return isinstance(value, ConfigDict | Mapping)
 
@@ -42,7 +42,7 @@ def get(table: Table, key: str) -> Any:
     return table
 
 
-def put(table: ConfigDict, key: str, value: Any) -> None:
+def put(table: ConfigDict, key: str, value: object) -> None:
     """Set the value at a dotted key; tables that are not there are made."""
     *parents, last = key.split(".")
     for parent in parents:

@@ -3,9 +3,13 @@
 A message says what must hold, what was got, all the names, and what to do next.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TypeVar, overload
+
+One = TypeVar("One")
+Other = TypeVar("Other")
+Third = TypeVar("Third")
 
 
 class TljaxError(Exception):
@@ -35,7 +39,15 @@ class WeightsError(TljaxError):
     code = 4
 
 
-def gather(*steps: Callable[[], Any]) -> list[Any]:
+@overload
+def gather(one: Callable[[], One], other: Callable[[], Other], /) -> tuple[One, Other]: ...
+@overload
+def gather(
+    one: Callable[[], One], other: Callable[[], Other], third: Callable[[], Third], /
+) -> tuple[One, Other, Third]: ...
+@overload
+def gather(*steps: Callable[[], One]) -> Sequence[One]: ...
+def gather(*steps: Callable[[], object]) -> Sequence[object]:
     """Run every step, each in a thread, and return the results; failures are reported together.
 
     Raises:
@@ -49,4 +61,4 @@ def gather(*steps: Callable[[], Any]) -> list[Any]:
         raise (unknown or failures)[0]
     if failures:
         raise type(failures[0])("\n".join(dict.fromkeys(map(str, failures))))
-    return [future.result() for future in futures]
+    return tuple(future.result() for future in futures)

@@ -10,7 +10,7 @@ import numpy as np
 
 from tljax.core.layer_groups import Groups
 from tljax.core.trees import flatten
-from tljax.core.types import Card, Info, Name, Prepare, Published, Variables
+from tljax.core.types import Card, Info, Name, Prepare, Published, Record, Variables, VariantLike
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Experiment:
     save_inputs: Callable[[Path], None]  # writes what else predicting needs into a model/ folder: a tokenizer
     published: Published | None  # the weights it starts from, under the family's names
     card: Card
-    variant: Any  # a name in the family's table, or sizes of its own
+    variant: VariantLike  # a name in the family's table, or sizes of its own
     notes: Sequence[str]  # what was found out about the weights and inputs, or changed in them
     lists: Mapping[str, str]  # name -> content: files of the run folder that say what was found of the inputs
     prepare: Prepare
@@ -45,7 +45,7 @@ class Experiment:
         """ "path: reason" of every example that was left out."""
         return [*self.info.skipped, *(row for part in self.parts.values() for row in part.skipped)]
 
-    def fingerprints(self) -> dict[str, Any]:
+    def fingerprints(self) -> Record:
         """Checksums of what is learned from, by part, how many examples these are, the classes, and of the weights."""
         counts = {name: len(part) for name, part in self.parts.items()}
         found = {name: part.fingerprint() for name, part in self.parts.items()}

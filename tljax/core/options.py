@@ -9,7 +9,7 @@ import dataclasses
 import difflib
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 from tljax.core import config_tables, near_names, plugins
 from tljax.core.config_tables import get, is_table, put
 from tljax.core.errors import ConfigError
+from tljax.core.types import Record
 
 Rule = tuple[str, Callable[[Any], bool]]  # what must hold, for people; whether it does
 
@@ -118,7 +119,7 @@ def offer(config: ConfigDict) -> None:
             put(table, name, default)
 
 
-def offered(section: str) -> dict[str, Any]:
+def offered(section: str) -> Record:
     """Name -> default, of the options of tljax's plugins on which they agree."""
     defaults = {name: [option.default for option in table.values()] for name, table in shipped(section).items()}
     return {name: ours[0] for name, ours in defaults.items() if all(one == ours[0] for one in ours)}
@@ -129,7 +130,7 @@ def is_shared(section: str, name: str) -> bool:
     return name.partition(".")[0] in _shared.get(section, ())
 
 
-def resolve(config: ConfigDict) -> tuple[Any, list[str]]:
+def resolve(config: ConfigDict) -> tuple[ConfigDict, list[str]]:
     """A run's own config: what all runs share, and the options of the plugins that it chooses, with their defaults.
 
     Returns:
@@ -153,7 +154,7 @@ def resolve(config: ConfigDict) -> tuple[Any, list[str]]:
     return new, notes
 
 
-def _own(config: ConfigDict, section: str) -> tuple[Any, list[str]]:
+def _own(config: ConfigDict, section: str) -> tuple[ConfigDict, list[str]]:
     """One section of `resolve`, and what was left out of it."""
     declares, own, faults, notes = declared(config, section), ConfigDict(sort_keys=False), [], []
     for name in _shared.get(section, ()):
@@ -207,14 +208,14 @@ def typed(value: Any, like: Any) -> Any:
     return found
 
 
-def _values(table: Any, section: str, declares: Options) -> dict[str, Any]:
+def _values(table: ConfigDict, section: str, declares: Options) -> Record:
     """Option -> value, of what a section of a config holds besides the keys that all runs share."""
     tables = {name.partition(".")[0] for name in (*declares, *shipped(section)) if "." in name}
     old: dict[str, str] = {}
     for name, ours in shipped(section).items():
         old.update({option.was: name for option in ours.values() if option.was})
     old.update({option.was: name for name, option in declares.items() if option.was})
-    values: dict[str, Any] = {}
+    values: Record = {}
     for key, value in table.items():
         key = str(key)
         if is_shared(section, key):
@@ -226,7 +227,7 @@ def _values(table: Any, section: str, declares: Options) -> dict[str, Any]:
     return values
 
 
-def near(name: str, names: Mapping[str, Any] | list[str]) -> str:
+def near(name: str, names: Iterable[str]) -> str:
     """ " Did you mean ...?" for a name that is close to one of `names` by its letters, else ""."""
     close = difflib.get_close_matches(name, list(names), n=1)
     return f" Did you mean '{close[0]}'?" if close else ""

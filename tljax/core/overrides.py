@@ -13,7 +13,7 @@ from tljax.core.errors import ConfigError
 CHOICES = ("strategy.name", "task.name", "adaptation.name", "data.source", "model.family")
 
 
-def apply(config: ConfigDict, changes: Iterable[str]) -> Any:
+def apply(config: ConfigDict, changes: Iterable[str]) -> ConfigDict:
     """A copy of `config` with every "dotted.key=value" applied; values keep the key's type.
 
     Tables that are not locked (`groups`, `optimizer.kwargs`, ...) take new keys too, tables among them
@@ -84,12 +84,12 @@ def _declared(config: ConfigDict, section: str, name: str) -> tuple[str, options
         raise error
 
 
-def _like(option: options.Option) -> Any:
+def _like(option: options.Option) -> object:
     default = option.default
     return config_tables.copied(ConfigDict(default)).unlock() if config_tables.is_table(default) else default
 
 
-def _value(key: str, text: str, like: Any) -> Any:
+def _value(key: str, text: str, like: object) -> object:
     """`text` as a value of the type of `like`.
 
     Raises:
@@ -104,14 +104,14 @@ def _value(key: str, text: str, like: Any) -> Any:
         raise ConfigError(f"config.{key} must be {must}; got '{text}'.") from error
 
 
-def _below(table: Any, key: str) -> Any:
+def _below(table: object, key: str) -> object:
     """The table at `key` of a table; an open one gets a new one there if it has none. None: there is no table."""
     if isinstance(table, ConfigDict) and key not in table and not table.is_locked:
         table[key] = ConfigDict(sort_keys=False)
     return table[key] if isinstance(table, ConfigDict) and key in table else None
 
 
-def _typed(text: str, like: Any) -> Any:
+def _typed(text: str, like: Any) -> object:
     """`text` as a value of the type of `like`; KeyError or ValueError if it is none."""
     if isinstance(like, bool):
         return {"true": True, "false": False}[text.lower()]
@@ -129,7 +129,7 @@ def _typed(text: str, like: Any) -> Any:
     return ConfigDict(value, sort_keys=False)
 
 
-def _literal(text: str) -> Any:
+def _literal(text: str) -> object:
     """A Python literal, true or false, else the text itself."""
     try:
         return ast.literal_eval(text.capitalize() if text in ("true", "false") else text)

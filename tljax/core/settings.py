@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from tljax.core import config_tables, options
 from tljax.core.errors import ConfigError
 from tljax.core.options import NOT_NEGATIVE, POSITIVE, SHARE, STRINGS
+from tljax.core.types import Json
 
 # key -> what must hold; names of plugins are checked where they are looked up.
 RULES = {
@@ -133,7 +134,7 @@ def check(config: ConfigDict) -> None:
     resolve(config)
 
 
-def resolve(config: ConfigDict) -> tuple[Any, list[str]]:
+def resolve(config: ConfigDict) -> tuple[ConfigDict, list[str]]:
     """A run's own config, checked, and what was left out of it: see `options.resolve`.
 
     Raises:
@@ -201,16 +202,16 @@ def to_json(config: ConfigDict) -> str:
     return json.dumps(json.loads(config.to_json_best_effort()), indent=2)
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def differences(old: Json, new: Json) -> list[str]:
     """ "key: old -> new" for every key in which two configs, read from JSON, differ."""
     before, after = as_flat(old), as_flat(new)
     keys = sorted(before.keys() | after.keys())
     return [f"{k}: {before.get(k)} -> {after.get(k)}" for k in keys if before.get(k) != after.get(k)]
 
 
-def _names_validation(data: Any) -> bool:
+def _names_validation(data: ConfigDict) -> bool:
     return bool(data.fractions[1] if len(data.fractions) == 3 else data.splits.validation)
 
 
-def _is_one(shares: Any) -> bool:
+def _is_one(shares: Sequence[float]) -> bool:
     return abs(sum(shares) - 1) < 1e-6

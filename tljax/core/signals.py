@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGXCPU") if hasattr(signal, name))
 SAVING = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
@@ -38,7 +37,7 @@ class _Asked:
     since: float = 0.0
     save: bool = False
     held: int = 0  # how many `held` are entered
-    before: dict[int, Any] = dataclasses.field(default_factory=dict)  # the handlers that were there
+    before: dict[int, "signal._HANDLER"] = dataclasses.field(default_factory=dict)  # the handlers that were there
 
 
 _asked = _Asked()

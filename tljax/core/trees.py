@@ -1,13 +1,14 @@
 """Trees as plain tables, path -> leaf, and back."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import numpy as np
 
+from tljax.core.types import Params, Tree
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+
+def flatten(tree: Tree, prefix: str = "") -> dict[str, Tree]:
     """`{"a": {"b": x}}` as `{"a/b": x}`: every leaf under its path."""
     leaves = {}
     for key, value in tree.items():
@@ -18,9 +19,9 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
-def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
+def unflatten(leaves: Mapping[str, Tree]) -> Params:
     """The inverse of `flatten`."""
-    tree: dict[str, Any] = {}
+    tree: Params = {}
     for path, value in leaves.items():
         *parents, last = path.split("/")
         node = tree
@@ -30,6 +31,6 @@ def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def count(tree: Any) -> int:
+def count(tree: Tree) -> int:
     """Number of elements over all leaves."""
     return sum(int(np.prod(np.shape(leaf))) for leaf in jax.tree.leaves(tree))

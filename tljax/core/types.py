@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import numpy as np
@@ -19,6 +19,8 @@ Variables = dict[str, Params]  # {"params": Params, "batch_stats": ...}: what `n
 # What is stored of B examples, {"image": (B, H, W, C) uint8, "label": (B, ...), "mask": (B,) bool, ...}; once it is
 # prepared also "inputs": what the network is given.
 Batch = dict[str, Any]
+# What evaluation has of one part, by name: sums over its examples, (), and values of every example in order, (N, ...).
+Totals = dict[str, np.ndarray]
 # (batch, key, train) -> the batch with "inputs", and with labels that have moved with the picture; pure.
 Prepare = Callable[[Batch, jax.Array, bool], Batch]
 IGNORED = 255  # in a label map: a pixel that belongs to no class; it counts in no loss and no metric
@@ -41,9 +43,8 @@ VariantLike = str | NetworkSizes | Json
 
 
 class Split(Protocol):
-    """Examples by position. `split[i]` is `{"image": uint8 (H, W, C), "label": ..., "id": str}`.
-
-    It may have `files`, what people call each example, and `groups`, to whom each belongs (`data.group`).
+    """Examples by position: `{"image": uint8 (H, W, C), "label": ..., "id": str}`, or of texts
+    `{"text": str, "pair": str, "label": ..., "id": str}`. It may be `HasFiles` and `HasGroups` besides.
     """
 
     @property
@@ -51,6 +52,26 @@ class Split(Protocol):
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> Record: ...
+
+
+@runtime_checkable
+class HasFiles(Protocol):
+    """A split that knows what people call its examples."""
+
+    @property
+    def files(self) -> Sequence[str | Path]:
+        """Of every example, in order: its file, or file and line; empty where it has none."""
+        ...
+
+
+@runtime_checkable
+class HasGroups(Protocol):
+    """A split that knows to whom its examples belong, for `data.group`."""
+
+    @property
+    def groups(self) -> Sequence[str]:
+        """Of every example, in order; empty where this config names no column of them."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,7 +214,7 @@ class Spelling:
     family: str
     rules: tuple[Rule, ...]
     # Field of the family's Variant -> (the config's key, its default there; None: there is none); key "": none says it.
-    facts: Mapping[str, tuple[str, Any]] = dataclasses.field(default_factory=dict)
+    facts: Mapping[str, tuple[str, object]] = dataclasses.field(default_factory=dict)
     must: Json = dataclasses.field(default_factory=dict)  # what the config must say, where it says it
     # (the config, where it lies) -> more facts; and what no name tells alone: all tensors, once more under other names.
     told: Callable[[Json, str], Record] | None = None

@@ -7,7 +7,7 @@ import types
 import typing
 import unicodedata
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 LONGEST = 64  # entries of a list of sizes: the stages of a network, the blocks of a stage
 TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # which way the text after them runs
@@ -15,7 +15,7 @@ FINITE = 1e38  # numbers below it are finite as float32
 WHOLE = (0, 2**20)  # what a whole number may be, where nothing tells more
 
 
-def parse(text: str, *, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+def parse(text: str, *, hook: Callable[[list[tuple[str, Any]]], object] | None = None) -> Any:
     """The JSON in `text`.
 
     Args:
@@ -30,7 +30,9 @@ def parse(text: str, *, hook: Callable[[list[tuple[str, Any]]], Any] | None = No
         raise ValueError("it is nested too deep") from None
 
 
-def faults(kind: type, values: Mapping[str, Any], ranges: Mapping[str, tuple[float, float]] | None = None) -> list[str]:
+def faults(
+    kind: type, values: Mapping[str, object], ranges: Mapping[str, tuple[float, float]] | None = None
+) -> list[str]:
     """What keeps `values` from being the fields of the dataclass `kind`; lists stand for tuples.
 
     Args:
@@ -46,13 +48,13 @@ def faults(kind: type, values: Mapping[str, Any], ranges: Mapping[str, tuple[flo
     return found
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value as Python writes it, cut where it is long."""
     said = repr(value)
     return said if len(said) <= 60 else f"{said[:60]}..."
 
 
-def _must(hint: Any, value: Any, limits: tuple[float, float] | None) -> str:
+def _must(hint: object, value: object, limits: tuple[float, float] | None) -> str:
     """What a value of this type must be, where it is not; "" where it is."""
     if hint is Any or (isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, hint)):
         return ""
@@ -68,14 +70,14 @@ def _must(hint: Any, value: Any, limits: tuple[float, float] | None) -> str:
     return "" if fits(value) else must
 
 
-def _list_must(hint: Any, value: Any, limits: tuple[float, float] | None) -> str:
+def _list_must(hint: object, value: object, limits: tuple[float, float] | None) -> str:
     if not isinstance(value, list | tuple) or len(value) > LONGEST:
         return f"a list of at most {LONGEST}"
     wrong = [must for one in value if (must := _must(hint, one, limits))]
     return f"a list of {wrong[0]}" if wrong else ""
 
 
-def _plain(hint: Any, origin: Any, limits: tuple[float, float] | None) -> tuple[str, Callable[[Any], bool]]:
+def _plain(hint: object, origin: Any, limits: tuple[float, float] | None) -> tuple[str, Callable[[Any], bool]]:
     """What a value of a plain type must be, and whether one is."""
     if hint is types.NoneType:
         return "nothing", lambda x: x is None
@@ -93,7 +95,7 @@ def _plain(hint: Any, origin: Any, limits: tuple[float, float] | None) -> tuple[
     return "an object", lambda x: isinstance(x, origin)
 
 
-def _is_whole(x: Any) -> bool:
+def _is_whole(x: object) -> TypeGuard[int]:
     return isinstance(x, int) and not isinstance(x, bool)
 
 

@@ -9,12 +9,12 @@ import json
 import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from ml_collections import ConfigDict
 
 from tljax.core import atomic
 from tljax.core.errors import DataError
+from tljax.core.types import Record
 from tljax.data import labels, splits
 
 # What systems and programs leave beside people's files; names that begin with a point are hidden anyway.
@@ -116,7 +116,7 @@ def read(root: Path, suffixes: Collection[str], config: ConfigDict, *, what: str
     return Found(found, skipped, [name for name in tables if name not in used])
 
 
-def stamp(place: Path, *, without: Path | None = None) -> dict[str, Any] | None:
+def stamp(place: Path, *, without: Path | None = None) -> Record | None:
     """What can be known of a file or a folder without reading its files: how many, how large, and a checksum of their
     names, sizes and times of writing; None where there is nothing.
 

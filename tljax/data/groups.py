@@ -3,14 +3,25 @@
 import itertools
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError, DataError
-from tljax.core.types import Split
+from tljax.core.types import HasFiles, HasGroups, Split
 from tljax.data import labels
+
+
+def known(split: Split) -> Sequence[str]:
+    """To whom each example belongs, where the split knows it; else empty."""
+    return split.groups if isinstance(split, HasGroups) else ()
+
+
+def files_of(split: Split) -> Sequence[str | Path]:
+    """What people call each example, where the split knows it; else empty."""
+    return split.files if isinstance(split, HasFiles) else ()
 
 
 def of(split: Split, source: str, config: ConfigDict) -> np.ndarray | None:
@@ -25,9 +36,9 @@ def of(split: Split, source: str, config: ConfigDict) -> np.ndarray | None:
     """
     if not config.group or not len(split):
         return np.array([], str) if config.group else None
-    if known := getattr(split, "groups", None):
-        return np.array(known)
-    files = getattr(split, "files", None)
+    if own := known(split):
+        return np.array(own)
+    files = files_of(split)
     if not files:
         raise ConfigError(
             f"config.data.group needs rows of a table or files with paths, which examples of {source} have not. Leave "

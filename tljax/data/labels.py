@@ -10,6 +10,7 @@ import numpy as np
 
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.options import Rule
+from tljax.core.types import Record
 from tljax.data import spelling
 
 SHOWN = 10  # names in an error
@@ -144,7 +145,7 @@ NUMBERS_BY_NAME: Rule = (
 )
 
 
-def numbers_by_name(wanted: Sequence[Any], names: Sequence[str], key: str) -> tuple[float, ...]:
+def numbers_by_name(wanted: Sequence[object], names: Sequence[str], key: str) -> tuple[float, ...]:
     """One number a class or label, in their order.
 
     Args:
@@ -174,7 +175,7 @@ def numbers_by_name(wanted: Sequence[Any], names: Sequence[str], key: str) -> tu
     return tuple(by_name[name] for name in names)
 
 
-def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def once(pairs: list[tuple[str, object]]) -> Record:
     """The object of JSON that has these pairs; ValueError where a name stands twice, of which one would be lost."""
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
@@ -182,7 +183,7 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _pair(one: Any) -> tuple[str | None, Any]:
+def _pair(one: object) -> tuple[str | None, Any]:
     name, equals, number = str(one).rpartition("=")
     return (name, number) if equals else (None, one)
 
@@ -205,7 +206,7 @@ def _members(label: Any) -> set[str]:
     return {label} if isinstance(label, str) else set(label)
 
 
-def _number(column: str, cell: Any, decimal: str) -> float:
+def _number(column: str, cell: object, decimal: str) -> float:
     plain = str(cell).strip().replace("_", "?")  # 1_000 is a number of Python's alone
     if isinstance(cell, str) and decimal:
         fits = WRITTEN[decimal].fullmatch(plain)

@@ -5,7 +5,6 @@ their weights are the source's alone, (B,). So every device, and every micro-bat
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import numpy as np
@@ -66,6 +65,6 @@ def _pair(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def _filled(x: np.ndarray, length: int) -> np.ndarray:
-    fill: list[Any] = [(0, 0)] * x.ndim
+    fill: list[tuple[int, int]] = [(0, 0)] * x.ndim
     fill[1] = (0, length - x.shape[1])
     return np.pad(x, fill)

@@ -4,7 +4,6 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
 
 from tljax.core.errors import DataError
 
@@ -16,7 +15,7 @@ THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 UNSEEN = "\u034f\u115f\u1160\u2800\u3164\ufe0e\ufe0f"  # besides the characters of Unicode's categories Cf and Cc
 
 
-def key(name: str) -> Any:
+def key(name: str) -> Decimal | str:
     """What a person reads: equal for 1, 1.0 and 01; for Pos and pos; for composed and decomposed letters; whatever
     spaces and invisible characters stand around and in it.
     """
@@ -60,7 +59,7 @@ def classes(counts: Mapping[str, int], source: str, how: str) -> tuple[dict[str,
     Raises:
       DataError: such names, where they are refused; the first ones with how many examples each has.
     """
-    alike: dict[Any, list[str]] = {}
+    alike: dict[Decimal | str, list[str]] = {}
     for name in sorted(counts, key=lambda name: (-counts[name], len(name), name)):
         alike.setdefault(key(name), []).append(name)
     same = [names for names in alike.values() if len(names) > 1]

@@ -2,13 +2,13 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError, DataError
-from tljax.core.types import IGNORED, Dataset, Info, Split
+from tljax.core.types import IGNORED, Dataset, Info, Record, Split
 from tljax.data import draws, groups, labels
 
 PARTS = ("train", "validation", "test")
@@ -33,7 +33,7 @@ class Subset:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Record:
         example = self.split[int(self.indices[index])]
         if self.labels is None:
             return example
@@ -42,7 +42,7 @@ class Subset:
 
     def name(self, index: int) -> str:
         """What people call an example: its file or line, where it has one."""
-        place, files = int(self.indices[index]), getattr(self.split, "files", None)
+        place, files = int(self.indices[index]), groups.files_of(self.split)
         return str(files[place]) if files else f"example {place}"
 
     @property
@@ -77,15 +77,14 @@ class Joined:
         labels = [split.labels for split in splits if split.labels is not None]
         self.labels = np.concatenate(labels) if len(labels) == len(splits) else None
         self._where = [(split, i) for split in splits for i in range(len(split))]
-        files = [getattr(split, "files", None) for split in splits]
-        self.files = [file for some in files for file in some or ()] if all(files) else None  # to name examples by
-        known = [getattr(split, "groups", None) for split in splits]
-        self.groups = [one for some in known for one in some or ()] if all(known) else None
+        files, known = [groups.files_of(split) for split in splits], [groups.known(split) for split in splits]
+        self.files = [file for some in files for file in some] if all(files) else []
+        self.groups = [one for some in known for one in some] if all(known) else []
 
     def __len__(self) -> int:
         return len(self._where)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Record:
         split, i = self._where[index]
         return split[i]
 
@@ -155,7 +154,7 @@ def _first(train: Subset, info: Info, number: int, seed: int) -> tuple[Subset, s
     return train.take(np.arange(number)), how
 
 
-def _classes(dataset: Dataset, wanted: Any) -> tuple[str, ...]:
+def _classes(dataset: Dataset, wanted: Sequence[object]) -> tuple[str, ...]:
     known = dataset.info.classes
     wanted = tuple(str(name) for name in wanted) or known
     bad = [name for name in dict.fromkeys(wanted) if name not in known or wanted.count(name) > 1]

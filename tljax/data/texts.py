@@ -2,16 +2,16 @@
 
 import codecs
 import dataclasses
+import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ml_collections import ConfigDict
 
 from tljax.core.errors import DataError
 from tljax.core.options import Option, Rule
-from tljax.core.types import Dataset, Info
+from tljax.core.types import Dataset, Info, Record
 from tljax.data import labels, spelling
 from tljax.data.labels import Label
 
@@ -51,12 +51,12 @@ class Texts:
         self.rows = tuple(rows)
         self.labels = labels.encode([row.label for row in rows], kind, classes)
 
-    @property
+    @functools.cached_property
     def files(self) -> list[str]:
         """What people call each example."""
         return [row.id for row in self.rows]
 
-    @property
+    @functools.cached_property
     def groups(self) -> list[str]:
         """To whom each belongs, where the source knows it; else empty."""
         return [row.group for row in self.rows] if any(row.group for row in self.rows) else []
@@ -64,7 +64,7 @@ class Texts:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Record:
         row = self.rows[index]
         return {"text": row.text, "pair": row.pair, "label": self.labels[index], "id": row.id}
 

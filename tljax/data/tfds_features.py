@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 import tensorflow_datasets as tfds
+from ml_collections import ConfigDict
 from tensorflow_datasets.proto import tf_example_pb2
 
 from tljax.core.errors import DataError
@@ -14,7 +15,7 @@ from tljax.data.texts import Row
 IDS = ("id", "file_name", "image/filename")  # features that name an example, where a set has one
 
 
-def named(info: Any) -> dict[str, Any]:
+def named(info: tfds.core.DatasetInfo) -> dict[str, tfds.features.FeatureConnector]:
     """The set's features by name; {} where they have none."""
     return dict(info.features) if isinstance(info.features, tfds.features.FeaturesDict) else {}
 
@@ -25,7 +26,7 @@ def shows_pictures(features: Mapping[str, Any]) -> bool:
     return isinstance(image, tfds.features.Image) and image.np_dtype == np.uint8
 
 
-def says(features: Mapping[str, Any], columns: Any) -> bool:
+def says(features: Mapping[str, Any], columns: ConfigDict) -> bool:
     """Whether there are texts under the names of `columns` (`data.columns`)."""
     wanted = [name for name in (columns.text, columns.pair) if name]
     return all(isinstance(features.get(name), tfds.features.Text) for name in wanted)
@@ -66,7 +67,7 @@ def identity(features: Mapping[str, Any], otherwise: str) -> str:
     return own[0][0].decode() if own and own[0] else otherwise
 
 
-def rows(split: str, records: Iterable[bytes], columns: Any, kind: str, classes: tuple[str, ...]) -> list[Row]:
+def rows(split: str, records: Iterable[bytes], columns: ConfigDict, kind: str, classes: tuple[str, ...]) -> list[Row]:
     """The texts of a split, all of them.
 
     Raises:

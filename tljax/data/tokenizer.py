@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from tljax.core.errors import WeightsError
 from tljax.data.masking import Vocabulary
@@ -76,7 +75,9 @@ class Tokenizer:
         """How many tokens it adds to a text, or to a pair of them."""
         return self._tokenizer.num_special_tokens_to_add(pair=pairs)
 
-    def __call__(self, texts: Sequence[str], pairs: Sequence[str], longest: int) -> tuple[list[Any], list[Any], int]:
+    def __call__(
+        self, texts: Sequence[str], pairs: Sequence[str], longest: int
+    ) -> tuple[list[list[int]], list[list[int]], int]:
         """(ids, segment types, how many were cut to `longest` tokens) of every text, or of every pair.
 
         Args:

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from tljax.core import caches
 from tljax.core.atomic import make_folder, whole
 from tljax.core.errors import ConfigError, DataError
-from tljax.core.types import Batch
+from tljax.core.types import Batch, Json
 from tljax.data.splits import Subset
 from tljax.data.tokenizer import Tokenizer
 
@@ -102,7 +102,7 @@ def folder() -> Path:
     return caches.folder("tokens")
 
 
-def _refuse_empty(rows: Sequence[Any], lengths: np.ndarray) -> None:
+def _refuse_empty(rows: Sequence[Json], lengths: np.ndarray) -> None:
     empty = [row["id"] for row, length in zip(rows, lengths, strict=True) if not length]
     if empty:
         raise DataError(

@@ -9,7 +9,7 @@ protocols are parts that a task may have, and the flow asks for them by these ty
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -17,7 +17,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from ml_collections import ConfigDict
 
-from tljax.core.types import Batch, Inputs, Name, Published, VariantLike
+from tljax.core.types import Batch, Inputs, Json, Name, Published, Totals, Tree, VariantLike
 from tljax.networks.families import Family
 from tljax.networks.network import Built
 
@@ -31,7 +31,7 @@ class Task(Protocol):
     LABELS: str  # what a label must be, see `Info.labels`; none: they are not read
     BEST: str  # the metric that stands in tables, and picks the best epoch: larger is better, at most 1
 
-    def weights(self, config: ConfigDict, labels: Any, classes: Sequence[str]) -> np.ndarray | None:
+    def weights(self, config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> np.ndarray | None:
         """What an example of each class counts in the loss, (K,) float32, put beside it as batch["weight"]; None: 1.
 
         Args:
@@ -40,7 +40,7 @@ class Task(Protocol):
         """
         ...
 
-    def loss(self, logits: Any, batch: Batch, config: ConfigDict) -> jax.Array:
+    def loss(self, logits: Tree, batch: Batch, config: ConfigDict) -> jax.Array:
         """The mean over the batch, (), so that it is the mean of the parts' on several devices and in micro-batches.
 
         Args:
@@ -49,26 +49,26 @@ class Task(Protocol):
         """
         ...
 
-    def metrics(self, logits: Any, batch: Batch) -> dict[str, jax.Array]:
+    def metrics(self, logits: Tree, batch: Batch) -> dict[str, jax.Array]:
         """What is logged of a training batch besides its loss: means over it, ()."""
         ...
 
-    def sums(self, logits: Any, batch: Batch) -> dict[str, jax.Array]:
+    def sums(self, logits: Tree, batch: Batch) -> dict[str, jax.Array]:
         """What adds up over batches and devices, over the examples where batch["mask"] is set."""
         ...
 
-    def each(self, logits: Any, batch: Batch) -> dict[str, jax.Array]:
+    def each(self, logits: Tree, batch: Batch) -> dict[str, jax.Array]:
         """What is kept of every example, (B, ...), where a metric does not add up; {} where all do."""
         ...
 
-    def summarize(self, totals: dict[str, Any]) -> dict[str, float]:
+    def summarize(self, totals: Totals) -> dict[str, float]:
         """Sums over a part, and the values of all its examples in order, to metrics, on the host.
 
         `BEST` and "examples", the count, must be among them.
         """
         ...
 
-    def files(self, totals: dict[str, Any], stem: Path, *, classes: Sequence[str]) -> None:
+    def files(self, totals: Totals, stem: Path, *, classes: Sequence[str]) -> None:
         """Write what is to be kept of one part, <stem>_<name>."""
         ...
 
@@ -77,7 +77,7 @@ class Task(Protocol):
 class Begins(Protocol):
     """A file whose task knows the training part; what it keeps of that, a dataclass, stands in model.json."""
 
-    def begin(self, config: ConfigDict, labels: Any, classes: Sequence[str]) -> Task:
+    def begin(self, config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> Task:
         """The task, once the training part is known.
 
         Args:
@@ -85,7 +85,7 @@ class Begins(Protocol):
         """
         ...
 
-    def restore(self, known: dict[str, Any]) -> Task:
+    def restore(self, known: Json) -> Task:
         """The task of a finished run, from what is kept of it."""
         ...
 
@@ -109,11 +109,11 @@ class Answers(Protocol):
         """
         ...
 
-    def outputs(self, logits: Any) -> Any:
+    def outputs(self, logits: Tree) -> Tree:
         """Logits of N examples to what people are told of each, a sequence of N."""
         ...
 
-    def answer(self, outputs: Any, classes: Sequence[str], top: int) -> list[tuple[str, float]]:
+    def answer(self, outputs: Tree, classes: Sequence[str], top: int) -> list[tuple[str, float]]:
         """What is said of one example: names and numbers."""
         ...
 
@@ -123,8 +123,8 @@ class Lists(Protocol):
     """Answers that can be listed, a row an example: <part>_predictions.csv, and the page of a run."""
 
     def columns(
-        self, totals: dict[str, Any], classes: Sequence[str], temperature: float
-    ) -> Mapping[str, Sequence[Any] | np.ndarray]:
+        self, totals: Totals, classes: Sequence[str], temperature: float
+    ) -> Mapping[str, Sequence[object] | np.ndarray]:
         """Label and answer of every example in order, for people: name of a column -> a value an example.
 
         Args:
@@ -138,7 +138,7 @@ class Lists(Protocol):
 class Calibrates(Protocol):
     """Probabilities that one number makes as sure as they are right (Guo et al. 2017, temperature scaling)."""
 
-    def temperature(self, totals: dict[str, Any]) -> float:
+    def temperature(self, totals: Totals) -> float:
         """What logits are to be divided by, fitted to a part that nothing was learned from."""
         ...
 
@@ -172,7 +172,7 @@ class ChangesInputs(Protocol):
 
     def inputs(self, found: Inputs, config: ConfigDict) -> Inputs: ...
 
-    def example(self, found: Any) -> Any:
+    def example(self, found: Tree) -> Tree:
         """One input as `inputs` prepares it."""
         ...
 
@@ -190,6 +190,6 @@ class Chooses(Protocol):
 class HasEntropy(Protocol):
     """Predictions of which one can say how unsure they are: `train.select=entropy`."""
 
-    def entropy(self, logits: Any) -> jax.Array:
+    def entropy(self, logits: Tree) -> jax.Array:
         """In nats: (B,)."""
         ...

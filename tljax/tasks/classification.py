@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -12,7 +11,7 @@ import optax
 from ml_collections import ConfigDict
 
 from tljax.core.options import SHARE, Option
-from tljax.core.types import Batch
+from tljax.core.types import Batch, Totals
 from tljax.data import mixing
 from tljax.data.labels import NUMBERS_BY_NAME, numbers_by_name
 from tljax.networks.layers import TORCH_LINEAR
@@ -104,7 +103,7 @@ def each(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     return {"label": batch["label"], "prediction": logits.argmax(-1).astype(jnp.int32), "logits": logits}
 
 
-def summarize(totals: dict[str, Any]) -> dict[str, float]:
+def summarize(totals: Totals) -> dict[str, float]:
     """Sums over a split to metrics: loss (nats), accuracy, and what is fair to small classes; and the count.
 
     balanced_accuracy: the mean of the classes' recalls; f1_macro: the mean of their F1, 2 hits / (labels + found); both
@@ -141,7 +140,7 @@ def answer(outputs: np.ndarray, classes: Sequence[str], top: int) -> list[tuple[
     return [(classes[i], float(outputs[i])) for i in map(int, order)]
 
 
-def files(totals: dict[str, Any], stem: Path, *, classes: Sequence[str]) -> None:
+def files(totals: Totals, stem: Path, *, classes: Sequence[str]) -> None:
     """Write one part's confusion matrix and report per class: <stem>_confusion.png and so on."""
     from tljax.reporting import figures
 
@@ -149,9 +148,7 @@ def files(totals: dict[str, Any], stem: Path, *, classes: Sequence[str]) -> None
     figures.confusion(totals["confusion"], classes, stem.with_name(f"{stem.name}_confusion"))
 
 
-def columns(
-    totals: dict[str, Any], classes: Sequence[str], temperature: float
-) -> Mapping[str, Sequence[Any] | np.ndarray]:
+def columns(totals: Totals, classes: Sequence[str], temperature: float) -> Mapping[str, Sequence[object] | np.ndarray]:
     """Label, prediction and its probability; up to `LISTED` classes the probability of each."""
     found = outputs(temperatures.scaled(totals["logits"], temperature))
     said = {
@@ -163,7 +160,7 @@ def columns(
     return said | every
 
 
-def temperature(totals: dict[str, Any]) -> float:
+def temperature(totals: Totals) -> float:
     """What logits are to be divided by, for the probabilities to be as sure as they are right."""
     from scipy.special import log_softmax
 
@@ -178,7 +175,7 @@ def _mcc(correct: float, labels: np.ndarray, found: np.ndarray) -> float:
     return float((correct * total - labels @ found) / spread) if spread > 0 else 0.0
 
 
-def _auroc(totals: dict[str, Any]) -> float:
+def _auroc(totals: Totals) -> float:
     """The mean over the classes of the area under the ROC curve of each against all others; 0.5 where nothing tells."""
     from scipy.special import softmax
     from sklearn.metrics import roc_auc_score

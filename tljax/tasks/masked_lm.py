@@ -8,7 +8,6 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +19,7 @@ from ml_collections import ConfigDict
 from tljax.core import plugins
 from tljax.core.errors import ConfigError, DataError, WeightsError
 from tljax.core.options import Option
-from tljax.core.types import Batch, Inputs, Published, VariantLike
+from tljax.core.types import Batch, Inputs, Published, Totals, VariantLike
 from tljax.data import masking
 from tljax.networks.families import Family, HidesWords
 from tljax.networks.masked_network import Head, MaskedNetwork
@@ -141,7 +140,7 @@ def each(said: Said, batch: Batch) -> dict[str, jax.Array]:
     return {}
 
 
-def summarize(totals: dict[str, Any]) -> dict[str, float]:
+def summarize(totals: Totals) -> dict[str, float]:
     """Sums over a part to metrics: loss (nats a hidden token), its exponential, accuracy in [0, 1], and the counts.
 
     Raises:
@@ -160,7 +159,7 @@ def summarize(totals: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def files(totals: dict[str, Any], stem: Path, *, classes: Sequence[str]) -> None:
+def files(totals: Totals, stem: Path, *, classes: Sequence[str]) -> None:
     """There are none: what is to be said of a part stands in its metrics."""
     del totals, stem, classes
 

@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from tljax.core.atomic import whole
 from tljax.core.options import Option
-from tljax.core.types import Batch
+from tljax.core.types import Batch, Json, Totals
 from tljax.data import mixing
 from tljax.data.labels import NUMBERS_BY_NAME, numbers_by_name
 from tljax.networks.layers import TORCH_LINEAR
@@ -59,7 +59,7 @@ def begin(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> "Mu
     return MultiLabel(float(config.threshold), tuple(float(weight) for weight in weights))
 
 
-def restore(known: dict[str, Any]) -> "MultiLabel":
+def restore(known: Json) -> "MultiLabel":
     """The task of a finished run, from what is kept of it."""
     return MultiLabel(known["threshold"], tuple(known["pos_weight"]))
 
@@ -113,7 +113,7 @@ class MultiLabel:
         """Labels of every example, (B, K) bool, and their logits, float32."""
         return {"label": batch["label"] > 0, "prediction": logits.astype(jnp.float32)}
 
-    def summarize(self, totals: dict[str, Any]) -> dict[str, float]:
+    def summarize(self, totals: Totals) -> dict[str, float]:
         """Sums over a split to metrics in [0, 1], loss (nats) and the count.
 
         mean_average_precision, f1_macro: means over the labels that some example of the part has; f1_micro: of all
@@ -145,7 +145,7 @@ class MultiLabel:
         order = np.argsort(-outputs, kind="stable")
         return [(classes[i], float(outputs[i])) for i in map(int, order) if outputs[i] >= self.threshold]
 
-    def files(self, totals: dict[str, Any], stem: Path, *, classes: Sequence[str]) -> None:
+    def files(self, totals: Totals, stem: Path, *, classes: Sequence[str]) -> None:
         """Write numbers of each label of one part, <stem>_per_label.csv."""
         labels, found, hits = (np.asarray(totals[name]) for name in ("labels", "found", "hits"))
         columns = (hits / np.maximum(found, 1), hits / np.maximum(labels, 1), _f1(labels, found, hits))
@@ -159,8 +159,8 @@ class MultiLabel:
                 rows.writerow([name, *(f"{value:.4f}" for value in values), int(number)])
 
     def columns(
-        self, totals: dict[str, Any], classes: Sequence[str], temperature: float
-    ) -> Mapping[str, Sequence[Any] | np.ndarray]:
+        self, totals: Totals, classes: Sequence[str], temperature: float
+    ) -> Mapping[str, Sequence[object] | np.ndarray]:
         """Sets of labels, true and predicted, and the probability of every label."""
         del temperature  # the threshold is of probabilities as they are
         found, yes = self.outputs(totals["prediction"]), np.asarray(self._yes(totals["prediction"]))
@@ -170,7 +170,7 @@ class MultiLabel:
         }
         return said | {f"p({name})": found[:, i] for i, name in enumerate(classes)}
 
-    def _yes(self, logits: jax.Array) -> jax.Array:
+    def _yes(self, logits: jax.Array | np.ndarray) -> jax.Array:
         """(B, K) bool."""
         return jax.nn.sigmoid(jnp.asarray(logits, jnp.float32)) >= self.threshold
 
@@ -182,12 +182,12 @@ class MultiLabel:
         return (factors * losses).mean(axis=-1)
 
 
-def _f1(labels: Any, found: Any, hits: Any) -> np.ndarray:
+def _f1(labels: np.ndarray, found: np.ndarray, hits: np.ndarray) -> np.ndarray:
     """2 hits / (labels + found); 0 where there are neither."""
     return 2 * np.asarray(hits) / np.maximum(np.asarray(labels) + found, 1)
 
 
-def _average_precision(totals: dict[str, Any]) -> np.ndarray:
+def _average_precision(totals: Totals) -> np.ndarray:
     """(K,): precision at every threshold, weighted by the recall it adds; 0 for a label that no example has."""
     from sklearn.metrics import average_precision_score
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from tljax.core.errors import DataError
 from tljax.core.options import NOT_NEGATIVE, Option
-from tljax.core.types import Batch
+from tljax.core.types import Batch, Json, Totals
 from tljax.data import mixing
 from tljax.networks.layers import TORCH_LINEAR
 
@@ -55,7 +55,7 @@ def begin(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> "Re
     return Regression(tuple(classes), tuple(mean.tolist()), tuple(std.tolist()), float(config.huber))
 
 
-def restore(known: dict[str, Any]) -> "Regression":
+def restore(known: Json) -> "Regression":
     """The task of a finished run, from what is kept of it."""
     return Regression(tuple(known["names"]), tuple(known["mean"]), tuple(known["std"]), known["huber"])
 
@@ -105,7 +105,7 @@ class Regression:
         """Target and prediction of every example, (B, T) float32, standardised."""
         return {"label": batch["label"], "prediction": logits.astype(jnp.float32)}
 
-    def summarize(self, totals: dict[str, Any]) -> dict[str, float]:
+    def summarize(self, totals: Totals) -> dict[str, float]:
         """Metrics of a part in the targets' units, the mean over targets; of several, those of each one too.
 
         r2: 1 - squared error over the variance in this part (1 or 0 where that is 0); mse; mae; pearson; spearman
@@ -132,7 +132,7 @@ class Regression:
         del top
         return [(name, float(value)) for name, value in zip(classes, outputs, strict=True)]
 
-    def files(self, totals: dict[str, Any], stem: Path, *, classes: Sequence[str]) -> None:
+    def files(self, totals: Totals, stem: Path, *, classes: Sequence[str]) -> None:
         """Draw one part's targets and predictions in their units, <stem>_scatter.png."""
         from tljax.reporting import figures
 
@@ -140,8 +140,8 @@ class Regression:
         figures.scatter(labels, found, classes, stem.with_name(f"{stem.name}_scatter.png"))
 
     def columns(
-        self, totals: dict[str, Any], classes: Sequence[str], temperature: float
-    ) -> Mapping[str, Sequence[Any] | np.ndarray]:
+        self, totals: Totals, classes: Sequence[str], temperature: float
+    ) -> Mapping[str, Sequence[object] | np.ndarray]:
         """Every target and its prediction in their units, seven digits: those of float32."""
         del temperature  # a number has none
         said = {"": self.decode(totals["label"]), " predicted": self.decode(totals["prediction"])}

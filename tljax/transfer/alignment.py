@@ -12,7 +12,6 @@ Strategies, tasks and models know nothing of them.
 import dataclasses
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +23,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
 from tljax.core.plugins import find
 from tljax.core.trees import flatten
-from tljax.core.types import Batch, Params, Phase
+from tljax.core.types import Batch, Params, Phase, Tree, Variables
 from tljax.data import paired_batches
 
 GROUP = "domain"
@@ -81,7 +80,7 @@ class Alignment:
         return batch if self.adaptation is None else paired_batches.flat(batch)
 
     def __call__(
-        self, outputs: Any, params: Params, progress: jax.Array, axis: str | None
+        self, outputs: Tree, params: Params, progress: jax.Array, axis: str | None
     ) -> tuple[jax.Array, dict[str, jax.Array], dict[str, jax.Array]]:
         """What the network put out -> (logits of the source (B, K), the term of the loss by name, what is logged).
 
@@ -122,7 +121,7 @@ def _width(made: Experiment) -> int:
     """D of the features (B, D) that the head is given."""
     batch = made.parts["train"].take(np.array([0])) | {"position": np.zeros(1, np.int32)}
 
-    def features(variables: Any) -> Any:
+    def features(variables: Variables) -> Tree:
         inputs = made.prepare(batch, jax.random.key(0), False)["inputs"]
         return made.network.apply(variables, inputs, method="features")
 

@@ -16,6 +16,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
+from tljax.core.types import Json, Record
+
 Scores = Callable[[np.ndarray], np.ndarray]
 BIAS = 100.0  # of ridge: so large that it is hardly shrunk
 TREES = 300
@@ -69,7 +71,7 @@ class Fitted:
     """A classifier that has been fitted."""
 
     scores: Scores  # features (N, D) -> (N, K), the largest one of the class predicted
-    chosen: dict[str, Any]  # what cross-validation chose
+    chosen: Record  # what cross-validation chose
     accuracy: float | None  # of the choice, mean over folds; None where a class is too small for folds
     learned: int  # how many numbers were learned: weights; a kernel machine's coefficients; nodes of trees; knn: 0
     linear: tuple[np.ndarray, np.ndarray] | None  # kernel (D, K) and bias (K,) where it is linear
@@ -104,7 +106,7 @@ def fit(x: np.ndarray, y: np.ndarray, config: ConfigDict, *, seed: int) -> Fitte
     )
 
 
-def again(x: np.ndarray, y: np.ndarray, *, classifier: str, chosen: Mapping[str, Any], seed: int) -> Scores:
+def again(x: np.ndarray, y: np.ndarray, *, classifier: str, chosen: Json, seed: int) -> Scores:
     """The scores of one that is not linear, as `fit` found them: of the same `x` and `y`, with what it chose."""
     return partial(_scores, _fitted(np.asarray(x, np.float64), y, classifier, chosen, seed))
 
@@ -114,12 +116,12 @@ def _pipeline(name: str, seed: int) -> Pipeline:
     return pipeline.set_params(fit__random_state=seed) if "fit__random_state" in pipeline.get_params() else pipeline
 
 
-def _of_fit(values: Mapping[str, Any]) -> dict[str, Any]:
+def _of_fit(values: Json) -> Record:
     """By the names that a pipeline has for what its last step is given."""
     return {f"fit__{key}": value for key, value in values.items()}
 
 
-def _fitted(x: np.ndarray, y: np.ndarray, name: str, chosen: Mapping[str, Any], seed: int) -> Pipeline:
+def _fitted(x: np.ndarray, y: np.ndarray, name: str, chosen: Json, seed: int) -> Pipeline:
     return _pipeline(name, seed).set_params(**_of_fit(chosen)).fit(x, y)
 
 

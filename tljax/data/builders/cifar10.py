@@ -13,7 +13,6 @@ import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import filelock
 import numpy as np
@@ -22,6 +21,7 @@ import tensorflow_datasets as tfds
 
 from tljax.core import downloads
 from tljax.core.errors import DataError
+from tljax.core.types import Record
 
 VERSION = "3.0.2"
 FOLDER = "https://www.cs.toronto.edu/~kriz"
@@ -100,11 +100,11 @@ class Cifar10(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
         )
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[tuple[int, Record]]]:
         del dl_manager  # it follows no mirror and checks no md5
         return {split: self._generate_examples(split) for split in FILES}
 
-    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _generate_examples(self, split: str) -> Iterator[tuple[int, Record]]:
         with (
             tarfile.open(self.archive) as tar,
             downloads.progress(f"cifar10 {split}", None, unit=" pictures") as bar,

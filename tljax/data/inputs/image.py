@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -12,11 +11,12 @@ from ml_collections import ConfigDict
 from tljax.core import memory
 from tljax.core.errors import DataError, gather
 from tljax.core.options import NOT_NEGATIVE, Option, Rule
-from tljax.core.types import Asked, Card, Inputs
+from tljax.core.types import Asked, Card, Inputs, Json, Record
 from tljax.data import domains, pictures, preprocess
 from tljax.data.decoded_pictures import Pictures, one_shape
 from tljax.data.picture import copies, grey_levels
 from tljax.data.splits import Subset
+from tljax.networks.backbone import Backbone
 
 AREA: Rule = ("in [0, 1]", lambda x: 0 <= x <= 1)
 BITS: Rule = ("a whole number from -1 to 32", lambda x: -1 <= x <= 32)
@@ -45,7 +45,7 @@ example = preprocess.example
 
 
 def load(
-    subsets: Mapping[str, Subset], config: ConfigDict, *, card: Card, backbone: Any, pretrained: bool = True
+    subsets: Mapping[str, Subset], config: ConfigDict, *, card: Card, backbone: Backbone, pretrained: bool = True
 ) -> Inputs:
     """Decode every part.
 
@@ -78,7 +78,7 @@ def load(
     )
 
 
-def sizes(parts: Mapping[str, Pictures], config: ConfigDict, *, card: Card) -> dict[str, Any]:
+def sizes(parts: Mapping[str, Pictures], config: ConfigDict, *, card: Card) -> Record:
     """What `reopen` needs: pixels of stored pictures (a side), of the crop (0: all), and into the network; channels;
     where a part had deeper pictures, their black and white and whether values beyond are cut off; pixels a picture may
     have, where that is another number than usual.
@@ -95,7 +95,7 @@ def said(part: Pictures) -> dict[str, list[str]]:
     return {"name": [part.name(i) for i in range(len(part))]}
 
 
-def reopen(folder: Path, said: Mapping[str, Any], *, card: Card, backbone: Any) -> Asked:
+def reopen(folder: Path, said: Json, *, card: Card, backbone: Backbone) -> Asked:
     """Picture files, or examples of a source, read as those of a run with these `sizes` were: uint8 (S, S, C)."""
     del folder, backbone
     found = ConfigDict(dict(said))

@@ -10,12 +10,13 @@ from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError, WeightsError
 from tljax.core.options import Option, Rule
-from tljax.core.types import Asked, Batch, Card, Inputs
+from tljax.core.types import Asked, Batch, Card, Inputs, Json, Record
 from tljax.data import vocabularies
 from tljax.data.splits import Subset
 from tljax.data.texts import fault, key
 from tljax.data.tokenizer import Tokenizer
 from tljax.data.tokens import Tokens, padded
+from tljax.networks.backbone import Backbone
 from tljax.weights.pretrained import folder_of
 
 LENGTHS: Rule = (
@@ -36,7 +37,7 @@ class Read(NamedTuple):
 
 
 def load(
-    subsets: Mapping[str, Subset], config: ConfigDict, *, card: Card, backbone: Any, pretrained: bool = True
+    subsets: Mapping[str, Subset], config: ConfigDict, *, card: Card, backbone: Backbone, pretrained: bool = True
 ) -> Inputs:
     """Tokenise every part.
 
@@ -66,7 +67,7 @@ def load(
     return Inputs(parts, _prepare, augmented=False, notes=notes, save=tokenizer.save, vocabulary=vocabulary)
 
 
-def sizes(parts: Mapping[str, Tokens], config: ConfigDict, *, card: Card) -> dict[str, Any]:
+def sizes(parts: Mapping[str, Tokens], config: ConfigDict, *, card: Card) -> Record:
     """The lengths that batches are padded to, whether examples are pairs, and the words' checksum, for `reopen`."""
     del card  # of pixels
     (vocabulary,) = {part.vocabulary for part in parts.values()}
@@ -81,7 +82,7 @@ def said(part: Tokens) -> dict[str, list[str]]:
     return found | ({"pair": [row["pair"] for row in rows]} if part.paired else {})
 
 
-def reopen(folder: Path, said: Mapping[str, Any], *, card: Card, backbone: Any) -> Asked:
+def reopen(folder: Path, said: Json, *, card: Card, backbone: Backbone) -> Asked:
     """Texts, pairs with a tab between, or examples of a source, as those of a run with these `sizes` were.
 
     Args:
@@ -130,7 +131,7 @@ def _folder(config: ConfigDict) -> Path:
     return folder_of(config.weights, card=Card(mean=(), std=()), lock=Path(config.lock_file))
 
 
-def example(config: ConfigDict | None = None, card: Any = None) -> dict[str, np.ndarray]:
+def example(config: ConfigDict | None = None, card: Card | None = None) -> dict[str, np.ndarray]:
     """One input, (1, 8): only shapes and dtypes matter, and no parameter's shape depends on the length."""
     del config, card
     ids = np.zeros((1, 8), np.int32)

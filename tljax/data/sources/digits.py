@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from tljax.core.types import Dataset, Info
+from tljax.core.types import Dataset, Info, Record
 
 
 class Digits:
@@ -25,7 +25,7 @@ class Digits:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Record:
         return {"image": self.images[index], "label": int(self.labels[index]), "id": f"digits/{index}"}
 
 

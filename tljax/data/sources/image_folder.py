@@ -1,13 +1,12 @@
 """Pictures in folders: `<data.dir>/<split>/<class>/<picture>`, or `<data.dir>/<class>/<picture>`, to be divided."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from tljax.core.options import Option
-from tljax.core.types import Dataset, Info
+from tljax.core.types import Dataset, Info, Record
 from tljax.data import folders, labels, pictures, spelling
 
 OPTIONS = {
@@ -27,7 +26,7 @@ class Folder:
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Record:
         path = self.files[index]
         image = pictures.read(path, channels=self._config.channels, most=self._config.max_pixels)
         return {"image": image, "label": int(self.labels[index]), "id": str(path)}

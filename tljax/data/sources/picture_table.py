@@ -2,13 +2,12 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 from ml_collections import ConfigDict
 
 from tljax.core.errors import DataError
 from tljax.core.options import Option
-from tljax.core.types import Dataset, Info
+from tljax.core.types import Dataset, Info, Record
 from tljax.data import labels, pictures, spelling
 from tljax.data.table import labelled
 from tljax.data.texts import Row
@@ -31,7 +30,7 @@ class Listed:
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Record:
         path = self.files[index]
         image = pictures.read(path, channels=self._config.channels, most=self._config.max_pixels)
         return {"image": image, "label": self.labels[index], "id": str(path)}

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from tljax.core import downloads, plugins
 from tljax.core.errors import DataError
 from tljax.core.options import Option
-from tljax.core.types import Dataset, Info
+from tljax.core.types import Dataset, Info, Record
 from tljax.data import pictures, splits, texts, tfds_features
 
 OPTIONS = {
@@ -71,7 +71,7 @@ def load(config: ConfigDict) -> Dataset:
     builder = _open(folder)
     features, columns = tfds_features.named(builder.info), config.columns
     kind, classes = _labels(builder.info, features, columns)
-    raw = builder.as_data_source(deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+    raw: Any = builder.as_data_source(deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
     records = {str(split): found for split, found in raw.items()}
     source = f"TFDS {builder.info.full_name} in {folder}"
     if tfds_features.says(features, columns):
@@ -80,7 +80,7 @@ def load(config: ConfigDict) -> Dataset:
         pairs = bool(columns.pair)
         unread = [name for name in records if name not in used]
         return texts.dataset(rows, source, config, kind=kind, classes=classes, pairs=pairs, unread=unread)
-    parts: dict[str, Any] = {name: TfdsSplit(name, found, kind, classes, config) for name, found in records.items()}
+    parts = {name: TfdsSplit(name, found, kind, classes, config) for name, found in records.items()}
     return Dataset(parts, Info(classes, source, labels=kind))
 
 
@@ -138,7 +138,7 @@ def prepare(name: Name, root: Path, *, download: bool) -> Path:
     return root / name.set / builder.VERSION
 
 
-def _open(folder: Path) -> Any:
+def _open(folder: Path) -> tfds.core.DatasetBuilder:
     try:
         builder = tfds.builder_from_directory(folder)
         formats = {kind.value for kind in builder.info.available_file_formats()}
@@ -154,7 +154,9 @@ def _open(folder: Path) -> Any:
     return builder
 
 
-def _labels(info: Any, features: Mapping[str, Any], columns: Any) -> tuple[str, tuple[str, ...]]:
+def _labels(
+    info: tfds.core.DatasetInfo, features: Mapping[str, tfds.features.FeatureConnector], columns: ConfigDict
+) -> tuple[str, tuple[str, ...]]:
     """What labels are, and their names; DataError unless there are labels, and pictures or texts."""
     found = tfds_features.kind_of(features.get(columns.label), columns.label)
     seen = tfds_features.says(features, columns) or tfds_features.shows_pictures(features)
@@ -168,7 +170,7 @@ def _labels(info: Any, features: Mapping[str, Any], columns: Any) -> tuple[str, 
     return found
 
 
-def _all(name: str, records: Any) -> Iterator[bytes]:
+def _all(name: str, records: "Records") -> Iterator[bytes]:
     """Every record of a split, in order.
 
     Raises:
@@ -185,22 +187,34 @@ def _all(name: str, records: Any) -> Iterator[bytes]:
             ) from error
 
 
+class Records(Protocol):
+    """The records of a split, as array_record has them."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> bytes: ...
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[bytes]: ...
+
+
 class TfdsSplit:
     """A split of pictures in array_record files; nothing is read before it is asked for."""
 
-    def __init__(self, name: str, records: Any, kind: str, classes: Sequence[str], config: ConfigDict) -> None:
+    def __init__(self, name: str, records: Records, kind: str, classes: Sequence[str], config: ConfigDict) -> None:
         self._name, self._records, self._kind, self._classes, self._config = name, records, kind, classes, config
 
     def __len__(self) -> int:
         return len(self._records)
 
-    @functools.cached_property
+    @property
     def labels(self) -> np.ndarray:
         """As `Info.labels` says; every record is read, no picture decoded.
 
         Raises:
           DataError: records are damaged, or labels are no class.
         """
+        return self._kept
+
+    @functools.cached_property
+    def _kept(self) -> np.ndarray:
         column, kind = self._config.columns.label, self._kind
         found = [tfds_features.label(tfds_features.read(r), column, kind) for r in _all(self._name, self._records)]
         if kind == "numbers":
@@ -216,7 +230,7 @@ class TfdsSplit:
             return np.array(found, np.int32)
         return np.array([np.isin(range(len(self._classes)), label) for label in found])
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Record:
         """One example; ValueError if its picture is unreadable."""
         features = tfds_features.read(self._records[index])
         return {

@@ -5,12 +5,12 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
 
+from tljax.core.types import Record
 from tljax.data import spelling
 
 LINES = re.compile("\r\n|\r|\n")
-Rows = list[tuple[int, dict[str, Any]]]  # (the line where it begins, column of the config -> cell)
+Rows = list[tuple[int, Record]]  # (the line where it begins, column of the config -> cell)
 
 
 def missing(name: str, names: Sequence[str]) -> str:
@@ -27,7 +27,7 @@ def column(name: str, names: Sequence[str]) -> str | None:
     return name if name in names else alike[0] if len(alike) == 1 else None
 
 
-def fault(value: Any) -> str:
+def fault(value: object) -> str:
     """Why this is no text and no name of a class, as people would say it; "" where it is."""
     kind = {list: "a list", dict: "an object", bool: "true or false", type(None): "null"}.get(type(value), "")
     if isinstance(value, float) and not math.isfinite(value):

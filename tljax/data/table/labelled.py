@@ -2,14 +2,15 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
 from tljax.core.errors import DataError
 from tljax.core.options import STRINGS, Option, Options, Rule, one_of
+from tljax.core.types import Json
 from tljax.data import labels, spelling, splits, tables, texts
 from tljax.data.table import columns
 from tljax.data.tables import SUFFIXES
@@ -132,9 +133,7 @@ def _rows(file: Path, config: ConfigDict, example: str, pair: str, what: str) ->
     return rows, notes, faults
 
 
-def _row(
-    record: Mapping[str, Any], where: str, named: Sequence[str], config: ConfigDict, example: str, pair: str
-) -> Row:
+def _row(record: Json, where: str, named: Sequence[str], config: ConfigDict, example: str, pair: str) -> Row:
     """One example; ValueError where a cell holds what none can be of."""
 
     def text(name: str) -> str:
@@ -153,7 +152,7 @@ def _row(
     return Row(text(example), text(pair), label, where, str(group))
 
 
-def _label(name: str, value: Any, config: ConfigDict) -> Any:
+def _label(name: str, value: object, config: ConfigDict) -> object:
     """A cell as `labels.parse` takes it: JSON's numbers and true as they are written, its lists too, of sets."""
     if isinstance(value, str):
         if value in config.missing:
@@ -166,7 +165,7 @@ def _label(name: str, value: Any, config: ConfigDict) -> Any:
     return value if config.labels == "numbers" else json.dumps(value)
 
 
-def _refuse_truth_and_words(file: Path, cells: Sequence[tuple[int, Any]]) -> None:
+def _refuse_truth_and_words(file: Path, cells: Sequence[tuple[int, object]]) -> None:
     """JSON's true beside "true" or 1 in one column: what a person sees as one class would be two."""
     truth = [line for line, value in cells if isinstance(value, bool)]
     if truth and len(truth) < len(cells):
@@ -177,7 +176,7 @@ def _refuse_truth_and_words(file: Path, cells: Sequence[tuple[int, Any]]) -> Non
         )
 
 
-def _refuse_numbers(file: Path, found: Sequence[Any]) -> None:
+def _refuse_numbers(file: Path, found: Sequence[str]) -> None:
     """Numbers that measure something are no classes: all are numbers, some have a fraction, most stand once."""
     commas = [x for x in found if spelling.COMMAS.fullmatch(x.strip())]
     if not all(spelling.COMMAS.fullmatch(x.strip()) or spelling.NUMBER.fullmatch(x.strip()) for x in found):
@@ -193,7 +192,7 @@ def _refuse_numbers(file: Path, found: Sequence[Any]) -> None:
         )
 
 
-def _refuse_other_separator(file: Path, cells: Sequence[Any], separator: str) -> None:
+def _refuse_other_separator(file: Path, cells: Sequence[object], separator: str) -> None:
     """Sets of which none has two names by `data.separator`, and some would have by another character."""
     written = [cell for cell in cells if isinstance(cell, str) and not cell.startswith("[")]
     if any(separator in cell for cell in written):

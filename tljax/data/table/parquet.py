@@ -29,7 +29,7 @@ def columns(file: Path) -> list[str]:
     return list(_table(file).column_names)
 
 
-def _plain(cell: Any) -> Any:
+def _plain(cell: object) -> object:
     return cell if isinstance(cell, PLAIN) else str(cell)
 
 

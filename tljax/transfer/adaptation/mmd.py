@@ -53,7 +53,7 @@ def mmd(source: jax.Array, target: jax.Array, *, widths: Sequence[float], biased
     both = jnp.concatenate([source, target])
     squares = _squared_distances(both)
     variance = sigma**2 if sigma else _median(squares)
-    kernel: Any = sum(jnp.exp(-squares / (2 * u * variance)) for u in widths) / len(widths)
+    kernel: jax.Array | Any = sum(jnp.exp(-squares / (2 * u * variance)) for u in widths) / len(widths)
     between = kernel[:n, n:].mean()
     return _within(kernel[:n, :n], biased) + _within(kernel[n:, n:], biased) - 2 * between
 

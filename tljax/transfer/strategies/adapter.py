@@ -12,7 +12,7 @@ layer on each. VGG's fc6 counts as the 7x7 convolution that it is.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from types import EllipsisType
 
 import jax
 import numpy as np
@@ -67,7 +67,7 @@ def effective(params: Params, config: ConfigDict, rng: jax.Array | None = None) 
     return {"backbone": unflatten(backbone), "head": params["head"]}
 
 
-def _centre(kernel: Any) -> tuple[Any, ...]:
+def _centre(kernel: np.ndarray | jax.Array) -> tuple[int | EllipsisType, ...]:
     """Where the adapter lies: the (C, D) in the middle of a (K, K, C, D) of odd K; else all of the kernel."""
     height, width = kernel.shape[:2]
     return (height // 2, width // 2) if kernel.ndim == 4 and height % 2 and width % 2 else (...,)

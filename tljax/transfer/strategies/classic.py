@@ -14,7 +14,7 @@ How strong the regularisation is, and k, are chosen from a grid (`classifiers.GR
 accuracy of a stratified cross-validation on the training part; the strongest of equals is taken.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 from tljax.core import layer_groups, plugins
 from tljax.core.layer_groups import Groups
 from tljax.core.options import Option, Rule
-from tljax.core.types import Phase
+from tljax.core.types import Json, Phase
 
 PRETRAINED = True
 FOLDS: Rule = ("at least 2", lambda x: x >= 2)
@@ -54,7 +54,7 @@ def fit(x: np.ndarray, y: np.ndarray, config: ConfigDict, *, seed: int) -> Any:
 
 
 def again(
-    x: np.ndarray, y: np.ndarray, *, classifier: str, chosen: Mapping[str, Any], seed: int
+    x: np.ndarray, y: np.ndarray, *, classifier: str, chosen: Json, seed: int
 ) -> Callable[[np.ndarray], np.ndarray]:
     """The scores of one that is not linear, as `fit` found them: of the same `x` and `y`, with what it chose."""
     from tljax.transfer import classifiers
