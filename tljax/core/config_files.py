@@ -8,8 +8,6 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from ml_collections import ConfigDict
-
 from tljax.core import modules
 from tljax.core.errors import ConfigError
 

@@ -102,7 +102,7 @@ def reopen(folder: Path, said: Json, *, card: Card, backbone: Backbone) -> Asked
     window = said.get("window")
     levels = grey_levels.Levels(*window, given=said["window_given"]) if window else None
 
-    def read(picture: Path | Mapping[str, Any]) -> np.ndarray:
+    def read(picture: Path | Json) -> np.ndarray:
         with pictures.turn():
             if isinstance(picture, Mapping):
                 image = picture["image"]
