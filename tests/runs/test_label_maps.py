@@ -183,8 +183,8 @@ def test_what_cannot_be_saved_or_read_is_said_before_anything_is_written(squares
         with pytest.raises(ConfigError, match=r"head must read stages of the backbone \(stem, .*\); it reads block7"):
             run(make_config(squares), tmp_path / "run")
     for rows, message in {
-        (Name("conv1.weight", "params", "head/conv/kernel", "conv"),): "published names that two have: conv1.weight",
-        (Name("head.x", "params", "head/x"),): "named, but not there: head/x",
+        (Name("conv1.weight", "params", "head/conv/kernel", "conv"),): "published names used twice: conv1.weight",
+        (Name("head.x", "params", "head/x"),): "named, but absent: head/x",
     }.items():
         monkeypatch.setattr(label_map, "head_names", lambda rows=rows: rows, raising=False)
         with pytest.raises(ConfigError, match=message):

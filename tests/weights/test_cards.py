@@ -42,7 +42,7 @@ def test_the_folder_of_a_run_is_read_with_its_card(tmp_path, monkeypatch):
 def test_card_json_speaks_for_a_folder_not_for_a_file_in_it(tmp_path):
     saved(tmp_path / "model.safetensors")
     (tmp_path / "card.json").write_text(json.dumps(CARD.as_dict()))
-    with pytest.raises(WeightsError, match="Nothing says how pixels must be scaled"):
+    with pytest.raises(WeightsError, match="scaling of pixels must be known"):
         file.read(str(tmp_path / "model.safetensors"))
 
 
@@ -55,7 +55,7 @@ def test_without_a_card_the_keys_and_the_place_for_one_are_named(tmp_path):
 
 def test_a_damaged_file_without_a_card_is_one_error_of_both(tmp_path):
     (tmp_path / "net.npz").write_bytes(b"")
-    with pytest.raises(WeightsError, match=r"is an empty file(?s:.*)Nothing says how pixels must be scaled"):
+    with pytest.raises(WeightsError, match=r"is an empty file(?s:.*)scaling of pixels must be known"):
         file.read(str(tmp_path / "net.npz"))
 
 

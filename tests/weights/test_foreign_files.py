@@ -92,7 +92,7 @@ def test_a_network_that_the_file_cannot_hold_is_refused_before_it_is_built(tmp_p
     said = capsys.readouterr().err
     assert time.perf_counter() - began < SECONDS and len(said) < 1000
     expected = (
-        "depth must be a whole number in [1, 1200]; got 1000000000" if depth > 1200 else "has 19,209 tensors; they"
+        "depth must be a whole number in [1, 1200]; got 1000000000" if depth > 1200 else "has 19,209 tensors; the file"
     )
     assert expected in said
 

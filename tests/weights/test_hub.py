@@ -260,7 +260,7 @@ def test_a_damaged_lock_is_an_error_and_left_as_it_is(server, lock, text):
 
 def test_a_lock_that_cannot_be_written_is_an_error(server, lock):
     lock.parent.write_text("a file where the folder should be")
-    with pytest.raises(WeightsError, match="must be recorded in .* which cannot be written"):
+    with pytest.raises(WeightsError, match="must be recorded in .* cannot be written"):
         hub.read(SPEC, lock=lock)
 
 
@@ -303,7 +303,7 @@ def test_without_network_the_error_comes_at_once_and_says_what_helps(lock, cache
         assert time.monotonic() - start < 2.5
     assert str(raised.value).splitlines() == [
         f"Weights '{SPEC}' (model.safetensors at revision main) are not cached: looked in {cache}.",
-        f"Nor can they be downloaded from {address}: {why}.",
+        f"They cannot be downloaded from {address} either: {why}.",
         "Use a file that you have: --config.model.weights=<file.safetensors>",
     ]
 

@@ -36,7 +36,7 @@ def test_a_folder_means_its_safetensors_and_nothing_else_in_it(tmp_path):
 @pytest.mark.parametrize("suffix", [".h5", ".msgpack", ""])
 def test_a_suffix_that_nobody_reads_says_what_to_do(tmp_path, suffix):
     (tmp_path / f"net{suffix}").write_bytes(b"")
-    with pytest.raises(WeightsError, match=r"must end in .*\.safetensors.*; got .*Convert it where the library is"):
+    with pytest.raises(WeightsError, match=r"must end in .*\.safetensors.*; got .*Convert it with the library"):
         file.read(str(tmp_path / f"net{suffix}"), card=CARD)
 
 

@@ -45,7 +45,7 @@ def test_a_place_in_a_package_is_read(installed, inside):
 
 def test_its_card_is_read(installed):
     assert package.read_card("package:gt-net/large") == CARD
-    with pytest.raises(WeightsError, match="Nothing says how pixels must be scaled"):
+    with pytest.raises(WeightsError, match="scaling of pixels must be known"):
         package.read_card("package:gt-net/small")
 
 

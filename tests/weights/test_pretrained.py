@@ -151,7 +151,7 @@ def test_auto_needs_weights_and_a_family_that_reads_sizes(tmp_path, monkeypatch)
         pretrained.fetch(config("vit", ""), wanted=False)
     save(tmp_path, published("vit"))
     monkeypatch.delattr(vit, "infer")
-    with pytest.raises(ConfigError, match="needs a family that reads its sizes from tensors; 'vit' does not"):
+    with pytest.raises(ConfigError, match="needs a family that can read its sizes from tensors; 'vit' cannot"):
         pretrained.fetch(config("vit", tmp_path), wanted=True)
 
 

@@ -54,7 +54,7 @@ def test_folders_of_others_and_half_of_one(tmp_path):
     assert sentence_pooling.read(tmp_path) == {}
     (tmp_path / "modules.json").write_text(json.dumps([{"type": "some.models.Pooling", "path": "1_Pooling"}]))
     found = sentence_pooling.read(tmp_path)
-    assert found == {"pooling": "", "said": "modules.json names 1_Pooling/config.json, which is not there"}
+    assert found == {"pooling": "", "said": "modules.json names 1_Pooling/config.json, which does not exist"}
     for damaged in ("{", "{}", "[1]"):
         (tmp_path / "modules.json").write_text(damaged)
         with pytest.raises(WeightsError, match="modules.json' must hold a JSON list"):
@@ -86,7 +86,7 @@ def test_auto_pools_as_the_folder_says_and_tells(tmp_path):
 def test_what_is_not_built_is_told_and_the_familys_default_taken(tmp_path):
     found = fetched(written(tmp_path, MOST))
     assert found.variant.pooling == "pooler"  # the file holds one
-    assert found.notes[-1].startswith("pooling: pooler; what the weights' folder says is not built here: 1_Pooling")
+    assert found.notes[-1].startswith("pooling: pooler; tljax has no pooling as in the weights' folder: 1_Pooling")
 
 
 def test_a_variant_that_is_named_stays_and_without_the_files_all_is_as_before(tmp_path):

@@ -343,7 +343,7 @@ def test_the_nearest_may_be_another_librarys_spelling():
 
 def test_what_is_near_to_nothing_is_said_so():
     lines = translation.strange([f"strange.{i}" for i in range(30)], "a file").splitlines()
-    assert lines[1:] == ["None is near: no family has as much as 5% of the names. Choose another file."]
+    assert lines[1:] == ["No family is near: none has 5% of the names. Choose another file."]
 
 
 def test_what_a_wrapper_puts_before_every_name_is_named():
@@ -352,7 +352,7 @@ def test_what_a_wrapper_puts_before_every_name_is_named():
         translation.recognise(names, "resnet", "a file")
     assert str(error.value).splitlines()[1:-1] == [
         "Nearest is family 'resnet', variant '18', with 99% of the names:",
-        "  'module.' stands before every one of them: save the tensors without it",
+        "  every name begins with 'module.': save the tensors without it",
         "  1 missing: fc.bias",
     ]
 
@@ -388,7 +388,7 @@ def test_positions_of_a_grid_that_is_not_square_are_refused():
     spelling = transformers.SPELLINGS[1]
     for config in ({}, {"image_size": 384}, {"image_size": [64, 64]}):
         assert translation.facts(config, spelling, "a file") == {"eps": 1e-12}
-    with pytest.raises(WeightsError, match=r"square pictures; those of 'a file' are for image_size \[32, 128\]"):
+    with pytest.raises(WeightsError, match=r"square pictures; .* says image_size \[32, 128\]"):
         translation.facts({"image_size": [32, 128]}, spelling, "a file")
 
 

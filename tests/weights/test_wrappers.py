@@ -41,7 +41,7 @@ def test_one_network_under_a_prefix_is_taken(prefix, family, families):
     families = (family,) if families != "all" else available("families")
     found, notes = taken(under(prefix, OWN[family]), families)
     assert_same(found, OWN[family])
-    assert notes == (f"names: without '{prefix}', which stands before {len(found)} of {len(found)} tensors",)
+    assert notes == (f"names: without '{prefix}', the prefix of {len(found)} of {len(found)} tensors",)
 
 
 @pytest.mark.parametrize("family", OWN)
@@ -67,7 +67,7 @@ def test_what_stands_beside_is_left_out_and_named():
     beside = {"criterion.weight": np.ones(3, np.float32)}
     found, notes = taken(under("model.", OWN["resnet"]) | beside)
     assert_same(found, OWN["resnet"])
-    assert notes[1:] == ("left out, for they stand beside the network: criterion.weight",)
+    assert notes[1:] == ("left out, not part of the network: criterion.weight",)
     layers = {
         f"projector.{i}.{leaf}": np.ones((4, 4) if leaf == "weight" else 4)
         for i in (0, 2, 4)
@@ -76,8 +76,7 @@ def test_what_stands_beside_is_left_out_and_named():
     found, notes = taken(under("backbone.", without_head("resnet")) | layers)
     assert_same(found, without_head("resnet"))
     assert notes[1:] == (
-        "left out, for they stand beside the network: projector.0.bias, projector.0.weight, projector.2.bias, and 3 "
-        "more",
+        "left out, not part of the network: projector.0.bias, projector.0.weight, projector.2.bias, and 3 more",
     )
 
 
@@ -92,7 +91,7 @@ def test_of_two_networks_it_asks_which():
         found, notes = taken(arrays, prefix=prefix)
         assert_same(found, OWN["resnet"])
         assert notes[0].startswith("names: without 'teacher.'")
-    with pytest.raises(WeightsError, match=r"'coach\.' begins none\. Their names begin with center, student, teacher"):
+    with pytest.raises(WeightsError, match=r"none begins with 'coach\.'\. They begin with center, student, teacher"):
         taken(arrays, prefix="coach")
 
 

@@ -1,4 +1,4 @@
-"""Cards as files: our own, and what transformers and timm write about preprocessing beside their weights."""
+"""Cards as files: our own, and the files in which transformers and timm describe preprocessing."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,25 +10,26 @@ from tljax.core.types import Card, Json, Record
 
 KEY = "model.card."
 PROCESSOR = "preprocessor_config.json"  # of transformers
-# PIL's numbers, which transformers writes as "resample".
+# PIL's numbers for interpolations; transformers writes them as "resample".
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
-LARGEST = 2048  # pixels: a picture of more takes gigabytes
-LEAST = 0.05  # share of a picture that a network is shown
-# Field -> what must hold, as of the config's own card.
+LARGEST = 2048  # pixels on a side; larger pictures would take gigabytes
+LEAST = 0.05  # the least share of a picture's side that a crop may keep
+# Field -> (what must hold, the test of it); the same rules as for config.model.card.
 RULES = {
     "size": (f"a whole number in [0, {LARGEST}]", lambda x: isinstance(x, int) and 0 <= x <= LARGEST),
     "crop": (f"0 or in [{LEAST}, 1]", lambda x: x == 0 or LEAST <= x <= 1),
     **{key.removeprefix(KEY): rule for key, rule in settings.RULES.items() if key.startswith(KEY)},
     "interpolation": ("bilinear, bicubic, nearest or lanczos", lambda x: x in RESAMPLE.values()),
 }
-WHOLE = 384  # pixels from which transformers' ConvNextImageProcessor squeezes a picture and cuts nothing
+WHOLE = 384  # from this size on, transformers' ConvNextImageProcessor resizes the whole picture, without a crop
 
 
 def beside(place: Path) -> Card | None:
-    """The card of the weights at `place`: of a file `<name>.card.json`, of a folder `card.json` or what others write.
+    """The card beside the weights at `place`: for a file `<name>.card.json`; for a folder `card.json`, or the file of
+    transformers or timm.
 
     Raises:
-      WeightsError: it cannot be used.
+      WeightsError: the card cannot be used.
     """
     own = place / "card.json" if place.is_dir() else place.with_suffix(".card.json")
     if own.is_file():
@@ -44,7 +45,7 @@ def beside(place: Path) -> Card | None:
 
 
 def read(file: Path) -> Card:
-    """A card as `Card.as_dict` writes it."""
+    """Read a card that `Card.as_dict` wrote."""
 
     def make(said: Json) -> Card:
         fields: Record = {key: tuple(x) if isinstance(x, list) else x for key, x in said.items()}
@@ -57,7 +58,7 @@ def load(file: Path) -> Record:
     """The JSON object in `file`.
 
     Raises:
-      WeightsError: there is none.
+      WeightsError: the file does not hold one.
     """
     return _loaded(file, dict, "a JSON object")
 
@@ -66,7 +67,7 @@ def load_list(file: Path) -> list[Record]:
     """The list of JSON objects in `file`.
 
     Raises:
-      WeightsError: there is none.
+      WeightsError: the file does not hold one.
     """
     rows = _loaded(file, list, "a JSON list")
     if not all(isinstance(row, dict) for row in rows):
@@ -88,14 +89,14 @@ def of_processor(said: Json) -> Record:
     """Fields of a card from a preprocessor_config.json.
 
     Raises:
-      KeyError, ValueError: it leaves out what preprocessing needs.
+      KeyError, ValueError: a field that preprocessing needs is missing.
     """
     normalised = said.get("do_normalize", True)
     mean, std = (said["image_mean"], said["image_std"]) if normalised else ((0.0,) * 3, (1.0,) * 3)
     size, cropped = said.get("size", {}), said.get("crop_size", {})
     resized = size if isinstance(size, int) else size.get("shortest_edge", size.get("height", 0))
     seen = cropped if isinstance(cropped, int) else cropped.get("height", 0)
-    if "crop_pct" in said and resized < WHOLE:  # the picture is first made larger than what is seen of it
+    if "crop_pct" in said and resized < WHOLE:  # the picture is resized to more than the crop's size first
         seen, resized = resized, round(resized / said["crop_pct"])
     elif not (seen and said.get("do_center_crop", False)):
         seen = resized
@@ -116,7 +117,7 @@ def of_timm(said: Json) -> Record:
 
 
 def _used(file: Path, make: Callable[[Json], Card]) -> Card:
-    """The card that `make` finds in `file`; its values must serve."""
+    """The card that `make` reads from `file`; all its values must be allowed."""
     try:
         card = make(untrusted.parse(file.read_text(encoding="utf-8")))
         wrong = [f"{name} must be {must}; got {untrusted.shown(getattr(card, name))}" for name, must in _unfit(card)]
@@ -128,11 +129,11 @@ def _used(file: Path, make: Callable[[Json], Card]) -> Card:
 
 
 def _unfit(card: Card) -> Iterator[tuple[str, str]]:
-    """The fields that cannot be meant, and what they must be."""
+    """The fields with values that are not allowed, and what they must be."""
     for name, (must, holds) in RULES.items():
         try:
             fits = holds(getattr(card, name))
-        except (TypeError, OverflowError):  # a text where a number belongs, or one of a thousand digits
+        except (TypeError, OverflowError):  # a text instead of a number, or a number of a thousand digits
             fits = False
         if not fits:
             yield name, must

@@ -1,10 +1,10 @@
-"""Weights that saw pictures of other channels: the first kernel and the card, made to fit.
+"""Fit the first kernel and the card of pretrained weights to pictures with another number of channels.
 
-A rule that keeps sums: with more channels than the weights know, channel i takes the kernel of channel i modulo theirs,
-divided by how many take it; with fewer, channel i takes the sum of those that are i modulo its number. So one
-channel takes the sum of R, G and B, and four take R / 2, G, B, R / 2: a picture whose fourth channel repeats the first
-is seen as the weights see its first three. For one channel, and for
-multiples of three, it is timm's `adapt_input_conv`.
+The rule keeps sums. Let the weights have n channels, and the pictures m. If m > n, channel i gets the kernel of
+channel i mod n, divided by the number of channels that get the same kernel. If m < n, channel i gets the sum of the
+kernels j with j mod m = i. So one channel gets R + G + B, and four channels get R / 2, G, B, R / 2: the output for
+a picture whose fourth channel repeats the first is that for its first three channels. For one channel, and for
+multiples of three, this is timm's `adapt_input_conv`.
 """
 
 import dataclasses
@@ -17,9 +17,9 @@ from tljax.weights.layouts import TO_OURS, TO_THEIRS
 
 
 def fit(published: Published, names: Iterable[Name], channels: int) -> tuple[Published, tuple[str, ...]]:
-    """The weights for inputs of `channels`, and what was changed; they themselves where they fit.
+    """The weights for inputs of `channels`, and notes of the changes; weights that fit are returned unchanged.
 
-    A family's first kernel in its name table is the one that sees pixels.
+    The first kernel in a family's name table is the one that gets the pixels.
     """
     found = first_kernel(published.arrays, names)
     if found is None or found[1].shape[2] == channels:
@@ -36,9 +36,9 @@ def fit(published: Published, names: Iterable[Name], channels: int) -> tuple[Pub
 
 
 def first_kernel(arrays: Mapping[str, np.ndarray], names: Iterable[Name]) -> tuple[Name, np.ndarray] | None:
-    """The row of the kernel that sees pixels, and that kernel as (H, W, I, O); None where there is none.
+    """The row of the kernel that gets the pixels, and this kernel as (H, W, I, O); None if there is none.
 
-    Nor where it makes fewer maps than it sees channels: it is turned, as `placement` then says.
+    Also None if the kernel has fewer outputs than inputs: it is transposed, and `placement` then raises an error.
     """
     stem = next((row for row in names if row.path.endswith("kernel")), None)
     kernel = arrays.get(stem.published) if stem else None
@@ -49,7 +49,7 @@ def first_kernel(arrays: Mapping[str, np.ndarray], names: Iterable[Name]) -> tup
 
 
 def card(own: Card, channels: int) -> Card:
-    """The card for pictures of `channels`: each mean and std that of the channels whose kernel it is, averaged."""
+    """The card for pictures of `channels`: a channel's mean and std are averages over the channels of its kernel."""
     if len(own.mean) == channels:
         return own
     mean, std = (np.array(values[::-1] if own.channel_order == "BGR" else values) for values in (own.mean, own.std))
@@ -60,7 +60,7 @@ def card(own: Card, channels: int) -> Card:
 
 
 def spread(seen: int, channels: int) -> np.ndarray:
-    """(seen, channels) float32: the share of each known channel's kernel that a channel takes; rows sum to 1."""
+    """(seen, channels) float32: the share of each published channel's kernel in each channel; rows sum to 1."""
     known, new = np.arange(seen), np.arange(channels)
     takes = (new % seen == known[:, None]) if channels > seen else (known[:, None] % channels == new)
     return (takes / takes.sum(axis=1, keepdims=True)).astype(np.float32)

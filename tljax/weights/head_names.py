@@ -1,7 +1,7 @@
-"""The name table of a network with its head: every parameter is saved and read again under one published name.
+"""The name table of a network with its head: every parameter is saved and loaded under one published name.
 
-A head that has the parameters of the family's classifier has its names. Any other has those that the task gives, and
-for the rest "head.<path with dots>".
+If a head has the parameters of the family's classifier, it gets the classifier's names. Any other head gets the names
+that the task gives; parameters without one are called "head.<path with dots>".
 """
 
 import re
@@ -16,7 +16,7 @@ from tljax.core.trees import flatten
 from tljax.core.types import Name, Tree
 from tljax.weights import placement
 
-LAYOUTS = {2: "dense", 4: "conv"}  # number of a parameter's axes -> how it is published; others as they are
+LAYOUTS = {2: "dense", 4: "conv"}  # number of a parameter's axes -> its published layout; others are "same"
 
 
 def complete(network: nn.Module, example: Tree, names: Iterable[Name], own: Iterable[Name] = ()) -> tuple[Name, ...]:
@@ -28,7 +28,7 @@ def complete(network: nn.Module, example: Tree, names: Iterable[Name], own: Iter
       own: the task's rows for parameters of its head.
 
     Raises:
-      ConfigError: a parameter without a row or with two, a row without a parameter, or two of one published name.
+      ConfigError: a parameter has no row or two, a row has no parameter, or two rows have the same published name.
     """
     table, own = tuple(names), tuple(own)
     shapes = placement.shapes(network, example)
@@ -45,7 +45,7 @@ def complete(network: nn.Module, example: Tree, names: Iterable[Name], own: Iter
 
 
 def unused(names: Iterable[Name]) -> tuple[str, ...]:
-    """Patterns of published tensors of any head, for a network that takes none of them.
+    """Patterns that match the published tensors of any head, for a network that uses none of them.
 
     Args:
       names: the family's table.
@@ -59,12 +59,12 @@ def _check(table: tuple[Name, ...], sizes: dict[tuple[str, str], int]) -> None:
     wrong = {
         "without a name": [path for kind, path in sizes if (kind, path) not in rows],
         "with two names": [path for (_, path), count in rows.items() if count > 1],
-        "named, but not there": [path for kind, path in rows if (kind, path) not in sizes],
-        "published names that two have": [name for name, count in published.items() if count > 1],
+        "named, but absent": [path for kind, path in rows if (kind, path) not in sizes],
+        "published names used twice": [name for name, count in published.items() if count > 1],
     }
     if any(wrong.values()):
         found = "; ".join(f"{why}: {', '.join(paths)}" for why, paths in wrong.items() if paths)
         raise ConfigError(
-            f"Every parameter of the network must have one published name, under which it is saved; {found}. Correct "
-            f"the family's `names`, or the task's `head_names`."
+            f"Every parameter of the network must have one published name, to be saved; {found}. Correct the family's "
+            f"`names`, or the task's `head_names`."
         )

@@ -1,11 +1,11 @@
-"""How the axes of a published tensor lie, and of the parameter that it becomes."""
+"""The order of axes in published tensors, and in our parameters."""
 
 import math
 
 import numpy as np
 
-# Layout of a published tensor -> axes that make it ours; each is its own inverse's inverse.
-# The last three are published in another number of axes too: see `published_shape`.
+# Layout of a published tensor -> the transposition to ours.
+# The last three layouts also change the number of axes: see `published_shape`.
 TO_OURS = {
     "same": None,
     "conv": (2, 3, 1, 0),
@@ -19,10 +19,10 @@ TO_THEIRS = TO_OURS | {"conv": (3, 2, 0, 1), "dense on map": (3, 2, 0, 1)}
 
 
 def published_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
-    """The shape under which a parameter of `shape` is published.
+    """The published shape of a parameter of `shape`.
 
-    A dense layer on a flattened map is published as (out, C H W); ours, (H, W, C, out), tells H and W.
-    One that is published as a convolution of 1x1, (1, 1, in, out), is (in, out) here.
+    A dense layer on a flattened map is published as (out, C H W); ours, (H, W, C, out), keeps H and W.
+    A dense layer that is published as a 1x1 convolution, (1, 1, in, out), is (in, out) here.
     A vector over the channels of a map is published as (C, 1, 1), for torch to broadcast; ours is (C,).
     """
     moved = _axes_moved(shape, TO_THEIRS[layout])
@@ -34,13 +34,13 @@ def published_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
 
 
 def to_ours(array: np.ndarray, layout: str, shape: tuple[int, ...]) -> np.ndarray:
-    """A view of a published tensor as the parameter of `shape` that it is; `published_shape` must hold."""
+    """A view of a published tensor as a parameter of `shape`; the tensor must have `published_shape`."""
     return _transposed(array.reshape(_axes_moved(shape, TO_THEIRS[layout])), TO_OURS[layout])
 
 
 def to_theirs(array: np.ndarray, layout: str) -> np.ndarray:
-    """A parameter as it is published, a copy that lies in C order: safetensors writes memory as it lies."""
-    moved = np.array(_transposed(array, TO_THEIRS[layout]), order="C")  # a copy; to flatten it needs no second
+    """A copy of a parameter in its published layout, in C order: safetensors writes memory in its order."""
+    moved = np.array(_transposed(array, TO_THEIRS[layout]), order="C")  # a copy; flattening needs no second copy
     return moved.reshape(published_shape(array.shape, layout))
 
 

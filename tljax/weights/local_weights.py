@@ -1,4 +1,4 @@
-"""Weights that lie here: a file, or a folder as a run, transformers or timm leaves it."""
+"""Weights on this machine: a file, or a folder that a run, transformers or timm wrote."""
 
 from collections.abc import Container
 from pathlib import Path
@@ -8,10 +8,10 @@ from tljax.core.errors import WeightsError, gather
 from tljax.core.types import Card, Json, Published
 from tljax.weights import cards, sentence_pooling, tensors
 
-FILE = "model.safetensors"  # of a folder; nothing else in it is ever tried
-CONFIGS = ("model.json", "config.json")  # of a folder: ours, and that of transformers and timm
-SENTENCEPIECE = ("spm.model", "sentencepiece.bpe.model", "spiece.model")  # read by a package of its own
-# Of a folder: what a tokenizer is read from, as many of them as there are.
+FILE = "model.safetensors"  # the file of weights in a folder; no other name is tried
+CONFIGS = ("model.json", "config.json")  # in a folder: ours, and that of transformers and timm
+SENTENCEPIECE = ("spm.model", "sentencepiece.bpe.model", "spiece.model")  # these need the package sentencepiece
+# The files of a tokenizer in a folder; all that exist are read.
 TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -24,10 +24,10 @@ TOKENIZER = (
 
 
 def read(place: Path, card: Card | None) -> Published:
-    """All arrays of `place`, the card beside them, else the one given, and the network's config beside them.
+    """All arrays of `place`, their card (the one beside them, else `card`), and the network's config beside them.
 
     Raises:
-      WeightsError: the file is absent, damaged, not what its name says, or has no card.
+      WeightsError: the file is absent or damaged, has another format than its suffix says, or has no card.
     """
     path = locate(place)
     arrays, found, said = gather(
@@ -36,29 +36,29 @@ def read(place: Path, card: Card | None) -> Published:
     if found.sha256 and found.file == path.name and (wrong := downloads.differences(path, {"sha256": found.sha256})):
         raise WeightsError(
             f"The weights must be as they were written; of '{path}' the {wrong[0]} (its card.json says so). Copy them "
-            f"again, or run again what wrote them. Where they were changed on purpose, empty sha256 in card.json."
+            f"again, or run the command that wrote them again. If the change is intended, empty sha256 in card.json."
         )
     return Published(arrays, found, str(path), said)
 
 
 def read_card(place: Path, card: Card | None) -> Card:
-    """The card beside the weights, else the one given; an error if there is neither."""
+    """The card beside the weights, else `card`; an error if there is neither."""
     path = locate(place)
     found = cards.beside(place) or card
     if found is None:
         own = place / "card.json" if place.is_dir() else path.with_suffix(".card.json")
         raise WeightsError(
-            f"Nothing says how pixels must be scaled for '{path}'. Set config.model.card.mean and "
+            f"The scaling of pixels must be known for '{path}', but it has no card. Set config.model.card.mean and "
             f"config.model.card.std (and .scale, .channel_order), or put a card at '{own}'."
         )
     return found
 
 
 def locate(place: Path) -> Path:
-    """The file that `place` means.
+    """The file of weights at `place`.
 
     Raises:
-      WeightsError: there is none, or its suffix is none that is read.
+      WeightsError: there is none, or no format has its suffix.
     """
     path = place / FILE if place.is_dir() else place
     if not path.is_file():
@@ -68,19 +68,19 @@ def locate(place: Path) -> Path:
         )
     if path.suffix not in tensors.suffixes():
         raise WeightsError(
-            f"Weights files must end in {', '.join(tensors.suffixes())}; got '{path}'. Convert it where the library is "
+            f"Weights files must end in {', '.join(tensors.suffixes())}; got '{path}'. Convert it with the library "
             f"that wrote it, for example with safetensors.torch.save_file."
         )
     return path
 
 
 def config(place: Path, path: Path, beside: Container[str] | None = None) -> Json:
-    """What stands about their network beside the weights in `path`, named by their folder or `path`; {} for nothing.
+    """The config of the network, read from the folder `place` or from beside the file `path`; {} if there is none.
 
-    Under `sentence_pooling.KEY` is how a folder of sentence-transformers makes one vector of a text.
+    In a folder of sentence-transformers, `sentence_pooling.KEY` holds the pooling of its texts.
 
     Args:
-      beside: the files that a lock holds; of others, how a text is pooled is not read. None: all that lie there.
+      beside: the files in the lock; the pooling is read only from these. None: from all files in the folder.
     """
     files = [place / name for name in CONFIGS] if place.is_dir() else [path.with_suffix(".json")]
     if not place.is_dir() and path.name == FILE:

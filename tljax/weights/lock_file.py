@@ -1,4 +1,4 @@
-"""The lock file: the commit and sha256 that every hub file is held to, recorded at its first download."""
+"""The lock file: the commit and sha256 of every hub file, recorded at its first download and checked at every load."""
 
 import hashlib
 import json
@@ -19,9 +19,9 @@ Locked = dict[str, Record]  # {repository: {"file", "revision", "sha256", "besid
 
 
 def read(path: Path, *, beside: Collection[str]) -> Locked:
-    """What is recorded, by repository; empty when there is no such file yet.
+    """The entries, by repository; {} if there is no such file yet.
 
-    "beside" is missing where what lies beside the weights was not known, for want of a network.
+    An entry has no "beside" if the files beside the weights could not be listed, because there was no network.
 
     Args:
       beside: the names that files beside the weights may have.
@@ -41,30 +41,30 @@ def read(path: Path, *, beside: Collection[str]) -> Locked:
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise WeightsError(
             f"The lock file '{path}' must be JSON that gives each repository its revision (40 hex digits) and sha256 "
-            f"(64), but it is damaged: {error!r}.\nRestore it from version control, or delete it to record anew."
+            f"(64), but it is damaged: {error!r}.\nRestore it from version control, or delete it to record it again."
         ) from error
     return locked
 
 
 def hold(path: Path, spec: str, file: Path, pins: Mapping[str, tuple[str | None, str]]) -> None:
-    """Raise WeightsError where a pin of `spec`, (what it must be, what was got), is set and is not what was got."""
+    """Raise WeightsError if a pin of `spec` differs. `pins`: name -> (what it must be, what was got); None: not set."""
     wrong = [f"{pin} must be {must}, got {got}" for pin, (must, got) in pins.items() if must and must != got]
     if wrong:
         raise WeightsError(
-            f"'{spec}' is not what {path} and its card hold it to, and is refused: {'; '.join(wrong)}.\n"
+            f"'{spec}' must be the same as in {path} and in its card, but differs: {'; '.join(wrong)}.\n"
             f"Delete '{file.resolve()}' to download it again.\n"
             f"Only if you trust the new file: delete the entry '{spec}' from {path}."
         )
 
 
 def record(path: Path, spec: str, entry: Json, *, file: Path, beside: Collection[str]) -> None:
-    """Write the entry of `spec`, and leave those of others; processes that record at one time wait for each other.
+    """Write the entry of `spec`, and keep those of others. Processes that write at the same time wait for each other.
 
     Args:
-      file: the weights that `entry` is about.
+      file: the file of weights that `entry` describes.
 
     Raises:
-      WeightsError: another process recorded something else of `spec` meanwhile; the file cannot be written.
+      WeightsError: another process recorded another entry for `spec` meanwhile; or the file cannot be written.
     """
     with filelock.FileLock(_turn(path)):
         locked = read(path, beside=beside)
@@ -74,12 +74,12 @@ def record(path: Path, spec: str, entry: Json, *, file: Path, beside: Collection
             atomic.write(path, json.dumps(locked | {spec: dict(entry)}, indent=2, sort_keys=True) + "\n")
         except ConfigError as error:
             raise WeightsError(
-                f"What was downloaded must be recorded in '{path}', which cannot be written: {error}"
+                f"The download must be recorded in '{path}', but this file cannot be written: {error}"
             ) from error
 
 
 def _turn(path: Path) -> Path:
-    """The file that says whose turn it is to write `path`: not beside it, for it would lie there for good."""
+    """The file that is locked while `path` is written: in a temporary folder, because it is never deleted."""
     name = hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]
-    user = getattr(os, "getuid", int)()  # Windows has none, and a temporary folder a user
+    user = getattr(os, "getuid", int)()  # Windows has no getuid, but a temporary folder for each user
     return Path(tempfile.gettempdir()) / f"tljax-{user}-{name}.lock"

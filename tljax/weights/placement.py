@@ -1,4 +1,4 @@
-"""Initial variables, then published arrays on top: strictly, and saying what was left to chance. And back again."""
+"""Random initial variables, then published arrays in their place, strictly: all differences are an error. And back."""
 
 import dataclasses
 import re
@@ -15,9 +15,9 @@ from tljax.core.trees import flatten, unflatten
 from tljax.core.types import Name, Published, Record, Tree, Variables
 from tljax.weights.layouts import published_shape, to_ours, to_theirs
 
-SHOWN = 20  # names of one kind in an error; a wrong architecture has hundreds
+SHOWN = 20  # names of one kind in an error; a wrong architecture would give hundreds
 
-Leaf = np.ndarray | jax.ShapeDtypeStruct  # of variables: an array, or the shape that stands for it
+Leaf = np.ndarray | jax.ShapeDtypeStruct  # a leaf of variables: an array, or only its shape and dtype
 Adapt = Callable[[Mapping[str, np.ndarray], tuple[int, ...]], Mapping[str, np.ndarray]]
 
 
@@ -35,18 +35,18 @@ def start(
     stages: Collection[str] | None = None,
     dtype: str = "float32",
 ) -> tuple[Variables, tuple[str, ...]]:
-    """The variables a run starts from, and the paths that start at random.
+    """The initial variables of a run, and the paths of those that are random.
 
-    Only what no published array fills is drawn, so a pretrained start costs no random numbers for
-    its backbone. The draw of a path does not depend on what else is drawn.
+    Random numbers are drawn only for variables without a published array: a pretrained backbone costs none. The
+    random values of a path do not depend on which other paths are random.
 
     Args:
       example: one input, an array (1, ...) or a tree of them; only shapes and dtypes matter.
-      draw: which of the draws of this seed.
+      draw: the number of the random initialisation for this seed.
       adapt: the family's function that makes published arrays fit inputs of this shape, if it has one.
       head: take the published classifier too, see `place`.
-      stages: the backbone's stages that take published arrays, the others start at random; by default all.
-      dtype: in which parameters are stored; modules compute in their own. Statistics stay as they are.
+      stages: the backbone's stages that take published arrays; the others are random. Default: all.
+      dtype: the dtype of stored parameters; modules compute in their own. Statistics keep their dtype.
     """
     if published is None:
         variables = _stored(init(network, example, seed=seed, draw=draw), dtype)
@@ -55,7 +55,7 @@ def start(
         published = dataclasses.replace(published, arrays=adapt(published.arrays, jax.tree.map(np.shape, example)))
     empty = {collection: flatten(leaves) for collection, leaves in shapes(network, example).items()}
     left = [path for leaves in empty.values() for path in leaves if not _takes(path, stages, head)]
-    # Drawn before anything is placed, for what XLA needs to compile comes on top of what lies in memory.
+    # Random values come first: XLA needs memory to compile, and published arrays would add to it.
     drawn = init(network, example, seed=seed, draw=draw, only=left) if left else {}
     memory.give_back()
     begin = {c: unflatten(leaves | flatten(drawn.get(c, {}))) for c, leaves in empty.items()}
@@ -63,7 +63,7 @@ def start(
 
 
 def _stored(variables: Variables, dtype: str) -> Variables:
-    """The same with parameters, arrays or shapes that stand for them, in `dtype`."""
+    """The same variables with parameters (arrays, or shapes) in `dtype`."""
 
     def stored(leaf: Leaf) -> Leaf:
         shape = isinstance(leaf, jax.ShapeDtypeStruct)
@@ -78,7 +78,7 @@ def shapes(network: nn.Module, example: Tree) -> Variables:
 
 
 def features(network: nn.Module, example: Tree) -> Tree:
-    """Shapes and dtypes of what the head is given, without computing it."""
+    """Shapes and dtypes of the head's input, without computing it."""
 
     def run(key: jax.Array, x: Tree) -> Tree:
         return network.init_with_output(key, x, method="features")[0]
@@ -89,13 +89,14 @@ def features(network: nn.Module, example: Tree) -> Tree:
 def init(
     network: nn.Module, example: Tree, *, seed: int, draw: int = 0, only: Iterable[str] | None = None
 ) -> Variables:
-    """Random variables on the host, as numpy: a donating step cannot delete them (a trap of device_put).
+    """Random variables on the host, as numpy arrays: a step that donates its input cannot delete them, as it could
+    delete the source of a device_put.
 
     Args:
-      only: the paths to draw; by default all.
+      only: the paths to initialise; by default all.
     """
     wanted = None if only is None else frozenset(only)
-    # A module draws by the seed and its own path: the head alone draws what it would in the whole network.
+    # Flax derives a module's key from the seed and its path: the head alone gets the same values as in the network.
     start = "head" if wanted and all(layer_groups.stage_of(path) == "head" for path in wanted) else None
     given = features(network, example) if start else example
 
@@ -105,7 +106,7 @@ def init(
         return {c: {p: x for p, x in leaves[c].items() if wanted is None or p in wanted} for c in leaves}
 
     key = jax.random.key(seed)
-    drawn = jax.jit(values)(jax.random.fold_in(key, draw) if draw else key)  # XLA drops what is not wanted
+    drawn = jax.jit(values)(jax.random.fold_in(key, draw) if draw else key)  # XLA removes unused values
     return {collection: unflatten(jax.tree.map(np.array, leaves)) for collection, leaves in drawn.items()}
 
 
@@ -118,19 +119,20 @@ def place(
     head: bool = False,
     stages: Collection[str] | None = None,
 ) -> tuple[Variables, tuple[str, ...]]:
-    """Put published arrays in the place of the initial ones.
+    """Replace initial arrays by published ones.
 
     Args:
       names: the family's name table.
-      unused: patterns of published tensors that no function of the input needs.
-      head: take the published classifier too; otherwise the head keeps its random start.
+      unused: patterns of published tensors that the network does not need.
+      head: take the published classifier too; otherwise the head keeps its random values.
       stages: the backbone's stages that take published arrays; by default all.
 
     Returns:
-      New variables, and the paths that kept their random start.
+      New variables, and the paths that kept their random values.
 
     Raises:
-      WeightsError: all missing, extra, wrong-shaped, integer and non-finite tensors and negative variances, at once.
+      WeightsError: tensors are missing, extra, of a wrong shape, integer or not finite, or a variance is negative; one
+        error lists them all.
     """
     table = tuple(names)
     known = {row.published for row in table}
@@ -152,7 +154,7 @@ def publish(variables: Variables, names: Iterable[Name]) -> dict[str, np.ndarray
 
 
 def _takes(path: str, stages: Collection[str] | None, head: bool) -> bool:
-    """Whether a parameter takes a published array; the others start at random."""
+    """Whether a parameter takes a published array; the others keep their random values."""
     stage = layer_groups.stage_of(path)
     return head if stage == "head" else stages is None or stage in stages
 
@@ -160,7 +162,7 @@ def _takes(path: str, stages: Collection[str] | None, head: bool) -> bool:
 def _fill(
     ours: dict[str, Record], rows: Iterable[Name], published: Published
 ) -> tuple[set[tuple[str, str]], dict[str, list[str]]]:
-    """Put what fits into `ours`: the (collection, path) that were filled, and the faults of the rest by kind."""
+    """Put published arrays that fit into `ours`; returns the filled (collection, path), and all faults by kind."""
     filled = set()
     kinds = ("missing", "extra", "wrong", "transposed", "not_floats", "not_finite", "negative_variances")
     problems: dict[str, list[str]] = {kind: [] for kind in kinds}
@@ -177,33 +179,33 @@ def _fill(
 
 
 def _fit(row: Name, published: Published, target: Leaf | None) -> np.ndarray | tuple[str, str]:
-    """The published tensor as `target` wants it, a copy; or the kind of its fault, and which it is."""
+    """A copy of the published tensor in the shape and dtype of `target`; or (kind of fault, description)."""
     theirs = published.arrays.get(row.published)
     if theirs is None:
         return "missing", row.published
     must = "absent" if target is None else published_shape(target.shape, row.layout)
     if target is None or theirs.shape != must:
-        # In the layout of another library; a square kernel shows nothing by its shape.
+        # It has the layout of another library. The shape of a square kernel would not show this.
         turned = target is not None and sorted(theirs.shape) == sorted(must)
         return "transposed" if turned else "wrong", f"{row.published} {theirs.shape}, must be {must} here"
-    if not jnp.issubdtype(theirs.dtype, jnp.floating):  # quantised numbers mean nothing without their scales
+    if not jnp.issubdtype(theirs.dtype, jnp.floating):  # quantised numbers need their scales
         return "not_floats", f"{row.published} ({theirs.dtype})"
     with np.errstate(over="ignore"):  # a float64 may be larger than any float32
         found = np.array(to_ours(theirs, row.layout, target.shape), dtype=target.dtype, order="C")
     if not _is_finite(found):
         return "not_finite", row.published
-    if row.path.endswith("/var") and found.min(initial=0) < 0:  # BatchNorm takes its root
+    if row.path.endswith("/var") and found.min(initial=0) < 0:  # BatchNorm takes its square root
         return "negative_variances", row.published
     return found
 
 
 def _is_finite(array: np.ndarray) -> bool:
-    """Whether no number is infinite or NaN, without a copy: the least and the greatest tell, and NaN is both."""
+    """Whether all numbers are finite, without a copy: checks the minimum and the maximum; with a NaN both are NaN."""
     return array.size == 0 or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 
 def _own(leaf: Leaf) -> Leaf:
-    """A copy of an array; a shape that stands for one stays as it is."""
+    """A copy of an array; a shape is returned unchanged."""
     return np.array(leaf) if isinstance(leaf, np.ndarray) else leaf
 
 

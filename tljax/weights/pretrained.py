@@ -1,4 +1,4 @@
-"""The pretrained weights that a config names: read, under the family's names, with their variant and their card."""
+"""Read the pretrained weights that a config names: arrays under the family's names, the variant, and the card."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,22 +15,22 @@ from tljax.networks.families import Family, Infers, KnowsItsSize, Pools
 from tljax.weights import channels as for_channels
 from tljax.weights import sentence_pooling, translation, wrappers
 
-TIMES = 3  # so many tensors more than a file holds may be missing from it, and are then named
+TIMES = 3  # a network may have at most this many times the file's tensors; then the missing ones are listed
 AUTO = "auto"  # the variant that is read from the weights
 
 
 @dataclasses.dataclass(frozen=True)
 class Pretrained:
-    """What is known of the network before its first pixel."""
+    """The weights, card and variant of a network, known before any data are read."""
 
-    published: Published | None  # the weights it starts from, under the family's names
-    card: Card  # to preprocess by
-    variant: VariantLike  # a name in the family's table, or sizes of its own
-    notes: tuple[str, ...] = ()  # what was found out or changed, for people
+    published: Published | None  # the pretrained weights, under the family's names; None: from scratch
+    card: Card  # for preprocessing
+    variant: VariantLike  # a name in the family's table, or sizes
+    notes: tuple[str, ...] = ()  # for the user: facts read from the weights, and changes to them
 
 
 def source_of(spec: str) -> str:
-    """Which file of `tljax/weights/sources/` reads `spec`: the one that claims it, else a local file."""
+    """The file of `tljax/weights/sources/` that reads `spec`: the one that claims it, else `file`."""
     claims = [name for name in plugins.available("weight_sources") if find("weight_sources", name).claims(spec)]
     if len(claims) > 1:
         raise ConfigError(f"config.model.weights must mean one source; '{spec}' is claimed by {', '.join(claims)}.")
@@ -38,31 +38,31 @@ def source_of(spec: str) -> str:
 
 
 def read(spec: str, *, card: Card | None, lock: Path) -> Published:
-    """The arrays and card that `spec` names; `card` serves weights that have none of their own."""
+    """The arrays and the card that `spec` names; `card` is for weights that have no card."""
     return find("weight_sources", source_of(spec)).read(spec, card=card, lock=lock)
 
 
 def read_card(spec: str, *, card: Card | None, lock: Path) -> Card:
-    """Only the card, without a download: what a run from scratch needs."""
+    """Only the card, without a download: for a run from scratch."""
     return find("weight_sources", source_of(spec)).read_card(spec, card=card, lock=lock)
 
 
 def folder_of(spec: str, *, card: Card | None, lock: Path) -> Path:
-    """The folder in which the weights lie on this machine, with what belongs to them: a tokenizer.
+    """The folder on this machine that holds the weights, and a tokenizer if they have one.
 
     Raises:
-      WeightsError: there is none.
+      WeightsError: there is no such folder.
     """
     place = find("weight_sources", source_of(spec)).locate(spec, card=card, lock=lock)
     return place if place.is_dir() else place.parent
 
 
 def check(config: ConfigDict, *, wanted: bool) -> None:
-    """What `fetch` needs of `config`, before anything is read.
+    """Check the keys that `fetch` reads, before any file is read.
 
     Raises:
-      ConfigError: no such family or variant, weights are wanted and none are named, or what says how pixels are
-        scaled is missing or incomplete.
+      ConfigError: there is no such family or variant; weights are wanted and none are named; or the scaling of pixels
+        is missing or incomplete.
     """
     family: Family = find("families", config.family)
     if config.variant != AUTO:
@@ -74,24 +74,24 @@ def check(config: ConfigDict, *, wanted: bool) -> None:
             f"repository, or choose --config.strategy.name=scratch and a variant."
         )
     if not config.weights and family.INPUT == "image" and not config.card.mean:
-        raise ConfigError("Nothing says how pixels are scaled: set config.model.card.mean and .card.std.")
+        raise ConfigError("The scaling of pixels must be known: set config.model.card.mean and .card.std.")
     mean, std = config.card.mean, config.card.std
     if len(std) != len(mean) and (std or config.card.scale != 1):
         raise ConfigError(
-            f"config.model.card.std must hold a number for each of config.model.card.mean; got {std} for {mean}. Only "
-            f"where config.model.card.scale is 1 may it be left out."
+            f"config.model.card.std must hold a number for each of config.model.card.mean; got {std} for {mean}. It "
+            f"may be left out only if config.model.card.scale is 1."
         )
 
 
 def fetch(config: ConfigDict, *, channels: int = 3, wanted: bool) -> Pretrained:
-    """What `config` (the model's) says: its weights, where `wanted`, its variant, and the card to preprocess by.
+    """The weights (if `wanted`), the variant and the card for preprocessing that `config` (config.model) names.
 
     Args:
-      channels: of the pictures; weights that saw others are made to fit, see `channels`.
+      channels: of the pictures; weights with another number of channels are made to fit, see `channels`.
 
     Raises:
-      ConfigError: weights are wanted and none are named, nothing says how pixels are scaled, or no such variant.
-      WeightsError: the weights cannot be read, or are of another family.
+      ConfigError: weights are wanted and none are named, the scaling of pixels is unknown, or no such variant.
+      WeightsError: the weights cannot be read, or belong to another family.
     """
     check(config, wanted=wanted)
     family: Family = find("families", config.family)
@@ -99,10 +99,10 @@ def fetch(config: ConfigDict, *, channels: int = 3, wanted: bool) -> Pretrained:
     said = {key: _plain(value) for key, value in config.card.items() if value != ""}
     given = Card(**said) if config.card.mean else None
     if family.INPUT != "image":
-        given = Card(mean=(), std=())  # there are no pixels to scale
+        given = Card(mean=(), std=())  # texts have no pixels to scale
     lock = Path(config.lock_file)
     if not config.weights:
-        assert given is not None  # `check`
+        assert given is not None  # `check` raised otherwise
         return Pretrained(None, given, config.variant)
     if not reads:
         card, _ = _agreed(read_card(config.weights, card=given, lock=lock), given, config)
@@ -120,14 +120,14 @@ def fetch(config: ConfigDict, *, channels: int = 3, wanted: bool) -> Pretrained:
 def understood(
     family: Family, config: ConfigDict, published: Published
 ) -> tuple[VariantLike, Published, tuple[str, ...]]:
-    """The variant that the weights are of, the weights under the family's names, and what there is to say of it.
+    """The variant of the weights, the weights under the family's names, and notes for the user.
 
     Raises:
-      WeightsError: they are of another family, or of a network that is not computed here.
+      WeightsError: the weights belong to another family, or to a network that tljax does not build.
     """
     published, notes = wrappers.taken_off(published, [plugins.name(family)], config.prefix)
     spelling = None
-    if family.INPUT == "image":  # a text encoder's files differ by a prefix, which its `adapt` knows
+    if family.INPUT == "image":  # files of text encoders differ only by a prefix, which `adapt` handles
         spelling = translation.recognise(published.arrays, plugins.name(family), published.where)
     if spelling is None:
         variant = _variant(family, config, published, published.config or None)
@@ -146,16 +146,16 @@ def understood(
 
 
 def _variant(family: Family, config: ConfigDict, published: Published, facts: Json | None) -> VariantLike:
-    """The variant that `config` names; where that is "auto", that of the weights."""
+    """The variant that `config` names; for "auto", the variant of the weights."""
     if config.variant != AUTO:
         return config.variant
     said = published.config
-    if "variant" in said and said.get("family") == plugins.name(family):  # a model/ folder of ours
+    if "variant" in said and said.get("family") == plugins.name(family):  # a model/ folder of a run
         return said["variant"]
     if not isinstance(family, Infers):
         raise ConfigError(
-            f"config.model.variant='auto' needs a family that reads its sizes from tensors; '{config.family}' does "
-            f"not. Name one of {', '.join(family.VARIANTS)}."
+            f"config.model.variant='auto' needs a family that can read its sizes from tensors; '{config.family}' "
+            f"cannot. Name one of {', '.join(family.VARIANTS)}."
         )
     try:
         return family.infer(published.arrays, facts)
@@ -163,13 +163,13 @@ def _variant(family: Family, config: ConfigDict, published: Published, facts: Js
         raise WeightsError(f"The network of '{published.where}' cannot be built as its file says: {error}") from error
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise WeightsError(
-            f"The sizes of a '{config.family}' must show in the tensors of '{published.where}', but {error} does not "
+            f"The tensors of '{published.where}' must show the sizes of a '{config.family}', but {error} does not "
             f"fit one. Name config.model.variant: {', '.join(family.VARIANTS)}."
         ) from error
 
 
 def _shape(family: Family, variant: VariantLike, published: Published) -> NetworkSizes:
-    """The sizes that `variant` means; WeightsError where what stands beside the weights cannot be meant."""
+    """The sizes of `variant`; WeightsError if sizes from the file beside the weights are not allowed."""
     try:
         return family.variant_of(variant)
     except ConfigError as error:
@@ -177,35 +177,36 @@ def _shape(family: Family, variant: VariantLike, published: Published) -> Networ
 
 
 def check_cost(family: Family, variant: VariantLike, published: Published) -> None:
-    """Whether the file can hold a network of these sizes, before anything is built.
+    """Check that the file can hold a network of these sizes, before anything is built.
 
     Raises:
-      WeightsError: it has many tensors less.
+      WeightsError: the file has far fewer tensors than the network.
     """
     wanted, held = len(family.names(variant)), len(published.arrays)
     if wanted > TIMES * held + 50:
         raise WeightsError(
-            f"The weights in '{published.where}' must be of this network, which has {wanted:,} tensors; they are "
-            f"{held:,}. What stands beside them is of another network, or config.model.variant is."
+            f"The weights in '{published.where}' must be those of the network, which has {wanted:,} tensors; the file "
+            f"has {held:,}. The config.json beside it, or config.model.variant, belongs to another network."
         )
 
 
 def _pooled(
     family: Family, config: ConfigDict, variant: VariantLike, found: Mapping[str, str]
 ) -> tuple[VariantLike, tuple[str, ...]]:
-    """A variant that was read from the weights, pooled as a folder of sentence-transformers says; and a note of it."""
+    """The variant from the weights with the pooling of a folder of sentence-transformers; and a note about it."""
     if config.variant != AUTO or not found:
         return variant, ()
     shape = family.variant_of(variant)
     if not isinstance(shape, Pools):
         raise TypeError(f"{plugins.name(family)} sees {family.INPUT}, which are not pooled as texts are")
     if not found["pooling"]:
-        return variant, (f"pooling: {shape.pooling}; what the weights' folder says is not built here: {found['said']}",)
+        note = f"pooling: {shape.pooling}; tljax has no pooling as in the weights' folder: {found['said']}"
+        return variant, (note,)
     return dataclasses.replace(shape, pooling=found["pooling"]), (f"pooling: {found['pooling']}, by {found['said']}",)
 
 
 def _named(family: Family, variant: VariantLike) -> VariantLike:
-    """The name of these sizes in the family's table, where they stand in it."""
+    """The name of these sizes in the family's table, if it has one; else the sizes."""
     if isinstance(variant, str):
         return variant
     sizes = family.variant_of(variant)
@@ -213,21 +214,21 @@ def _named(family: Family, variant: VariantLike) -> VariantLike:
 
 
 def _said(family: Family, asked: str, variant: VariantLike) -> tuple[str, ...]:
-    """What to tell of a variant that was not asked for by this name."""
+    """A note of the variant if the config does not name it so."""
     found = _named(family, variant)
     return () if found == asked else (f"variant: {found}, by the weights",)
 
 
 def _agreed(card: Card, given: Card | None, config: ConfigDict) -> tuple[Card, tuple[str, ...]]:
-    """The weights' own card, which the one in the config must not contradict, and what there is to say of it.
+    """The weights' card, and notes; the card in the config must not contradict it.
 
-    One with another number of channels is of pictures that the weights have not seen: it stands. Another interpolation
-    may be asked for.
+    If the config's card has another number of channels, it is for another kind of picture, and is used. The config
+    may also choose another interpolation.
     """
     notes: tuple[str, ...] = ()
     if (asked := config.card.interpolation) and asked != card.interpolation:
-        notes = (f"pictures are resized {asked}, as config.model.card.interpolation says; the weights saw "
-                 f"{card.interpolation}",)  # fmt: skip
+        notes = (f"pictures are resized {asked}, as config.model.card.interpolation says; the weights were trained "
+                 f"with {card.interpolation}",)  # fmt: skip
         card = dataclasses.replace(card, interpolation=asked)
     if given and len(given.mean) != len(card.mean):
         return dataclasses.replace(card, mean=given.mean, std=given.std), notes
@@ -238,14 +239,15 @@ def _agreed(card: Card, given: Card | None, config: ConfigDict) -> tuple[Card, t
         theirs = ", ".join(f"{key} {getattr(card, key)}" for key in bad)
         ours = ", ".join(f"{key} {_plain(config.card[key])}" for key in bad)
         raise ConfigError(
-            f"The weights '{config.weights}' have a card: {theirs}; config.model.card says {ours}. Leave the config's "
-            f"empty: --config.model.card.mean='()' and .std='()', scale and channel_order at their defaults."
+            f"The weights '{config.weights}' have a card: {theirs}; config.model.card says {ours}. Leave the "
+            f"config's card empty: --config.model.card.mean='()' and .std='()', and the defaults of .scale and "
+            f".channel_order."
         )
     return card, notes
 
 
 def _sized(family: Family, published: Published) -> Published:
-    """With the size of the pictures that they saw on their card, where the card lacks it and their tensors tell it."""
+    """The weights; if the card has no picture size and the tensors show it, the card gets this size."""
     if published.card.size or not isinstance(family, KnowsItsSize):
         return published
     card = dataclasses.replace(published.card, size=family.size_of(published.arrays))

@@ -1,19 +1,19 @@
-"""How a folder of sentence-transformers makes one vector of a text: `modules.json`, and the pooling that it names."""
+"""The pooling of texts in a folder of sentence-transformers: `modules.json`, and the config of the module in it."""
 
 from pathlib import Path
 
 from tljax.core.types import Json
 from tljax.weights import cards
 
-KEY = "sentence pooling"  # of what `read` found, beside the keys of the network's config
+KEY = "sentence pooling"  # the key of the result of `read` in the network's config
 MODULES = "modules.json"
 CONFIG = "config.json"  # in the folder of a module
-# Its name for a pooling -> ours.
+# The name of a pooling there -> our name.
 MODES = {"pooling_mode_cls_token": "class", "pooling_mode_mean_tokens": "mean"}
 
 
 def read(folder: Path) -> dict[str, str]:
-    """{"pooling": one of `encoder.POOLINGS`, "" where it is none of them; "said": what stands there}; {} for nothing.
+    """{"pooling": one of `encoder.POOLINGS`, "" if it is another one; "said": the text of the files}; {} if no files.
 
     Raises:
       WeightsError: a file is damaged.
@@ -24,7 +24,7 @@ def read(folder: Path) -> dict[str, str]:
         return {}
     place = str(modules[kinds.index("Pooling")].get("path", ""))
     if not (folder / place / CONFIG).is_file():
-        return {"pooling": "", "said": f"{MODULES} names {place}/{CONFIG}, which is not there"}
+        return {"pooling": "", "said": f"{MODULES} names {place}/{CONFIG}, which does not exist"}
     asked = modes(cards.load(folder / place / CONFIG))
     after = kinds[kinds.index("Pooling") + 1 :]
     pooling = MODES.get(asked[0], "") if len(asked) == 1 else ""
@@ -34,5 +34,5 @@ def read(folder: Path) -> dict[str, str]:
 
 
 def modes(config: Json) -> list[str]:
-    """The poolings that are set, by their names there."""
+    """The names of the poolings that are on in a module's config."""
     return sorted(key for key, value in config.items() if key.startswith("pooling_mode_") and value is True)

@@ -1,4 +1,4 @@
-"""The named arrays of one file of weights, whatever its format; nothing in it is executed."""
+"""The named arrays of one file of weights, in any known format; nothing in the file is executed."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,8 @@ import numpy as np
 from tljax.core import plugins
 from tljax.core.errors import WeightsError
 
-# How files begin that get the suffix of weights by mistake; text may follow a byte order mark and spaces.
+# The first bytes of files that have a suffix of weights by mistake. Before a text, a byte order mark and spaces may
+# stand.
 LOOKS = (
     (rb"\Z", "an empty file"),
     (rb"version https://git-lfs", "a git-LFS pointer, not the file itself: run `git lfs pull`"),
@@ -19,7 +20,7 @@ LOOKS = (
     (rb"PK\x03\x04", "a zip archive (a torch .pth or an .npz), not safetensors"),
     (rb"\x93NUMPY", "a single .npy array, not an .npz of named ones"),
 )
-# Files of weights that nobody here reads: "folder/net.h5" means the file, not a hub repository.
+# Suffixes of weights that tljax cannot read: "folder/net.h5" is a file, not a hub repository.
 UNREADABLE = (".pkl", ".ckpt", ".h5", ".keras", ".msgpack", ".onnx", ".npy")
 
 
@@ -30,15 +31,15 @@ def suffixes() -> dict[str, str]:
 
 
 def is_file_name(spec: str) -> bool:
-    """Whether `spec` ends as files of weights do, read here or not."""
+    """Whether `spec` ends in a suffix of weights, of a known format or not."""
     return spec.lower().endswith((*suffixes(), *UNREADABLE))
 
 
 def read(path: Path) -> Mapping[str, np.ndarray]:
-    """The arrays of `path` by name, each made when it is asked for.
+    """The arrays of `path` by name; each is read at its first use.
 
     Raises:
-      WeightsError: the suffix is none that is read; the file is damaged, or not what its suffix says.
+      WeightsError: no format has the suffix; the file is damaged, or has another format than its suffix says.
     """
     known = suffixes()
     if path.suffix not in known:
@@ -51,7 +52,7 @@ def read(path: Path) -> Mapping[str, np.ndarray]:
 
 
 def _check(path: Path, known: Mapping[str, str]) -> None:
-    """Name what a file with a lying suffix really is."""
+    """Raise an error that names the real format of a file with a wrong suffix."""
     try:
         with path.open("rb") as file:
             head = file.read(512)

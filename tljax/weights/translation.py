@@ -1,4 +1,4 @@
-"""Which library named a file's tensors, and the same tensors under the names of the family they are of."""
+"""Find the library whose names a file's tensors have, and rename the tensors to the family's names."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -10,18 +10,18 @@ from tljax.core import plugins
 from tljax.core.errors import WeightsError
 from tljax.core.types import Arrays, Json, Record, Rule, Spelling
 
-SHOWN = 5  # names of each kind in an error: the first tell a strange file
-NEAR = 0.05  # of the names, from which a family is worth naming
-MOST = 0.5  # of a file's names must be known, for it to be taken as a family's
+SHOWN = 5  # names of each kind in an error
+NEAR = 0.05  # an error names a family that knows at least this share of the names
+MOST = 0.5  # a file belongs to a family if this share of its names is known
 
 
 def recognise(names: Iterable[str], family: str, where: str) -> Spelling | None:
-    """The spelling of a file whose tensors have these names; None for the naming of `family` itself.
+    """The spelling of a file whose tensors have these names; None for the family's own naming.
 
-    The one that knows most of the names, and the family's own where none knows more.
+    It is the spelling that knows most of the names; if none knows more names than the family's own naming, None.
 
     Raises:
-      WeightsError: the file is of another family, or of none; the nearest one and the first differences are named.
+      WeightsError: the file belongs to another family, or to none; the error names the nearest, and differences.
     """
     names, own = frozenset(names), frozenset().union(*_tables(family).values())
     libraries = [plugins.find("spellings", name) for name in plugins.available("spellings")]
@@ -41,10 +41,10 @@ def recognise(names: Iterable[str], family: str, where: str) -> Spelling | None:
 
 
 def translate(arrays: Mapping[str, np.ndarray], spelling: Spelling, where: str) -> Arrays:
-    """The same tensors under the family's names, joined where it keeps several as one; unknown names stay.
+    """The same tensors under the family's names; tensors that are one in the family are joined; unknown names stay.
 
     Raises:
-      WeightsError: two tensors become one.
+      WeightsError: two tensors would get the same name.
     """
     found: dict[str, dict[int, tuple[str, Rule]]] = {}
     make: dict[str, Callable[[], np.ndarray]] = {}
@@ -67,16 +67,16 @@ def translate(arrays: Mapping[str, np.ndarray], spelling: Spelling, where: str) 
 
 
 def renamed(names: Iterable[str], spelling: Spelling) -> dict[str, str | None]:
-    """The names that a rule of the spelling knows -> the family's name; None for a tensor that it leaves out."""
+    """Name -> the family's name, for each name that a rule knows; None for a tensor that is left out."""
     matches = {name: match for name in names if (match := _match(spelling, name))}
     return {name: rule.name(*groups) if rule.name else None for name, (rule, groups) in matches.items()}
 
 
 def facts(config: Json, spelling: Spelling, where: str) -> Record:
-    """Fields of the family's Variant that tensors do not show, as the config beside the file has them.
+    """Fields of the family's Variant that tensors do not show, from the config beside the file.
 
     Raises:
-      WeightsError: the config asks for what the family does not compute.
+      WeightsError: the config describes a network that the family does not build.
     """
     wrong = [
         f"{key} {config[key]!r} (must be {must!r})"
@@ -85,7 +85,7 @@ def facts(config: Json, spelling: Spelling, where: str) -> Record:
     ]
     if wrong:
         raise WeightsError(
-            f"The config.json beside '{where}' describes a {spelling.family} that is not computed here: "
+            f"The config.json beside '{where}' describes a {spelling.family} that tljax does not build: "
             f"{', '.join(wrong)}. Choose other weights."
         )
     found = {field: config.get(key, default) for field, (key, default) in spelling.facts.items()}
@@ -95,12 +95,12 @@ def facts(config: Json, spelling: Spelling, where: str) -> Record:
 
 
 def _known(spelling: Spelling, names: frozenset[str], own: frozenset[str]) -> int:
-    """How many names the spelling knows; a library may name some of a family's tensors as the family itself."""
+    """How many names the spelling knows; a library may share some of the family's own names."""
     return sum(name in own or _match(spelling, name) is not None for name in names)
 
 
 def _match(spelling: Spelling, name: str) -> tuple[Rule, list[str | int]] | None:
-    """The rule for `name` and the groups of its pattern, numbers as int."""
+    """The rule for `name`, and the groups of its pattern; numbers are int."""
     for rule in spelling.rules:
         if match := re.fullmatch(rule.pattern, name):
             return rule, [int(group) if group.isdigit() else group for group in match.groups()]
@@ -119,23 +119,23 @@ def _tables(family: str) -> dict[str, frozenset[str]]:
 
 
 def strange(names: Iterable[str], where: str, family: str = "") -> str:
-    """What to say of a file that fits no family, or not `family`: the nearest one, and the first differences."""
+    """The error text for a file that fits no family, or not `family`: the nearest one, and the first differences."""
     names = frozenset(names)
     whose = f"config.model.family '{family}'" if family else "a family of tljax/networks/families/"
     rows = [row for name in plugins.available("spellings") for row in plugins.find("spellings", name).SPELLINGS]
     first = (
         f"'{where}' must hold the tensors of {whose}, in its own naming or that of "
-        f"{', '.join(sorted({row.library for row in rows}))}; it does not."
+        f"{', '.join(sorted({row.library for row in rows}))}, but it does not."
     )
     share, lines = max(_nearest(names), _nearest_spelling(names))
     if share < NEAR:
-        return f"{first}\nNone is near: no family has as much as {NEAR:.0%} of the names. Choose another file."
+        return f"{first}\nNo family is near: none has {NEAR:.0%} of the names. Choose another file."
     name = "Set config.model.family to what the file holds" if family else "Name the --family if you know it"
     return "\n".join([first, *lines, f"{name}, or choose another file."])
 
 
 def _nearest(names: frozenset[str]) -> tuple[float, list[str]]:
-    """The variant whose own naming has most of the names in common: which share, and what to say of it."""
+    """The share of names in common with the nearest variant in its own naming, and the lines that describe it."""
     tables = {(other, v): table for other in plugins.available("families") for v, table in _tables(other).items()}
     bare = _bare(names)
     shares = {
@@ -150,12 +150,12 @@ def _nearest(names: frozenset[str]) -> tuple[float, list[str]]:
     lines = [f"Nearest is family '{family}', variant '{variant}', with {share:.0%} of the names{colon}"]
     if file == bare != names:
         before = min(names).split(".")[0]
-        lines.append(f"  '{before}.' stands before every one of them: save the tensors without it")
+        lines.append(f"  every name begins with '{before}.': save the tensors without it")
     return share, [*lines, *differ]
 
 
 def _nearest_spelling(names: frozenset[str]) -> tuple[float, list[str]]:
-    """The same of the spelling that knows most of the names."""
+    """The same for the spelling that knows most of the names."""
     rows = [row for name in plugins.available("spellings") for row in plugins.find("spellings", name).SPELLINGS]
     best = max(rows, key=lambda row: _known(row, names, frozenset()))
     share = _known(best, names, frozenset()) / max(1, len(names))
@@ -164,24 +164,24 @@ def _nearest_spelling(names: frozenset[str]) -> tuple[float, list[str]]:
 
 
 def _first(kind: str, names: Collection[str]) -> list[str]:
-    """A line that names the first of them; none where there are none."""
+    """A line with the first names; [] if there are none."""
     shown = ", ".join(sorted(names)[:SHOWN]) + ", ..." * (len(names) > SHOWN)
     return [f"  {len(names)} {kind}: {shown}"] if names else []
 
 
 def share(names: Iterable[str], family: str) -> float:
-    """Of a file's tensors, the share that `family` names so, as its `adapt` spells them where they are texts'."""
+    """The share of a file's names that `family` has; for text encoders, after their `adapt`."""
     names, own = adapted(family, frozenset(names)), frozenset().union(*_tables(family).values())
     return len(names & own) / max(1, len(names))
 
 
 def adapted(family: str, names: frozenset[str]) -> frozenset[str]:
-    """The names as a text family spells them; those of pictures are not adapted, for that changes arrays."""
+    """The names after a text family's `adapt`; for picture families unchanged, because their `adapt` needs arrays."""
     module = plugins.find("families", family)
     return frozenset(module.adapt(dict.fromkeys(names))) if module.INPUT == "tokens" else names
 
 
 def _bare(names: frozenset[str]) -> frozenset[str]:
-    """The names without the first part that all have in common, as torch's wrappers put "module." before each."""
+    """The names without their common first part, such as the "module." of torch's wrappers."""
     firsts = {name.split(".", 1)[0] for name in names}
     return frozenset(name.partition(".")[2] for name in names) if len(firsts) == 1 else names

@@ -1,5 +1,5 @@
-"""Weights whose names stand behind those of a wrapper: "module.", "_orig_mod.module.", "backbone." beside a classifier
-of one's own, "model." beside a criterion, or "student." and "teacher." in one file.
+"""Weights whose names have the prefix of a wrapper: "module.", "_orig_mod.module.", "backbone." beside a custom
+classifier, "model." beside a criterion, or "student." and "teacher." in one file.
 """
 
 import dataclasses
@@ -13,20 +13,20 @@ from tljax.core.errors import WeightsError
 from tljax.core.types import Arrays, Name, Published
 from tljax.weights import translation
 
-SHARE = 0.2  # of a file's names, from which those under a prefix may be a network: a file holds copies of one
-STAGES = 3  # of a network that must show: a single block may be named as another network's first stage
+SHARE = 0.2  # a prefix may hold a network if it holds this share of the names; a file may hold several copies
+STAGES = 3  # this many stages must show: the names of one block may be those of another network's first stage
 SHOWN = 3  # names in a note
 
 
 def taken_off(published: Published, families: Sequence[str], prefix: str = "") -> tuple[Published, tuple[str, ...]]:
-    """The tensors of the one network in the file under names without the wrapper's, and what there is to say of it.
+    """The tensors of the one network in the file without the wrapper's prefix, and notes for the user.
 
-    A file that holds a network as it is stays as it is. Where `families` is one, a classifier beside the network takes
-    the family's names.
+    A file without a wrapper is returned unchanged. If `families` has one entry, a classifier beside the network gets
+    this family's names.
 
     Args:
-      families: those that the network may be of.
-      prefix: what its names begin with, of a file that holds several; "": found here.
+      families: the families that the network may belong to.
+      prefix: the prefix of the network's names, if the file holds several networks; "": find it.
 
     Raises:
       WeightsError: the file holds several networks, or none under `prefix`.
@@ -36,7 +36,7 @@ def taken_off(published: Published, families: Sequence[str], prefix: str = "") -
     if len(found) > 1:
         raise WeightsError(
             f"'{published.where}' must hold one network; it holds {len(found)}, whose names begin with "
-            f"{' and '.join(map(repr, found))}. Say which is meant: --config.model.prefix={found[0]} (of `tljax zoo "
+            f"{' and '.join(map(repr, found))}. Choose one: --config.model.prefix={found[0]} (of `tljax zoo "
             f"check`, --prefix={found[0]})."
         )
     if found in ([], [""]):
@@ -46,23 +46,23 @@ def taken_off(published: Published, families: Sequence[str], prefix: str = "") -
     if not theirs:
         firsts = ", ".join(sorted({name.partition(".")[0] for name in names}))
         raise WeightsError(
-            f"config.model.prefix must begin names of tensors in '{published.where}'; '{wrapper}' begins none. Their "
-            f"names begin with {firsts}."
+            f"Names of tensors in '{published.where}' must begin with config.model.prefix; none begins with "
+            f"'{wrapper}'. They begin with {firsts}."
         )
     beside = names - {*theirs.values()}
     head = _classifier(beside, frozenset(theirs), families[0], published.arrays) if len(families) == 1 else {}
     make = {ours: partial(published.arrays.__getitem__, name) for ours, name in {**theirs, **head}.items()}
-    notes = (f"names: without '{wrapper}', which stands before {len(theirs)} of {len(names)} tensors",)
+    notes = (f"names: without '{wrapper}', the prefix of {len(theirs)} of {len(names)} tensors",)
     if head:
         notes += (f"classifier: {', '.join(f'{name} as {ours}' for ours, name in head.items())}",)
     if left := sorted(beside - {*head.values()}):
         more = f", and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
-        notes += (f"left out, for they stand beside the network: {', '.join(left[:SHOWN])}{more}",)
+        notes += (f"left out, not part of the network: {', '.join(left[:SHOWN])}{more}",)
     return dataclasses.replace(published, arrays=Arrays(make)), notes
 
 
 def _prefixes(names: frozenset[str], families: Sequence[str]) -> list[str]:
-    """The outermost prefixes under which a network of `families` lies; [""] where the names are its own."""
+    """The outermost prefixes that hold a network of `families`; [""] if the names have no prefix."""
     tables = {family: _rows(family) for family in families}
     if _recognised(names, tables)[0] >= translation.MOST:
         return [""]
@@ -83,13 +83,13 @@ def _prefixes(names: frozenset[str], families: Sequence[str]) -> list[str]:
 
 
 def _rows(family: str) -> dict[str, Name]:
-    """The rows of all variants of a family by their published names."""
+    """Published name -> row, for all variants of a family."""
     module = plugins.find("families", family)
     return {row.published: row for variant in module.VARIANTS for row in module.names(variant)}
 
 
 def _recognised(names: frozenset[str], tables: Mapping[str, Mapping[str, Name]]) -> tuple[float, bool]:
-    """The share of the names that a family or a library's spelling of it knows, at most, and whether they span it."""
+    """The largest share of the names that a family or a spelling of it knows, and whether `_spans` holds for it."""
     libraries = [plugins.find("spellings", name) for name in plugins.available("spellings")]
     spellings = [row for library in libraries for row in library.SPELLINGS]
     found = [(0.0, False)]
@@ -99,13 +99,13 @@ def _recognised(names: frozenset[str], tables: Mapping[str, Mapping[str, Name]])
         for spelling in (row for row in spellings if row.family == family):
             renamed = translation.renamed(names, spelling)
             share = len((names & table.keys()) | renamed.keys()) / max(1, len(names))
-            # Where tensors are arranged after they are renamed, names do not tell all stages.
+            # If tensors are arranged after they are renamed, names do not show all stages.
             found.append((share, _spans(renamed.values(), table, 1 if spelling.arrange else STAGES)))
     return max(found)
 
 
 def _spans(names: Iterable[str | None], table: Mapping[str, Name], stages: int) -> bool:
-    """Whether a family's names hold its first kernel, and tensors of at least so many stages."""
+    """Whether the names include the family's first kernel, and tensors of at least `stages` stages."""
     rows = [table[name] for name in names if name is not None and name in table]
     first = next(row for row in table.values() if row.path.endswith(("kernel", "embedding")))
     return first in rows and len({layer_groups.stage_of(row.path) for row in rows} - {"head"}) >= stages
@@ -114,7 +114,7 @@ def _spans(names: Iterable[str | None], table: Mapping[str, Name], stages: int) 
 def _classifier(
     beside: frozenset[str], inside: frozenset[str], family: str, arrays: Mapping[str, np.ndarray]
 ) -> dict[str, str]:
-    """The family's names of its classifier -> those of the one dense layer beside a network that has none."""
+    """The family's name -> the file's name, for the classifier: the one dense layer beside the network, if any."""
     rows = {row.path: row for row in _rows(family).values() if row.path.startswith("head/")}
     kernel, bias = rows.get("head/kernel"), rows.get("head/bias")
     layers = [name.removesuffix("weight") for name in beside if name.endswith("weight")]

@@ -1,1 +1,1 @@
-"""HOW the arrays of a file are read: a file here is a format, `SUFFIXES`, `begins(head)` and `read(path)`."""
+"""Formats of weight files, one file each: it defines `SUFFIXES`, `begins(head)` and `read(path)`."""

@@ -1,4 +1,4 @@
-"""npz: a zip archive of numpy's arrays. Arrays of objects are pickles, and refused."""
+"""npz: a zip archive of numpy's arrays. Arrays of objects are pickles, and are refused."""
 
 import weakref
 import zipfile
@@ -18,10 +18,10 @@ def begins(head: bytes) -> bool:
 
 
 def read(path: Path) -> Arrays:
-    """Every array of the archive, read when it is asked for.
+    """Every array of the archive; an array is read at its first use.
 
     Raises:
-      WeightsError: the archive is damaged (an array, when it is asked for), or holds other things than numbers.
+      WeightsError: the archive is damaged (for an array: at its first use), or holds other things than numbers.
     """
     try:
         archive = zipfile.ZipFile(path)
@@ -32,7 +32,7 @@ def read(path: Path) -> Arrays:
     weakref.finalize(arrays, archive.close)
     try:
         wrong = [name for name, member in members.items() if not _holds_numbers(archive, member)]
-    except Exception as error:  # zipfile.BadZipFile, zlib.error, EOFError: what a damaged member raises
+    except Exception as error:  # a damaged member raises zipfile.BadZipFile, zlib.error or EOFError
         raise _damaged(path, error) from error
     if wrong:
         raise WeightsError(
@@ -43,11 +43,11 @@ def read(path: Path) -> Arrays:
 
 
 def _holds_numbers(archive: zipfile.ZipFile, member: str) -> bool:
-    """Whether a member is an array of numbers, by its header alone."""
+    """Whether a member is an array of numbers; only its header is read."""
     with archive.open(member) as opened:
         try:
             version = np.lib.format.read_magic(opened)
-        except ValueError:  # no array at all
+        except ValueError:  # not an array
             return False
         read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         return version in read_header and read_header[version](opened)[2].kind in "biuf"
@@ -57,7 +57,7 @@ def _array(archive: zipfile.ZipFile, path: Path, member: str) -> np.ndarray:
     try:
         with archive.open(member) as opened:
             return np.lib.format.read_array(opened, allow_pickle=False)
-    except Exception as error:  # a checksum that does not fit, an end that is missing
+    except Exception as error:  # a wrong checksum, or a truncated file
         raise _damaged(path, error) from error
 
 

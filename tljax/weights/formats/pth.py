@@ -1,4 +1,4 @@
-"""torch's checkpoints, .pth, through torch's reader that takes nothing but weights: `pip install 'tljax[torch]'`."""
+"""torch's checkpoints, .pth, read by torch with weights_only=True: `pip install 'tljax[torch]'`."""
 
 import re
 import zipfile
@@ -14,19 +14,20 @@ from tljax.core.errors import WeightsError
 from tljax.core.types import Arrays, Record
 
 SUFFIXES = (".pth", ".pt", ".bin")
-# Before it a crafted file could run code in spite of weights_only: CVE-2025-32434 (2.6), CVE-2026-24747 (2.10).
+# In older versions a crafted file can run code in spite of weights_only: CVE-2025-32434 (fixed in 2.6), CVE-2026-24747
+# (fixed in 2.10).
 OLDEST = (2, 10)
 
 
 def begins(head: bytes) -> bool:
-    """A zip archive since torch 1.6, a bare pickle before."""
+    """Whether a file begins as a zip archive (since torch 1.6) or a bare pickle (before)."""
     return re.match(rb"PK\x03\x04|\x80[\x02-\x05]", head) is not None
 
 
 def read(path: Path) -> Arrays:
     """Every tensor of the checkpoint, or of the one table of tensors in it ("model", "state_dict").
 
-    Of several tables ("student", "teacher") the tensors' names begin with that of their table.
+    With several tables ("student", "teacher"), a tensor's name begins with the name of its table.
 
     Raises:
       WeightsError: torch is not installed or too old; the file is damaged or holds more than weights.
@@ -36,8 +37,8 @@ def read(path: Path) -> Arrays:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # pickle.UnpicklingError, RuntimeError, EOFError
         raise WeightsError(
-            f"'{path}' must be a whole torch checkpoint that holds weights alone (torch.load, weights_only=True), but "
-            f"reading it failed: {_reason(error)}\nNothing else is tried: save it as safetensors."
+            f"'{path}' must be a whole torch checkpoint that holds only weights (torch.load, weights_only=True), but "
+            f"reading it failed: {_reason(error)}\nIt is not read in any other way: save it as safetensors."
         ) from error
     tensors = _tensors(torch, found)
     if not tensors:
@@ -45,8 +46,8 @@ def read(path: Path) -> Arrays:
         if not inner:
             keys = ", ".join(str(key) for key, _ in _items(found)) or type(found).__name__
             raise WeightsError(
-                f"'{path}' must hold a table of tensors, or such tables under names; it holds: {keys}. Save the table "
-                f"that is meant by itself."
+                f"'{path}' must hold a table of tensors, or such tables under names; it holds: {keys}. Save the "
+                f"table that you need as a file of its own."
             )
         before = {key: f"{key}." if len(inner) > 1 else "" for key in inner}
         tensors = {f"{before[key]}{name}": tensor for key, rows in inner.items() for name, tensor in rows.items()}
@@ -58,7 +59,7 @@ def _torch(path: Path) -> Any:
         import torch  # pyright: ignore[reportMissingImports] -- an extra, absent from the checked environment
     except ImportError as error:
         raise WeightsError(
-            f"'{path}' is a torch checkpoint, which only torch reads: pip install 'tljax[torch]',\n"
+            f"'{path}' is a torch checkpoint, and only torch can read it: pip install 'tljax[torch]',\n"
             f"or save it as safetensors where torch is: safetensors.torch.save_file(state_dict, 'model.safetensors')."
         ) from error
     version = tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2])
@@ -71,7 +72,7 @@ def _torch(path: Path) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """What torch found, without its advice to read the file in a way that runs what is in it."""
+    """The reason in torch's error, without torch's advice to read the file in a way that runs its code."""
     found = re.search(r"WeightsUnpickler error: (.+)", str(error))
     return found[1] if found else next(iter(str(error).splitlines()), type(error).__name__)
 
@@ -81,12 +82,12 @@ def _items(found: Any) -> list[tuple[Any, Any]]:
 
 
 def _tensors(torch: Any, found: Any) -> Record:
-    """`found` if it is a table of nothing but tensors, else nothing."""
+    """`found` if it is a table of tensors only, else {}."""
     items = _items(found)
     return {str(key): x for key, x in items} if all(isinstance(x, torch.Tensor) for _, x in items) else {}
 
 
 def _array(torch: Any, tensor: Any) -> np.ndarray:
-    if tensor.dtype == torch.bfloat16:  # a type that torch does not hand to numpy
+    if tensor.dtype == torch.bfloat16:  # torch cannot convert this type to numpy
         return tensor.detach().view(torch.int16).numpy().view(jnp.bfloat16)
     return tensor.detach().numpy()

@@ -1,4 +1,4 @@
-"""safetensors: a header of JSON, then plain numbers. Mapped into memory, not read: an array is a view of the file."""
+"""safetensors: a header of JSON, then plain numbers. The file is mapped into memory; an array is a view of it."""
 
 import contextlib
 import mmap
@@ -15,7 +15,7 @@ from tljax.core.types import Arrays, Json, Record
 
 SUFFIXES = (".safetensors",)
 LARGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
-# The format's names of types, as numpy has them. The 8-bit floats are left out: they are no weights without scales.
+# The format's names of types -> numpy's. 8-bit floats are left out: they need scales to become weights.
 DTYPES = {
     "F64": np.float64,
     "F32": np.float32,
@@ -34,21 +34,21 @@ DTYPES = {
 
 
 def begins(head: bytes) -> bool:
-    """8 bytes that count the header, little end first, and the header: a JSON object."""
+    """Whether a file begins with the length of the header (8 bytes, little-endian) and a JSON object."""
     return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= LARGEST_HEADER
 
 
 def read(path: Path) -> Arrays:
-    """Every array of the file, as a view that is made when it is asked for.
+    """Every array of the file, as a view that is made at its first use.
 
-    Asking for an array gives the pages of those before back to the system: they are read again where an
-    older view is used again. So what lies in memory is one array, however large the file.
+    Reading an array returns the memory pages of earlier arrays to the system; if an older view is used again, its
+    pages are read again. So only one array lies in memory at a time, even for a large file.
 
     Raises:
       WeightsError: the file is not whole, names a tensor twice, or holds types that numpy does not know.
     """
     try:
-        with safetensors.safe_open(path, framework="numpy"):  # holds sizes and offsets to the file's length
+        with safetensors.safe_open(path, framework="numpy"):  # checks sizes and offsets against the file's length
             pass
         rows, start = _header(path)
     except (safetensors.SafetensorError, ValueError, OSError) as error:
@@ -68,7 +68,7 @@ def read(path: Path) -> Arrays:
 
 
 def _header(path: Path) -> tuple[Record, int]:
-    """Name -> its row, and the position of the first number."""
+    """Name -> its entry in the header; and the position of the first number in the file."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         pairs = untrusted.parse(file.read(length).decode(), hook=_once)
@@ -76,7 +76,7 @@ def _header(path: Path) -> tuple[Record, int]:
 
 
 def _once(pairs: list[tuple[str, object]]) -> Record:
-    """JSON takes the last of two equal keys without a word."""
+    """An object from its pairs; two equal keys are an error, because JSON would silently keep the last."""
     table = dict(pairs)
     if len(table) != len(pairs):
         names = [name for name, _ in pairs]
@@ -85,7 +85,7 @@ def _once(pairs: list[tuple[str, object]]) -> Record:
 
 
 def _view(mapped: mmap.mmap, start: int, row: Json) -> np.ndarray:
-    with contextlib.suppress(AttributeError):  # a system without it keeps the pages
+    with contextlib.suppress(AttributeError):  # systems without madvise keep the pages
         mapped.madvise(mmap.MADV_DONTNEED)
     dtype, shape = np.dtype(DTYPES[row["dtype"]]), tuple(row["shape"])
     offset = start + row["data_offsets"][0]

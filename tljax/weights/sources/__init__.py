@@ -1,1 +1,1 @@
-"""WHERE pretrained arrays come from: a file here is a weight source, `read(spec, ...) -> Published`."""
+"""Weight sources, one file each: it defines `read(spec, ...) -> Published`."""

@@ -1,7 +1,7 @@
-"""Weights from a hub repository, "owner/name": a card in `weights/zoo` says how to use them, a lock file what they are.
+"""Weights from a hub repository, "owner/name". A card in `weights/zoo` says how to use them.
 
-Nothing that a card cannot know is invented: the first download records the commit that it resolved and the
-hash of every file in the lock, and each later load is held to them. Without a network the hub's cache serves.
+The first download records its commit and the hash of every file in the lock file; each later load is checked against
+them. Without a network the files come from the hub's cache.
 """
 
 import dataclasses
@@ -25,9 +25,9 @@ from tljax.weights import local_weights, lock_file, tensors
 
 ZOO = Path(__file__).parents[1] / "zoo"
 LOCK = Path("tljax.lock.json")
-FILE = "model.safetensors"  # where a given card names no other
-# Taken along at the same commit, each where the repository has it: the network's sizes, preprocessing, the tokenizer,
-# how sentence-transformers pools.
+FILE = "model.safetensors"  # unless the card names another file
+# Files that are downloaded at the same commit if the repository has them: the network's sizes, preprocessing, the
+# tokenizer, the pooling of sentence-transformers.
 BESIDE = (
     "config.json",
     "preprocessor_config.json",
@@ -38,7 +38,7 @@ BESIDE = (
 
 
 def claims(spec: str) -> bool:
-    """Whether `spec` is "owner/name", and neither a path that exists nor one that ends as a file of weights."""
+    """Whether `spec` is "owner/name"; not if the path exists, or ends in a suffix of weights."""
     named = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", spec) is not None
     return named and not tensors.is_file_name(spec) and not Path(spec).exists()
 
@@ -49,7 +49,7 @@ def zoo() -> list[str]:
 
 
 def read_card(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Card:
-    """The card of `spec` from the zoo, else the given one. No download.
+    """The card of `spec` from the zoo, else `card`. Nothing is downloaded.
 
     Raises:
       WeightsError: there is neither.
@@ -58,7 +58,7 @@ def read_card(spec: str, *, card: Card | None = None, lock: Path | None = None) 
     if spec not in zoo():
         if card is None:
             raise WeightsError(
-                f"Nothing says how pixels must be scaled for '{spec}': it has no card in tljax/weights/zoo/.\n"
+                f"The scaling of pixels must be known for '{spec}', but it has no card in tljax/weights/zoo/.\n"
                 f"There are: {', '.join(zoo())}.\n"
                 f"For another repository give at least config.model.card.mean and config.model.card.std."
             )
@@ -69,10 +69,11 @@ def read_card(spec: str, *, card: Card | None = None, lock: Path | None = None) 
 
 
 def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Published:
-    """Read the arrays of `spec` and its config.json, downloading them unless the hub's cache has them.
+    """Read the arrays of `spec` and its config.json; files that the hub's cache does not have are downloaded.
 
     Raises:
-      WeightsError: no card; neither cached nor to be had; not what `lock` (or the card) holds it to; damaged.
+      WeightsError: there is no card; a file is not cached and cannot be downloaded; it differs from `lock` or the
+        card; or it is damaged.
     """
     card = read_card(spec, card=card)
     lock = lock or LOCK
@@ -81,7 +82,7 @@ def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Pu
     got = {"revision": _commit(path, card), "sha256": _sha256(path)}
     for pins in ({pin: getattr(card, pin) for pin in lock_file.PINS}, entry):
         lock_file.hold(lock, spec, path, {pin: (pins.get(pin), got[pin]) for pin in lock_file.PINS})
-    arrays = _arrays(path)  # before it is recorded: nobody shall be held to a damaged file
+    arrays = _arrays(path)  # before the lock is written: a damaged file must not get into it
     places, complete = _beside(card, got["revision"], entry.get("beside"))
     beside = {name: _sha256(place) for name, place in places.items()}
     for name, held in entry.get("beside", {}).items():
@@ -94,7 +95,7 @@ def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Pu
 
 
 def locate(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Path:
-    """The folder of the hub's cache with the weights and what lies beside them, a tokenizer; raises as `read`."""
+    """The folder of the hub's cache with the weights and the tokenizer; raises as `read` does."""
     return Path(read(spec, card=card, lock=lock).where).parent
 
 
@@ -106,12 +107,12 @@ def _arrays(path: Path) -> Mapping[str, np.ndarray]:
 
 
 def _beside(card: Card, commit: str, held: Mapping[str, str] | None) -> tuple[dict[str, Path], bool]:
-    """Name -> place of what the repository has beside the weights, and whether that is all of it.
+    """Name -> path of the files beside the weights; and whether these are all that the repository has.
 
-    Without a network it is what the cache has of it.
+    Without a network, only the files in the cache are known.
 
     Args:
-      held: the files that the lock names, all of which must be there; None before they are locked.
+      held: the files in the lock, which must all exist; None if they are not locked yet.
     """
     files = {name: str(PurePosixPath(card.file).parent / name) for name in (BESIDE if held is None else held)}
     cached = {name: _cached(card, file, commit) for name, file in files.items()}
@@ -125,7 +126,7 @@ def _beside(card: Card, commit: str, held: Mapping[str, str] | None) -> tuple[di
 
 
 def _cached(card: Card, file: str, revision: str) -> object:
-    """Its path in the hub's cache; None where the cache does not know it, another thing where there is no such file."""
+    """The file's path in the hub's cache; None if the cache has no entry; another object if the hub has no file."""
     return huggingface_hub.try_to_load_from_cache(card.repository, file, revision=revision)
 
 
@@ -140,7 +141,7 @@ def offline(spec: str) -> str:
 
 
 def _offline(url: str) -> str:
-    """Why nothing can be downloaded; asked beforehand: the hub's client goes on trying for minutes."""
+    """Why nothing can be downloaded, or "". Checked first, because the hub's client retries for minutes."""
     return "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else downloads.unreachable(url)
 
 
@@ -149,9 +150,9 @@ def _locate(card: Card, file: str, commit: str) -> Path: ...
 @overload
 def _locate(card: Card, file: str, commit: str, *, optional: bool) -> Path | None: ...
 def _locate(card: Card, file: str, commit: str, *, optional: bool = False) -> Path | None:
-    """The file in the hub's cache, where it is put if need be; `commit` "" means the newest.
+    """The path of the file in the hub's cache; it is downloaded if necessary. `commit` "" means the newest commit.
 
-    Where the repository has no such file, None if it is `optional`, else an error.
+    If the repository has no such file: None if it is `optional`, else an error.
     """
     revision = commit or constants.DEFAULT_REVISION
     cached = _cached(card, file, revision)
@@ -162,15 +163,15 @@ def _locate(card: Card, file: str, commit: str, *, optional: bool = False) -> Pa
     if why := _offline(url):
         raise WeightsError(
             f"Weights {what} are not cached: looked in {constants.HF_HUB_CACHE}.\n"
-            f"Nor can they be downloaded from {downloads.host(url)}: {why}.\n"
+            f"They cannot be downloaded from {downloads.host(url)} either: {why}.\n"
             f"Use a file that you have: --config.model.weights=<file.safetensors>"
         )
     try:
         return Path(huggingface_hub.hf_hub_download(card.repository, file, revision=revision))
-    except Exception as error:  # HTTP, transport, xet, disk: its client has no common class for them
+    except Exception as error:  # HTTP, transport, xet, disk: the client has no common class for them
         if optional and isinstance(error, RemoteEntryNotFoundError):
             return None
-        # "Not in the cache either" hides what the server said.
+        # The client's last error, "not in the cache either", hides the server's answer.
         first = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error
         said = textwrap.shorten(str(first), 160) or type(error).__name__
         raise WeightsError(

@@ -11,33 +11,33 @@ PREFIX = "package:"
 
 
 def claims(spec: str) -> bool:
-    """Whether `spec` begins as this source's do."""
+    """Whether `spec` begins with "package:"."""
     return spec.startswith(PREFIX)
 
 
 def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Published:
-    """Read the arrays of the file or folder that `spec` means, as a local one.
+    """Read the arrays of the file or folder, as from a local one.
 
     Raises:
-      WeightsError: no such package or place in it; see `local_weights.read`.
+      WeightsError: there is no such package, or no such path in it; see `local_weights.read`.
     """
-    del lock  # an installed package is what its version says
+    del lock  # only downloads are locked
     return local_weights.read(locate(spec), card)
 
 
 def read_card(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Card:
-    """The card beside the weights, else the one given; an error if there is neither."""
+    """The card beside the weights, else `card`; an error if there is neither."""
     del lock
     return local_weights.read_card(locate(spec), card)
 
 
 def locate(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Path:
-    """The file or folder that `spec` means: NAME as pip knows it, the path as it ends among the package's files.
+    """The file or folder of `spec`. NAME is the package's name for pip; the path is the end of a file's path in it.
 
-    Without a path, the one folder that holds a `model.safetensors`.
+    Without a path, it is the one folder that holds a `model.safetensors`.
 
     Raises:
-      WeightsError: the package is not installed, or the path fits nothing in it, or more than one thing.
+      WeightsError: the package is not installed, or not exactly one of its files or folders fits.
     """
     del card, lock
     name, _, inside = spec.removeprefix(PREFIX).partition("/")

@@ -1,1 +1,1 @@
-"""How other libraries name the tensors of our families: a file here is a library, a table `SPELLINGS`."""
+"""Other libraries' names for the tensors of our families. A file here is a library; it defines a table `SPELLINGS`."""

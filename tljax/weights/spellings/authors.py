@@ -1,20 +1,20 @@
-"""The files of those who published a network first, where its family follows another library's naming."""
+"""The authors' own files, for families that follow the naming of another library."""
 
 from tljax.core.types import Rule, Spelling
 from tljax.networks.vit_names import add_bias, fold_class_position
 
 LEAF = r"(weight|bias)"
 
-# Meta's DINOv2: timm's names, but for these.
+# Meta's DINOv2: timm's names, except these.
 DINOV2 = (
     Rule(r"register_tokens", lambda: "reg_token"),
-    Rule(r"mask_token", None),  # of pretraining alone
+    Rule(r"mask_token", None),  # only for pretraining
     Rule(rf"blocks\.(\d+)\.mlp\.w12\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc1.{leaf}"),
     Rule(rf"blocks\.(\d+)\.mlp\.w3\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc2.{leaf}"),
 )
-# Meta's MAE, whole: the encoder is a ViT by timm's names.
+# Meta's whole MAE: the encoder is a ViT with timm's names.
 MAE = (Rule(r"mask_token|decoder_.*", None),)
-# OpenAI's CLIP, and OpenCLIP's of its own vision transformer; what belongs to texts is left out.
+# OpenAI's CLIP, and OpenCLIP with its own vision transformer; the tower for texts is left out.
 BLOCK = r"visual\.transformer\.resblocks\.(\d+)\."
 CLIP = (
     Rule(r"visual\.class_embedding", lambda: "cls_token", change=lambda x: x[None, None]),

@@ -1,4 +1,4 @@
-"""timm, where it names a family's tensors otherwise than their first publisher. Its ResNets are torchvision's."""
+"""timm's names, for families that follow another naming. timm's ResNets have torchvision's names."""
 
 import re
 from functools import partial
@@ -20,7 +20,7 @@ def _as_channels(vector: np.ndarray) -> np.ndarray:
 
 
 def _as_dense(kernel: np.ndarray) -> np.ndarray:
-    return kernel.reshape(len(kernel), -1)  # a convolution over all of its map, (O, I, H, W) -> (O, I H W)
+    return kernel.reshape(len(kernel), -1)  # a convolution over the whole map, (O, I, H, W) -> (O, I H W)
 
 
 CONVNEXT = (
@@ -34,7 +34,7 @@ CONVNEXT = (
     Rule(rf"head\.norm\.{LEAF}", lambda leaf: f"classifier.0.{leaf}"),
     Rule(rf"head\.fc\.{LEAF}", lambda leaf: f"classifier.2.{leaf}"),
 )
-VGG = (  # its features are torchvision's
+VGG = (  # the names of its features are torchvision's
     Rule(r"pre_logits\.fc1\.weight", lambda: "classifier.0.weight", change=_as_dense),
     Rule(r"pre_logits\.fc2\.weight", lambda: "classifier.3.weight", change=_as_dense),
     Rule(r"pre_logits\.fc1\.bias", lambda: "classifier.0.bias"),
@@ -43,7 +43,7 @@ VGG = (  # its features are torchvision's
 )
 
 BIT = bit_names.rules(r"stem\.conv", r"stages\.(\d+)\.blocks\.(\d+)\.", "norm", r"head\.fc")
-# Blocks of the first stage have no expansion, and so other layers under the names of the others.
+# Blocks of the first stage have no expansion, so the same names mean other layers there.
 FIRST = {"conv_dw": "depthwise.conv", "bn1": "depthwise.bn", "conv_pw": "project.conv", "bn2": "project.bn"}
 OTHERS = {
     "conv_pw": "expand.conv",
@@ -56,7 +56,7 @@ OTHERS = {
 
 
 def _inverted(others: str) -> tuple[Rule, ...]:
-    """Rules for the stem, the first stage, and the `others`, a pattern of their numbers."""
+    """Rules for the stem, the first stage, and the other stages; `others` is the pattern of their numbers."""
     return (
         Rule(r"conv_stem\.weight", lambda: "features.0.0.weight"),
         Rule(r"bn1\.(\w+)", lambda leaf: f"features.0.1.{leaf}"),
@@ -85,16 +85,16 @@ EFFICIENTNET = (*MOBILENET_V2, SQUEEZE)
 
 
 def _v3(last: int) -> tuple[Rule, ...]:
-    """Rules for a MobileNetV3 whose stage `last`, counted from 0, is its last convolution of maps.
+    """Rules for a MobileNetV3 whose stage `last`, numbered from 0, is its last convolution of maps.
 
-    Deeper relatives have more in that stage: their names are known too, for `_by_v3` to refuse them.
+    Deeper relatives have more layers in this stage. Rules know these names too, so that `_by_v3` can refuse them.
     """
     return (
         *_inverted(f"[1-{last - 1}]"),
         SQUEEZE,
         Rule(rf"blocks\.{last}\.\d+\.conv\.weight", lambda: "top.conv.weight"),
         Rule(rf"blocks\.{last}\.\d+\.bn1\.(\w+)", lambda leaf: f"top.bn.{leaf}"),
-        Rule(r"conv_head\.weight", lambda: "classifier.0.weight", change=_as_dense),  # over one position: their means
+        Rule(r"conv_head\.weight", lambda: "classifier.0.weight", change=_as_dense),  # over a mean
         Rule(r"conv_head\.bias", lambda: "classifier.0.bias"),
         Rule(rf"classifier\.{LEAF}", lambda leaf: f"classifier.3.{leaf}"),
     )
@@ -102,7 +102,7 @@ def _v3(last: int) -> tuple[Rule, ...]:
 
 V3_LARGE, V3_SMALL = _v3(last=6), _v3(last=5)
 
-# DINOv3 as the family names it, but for biases apart and a gated MLP in two.
+# DINOv3 has the family's names, but separate biases, and a gated MLP in two tensors.
 DINOV3 = (
     Rule(r"blocks\.(\d+)\.attn\.([qkv])_bias", lambda i, letter: f"blocks.{i}.attn.{letter}_bias"),
     Rule(rf"blocks\.(\d+)\.mlp\.fc1_([gx])\.{LEAF}", lambda i, part, leaf: f"blocks.{i}.mlp.fc1_{part}.{leaf}"),
@@ -110,16 +110,16 @@ DINOV3 = (
 
 
 def _by_architecture(config: Json, where: str) -> Record:
-    """What timm's "tf_" networks, whose weights come from TensorFlow, have otherwise; tensors do not show it.
+    """The settings of timm's "tf_" networks (their weights come from TensorFlow), which tensors do not show.
 
-    All have torch's momentum of BatchNorm, 0.1, where torchvision's MobileNetV3 and largest EfficientNets have 0.01.
+    All have torch's momentum of BatchNorm, 0.1; torchvision's MobileNetV3 and largest EfficientNets have 0.01.
 
     Raises:
-      WeightsError: nothing says which it is.
+      WeightsError: the architecture stands nowhere.
     """
     if not isinstance(config.get("architecture"), str):
         raise WeightsError(
-            f"How a MobileNet or EfficientNet of timm pads, and its epsilon, do not show in its tensors: put timm's "
+            f"The tensors of timm's MobileNets and EfficientNets do not show their padding and epsilon: put timm's "
             f"config.json, which has \"architecture\", beside '{where}'."
         )
     tensorflow = config["architecture"].startswith("tf_")
@@ -128,17 +128,17 @@ def _by_architecture(config: Json, where: str) -> Record:
 
 
 def _by_v3(config: Json, where: str) -> Record:
-    """The same of a MobileNetV3; its relatives have most of its names, and other blocks or activations.
+    """The same for a MobileNetV3. Its relatives share most of its names, but have other blocks or activations.
 
     Raises:
-      WeightsError: it is a relative, or nothing says which it is.
+      WeightsError: the network is a relative, or its architecture stands nowhere.
     """
     told = _by_architecture(config, where)
     if not re.fullmatch(r"(tf_)?mobilenetv3_(large|small)_\d+", config["architecture"]):
         raise WeightsError(
             f"A network of timm with the names of a MobileNetV3 must be mobilenetv3_large_N or mobilenetv3_small_N, or "
             f"one of them with tf_ before it; the config.json beside '{where}' says '{config['architecture']}', which "
-            f"is not computed here. Choose other weights."
+            f"tljax does not build. Choose other weights."
         )
     return told
 

@@ -1,4 +1,4 @@
-"""torchvision, where it names a family's tensors otherwise than their first publisher: its ViT; its oldest files."""
+"""torchvision's names, for families that follow another naming (ViT), and the names in its oldest files."""
 
 from tljax.core.types import Rule, Spelling
 
@@ -18,7 +18,8 @@ VIT = (
     Rule(rf"heads\.head\.{LEAF}", lambda leaf: f"head.{leaf}"),
 )
 
-# The files that it published for its DenseNets: torch has long forbidden the dots in such names, and it renames them.
+# torchvision's published files of DenseNets: torch no longer allows the dots in these names, and torchvision renames
+# them when it loads a file.
 DENSENET = (
     Rule(
         r"features\.denseblock(\d)\.denselayer(\d+)\.(norm|conv)\.(\d)\.(\w+)",

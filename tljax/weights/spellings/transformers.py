@@ -1,6 +1,6 @@
-"""Hugging Face transformers: what `save_pretrained` writes, of the backbone alone (ViTModel) or with its classifier.
+"""Hugging Face transformers: the files of `save_pretrained`, with the backbone only (ViTModel) or with a classifier.
 
-Where a pattern has two spellings, the first is that of the files, the second that of the modules since transformers 5.
+If a pattern has two spellings, the first is that of files, the second that of modules since transformers 5.
 """
 
 from functools import partial
@@ -13,7 +13,7 @@ from tljax.networks import bit_names
 from tljax.networks.inverted_residual_names import arranged
 
 LEAF = r"(weight|bias)"
-LAYER = r"(?:vit\.|deit\.)?(?:encoder\.layer|layers)\.(\d+)\."  # of a ViT or DeiT
+LAYER = r"(?:vit\.|deit\.)?(?:encoder\.layer|layers)\.(\d+)\."  # a layer of a ViT or DeiT
 BLOCK = r"(?:resnet\.)?encoder\.stages\.(\d+)\.layers\.(\d+)\."
 NEXT = r"(?:convnext\.)?"
 NEXT_BLOCK = NEXT + r"encoder\.stages\.(\d+)\.layers\.(\d+)\."
@@ -35,7 +35,7 @@ RESNET = (
 VIT = (
     Rule(r"(?:vit\.|deit\.)?embeddings\.cls_token", lambda: "cls_token"),
     Rule(r"(?:vit\.|deit\.)?embeddings\.distillation_token", lambda: "dist_token"),
-    Rule(r"(?:vit\.|deit\.)?embeddings\.mask_token|decoder\..*", None),  # of pretraining alone; of a ViTMAE
+    Rule(r"(?:vit\.|deit\.)?embeddings\.mask_token|decoder\..*", None),  # for pretraining; of a ViTMAE
     Rule(r"(?:vit\.|deit\.)?embeddings\.position_embeddings", lambda: "pos_embed"),
     Rule(
         rf"(?:vit\.|deit\.)?embeddings\.patch_embeddings\.projection\.{LEAF}", lambda leaf: f"patch_embed.proj.{leaf}"
@@ -49,23 +49,23 @@ VIT = (
     Rule(rf"{LAYER}(?:intermediate\.dense|mlp\.fc1)\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc1.{leaf}"),
     Rule(rf"{LAYER}(?:output\.dense|mlp\.fc2)\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc2.{leaf}"),
     Rule(rf"(?:vit\.|deit\.)?layernorm\.{LEAF}", lambda leaf: f"norm.{leaf}"),
-    Rule(rf"(?:vit\.|deit\.)?pooler\.dense\.{LEAF}", None),  # ViTModel's, drawn at random and never trained
+    Rule(rf"(?:vit\.|deit\.)?pooler\.dense\.{LEAF}", None),  # ViTModel's pooler, which is random and was never trained
     Rule(rf"(?:cls_)?classifier\.{LEAF}", lambda leaf: f"head.{leaf}"),
     Rule(rf"distillation_classifier\.{LEAF}", lambda leaf: f"head_dist.{leaf}"),
 )
 
 
 def _square(config: Json, where: str) -> Record:
-    """Nothing to tell, but that a published grid of patches is square, as resizing takes it to be.
+    """No settings; it only checks that the published grid of patches is square, as resizing assumes.
 
     Raises:
-      WeightsError: it is not.
+      WeightsError: the grid is not square.
     """
     size = config.get("image_size", 0)
     if isinstance(size, list) and any(side != size[0] for side in size):
         raise WeightsError(
-            f"Position embeddings must be published for square pictures; those of '{where}' are for image_size {size}, "
-            f"as the config.json beside it says. Choose other weights."
+            f"Position embeddings must be published for square pictures; the config.json beside '{where}' says "
+            f"image_size {size}. Choose other weights."
         )
     return {}
 
@@ -90,7 +90,7 @@ CONVNEXT = (
     Rule(rf"classifier\.{LEAF}", lambda leaf: f"classifier.2.{leaf}"),
 )
 
-DINOV3 = r"(?:model\.)?stages\.(\d+)\."  # a ConvNeXt of other names
+DINOV3 = r"(?:model\.)?stages\.(\d+)\."  # a ConvNeXt with other names
 DINOV3_CONVNEXT = (
     Rule(rf"{DINOV3}downsample_layers\.(\d)\.{LEAF}", lambda s, i, leaf: f"features.{2 * s}.{i}.{leaf}"),
     Rule(rf"{DINOV3}layers\.(\d+)\.gamma", lambda s, b: f"features.{2 * s + 1}.{b}.layer_scale", change=_as_channels),
@@ -168,7 +168,7 @@ SPELLINGS = (
         "transformers",
         "vit",
         VIT,
-        # Defaults of ViTConfig and DeiTConfig; heads that no config tells are those of the table.
+        # Defaults of ViTConfig and DeiTConfig. If no config has the number of heads, it comes from the table.
         facts={"heads": ("num_attention_heads", None), "eps": ("layer_norm_eps", 1e-12)},
         must={"hidden_act": "gelu"},
         told=_square,
@@ -177,7 +177,7 @@ SPELLINGS = (
         "transformers",
         "convnext",
         CONVNEXT,
-        facts={"eps": ("layer_norm_eps", 1e-12)},  # of the last LayerNorm alone; the others have 1e-6
+        facts={"eps": ("layer_norm_eps", 1e-12)},  # of the last LayerNorm only; the others have 1e-6
         must={"hidden_act": "gelu"},
     ),
     Spelling(

@@ -1,6 +1,5 @@
-"""Hugging Face transformers' vision transformers besides ViT and DeiT: DINOv2, and the towers of CLIP and SigLIP.
-
-A file of a whole CLIP or SigLIP holds the tower for texts too: it is left out.
+"""Hugging Face transformers' other vision transformers (besides ViT and DeiT): DINOv2, DINOv3, and the towers for
+pictures of CLIP and SigLIP. If a file also holds the tower for texts, that tower is left out.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ ACTIVATIONS = {"gelu": "gelu", "gelu_pytorch_tanh": "gelu_tanh", "quick_gelu": "
 
 
 def _qkv(layer: str, old: str, new: str, leaf: str = "weight|bias") -> tuple[Rule, ...]:
-    """Queries, keys and values, which lie in one map here; `old` and `new` hold a place for the letter or word."""
+    """Queries, keys and values, one tensor here; `old` and `new` hold a placeholder for the letter or word."""
     pairs = (("query", "q"), ("key", "k"), ("value", "v"))
     return tuple(
         Rule(
@@ -34,7 +33,7 @@ DINO_LAYER = DINO + r"encoder\.layer\.(\d+)\."
 DINOV2 = (
     Rule(DINO + r"embeddings\.cls_token", lambda: "cls_token"),
     Rule(DINO + r"embeddings\.register_tokens", lambda: "reg_token"),
-    Rule(DINO + r"embeddings\.mask_token", None),  # of pretraining alone
+    Rule(DINO + r"embeddings\.mask_token", None),  # only for pretraining
     Rule(DINO + r"embeddings\.position_embeddings", lambda: "pos_embed"),
     Rule(rf"{DINO}embeddings\.patch_embeddings\.projection\.{LEAF}", lambda leaf: f"patch_embed.proj.{leaf}"),
     Rule(rf"{DINO_LAYER}norm(\d)\.{LEAF}", lambda i, n, leaf: f"blocks.{i}.norm{n}.{leaf}"),
@@ -51,7 +50,7 @@ V3 = r"(?:model\.)?layer\.(\d+)\."
 DINOV3 = (
     Rule(r"embeddings\.cls_token", lambda: "cls_token"),
     Rule(r"embeddings\.register_tokens", lambda: "reg_token"),
-    Rule(r"embeddings\.mask_token", None),  # of pretraining alone
+    Rule(r"embeddings\.mask_token", None),  # only for pretraining
     Rule(rf"embeddings\.patch_embeddings\.{LEAF}", lambda leaf: f"patch_embed.proj.{leaf}"),
     Rule(rf"{V3}norm(\d)\.{LEAF}", lambda i, n, leaf: f"blocks.{i}.norm{n}.{leaf}"),
     *_qkv(V3, r"attention\.{}", r"attention\.{}_proj", r"weight"),
@@ -74,7 +73,7 @@ LAYERS = (
     Rule(rf"{TOWER_LAYER}self_attn\.out_proj\.{LEAF}", lambda i, leaf: f"blocks.{i}.attn.proj.{leaf}"),
     Rule(rf"{TOWER_LAYER}mlp\.fc(\d)\.{LEAF}", lambda i, n, leaf: f"blocks.{i}.mlp.fc{n}.{leaf}"),
     Rule(rf"{TOWER}post_layernorm\.{LEAF}", lambda leaf: f"norm.{leaf}"),
-    Rule(r"text_model\..*|text_projection\.weight|logit_scale|logit_bias", None),  # of texts
+    Rule(r"text_model\..*|text_projection\.weight|logit_scale|logit_bias", None),  # the tower for texts
 )
 CLIP = (
     *LAYERS,
@@ -93,7 +92,7 @@ SIGLIP = (
 
 
 def _split_query(arrays: Arrays) -> Arrays:
-    """The pooling query's map and those of keys and values, which lie in one tensor there."""
+    """Split the pooling's one tensor into the weights of the query and those of keys and values."""
     changed: dict[str, Callable[[], np.ndarray] | None] = {}
     for leaf in ("weight", "bias"):
         name = f"attn_pool.qkv.{leaf}"
@@ -105,16 +104,16 @@ def _split_query(arrays: Arrays) -> Arrays:
 
 
 def _rows(arrays: Arrays, name: str, first: int, last: int) -> np.ndarray:
-    """The thirds of a tensor from `first` to `last`."""
+    """The thirds of a tensor, from number `first` to number `last`."""
     third = len(arrays[name]) // 3
     return np.ascontiguousarray(arrays[name][first * third : last * third])
 
 
 def _told(config: Json, where: str, activation: str, eps: float) -> Record:
-    """Facts of the config of a tower, or of the "vision_config" in that of both; the rest are transformers' defaults.
+    """Settings from the config of a tower, or from its "vision_config"; missing ones have transformers' defaults.
 
     Raises:
-      WeightsError: the activation is none that is computed here, or the pictures are not square.
+      WeightsError: tljax does not have the activation, or the pictures are not square.
     """
     said = config.get("vision_config", config)
     said = said if isinstance(said, Mapping) else {}
@@ -131,16 +130,16 @@ def _told(config: Json, where: str, activation: str, eps: float) -> Record:
 
 
 def _told_dinov3(config: Json, where: str) -> Record:
-    """The same of a DINOv3, and theta of its rotary positions; SiLU is the gate's activation, and no other is built.
+    """The same for a DINOv3, with theta of its rotary positions; the only activation of the gate is SiLU.
 
     Raises:
-      WeightsError: the activation is none that is computed here.
+      WeightsError: tljax does not have the activation.
     """
     gated, named = config.get("use_gated_mlp", False), config.get("hidden_act", "gelu")
     if gated and named != "silu":
         raise WeightsError(
-            f"hidden_act in the config.json beside '{where}' must be silu, for its MLP is gated; got {named!r}. Choose "
-            f"other weights."
+            f"hidden_act in the config.json beside '{where}' must be silu, because its MLP is gated; got {named!r}. "
+            f"Choose other weights."
         )
     plain = {**config, "hidden_act": "gelu"} if gated else config
     return _told(plain, where, "gelu", 1e-5) | {"rotary": config.get("rope_theta", 100.0)}
