@@ -158,7 +158,7 @@ def test_auto_needs_weights_and_a_family_that_reads_sizes(tmp_path, monkeypatch)
 def test_tensors_that_show_no_sizes_are_named(tmp_path):
     arrays = published("resnet")
     save(tmp_path, {name: x for name, x in arrays.items() if name != "conv1.weight"})
-    with pytest.raises(WeightsError, match=r"sizes of a 'resnet' must show .* 'conv1\.weight' .*: 18, 34, 50"):
+    with pytest.raises(WeightsError, match=r"must show the sizes of a 'resnet', but 'conv1\.weight' .*: 18, 34, 50"):
         pretrained.fetch(config("resnet", tmp_path), wanted=True)
 
 
