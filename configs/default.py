@@ -35,7 +35,7 @@ def get_config() -> Any:
     data.similar_labels = "error"  # classes that differ in spelling alone (Pos, pos; 1, 1.0): error, merge, keep apart
     # By what examples stay together in one part (a patient, a video): a regular expression with one group that finds
     data.group = ""  # it in the path below data.dir, "/(p[0-9]+)_"; of tables the name of a column; "": each alone
-    data.duplicates = "keep"  # texts and pictures that repeat, in any split: keep, or remove (counted and listed)
+    data.duplicates = "keep"  # texts and pictures that repeat: keep, remove (counted, listed), or error between parts
     data.unreadable = "error"  # a picture that cannot be read, an empty text: error, or skip (counted and listed)
     data.max_pixels = 100_000_000  # that a picture may have: a small file may hold more than memory does
     data.cache = "auto"  # what frozen stages put out: off, auto, memory (of this run alone), disk ($TLJAX_CACHE)

@@ -95,7 +95,7 @@ def test_a_room_says_what_it_is_and_is_no_larger_than_one_can_see(name):
 
 def test_the_tests_mirror_the_rooms():
     folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and list(path.glob("test_*.py"))}
-    assert folders <= {*ROOMS, "parity"}
+    assert folders <= {*ROOMS, "faults", "parity"}
 
 
 @pytest.mark.parametrize("package", ["tljax", "configs"])

@@ -9,7 +9,8 @@ import tljax
 
 COMMANDS = Path(__file__).parent / "commands"
 USAGE = """usage: tljax VERB [...]      tljax VERB --help      tljax --version
-  --plugins FILE   a Python file (or module) of your own that a run folder needs; may be given again"""
+  --plugins FILE   a Python file (or module) of your own that a run folder needs; may be given again
+  --require KIND   gpu, tpu or cpu: stop where jax computes on another device"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,9 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> None:
     """Load the plugins that the user gives, and run the verb."""
+    from tljax.cli import required
     from tljax.core import plugins
     from tljax.core.errors import ConfigError
 
+    arguments = required(arguments)
     while "--plugins" in arguments:
         place = arguments.index("--plugins")
         if place + 1 == len(arguments):

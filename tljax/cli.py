@@ -3,8 +3,10 @@
 import contextlib
 import io
 import os
+import re
 import shutil
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,19 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from tljax.core import atomic, caches, signals, untrusted
-from tljax.core.errors import ConfigError, TljaxError
+from tljax.core.errors import ConfigError, DeviceError, TljaxError, of_device
 from tljax.given.flags import Parser, entries, read, split
 
 __all__ = ["Parser", "entries", "guarded", "keep_compiled", "read", "split", "start", "train"]
 Run = Callable[[Any, Path], dict[str, Any]]
 
 _FORMAT = warnings.formatwarning
+LINES, LONGEST = 9, 1600  # of an error's message that are shown; of a line, characters
+DEVICES = ("cpu", "gpu", "tpu")
 ROOM = 2**24  # bytes that must be free where compiled programs are kept
 
 
 def start(argv: Sequence[str], *, run: Run | None = None) -> int:
     """Read the command line, run the config's experiment or suite, and return the exit code."""
-    return guarded(lambda: train(argv[1:], run=run), debug="--debug" in argv)
+    return guarded(lambda: train(required(argv[1:]), run=run), debug="--debug" in argv)
 
 
 def train(arguments: Sequence[str], *, run: Run | None = None) -> None:
@@ -68,13 +72,14 @@ def guarded(begin: Callable[[], Any], *, debug: bool = False) -> int:
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # as the shell says of a program that SIGPIPE ended
-    except (TljaxError, OSError) as error:
-        said = atomic.refusal(error) if isinstance(error, OSError) else error
+    except (TljaxError, OSError, RuntimeError, MemoryError) as error:
+        said = error if isinstance(error, TljaxError) else of_device(error)
+        said = atomic.refusal(error) if said is None and isinstance(error, OSError) else said
         if said is None:
             raise
         if debug:
             traceback.print_exc()
-        print(untrusted.printable(f"error: {said}"), file=sys.stderr)
+        print(_in_short(untrusted.printable(f"error: {said}")), file=sys.stderr)
         return said.code
     except signals.Stopped as stop:
         print(f"stopped by {stop}; the same command goes on from the last checkpoint", file=sys.stderr)
@@ -83,6 +88,50 @@ def guarded(begin: Callable[[], Any], *, debug: bool = False) -> int:
         print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
     return 0
+
+
+def _in_short(said: str) -> str:
+    """The message, in LINES lines at most; where that leaves something out, the whole of it is in a file."""
+    lines = said.splitlines()
+    half = LONGEST // 2
+    short = [x if len(x) <= LONGEST else f"{x[:half]} ... ({len(x):,} characters) ... {x[-half:]}" for x in lines]
+    if len(short) > LINES:
+        short = [*short[: LINES - 3], f"  ... {len(lines) - LINES + 2:,} lines more", short[-1]]
+    if short == lines:
+        return said
+    with (
+        contextlib.suppress(OSError),
+        tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="tljax-error-", suffix=".txt", delete=False) as file,
+    ):
+        file.write(f"{said}\n")
+        short.append(f"All of this message is in {file.name}")
+    return "\n".join(short)
+
+
+def required(arguments: Sequence[str]) -> list[str]:
+    """The arguments without `--require KIND`, once jax computes on that kind of device.
+
+    Raises:
+      ConfigError: no such kind.
+      DeviceError: jax computes on another: where it finds no accelerator it takes the CPU.
+    """
+    rest, kinds = list(arguments), []
+    for place in reversed([i for i, word in enumerate(rest) if re.match(r"--require(=|$)", word)]):
+        width = 1 if "=" in rest[place] else 2
+        kinds.append(rest[place].partition("=")[2] if width == 1 else "".join(rest[place + 1 : place + 2]))
+        del rest[place : place + width]
+    for kind in kinds:
+        if kind not in DEVICES:
+            raise ConfigError(f"--require must be one of {', '.join(DEVICES)}; got '{kind}'.")
+        import jax
+
+        if jax.default_backend() != kind:
+            raise DeviceError(
+                f"--require {kind}: jax must compute on a {kind}, and finds {jax.device_count()} x "
+                f"{jax.devices()[0].device_kind} ({jax.default_backend()}). Install the jax of that device (pip "
+                f"install 'jax[{'tpu' if kind == 'tpu' else 'cuda12'}]'), or leave --require out."
+            )
+    return rest
 
 
 def keep_compiled() -> None:

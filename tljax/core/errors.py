@@ -39,6 +39,34 @@ class WeightsError(TljaxError):
     code = 4
 
 
+class DeviceError(TljaxError):
+    """The memory does not hold what is computed, or there is no such device."""
+
+    code = 5
+
+
+NO_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "Unable to allocate", "failed to allocate")
+NO_DEVICE = ("Unable to initialize backend", "No visible", "no supported devices found", "No jellyfish device found")
+
+
+def of_device(error: BaseException) -> DeviceError | None:
+    """What to say where a device, or the memory, has failed; None where that is not what happened."""
+    said = str(error).strip()
+    if isinstance(error, MemoryError) or any(sign in said for sign in NO_MEMORY):
+        what = said.splitlines()[0][:300] if said else "there is no more"
+        return DeviceError(
+            f"What is computed must fit into memory, and does not: {what}. "
+            f"Lower config.train.batch_size or config.train.eval_batch_size, set config.optimizer.accumulate to "
+            f"2, 4, ... (micro-batches), config.model.remat=all, or config.data.in_memory=false."
+        )
+    if any(sign in said for sign in NO_DEVICE):
+        return DeviceError(
+            f"jax must find the devices that it is to use; it does not: {said.splitlines()[0][:300]}. Unset "
+            f"JAX_PLATFORMS, or install the jax of that device: pip install 'jax[cuda12]' or 'jax[tpu]'."
+        )
+    return None
+
+
 @overload
 def gather(one: Callable[[], One], other: Callable[[], Other], /) -> tuple[One, Other]: ...
 @overload

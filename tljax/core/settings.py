@@ -31,7 +31,7 @@ RULES = {
     "data.unlabelled_share": ("in (0, 1]", lambda x: 0 < x <= 1),
     "data.channels": POSITIVE,
     "data.similar_labels": ("error, merge or keep", lambda x: x in ("error", "merge", "keep")),
-    "data.duplicates": ("keep or remove", lambda x: x in ("keep", "remove")),
+    "data.duplicates": ("keep, remove or error", lambda x: x in ("keep", "remove", "error")),
     "data.max_pixels": POSITIVE,
     "data.unreadable": ("error or skip", lambda x: x in ("error", "skip")),
     "data.cache": ("off, auto, memory or disk", lambda x: x in ("off", "auto", "memory", "disk")),

@@ -63,6 +63,10 @@ class Tokens:
         """The highest id: the network's vocabulary must be larger."""
         return int(self._ids.max())
 
+    def count(self, number: int) -> int:
+        """How many tokens have this id."""
+        return int((self._ids == number).sum())
+
     def take(self, positions: np.ndarray) -> Batch:
         """{"ids", "types": (B, L) int32, "tokens": (B, L) bool, True at tokens, "label": (B,) int32}.
 

@@ -118,5 +118,6 @@ def _parser(usage: str) -> Parser:
     for flag, key in SHORT.items():
         parser.add_argument(f"--{flag}", metavar="VALUE", help=f"short for --config.{key}=VALUE")
     parser.add_argument("--workdir", help="folder of the run; default runs/<name>; a second start resumes it")
+    parser.add_argument("--require", metavar="KIND", help="gpu, tpu or cpu: stop where jax computes on another device")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser

@@ -20,6 +20,7 @@ from tljax.core.errors import DataError, TljaxError
 from tljax.core.experiment import Experiment
 from tljax.reporting import figures, plan_chart, run_folder, throughput
 from tljax.reporting.terminal import Screen
+from tljax.reporting.watchdog import Watchdog
 from tljax.reporting.writer import About, Writers
 
 PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml_collections")
@@ -44,6 +45,7 @@ class Report(Screen):
         self._cut: dict[str, int] = {}  # part -> texts of which only the beginning is read
         self._kept: dict[str, str] = {}
         self._began, self._recent = time.monotonic(), {}
+        self._watchdog = Watchdog(folder, self.say)
         self._writers = Writers(config.writers)
         self._watched = ("loss", best)
         self._config, self._data = settings.to_json(config), config.data
@@ -105,7 +107,8 @@ class Report(Screen):
         return result
 
     def inputs(self, config: ConfigDict, made: Experiment) -> None:
-        """The config, where everything came from, and what was left out or left to chance."""
+        """The devices, the config, where everything came from, and what was left out or left to chance."""
+        self.say(f"computes on {_devices()}; the run's folder is {self.folder.absolute()}")
         for section, keys in config.items():
             values = settings.as_flat(keys) if isinstance(keys, ConfigDict) else {"": keys}
             self.say(
@@ -154,7 +157,7 @@ class Report(Screen):
         self._start_writers(step, evaluated=evaluated)
         if step:
             self.say(f"resuming at step {step} of {steps}")
-        with self.bar(step, steps):
+        with self.bar(step, steps), self._watchdog.watching():
             yield
 
     def _start_writers(self, step: int, *, evaluated: bool) -> None:
@@ -183,6 +186,7 @@ class Report(Screen):
 
     def advance(self, step: int) -> None:
         """Training has come to `step`."""
+        self._watchdog.step()
         self.draw(step, ", ".join(self._recent.values()))
 
     def metrics(self, step: int, part: str, values: dict[str, float]) -> None:
@@ -241,12 +245,16 @@ def _finite(values: Mapping[str, Any], what: str) -> None:
         )
 
 
-def _environment() -> dict[str, Any]:
+def _devices() -> str:
     device = jax.devices()[0]
+    return f"{jax.device_count()} x {device.device_kind} ({device.platform})"
+
+
+def _environment() -> dict[str, Any]:
     return {
         "command": sys.argv,
         "python": platform.python_version(),
         "machine": platform.platform(),
-        "devices": f"{jax.device_count()} x {device.device_kind} ({device.platform})",
+        "devices": _devices(),
         "packages": {name: metadata.version(name) for name in PACKAGES},
     }

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -165,7 +165,9 @@ def _labelled(task: Any, dataset: Dataset, config: ConfigDict) -> tuple[Any, Inf
     subsets, classes, how = splits.choose(dataset, config.data, config.seed)
     counts = class_counts.notes(subsets, classes, info.labels)
     unread = (f"not read, for config.data does not name it: {labels.cut(info.unread)}",) if info.unread else ()
-    info = dataclasses.replace(info, notes=(*info.notes, *unread, *how, *counts, *_weighed(task, classes, config)))
+    info = dataclasses.replace(
+        info, notes=(*info.notes, *unread, *how, *counts, *_weighed(task, classes, config), *_repeated(subsets, config))
+    )
     if isinstance(task, Begins):
         task = task.begin(config.task, subsets["train"].labels, classes)
     selection.chosen_by(config.train.best, task, len(classes))
@@ -174,6 +176,17 @@ def _labelled(task: Any, dataset: Dataset, config: ConfigDict) -> tuple[Any, Inf
         encoded = {name: dataclasses.replace(subsets[name], labels=task.encode(x)) for name, x in known.items()}
         subsets = subsets | encoded
     return task, info, domains.add(subsets, dataset, config.data, config.seed), classes
+
+
+def _repeated(subsets: Mapping[str, Subset], config: ConfigDict) -> tuple[str, ...]:
+    """Where a batch holds more than the training part has."""
+    size, number = config.train.batch_size, len(subsets["train"])
+    if size <= number:
+        return ()
+    return (
+        f"warning: a batch holds {size:,} examples and train {number:,}: each stands in a batch {size / number:.3g} "
+        f"times; config.train.batch_size={max(1, number // 2)} or less makes batches of different examples",
+    )
 
 
 def _weighed(task: Any, classes: Sequence[str], config: ConfigDict) -> tuple[str, ...]:

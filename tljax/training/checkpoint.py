@@ -69,6 +69,7 @@ class Checkpoints:
             atomic.sync(self._folder(kind, step))
             atomic.write(self._folder(kind, step) / CHECKSUMS, json.dumps(_checksums(self._folder(kind, step))))
         except (ConfigError, OSError, ValueError) as error:
+            shutil.rmtree(self._folder(kind, step), ignore_errors=True)  # half of it would take the room
             raise WeightsError(
                 f"The checkpoint at step {step} could not be written to '{manager.directory}': "
                 f"{str(error).splitlines()[0]}. "

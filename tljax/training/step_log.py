@@ -19,6 +19,8 @@ from tljax.training.job import Job
 from tljax.training.parallel import Parallel
 from tljax.training.train_state import TrainState
 
+WINDOW = 10  # steps whose mean loss is compared with that of others
+LOWEST, FIRST = 10.0, 3.0  # times the lowest such mean, and the run's first loss, from which on training runs away
 MOST = 100  # steps whose metrics wait on the device: so late a loss that is not finite is seen
 
 
@@ -28,6 +30,7 @@ class StepLog:
     def __init__(self, job: Job, parallel: Parallel, report: Report) -> None:
         self._job, self._parallel, self._report = job, parallel, report
         self._waiting: list[tuple[int, Any]] = []  # (updates done, metrics on the devices)
+        self._runaway = Runaway(job.groups)
 
     def add(self, step: int, metrics: Any, state: Callable[[], TrainState]) -> None:
         """Keep the metrics of a step that may still be computed; look at those before it where it is time to.
@@ -52,6 +55,8 @@ class StepLog:
             values = {name: float(value) for name, value in found.items()}
             if not math.isfinite(values["loss"]):
                 self._raise(step, values, state())
+            if warning := self._runaway.add(step, values["loss"], state):
+                self._report.say(warning)
             if self._is_logged(step):
                 rates = plan_rates.rate_at(self._job.phases, self._job.steps, self._job.config.optimizer, step - 1)
                 self._report.metrics(step, "train", values | {f"lr/{group}": rate for group, rate in rates.items()})
@@ -75,6 +80,58 @@ class StepLog:
 
     def _is_logged(self, step: int) -> bool:
         return not step % self._job.config.train.log_steps or step in self._job.ends
+
+
+class Runaway:
+    """Whether the loss grows far beyond where it was, and in which group the weights move most: said once."""
+
+    def __init__(self, groups: Groups) -> None:
+        self._groups = groups
+        self._losses: list[float] = []  # of the last WINDOW steps
+        self._first, self._start, self._lowest = math.nan, math.inf, math.inf  # the first mean, loss; the lowest mean
+        self._seen: tuple[int, dict[str, np.ndarray]] | None = None  # step and parameters when the loss had grown
+
+    def add(self, step: int, loss: float, state: Callable[[], TrainState]) -> str:
+        """A finite loss; what is to be said of it, or "".
+
+        Args:
+          state: gives the state on the host, which may be that of a later step.
+        """
+        if self._seen is not None:
+            return self._warning(step, state()) if len(self._losses) == WINDOW else ""
+        self._losses = [*self._losses[1 - WINDOW :], loss]
+        self._start = loss if step == 1 else self._start
+        if len(self._losses) < WINDOW:
+            return ""
+        mean = sum(self._losses) / WINDOW
+        self._first = mean if math.isnan(self._first) else self._first
+        self._lowest = min(self._lowest, mean)
+        if self._lowest > 0 and (mean > FIRST * self._start or (mean > LOWEST * self._lowest and mean > self._first)):
+            seen = state()
+            self._seen = int(seen.step), {path: np.array(x) for path, x in flatten(seen.params).items()}
+        return ""
+
+    def _warning(self, step: int, state: TrainState) -> str:
+        """Once the state is a later one than that seen: how far each group's weights moved in between."""
+        if self._seen is None or (steps := int(state.step) - self._seen[0]) <= 0:
+            return ""
+        mean, self._losses = sum(self._losses) / WINDOW, []
+        old, new = self._seen[1], flatten(state.params)
+        moved = {name: _change([(old[p], new[p]) for p in paths]) / steps for name, paths in self._groups.items()}
+        group = max(moved, key=lambda name: moved[name])
+        return (
+            f"warning: the training loss runs away: the mean of {WINDOW} steps before step {step} is {mean:.4g}; the "
+            f"lowest was {self._lowest:.4g}, and the first loss {self._start:.4g}. The weights of group '{group}' move "
+            f"most ({moved[group]:.2g} of their norm a step): lower its rate, or "
+            f"config.optimizer.lr, or set config.optimizer.clip."
+        )
+
+
+def _change(pairs: Sequence[tuple[Any, Any]]) -> float:
+    """The norm of what changed from the first to the second of each pair, as a share of the norm of the first."""
+    change = sum(float(np.sum((np.asarray(new, np.float64) - old) ** 2)) for old, new in pairs)
+    norm = sum(float(np.sum(np.asarray(old, np.float64) ** 2)) for old, _ in pairs)
+    return math.sqrt(change / norm) if norm else 0.0
 
 
 def faults(state: TrainState, groups: Groups) -> list[str]:

@@ -33,7 +33,8 @@ def read(place: Path, card: Card | None) -> Published:
     arrays, found, said = gather(
         lambda: tensors.read(path), lambda: read_card(place, card), lambda: config(place, path)
     )
-    if found.sha256 and found.file == path.name and (wrong := downloads.differences(path, {"sha256": found.sha256})):
+    held = {"sha256": found.sha256} if found.sha256 and found.file in ("", path.name) else {}
+    if wrong := downloads.differences(path, held):
         raise WeightsError(
             f"The weights must be as they were written; of '{path}' the {wrong[0]} (its card.json says so). Copy them "
             f"again, or run the command that wrote them again. If the change is intended, empty sha256 in card.json."

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from tljax.core.errors import ConfigError, WeightsError
+from tljax.core.errors import ConfigError, DataError, WeightsError
 from tljax.core.options import Option, Rule
 from tljax.core.types import Asked, Batch, Card, Inputs, Json, Record
 from tljax.data import vocabularies
@@ -19,6 +19,7 @@ from tljax.data.tokens import Tokens, padded
 from tljax.networks.backbone import Backbone
 from tljax.weights.pretrained import folder_of
 
+MANY_UNKNOWN = 0.1  # of all tokens: a warning
 LENGTHS: Rule = (
     "whole numbers > 0 that rise, at least one",
     lambda xs: len(xs) > 0 and all(isinstance(x, int) and x > 0 for x in xs) and list(xs) == sorted(set(xs)),
@@ -48,6 +49,7 @@ def load(
 
     Raises:
       ConfigError: texts may be longer than the encoder's positions.
+      DataError: a text stands in two parts, where config.data.duplicates is "error".
       WeightsError: no tokenizer, or one that is not the encoder's, as far as can be known.
     """
     del card  # of pixels
@@ -62,7 +64,8 @@ def load(
     parts = {name: Tokens(subset, config.data, tokenizer) for name, subset in subsets.items()}
     if fault := _unknown(tokenizer, max(part.highest for part in parts.values()), backbone.variant):
         raise WeightsError(f"{fault} Set config.model.tokenizer to the folder of theirs.")
-    notes = (*said, *_notes(parts, config.data.lengths[-1]), *_repeats(subsets))
+    repeats = _repeats(subsets, strict=config.data.duplicates == "error")
+    notes = (*said, *_notes(parts, config.data.lengths[-1]), *_unknown_words(parts, tokenizer), *repeats)
     vocabulary = tokenizer.vocabulary(backbone.variant.vocabulary)
     return Inputs(parts, _prepare, augmented=False, notes=notes, save=tokenizer.save, vocabulary=vocabulary)
 
@@ -192,12 +195,31 @@ def _notes(parts: Mapping[str, Tokens], longest: int) -> tuple[str, ...]:
     )
 
 
-def _repeats(subsets: Mapping[str, Subset]) -> tuple[str, ...]:
-    """How many texts of every other part are learned from too."""
+def _unknown_words(parts: Mapping[str, Tokens], tokenizer: Tokenizer) -> tuple[str, ...]:
+    """How many tokens stand for words that the tokenizer does not know: of texts in another language, most."""
+    number = tokenizer.special.get("unk_token_id")
+    unknown = 0 if number is None else sum(part.count(number) for part in parts.values())
+    tokens = sum(int(part.lengths.sum()) for part in parts.values())
+    if not unknown:
+        return ()
+    warning = "warning: " if unknown > MANY_UNKNOWN * tokens else ""
+    return (
+        f"{warning}{unknown:,} of {tokens:,} tokens ({unknown / tokens:.1%}) are words that the tokenizer does not "
+        f"know: all are one to the network",
+    )
+
+
+def _repeats(subsets: Mapping[str, Subset], *, strict: bool) -> tuple[str, ...]:
+    """How many texts of every other part are learned from too; an error where `strict`."""
     keys = {name: [key(row["text"], row["pair"]) for row in map(part.__getitem__, range(len(part)))]
             for name, part in subsets.items()}  # fmt: skip
     seen = set(keys["train"])
     counts = {name: sum(one in seen for one in rows) for name, rows in keys.items() if name != "train"}
     found = ", ".join(f"{count:,} of {name}" for name, count in counts.items() if count)
+    if found and strict:
+        raise DataError(
+            f"Texts must be in one part alone (config.data.duplicates=error); {found} stand in train too. Remove them "
+            f"from one part, or set config.data.duplicates=remove."
+        )
     note = f"repeats: {found} stand in train too; config.data.duplicates=remove leaves them out"
     return (note,) if found else ()

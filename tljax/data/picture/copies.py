@@ -10,6 +10,8 @@ import numpy as np
 from ml_collections import ConfigDict
 from PIL import Image
 
+from tljax.core.errors import DataError
+
 FILE = "copies.txt"
 LEAST = 32  # pixels of a side from which on a hash of 8 x 8 differences tells pictures apart
 ALIKE = 0.98  # correlation of 16 x 16 grey levels from which on two pictures with like hashes are near-copies
@@ -148,6 +150,9 @@ def look(parts: Mapping[str, Any], config: ConfigDict) -> tuple[tuple[str, ...],
     """Copies in and between parts (`decoded_pictures.Pictures`): what there is to say, and the list of all, a file.
 
     Where `data.duplicates` is "remove" they leave their parts, training pictures before those of other parts.
+
+    Raises:
+      DataError: `data.duplicates` is "error", and there are copies between parts, or with another label.
     """
     names = [name for name in parts if name not in ("train", "validation")]
     names += [name for name in ("validation", "train") if name in parts]
@@ -163,6 +168,12 @@ def look(parts: Mapping[str, Any], config: ConfigDict) -> tuple[tuple[str, ...],
     if config.near_copies >= 0 and len(copies.part) > MOST:
         said.append(f"copies: more than {MOST:,} pictures; only exact copies were looked for")
     listed = [f"{line}\n" for line in lines(copies, name)]
+    if config.duplicates == "error" and (copies.contradicted.any() or any(map(any, counts(copies, names).values()))):
+        raise DataError(
+            "Pictures must be in one part alone, with one label (config.data.duplicates=error):\n  "
+            + "\n  ".join([*said, *map(str.strip, listed)])
+            + "\nRemove them from one part, or set config.data.duplicates=remove."
+        )
     if listed and config.duplicates == "remove":
         drop = to_drop(copies, name)
         for number, part in enumerate(names):
