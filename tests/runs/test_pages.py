@@ -75,3 +75,41 @@ def test_a_fault_while_drawing_is_said_and_loses_no_result(tmp_path, monkeypatch
     assert "the page could not be drawn (RuntimeError: no such font); the result is safe" in capsys.readouterr().out
     assert "in fails" in (tmp_path / "report" / "page-error.txt").read_text()
     assert not (tmp_path / "report" / run_page.FILE).exists()
+
+
+@pytest.fixture(scope="module")
+def full(root):
+    """A second run that begins with the weights of the first, and its full page."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("TLJAX_CACHE", str(root / "cache"))
+        config = small.photographs(root / "others", monkeypatch)
+        config.model.update(weights=str(root / "run" / "model"), family="resnet", variant="auto")
+        config.strategy.name, config.train.epochs, config.report = "full", 1.0, "full"
+        run(config, root / "full")
+    return root / "full" / "report"
+
+
+def test_a_full_page_explains_itself(full, tmp_path):
+    assert not (full / "page-error.txt").exists()
+    found = browser.open_page(full / "index.html", tmp_path)
+    assert found.console == [] and found.requests == [] and found.silent_pictures == []
+    for said in (
+        "probe on frozen features",
+        "Grad-CAM",
+        "gradient x input",
+        "From edges to parts",
+        "what the network saw",
+    ):
+        assert said in found.dom, said
+    assert (full / "index.html").stat().st_size < 6 * 2**20
+
+
+def test_the_map_opens_in_the_browser_and_lies_in_a_file(full, tmp_path):
+    import csv
+
+    found = browser.open_page(full / "index.html", tmp_path, anchor="#map", milliseconds=15_000)
+    assert found.console == [] and found.requests == [] and found.silent_pictures == []
+    assert "Open the map" not in found.dom and "<canvas" in found.dom and "plotly" in found.dom
+    with (full / "map.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert len(rows) == 15 and set(rows[0]) == {"example", "name", "label", "prediction", "x", "y", "z"}

@@ -6,6 +6,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+WEIGHTS = "intermediates"  # the collection in which a network leaves its attention weights, where that is mutable
+
+
+def weights_of(q: jax.Array, k: jax.Array) -> jax.Array:
+    """softmax(q k' / sqrt(d)), (B, heads, queries, keys) float32, of q and k (B, L, heads, d)."""
+    scores = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=jnp.float32)
+    return jax.nn.softmax(scores / math.sqrt(q.shape[-1]))
+
 
 def attended(
     q: jax.Array,

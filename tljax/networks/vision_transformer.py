@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 from tljax.core.errors import ConfigError
 from tljax.core.types import Mode, Tree
 from tljax.networks import rotary
+from tljax.networks.attention import WEIGHTS, weights_of
 from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.latent_attention import ACTIVATIONS, NORMAL, LatentAttention, Mlp
 from tljax.networks.layers import TORCH_LINEAR, Conv, LayerNorm
@@ -126,6 +127,8 @@ class Attention(nn.Module):
         q, k, v = jnp.moveaxis(qkv.reshape(batch, tokens, 3, shape.heads, -1), 2, 0)  # each (B, N, heads, D / heads)
         if places is not None:
             q, k = (rotary.rotated(one, places, shape.rotary) for one in (q, k))
+        if self.is_mutable_collection(WEIGHTS):  # somebody explains a prediction; else nothing is computed for it
+            self.sow(WEIGHTS, "weights", weights_of(q, k))
         x = jax.nn.dot_product_attention(q, k, v).reshape(batch, tokens, width)
         return nn.Dense(width, dtype=self.dtype, kernel_init=NORMAL, name="proj")(x)
 

@@ -50,3 +50,22 @@ def figure(drawn: Any, alternative: str, *, vector: bool = True) -> Picture:
 
 def _address(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def overlay(image: np.ndarray, heat: np.ndarray, alternative: str, size: int = THUMBNAIL) -> Picture:
+    """A map from 0 to 1 over what it is of, a picture (H, W, C) uint8: the warmer, the more."""
+    return thumbnail(laid_over(image, heat), alternative, size)
+
+
+def laid_over(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """The same as pixels (H, W, 3) uint8; a picture of few pixels is enlarged first."""
+    from matplotlib import colormaps
+
+    side = max(THUMBNAIL, *image.shape[:2])
+    method = Image.Resampling.NEAREST if max(image.shape[:2]) < ENLARGED else Image.Resampling.BICUBIC
+    grey = Image.fromarray(np.ascontiguousarray(image.squeeze())).convert("L").resize((side, side), method)
+    smooth = Image.fromarray(heat.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC)
+    warm = np.clip(np.asarray(smooth), 0, 1)
+    colors = 255 * colormaps["inferno"](warm)[..., :3]
+    opacity = 0.25 + 0.5 * warm[..., None]
+    return (np.asarray(grey, np.float32)[..., None] * (1 - opacity) + colors * opacity).round().astype(np.uint8)

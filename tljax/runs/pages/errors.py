@@ -8,16 +8,36 @@ from tljax.data.picture import copies
 from tljax.reporting import measures
 from tljax.reporting.page import pictures
 from tljax.runs.pages.finished import Finished
+from tljax.runs.pages.probe import Probe
 
 SHOWN, SHEET, PAIRS, COPIES = 12, 60, 8, 12
 
 
-def gather(run: Finished) -> dict[str, Any]:
-    """The worst examples of the test part; of a task whose answers have no such order, none."""
+def gather(run: Finished, found_by: Probe | None) -> dict[str, Any]:
+    """The worst examples of the test part; of a task whose answers have no such order, none.
+
+    Args:
+      found_by: a probe, which also says which training labels may be wrong.
+    """
     kinds = {"classes": _classes, "sets": _sets, "numbers": _numbers}
-    found: dict[str, Any] = {"worst": [], "title": "", "sheet": [], "more": 0, "wrong": 0, "pairs": [], "suspects": []}
+    found: dict[str, Any] = {"worst": [], "title": "", "sheet": [], "more": 0, "wrong": 0, "pairs": []}
+    found |= {"suspects": [], "all_suspects": 0, "probe": ""}
     kind = run.made.task.LABELS
-    return found | {"copies": _copies(run), "notes": _notes(run)} | (kinds[kind](run) if kind in kinds else {})
+    found |= {"copies": _copies(run), "notes": _notes(run)}
+    found |= _suspects(run, found_by) if found_by else {}
+    return found | (kinds[kind](run) if kind in kinds else {})
+
+
+def _suspects(run: Finished, probe: Probe) -> dict[str, Any]:
+    """Training examples whose label may be wrong, with what a classifier says that did not learn from them."""
+    labels, classes = np.asarray(run.made.parts["train"].subset.labels), run.made.classes
+    shown = []
+    for i in map(int, probe.suspects[:SHOWN]):
+        row = probe.out_of_fold[np.searchsorted(probe.looked_at, i)]
+        label, said = classes[int(labels[i])], classes[int(row.argmax())]
+        known = run.card("train", i, f"labelled {label}, a probe says {said}")
+        shown.append(known | {"label": label, "said": said, "p": float(row.max())})
+    return {"suspects": shown, "all_suspects": len(probe.suspects), "probe": probe.name}
 
 
 def _classes(run: Finished) -> dict[str, Any]:

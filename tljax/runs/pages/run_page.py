@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tljax.reporting.page import html
-from tljax.runs.pages import answer, cost, errors, sureness
+from tljax.runs.pages import answer, cost, errors, probe, sureness, why
 from tljax.runs.pages.finished import Finished
 
 FILE = "index.html"
@@ -37,12 +37,15 @@ def write(run: Finished) -> Path | None:
 
 def gather(run: Finished) -> dict[str, Any]:
     """All that the template is given."""
-    first = answer.gather(run, None)
+    found = probe.fit(run)
+    baseline = found.baseline if found else None
+    first = answer.gather(run, baseline)
     return {
         "title": f"{run.config.task.name}: {first['facts']['network']}, {first['facts']['strategy']}",
         "answer": first,
-        "errors": errors.gather(run),
+        "errors": errors.gather(run, found),
         "sureness": sureness.gather(run),
-        "cost": cost.gather(run, None, None, first["interval"]),
+        "cost": cost.gather(run, baseline, found.slope if found else None, first["interval"]),
+        "why": why.gather(run),
         "texts": run.of_texts,
     }

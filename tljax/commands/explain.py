@@ -1,0 +1,84 @@
+"""Show why a finished run says what it says of a picture or a text: heat maps, or the words it rests on."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tljax.cli import keep_compiled
+from tljax.core.errors import ConfigError, DataError
+from tljax.core.plugins import entry
+from tljax.core.untrusted import printable
+from tljax.reporting import explained
+from tljax.runs import chosen_run
+from tljax.serving import questions, saved_model
+from tljax.serving.explain import heat_maps, words
+from tljax.serving.predictor import Predictor
+from tljax.serving.saved_model import Model
+
+SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`tljax explain RUN PICTURE -o why.png [--class NAME]`: what the network saw, and where it looked for the class.
+    `tljax explain RUN "a text" -o why.png`: its words, by how much the probability falls without them.
+
+    By default the class is the one that is predicted. Networks with maps of places have Grad-CAM, vision transformers
+    the roll-out of their attention; both have gradient x input. The numbers are printed too.
+
+    Raises:
+      DataError: no such run, or a picture or text that cannot be read.
+      ConfigError: a run whose task has no classes, or another name of a file or class.
+    """
+    parser = argparse.ArgumentParser(prog="tljax explain", description=__doc__)
+    parser.add_argument("run", type=Path, help="folder of a finished run, its model/, or of a suite: its best row")
+    parser.add_argument("asked", metavar="PICTURE or TEXT", help="one picture, or one text")
+    parser.add_argument("--out", "-o", type=Path, default=Path("why.png"), help=f"a file: {', '.join(SUFFIXES)}")
+    parser.add_argument("--class", dest="label", default="", help="the class that is asked about; default: predicted")
+    options = parser.parse_intermixed_args(arguments)
+    if options.out.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"--out must be a file that ends in {', '.join(SUFFIXES)}; got '{options.out}'.")
+    keep_compiled()
+    run, note = chosen_run.of(options.run)
+    model = saved_model.load(run)
+    if model.task.LABELS != "classes":
+        raise ConfigError(
+            f"What is explained is a class; the run '{run}' answers with {model.task.LABELS}. Name a run of "
+            f"config.task.name=classification."
+        )
+    if note:
+        print(printable(note))
+    (_of_text if questions.kind(model) == "text" else _of_picture)(model, options)
+    print(printable(f"{options.out}"))
+
+
+def _of_picture(model: Model, options: Any) -> None:
+    predictor = Predictor(model, batch_size=1)
+    ((_, answer),) = predictor.answers([Path(options.asked)])
+    number, said = _asked(model, options, answer)
+    looked = heat_maps.of(model, [model.asked.read(Path(options.asked))], [number])
+    maps = {name: found[0] for name, found in looked.maps.items()}
+    explained.picture(looked.seen[0], maps, said, options.out)
+
+
+def _of_text(model: Model, options: Any) -> None:
+    predictor = Predictor(model)
+    ((_, answer),) = predictor.answers([options.asked])
+    number, said = _asked(model, options, answer)
+    pieces = words.of(predictor, options.asked, number)
+    explained.text([(piece.text, piece.effect) for piece in pieces], said, options.out)
+    for piece in sorted(pieces, key=lambda piece: -abs(piece.effect))[:10]:
+        print(printable(f"{piece.effect:+.4f}  {piece.text.strip()}"))
+
+
+def _asked(model: Model, options: Any, answer: np.ndarray | ValueError) -> tuple[int, str]:
+    """(The class that is asked about, it and its probability in words, printed)."""
+    if isinstance(answer, ValueError):
+        raise DataError(f"A {questions.kind(model)} must be readable; {options.asked} is not: {answer}.")
+    numbers = {name: i for i, name in enumerate(model.classes)}
+    number = entry(numbers, options.label, "--class") if options.label else int(np.argmax(answer))
+    said = f"{model.classes[number]} {answer[number]:.4f}"
+    print(printable(f"{options.asked}  {said}"))
+    return number, said

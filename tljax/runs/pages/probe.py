@@ -1,0 +1,154 @@
+"""The cheapest honest way to the same answer: a linear classifier on frozen features, words, or pixels.
+
+It also says which labels may be wrong, and what more examples would be worth.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from tljax.data.splits import Subset
+from tljax.reporting import label_errors
+from tljax.runs.pages.finished import Finished
+from tljax.training import features
+from tljax.training.prefix import Prefix
+
+MOST = 5_000  # examples of a part that are looked at; of a larger one a draw by seed
+PIXELS = 16  # of a side, where there is no network that has seen anything
+STRENGTH = 0.01  # scikit-learn's C on standardised features
+DRAWS = 3  # halves of the training part, to see what the other half was worth
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """What a linear classifier finds."""
+
+    name: str
+    why: str
+    accuracy: float  # on the test part
+    slope: float | None  # what twice the training examples would add, by what the second half added
+    suspects: np.ndarray  # positions in the training part, the likeliest wrong label first
+    out_of_fold: np.ndarray  # (N, K) probabilities of the looked-at training examples
+    looked_at: np.ndarray  # (N,) their positions in the training part
+
+    @property
+    def baseline(self) -> dict[str, Any]:
+        """As the first section of a page takes it."""
+        return {"name": self.name, "accuracy": self.accuracy, "why": self.why}
+
+
+def fit(run: Finished) -> Probe | None:
+    """The probe of a run; None where labels are no classes, or too few for folds."""
+    if run.made.task.LABELS != "classes" or not run.full:
+        return None
+    places = {part: _drawn(len(run.made.parts[part]), run.config.seed) for part in ("train", "test")}
+    labels = {part: np.asarray(run.made.parts[part].subset.labels)[some] for part, some in places.items()}
+    if np.bincount(labels["train"], minlength=len(run.made.classes)).min() < 2:
+        return None
+    name, why, rows, make = _rows(run, places)
+    fitted = make().fit(rows["train"], labels["train"])
+    accuracy = float((fitted.predict(rows["test"]) == labels["test"]).mean())
+    outside = _out_of_fold(make, rows["train"], labels["train"], run.config.seed)
+    order = label_errors.candidates(labels["train"], outside)
+    slope = _slope(make, rows, labels, accuracy, run.config.seed)
+    return Probe(name, why, accuracy, slope, places["train"][order], outside, places["train"])
+
+
+def _drawn(count: int, seed: int) -> np.ndarray:
+    if count <= MOST:
+        return np.arange(count)
+    return np.sort(np.random.default_rng([seed, 7]).choice(count, MOST, replace=False))
+
+
+def _rows(run: Finished, places: dict[str, np.ndarray]) -> tuple[str, str, dict[str, Any], Any]:
+    """(What it is called, of what, the rows of each part, what makes the classifier)."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    def linear() -> Any:
+        return make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=300))
+
+    def words() -> Any:
+        return make_pipeline(
+            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10, max_iter=300)
+        )
+
+    if run.of_texts:
+        rows = {part: [run.text(part, int(i)) for i in some] for part, some in places.items()}
+        return "bag of words", "logistic regression on words and pairs of words", rows, words
+    if run.made.published and not run.made.network.reads:
+        why = "logistic regression on the features of the network as it was published"
+        return "probe on frozen features", why, frozen(run, places), linear
+    rows = {part: _pixels(run, part, some) for part, some in places.items()}
+    return (
+        "pixels",
+        f"logistic regression on {PIXELS} x {PIXELS} pixels: no network has seen anything else",
+        rows,
+        linear,
+    )
+
+
+def frozen(run: Finished, places: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Features (N, D) of the examples at `places` of each part, by the network as training began with it."""
+    data, made = run.config.data, run.made
+    where = "process" if data.cache in ("off", "memory") else "memory"
+    prefix, size = Prefix(made, None, run.devices), run.config.train.eval_batch_size
+    found = {}
+    for part, some in places.items():
+        chosen = Some(made.parts[part], some)
+        cached = features.Cached(chosen, f"{part}, for the page", prefix, run.screen, where=where, batch_size=size)
+        found[part] = np.asarray(cached.take(np.arange(len(some)))["features"], np.float32)
+    return found
+
+
+class Some:
+    """Some examples of a part, as `features.Cached` takes a part."""
+
+    views, skipped = 1, ()
+
+    def __init__(self, part: Any, places: np.ndarray) -> None:
+        self.subset: Subset = part.subset.take(places)
+        self.in_memory = part.in_memory
+        self._part, self._places = part, places
+        if (lengths := getattr(part, "lengths", None)) is not None:
+            self.lengths = lengths[places]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def take(self, positions: np.ndarray) -> Any:
+        return self._part.take(self._places[positions])
+
+
+def _pixels(run: Finished, part: str, places: np.ndarray) -> np.ndarray:
+    """(N, PIXELS * PIXELS * C): each picture by blocks, as they are where it is smaller."""
+    from tljax.data import pictures
+
+    images = run.made.parts[part].take(places)["image"]
+    if images.shape[1] > PIXELS:
+        images = np.stack([pictures.fit(image, PIXELS) for image in images])
+    return images.reshape(len(images), -1).astype(np.float32)
+
+
+def _out_of_fold(make: Any, rows: Any, labels: np.ndarray, seed: int) -> np.ndarray:
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    folds = StratifiedKFold(min(label_errors.FOLDS, int(np.bincount(labels).min())), shuffle=True, random_state=seed)
+    return np.asarray(cross_val_predict(make(), rows, labels, cv=folds, method="predict_proba"))
+
+
+def _slope(make: Any, rows: Any, labels: Any, accuracy: float, seed: int) -> float | None:
+    """What the second half of the training part added to the accuracy, the mean of `DRAWS` halves."""
+    from sklearn.model_selection import train_test_split
+
+    train, found = labels["train"], []
+    if np.bincount(train).min() < 4:
+        return None
+    for draw in range(DRAWS):
+        half, _ = train_test_split(np.arange(len(train)), train_size=0.5, stratify=train, random_state=seed + draw)
+        some = [rows["train"][i] for i in half] if isinstance(rows["train"], list) else rows["train"][half]
+        found.append(float((make().fit(some, train[half]).predict(rows["test"]) == labels["test"]).mean()))
+    return accuracy - float(np.mean(found))
