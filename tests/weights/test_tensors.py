@@ -158,3 +158,13 @@ def test_a_suffix_that_nobody_reads_is_named(tmp_path):
     (tmp_path / "net.h5").write_bytes(b"")
     with pytest.raises(WeightsError, match=r"must end in \.bin, \.npz, \.pt, \.pth, \.safetensors; got '.*net\.h5'"):
         tensors.read(tmp_path / "net.h5")
+
+
+def test_a_zip_of_an_unknown_version_is_damaged(tmp_path):
+    """zipfile raises NotImplementedError; found by mutated files."""
+    np.savez(tmp_path / "a.npz", a=np.ones(2, np.float32))
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 152  # the version that is needed, in the central directory
+    (tmp_path / "a.npz").write_bytes(bytes(content))
+    with pytest.raises(WeightsError, match=r"a\.npz"):
+        tensors.read(tmp_path / "a.npz")

@@ -25,7 +25,7 @@ def read(path: Path) -> Arrays:
     """
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except Exception as error:  # damaged fields of a zip raise NotImplementedError, ValueError and struct.error too
         raise _damaged(path, error) from error
     members = {member.removesuffix(".npy"): member for member in archive.namelist()}
     arrays = Arrays({name: partial(_array, archive, path, member) for name, member in members.items()})

@@ -1,0 +1,69 @@
+"""Runs of every strategy that are killed, or asked to end, at any time, and go on to the same end."""
+
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import safetensors.numpy
+
+from tests.faults.making import DIGITS, FULL, arrays
+from tests.faults.zygote import Zygote
+from tests.small import saved_bits
+from tljax.core import plugins
+
+KINDS = [name for name in plugins.available("strategies") if name not in ("auto", "scratch")]
+MOST = 12  # kills of one run, after which it is left in peace
+
+
+class Killed:
+    """The runs of one strategy in a folder of their own."""
+
+    def __init__(self, zygote: Zygote, strategy: str, folder: Path) -> None:
+        self._zygote, self.folder = zygote, folder
+        folder.mkdir(parents=True)
+        safetensors.numpy.save_file(arrays("small"), folder / "net.safetensors")
+        self.arguments = [
+            *(word for word in DIGITS if "strategy" not in word), *FULL[1:], f"--config.strategy.name={strategy}",
+            "--config.train.epochs=4", "--config.train.checkpoint_epochs=0.4", "--config.optimizer.ema=0.5",
+            "--config.data.validation=0.2", "--config.train.eval_epochs=1", "--config.optimizer.lr=0.01",
+        ]  # fmt: skip
+        if strategy == "classic":
+            self.arguments = [word for word in self.arguments if "ema" not in word]
+        first = self.run(f"whole-{strategy}")
+        assert first["code"] == 0, first["said"]
+        self.seconds = first["seconds"]
+        self.whole = self.kept(f"whole-{strategy}")
+
+    def run(self, name: str, **more: Any) -> dict[str, Any]:
+        return self._zygote.run([*self.arguments, f"--workdir={name}"], self.folder, **more)
+
+    def kept(self, name: str) -> tuple[Any, ...]:
+        """What must be the same: every bit of the model, every line of the log."""
+        log = self.folder / name / "metrics.jsonl"
+        return saved_bits(self.folder / name), log.read_text() if log.exists() else ""
+
+    def check(self, name: str) -> str:
+        """What is wrong with a run that went on; "" if nothing is."""
+        bits, log = self.kept(name)
+        left = [str(path) for path in (self.folder / name).rglob("*") if ".part" in path.name or "-tmp-" in path.name]
+        wrong = {"bits": bits != self.whole[0], "log": log != self.whole[1], f"left over {left}": bool(left)}
+        return ", ".join(what for what, holds in wrong.items() if holds)
+
+    def until_done(self, name: str, draw: random.Random, *, most: int = MOST) -> tuple[int, str]:
+        """Start again and again, each time killed at a time that is drawn: (kills that hit, what is wrong)."""
+        kills = 0
+        for turn in range(most + 1):
+            after = draw.uniform(0.15, 1.0) * self.seconds if turn < most else None
+            done = self.run(name, after=after)
+            if "Traceback" in done["said"]:
+                return kills, done["said"][-2000:]
+            if done["code"] == 0:
+                self.seconds = min(self.seconds, done["seconds"])  # the first one compiled
+                break
+            if done["code"] != -9:
+                return kills, f"code {done['code']}: {done['said'][-2000:]}"
+            kills += 1
+        wrong = self.check(name)
+        shutil.rmtree(self.folder / name)
+        return kills, wrong

@@ -1,0 +1,136 @@
+"""`make soak`: kills, signals, damaged run folders and mutated files by the hundreds; prints what was seen.
+
+`python -m tests.faults.soak PART NUMBER [SEED]`: PART is kills, stops, corruptions, or fuzz of every reader.
+"""
+
+import json
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.faults import fuzzers
+from tests.faults.kills import KINDS, Killed
+from tests.faults.zygote import Zygote
+
+MEMORY = 2 * 2**30  # bytes that a reader may take beyond what this process has
+
+
+def kills(zygote: Zygote, root: Path, number: int, draw: random.Random) -> Counter[str]:
+    """Runs of every strategy in turn, each killed again and again until it ends."""
+    seen, runs = Counter(), {}
+    while seen["kills"] < number:
+        strategy = KINDS[seen["runs"] % len(KINDS)]
+        one = runs.setdefault(strategy, None) or Killed(zygote, strategy, root / strategy)
+        runs[strategy] = one
+        hit, wrong = one.until_done("run", draw)
+        seen += Counter({"kills": hit, "runs": 1, "wrong": bool(wrong)})
+        print(f"{strategy}: {hit} kills{': ' + wrong if wrong else ''}", flush=True)
+    return seen
+
+
+def stops(zygote: Zygote, root: Path, number: int, draw: random.Random) -> Counter[str]:
+    """SIGTERM at any time: code 143, no logged step lost, gone within 10 s; and the run goes on to the same end."""
+    seen, one = Counter(), Killed(zygote, "full", root / "stops")
+    while seen["signals"] < number:
+        name = f"run{seen['signals']}"
+        done = one.run(name, after=draw.uniform(0.2, 0.95) * one.seconds, number=signal.SIGTERM)
+        if done["code"] == 0:  # it was over before
+            continue
+        lost = logged(one.folder / name) - saved(one.folder / name)
+        wrong = {"code": done["code"] != 143, "steps lost": lost > 0, "slow": (done["took"] or 0) > 10}
+        wrong |= {"went on": one.run(name)["code"] != 0} | {"end": bool(one.check(name))}
+        seen += Counter({"signals": 1, "saved": saved(one.folder / name) > 0})
+        seen["slowest, ms"] = max(seen["slowest, ms"], int(1000 * (done["took"] or 0)))
+        if any(wrong.values()):
+            seen["wrong"] += 1
+            print(f"SIGTERM: {wrong}, code {done['code']}: {done['said'][-500:]}", flush=True)
+        shutil.rmtree(one.folder / name)
+    return seen
+
+
+def logged(folder: Path) -> int:
+    """The last step in the log."""
+    log = folder / "metrics.jsonl"
+    return max((json.loads(line)["step"] for line in log.read_text().splitlines()), default=0) if log.exists() else 0
+
+
+def saved(folder: Path) -> int:
+    """The step of the last whole checkpoint."""
+    found = (folder / "checkpoints/latest").glob("[0-9]*/checksums.json")
+    return max((int(path.parent.name) for path in found), default=0)
+
+
+def corruptions(zygote: Zygote, root: Path, number: int, draw: random.Random) -> Counter[str]:
+    """One file of the folder of a run cut off is damaged: the run ends the same, or says what is wrong."""
+    seen, one = Counter(), Killed(zygote, "lp_ft", root / "corruptions")
+    while saved(one.folder / "cut") < 2 or (one.folder / "cut/result.json").exists():
+        shutil.rmtree(one.folder / "cut", ignore_errors=True)
+        one.run("cut", after=0.8 * one.seconds * draw.uniform(0.8, 1.1))
+    files = sorted(path.relative_to(one.folder / "cut") for path in (one.folder / "cut").rglob("*") if path.is_file())
+    for _ in range(number):
+        shutil.copytree(one.folder / "cut", one.folder / "run")
+        name = draw.choice(files)
+        file = one.folder / "run" / name
+        before = file.read_bytes()
+        if draw.random() < 0.1:
+            file.unlink()
+        else:
+            file.write_bytes(draw.choice((fuzzers.mutated(before, draw), b"", b"\0" * len(before))))
+        done = one.run("run")
+        kind = {0: "went on", 2: "refused", 3: "refused", 4: "refused"}.get(done["code"], "other code")
+        bits, log = one.kept("run") if done["code"] == 0 else one.whole
+        silent = bits != one.whole[0] or (log != one.whole[1] and "metrics.jsonl" not in str(name))
+        seen += Counter({kind: 1, "corruptions": 1, "silent": silent, "tracebacks": "Traceback" in done["said"]})
+        if silent or kind == "other code" or "Traceback" in done["said"]:
+            print(f"{name}: silent {silent}, code {done['code']}: {done['said'][-1500:]}", flush=True)
+        shutil.rmtree(one.folder / "run")
+    return seen
+
+
+def fuzz(zygote: Zygote, root: Path, number: int, draw: random.Random) -> Counter[str]:
+    """So many mutated files for every reader."""
+    seen: Counter[str] = Counter()
+    for name, reader in fuzzers.readers(root).items():
+        began = time.monotonic()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for wrong in fuzzers.fuzz(reader, root, number, draw.randrange(2**31)):
+                seen["wrong"] += 1
+                print(f"{name}: {wrong}", flush=True)
+        seen["files"] += number
+        print(f"{name}: {number:,} files in {time.monotonic() - began:.0f} s", flush=True)
+    seen["peak memory, MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return seen
+
+
+PARTS: dict[str, Callable[[Zygote, Path, int, random.Random], Counter[str]]] = {
+    "kills": kills, "stops": stops, "corruptions": corruptions, "fuzz": fuzz,
+}  # fmt: skip
+
+
+def main(arguments: list[str]) -> int:
+    part, number, seed = arguments[0], int(arguments[1]), int([*arguments, "0"][2])
+    began, zygote = time.monotonic(), Zygote()
+    with tempfile.TemporaryDirectory() as folder:
+        if part == "fuzz":
+            import os
+
+            os.environ["TLJAX_CACHE"] = f"{folder}/cache"
+            limit = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + 2 * MEMORY
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        seen = PARTS[part](zygote, Path(folder), number, random.Random(seed))
+    zygote.close()
+    print(f"{part}, seed {seed}: {dict(seen)}; {time.monotonic() - began:.0f} s", flush=True)
+    return int(bool(seen["wrong"] + seen["silent"] + seen["tracebacks"] + seen["other code"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
