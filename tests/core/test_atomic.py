@@ -139,7 +139,7 @@ def test_features_that_no_disk_takes_stay_in_memory_and_that_is_said_once(tmp_pa
         "b": [3, 4, 5],
         "c": [1, 2, 3],
     }
-    assert len(said) == 1 and said[0].startswith("features cannot be kept on disk; those of this run stay in memory.")
+    assert len(said) == 1 and said[0].startswith("features cannot be written to disk; this run keeps them in memory.")
 
 
 @pytest.mark.parametrize(

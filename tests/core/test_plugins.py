@@ -38,7 +38,7 @@ def test_a_module_is_a_plugin():
 
 @pytest.mark.parametrize("name", ["{}", "mine_alone"])
 def test_no_code_runs_because_a_run_folder_names_it(own, name):
-    with pytest.raises(ConfigError, match="give it by --plugins FILE"):
+    with pytest.raises(ConfigError, match="give it with --plugins FILE"):
         plugins.find_known("strategies", name.format(own))
     assert not (own.parent / "ran").exists()
     plugins.give([str(own)])
@@ -47,7 +47,7 @@ def test_no_code_runs_because_a_run_folder_names_it(own, name):
 
 def test_a_file_may_not_take_the_name_of_one_of_ours(tmp_path):
     (tmp_path / "lora.py").write_text("")
-    with pytest.raises(ConfigError, match="tljax has a 'lora'. Rename the file"):
+    with pytest.raises(ConfigError, match="tljax has 'lora'. Rename the file"):
         plugins.find("strategies", str(tmp_path / "lora.py"))
 
 

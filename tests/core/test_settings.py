@@ -135,9 +135,9 @@ def test_all_bad_values_are_listed():
     [
         (["train.patience=3"], "config.train.patience needs a validation part"),
         (["train.best=loss"], "config.train.best chooses by labels of a validation part"),
-        (["data.validation=0.1", "data.fractions=(0.4, 0.2, 0.4)"], "config.data.validation must be 0 where"),
-        (["data.validation=0.1", "data.splits.validation=val"], "config.data.validation must be 0 where"),
-        (["data.pad=4", "data.min_area=0.5"], "config.data.pad must be 0 where"),
+        (["data.validation=0.1", "data.fractions=(0.4, 0.2, 0.4)"], "config.data.validation must be 0 if"),
+        (["data.validation=0.1", "data.splits.validation=val"], "config.data.validation must be 0 if"),
+        (["data.pad=4", "data.min_area=0.5"], "config.data.pad must be 0 if"),
         (["optimizer.ema=0.9", "model.param_dtype=bfloat16"], "config.optimizer.ema and .swa must be 0 where"),
         (["optimizer.swa=0.5", "model.param_dtype=bfloat16"], "config.optimizer.ema and .swa must be 0 where"),
     ],

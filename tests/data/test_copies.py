@@ -49,7 +49,7 @@ def look(duplicates: str = "keep", near_copies: int = 8, **parts) -> tuple:
 def test_exact_copies_between_parts_are_counted_and_listed():
     train = [scene(i) for i in range(6)]
     said, listed, _ = look(train=(train, [0, 1] * 3), test=([*train[:3], scene(50)], [0, 1, 0, 1]))
-    assert said[0] == "copies: 3 of 4 test pictures are in train too"
+    assert said[0] == "copies: 3 of 4 test pictures are also in train"
     assert listed["copies.txt"].splitlines() == [f"the same pixels\ttrain/{i}\ttest/{i}" for i in range(3)]
 
 
@@ -57,7 +57,7 @@ def test_near_copies_are_found_and_others_are_not():
     train = [scene(i) for i in range(40)]
     test = [compressed(train[3]), (train[5] * 0.9).astype(np.uint8), *(scene(100 + i) for i in range(40))]
     said, listed, _ = look(train=(train, [0] * 40), test=(test, [0] * 42))
-    assert said[0] == "copies: 0 of 42 test pictures are in train too, 2 more look like one there"
+    assert said[0] == "copies: 0 of 42 test pictures are also in train, 2 more look like one there"
     assert listed["copies.txt"].splitlines() == ["alike\ttrain/3\ttest/0", "alike\ttrain/5\ttest/1"]
     said, listed, _ = look(near_copies=-1, train=(train, [0] * 40), test=(test, [0] * 42))
     assert said == ("copies: none among 82 pictures (exact ones alone)",) and listed == {}
@@ -86,7 +86,7 @@ def test_small_pictures_have_exact_copies_alone():
     train = [scene(i, 28) for i in range(4)]
     test = [compressed(train[0], 95), train[1]]
     said, _, _ = look(train=(train, [0] * 4), test=(test, [0] * 2))
-    assert said[0] == "copies: 1 of 2 test pictures are in train too"
+    assert said[0] == "copies: 1 of 2 test pictures are also in train"
 
 
 def test_one_picture_in_two_classes_is_said_and_leaves_as_a_whole():

@@ -69,7 +69,7 @@ def signed(values: np.ndarray) -> bytes:
 def test_signed_values_need_a_window_and_are_called_what_they_are():
     data = signed(np.linspace(-1000, 3000, 480).round().astype(np.int16).reshape(24, 20))
     with pytest.raises(
-        ValueError, match=r"^16-bit signed values \(-1000 to 3000\) have no agreed white: set config.data"
+        ValueError, match=r"^16-bit signed values \(-1000 to 3000\) have no standard white: set config.data"
     ):
         read(data)
     found = read(data, (-1000, 3000))
@@ -103,9 +103,9 @@ def test_floats_need_a_window_and_must_be_finite():
 
 def test_what_is_asked_of_a_run_must_lie_in_its_range():
     image = pictures.decode(encode(RAMP), channels=1)
-    with pytest.raises(ValueError, match=r"its values \(0 to 4095\) leave the 0 to 255 of the run's pictures"):
+    with pytest.raises(ValueError, match=r"its values \(0 to 4095\) lie outside the 0 to 255 of the run's pictures"):
         grey_levels.eight_bits(image, Levels(0, 255), 1)
-    with pytest.raises(ValueError, match="its 16-bit values reach 4095 of 65535 and nothing tells which is white"):
+    with pytest.raises(ValueError, match="its 16-bit values reach 4095 of 65535, and white is unknown"):
         grey_levels.eight_bits(image, None, 1)  # the run saw pictures of 8 bits alone
 
 

@@ -74,15 +74,15 @@ def test_what_is_left_out_is_listed(tmp_path):
     dataset = load(make(tmp_path, *FILES, *odd, ".cache/x/1.png", "empty/"))
     assert set(dataset.splits) == {"train", "test"}
     assert sorted(row.removeprefix(f"{tmp_path}/") for row in dataset.info.skipped) == [
-        ".cache: hidden, or left behind by a program",
-        "__MACOSX: hidden, or left behind by a program",
-        "empty: a folder that holds no pictures",
-        "train/ant/a.gif: none of the pictures by its suffix",
-        "train/ant/notes.txt: none of the pictures by its suffix",
-        "train/bee/more: a folder, in which nothing is read (1 pictures): a class folder holds its pictures itself",
+        ".cache: hidden, or left by a program",
+        "__MACOSX: hidden, or left by a program",
+        "empty: a folder without pictures",
+        "train/ant/a.gif: its suffix is not that of pictures",
+        "train/ant/notes.txt: its suffix is not that of pictures",
+        "train/bee/more: a folder, which is not read (1 pictures in it): pictures must lie directly in a class folder",
         "train/bee: 1 hidden files (.hidden.png)",
         "train/readme.txt: not in a class folder",
-        "xml: a folder that holds no pictures",
+        "xml: a folder without pictures",
     ]
     assert dataset.info.unread == ("unlabelled",)  # a folder of pictures that the config does not name
     assert len(dataset.splits["train"]) == 3
@@ -96,11 +96,11 @@ def test_a_class_of_one_split_is_fine_where_all_examples_are_divided(tmp_path):
 ERRORS = {
     "empty class folders": (
         (*FILES, "train/cat/", "test/dog/notes.txt"),
-        r"must hold pictures of a suffix that is read; empty: test/dog, train/cat. Add pictures or remove the folders",
+        r"must hold pictures with a known suffix; empty: test/dog, train/cat. Add pictures or remove the folders",
     ),
     "classes only in test": (
         (*FILES, "test/cat/1.png", "test/dog/1.png"),
-        r"training split 'train' of .* \(ant, bee\); only elsewhere: test: cat, test: dog. Rename or remove",
+        r"training split 'train' of .* \(ant, bee\); only in other splits: test: cat, test: dog. Rename or remove",
     ),
     "spellings": (
         ("train/caf\u00e9/1.png", "train/bee/1.png", "test/cafe\u0301/1.png", "test/bee/1.png"),
@@ -136,7 +136,7 @@ def test_class_folders_at_once_are_one_split_to_divide(tmp_path):
     assert list(dataset.splits) == ["all"] and dataset.info.classes == ("1", "2", "10")
     assert dataset.splits["all"].labels.tolist() == [0, 2, 1] and len(dataset.splits["all"].files) == 3
     left_out = {row.removeprefix(f"{root}/") for row in dataset.info.skipped}
-    assert left_out == {"notes: a folder that holds no pictures", "1: 1 hidden files (._1.png)"}
+    assert left_out == {"notes: a folder without pictures", "1: 1 hidden files (._1.png)"}
     config = default.get_config().data
     with pytest.raises(ConfigError, match=r"\(all\), at least to train.*--config.data.fractions='\(0.8, 0, 0.2\)'"):
         splits.choose(load(root), config, 0)
@@ -146,7 +146,7 @@ def test_splits_that_nobody_named_may_be_anything(tmp_path):
     root = make(tmp_path, *FILES[:3], "val/ant/3.png", "test/unknown/1.png", "other/ant/notes.txt", "test/empty/")
     dataset = load(root, splits={"test": "val"})
     assert list(dataset.splits) == ["train", "val"] and dataset.info.classes == ("ant", "bee")
-    assert dataset.info.unread == ("test",) and "other: a folder that holds no pictures" in dataset.info.skipped[0]
+    assert dataset.info.unread == ("test",) and "other: a folder without pictures" in dataset.info.skipped[0]
 
 
 def test_a_folder_that_cannot_be_read_is_a_fault_of_the_data(tmp_path, monkeypatch):
@@ -175,7 +175,7 @@ def test_real_folders(shared):
     dataset = load(shared / "data" / "ants_bees", splits={"test": "val"})
     assert dataset.info.classes == ("ants", "bees")
     assert {name: len(split) for name, split in dataset.splits.items()} == {"train": 244, "val": 153}
-    assert [Path(row).name for row in dataset.info.skipped] == ["imageNotFound.gif: none of the pictures by its suffix"]
+    assert [Path(row).name for row in dataset.info.skipped] == ["imageNotFound.gif: its suffix is not that of pictures"]
 
 
 def test_a_link_to_nothing_and_a_folder_among_pictures_are_named_as_what_they_are(tmp_path):
@@ -185,9 +185,9 @@ def test_a_link_to_nothing_and_a_folder_among_pictures_are_named_as_what_they_ar
         Image.new("RGB", (4, 4)).save(file)
     (tmp_path / "train" / "ant" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     assert load(tmp_path).info.skipped == (
-        f"{tmp_path}/train/ant/gone.png: a link to nothing ({tmp_path}/nowhere.png)",
-        f"{tmp_path}/train/bee/more: a folder, in which nothing is read (2 pictures): a class folder holds its "
-        f"pictures itself",
+        f"{tmp_path}/train/ant/gone.png: a broken link ({tmp_path}/nowhere.png)",
+        f"{tmp_path}/train/bee/more: a folder, which is not read (2 pictures in it): pictures must lie directly "
+        f"in a class folder",
     )
 
 

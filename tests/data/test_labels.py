@@ -52,7 +52,7 @@ def test_arrays():
 def test_names_are_those_of_training_and_in_order():
     train = [frozenset({"10", "9"}), frozenset({"new"})]
     assert labels.names({"train": train, "test": [frozenset()]}, "x", "train") == ("9", "10", "new")
-    with pytest.raises(DataError, match="only elsewhere: test: old"):
+    with pytest.raises(DataError, match="only in other splits: test: old"):
         labels.names({"train": train, "test": [frozenset({"old", "new"})]}, "x", "train")
     assert labels.names({"train": train, "test": [frozenset({"old"})]}, "x", "") == ("9", "10", "new", "old")
 

@@ -92,7 +92,7 @@ def test_the_loss_is_mixed_as_the_inputs_are():
     [
         ({"train__batch_size": 12}, r"must be a multiple of 8, twice the 4 devices times .*; got 12"),
         ({"train__batch_size": 24, "optimizer__accumulate": 2}, r"multiple of 16, .*accumulate \(2\); got 24"),
-        ({"model__family": "bert"}, "config.model.family=bert sees none"),
+        ({"model__family": "bert"}, "config.model.family=bert is text"),
     ],
 )
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])

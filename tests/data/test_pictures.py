@@ -180,7 +180,7 @@ def test_four_channels_are_resized_each_by_itself():
 
 
 def test_bytes_of_no_format_are_said_to_be_so():
-    with pytest.raises(ValueError, match=r"^not a whole picture: its 5 bytes begin as no format read here$"):
+    with pytest.raises(ValueError, match=r"^not a whole picture: its 5 bytes are in no known format$"):
         pictures.decode(b"hello")
 
 

@@ -272,8 +272,11 @@ def test_what_the_network_is_given_is_said_where_a_default_chose_it_or_the_weigh
     assert note(VIT, 256, resize=256, crop=224, size=224) == ""
     changes = "position embeddings 14x14 -> 4x4"
     assert note(VIT, 64, size=64, changes=changes) == (
-        "pictures 64 px (100% of the side); the weights saw 224 px (88% of the side): position embeddings 14x14 -> 4x4"
+        "pictures 64 px (100% of the side); the weights were trained with 224 px (88% of the side): "
+        "position embeddings 14x14 -> 4x4"
     )
-    assert note(VIT, 224, size=224) == "pictures 224 px (100% of the side); the weights saw 224 px (88% of the side)"
+    assert note(VIT, 224, size=224) == (
+        "pictures 224 px (100% of the side); the weights were trained with 224 px (88% of the side)"
+    )
     assert note(VIT, 64, size=64, pretrained=False) == ""
-    assert note(PLAIN, 8) == "pictures 32 px, the central 8 of 8: config.data.size names no other"
+    assert note(PLAIN, 8) == "pictures 32 px, the central 8 of 8: config.data.size is 0"

@@ -183,10 +183,10 @@ def test_groups_that_a_table_has():
 @pytest.mark.parametrize(
     ("changes", "error", "text"),
     [
-        ({}, DataError, r"must be in one part; it is in train and test: p8, p9\. Move these examples"),
+        ({}, DataError, r"must be in one part; some are in train and test: p8, p9\. Move these examples"),
         ({"group": "p[0-9]+"}, ConfigError, "one group in round brackets, .* has 0"),
         ({"group": "("}, ConfigError, "must be a regular expression"),
-        ({"group": "/(q)"}, DataError, r"is not in 40 of 40: /train/0/p0_frame0.png, .* and 30 more"),
+        ({"group": "/(q)"}, DataError, r"does not match 40 of 40: /train/0/p0_frame0.png, .* and 30 more"),
     ],
 )
 def test_groups_that_cannot_be(changes, error, text):
@@ -195,7 +195,7 @@ def test_groups_that_cannot_be(changes, error, text):
 
 
 def test_groups_need_files_or_a_column():
-    with pytest.raises(ConfigError, match="needs rows of a table or files with paths"):
+    with pytest.raises(ConfigError, match="needs rows of a table, or files"):
         choose(dataset(), group="(a)")
 
 

@@ -292,7 +292,7 @@ FAULTS = {
     "class": (
         {"train.csv": "text,label\na,1\n", "test.csv": "text,label\nb,2\n"},
         {},
-        "Every class must be in the training split 'train' .*only elsewhere: test: 2",
+        "Every class must be in the training split 'train' .*only in other splits: test: 2",
     ),
 }
 
@@ -357,7 +357,7 @@ def test_folders(tmp_path):
     assert examples(dataset)["train"] == [("good\r\nlines\r\n", "", "pos")] and dataset.info.unread == ("unsup",)
     assert sorted(row.removeprefix(f"{folder}/") for row in dataset.info.skipped) == [
         "train/lost: not in a class folder",
-        "train/pos/x.feat: none of the texts by its suffix",
+        "train/pos/x.feat: its suffix is not that of texts",
     ]
     with pytest.raises(DataError, match="no folder ''"):
         text_folder.load(default.get_config().data)

@@ -163,7 +163,7 @@ def test_a_sweep_of_rates_has_the_loss_of_the_run(two_domains, tmp_path, name):
         ({"strategy__name": "auto"}, "name=auto measures one domain and knows nothing of a second: with config.adap"),
         ({"data__unlabelled": ()}, "config.adaptation.name and .*=entropy need config.data.unlabelled: splits"),
         ({"name": "", "data__unlabelled": (), "train__select": "entropy"}, "need config.data.unlabelled"),
-        ({"task__mixup": 0.2}, "must be 0 with config.adaptation.name: what is mixed has no domain"),
+        ({"task__mixup": 0.2}, "must be 0 with config.adaptation.name: mixed examples have no domain"),
         ({"data__targets": (), "train__oracle": True}, "config.train.oracle needs config.data.targets"),
         ({"train__select": "luck"}, "config.train.select must be validation or entropy; got 'luck'"),
         ({"name": "mmd", "adaptation__estimator": "best"}, "estimator must be one of 'unbiased', 'biased'; got 'best'"),

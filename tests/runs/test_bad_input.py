@@ -234,7 +234,7 @@ CASES = {
     "class only in test": (
         lambda root: pictures(root, test_cat=2, **FULL),
         DATA,
-        ["only elsewhere: test: cat", "Rename"],
+        ["only in other splits: test: cat", "Rename"],
     ),
     "missing folder": (
         ["--config.data.source=image_folder", "--config.data.dir=/nowhere/pictures"],

@@ -46,8 +46,8 @@ def test_predict_reads_deep_pictures_as_the_run_did(tmp_path, capsys):
     (tmp_path / "odd.png").write_bytes(b"no picture")
     asked = [tmp_path / "other.png", file, tmp_path / "odd.png"]
     answers = dict(Predictor(model, batch_size=2).answers(asked))
-    assert "leave the 0 to 4095 of the run's pictures" in str(answers[asked[0]])
-    assert "begin as no format" in str(answers[asked[2]])
+    assert "lie outside the 0 to 4095 of the run's pictures" in str(answers[asked[0]])
+    assert "in no known format" in str(answers[asked[2]])
     assert not isinstance(answers[file], ValueError)  # the others' faults are not its own
 
 
@@ -64,7 +64,7 @@ def test_copies_are_said_and_listed_in_every_run(tmp_path, capsys, duplicates):
     folder(tmp_path / "data", lambda label, i: (twelve_bits(label, i % 100) // 16).astype(np.uint8))
     result = run(config(tmp_path / "data", data__duplicates=duplicates), tmp_path / "run")
     said = capsys.readouterr().out
-    assert "copies: 6 of 6 test pictures are in train too" in said
+    assert "copies: 6 of 6 test pictures are also in train" in said
     assert len((tmp_path / "run" / "copies.txt").read_text().splitlines()) == 6
     assert result["metrics"]["train"]["examples"] == (12 if duplicates == "keep" else 6)
     assert result["metrics"]["test"]["examples"] == 6
@@ -82,4 +82,7 @@ def test_sizes_come_from_the_card_of_the_weights(tmp_path, capsys):
     ]
     assert sizes[0] == sizes[1]
     run(config(tmp_path / "data", data__resize=16, data__size=12, **keys), tmp_path / "third")
-    assert "pictures 12 px (100% of the side); the weights saw 12 px (75% of the side)" in capsys.readouterr().out
+    assert (
+        "pictures 12 px (100% of the side); the weights were trained with 12 px (75% of the side)"
+        in capsys.readouterr().out
+    )

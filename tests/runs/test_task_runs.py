@@ -142,7 +142,7 @@ def test_real_reviews_by_a_set_and_by_a_number(shared, place, monkeypatch, capsy
 @pytest.mark.parametrize(
     ("task", "changes", "error", "text"),
     [
-        ("regression", {"data__labels": "classes"}, DataError, r"no classes need config\.data\.labels=numbers"),
+        ("regression", {"data__labels": "classes"}, DataError, r"not classes, set config\.data\.labels=numbers"),
         (
             "regression",
             {"data__labels": "classes", "data__columns__label": "verdict"},

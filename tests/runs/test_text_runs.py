@@ -76,7 +76,7 @@ def test_texts_that_stand_in_train_too_are_counted(folder):
     }
     for part, rows in table.items():
         (folder / f"{part}.csv").write_text("\n".join(["text,label", *rows]))
-    said = "repeats: 1 of test stand in train too; config.data.duplicates=remove leaves them out"
+    said = "repeats: 1 of test are in train too; config.data.duplicates=remove leaves them out"
     assert said in experiment.load(config(folder), axis=None).notes
     made = experiment.load(config(folder, data__duplicates="remove"), axis=None)
     assert not [note for note in made.notes if note.startswith("repeats")]

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and read again; what the system refuses is one error with its reason."""
+"""Files that are written whole or not at all, and read again. If the system refuses a file, the error says why."""
 
 import contextlib
 import errno
@@ -16,7 +16,7 @@ import safetensors
 from tljax.core import untrusted
 from tljax.core.errors import ConfigError, DataError
 
-# What the system says where a place takes no files -> what that means.
+# The system's error number when a file cannot be written -> what it means.
 REFUSED = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the quota of its disk is used up",
@@ -28,16 +28,16 @@ REFUSED = {
     errno.ENOENT: "nothing can be made there",
     errno.ENAMETOOLONG: "its name is too long",
 }
-UMASK = os.umask(0o077)  # it can be read only by setting it
+UMASK = os.umask(0o077)  # the only way to read the umask is to set it
 os.umask(UMASK)
-GONE = (errno.ENOENT, errno.EEXIST)  # a reason where a file is written; where one is read, a fault of the code
+GONE = (errno.ENOENT, errno.EEXIST)  # a refusal only for a file that is written; for one that is read, a bug
 
 
 def refusal(error: OSError, place: Path | str | None = None) -> ConfigError | None:
-    """What to say where the system refuses to take a file; None where that is not what happened.
+    """The error for the user if `error` means that the system refuses a file; None for any other error.
 
     Args:
-      place: what was to be written; by default what `error` is about, which then must not be a missing file.
+      place: the path that was to be written. Default: the path in `error`; a missing file is then no refusal.
     """
     why = REFUSED.get(error.errno or 0)
     if why is None or (place is None and error.errno in GONE):
@@ -52,14 +52,14 @@ def refusal(error: OSError, place: Path | str | None = None) -> ConfigError | No
 
 @contextlib.contextmanager
 def writing(place: Path) -> Iterator[None]:
-    """Around what writes `place`.
+    """A context for code that writes `place`.
 
     Raises:
-      ConfigError: the system refuses to take it: no room, read-only, below a file.
+      ConfigError: the system refuses the file: the disk is full or read-only, a file stands where a folder must be.
     """
     try:
         yield
-    except safetensors.SafetensorError as error:  # it says in words what the system said in a number
+    except safetensors.SafetensorError as error:  # its text holds the system's error number
         number = re.search(r"\(os error (\d+)\)", str(error))
         found = OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError()
         raise refusal(found, place) or error from error
@@ -69,8 +69,8 @@ def writing(place: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def whole(file: Path) -> Iterator[Path]:
-    """A file to write into, beside `file`, that is moved into place at the end: of what fails or is killed nothing
-    stands under that name (what stood there before stays), and of what fails nothing stands anywhere.
+    """A temporary file beside `file`, to write into; at the end it replaces `file`. After a failure or a kill, `file`
+    is what it was before; after a failure, the temporary file is removed too.
 
     Raises:
       ConfigError: see `writing`.
@@ -79,7 +79,7 @@ def whole(file: Path) -> Iterator[Path]:
     with writing(file):
         try:
             yield part
-            part.chmod(0o666 & ~UMASK)  # safetensors leaves files that nobody else may read
+            part.chmod(0o666 & ~UMASK)  # files of safetensors are readable only by their owner
             sync(part)
             part.replace(file)
             sync(file.parent, inside=False)
@@ -89,7 +89,7 @@ def whole(file: Path) -> Iterator[Path]:
 
 
 def sync(place: Path, *, inside: bool = True) -> None:
-    """Have the disk hold a file, or a folder and all that is in it: what a power cut must not take back."""
+    """Flush a file, or a folder and all in it, to the disk, so that it survives a power cut."""
     for path in sorted(place.rglob("*")) if inside and place.is_dir() else []:
         sync(path, inside=False)
     number = os.open(place, os.O_RDONLY)
@@ -103,13 +103,13 @@ def sync(place: Path, *, inside: bool = True) -> None:
 
 
 def write(file: Path, text: str) -> None:
-    """Write `text`: a kill leaves the old content or the new."""
+    """Write `text`; after a kill the file has the old content or the new."""
     with whole(file) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def write_json(file: Path, value: object) -> None:
-    """Write `value` as strict JSON, which knows no NaN and no infinity: they are null."""
+    """Write `value` as strict JSON, where NaN and infinities become null."""
     write(file, json.dumps(_strict(value), indent=2, allow_nan=False))
 
 
@@ -122,13 +122,13 @@ def _strict(value: object) -> object:
 
 
 def make_folder(folder: Path) -> None:
-    """Make `folder` and what is above it, where they are missing; ConfigError as of `writing`."""
+    """Make `folder` and its missing parents; raises ConfigError as `writing` does."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
 
 
 def check_folder(folder: Path) -> None:
-    """Raise ConfigError where `folder` cannot be made or takes no files, as far as that shows; nothing is made."""
+    """Raise ConfigError if `folder` cannot be made or written to, as far as this can be checked; nothing is made."""
     near = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     with writing(folder):
         if not near.is_dir():
@@ -141,7 +141,7 @@ def check_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def filled(folder: Path) -> Iterator[None]:
-    """Around what fills `folder`: it is made, and taken away again where it is new and what fills it fails."""
+    """A context for code that fills `folder`. The folder is made; if it is new and the code fails, it is removed."""
     new = not folder.exists()
     make_folder(folder)
     try:
@@ -154,7 +154,7 @@ def filled(folder: Path) -> Iterator[None]:
 
 
 def check_names(paths: Iterable[Path]) -> None:
-    """Raise DataError where a name cannot be written into a report, because its bytes are no UTF-8; all are listed."""
+    """Raise DataError if names are not UTF-8 and so cannot be written into a report; all are listed."""
     bad = [repr(str(path)) for path in paths if re.search(r"[\ud800-\udfff]", str(path))]
     if bad:
         shown = "\n  ".join(bad[:20]) + ("\n  ..." if len(bad) > 20 else "")
@@ -162,10 +162,10 @@ def check_names(paths: Iterable[Path]) -> None:
 
 
 def read_json(file: Path, kind: type = dict, *, keys: Sequence[str] = ()) -> Any:
-    """What a run wrote as JSON.
+    """Read a JSON file of a run.
 
     Args:
-      keys: those that the object must have.
+      keys: keys that the object must have.
 
     Raises:
       DataError: the file is absent, damaged, or holds something else.

@@ -1,7 +1,7 @@
-"""Where what can be computed again is kept: $TLJAX_CACHE, or ~/.cache/tljax; how much, and who goes first.
+"""The caches of results that can be computed again, in $TLJAX_CACHE or ~/.cache/tljax, and their limit.
 
-Together the caches hold at most $TLJAX_CACHE_GIB, 20 by default. What was not used for the longest goes first. Files
-that tljax did not write are never touched, even where $TLJAX_CACHE names a folder of somebody else.
+Together the caches hold at most $TLJAX_CACHE_GIB, 20 by default. The least recently used entries are removed first.
+Files that tljax did not write are never touched, even if $TLJAX_CACHE names a folder with other files.
 """
 
 import contextlib
@@ -16,19 +16,19 @@ from typing import NamedTuple
 
 from tljax.core.errors import ConfigError
 
-ABANDONED = 3600.0  # seconds after which a half-written file is a killed process's
-FRESH = 3600.0  # seconds after its last use in which a run may still be at it: `trim` leaves it
-LIMIT_GIB = 20.0  # of all caches together, where $TLJAX_CACHE_GIB names no other
-# kind -> what tljax and jax write there: what one entry, a file or a folder, is called
+ABANDONED = 3600.0  # seconds after which a half-written file is taken to be that of a killed process
+FRESH = 3600.0  # seconds after its last use; until then a run may still use an entry, and `trim` keeps it
+LIMIT_GIB = 20.0  # limit of all caches together if $TLJAX_CACHE_GIB is not set
+# kind -> pattern of the names of its entries, which are files or folders that tljax and jax write
 KINDS = {
-    "features": r"[0-9a-f]{64}",  # a folder a prefix of stages
+    "features": r"[0-9a-f]{64}",  # a folder for each prefix of stages
     "tokens": r"[0-9a-f]{64}\.npz(\.part\d+)?",
     "xla": r".+-(cache|atime)",  # compiled programs, as jax names them
 }
 
 
 class Size(NamedTuple):
-    """How much a cache holds."""
+    """The size of a cache."""
 
     entries: int
     bytes: int
@@ -43,10 +43,10 @@ class Entry(NamedTuple):
 
 
 def folder(kind: str) -> Path:
-    """The folder of one kind: features, tokens, xla. It may not be there yet.
+    """The folder of one kind of cache: features, tokens, xla. It may not exist yet.
 
     Raises:
-      ConfigError: $TLJAX_CACHE is not set, and this user has no home.
+      ConfigError: $TLJAX_CACHE is not set, and this user has no home folder.
     """
     try:
         return Path(os.environ.get("TLJAX_CACHE") or "~/.cache/tljax").expanduser() / kind
@@ -58,10 +58,10 @@ def folder(kind: str) -> Path:
 
 
 def limit() -> float:
-    """How many bytes all caches may hold together.
+    """The number of bytes that all caches may hold together.
 
     Raises:
-      ConfigError: $TLJAX_CACHE_GIB is no number from 0 on.
+      ConfigError: $TLJAX_CACHE_GIB is not a number >= 0.
     """
     said = os.environ.get("TLJAX_CACHE_GIB") or str(LIMIT_GIB)
     try:
@@ -74,16 +74,16 @@ def limit() -> float:
 
 
 def sizes() -> dict[str, Size]:
-    """What every kind of cache holds now."""
+    """The size of every kind of cache now."""
     return {kind: _size(entries(kind)) for kind in KINDS}
 
 
 def clear(kind: str) -> Size:
-    """Remove what tljax keeps in one kind of cache, and return how much that was. Running jobs compute again."""
+    """Remove all entries of one kind of cache; returns their size. Running jobs compute them again."""
     found = list(entries(kind))
     for entry in found:
         _remove(entry.path)
-    with contextlib.suppress(OSError):  # something else is in it
+    with contextlib.suppress(OSError):  # other files are in the folder
         folder(kind).rmdir()
     return _size(found)
 
@@ -104,9 +104,9 @@ def entries(kind: str) -> Iterator[Entry]:
 
 
 def trim(*, most: float = math.nan) -> Size:
-    """Remove what was not used for the longest until all caches together hold at most `most` bytes, by default `limit`.
+    """Remove the least recently used entries until all caches together hold at most `most` bytes, by default `limit`.
 
-    What was used within the last hour stays, for a run may be at it. Returns how much was removed.
+    Entries that were used within the last hour stay, because a run may use them. Returns the size of the removed ones.
     """
     most = limit() if math.isnan(most) else most
     every = sorted((entry for kind in KINDS for entry in entries(kind)), key=lambda entry: entry.used)
@@ -121,13 +121,13 @@ def trim(*, most: float = math.nan) -> Size:
 
 
 def used(place: Path) -> None:
-    """Note that an entry is in use, so that `trim` takes others first; also where disks note no time of reading."""
+    """Mark an entry as used now, so that `trim` removes others first; some disks do not record the time of reading."""
     with contextlib.suppress(OSError):
         os.utime(place)
 
 
 def sweep(place: Path) -> None:
-    """Remove what killed processes left half-written in a folder that others may be writing in."""
+    """Remove half-written files of killed processes from a folder; other processes may be writing in it."""
     for part in place.glob("*.part[0-9]*"):
         with contextlib.suppress(OSError):
             if time.time() - part.stat().st_mtime > ABANDONED:
@@ -145,7 +145,7 @@ def _entry(one: os.DirEntry[str]) -> Entry:
         return Entry(Path(one.path), stat.st_size, max(stat.st_mtime, stat.st_atime))
     with os.scandir(one.path) as inside:
         stats = [file.stat(follow_symlinks=False) for file in inside]
-    times = [max(file.st_mtime, file.st_atime) for file in stats]  # a folder's own time of reading is that of this scan
+    times = [max(file.st_mtime, file.st_atime) for file in stats]  # this scan itself changes a folder's time of reading
     return Entry(Path(one.path), sum(file.st_size for file in stats), max([stat.st_mtime, *times]))
 
 

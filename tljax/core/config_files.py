@@ -1,4 +1,4 @@
-"""Files of configs: the user's own, and those that come with tljax, found by name."""
+"""Config files: the user's own, and those that come with tljax, found by name."""
 
 import importlib
 import importlib.util
@@ -16,10 +16,10 @@ SHIPPED = next((folder for folder in (HERE / "configs", HERE.parent / "configs")
 
 
 def load(name: str) -> ConfigDict:
-    """What `get_config(row)` of "path/to/file.py:row" returns; without a row, what `get_config()` does.
+    """The result of `get_config(row)` for "path/to/file.py:row"; of `get_config()` for a name without a row.
 
-    "digits" alone is configs/digits.py in this folder, or else the one that comes with tljax. A file is a real module:
-    what lies beside it can be imported from it, and what it defines is found as "its_name:function".
+    "digits" is configs/digits.py in this folder, else the config of tljax. A config file is a real module: it can
+    import modules beside it, and its functions can be named as "its_name:function".
 
     Raises:
       ConfigError: no such file, or it fails.
@@ -32,7 +32,7 @@ def load(name: str) -> ConfigDict:
         raise ConfigError(f"--config={path} must define get_config(); '{place}' does not.")
     try:
         return module.get_config(*([row] if row else []))
-    except Exception as error:  # a config is code; whatever it raises, its author wants to know which one
+    except Exception as error:  # a config is code and may raise anything; its author needs the error
         raise ConfigError(f"--config={name} must load, but fails: {type(error).__name__}: {error}") from error
 
 
@@ -43,10 +43,10 @@ def default() -> ConfigDict:
 
 
 def find(path: str) -> Path:
-    """The file of a config that is named by its path or by its name.
+    """The config file with this path or name.
 
     Raises:
-      ConfigError: there is none; the message lists those that come with tljax.
+      ConfigError: there is none; the message lists the configs that come with tljax.
     """
     if Path(path).is_file():
         return Path(path)
@@ -66,7 +66,7 @@ def names() -> list[str]:
 
 
 def make_importable() -> None:
-    """Let `from configs import default` find the default of tljax, also where the user has a package `configs`."""
+    """Let `from configs import default` find tljax's default, even if the user has a package `configs`."""
     if "configs" not in sys.modules and importlib.util.find_spec("configs") is None:
         package = types.ModuleType("configs", "The configs that come with tljax.")
         package.__path__ = []

@@ -6,11 +6,11 @@ from typing import Any, TypeGuard
 
 from ml_collections import ConfigDict
 
-Table = ConfigDict | Mapping[str, Any]  # of a config, or as JSON has it
+Table = ConfigDict | Mapping[str, Any]  # a table of a config, or a dict from JSON
 
 
 def is_table(value: object) -> TypeGuard[Table]:
-    """Whether a value of a config has keys of its own."""
+    """Whether a value of a config is a table."""
     return isinstance(value, ConfigDict | Mapping)
 
 
@@ -24,26 +24,26 @@ def copied(config: Table) -> ConfigDict:
 
 def lock_as(new: ConfigDict, old: ConfigDict) -> None:
     """Lock and unlock every table of `new` as it is in `old`."""
-    (new.lock if old.is_locked else new.unlock)()  # with all tables below
+    (new.lock if old.is_locked else new.unlock)()  # this changes all tables below too
     for key, value in old.items():
         if isinstance(value, ConfigDict):
             lock_as(new[key], value)
 
 
 def set_lock(table: ConfigDict, *, locked: bool) -> None:
-    """Lock or unlock one table, and none of those in it, as `ConfigDict.lock` and `unlock` would."""
+    """Lock or unlock one table, but not the tables in it; `ConfigDict.lock` and `unlock` would change these too."""
     object.__setattr__(table, "_locked", locked)
 
 
 def get(table: Table, key: str) -> Any:
-    """The value at a dotted key; KeyError where there is none."""
+    """The value at a dotted key; KeyError if there is none."""
     for part in key.split("."):
         table = table[part]
     return table
 
 
 def put(table: ConfigDict, key: str, value: object) -> None:
-    """Set the value at a dotted key; tables that are not there are made."""
+    """Set the value at a dotted key; missing tables are made."""
     *parents, last = key.split(".")
     for parent in parents:
         if parent not in table:

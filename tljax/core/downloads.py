@@ -1,4 +1,4 @@
-"""Files on other machines: is the server there at all, and one file fetched whole and checked."""
+"""Downloads: check whether a server answers, and fetch one file whole and verified."""
 
 import hashlib
 import os
@@ -16,23 +16,23 @@ from tljax.core.errors import DataError
 
 # A run without a network must say so at once, for data and weights together within 5 seconds.
 SECONDS = float(os.environ.get("TLJAX_REACH_SECONDS", "1.5"))
-TRIES = 4  # of a download that breaks off
-PAUSE = 1.0  # seconds before the next of them
+TRIES = 4  # attempts at a download that breaks off
+PAUSE = 1.0  # seconds before the next attempt
 STALL = 20.0  # seconds without a byte after which a download counts as broken off
-CHUNK = 1 << 16  # bytes; a break loses the last, incomplete one
+CHUNK = 1 << 16  # bytes; a break loses the last, incomplete chunk
 
 
 def host(url: str) -> str:
-    """The machine that `url` names, with its port where it has one."""
+    """The host in `url`, with its port if it has one."""
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def unreachable(url: str) -> str:
-    """Why nothing can be had from the server of `url`; "" when it answers.
+    """Why the server of `url` cannot be reached; "" if it answers.
 
-    One HEAD request, by way of the proxies of the environment, given up after SECONDS whatever it
-    hangs in: the look-up of the name has no time limit of its own, so a thread is left behind with it.
-    Any answer below 500 counts: what the server has to say of the file is for the download to report.
+    It sends one HEAD request through the proxies of the environment, and gives up after SECONDS. The look-up of a
+    name has no time limit, so the request runs in a thread, which is left behind if it hangs. Any answer below 500
+    counts: errors about the file itself are reported by the download.
     """
     reasons: list[str] = []
     probe = threading.Thread(target=lambda: reasons.append(_head(url)), daemon=True)
@@ -43,10 +43,10 @@ def unreachable(url: str) -> str:
 
 def _head(url: str) -> str:
     try:
-        # Its limit is for the thread, which nobody waits for any more by then.
+        # This time limit ends the thread; by then nobody waits for it any more.
         status = requests.head(url, timeout=2 * SECONDS, allow_redirects=False).status_code
     except requests.exceptions.SSLError:
-        return ""  # someone answered; the download checks the certificate, and may trust other roots
+        return ""  # the server answered; the download checks the certificate, and may trust other roots
     except requests.RequestException as error:
         return reason(error)
     return f"its answer is {status}" if status >= 500 else ""
@@ -60,12 +60,12 @@ def reason(error: BaseException) -> str:
 
 
 def fetch(url: str, path: Path, *, digests: Mapping[str, str]) -> None:
-    """Make `path` the file of `url`: whole and equal to `digests` (algorithm -> hex), or not there.
+    """Download `url` to `path`. Afterwards the file is whole and has `digests` (algorithm -> hex), or is absent.
 
-    What a broken download got stays in `<path>.part`, and the next one goes on from there.
+    The part of a broken download stays in `<path>.part`; the next download continues it.
 
     Raises:
-      DataError: the file there is another, the server refuses, breaks off TRIES times, or sends another.
+      DataError: `path` is another file, or the server refuses, breaks off TRIES times, or sends another file.
     """
     if path.exists():
         if wrong := differences(path, digests):
@@ -78,7 +78,7 @@ def fetch(url: str, path: Path, *, digests: Mapping[str, str]) -> None:
     resumed = part.exists()
     _download(url, part)
     wrong = differences(part, digests)
-    if wrong and resumed:  # its beginning may be of another file: once more, from the start
+    if wrong and resumed:  # the kept part may belong to another file: try again from the start
         part.unlink()
         _download(url, part)
         wrong = differences(part, digests)
@@ -102,21 +102,21 @@ def _download(url: str, part: Path) -> None:
     size = part.stat().st_size if part.exists() else 0
     raise DataError(
         f"The download of {url} broke off {TRIES} times: {problem}.\n"
-        f"{size:,} bytes are kept in '{part}': the same command goes on from there."
+        f"{size:,} bytes are kept in '{part}': the same command continues from there."
     )
 
 
 def _append(url: str, part: Path) -> None:
-    """Bring `part` to the end of `url`, from where it stands if the server can do that."""
+    """Download the rest of `url` into `part`; from the start if the server cannot continue."""
     have = part.stat().st_size if part.exists() else 0
-    # An encoded body has other offsets than the file: ask for the bytes as they are.
+    # Offsets of an encoded body are not those of the file: ask for the bytes without encoding.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(url, headers=headers, timeout=STALL, stream=True) as answer:
         if answer.status_code == requests.codes.requested_range_not_satisfiable:
-            return  # nothing after what there is: the digests decide
+            return  # the part is complete; the digests check it
         if not answer.ok:
             status = f"{answer.status_code} {answer.reason}"
-            raise DataError(f"{url} must be there to download, but {host(url)} answers {status}.")
+            raise DataError(f"{url} must exist to be downloaded, but {host(url)} answers {status}.")
         have = have if answer.status_code == requests.codes.partial_content else 0
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else None
@@ -136,7 +136,7 @@ def progress(what: str, total: int | None, *, start: int = 0, unit: str) -> tqdm
 
 
 def differences(path: Path, digests: Mapping[str, str]) -> list[str]:
-    """What of `digests` does not hold for the file, in words; empty when all do."""
+    """The digests that differ from the file's, in words; empty if all are equal."""
     wrong = []
     for algorithm, expected in digests.items():
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The errors a person can cause, each with the exit code that scripts can rely on.
+"""The errors that a user can cause, each with a fixed exit code for scripts.
 
 A message says what must hold, what was got, all the names, and what to do next.
 """
@@ -15,7 +15,7 @@ Third = TypeVar("Third")
 class TljaxError(Exception):
     """Something outside the code is wrong; `main` prints the message and exits with `code`.
 
-    1, of this class itself: training or an evaluation has left the range of floats.
+    This class itself has code 1: training or an evaluation gave numbers that are not finite.
     """
 
     code = 1
@@ -76,10 +76,10 @@ def gather(
 @overload
 def gather(*steps: Callable[[], One]) -> Sequence[One]: ...
 def gather(*steps: Callable[[], object]) -> Sequence[object]:
-    """Run every step, each in a thread, and return the results; failures are reported together.
+    """Run every step in a thread of its own, and return the results; failures are reported together.
 
     Raises:
-      TljaxError: the one failure as it is, or all of them in one message under the first one's code.
+      TljaxError: the only failure itself, or one error with all messages and the code of the first failure.
     """
     with ThreadPoolExecutor(len(steps)) as pool:
         futures = [pool.submit(step) for step in steps]

@@ -1,4 +1,4 @@
-"""What a run learns from and with: examples, and the network that is to learn from them."""
+"""An experiment: the examples, and the network that learns from them."""
 
 import dataclasses
 import hashlib
@@ -15,24 +15,24 @@ from tljax.core.types import Card, Info, Name, Prepare, Published, Record, Varia
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """Examples, and the network that is to learn from them."""
+    """The examples, and the network that learns from them."""
 
     info: Info
     task: Any  # a file in tasks/, or what its `begin` made of the training part
     classes: Sequence[str]  # of the task, in the order of its labels
-    parts: dict[str, Any]  # train, test, validation where there is one, targets, unlabelled -> `batches.Examples`
-    augmented: bool  # whether training sees other inputs than evaluation does
-    save_inputs: Callable[[Path], None]  # writes what else predicting needs into a model/ folder: a tokenizer
-    published: Published | None  # the weights it starts from, under the family's names
+    parts: dict[str, Any]  # train, test, validation if there is one, targets, unlabelled -> `batches.Examples`
+    augmented: bool  # whether training changes the inputs at random
+    save_inputs: Callable[[Path], None]  # writes other files that predicting needs (a tokenizer) into a model/ folder
+    published: Published | None  # the pretrained weights, under the family's names; None: from scratch
     card: Card
     variant: VariantLike  # a name in the family's table, or sizes of its own
-    notes: Sequence[str]  # what was found out about the weights and inputs, or changed in them
-    lists: Mapping[str, str]  # name -> content: files of the run folder that say what was found of the inputs
+    notes: Sequence[str]  # for the user: facts about the weights and inputs, and changes to them
+    lists: Mapping[str, str]  # name -> content: files for the run folder, with findings about the inputs
     prepare: Prepare
     network: Any  # a `networks.network.Network`
     names: Sequence[Name]  # the family's name table
-    variables: Variables  # at the start, on the host
-    drawn: tuple[str, ...]  # the paths that start at random
+    variables: Variables  # the initial variables, on the host
+    drawn: tuple[str, ...]  # the paths with random initial values
     groups: Groups
 
     @property
@@ -46,13 +46,13 @@ class Experiment:
         return [*self.info.skipped, *(row for part in self.parts.values() for row in part.skipped)]
 
     def fingerprints(self) -> Record:
-        """Checksums of what is learned from, by part, how many examples these are, the classes, and of the weights."""
+        """Checksums of the examples of every part and of the weights; the numbers of examples; the classes."""
         counts = {name: len(part) for name, part in self.parts.items()}
         found = {name: part.fingerprint() for name, part in self.parts.items()}
         return found | {"classes": ", ".join(self.classes), "examples": counts, "weights": self._weights()}
 
     def _weights(self) -> str:
-        """sha256 of all that the published arrays have filled; "" where there are none."""
+        """sha256 of all variables from published arrays; "" if there are none."""
         if self.published is None:
             return ""
         digest, leaves = hashlib.sha256(), flatten(self.variables)

@@ -1,10 +1,10 @@
-"""Rows that were computed once, on disk, each under the key of its example: whole or not at all.
+"""Computed rows of features on disk, each under the key of its example, written whole or not at all.
 
-A disk that takes no more is no fault of the run: what it does not take stays in memory, and that is said once.
+If the disk is full, the run goes on: further rows stay in memory, and the user is told once.
 
-A shard is <sha256>.bin, rows one after another, and <sha256>.json with their keys, dtype, shape and the checksum of
-their bytes, written last; both are named after keys and bytes. What a kill leaves behind has no json, and is taken away
-by who next computes here; what was damaged does not match its checksum.
+A shard is <sha256>.bin with the rows one after another, and <sha256>.json with their keys, dtype, shape and checksum.
+The json is written last; both names are the hash of keys and rows. After a kill a shard has no json, and the next
+process that computes here removes it. A damaged shard does not match its checksum.
 """
 
 import contextlib
@@ -21,27 +21,27 @@ from tljax.core import caches, untrusted
 from tljax.core.atomic import make_folder, whole, write_json, writing
 from tljax.core.errors import ConfigError
 
-Found = tuple[np.ndarray, int]  # the rows of a shard, and the place of one among them
+Found = tuple[np.ndarray, int]  # the rows of a shard, and the index of one of them
 
 
 class Store:
     """The rows of one folder; several processes may share it."""
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
-        """`say` is told of shards that are damaged; they are left out, and so computed again."""
+        """`say` gets a message for each damaged shard; its rows are computed again."""
         self.folder, self._say, self._said = folder, say, set()
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Held while rows are computed, so that a second process waits for them instead of computing them too."""
+        """Hold this lock while computing rows: a second process waits for the rows instead of computing them too."""
         lock = filelock.FileLock(self.folder / ".lock")
         try:
             with writing(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 lock.acquire()
-            for part in self.folder.glob("*.part*"):  # of a process that was killed: no other writes now
+            for part in self.folder.glob("*.part*"):  # of a killed process, because only this process writes now
                 part.unlink(missing_ok=True)
-        except ConfigError as error:  # then no process can share them
+        except ConfigError as error:  # without a lock, processes do not share rows
             self._refused(error)
         try:
             yield
@@ -49,7 +49,7 @@ class Store:
             lock.release()
 
     def read(self) -> dict[str, Found]:
-        """Where the row of every key lies; shards are mapped from disk."""
+        """Key -> its row; shards are mapped from disk."""
         caches.used(self.folder)
         found = {}
         for index in sorted(self.folder.glob("*.json")):
@@ -57,7 +57,7 @@ class Store:
         return found
 
     def add(self, keys: Sequence[str], rows: np.ndarray) -> dict[str, Found]:
-        """Keep `rows`, one a key: where they lie now, which is in memory where the disk does not take them."""
+        """Store `rows`, one for each key; returns key -> row, in memory if the disk refuses them."""
         data = np.ascontiguousarray(rows).tobytes()
         sha256 = hashlib.sha256(data).hexdigest()
         index = {"keys": list(keys), "dtype": str(rows.dtype), "shape": list(rows.shape), "sha256": sha256}
@@ -74,11 +74,11 @@ class Store:
 
     def _refused(self, error: ConfigError) -> None:
         if self.folder not in self._said:
-            self._say(f"features cannot be kept on disk; those of this run stay in memory. {error}")
+            self._say(f"features cannot be written to disk; this run keeps them in memory. {error}")
         self._said.add(self.folder)
 
     def _shard(self, index: Path) -> dict[str, Found]:
-        """The keys of one shard; none where it is damaged."""
+        """The rows of one shard; {} if it is damaged."""
         data = index.with_suffix(".bin")
         try:
             found = untrusted.parse(index.read_text(encoding="utf-8"))
@@ -88,7 +88,7 @@ class Store:
             rows = np.memmap(data, jnp.dtype(found["dtype"]), mode="r", shape=tuple(found["shape"]))
             if len(found["keys"]) != len(rows):
                 raise ValueError("its rows and keys differ in number")
-        except Exception as error:  # of damaged bytes: no kind of error is ruled out
+        except Exception as error:  # damaged bytes can raise any error
             if index not in self._said:
                 self._say(f"cached features in {data} are damaged ({error}); they are computed again")
             self._said.add(index)

@@ -1,4 +1,4 @@
-"""A function by where it lies: "package.module:function", "package.module.function" or "path/to/file.py:function"."""
+"""Find a function by its path: "package.module:function", "package.module.function" or "path/to/file.py:function"."""
 
 import importlib
 import importlib.util
@@ -16,13 +16,13 @@ FORMS = "'package.module:function', 'package.module.function' or 'path/to/file.p
 
 
 def find(path: str, what: str) -> Callable[..., Any]:
-    """The function that `path` names; of a module or file without a function's name, its only one.
+    """The function that `path` names; a path without a function's name means the module's only function.
 
     Args:
       what: what the function must be, for the error: "a schedule (constant, cosine)".
 
     Raises:
-      ConfigError: it is of none of the three forms, cannot be imported, or is no function.
+      ConfigError: `path` has none of the three forms, or cannot be imported, or is not a function.
     """
     place, colon, name = path.partition(":")
     if not colon and not place.endswith(".py"):
@@ -32,7 +32,7 @@ def find(path: str, what: str) -> Callable[..., Any]:
         raise ConfigError(f"'{path}' must be {what}, or a function by its place: {FORMS}.")
     try:
         module = _file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-    except Exception as error:  # the file is the user's: anything may go wrong in it
+    except Exception as error:  # the file is the user's, and may raise anything
         raise ConfigError(
             f"'{path}' must be {what}, or importable as {FORMS}: {type(error).__name__}: {error}."
         ) from error
@@ -51,7 +51,7 @@ def find(path: str, what: str) -> Callable[..., Any]:
 
 
 def _file(path: Path) -> ModuleType:
-    """The module of a file, a real one (dataclasses and pickles find it), loaded once."""
+    """The module of a file, loaded once; a real module, which dataclasses and pickle can find."""
     path = path.expanduser().resolve()
     name = f"{path.stem}_of_{zlib.crc32(bytes(path.parent)):08x}"
     if name in sys.modules:

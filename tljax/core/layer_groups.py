@@ -1,4 +1,4 @@
-"""Every parameter in exactly one ordered group: the unit of freezing and of learning rates."""
+"""Groups of parameters, in order; every parameter is in exactly one. Freezing and learning rates apply to groups."""
 
 import difflib
 import re
@@ -21,7 +21,7 @@ def assign(params: Params, stages: Sequence[str], table: Mapping[str, str]) -> G
         makes one group of every stage that has parameters and one of the head.
 
     Raises:
-      ConfigError: a word matches nothing, a parameter is in no group or in two; all are listed.
+      ConfigError: a word matches nothing, or a parameter is in no group or in two; all are listed.
     """
     paths = tuple(flatten(params))
     stages = (*stages, "head")
@@ -63,10 +63,10 @@ def between(stages: Sequence[str], start: str | None, stop: str | None) -> Seque
 
 
 def stages_of(words: str, stages: Sequence[str], key: str) -> tuple[str, ...]:
-    """The stages that `words` of `key` choose, each a stage or a range of them ("stem..stage2"); "all": every one.
+    """The stages that `words` of `key` choose; a word is a stage, a range ("stem..stage2") or "all".
 
     Raises:
-      ConfigError: a word is neither.
+      ConfigError: a word is none of these.
     """
     found, unknown = set(), []
     for word in words.split():
@@ -80,24 +80,24 @@ def stages_of(words: str, stages: Sequence[str], key: str) -> tuple[str, ...]:
             unknown.append(word)
     if unknown:
         raise ConfigError(
-            f"{key} must hold stages, ranges of them (first..last) or all; not so {', '.join(unknown)}. "
+            f"{key} must hold stages, ranges of them (first..last) or all; got {', '.join(unknown)}. "
             f"The stages are {', '.join(stages)}."
         )
     return tuple(stage for stage in stages if stage in found)
 
 
 def stage_of(path: str) -> str:
-    """The stage that holds a parameter: "stem" of "backbone/stem/conv/kernel", "head" of "head/bias".
+    """The stage of a parameter: "stem" for "backbone/stem/conv/kernel", "head" for "head/bias".
 
-    What a strategy adds lies as it does in the backbone: "stem" of "lora/stem/conv/kernel/a". What an adaptation
-    adds ("domain/layer0/kernel") lies beside it, in no stage: "domain".
+    A parameter that a strategy adds has the stage of the backbone's parameter: "stem" for "lora/stem/conv/kernel/a".
+    A parameter of an adaptation ("domain/layer0/kernel") is in no stage: the result is "domain".
     """
     parts = path.split("/")
     return parts[0] if parts[0] in ("head", "domain") else parts[1]
 
 
 def head(groups: Groups) -> str:
-    """The group of the head, which must come last and hold nothing else.
+    """The group that holds the head and nothing else.
 
     Raises:
       ConfigError: there is no such group.
@@ -114,12 +114,12 @@ def head(groups: Groups) -> str:
 
 
 def carve(groups: Groups, name: str, paths: Collection[str]) -> Groups:
-    """Split the backbone's groups: those of `paths` that were in "stage1" become "stage1_<name>", right behind it.
+    """Split the backbone's groups: those of `paths` that were in "stage1" go to a new group "stage1_<name>" after it.
 
-    A group that holds nothing else is kept as it is, name and all; the head's is never split.
+    A group whose parameters are all in `paths` keeps its name. The group of the head is never split.
 
     Raises:
-      ConfigError: there is nothing to carve out, a new name is taken, or the head has no group of its own.
+      ConfigError: no parameter is in `paths`, a new name is taken, or the head has no group of its own.
     """
     last, carved = head(groups), {}
     for group, members in groups.items():
@@ -146,11 +146,11 @@ def norms(groups: Groups) -> frozenset[str]:
 
 
 def frozen_modules(groups: Groups, learning: Sequence[str], moving: Sequence[str] = ()) -> frozenset[str]:
-    """The paths that `Mode.frozen` must hold when only the groups in `learning` learn.
+    """The paths for `Mode.frozen` when only the groups in `learning` learn.
 
-    A module is frozen when every parameter at or below it is, and what a strategy adds to it ("lora/stem/conv/kernel/a"
-    to "backbone/stem/conv/kernel"); the topmost such paths are returned. Groups in `moving` do not learn, but their
-    BatchNorm statistics follow the data.
+    A module is frozen if all parameters at or below it are frozen, and also those that a strategy adds to them (as
+    "lora/stem/conv/kernel/a" to "backbone/stem/conv/kernel"). Only the topmost such paths are returned. Groups in
+    `moving` do not learn, but their BatchNorm statistics are updated.
 
     Raises:
       ConfigError: `moving` names a group that does not exist.
@@ -164,13 +164,13 @@ def frozen_modules(groups: Groups, learning: Sequence[str], moving: Sequence[str
 
 
 def _in_network(path: str) -> str:
-    """Where the network holds what a parameter is of: itself, or what a strategy adds it to."""
+    """The path of a parameter in the network; for one that a strategy adds, the path of the parameter it adds to."""
     first, _, rest = path.partition("/")
     return path if first in ("backbone", "head", "domain") else f"backbone/{rest}"
 
 
 def check_moving(groups: Groups, moving: Sequence[str]) -> None:
-    """Raise ConfigError where `moving` (config.strategy.moving_statistics) names a group that does not exist."""
+    """Raise ConfigError if `moving` (config.strategy.moving_statistics) names a group that does not exist."""
     if unknown := [group for group in moving if group not in groups]:
         raise ConfigError(
             f"config.strategy.moving_statistics must name groups ({', '.join(groups)}); got {', '.join(unknown)}."
@@ -178,7 +178,7 @@ def check_moving(groups: Groups, moving: Sequence[str]) -> None:
 
 
 def network_order(paths: Sequence[str], stages: Sequence[str]) -> list[str]:
-    """Sorted by stage, input first; what `stages` does not name comes last."""
+    """The paths sorted by stage, input first; paths in no stage of `stages` come last."""
     rank = {stage: i for i, stage in enumerate(stages)}
     return sorted(paths, key=lambda path: rank.get(stage_of(path), len(rank)))
 
@@ -194,7 +194,7 @@ def _pattern(word: str, stages: Sequence[str]) -> str:
 
 
 def advice(word: str, stages: Sequence[str]) -> str:
-    """What is said of a word that chooses nothing."""
+    """The error text for a word that matches nothing."""
     close = difflib.get_close_matches(word, stages, n=1)
     return f"'{word}' matches no parameter" + (f" (did you mean '{close[0]}'?)" if close else "")
 

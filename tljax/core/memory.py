@@ -1,4 +1,4 @@
-"""Memory: how much is free, and what was freed given back to the system."""
+"""Memory: how much is available, and how to return freed memory to the system."""
 
 import ctypes
 import sys
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def give_back() -> None:
-    """Return what is free in the heap; where the C library is not glibc, nothing happens.
+    """Return the free memory of the heap to the system; does nothing if the C library is not glibc.
 
-    What compiling and drawing needed stays with the process when it is freed, in pieces that no large array fits into.
+    The process keeps memory that compiling and initialisation have freed, in pieces too small for a large array.
     """
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -17,7 +17,7 @@ def give_back() -> None:
 
 
 def available() -> int:
-    """Bytes that a process may still take without swapping; 0 where the system does not say it."""
+    """Bytes that a process can still take without swapping; 0 if the system does not say."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:

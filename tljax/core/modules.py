@@ -1,4 +1,4 @@
-"""Python that a user names: a module, or a file that lies anywhere, loaded as a real module of its own."""
+"""Load Python code that a user names: a module, or a file anywhere, as a real module."""
 
 import hashlib
 import importlib
@@ -12,7 +12,7 @@ from tljax.core.errors import ConfigError
 
 
 class Plugin(Protocol):
-    """A file of any kind, as a module. What a kind has besides is a protocol of its own, beside its folder."""
+    """A plugin of any kind: a module. Each kind has a further protocol, in the package of its folder."""
 
     @property
     def __name__(self) -> str: ...
@@ -21,12 +21,12 @@ class Plugin(Protocol):
 
 
 def is_file(name: str) -> bool:
-    """Whether a name in a config means a Python file, "path/to/mine.py", and not a module."""
+    """Whether a name in a config is a Python file, "path/to/mine.py", and not a module."""
     return name.endswith(".py")
 
 
 def name(module: Plugin) -> str:
-    """A module's last name, "mine" of package.mine and of path/to/mine.py."""
+    """The last part of a module's name: "mine" for package.mine and for path/to/mine.py."""
     stem = Path(module.__file__ or module.__name__).stem
     return module.__name__.rpartition(".")[2] if stem == "__init__" else stem
 
@@ -35,24 +35,24 @@ def load(name: str, key: str) -> ModuleType:
     """The module of "package.module" or of "path/to/file.py".
 
     Args:
-      key: what the name was given for, for the error.
+      key: the key or flag that held the name, for the error.
 
     Raises:
-      ConfigError: it cannot be found, or fails while it loads.
+      ConfigError: the module cannot be found, or fails while it loads.
     """
     if is_file(name):
         return load_file(Path(name), key)
     try:
         return importlib.import_module(name)
-    except Exception as error:  # a plugin is code; whatever it raises, its author wants to know
+    except Exception as error:  # a plugin is code and may raise anything; its author needs the error
         raise ConfigError(f"{key}: '{name}' must be a module that loads: {type(error).__name__}: {error}.") from error
 
 
 def load_file(path: Path, key: str) -> ModuleType:
-    """A Python file as a module; what lies beside it can be imported from it. The same file is loaded once.
+    """A Python file as a module. It can import modules beside it. The same file is loaded only once.
 
-    Its name is the file's own, so that dataclasses, pickles and "name:function" find it; where a module of that name
-    is there already, a name of the file's place.
+    The module has the file's name, so that dataclasses, pickle and "name:function" find it. If a module of this name is
+    already loaded, the name is made from the file's path.
 
     Raises:
       ConfigError: see `load`.

@@ -1,8 +1,8 @@
 """Options: the keys of a config that belong to one plugin, declared in its own file.
 
-A plugin has `OPTIONS`, name -> `Option`; "rank" of a strategy is the key `config.strategy.rank`, and "auto.much" the
-key `much` of a table `config.strategy.auto`. A plugin may have `uses(config) -> names` too: further plugins of its kind
-whose options it takes. What a config holds for plugins that it does not choose is left out of a run, and said.
+A plugin has `OPTIONS`, name -> `Option`. "rank" of a strategy is the key `config.strategy.rank`; "auto.much" is the
+key `much` of the table `config.strategy.auto`. A plugin may also have `uses(config) -> names`: other plugins of its
+kind whose options it takes too. Options of plugins that a config does not choose are left out of a run, with a note.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from tljax.core.config_tables import get, is_table, put
 from tljax.core.errors import ConfigError
 from tljax.core.types import Record
 
-Rule = tuple[str, Callable[[Any], bool]]  # what must hold, for people; whether it does
+Rule = tuple[str, Callable[[Any], bool]]  # (what must hold, in words; the test of it)
 
 POSITIVE: Rule = ("a finite number > 0", lambda x: math.isfinite(x) and x > 0)
 NOT_NEGATIVE: Rule = ("a finite number >= 0", lambda x: math.isfinite(x) and x >= 0)
@@ -29,25 +29,25 @@ STRINGS: Rule = ("a tuple of strings", lambda xs: isinstance(xs, tuple) and all(
 
 
 def one_of(*choices: str) -> Rule:
-    """The rule of a key that is one of some words."""
+    """The rule of a key whose value is one of `choices`."""
     return f"one of {', '.join(repr(choice) for choice in choices)}", lambda x: x in choices
 
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """One key: its default, a sentence on what it does and where the default comes from, and what must hold.
+    """One key: its default, its description (with the source of the default), and its rule.
 
-    A default of {} is an open table, which takes any keys; a rule then holds for each of its values.
+    A default of {} is an open table, which takes any keys; the rule then applies to each of its values.
     """
 
     default: Any
     about: str
     rule: Rule | None = None
-    was: str = ""  # another name of the key, which configs may still use
+    was: str = ""  # the key's older name, which configs may still use
 
 
 Options = Mapping[str, Option]
-# The sections of a config whose keys plugins declare, and the kinds of plugins that do.
+# Section of a config -> the kind of plugins that declare its keys.
 SECTIONS = {
     "strategy": ("strategies",),
     "task": ("tasks",),
@@ -58,7 +58,7 @@ SECTIONS = {
 
 
 def of(plugin: ModuleType) -> Options:
-    """What a plugin declares."""
+    """The options of a plugin."""
     return getattr(plugin, "OPTIONS", {})
 
 
@@ -87,7 +87,7 @@ def family(config: ConfigDict) -> ModuleType:
 
 
 def declared(config: ConfigDict, section: str) -> dict[str, Option]:
-    """Name -> option, of all plugins that a config chooses for a section."""
+    """Name -> option, for all plugins that a config chooses for a section."""
     return {name: option for plugin in chosen(config, section) for name, option in of(plugin).items()}
 
 
@@ -102,14 +102,14 @@ def shipped(section: str) -> dict[str, dict[str, Option]]:
     return table
 
 
-# section -> the keys that all runs share, as `offer` met them
+# section -> the keys that all runs share, recorded by `offer`
 _shared: dict[str, tuple[str, ...]] = {}
 
 
 def offer(config: ConfigDict) -> None:
-    """Put the options of all of tljax's plugins into a new config, and leave their sections open for those of others.
+    """Put the options of all of tljax's plugins into a new config; their sections stay open for other plugins' options.
 
-    Where two plugins give one name different defaults, the key is left to them.
+    If two plugins have different defaults for one name, the key is left out.
     """
     for section in SECTIONS:
         table = config[section]
@@ -120,24 +120,24 @@ def offer(config: ConfigDict) -> None:
 
 
 def offered(section: str) -> Record:
-    """Name -> default, of the options of tljax's plugins on which they agree."""
+    """Name -> default, for the options that have one default in all of tljax's plugins."""
     defaults = {name: [option.default for option in table.values()] for name, table in shipped(section).items()}
     return {name: ours[0] for name, ours in defaults.items() if all(one == ours[0] for one in ours)}
 
 
 def is_shared(section: str, name: str) -> bool:
-    """Whether a key of a section is one that all runs share, or lies in a table that is."""
+    """Whether all runs share a key of a section, or the table that holds it."""
     return name.partition(".")[0] in _shared.get(section, ())
 
 
 def resolve(config: ConfigDict) -> tuple[ConfigDict, list[str]]:
-    """A run's own config: what all runs share, and the options of the plugins that it chooses, with their defaults.
+    """A run's own config: the keys that all runs share, and the options (with defaults) of the plugins that it chooses.
 
     Returns:
-      The config, locked but for its open tables; and what was left out of it, a line each.
+      The config, locked except for its open tables; and a line for each key that was left out.
 
     Raises:
-      ConfigError: a plugin that does not exist, a key that none of them has, a value of another type; all are listed.
+      ConfigError: a plugin does not exist, no plugin has a key, or a value has another type; all are listed.
     """
     new, notes, faults = config_tables.copied(config), [], []
     config_tables.lock_as(new, config)
@@ -155,7 +155,7 @@ def resolve(config: ConfigDict) -> tuple[ConfigDict, list[str]]:
 
 
 def _own(config: ConfigDict, section: str) -> tuple[ConfigDict, list[str]]:
-    """One section of `resolve`, and what was left out of it."""
+    """One section of `resolve`, and a line for each key that was left out."""
     declares, own, faults, notes = declared(config, section), ConfigDict(sort_keys=False), [], []
     for name in _shared.get(section, ()):
         own[name] = config_tables.copied({name: config[section][name]})[name]
@@ -185,10 +185,10 @@ def _own(config: ConfigDict, section: str) -> tuple[ConfigDict, list[str]]:
 
 
 def typed(value: Any, like: Any) -> Any:
-    """`value` as one of the type of an option's default.
+    """`value` in the type of an option's default.
 
     Raises:
-      TypeError: it is of another; the message says what it must be.
+      TypeError: it has another type; the message says which it must have.
     """
     if is_table(like):
         fits, found = is_table(value), value
@@ -209,7 +209,7 @@ def typed(value: Any, like: Any) -> Any:
 
 
 def _values(table: ConfigDict, section: str, declares: Options) -> Record:
-    """Option -> value, of what a section of a config holds besides the keys that all runs share."""
+    """Option -> value, for the keys of a section that not all runs share."""
     tables = {name.partition(".")[0] for name in (*declares, *shipped(section)) if "." in name}
     old: dict[str, str] = {}
     for name, ours in shipped(section).items():
@@ -234,7 +234,7 @@ def near(name: str, names: Iterable[str]) -> str:
 
 
 def hint(config: ConfigDict, key: str) -> str:
-    """ " Did you mean ...?" for what is no key of a config: the one that is meant by it, whosever it is, else ""."""
+    """ " Did you mean ...?" for a key that does not exist, with the most likely key of any plugin; else ""."""
     every = [f"{section}.{name}" for section in SECTIONS for name in (*declared(config, section), *shipped(section))]
     meant = near_names.near(key, dict.fromkeys([*config_tables.flat(config), *every]))
     section, _, name = meant.partition(".")
@@ -244,7 +244,7 @@ def hint(config: ConfigDict, key: str) -> str:
 
 
 def find(config: ConfigDict, section: str, name: str) -> tuple[str, Option]:
-    """The option that a key of a section means, by its name and itself; a key in an open table means the table.
+    """(name, option) for a key of a section; a key in an open table belongs to the table's option.
 
     Raises:
       ConfigError: the plugins that the config chooses have no such option.
@@ -257,7 +257,7 @@ def find(config: ConfigDict, section: str, name: str) -> tuple[str, Option]:
 
 
 def unknown(config: ConfigDict, section: str, name: str) -> ConfigError:
-    """The error of an option that the plugins that a config chooses do not have."""
+    """The error for an option that none of the chosen plugins has."""
     declares, names = declared(config, section), [plugins.name(plugin) for plugin in chosen(config, section)]
     whose = " and ".join(f"'{one}'" for one in names) or "nothing"
     others = [other for other in shipped(section).get(name, {}) if other not in names]

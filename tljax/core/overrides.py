@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from tljax.core import config_tables, options
 from tljax.core.errors import ConfigError
 
-# The keys that choose plugins: they are set first, for they tell what other keys there are.
+# The keys that choose plugins. They are set first, because they decide which other keys exist.
 CHOICES = ("strategy.name", "task.name", "adaptation.name", "data.source", "model.family")
 
 
@@ -19,7 +19,7 @@ def apply(config: ConfigDict, changes: Iterable[str]) -> ConfigDict:
     Tables that are not locked (`groups`, `optimizer.kwargs`, ...) take new keys too, tables among them
     ("optimizer.kwargs.mask.low=true"), and are replaced as a whole by a dict: "groups={}",
     "groups={'low': 'stem..stage2', 'head': 'head'}".
-    An option is taken where the config, with its changes, chooses the plugin that has it; of a suite, where a row does.
+    An option may be set if the changed config, or a row of its suite, chooses the plugin that has it.
 
     Raises:
       ConfigError: unknown keys, or values of another type; all are listed.
@@ -34,7 +34,7 @@ def apply(config: ConfigDict, changes: Iterable[str]) -> ConfigDict:
             failures.append(str(error))
     if failures:
         raise ConfigError("\n".join(failures))
-    # Of a run's own config, that of what it now chooses.
+    # A run's own config holds only the options of its plugins: make it again for the new choice.
     return options.resolve(changed)[0] if config.get("strategy") and config.strategy.is_locked else changed
 
 
@@ -48,7 +48,7 @@ def _set(config: ConfigDict, change: str) -> None:
     table = config
     for parent in parents:
         table = _below(table, parent)
-    whole = section in options.SECTIONS and table is config.get(section)  # open to plugins' options, not to any key
+    whole = section in options.SECTIONS and table is config.get(section)  # open for options of plugins, not for any key
     is_open = isinstance(table, ConfigDict) and not table.is_locked and not whole
     if not equals or not isinstance(table, ConfigDict) or (not is_open and last not in table):
         raise ConfigError(_unknown(config, key, equals))
@@ -57,7 +57,7 @@ def _set(config: ConfigDict, change: str) -> None:
 
 
 def _set_option(config: ConfigDict, section: str, name: str, text: str) -> None:
-    """Set a key that a plugin declares, or one in an open table of its."""
+    """Set an option of a plugin, or a key in an option that is an open table."""
     own, option = _declared(config, section, name)
     is_whole = name in (own, option.was)
     value = _value(f"{section}.{name}", text, _like(option)) if is_whole else _literal(text)
@@ -68,7 +68,7 @@ def _set_option(config: ConfigDict, section: str, name: str, text: str) -> None:
 
 
 def _declared(config: ConfigDict, section: str, name: str) -> tuple[str, options.Option]:
-    """The option of a key, as the config or one of its suite's rows chooses its plugins."""
+    """(name, option) for a key, among the plugins that the config or a row of its suite chooses."""
     try:
         return options.find(config, section, name)
     except ConfigError as error:
@@ -93,7 +93,7 @@ def _value(key: str, text: str, like: object) -> object:
     """`text` as a value of the type of `like`.
 
     Raises:
-      ConfigError: it is none.
+      ConfigError: it cannot be converted.
     """
     try:
         return _typed(text, like)
@@ -105,23 +105,23 @@ def _value(key: str, text: str, like: object) -> object:
 
 
 def _below(table: object, key: str) -> object:
-    """The table at `key` of a table; an open one gets a new one there if it has none. None: there is no table."""
+    """The table at `key`; if `table` is open and has no such key, a new table is made. None: there is no table."""
     if isinstance(table, ConfigDict) and key not in table and not table.is_locked:
         table[key] = ConfigDict(sort_keys=False)
     return table[key] if isinstance(table, ConfigDict) and key in table else None
 
 
 def _typed(text: str, like: Any) -> object:
-    """`text` as a value of the type of `like`; KeyError or ValueError if it is none."""
+    """`text` as a value of the type of `like`; KeyError or ValueError if it cannot be converted."""
     if isinstance(like, bool):
         return {"true": True, "false": False}[text.lower()]
     if not isinstance(like, tuple | ConfigDict):
         return type(like)(text)
     value = _literal(text)
     if isinstance(like, tuple):
-        if isinstance(value, str) and value == text:  # no literal: words, which need no quotes outside of brackets
+        if isinstance(value, str) and value == text:  # a word, which needs no quotes outside of brackets
             if text.startswith(("(", "[")):
-                raise ValueError("words in brackets must be quoted")
+                raise ValueError("words in brackets need quotes")
             return tuple(word.strip() for word in text.split(",") if word.strip())
         return tuple(value) if isinstance(value, tuple | list) else (value,)
     if like.is_locked or not isinstance(value, dict):

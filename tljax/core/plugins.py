@@ -1,6 +1,6 @@
-"""The one lookup of plugins: a name in a config is a file of tljax, of an installed package, or of the user's own.
+"""The one lookup of plugins: a name in a config is a file of tljax, of an installed package, or of the user.
 
-lora                     tljax/transfer/strategies/lora.py, or what an installed package offers by that name
+lora                     tljax/transfer/strategies/lora.py, or the plugin of an installed package with this name
 my_package.mine          a module
 path/to/mine.py          a file
 """
@@ -19,7 +19,7 @@ from tljax.core.modules import Plugin
 
 Entry = TypeVar("Entry")
 
-# kind of plugin -> the package whose files they are; installed packages offer theirs as entry points "tljax.<kind>"
+# kind of plugin -> the package that holds them; installed packages offer theirs as entry points "tljax.<kind>"
 FOLDERS = {
     "adaptation": "transfer.adaptation",
     "builders": "data.builders",
@@ -34,7 +34,7 @@ FOLDERS = {
     "weight_sources": "weights.sources",
     "writers": "reporting.writers",
 }
-# The user's own, name -> module: what a run folder may name, because the user gave it (`--plugins FILE`).
+# Name -> module, for the user's own plugins (`--plugins FILE`): a run folder may name these.
 _given: dict[str, ModuleType] = {}
 
 
@@ -45,27 +45,27 @@ def available(kind: str) -> list[str]:
 
 
 def find(kind: str, name: str) -> Any:
-    """The plugin that a config or a command line names: a module that has what the protocol of its kind says.
+    """The plugin that a config or a command line names: a module with the functions of its kind's protocol.
 
     Raises:
-      ConfigError: there is none of that name, or it does not load; the message lists those that exist.
+      ConfigError: there is no such plugin, or it does not load; the message lists the plugins of this kind.
     """
     if not modules.is_file(name) and "." not in name:
         return find_known(kind, name)
     plugin = modules.load(name, f"A plugin beside {_of(kind)}")
     if (short := modules.name(plugin)) in available(kind):
-        raise ConfigError(f"'{name}' must not be called as one of {_of(kind)}: tljax has a '{short}'. Rename the file.")
+        raise ConfigError(f"'{name}' must not be called as one of {_of(kind)}: tljax has '{short}'. Rename the file.")
     _given[short] = plugin
     return plugin
 
 
 def find_known(kind: str, name: str) -> Any:
-    """The plugin that a run folder names: tljax's own, an installed package's, or one that the user has given.
+    """The plugin that a run folder names: from tljax, from an installed package, or from `--plugins`.
 
-    No code runs because a folder names it: a path or a module in `name` is taken only if the user gave that file.
+    A run folder cannot make code run: a path or a module in `name` is used only if the user gave this file.
 
     Raises:
-      ConfigError: there is none of that name; the message says how to give it.
+      ConfigError: there is no such plugin; the message says how to give it.
     """
     own = available(kind)
     if name in own:
@@ -80,16 +80,16 @@ def find_known(kind: str, name: str) -> Any:
     hint = f" Did you mean '{close[0]}'?" if close else ""
     raise ConfigError(
         f"'{name}' must be one of {_of(kind)}: {', '.join(names)}.{hint} "
-        f"Your own is named by its file (path/to/{name or 'mine'}.py) or as package.module; of a finished run, give it "
-        f"by --plugins FILE."
+        f"Name your own plugin by its file (path/to/{name or 'mine'}.py) or as package.module; for a finished run, "
+        f"give it with --plugins FILE."
     )
 
 
 def give(files: Iterable[str]) -> None:
-    """Load the user's own plugins, files or modules, so that what a run folder names is found among them.
+    """Load the user's own plugins, files or modules, so that a run folder may name them.
 
     Raises:
-      ConfigError: one does not load.
+      ConfigError: a plugin does not load.
     """
     for file in files:
         plugin = modules.load(file, "--plugins")
@@ -97,20 +97,20 @@ def give(files: Iterable[str]) -> None:
 
 
 def name(plugin: Plugin) -> str:
-    """The name by which `find_known` finds it: the file's own."""
+    """The name by which `find_known` finds the plugin: that of its file."""
     return modules.name(plugin)
 
 
 def short(kind: str, spec: str) -> str:
-    """The name of what `find` finds: "mine" of "path/to/mine.py"."""
+    """The short name of a plugin: "mine" for "path/to/mine.py"."""
     return name(find(kind, spec))
 
 
 def entry(table: Mapping[str, Entry], name: str, what: str) -> Entry:
-    """The entry `name` of a plugin's own table, such as its variants.
+    """The entry `name` of a plugin's table, such as its variants.
 
     Raises:
-      ConfigError: there is none; the message lists those that exist.
+      ConfigError: there is no such entry; the message lists all.
     """
     if name not in table:
         raise ConfigError(f"{what} must be one of {', '.join(table)}; got '{name}'.")

@@ -1,4 +1,4 @@
-"""Around what fails with an error of our own: without what other libraries log and print about it."""
+"""Hide the logs and prints of other libraries about a failure for which tljax raises an error of its own."""
 
 import contextlib
 import io
@@ -12,7 +12,7 @@ LATE = 0.5  # seconds in which tensorstore's threads may print after a failure
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Where it fails, the tracebacks that orbax logs and tensorstore prints are left out; else all is printed then."""
+    """A context: if its code fails, the output of orbax and tensorstore is dropped; else it is printed at the end."""
     loggers, printed = [logging.getLogger(name) for name in ("absl", "orbax")], io.StringIO()
     before = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""The config as a whole: whether its values make sense, and how it is written down."""
+"""The config as a whole: checks of its values and their combinations, and its form as JSON."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.options import NOT_NEGATIVE, POSITIVE, SHARE, STRINGS
 from tljax.core.types import Json
 
-# key -> what must hold; names of plugins are checked where they are looked up.
+# key -> its rule; names of plugins are checked at their lookup.
 RULES = {
     "seed": ("in [0, 2**31)", lambda x: 0 <= x < 2**31),
     "data.fractions": (
@@ -83,7 +83,7 @@ RULES = {
     ),
 }
 
-# what is wrong -> when: keys that do not go together.
+# error text -> when it applies: keys that do not go together.
 EXCLUSIONS = {
     "config.optimizer.ema and .swa must be 0 where config.model.param_dtype is bfloat16: 8 bits do not hold a mean.": (
         lambda c: (c.optimizer.ema or c.optimizer.swa) and c.model.param_dtype == "bfloat16"
@@ -104,17 +104,17 @@ EXCLUSIONS = {
     "config.adaptation.name and config.train.select=entropy need config.data.unlabelled: splits to see unlabelled.": (
         lambda c: (c.adaptation.name or c.train.select == "entropy") and not c.data.unlabelled
     ),
-    "config.train.oracle needs config.data.targets: the splits whose labels are asked.": (
+    "config.train.oracle needs config.data.targets: the splits whose labels it uses.": (
         lambda c: c.train.oracle and not c.data.targets
     ),
     "config.strategy.name=auto measures one domain and knows nothing of a second: with config.adaptation.name, name a "
     "strategy that learns features (full, layer_decay, lora ...).": (
         lambda c: c.strategy.name == "auto" and c.adaptation.name
     ),
-    "config.task.mixup and config.task.cutmix must be 0 with config.adaptation.name: what is mixed has no domain.": (
+    "config.task.mixup and config.task.cutmix must be 0 with config.adaptation.name: mixed examples have no domain.": (
         lambda c: c.adaptation.name and (asks(c, "task.mixup") or asks(c, "task.cutmix"))
     ),
-    "config.data.validation must be 0 where config.data.fractions or .splits already give a validation part.": (
+    "config.data.validation must be 0 if config.data.fractions or .splits already give a validation part.": (
         lambda c: c.data.validation and _names_validation(c.data)
     ),
     "config.optimizer.ema and config.optimizer.swa are two means of the same weights: set one to 0.": (
@@ -123,22 +123,22 @@ EXCLUSIONS = {
     "config.strategy.auto.very_much must be at least config.strategy.auto.much.": (
         lambda c: (asks(c, "strategy.auto.very_much") or 0) < (asks(c, "strategy.auto.much") or 0)
     ),
-    "config.data.pad must be 0 where config.data.min_area asks for a random resized crop.": (
+    "config.data.pad must be 0 if config.data.min_area asks for a random resized crop.": (
         lambda c: asks(c, "data.pad") and asks(c, "data.min_area")
     ),
 }
 
 
 def check(config: ConfigDict) -> None:
-    """Raise one ConfigError that lists every value that cannot be meant."""
+    """Raise one ConfigError that lists every value that is not allowed."""
     resolve(config)
 
 
 def resolve(config: ConfigDict) -> tuple[ConfigDict, list[str]]:
-    """A run's own config, checked, and what was left out of it: see `options.resolve`.
+    """A run's own config, checked, and notes of the keys that were left out: see `options.resolve`.
 
     Raises:
-      ConfigError: values that cannot be meant, keys that do not go together; all are listed.
+      ConfigError: a value is not allowed, or keys do not go together; all are listed.
     """
     own, notes = options.resolve(config)
     bad = [fault for key, rule in RULES.items() for fault in _faults(config, key, rule)]
@@ -154,14 +154,14 @@ def resolve(config: ConfigDict) -> tuple[ConfigDict, list[str]]:
 
 
 def _faults(config: ConfigDict, rule: str, must_hold: options.Rule) -> list[str]:
-    """What is wrong with the value of a key, or with the values of an open table ("groups.*")."""
+    """The faults of the value of a key, or of the values of an open table ("groups.*")."""
     (must, holds), faults = must_hold, []
     table, star, _ = rule.partition(".*")
     for key in [f"{table}.{key}" for key in get(config, table)] if star else [rule]:
         value = get(config, key)
         try:
             fits = holds(value)
-        except TypeError:  # a text where a number belongs, in a tuple or an open table
+        except TypeError:  # a text instead of a number, in a tuple or an open table
             fits = False
         faults += [] if fits else [f"config.{key} must be {must}; got {value!r}."]
     return faults
@@ -176,7 +176,7 @@ def asks(config: ConfigDict, key: str) -> Any:
 
 
 def batch_size(config: ConfigDict, devices: int, *, accumulate: int = 1) -> tuple[int, int]:
-    """(training, evaluation) batch sizes; both must divide evenly over the devices, the first after `accumulate` parts.
+    """(training, evaluation) batch sizes. The devices must divide both; for training, also each of `accumulate` parts.
 
     Raises:
       ConfigError: they do not.

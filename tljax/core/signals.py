@@ -1,10 +1,10 @@
-"""Signals that ask a run to end or to save: a flag while work is `held` together, an exception anywhere else.
+"""Signals that ask a run to end or to save. Inside `held` a signal only sets a flag; elsewhere it raises an exception.
 
 SIGTERM, SIGINT, SIGHUP and SIGXCPU end the run: training saves at the next step, and the exit code is 128 and the
-signal's number (143, 130, 129, 152), as a shell says it. SIGUSR1 and SIGUSR2, which schedulers send some time before
-they end a job, save at the next step, and training goes on.
+signal's number (143, 130, 129, 152), as in a shell. At SIGUSR1 and SIGUSR2, which schedulers send some time before
+they end a job, training saves at the next step and goes on.
 
-A signal belongs to the whole process, so what is kept of it is the module's.
+A signal belongs to the whole process, so its state is kept in this module.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from types import FrameType
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGXCPU") if hasattr(signal, name))
 SAVING = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
-GRACE = 10.0  # seconds after the first signal to end, in which another one changes nothing; after them it kills
+GRACE = 10.0  # seconds after the first signal to end; until then a second signal changes nothing, later it kills
 
 
 class Stopped(BaseException):
@@ -31,13 +31,13 @@ class Stopped(BaseException):
 
 @dataclasses.dataclass
 class _Asked:
-    """What signals have asked for since `watched` was entered."""
+    """The requests of signals since `watched` was entered."""
 
     end: int | None = None  # the number of the signal
     since: float = 0.0
     save: bool = False
-    held: int = 0  # how many `held` are entered
-    before: dict[int, "signal._HANDLER"] = dataclasses.field(default_factory=dict)  # the handlers that were there
+    held: int = 0  # how many times `held` is entered
+    before: dict[int, "signal._HANDLER"] = dataclasses.field(default_factory=dict)  # the earlier handlers
 
 
 _asked = _Asked()
@@ -45,7 +45,7 @@ _asked = _Asked()
 
 @contextlib.contextmanager
 def watched() -> Iterator[None]:
-    """Heed signals within; handlers that were there are called too, and put back. In a thread nothing is changed."""
+    """A context that handles signals. Earlier handlers are called too, and restored at the end. Not in threads."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -64,7 +64,7 @@ def watched() -> Iterator[None]:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Within, a signal raises nothing until `poll`; at the end of it what came is raised."""
+    """A context in which a signal raises nothing until `poll`; at its end a pending signal raises Stopped."""
     _asked.held += 1
     try:
         yield
@@ -74,7 +74,7 @@ def held() -> Iterator[None]:
 
 
 def poll() -> None:
-    """Raise Stopped where the process was asked to end: in every loop whose passes take time."""
+    """Raise Stopped if the process was asked to end. Every loop that takes time must call it."""
     if _asked.end is not None:
         raise Stopped(_asked.end)
 
@@ -91,7 +91,7 @@ def _heed(number: int, frame: FrameType | None) -> None:
         _asked.save = True
     elif first:
         _asked.end, _asked.since = number, time.monotonic()
-    elif time.monotonic() - _asked.since > GRACE:  # what it does takes too long; files are whole or not there
+    elif time.monotonic() - _asked.since > GRACE:  # ending takes too long; files are whole or absent
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
     before = _asked.before.get(number)

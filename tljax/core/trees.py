@@ -1,4 +1,4 @@
-"""Trees as plain tables, path -> leaf, and back."""
+"""Nested dicts as flat dicts, path -> leaf, and back."""
 
 from collections.abc import Mapping
 

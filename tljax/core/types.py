@@ -1,4 +1,4 @@
-"""The nouns that every part of the flow shares."""
+"""The types that every part of the flow shares."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,22 +9,22 @@ from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 import jax
 import numpy as np
 
-# A pytree whose structure only its maker knows: what a network is given and puts out, an optimizer's state. jax's own
-# functions take and give such trees as Any, and no narrower type holds for an array, a tuple and a dict of arrays.
+# A pytree of any structure: a network's input or output, an optimizer's state. jax's own functions type such trees as
+# Any; no narrower type fits an array, a tuple and a dict of arrays.
 Tree: TypeAlias = Any
-Json = Mapping[str, Any]  # one JSON object that is read: a config.json, model.json, what a strategy saw
-Record = dict[str, Any]  # one JSON object that is made: result.json, a row of a table
+Json = Mapping[str, Any]  # a JSON object that is read: a config.json, model.json, a strategy's looked.json
+Record = dict[str, Any]  # a JSON object that is written: result.json, a row of a table
 Params = dict[str, Any]  # nested: {"backbone": {stage: ...}, "head": ...}
-Variables = dict[str, Params]  # {"params": Params, "batch_stats": ...}: what `nn.Module.apply` takes
-# What is stored of B examples, {"image": (B, H, W, C) uint8, "label": (B, ...), "mask": (B,) bool, ...}; once it is
-# prepared also "inputs": what the network is given.
+Variables = dict[str, Params]  # {"params": Params, "batch_stats": ...}: the argument of `nn.Module.apply`
+# B stored examples, {"image": (B, H, W, C) uint8, "label": (B, ...), "mask": (B,) bool, ...}; a prepared batch also has
+# "inputs", the input of the network.
 Batch = dict[str, Any]
 # What evaluation has of one part, by name: sums over its examples, (), and values of every example in order, (N, ...).
 Totals = dict[str, np.ndarray]
-# (batch, key, train) -> the batch with "inputs", and with labels that have moved with the picture; pure.
+# (batch, key, train) -> the batch with "inputs"; maps and boxes are cropped and flipped with the picture. Pure.
 Prepare = Callable[[Batch, jax.Array, bool], Batch]
-IGNORED = 255  # in a label map: a pixel that belongs to no class; it counts in no loss and no metric
-NO_BOX = -1.0  # the class of a row that fills up a list of boxes
+IGNORED = 255  # in a label map: a pixel of no class; losses and metrics ignore it
+NO_BOX = -1.0  # the class of a padding row in a list of boxes
 
 
 class NetworkSizes(Protocol):
@@ -34,11 +34,11 @@ class NetworkSizes(Protocol):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Of the backbone, input first."""
+        """The names of the backbone's stages, input first."""
         ...
 
 
-# A name in the family's table, sizes of one's own, or their fields as JSON has them.
+# A name in the family's table, sizes, or the fields of sizes as a dict from JSON.
 VariantLike = str | NetworkSizes | Json
 
 
@@ -48,7 +48,7 @@ class Split(Protocol):
     """
 
     @property
-    def labels(self) -> np.ndarray | None: ...  # known without decoding an example; None of maps and boxes
+    def labels(self) -> np.ndarray | None: ...  # known without decoding an example; None for maps and boxes
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> Record: ...
@@ -56,11 +56,11 @@ class Split(Protocol):
 
 @runtime_checkable
 class HasFiles(Protocol):
-    """A split that knows what people call its examples."""
+    """A split with names of its examples for the user."""
 
     @property
     def files(self) -> Sequence[str | Path]:
-        """Of every example, in order: its file, or file and line; empty where it has none."""
+        """The file, or the file and line, of every example, in order; empty if there are none."""
         ...
 
 
@@ -76,21 +76,21 @@ class HasGroups(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Info:
-    """What holds for every split of a data set."""
+    """Facts about a data set that hold for all its splits."""
 
-    classes: tuple[str, ...]  # label i is classes[i]; of numbers, names of the columns; of sets, their members
-    source: str  # where the examples came from, for people
-    skipped: tuple[str, ...] = ()  # "path: reason" of every example left out
-    # What a label is. Known for all N examples at once: classes, (N,) int32; numbers, (N, T) float64; sets, (N, K)
-    # bool; none, not read. Loaded with each example: maps, (H, W) uint8 as large as its picture, the class of every
-    # pixel or IGNORED; boxes, (n, 5) float32, [top, left, bottom, right, class] in pixels of the picture.
+    classes: tuple[str, ...]  # label i is classes[i]; for numbers: the names of the columns; for sets: the members
+    source: str  # where the examples came from, for the user
+    skipped: tuple[str, ...] = ()  # "path: reason" for every example that was left out
+    # The kind of labels. Known for all N examples at once: classes, (N,) int32; numbers, (N, T) float64; sets, (N, K)
+    # bool; none, not read. Loaded with each example: maps, (H, W) uint8 in the picture's size, the class of every pixel
+    # or IGNORED; boxes, (n, 5) float32, [top, left, bottom, right, class] in pixels of the picture.
     labels: str = "classes"
-    notes: tuple[str, ...] = ()  # what was found out while reading, for people
-    unread: tuple[str, ...] = ()  # names of further splits, which the config does not name
+    notes: tuple[str, ...] = ()  # findings while reading, for the user
+    unread: tuple[str, ...] = ()  # names of other splits, which the config does not name
 
     @property
     def loaded(self) -> bool:
-        """Whether a label is read with its picture, and moves with it."""
+        """Whether a label is loaded with its picture, and cropped and flipped with it."""
         return self.labels in ("maps", "boxes")
 
 
@@ -102,55 +102,55 @@ class Dataset:
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """The examples of every part, and how a batch of them becomes what the network is given."""
+    """The examples of every part, and the function that prepares a batch of them for the network."""
 
     parts: dict[str, Any]  # part -> `batches.Examples`
     prepare: Prepare
-    augmented: bool  # whether training sees other inputs than evaluation does
-    notes: tuple[str, ...] = ()  # what was found out, for people
-    save: Callable[[Path], None] = lambda _: None  # write what else predicting needs into a model/ folder
-    lists: Mapping[str, str] = dataclasses.field(default_factory=dict)  # name -> content of further files of the run
-    vocabulary: Any = None  # of texts: a `masking.Vocabulary`
+    augmented: bool  # whether training changes the inputs at random
+    notes: tuple[str, ...] = ()  # findings, for the user
+    save: Callable[[Path], None] = lambda _: None  # writes other files that predicting needs into a model/ folder
+    lists: Mapping[str, str] = dataclasses.field(default_factory=dict)  # name -> content: more files for the run folder
+    vocabulary: Any = None  # for texts: a `masking.Vocabulary`
 
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """How what a finished run is asked about becomes what its network is given."""
+    """How new examples become inputs of a finished run's network."""
 
-    # A file, a text, or an example of a source, as the run's examples were stored; ValueError if it cannot be.
+    # A file, a text, or an example of a source -> an example as the run stored them; ValueError if it is unreadable.
     read: Callable[[Any], Any]
-    batch: Callable[[Sequence[Any]], Batch]  # of so many that were read
-    prepare: Prepare  # as of `Inputs`
-    example: Tree  # one such input, (1, ...): only shapes and dtypes matter
-    save: Callable[[Path], None] = lambda _: None  # write what else another program needs: a tokenizer
+    batch: Callable[[Sequence[Any]], Batch]  # examples -> a batch
+    prepare: Prepare  # as in `Inputs`
+    example: Tree  # one input, (1, ...): only shapes and dtypes matter
+    save: Callable[[Path], None] = lambda _: None  # writes other files that another program needs: a tokenizer
 
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """What must be known to use a set of weights: preprocessing, and where they come from.
+    """The facts that are needed to use a set of weights: preprocessing, and their origin.
 
-    `image / scale`, channels in `channel_order`, then `(x - mean) / std`, each per channel. Where pixels are not scaled
-    (Caffe's convention) `std` may be left out, and is 1.
+    Preprocessing: `image / scale`, channels in `channel_order`, then `(x - mean) / std` per channel. If pixels are not
+    scaled (Caffe's convention), `std` may be left out; it is then 1.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...] = ()
     scale: float = 255.0
     channel_order: str = "RGB"
-    size: int = 0  # pixels into the network, as its authors evaluate it; 0: unknown
-    crop: float = 0.0  # share of the resized picture's shorter side that `size` is; 0: unknown
+    size: int = 0  # pixels on a side of the network's input in the authors' evaluation; 0: unknown
+    crop: float = 0.0  # `size` / the shorter side of the resized picture; 0: unknown
     interpolation: str = "bilinear"
     family: str = ""
     variant: str = ""
     classes: int = 0
     parameters: int = 0
-    gflops: float = 0.0  # of one picture of `size`, as `flops.count` says; 0: not counted
+    gflops: float = 0.0  # for one picture of `size`, counted by `flops.count`; 0: not counted
     licence: str = ""
     repository: str = ""
     revision: str = ""  # 40 hex digits, or "" until the first download records it
     file: str = ""
     sha256: str = ""
-    sources: Mapping[str, str] = dataclasses.field(default_factory=dict)  # fields -> where they were learned
+    sources: Mapping[str, str] = dataclasses.field(default_factory=dict)  # fields -> where their values come from
 
     def __post_init__(self) -> None:
         if not self.std and self.scale == 1:
@@ -162,16 +162,16 @@ class Card:
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """Arrays under their published names, and the card that belongs to them."""
+    """Arrays under their published names, and their card."""
 
     arrays: Mapping[str, np.ndarray]
     card: Card
     where: str  # the file they were read from
-    config: Json = dataclasses.field(default_factory=dict)  # of the network, as it stands beside the file
+    config: Json = dataclasses.field(default_factory=dict)  # the network's config.json beside the file
 
 
 class Arrays(Mapping[str, np.ndarray]):
-    """Arrays by name, each made when it is asked for, and anew each time."""
+    """Arrays by name; each is made when it is read, and again at every read."""
 
     def __init__(self, make: Mapping[str, Callable[[], np.ndarray]]) -> None:
         self._make = dict(make)
@@ -187,36 +187,36 @@ class Arrays(Mapping[str, np.ndarray]):
 
     @classmethod
     def of(cls, arrays: Mapping[str, np.ndarray], changed: Mapping[str, Callable[[], np.ndarray] | None]) -> "Arrays":
-        """The same arrays, but for those `changed`; None leaves one out."""
+        """The same arrays, with those in `changed` replaced; None leaves one out."""
         make = {name: partial(arrays.__getitem__, name) for name in arrays} | dict(changed)
         return cls({name: one for name, one in make.items() if one is not None})
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """One row of a spelling: tensors that another library names so, and what they are called here.
+    """One row of a spelling: a pattern of another library's names, and the names here.
 
-    `name` is called with the groups of `pattern`, numbers as int; None leaves such tensors out. Tensors of
-    one name are joined along the first axis, in the order of their `part`.
+    `name` is called with the groups of `pattern`, numbers as int; None leaves these tensors out. Tensors that get the
+    same name are joined along the first axis, in the order of their `part`.
     """
 
     pattern: str  # a regular expression for whole names
     name: Callable[..., str] | None
     part: int = 0
-    change: Callable[[np.ndarray], np.ndarray] | None = None  # to the layout in which the family is published
+    change: Callable[[np.ndarray], np.ndarray] | None = None  # to the family's published layout
 
 
 @dataclasses.dataclass(frozen=True)
 class Spelling:
-    """How another library names the tensors of a family, and what its config says that tensors do not show."""
+    """Another library's names for the tensors of a family, and the settings in its config that tensors do not show."""
 
     library: str
     family: str
     rules: tuple[Rule, ...]
-    # Field of the family's Variant -> (the config's key, its default there; None: there is none); key "": none says it.
+    # Field of the family's Variant -> (key in the config, its default; None: it has none); key "": in no config.
     facts: Mapping[str, tuple[str, object]] = dataclasses.field(default_factory=dict)
-    must: Json = dataclasses.field(default_factory=dict)  # what the config must say, where it says it
-    # (the config, where it lies) -> more facts; and what no name tells alone: all tensors, once more under other names.
+    must: Json = dataclasses.field(default_factory=dict)  # values that these keys must have, if the config has them
+    # `told`: (the config, its path) -> more fields. `arrange`: a change of all tensors that no single rule can make.
     told: Callable[[Json, str], Record] | None = None
     arrange: Callable[[Arrays], Arrays] | None = None
 
@@ -228,15 +228,15 @@ class Name:
     published: str  # "layer1.0.conv1.weight"
     collection: str  # "params" or "batch_stats"
     path: str  # "backbone/stage1/block0/conv1/kernel"
-    layout: str = "same"  # how its axes lie: a key of layouts.TO_OURS
+    layout: str = "same"  # the order of its axes: a key of layouts.TO_OURS
 
 
 @dataclasses.dataclass(frozen=True)
 class Mode:
-    """How a network runs: training or not, and which modules stay as they were pretrained.
+    """How a network runs: for training or not, and which modules are frozen.
 
     `frozen` holds parameter paths ("backbone/stage1", "backbone/stage2/block0/bn1"). A module at or
-    below one of them runs as in evaluation: stored BatchNorm statistics, no dropout.
+    below one of them runs as in evaluation: with stored BatchNorm statistics, without dropout.
     """
 
     train: bool = False
@@ -253,7 +253,7 @@ EVALUATE = Mode(train=False)
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """One row of a plan: until when, and how fast every group learns.
+    """One phase of a plan: when it ends, and how fast every group learns.
 
     `until` is a share of all steps, 1.0 for the last phase. A scale multiplies the optimizer's
     learning rate; 0 means frozen: no update, no gradient, no optimizer state.

@@ -1,4 +1,4 @@
-"""What others wrote: JSON of any depth, fields of any type and size, and texts that a terminal would obey."""
+"""Safe reading of files from strangers: JSON of any depth, fields of any type and size, texts with control codes."""
 
 import dataclasses
 import json
@@ -9,10 +9,10 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
-LONGEST = 64  # entries of a list of sizes: the stages of a network, the blocks of a stage
-TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # which way the text after them runs
+LONGEST = 64  # the most entries in a list of sizes: the stages of a network, the blocks of a stage
+TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # characters that change the text direction
 FINITE = 1e38  # numbers below it are finite as float32
-WHOLE = (0, 2**20)  # what a whole number may be, where nothing tells more
+WHOLE = (0, 2**20)  # the default range of a whole number
 
 
 def parse(text: str, *, hook: Callable[[list[tuple[str, Any]]], object] | None = None) -> Any:
@@ -22,7 +22,7 @@ def parse(text: str, *, hook: Callable[[list[tuple[str, Any]]], object] | None =
       hook: as `object_pairs_hook` of `json.loads`.
 
     Raises:
-      ValueError: it is none, or nested too deep to be read.
+      ValueError: it is not JSON, or nested too deep to be read.
     """
     try:
         return json.loads(text, object_pairs_hook=hook)
@@ -33,13 +33,13 @@ def parse(text: str, *, hook: Callable[[list[tuple[str, Any]]], object] | None =
 def faults(
     kind: type, values: Mapping[str, object], ranges: Mapping[str, tuple[float, float]] | None = None
 ) -> list[str]:
-    """What keeps `values` from being the fields of the dataclass `kind`; lists stand for tuples.
+    """The faults of `values` as fields of the dataclass `kind`; lists stand for tuples.
 
     Args:
-      ranges: field -> the least and the largest number that it may hold; where it is not named, of whole numbers WHOLE.
+      ranges: field -> its least and its largest number; a whole number without an entry has the range WHOLE.
     """
     hints, fields = typing.get_type_hints(kind), {field.name: field for field in dataclasses.fields(kind)}
-    found = [f"{name} is no field of it" for name in values if name not in fields]
+    found = [f"{name} is not a field" for name in values if name not in fields]
     needed = (name for name, field in fields.items() if field.default is field.default_factory is dataclasses.MISSING)
     found += [f"{name} is missing" for name in needed if name not in values]
     for name, value in values.items():
@@ -49,13 +49,13 @@ def faults(
 
 
 def shown(value: object) -> str:
-    """A value as Python writes it, cut where it is long."""
+    """A value as Python writes it; a long one is cut."""
     said = repr(value)
     return said if len(said) <= 60 else f"{said[:60]}..."
 
 
 def _must(hint: object, value: object, limits: tuple[float, float] | None) -> str:
-    """What a value of this type must be, where it is not; "" where it is."""
+    """What a value of this type must be; "" if the value is valid."""
     if hint is Any or (isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, hint)):
         return ""
     origin, inside = typing.get_origin(hint), typing.get_args(hint)
@@ -78,7 +78,7 @@ def _list_must(hint: object, value: object, limits: tuple[float, float] | None) 
 
 
 def _plain(hint: object, origin: Any, limits: tuple[float, float] | None) -> tuple[str, Callable[[Any], bool]]:
-    """What a value of a plain type must be, and whether one is."""
+    """The rule of a plain type: what a value must be, and the test of it."""
     if hint is types.NoneType:
         return "nothing", lambda x: x is None
     if hint is bool:
@@ -100,7 +100,7 @@ def _is_whole(x: object) -> TypeGuard[int]:
 
 
 def printable(text: str) -> str:
-    r"""The text with what a terminal obeys, or shows in another order, as its escape: "\x1b[31m"."""
+    r"""The text with control codes and direction marks as escapes: "\x1b[31m"."""
     return "".join(ascii(one)[1:-1] if _is_obeyed(one) else one for one in text)
 
 

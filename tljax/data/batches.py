@@ -1,4 +1,4 @@
-"""The batch at step t, a pure function of (seed, t): so a resumed run is the run."""
+"""The batch at step t is a pure function of (seed, t), so a resumed run gets the same batches."""
 
 import functools
 import math
@@ -12,15 +12,15 @@ from tljax.core.errors import ConfigError
 from tljax.core.types import Batch
 from tljax.data.pictures import THREADS
 
-WINDOW = 32  # batches whose examples are sorted by length, where they have one
+WINDOW = 32  # texts are sorted by length within windows of this many batches
 Made = TypeVar("Made")
 
 
 class Examples(Protocol):
-    """One part by position: pictures, or what was made of them."""
+    """The examples of one part by position: pictures, tokens, or cached features."""
 
     in_memory: bool  # whether `take` needs no thread
-    views: int  # how often every example is there: position v * len + i is view v of example i
+    views: int  # number of views of every example: position v * len + i is view v of example i
 
     def __len__(self) -> int: ...
     def take(self, positions: np.ndarray) -> Batch: ...
@@ -30,13 +30,13 @@ class Training:
     """An endless stream of shuffled epochs, cut into batches: every example once an epoch, none dropped."""
 
     def __init__(self, pictures: Examples, *, batch_size: int, seed: int, weights: np.ndarray | None = None) -> None:
-        """`weights` (K,), where given, puts the "weight" of its class beside every example."""
+        """With `weights` (K,), every example gets a "weight": that of its class."""
         self.pictures, self.batch_size, self.seed, self.weights = pictures, batch_size, seed, weights
         self._order = functools.lru_cache(maxsize=4)(self._shuffled)
 
     @property
     def parts(self) -> tuple[Examples, ...]:
-        """What its batches are made of."""
+        """The parts that the batches come from."""
         return (self.pictures,)
 
     def __call__(self, step: int) -> Batch:
@@ -50,7 +50,7 @@ class Training:
         return batch if self.weights is None else batch | {"weight": self.weights[batch["label"]]}
 
     def steps(self, epochs: float) -> int:
-        """Updates in so many passes, at least one; ConfigError where an int32 does not count them."""
+        """Number of updates in `epochs`, at least one; ConfigError if it does not fit into an int32."""
         updates = epochs * len(self.pictures) / self.batch_size
         if updates >= 2**31 - 1:
             raise ConfigError(f"config.train.epochs must make less than 2**31 updates; {epochs:g} makes {updates:g}.")
@@ -58,11 +58,11 @@ class Training:
 
     @property
     def steps_to_all(self) -> int:
-        """Updates until every example has been seen; the last batch may hold some of the next epoch's."""
+        """Number of updates until every example has been used; the last batch may hold some of the next epoch."""
         return math.ceil(len(self.pictures) / self.batch_size)
 
     def stream(self, start: int, stop: int) -> Iterator[Batch]:
-        """The batches of steps start..stop-1; decoding, where needed, runs ahead in threads."""
+        """The batches of steps start..stop-1; pictures are decoded ahead in threads if necessary."""
         return ahead(self, range(start, stop), threads=not self.pictures.in_memory)
 
     def _shuffled(self, epoch: int) -> np.ndarray:
@@ -72,28 +72,28 @@ class Training:
 
 
 def _by_length(order: np.ndarray, lengths: np.ndarray, batch_size: int, rng: np.random.Generator) -> np.ndarray:
-    """The same order, but that batches hold examples of like length, so that little of them is padding.
+    """The order changed so that a batch holds examples of similar length, with little padding.
 
-    Windows of WINDOW batches are sorted by length, and their batches shuffled.
+    Windows of WINDOW batches are sorted by length, then the batches of a window are shuffled.
     """
     mixed = []
     for begin in range(0, len(order), WINDOW * batch_size):
         window = order[begin : begin + WINDOW * batch_size]
         window = window[np.argsort(lengths[window], kind="stable")]
-        whole = len(window) // batch_size * batch_size  # what is left over comes last, and moves no batch's bounds
+        whole = len(window) // batch_size * batch_size  # the incomplete batch comes last, so batch bounds do not move
         mixed += [rng.permutation(window[:whole].reshape(-1, batch_size)).ravel(), window[whole:]]
     return np.concatenate(mixed)
 
 
 class Evaluation:
-    """Every example once, in `order`; the last batch is filled up, and `mask` is False where it is."""
+    """Every example once, in `order`; the last batch is padded, and `mask` is False at the padding."""
 
     def __init__(self, pictures: Examples, *, batch_size: int) -> None:
         self.pictures, self.batch_size = pictures, batch_size
         self.order = by_length(pictures, np.arange(len(pictures)))
 
     def __call__(self, number: int) -> Batch:
-        """Batch `number`, from 0; "position" is that in the part, the same in batches of any size."""
+        """Batch `number`, from 0; "position" is the position in the part, which does not depend on the batch size."""
         places = np.arange(number * self.batch_size, (number + 1) * self.batch_size)
         mask = places < len(self.pictures)
         positions = self.order[np.where(mask, places, 0)]
@@ -105,13 +105,13 @@ class Evaluation:
 
 
 def by_length(examples: Examples, positions: np.ndarray) -> np.ndarray:
-    """`positions` in an order in which batches hold texts of like length; of pictures as they are."""
+    """`positions` sorted so that a batch holds texts of similar length; unchanged for pictures."""
     lengths = getattr(examples, "lengths", None)
     return positions if lengths is None else positions[np.argsort(lengths[positions], kind="stable")]
 
 
 def ahead(make: Callable[[int], Made], numbers: range, *, threads: bool) -> Iterator[Made]:
-    """`make` of every number in order: where pictures are decoded, in threads and ahead of time."""
+    """`make(number)` for every number in order; with `threads`, computed ahead in threads."""
     if not threads:
         return map(make, numbers)
     options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=2 * THREADS)

@@ -1,4 +1,4 @@
-"""What the first screen says of labels: the classes of every part, how many examples each has, and what is too few."""
+"""The lines about labels on the first screen: the examples of every class in every part, and warnings."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,17 +7,17 @@ import numpy as np
 from tljax.data import labels
 from tljax.data.splits import Subset
 
-SHOWN = 20  # classes that are named, of one part
-FEW = 10  # examples of a class below which it is warned of
-UNEVEN = 10  # times the smallest class from which on the largest is warned of
+SHOWN = 20  # the most classes that are listed for one part
+FEW = 10  # a class with fewer examples gets a warning
+UNEVEN = 10  # a warning if the largest class has at least this many times the examples of the smallest
 
 
 def notes(parts: Mapping[str, Subset], classes: Sequence[str], kind: str) -> tuple[str, ...]:
-    """Lines for people; none where labels are not read, or are read with each example.
+    """Lines for the user; () if labels are not read, or are loaded with each example.
 
     Args:
-      parts: those with labels.
-      kind: of the labels, see `Info.labels`.
+      parts: the parts with labels.
+      kind: the kind of labels, see `Info.labels`.
     """
     known = {part: subset.labels for part, subset in parts.items() if subset.labels is not None}
     if kind == "none" or not known:
@@ -61,5 +61,5 @@ def _ranges(part: str, found: np.ndarray, columns: Sequence[str]) -> str:
 
 
 def _name(name: str) -> str:
-    """As it is where that shows it whole."""
+    """The name, in quotes if it would be unclear without."""
     return name if name.isprintable() and name == name.strip() else ascii(name)

@@ -1,4 +1,4 @@
-"""The pictures of one part: decoded once into memory, or anew for every batch; what is unreadable named."""
+"""The pictures of one part: decoded once into memory, or again for every batch; unreadable ones are listed."""
 
 import functools
 import hashlib
@@ -15,36 +15,36 @@ from tljax.data import pictures, preprocess
 from tljax.data.picture import copies, grey_levels
 from tljax.data.splits import Subset
 
-CHUNK = 1024  # pictures that wait for a thread at a time
+CHUNK = 1024  # the most pictures in the queue of the decoding threads
 
 
 class Pictures:
-    """The pictures of one part as uint8 (S, S, C), in memory or decoded anew for every batch; their labels too."""
+    """The pictures of one part as uint8 (S, S, C), in memory or decoded again for every batch; and their labels."""
 
     views = 1
-    rows = 0  # of boxes, to which every example's list is filled up
+    rows = 0  # the length to which every example's list of boxes is padded
 
     def __init__(self, subset: Subset, config: ConfigDict, card: Card) -> None:
-        """Decode everything once, to keep it where `data.in_memory`, and else to know before training that it can be:
-        a header tells nothing of a file that ends too early.
+        """Decode every picture once. With `data.in_memory` the pictures are kept. Without it, this is a check before
+        training: the header of a truncated file looks valid.
 
-        Pictures of 16 bits wait for `settle` where `data.window` does not say which of their values are black and
-        white: `spans` holds the lowest and highest value of each, by its position.
+        If `data.window` does not give black and white, 16-bit pictures wait for `settle`; `spans` holds the lowest and
+        highest value of each, by position.
 
         Raises:
-          DataError: unreadable pictures (all are listed) unless `data.unreadable` is "skip", or no
-            picture of a class is left; pictures of different sizes where they are not resized; maps and boxes
-            that do not fit their picture or the classes.
+          DataError: pictures are unreadable (all are listed), unless `data.unreadable` is "skip"; or no picture of a
+            class is left; pictures have different sizes and are not resized; maps and boxes do not fit their picture
+            or the classes.
         """
         self.subset, self.skipped, self.in_memory = subset, (), config.in_memory
         self._resize, self._interpolation = preprocess.sizes(config, card).resize, card.interpolation
         self._channels, self._window = config.channels, config.window
         self.levels = grey_levels.Levels(*config.window, given=True) if config.window else None
         self.images: np.ndarray | None = None  # (N, S, S, C)
-        self.prints = np.zeros(len(subset), copies.PRINT)  # what tells copies
-        self.most = 0  # boxes of an example
+        self.prints = np.zeros(len(subset), copies.PRINT)  # hashes, to find copies
+        self.most = 0  # the largest number of boxes of an example
         self._labels: dict[int, np.ndarray] = {}  # maps and boxes of pictures in memory, by position
-        self._digests: dict[int, bytes] = {}  # of all maps and boxes
+        self._digests: dict[int, bytes] = {}  # of all maps and boxes, by position
         self.spans: dict[int, tuple[float, float]] = {}
         self._shapes: dict[int, tuple[int, ...]] = {}
         self._lock = threading.Lock()
@@ -71,13 +71,13 @@ class Pictures:
             images, labels = np.stack([image for image, _ in found]), [label for _, label in found]
         if self.subset.labels is not None:
             return {"image": images, "label": self.subset.labels[positions]}
-        loaded = [label for label in labels if label is not None]  # all of them
+        loaded = [label for label in labels if label is not None]  # all labels, or none
         if self.subset.info.labels == "boxes":
             loaded = [pictures.filled_boxes(label, self.rows) for label in loaded]
         return {"image": images, "label": np.stack(loaded)}
 
     def fingerprint(self) -> str:
-        """sha256 of the labels and of the pictures, or of their `prints` where they are not in memory."""
+        """sha256 of the labels and of the pictures, or of their `prints` if the pictures are not in memory."""
         digest = hashlib.sha256()
         if self.subset.labels is None:
             digest.update(b"".join(self._digests[i] for i in range(len(self))))
@@ -87,11 +87,11 @@ class Pictures:
         return digest.hexdigest()
 
     def name(self, position: int) -> str:
-        """What people call an example: its file, where it has one."""
+        """The name of an example for the user: its file, if it has one."""
         return self.subset.name(position)
 
     def settle(self, levels: grey_levels.Levels | None) -> None:
-        """Decode the pictures that waited for `levels`, black and white of all parts' pictures of 16 bits."""
+        """Decode the pictures that waited for `levels`: black and white for the 16-bit pictures of all parts."""
         if not self.spans:
             return
         self.levels = self.levels or levels
@@ -100,7 +100,7 @@ class Pictures:
         self.spans = {}
 
     def leave_out(self, why: Mapping[int, str]) -> None:
-        """Pictures by their position, and why; they leave the part, counted and listed.
+        """Remove pictures from the part; they are counted and listed. `why`: position -> reason.
 
         Raises:
           DataError: no picture of a class is left.
@@ -118,13 +118,13 @@ class Pictures:
         self._shapes = {new[i]: shape for i, shape in self._shapes.items() if i in new}
         self._labels = {new[i]: label for i, label in self._labels.items() if i in new}
         self._digests = {new[i]: digest for i, digest in self._digests.items() if i in new}
-        if self.images is not None:  # in place: a copy would need the memory twice
+        if self.images is not None:  # in place: a copy would need twice the memory
             for position, old in enumerate(kept):
                 self.images[position] = self.images[old]
             self.images = self.images[: len(kept)]
 
     def _read(self, position: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """A picture, and its label where that is loaded with it, both of the stored size."""
+        """A picture, and its label if that is loaded with it, both in the stored size."""
         try:
             with pictures.turn():
                 return self._as_stored(*self._loaded(position))
@@ -132,7 +132,7 @@ class Pictures:
             raise DataError(f"Every picture must be readable; {self.name(position)} is not: {error}.") from error
 
     def _loaded(self, position: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """As the source has them; ValueError if they cannot be read or do not fit."""
+        """A picture and its label in the source's size; ValueError if they are unreadable or do not fit."""
         example = self.subset[position]
         image = example["image"]
         if self.subset.labels is not None:
@@ -156,7 +156,7 @@ class Pictures:
                 self.images = np.empty((len(self), *image.shape), np.uint8)
             if label is not None:
                 self._keep(position, label)
-        if self.images is not None and self.images.shape[1:] == image.shape:  # others: an error of `shape`
+        if self.images is not None and self.images.shape[1:] == image.shape:  # for another shape, `shape` raises
             self.images[position] = image
 
     def _keep(self, position: int, label: np.ndarray) -> None:
@@ -202,7 +202,7 @@ class Pictures:
 
 @functools.cache
 def _same(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """One object for all pictures of a shape: a set that is not in memory may have millions."""
+    """One tuple for all pictures of a shape, to save memory: there may be millions of pictures."""
     return shape
 
 

@@ -1,4 +1,4 @@
-"""Further domains: what training sees of them without labels, and what they are evaluated on."""
+"""Other domains: the examples that training uses without labels, and those to evaluate on."""
 
 import zlib
 from collections.abc import Mapping
@@ -11,23 +11,23 @@ from tljax.core.errors import ConfigError, DataError
 from tljax.core.types import Dataset
 from tljax.data.splits import PARTS, Joined, Subset
 
-UNLABELLED = "unlabelled"  # the part of which training sees no label
+UNLABELLED = "unlabelled"  # the part whose labels training does not see
 Part = TypeVar("Part")
 
 
 def add(subsets: Mapping[str, Subset], dataset: Dataset, config: ConfigDict, seed: int) -> dict[str, Subset]:
-    """The parts of `splits.choose` with "unlabelled", where `data.unlabelled` asks for it.
+    """The parts of `splits.choose`, with the part "unlabelled" if `data.unlabelled` names splits.
 
-    It is a share (`data.unlabelled_share`) of each of these splits, drawn without a look at their labels, and its own
-    labels are -1: nothing that comes after can learn from them. A target that is among them is evaluated on the
-    rest, or, where the share is 1, on all of it: on what training has seen, as is usual with pictures.
+    The part is a random share (`data.unlabelled_share`) of each of these splits, drawn without their labels. All its
+    labels are -1, so nothing can learn from them. If one of the splits is a target too, it is evaluated on the other
+    examples; with a share of 1 it is evaluated on all, which training has seen, as is usual with pictures.
 
     Args:
-      config: the data's own.
+      config: config.data.
 
     Raises:
-      ConfigError: no splits, ones that are used otherwise, or a target called "unlabelled".
-      DataError: nothing is left to learn from or to evaluate on.
+      ConfigError: a split does not exist or is used for another part, or a target is called "unlabelled".
+      DataError: no example is left to learn from or to evaluate on.
     """
     _check(subsets, dataset, config)
     if not config.unlabelled:
@@ -42,24 +42,24 @@ def add(subsets: Mapping[str, Subset], dataset: Dataset, config: ConfigDict, see
     parts[UNLABELLED] = Subset(joined, indices, np.full(len(indices), -1, np.int32))
     if empty := [name for name in parts if not len(parts[name])]:
         raise DataError(
-            f"Some of every domain must be seen without labels and some be left to evaluate on; empty parts: "
+            f"Every domain must have examples to learn from without labels, and others to evaluate on; empty parts: "
             f"{', '.join(empty)}. Change config.data.unlabelled_share ({config.unlabelled_share:g}), or set it to 1."
         )
     return parts
 
 
 def labelled(parts: Mapping[str, Part]) -> dict[str, Part]:
-    """Those to evaluate on."""
+    """The parts with labels, to evaluate on."""
     return {name: part for name, part in parts.items() if name != UNLABELLED}
 
 
 def source(config: ConfigDict) -> str:
-    """What people call the domain that is learned from, `config.data` being given: its splits."""
+    """The name of the source domain for the user: its splits. `config` is config.data."""
     return ("+".join(config.divide) or "all") if config.fractions else config.splits["train"]
 
 
 def _drawn(number: int, name: str, share: float, seed: int) -> np.ndarray:
-    """A `share` of so many positions, in order; whatever else is drawn from, a split's are the same."""
+    """A random `share` of `number` positions, in order; a split's positions do not depend on other splits."""
     order = np.random.default_rng([seed, 6, zlib.crc32(name.encode())]).permutation(number)
     return np.sort(order[: round(share * number)])
 
@@ -75,7 +75,7 @@ def _check(subsets: Mapping[str, Subset], dataset: Dataset, config: ConfigDict) 
     if any(bad.values()):
         found = "; ".join(f"{why}: {', '.join(some)}" for why, some in bad.items() if some)
         raise ConfigError(
-            f"config.data.unlabelled must name further splits of {dataset.info.source} "
+            f"config.data.unlabelled must name other splits of {dataset.info.source} "
             f"({', '.join(dataset.splits)}) to learn from without labels; {found}."
         )
     if names and dataset.info.loaded:

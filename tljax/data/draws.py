@@ -1,4 +1,4 @@
-"""Seeded draws of examples: of every class its share, and what belongs together stays together."""
+"""Seeded random samples of examples, stratified by class; groups stay together."""
 
 import numpy as np
 
@@ -10,10 +10,10 @@ def mask(
 
     Args:
       strata: (N,) classes.
-      draw: which of a run's draws this is.
-      groups: (N,) whole numbers: those of one number are drawn together, by `share`, which then is as near as they
-        allow; a group is of the class that most of it has. Of a class of two groups or more, one at least is drawn,
-        and one is not.
+      draw: the number of the sample within the run.
+      groups: (N,) whole numbers. Examples of one group are drawn together, so `share` is only approximate. The class
+        of a group is that of most of its examples. If a class has two groups or more, at least one is drawn and at
+        least one is not.
     """
     chosen = np.zeros(len(strata), bool)
     if groups is not None and share:
@@ -40,11 +40,10 @@ def _whole_groups(strata: np.ndarray, groups: np.ndarray, share: float, seed: li
 
 
 def is_sorted(rows: np.ndarray) -> bool:
-    """Whether examples lie class after class: each in one stretch, or in far fewer stretches than chance gives.
+    """Whether examples are sorted by class: each class in one run, or in far fewer runs than in a random order.
 
     Args:
-      rows: labels (N,), numbers or sets (N, K); numbers of which the first column rises or falls all the way are
-        sorted too.
+      rows: labels (N,), numbers or sets (N, K). Numbers count as sorted if the first column only rises or falls.
     """
     if rows.ndim == 2 and rows.dtype != bool:
         steps = np.diff(rows[:, 0])
@@ -56,7 +55,7 @@ def is_sorted(rows: np.ndarray) -> bool:
 
 
 def first_of_each(strata: np.ndarray, number: int, seed: int) -> np.ndarray:
-    """So many positions, in order, drawn at random: of every class its share, and one at least where there is room."""
+    """`number` random positions, in order: each class gets its share, and at least one if `number` allows it."""
     rng, places = np.random.default_rng([seed, 7]), np.zeros(len(strata))
     for label in np.unique(strata):
         members = np.flatnonzero(strata == label)

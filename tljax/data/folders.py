@@ -1,6 +1,7 @@
-"""Which files of a folder are examples: one rule for what is learned from and for what a finished run is asked.
+"""Which files of a folder are examples: one rule for training and for the predictions of a finished run.
 
-Learned from is `<data.dir>/<split>/<class>/<file>`; of `<data.dir>/<class>/<file>` all are the split "all".
+The layout for training is `<data.dir>/<split>/<class>/<file>`. With `<data.dir>/<class>/<file>`, all files form the
+split "all".
 """
 
 import dataclasses
@@ -17,7 +18,7 @@ from tljax.core.errors import DataError
 from tljax.core.types import Record
 from tljax.data import labels, splits
 
-# What systems and programs leave beside people's files; names that begin with a point are hidden anyway.
+# Files that systems and programs leave beside the user's files; names that begin with a dot are hidden too.
 LEFT_BEHIND = frozenset({
     "__MACOSX", "__pycache__", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found",
     "Thumbs.db", "ehthumbs.db", "desktop.ini", "Icon\r",
@@ -26,37 +27,37 @@ LEFT_BEHIND = frozenset({
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What lies in a folder of splits."""
+    """The content of a folder of splits."""
 
     splits: dict[str, list[tuple[Path, str]]]  # split -> its files, each with the name of its class folder
-    skipped: list[str]  # "path: reason" of what is left out of them
-    unread: list[str]  # further splits, which the config does not name
+    skipped: list[str]  # "path: reason" for files and folders that are left out
+    unread: list[str]  # other splits, which the config does not name
 
 
 @dataclasses.dataclass(frozen=True)
 class Class:
-    """What lies in one class folder."""
+    """The content of one class folder."""
 
     home: Path
     examples: list[Path]
-    others: list[Path]  # what is none, hidden files apart
+    others: list[Path]  # files and folders that are not examples, without hidden ones
 
 
-Table = dict[str, Class]  # by the names of the folders
+Table = dict[str, Class]  # name of the folder -> its content
 
 
 def hidden(path: Path) -> bool:
-    """Whether people did not put it there to be read."""
+    """Whether a file or folder is hidden, or one that a system or program left."""
     return path.name.startswith(".") or path.name in LEFT_BEHIND
 
 
 def entries(folder: Path) -> list[Path]:
-    """What lies in a folder, sorted, without what is hidden; DataError where it cannot be read."""
+    """The content of a folder, sorted, without hidden entries; DataError if it cannot be read."""
     return [path for path in everything(folder) if not hidden(path)]
 
 
 def everything(folder: Path) -> list[Path]:
-    """What lies in a folder, sorted; DataError where it cannot be read."""
+    """The content of a folder, sorted; DataError if it cannot be read."""
     try:
         return sorted(folder.iterdir())
     except OSError as error:
@@ -64,12 +65,12 @@ def everything(folder: Path) -> list[Path]:
 
 
 def is_example(path: Path, suffixes: Collection[str]) -> bool:
-    """Whether it is a file, or a link to one, that is read as an example."""
+    """Whether `path` is a file, or a link to one, with a suffix of examples."""
     return not hidden(path) and path.suffix.lower() in suffixes and path.is_file()
 
 
 def inside(folder: Path, suffixes: Collection[str], *, above: frozenset[str] = frozenset()) -> Iterator[Path]:
-    """The examples at any depth, sorted in each folder; links are followed, but not back to a folder above."""
+    """The examples at any depth, sorted in each folder; links are followed, except to a folder above."""
     above |= {os.path.realpath(folder)}
     for path in entries(folder):
         if path.is_dir():
@@ -80,15 +81,16 @@ def inside(folder: Path, suffixes: Collection[str], *, above: frozenset[str] = f
 
 
 def read(root: Path, suffixes: Collection[str], config: ConfigDict, *, what: str, layout: str) -> Found:
-    """The files of the splits that the config names; what else lies there is left out, and listed.
+    """The files of the splits that the config names; all other files are left out, and listed.
 
     Args:
-      suffixes: of files that are examples.
-      what: "pictures", and `layout` the folders that it needs, for people.
+      suffixes: the suffixes of examples.
+      what: the kind of files for the user: "pictures".
+      layout: the folders that they must lie in, for the user.
 
     Raises:
-      DataError: no such folder, one that cannot be read, none of these files, an empty class folder in a split that
-        the config names, names that are no UTF-8.
+      DataError: there is no such folder, it cannot be read or holds no such files, a class folder is empty in a split
+        that the config names, or names are not UTF-8.
     """
     if not config.dir or not root.is_dir():
         where = f"'{root if config.dir else ''}'"
@@ -97,7 +99,7 @@ def read(root: Path, suffixes: Collection[str], config: ConfigDict, *, what: str
     nested = {place.name: _table(entries(place), suffixes) for place in places}
     explicit = {*config.targets, *config.unlabelled, *(config.divide if config.fractions else config.splits.values())}
     tables = {name: table for name, table in nested.items() if _any(table) or (name in explicit and table)}
-    level = any(map(_any, tables.values()))  # whether there are splits
+    level = any(map(_any, tables.values()))  # whether the folder holds splits
     if not level:
         flat = {name: one for name, one in _table(places, suffixes).items() if one.examples}
         tables = {"all": flat} if flat else {}
@@ -108,8 +110,8 @@ def read(root: Path, suffixes: Collection[str], config: ConfigDict, *, what: str
         )
     used, known = splits.used(list(tables), config), tables if level else tables["all"]
     _refuse_empty(root, {name: tables[name] for name in used}, what)
-    skipped = [f"{path}: hidden, or left behind by a program" for path in _hidden(root) if path.is_dir()]
-    skipped += [f"{place}: a folder that holds no {what}" for place in places if place.name not in known]
+    skipped = [f"{path}: hidden, or left by a program" for path in _hidden(root) if path.is_dir()]
+    skipped += [f"{place}: a folder without {what}" for place in places if place.name not in known]
     for name in used:
         skipped += _left_out(root / name if level else None, tables[name], suffixes, what)
     found = {name: [(file, of) for of, one in sorted(tables[name].items()) for file in one.examples] for name in used}
@@ -117,11 +119,11 @@ def read(root: Path, suffixes: Collection[str], config: ConfigDict, *, what: str
 
 
 def stamp(place: Path, *, without: Path | None = None) -> Record | None:
-    """What can be known of a file or a folder without reading its files: how many, how large, and a checksum of their
-    names, sizes and times of writing; None where there is nothing.
+    """Facts about a file or a folder, known without reading its files: their number, their size, and a checksum of
+    their names, sizes and times of writing; None if there are no files.
 
     Args:
-      without: a folder that does not count.
+      without: a folder that is left out.
     """
     if not place.exists():
         return None
@@ -141,7 +143,7 @@ def _files(folder: Path, seen: set[str]) -> Iterator[Path]:
 
 
 def _stat(file: Path) -> os.stat_result | None:
-    """None of a link to nothing."""
+    """The file's status; None for a broken link."""
     try:
         return file.stat()
     except OSError:
@@ -166,7 +168,7 @@ def _hidden(folder: Path) -> list[Path]:
 
 
 def _left_out(split: Path | None, table: Table, suffixes: Collection[str], what: str) -> list[str]:
-    """ "path: reason" of what is no example of a split (None: there are only classes); all names are checked."""
+    """ "path: reason" for everything in a split that is not an example (None: no splits); all names are checked."""
     loose = [path for path in entries(split) if not path.is_dir()] if split else []
     atomic.check_names([*loose, *(path for one in table.values() for path in (one.home, *one.examples, *one.others))])
     found = [f"{path}: not in a class folder" for path in loose]
@@ -178,19 +180,19 @@ def _left_out(split: Path | None, table: Table, suffixes: Collection[str], what:
 
 
 def _why_none(path: Path, suffixes: Collection[str], what: str) -> str:
-    """What keeps something in a class folder from being an example."""
+    """Why a file or folder in a class folder is not an example."""
     if path.is_dir():
         number = sum(1 for _ in inside(path, suffixes))
-        return f"a folder, in which nothing is read ({number} {what}): a class folder holds its {what} itself"
+        return f"a folder, which is not read ({number} {what} in it): {what} must lie directly in a class folder"
     if path.is_symlink() and not path.exists():
-        return f"a link to nothing ({path.readlink()})"
-    return f"none of the {what} by its suffix"
+        return f"a broken link ({path.readlink()})"
+    return f"its suffix is not that of {what}"
 
 
 def _refuse_empty(root: Path, tables: dict[str, Table], what: str) -> None:
     empty = [f"{split}/{name}" for split, table in tables.items() for name, one in table.items() if not one.examples]
     if empty:
         raise DataError(
-            f"Every class folder in '{root}' must hold {what} of a suffix that is read; empty: {labels.cut(empty)}. "
+            f"Every class folder in '{root}' must hold {what} with a known suffix; empty: {labels.cut(empty)}. "
             f"Add {what} or remove the folders."
         )

@@ -1,4 +1,4 @@
-"""To whom an example belongs: a patient, a site, a video; what belongs together is in one part."""
+"""Groups of examples (a patient, a site, a video): all examples of a group are in the same part."""
 
 import itertools
 import os
@@ -25,14 +25,14 @@ def files_of(split: Split) -> Sequence[str | Path]:
 
 
 def of(split: Split, source: str, config: ConfigDict) -> np.ndarray | None:
-    """(N,) str: the group of each example; None where `data.group` asks for none.
+    """(N,) str: the group of each example; None if `data.group` is empty.
 
-    Of a table it is the content of a column. Of files it is what the one group of the expression matches in the path
-    below `data.dir`.
+    For a table, `data.group` names a column. For files, it is a regular expression with one group in brackets; the
+    text that this group matches in the path below `data.dir` is the example's group.
 
     Raises:
-      ConfigError: the examples are neither rows nor files, or it is no expression with one group.
-      DataError: files in which it is not found; the first are named.
+      ConfigError: the examples are neither rows nor files, or `data.group` is not an expression with one group.
+      DataError: the expression does not match some files; the first are named.
     """
     if not config.group or not len(split):
         return np.array([], str) if config.group else None
@@ -41,18 +41,17 @@ def of(split: Split, source: str, config: ConfigDict) -> np.ndarray | None:
     files = files_of(split)
     if not files:
         raise ConfigError(
-            f"config.data.group needs rows of a table or files with paths, which examples of {source} have not. Leave "
-            f"it empty."
+            f"config.data.group needs rows of a table, or files; examples of {source} are neither. Leave it empty."
         )
     try:
         pattern = re.compile(config.group)
     except re.error as error:
         raise ConfigError(
-            f"config.data.group must be a regular expression; {config.group!r} is none: {error}."
+            f"config.data.group must be a regular expression; {config.group!r} is not: {error}."
         ) from error
     if pattern.groups != 1:
         raise ConfigError(
-            f"config.data.group must have one group in round brackets, that finds to whom a file belongs, as in "
+            f"config.data.group must have one group in round brackets, which matches the group of a file, as in "
             f"'/(p[0-9]+)_'; {config.group!r} has {pattern.groups}."
         )
     root = os.path.expanduser(config.dir)
@@ -60,24 +59,24 @@ def of(split: Split, source: str, config: ConfigDict) -> np.ndarray | None:
     found = [pattern.search(path) for path in paths]
     if bad := [path for path, match in zip(paths, found, strict=True) if not match or not match[1]]:
         raise DataError(
-            f"config.data.group must be found in the path of every file below '{root}'; {config.group!r} is not in "
+            f"config.data.group must match the path of every file below '{root}'; {config.group!r} does not match "
             f"{len(bad)} of {len(paths)}: {labels.cut(bad)}."
         )
     return np.array([match[1] for match in found if match])
 
 
 def tell(parts: Mapping[str, np.ndarray | None], key: str) -> str:
-    """How many groups every part has, for people.
+    """A line for the user: the number of groups in every part.
 
     Raises:
-      DataError: one is in two parts, as the splits of the source have it.
+      DataError: a group is in two parts, because the source's splits divide it.
     """
     found = {name: set(map(str, groups)) for name, groups in parts.items() if groups is not None}
     pairs = {f"{one} and {other}": found[one] & found[other] for one, other in itertools.combinations(found, 2)}
     both = [f"{where}: {labels.cut(sorted(shared))}" for where, shared in pairs.items() if shared]
     if both:
         raise DataError(
-            f"What belongs together by config.data.group={key!r} must be in one part; it is in {'; '.join(both)}. "
-            f"Move these examples, or let config.data.fractions divide all of them anew."
+            f"Examples of one group (config.data.group={key!r}) must be in one part; some are in {'; '.join(both)}. "
+            f"Move these examples, or let config.data.fractions divide all of them again."
         )
     return f"groups by {key!r}, each in one part: " + ", ".join(f"{len(some)} {name}" for name, some in found.items())

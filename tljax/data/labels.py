@@ -1,4 +1,4 @@
-"""What a label is: one class, numbers, or a set of labels; how each is written in a table and lies in an array."""
+"""Kinds of labels: one class, numbers, or a set of names; how a table writes them, and how an array holds them."""
 
 import json
 import math
@@ -19,10 +19,10 @@ DECIMAL = (
     "Set config.data.decimal: ',' where a comma stands before the fraction (0,5), '.' where commas stand between "
     "thousands (1,000)."
 )
-Label = str | tuple[float, ...] | frozenset[str]  # the name of a class; numbers; names of the labels that hold
-NONE: Label = frozenset()  # of a text without a label
+Label = str | tuple[float, ...] | frozenset[str]  # the name of a class; numbers; a set of names
+NONE: Label = frozenset()  # the label of a text without a label
 YES, NO = ("1", "true", "1.0", "yes"), ("0", "false", "0.0", "no")
-# What numbers look like where `data.decimal` says which character stands before the fraction.
+# The form of numbers, by `data.decimal`: the character before the fraction.
 WRITTEN = {
     ",": re.compile(r"[+-]?(\d{1,3}([. \u00a0\u202f'\u2019]\d{3})+|\d*)(,\d+)?"),
     ".": re.compile(r"[+-]?(\d{1,3}([, \u00a0\u202f'\u2019]\d{3})+|\d*)(\.\d+)?"),
@@ -30,20 +30,20 @@ WRITTEN = {
 
 
 def columns(kind: str, named: str) -> tuple[str, ...]:
-    """The columns of a label, "a,b" being two of them; that of a class is one, whatever its name."""
+    """The columns of a label: "a,b" means two. A class has one column, even if its name holds a comma."""
     if kind == "none":
         return ()
     return (named,) if kind == "classes" else tuple(name.strip() for name in named.split(","))
 
 
 def parse(kind: str, cells: Mapping[str, Any], separator: str, *, decimal: str = "") -> Label:
-    """The label that a row's cells, by column, are; ValueError where they are none. Of no kind is the empty set.
+    """The label in a row's cells; ValueError if they do not hold one. For kind "none" it is the empty set.
 
     Args:
-      cells: texts; of numbers, numbers too.
-      separator: between the names of a set.
-      decimal: of numbers, the character before the fraction, where others may stand between thousands; "": a point,
-        and none between thousands.
+      cells: column -> text; for numbers, also numbers.
+      separator: the character between the names of a set.
+      decimal: for numbers, the character before the fraction; the other one may then separate thousands. "": a point
+        before the fraction, and no separator of thousands.
     """
     if kind == "none":
         return NONE
@@ -74,7 +74,7 @@ def encode(found: Sequence[Any], kind: str, classes: Sequence[str]) -> np.ndarra
 
 
 def said(label: Label) -> str:
-    """For people."""
+    """The label as text for the user."""
     if isinstance(label, str):
         return label
     return "+".join(sorted(label)) if isinstance(label, frozenset) else ", ".join(f"{x:g}" for x in label)
@@ -85,10 +85,10 @@ def names(splits: Mapping[str, Iterable[Label]], source: str, train: str) -> tup
 
     Args:
       splits: the labels of every split.
-      train: the split that must have all of them; "" where it is not known yet.
+      train: the split that must have all of them; "" if it is not known yet.
 
     Raises:
-      DataError: a class that `train` lacks.
+      DataError: `train` lacks a class.
     """
     found = {name: set().union(*(_members(label) for label in labels)) for name, labels in splits.items()}
     known = found.get(train) or set().union(*found.values())
@@ -96,14 +96,14 @@ def names(splits: Mapping[str, Iterable[Label]], source: str, train: str) -> tup
     if unseen:
         raise DataError(
             f"Every class must be in the training split '{train}' of '{source}' ({cut(spelling.ordered(known))}); "
-            f"only elsewhere: {cut(unseen)}. Rename or remove these examples, or add training examples; labels "
-            f"of tables that are no classes need config.data.labels=numbers or sets."
+            f"only in other splits: {cut(unseen)}. Rename or remove these examples, or add training examples. If the "
+            f"labels of a table are not classes, set config.data.labels=numbers or sets."
         )
     return spelling.ordered(known)
 
 
 def renamed(label: Label, classes: Mapping[str, str]) -> Label:
-    """The label with every name in the spelling that stands for its class."""
+    """The label with every name replaced by the name of its class."""
     if isinstance(label, str):
         return classes[label]
     return (
@@ -112,7 +112,7 @@ def renamed(label: Label, classes: Mapping[str, str]) -> Label:
 
 
 def counts(found: Iterable[Label]) -> dict[str, int]:
-    """How many labels hold each name, of classes and of sets."""
+    """Name -> number of labels that hold it, for classes and sets."""
     number: dict[str, int] = {}
     for label in found:
         for name in _members(label):
@@ -121,13 +121,13 @@ def counts(found: Iterable[Label]) -> dict[str, int]:
 
 
 def cut(names: Sequence[str]) -> str:
-    """Names as a list for people, of a few at most."""
+    """Names as a short list for the user; the rest is counted."""
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 
 
 def _is_weight(weight: Any) -> bool:
-    """A number > 0, "name=number" with one, or a dict of such."""
+    """Whether `weight` is a number > 0, "name=number", or a dict of these."""
     if isinstance(weight, Mapping):
         return all(map(_is_weight, weight.values()))
     if isinstance(weight, str):
@@ -146,14 +146,14 @@ NUMBERS_BY_NAME: Rule = (
 
 
 def numbers_by_name(wanted: Sequence[object], names: Sequence[str], key: str) -> tuple[float, ...]:
-    """One number a class or label, in their order.
+    """One number for each class or label, in their order.
 
     Args:
-      wanted: numbers in that order; or "name=number" (or a dict of them), one for each, in any order.
-      key: what people set.
+      wanted: numbers in this order; or one "name=number" (or a dict) for each, in any order.
+      key: the key of the config, for the error.
 
     Raises:
-      ConfigError: not one for each; the order, and what is missing, unknown or twice.
+      ConfigError: there is not one number for each name; the error lists missing, unknown and repeated names.
     """
     pairs = [pair for one in wanted for pair in (one.items() if isinstance(one, Mapping) else [_pair(one)])]
     if all(name is None for name, _ in pairs) and len(pairs) == len(names):
@@ -176,7 +176,7 @@ def numbers_by_name(wanted: Sequence[object], names: Sequence[str], key: str) ->
 
 
 def once(pairs: list[tuple[str, object]]) -> Record:
-    """The object of JSON that has these pairs; ValueError where a name stands twice, of which one would be lost."""
+    """The JSON object of these pairs; ValueError if a name is repeated, because one value would be lost."""
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
         raise ValueError(f"names stand twice: {', '.join(sorted({n for n in names if names.count(n) > 1}))}")
@@ -207,7 +207,7 @@ def _members(label: Any) -> set[str]:
 
 
 def _number(column: str, cell: object, decimal: str) -> float:
-    plain = str(cell).strip().replace("_", "?")  # 1_000 is a number of Python's alone
+    plain = str(cell).strip().replace("_", "?")  # only Python accepts 1_000 as a number
     if isinstance(cell, str) and decimal:
         fits = WRITTEN[decimal].fullmatch(plain)
         plain = (

@@ -1,8 +1,8 @@
-"""Hidden tokens, as BERT hides them: which places of a text are asked about, and what stands there instead.
+"""BERT's masking of tokens: which positions of a text must be predicted, and which token replaces them.
 
-Devlin et al. 2018, section 3.1 and appendix A.1: of a text's tokens 15 % are asked about; [MASK] stands for 80 % of
-those, any token for 10 %, and 10 % stay as they are. As in the authors' code a text has as many hidden tokens as its
-length gives, not a random number; so a head need only look at a few places, whose number is known when XLA compiles.
+Devlin et al. 2018, section 3.1 and appendix A.1: 15 % of a text's tokens must be predicted. Of these, 80 % are replaced
+by [MASK], 10 % by a random token, and 10 % stay. As in the authors' code, the number of masked tokens depends only on
+the text's length and is not random, so the head gets a fixed number of positions, known when XLA compiles.
 """
 
 import dataclasses
@@ -14,33 +14,33 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-MASKED, REPLACED = 0.8, 0.1  # shares of the hidden tokens; the rest stay as they are
+MASKED, REPLACED = 0.8, 0.1  # shares of the masked tokens; the rest stay
 
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
-    """What a tokenizer says of its tokens."""
+    """The facts about a tokenizer's tokens that masking needs."""
 
     size: int  # ids are 0 to size - 1
-    mask: int  # the id that stands for a hidden token; -1 where there is none
-    special: tuple[int, ...]  # ids that are no text: [CLS], padding, what stands for unknown words
-    continues: tuple[int, ...] | None  # ids that go on with the word before them; None where that does not show
+    mask: int  # the id of [MASK]; -1 if there is none
+    special: tuple[int, ...]  # ids that are not text: [CLS], padding, the token of unknown words
+    continues: tuple[int, ...] | None  # ids that continue the word before them; None if the tokenizer does not show it
 
 
 def hide(
     x: Mapping[str, jax.Array], key: jax.Array, position: jax.Array, vocabulary: Vocabulary, config: ConfigDict
 ) -> dict[str, jax.Array]:
-    """Tokens with some of them hidden; every text draws from its own key, and the draw does not depend on padding.
+    """Mask some of the tokens. Every text has its own random key, and its masked positions do not depend on padding.
 
     Args:
       x: {"ids": (B, L) int32, "mask": (B, L) bool, "types"}.
       position: (B,) int32, the texts' own numbers.
-      config: the task's own: `mask_share` of the tokens that may be hidden, rounded, at least one, are; with
-        `whole_words` words are drawn, and a last one that would be one token too many is left out as a whole.
+      config: config.task. `mask_share` of the tokens that may be masked are masked, rounded, at least one. With
+        `whole_words`, whole words are drawn; a last word with too many tokens is left out.
 
     Returns:
-      `x` with other ids, "places" (B, K) int32 of the hidden tokens, and "weight" (B, K) float32: one over their
-      number in the text, 0 at places that were only filled up.
+      `x` with the new ids, "places" (B, K) int32 of the masked tokens, and "weight" (B, K) float32: 1 / the number of
+      masked tokens in the text, and 0 at padding of "places".
     """
     known = np.arange(vocabulary.size)
     special = jnp.asarray(np.isin(known, vocabulary.special))
@@ -58,7 +58,9 @@ def hide(
 
 
 def numbers(longest: int, share: float) -> np.ndarray:
-    """How many of 0, 1, ... `longest` tokens are hidden, (longest + 1,) int32: `share`, rounded, and at least one."""
+    """The number of masked tokens for texts of 0, 1, ... `longest` tokens, (longest + 1,) int32: `share`, rounded, at
+    least one.
+    """
     tokens = np.arange(longest + 1)
     return np.maximum(np.round(share * tokens), tokens > 0).astype(np.int32)
 
@@ -73,7 +75,7 @@ def _hide(
     starts: jax.Array | None,
     vocabulary: Vocabulary,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """One text: ids and mask (L,) -> ids (L,), places (K,), weight (K,), K being the last of `numbers`."""
+    """One text: ids and mask (L,) -> ids (L,), places (K,), weight (K,), where K is the last of `numbers`."""
     for_places, for_kind, for_token = jax.random.split(key, 3)
     words = jnp.arange(len(ids)) if starts is None else jnp.cumsum(starts[ids]) - 1
     may = mask & ~special[ids]

@@ -1,8 +1,8 @@
-"""Mixup and CutMix: every training picture is mixed with its neighbour in the batch, and so is its loss.
+"""Mixup and CutMix: every training picture is mixed with its neighbour in the batch, and so are their losses.
 
-Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization"; Yun et al. 2019, "CutMix". Batches are shuffled, so
-a neighbour is a random other; examples 2j and 2j + 1 are each other's, which lie on one device. Every example
-draws its own share, from the seed, the step and its position.
+Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization"; Yun et al. 2019, "CutMix". Examples 2j and 2j + 1 are
+neighbours, and lie on the same device; batches are shuffled, so a neighbour is a random example. Every example has its
+own share, a function of the seed, the step and its position.
 """
 
 import functools
@@ -16,12 +16,12 @@ from tljax.core.errors import ConfigError
 from tljax.core.options import NOT_NEGATIVE, Option
 from tljax.core.types import Batch, Info
 
-# Of every task whose pictures may be mixed.
+# The options of every task whose pictures may be mixed.
 OPTIONS = {
     "mixup": Option(0.0, "Training: alpha of mixup (Zhang et al. 2018: 0.2 to 0.4); 0: none.", NOT_NEGATIVE),
     "cutmix": Option(0.0, "Training: alpha of CutMix (Yun et al. 2019: 1); 0: none; with mixup, either.", NOT_NEGATIVE),
 }
-NO_POSITION = 2**32 - 1  # keeps these draws apart from those of `preprocess`, which fold positions into the same key
+NO_POSITION = 2**32 - 1  # `preprocess` folds positions into the same key; no position has this number
 
 
 def asked(config: ConfigDict) -> bool:
@@ -30,19 +30,19 @@ def asked(config: ConfigDict) -> bool:
 
 
 def check(config: ConfigDict, devices: int, *, pictures: bool) -> None:
-    """Raise ConfigError where the batches of `config` (the whole) cannot be mixed as it asks.
+    """Raise ConfigError if the batches of `config` (the whole) cannot be mixed as `config.task` says.
 
     Args:
-      devices: how many compute a batch together.
-      pictures: whether the network is given any.
+      devices: the number of devices that share a batch.
+      pictures: whether the network's inputs are pictures.
     """
     if not asked(config.task):
         return
     parts = devices * config.optimizer.accumulate
     if not pictures:
         raise ConfigError(
-            f"config.task.mixup and config.task.cutmix mix pictures, and config.model.family={config.model.family} "
-            f"sees none. Set them to 0."
+            f"config.task.mixup and config.task.cutmix mix pictures, but the input of "
+            f"config.model.family={config.model.family} is text. Set them to 0."
         )
     if config.train.batch_size % (2 * parts):
         raise ConfigError(
@@ -53,15 +53,15 @@ def check(config: ConfigDict, devices: int, *, pictures: bool) -> None:
 
 
 def check_labels(config: ConfigDict, info: Info) -> None:
-    """Raise ConfigError where the rectangle that CutMix puts in would leave labels where they were.
+    """Raise ConfigError if labels lie in the picture: the rectangle of CutMix would not move them.
 
     Args:
-      config: the task's own.
+      config: config.task.
     """
     if info.loaded and "cutmix" in config and config.cutmix:
         raise ConfigError(
-            f"config.task.cutmix mixes the labels of whole pictures, and those of {info.source} are {info.labels}. Set "
-            f"it to 0."
+            f"config.task.cutmix mixes labels of whole pictures, but the labels of {info.source} are {info.labels}. "
+            f"Set it to 0."
         )
 
 
@@ -70,7 +70,7 @@ def mix(batch: Batch, key: jax.Array, config: ConfigDict) -> Batch:
 
     Args:
       batch: prepared; "inputs" (B, H, W, C), normalised, B even: see `check`.
-      config: the task's own; alphas of the Beta distribution, 0 for none. With both, either is as likely.
+      config: config.task; the alphas of the Beta distribution, 0: off. With both on, each has probability 1/2.
     """
     if not asked(config):
         return batch
@@ -83,7 +83,7 @@ def mix(batch: Batch, key: jax.Array, config: ConfigDict) -> Batch:
 
 
 def loss(losses: Callable[[Batch], jax.Array], batch: Batch) -> jax.Array:
-    """The mean over the batch of `losses(batch)` (B,), (); where it is mixed, by the shares of both examples'."""
+    """The mean of `losses(batch)` (B,) -> (); in a mixed batch, weighted by the shares of both labels."""
     own = losses(batch)
     if "other" in batch:
         others = losses(batch["other"])
@@ -92,12 +92,12 @@ def loss(losses: Callable[[Batch], jax.Array], batch: Batch) -> jax.Array:
 
 
 def _neighbours(x: jax.Array) -> jax.Array:
-    """(B, ...) with examples 2j and 2j + 1 in each other's place."""
+    """(B, ...) with examples 2j and 2j + 1 exchanged."""
     return x.reshape(-1, 2, *x.shape[1:])[:, ::-1].reshape(x.shape)
 
 
 def _mix(key: jax.Array, image: jax.Array, other: jax.Array, config: ConfigDict) -> tuple[jax.Array, jax.Array]:
-    """(H, W, C) twice -> the mixed one, and the share of the first."""
+    """Two pictures (H, W, C) -> the mixed picture, and the share of the first."""
     for_choice, for_blend, for_cut = jax.random.split(key, 3)
     if not config.cutmix:
         return _blend(for_blend, image, other, config.mixup)
@@ -116,10 +116,10 @@ def _blend(key: jax.Array, image: jax.Array, other: jax.Array, alpha: float) -> 
 
 
 def _cut(key: jax.Array, image: jax.Array, other: jax.Array, alpha: float) -> tuple[jax.Array, jax.Array]:
-    """`image` with a rectangle of `other` in it, of 1 - share of its area, share ~ Beta(alpha, alpha).
+    """`image` with a rectangle of `other`, whose area is 1 - share of the picture, share ~ Beta(alpha, alpha).
 
-    Its centre is anywhere; what hangs over the edge is cut off, and the share is that of the pixels left
-    (Yun et al. 2019, equation 2 and their algorithm).
+    The centre is anywhere in the picture. The rectangle is cut at the edges, and the share is computed again from the
+    remaining pixels (Yun et al. 2019, equation 2 and their algorithm).
     """
     for_share, for_row, for_column = jax.random.split(key, 3)
     side = jnp.sqrt(1 - jax.random.beta(for_share, alpha, alpha))

@@ -1,7 +1,7 @@
-"""A batch of the labelled source and one of the unlabelled target, as one: the target without its labels.
+"""A batch of the labelled source and a batch of the unlabelled target, joined; without the target's labels.
 
-Everything that the network is given has two rows an example, (B, 2, ...): the source's, then the target's. Labels and
-their weights are the source's alone, (B,). So every device, and every micro-batch, has as many of both.
+Every input of the network is (B, 2, ...): first an example of the source, then one of the target. Labels and their
+weights are those of the source, (B,). So every device and every micro-batch has equally many examples of both domains.
 """
 
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ import numpy as np
 from tljax.core.types import Batch
 from tljax.data.batches import Examples, Training, ahead
 
-OF_LABELS = ("label", "weight")  # what a batch knows of its labels
-OTHER_SEED = 2**31  # above every seed: two parts of one length must not be shuffled alike, they may be sorted by class
+OF_LABELS = ("label", "weight")  # the entries of a batch about labels
+OTHER_SEED = 2**31  # above every seed: the target must not have the source's order, both may be sorted by class
 
 
 class Paired:
-    """In the place of `Training`: an epoch is one of the source, and the target is shuffled and cut on its own."""
+    """Replaces `Training`: an epoch is one of the source; the target has its own shuffled epochs."""
 
     def __init__(self, source: Training, target: Examples) -> None:
         self.source = source
@@ -28,7 +28,7 @@ class Paired:
         return *self.source.parts, *self.target.parts
 
     def __call__(self, step: int) -> Batch:
-        """The batch at `step`; "position" numbers the source's examples as without a target, and then the target's."""
+        """The batch at `step`; "position" of the source's examples is the same as without a target."""
         source, target = self.source(step), self.target(step)
         target["position"] = target["position"] + self.source.batch_size
         labels = {name: x for name, x in source.items() if name in OF_LABELS}
@@ -46,7 +46,7 @@ class Paired:
 
 
 def flat(batch: Batch) -> Batch:
-    """The batch as `prepare` takes it: (2B, ...), but for labels and their weights."""
+    """The batch for `prepare`: all entries (2B, ...), except labels and their weights (B,)."""
     return {name: x if name in OF_LABELS else x.reshape(-1, *x.shape[2:]) for name, x in batch.items()}
 
 
@@ -57,7 +57,7 @@ def split(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _pair(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(B, ...) twice -> (B, 2, ...); where batches of tokens differ in length, the shorter is filled with 0, unseen."""
+    """Two (B, ...) -> (B, 2, ...); if tokens differ in length, the shorter is padded with 0, which is masked."""
     if source.shape[1:2] != target.shape[1:2]:
         longest = max(source.shape[1], target.shape[1])
         source, target = (_filled(x, longest) for x in (source, target))

@@ -1,6 +1,6 @@
-"""One picture, from bytes to uint8 (H, W, C): upright, the channels that were asked for; of more bits, as it is.
+"""Decode one picture from bytes to uint8 (H, W, C): upright, with the channels asked for; a deep one in its own type.
 
-And a label that lies in it and is loaded with it: a map of classes, or boxes (`Info.labels`).
+And the labels that lie in a picture and are loaded with it: a map of classes, or boxes (`Info.labels`).
 """
 
 import contextlib
@@ -18,21 +18,21 @@ from tljax.core.types import IGNORED, NO_BOX, Info
 from tljax.data.picture import files, grey_levels
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff"})
-# Formats of PIL that are tried. Others run programs (EPS) or are no pictures.
+# Formats of PIL that are tried. Other formats run programs (EPS) or are not pictures.
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "WEBP", "PPM", "TIFF", "GIF", "AVIF", "JPEG2000", "TGA")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-THREADS = 4  # in which many are decoded at a time: that releases the interpreter's lock
+THREADS = 4  # decoding threads; decoding releases the interpreter's lock
 FAST = files.JPEG  # formats that simplejpeg decodes
-MOST = 100_000_000  # pixels of a picture: 10,000 x 10,000
-AT_ONCE = 64_000_000  # pixels that all threads decode at a time, about 10 bytes each; a larger picture goes alone
-SHALLOW = 16  # a 16-bit colour picture whose upper bytes stay below holds 12 bits at most
-LONGEST = 4  # times the shorter side: what of a picture is resized at most, the central square with a margin
-Image.init()  # PIL knows most formats only then
-Image.MAX_IMAGE_PIXELS = None  # MOST and `data.max_pixels` stand in the place of PIL's limit, which nobody can set here
+MOST = 100_000_000  # the most pixels of a picture: 10,000 x 10,000
+AT_ONCE = 64_000_000  # pixels that all threads together decode, about 10 bytes each; a larger picture is decoded alone
+SHALLOW = 16  # a 16-bit colour picture whose upper bytes are below this holds at most 12 bits
+LONGEST = 4  # a longer side is cropped to this times the shorter side before the picture is resized
+Image.init()  # without it PIL knows few formats
+Image.MAX_IMAGE_PIXELS = None  # replaced by MOST and `data.max_pixels`, because users cannot set PIL's limit
 
 
 class _Turns(threading.local):
-    """How many pixels this thread has taken of AT_ONCE, and whether it is inside a `turn`."""
+    """The pixels of AT_ONCE that this thread holds, and whether it is inside a `turn`."""
 
     taken, inside = 0, False
 
@@ -42,7 +42,7 @@ _turns, _free, _running = _Turns(), threading.Condition(), [0]
 
 @contextlib.contextmanager
 def turn() -> Iterator[None]:
-    """What this thread decodes in here counts against AT_ONCE until it leaves: while a picture is resized too."""
+    """A context: pictures that this thread decodes in it count against AT_ONCE until its end, also while resizing."""
     if _turns.inside:
         yield
         return
@@ -57,7 +57,7 @@ def turn() -> Iterator[None]:
 
 
 def _wait(pixels: int) -> None:
-    """Until so many pixels more may be decoded, or nothing else is. Who has some already never waits for others."""
+    """Wait until `pixels` more may be decoded, or no other thread decodes. A thread that holds pixels never waits."""
     with _free:
         _free.wait_for(lambda: _turns.taken or not _running[0] or _running[0] + pixels <= AT_ONCE)
         _running[0] += pixels
@@ -65,7 +65,7 @@ def _wait(pixels: int) -> None:
 
 
 def mode(channels: int) -> str:
-    """PIL's name of pictures with so many channels; ConfigError where files of pictures have no such number."""
+    """PIL's mode for pictures with `channels`; ConfigError if picture files cannot have this number."""
     if channels not in MODES:
         raise ConfigError(f"config.data.channels must be 1, 3 or 4 for files of pictures; got {channels}.")
     return MODES[channels]
@@ -75,16 +75,15 @@ def decode(data: bytes, *, channels: int = 3, most: int = MOST) -> np.ndarray:
     """Decode a picture.
 
     Args:
-      most: pixels that a picture may have.
+      most: the most pixels that a picture may have.
 
     Returns:
-      uint8 (H, W, channels), or of grey pictures with more than 8 bits what `grey_levels.deep` says, for
-      `grey_levels.eight_bits`. EXIF rotation is applied; transparency is laid over white, or with 4 channels is the
-      fourth.
+      uint8 (H, W, channels). A grey picture of more than 8 bits is returned as by `grey_levels.deep`, for
+      `grey_levels.eight_bits`. EXIF rotation is applied. Transparency becomes white, or, with 4 channels, the fourth.
 
     Raises:
-      ValueError: the bytes are no whole picture, or one of more than `most` pixels.
-      ConfigError: no such number of channels.
+      ValueError: the bytes are not a whole picture, or the picture has more than `most` pixels.
+      ConfigError: this number of channels is not possible.
     """
     mode(channels)
     try:
@@ -96,14 +95,14 @@ def decode(data: bytes, *, channels: int = 3, most: int = MOST) -> np.ndarray:
         with turn():
             _wait(image.width * image.height)
             return _pixels(data, image, channels)
-    except UnidentifiedImageError as error:  # it would name an object in memory
-        raise ValueError(f"not a whole picture: its {len(data):,} bytes begin as no format read here") from error
-    except Exception as error:  # in damaged files decoders meet all kinds: struct.error, KeyError, zlib.error ...
+    except UnidentifiedImageError as error:  # its text names an object in memory
+        raise ValueError(f"not a whole picture: its {len(data):,} bytes are in no known format") from error
+    except Exception as error:  # for damaged files decoders raise many kinds: struct.error, KeyError, zlib.error ...
         raise ValueError(f"not a whole picture: {error or type(error).__name__}") from error
 
 
 def read(path: Path, *, channels: int = 3, most: int = MOST) -> np.ndarray:
-    """`decode` of a file; ValueError if it is unreadable."""
+    """Decode a file; ValueError if it is unreadable."""
     try:
         return decode(path.read_bytes(), channels=channels, most=most)
     except OSError as error:
@@ -111,9 +110,9 @@ def read(path: Path, *, channels: int = 3, most: int = MOST) -> np.ndarray:
 
 
 def fit(image: np.ndarray, size: int, *, interpolation: str = "bilinear") -> np.ndarray:
-    """Shorter side to `size` pixels with antialiasing, then the central square: (size, size, C).
+    """Resize the shorter side to `size` pixels with antialiasing, then crop the central square: (size, size, C).
 
-    A strip is cut first: one of 2 x 20,000 pixels costs no more than another picture.
+    A long strip is cropped first, so that 2 x 20,000 pixels do not cost more than another picture.
     """
     method, longest = Image.Resampling[interpolation.upper()], LONGEST * min(image.shape[:2])
     top, left = (max(0, side - longest) // 2 for side in image.shape[:2])
@@ -128,24 +127,24 @@ def fit(image: np.ndarray, size: int, *, interpolation: str = "bilinear") -> np.
 
     if channels == 3:
         return square(image)
-    # Each by itself: PIL weights colours by their transparency.
+    # Each channel separately: PIL would weight colours by their transparency.
     return np.stack([square(np.ascontiguousarray(image[..., i])) for i in range(channels)], axis=-1)
 
 
 def checked_label(label: Any, shape: tuple[int, ...], info: Info) -> np.ndarray:
-    """The label, where it fits its picture and the classes.
+    """The label as an array, checked against its picture and the classes.
 
     Args:
       shape: (H, W) of the picture.
 
     Raises:
-      ValueError: what must hold of a map or of boxes, and what is there.
+      ValueError: a map or boxes do not fit.
     """
     return (_checked_map if info.labels == "maps" else _checked_boxes)(np.asarray(label), shape, info.classes)
 
 
 def fit_label(label: np.ndarray, size: int, shape: tuple[int, ...], kind: str) -> np.ndarray:
-    """What `fit` to `size` makes of a label whose picture is `shape`, (H, W); a map keeps its values."""
+    """The label after `fit` of its picture from `shape` (H, W) to `size`; a map keeps its values."""
     if kind == "maps":
         return fit(label[..., None], size, interpolation="nearest")[..., 0]
     longest = LONGEST * min(shape)  # as in `fit`
@@ -160,7 +159,7 @@ def fit_label(label: np.ndarray, size: int, shape: tuple[int, ...], kind: str) -
 
 
 def filled_boxes(label: np.ndarray, rows: int) -> np.ndarray:
-    """Boxes (n, 5), n <= rows, and behind them rows of zeros of the class NO_BOX: (rows, 5) float32."""
+    """Boxes (n, 5), n <= rows, padded with rows of zeros of the class NO_BOX: (rows, 5) float32."""
     nothing = np.tile(np.array([[0, 0, 0, 0, NO_BOX]], np.float32), (rows - len(label), 1))
     return np.concatenate([label, nothing])
 

@@ -1,4 +1,4 @@
-"""From stored uint8 pictures to what the network sees: augment, resize, normalise, on the device; labels move along."""
+"""From stored uint8 pictures to the network's input: augment, resize, normalise, on the device, with their labels."""
 
 import math
 from typing import NamedTuple
@@ -11,29 +11,29 @@ from ml_collections import ConfigDict
 from tljax.core.errors import ConfigError
 from tljax.core.types import IGNORED, NO_BOX, Batch, Card, Prepare
 
-WITHOUT_CARD = 32  # pixels into the network where neither the config nor a card says how many
+WITHOUT_CARD = 32  # input size if neither the config nor a card gives it
 METHODS = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic", "lanczos": "lanczos3"}
 
 
 class Sizes(NamedTuple):
-    """Pixels of a side."""
+    """Sizes of pictures, in pixels on a side."""
 
-    resize: int  # of the stored picture; 0: as its file has it
-    crop: int  # of the centre that is seen of it; 0: all
-    size: int  # into the network
+    resize: int  # the stored picture; 0: the file's size
+    crop: int  # the crop of the stored picture; 0: no crop
+    size: int  # the network's input
 
 
 def sizes(config: ConfigDict, card: Card) -> Sizes:
-    """`data.resize`, `.crop` and `.size`; where `data.size` is 0, the card's for those of them that are 0.
+    """`data.resize`, `.crop` and `.size`. If `data.size` is 0, those of them that are 0 come from the card.
 
-    Without a card's size, 0 is the crop's, else the stored picture's where it is resized, else `WITHOUT_CARD`.
+    If the card has no size, the input size is that of the crop, else of the resized picture, else `WITHOUT_CARD`.
     """
     if config.size:
         return Sizes(config.resize, config.crop, config.size)
     if not card.size:
         return Sizes(config.resize, config.crop, config.crop or config.resize or WITHOUT_CARD)
     share = card.crop or 1.0
-    # timm's center-crop transform: the shorter side becomes floor(size / share); 1e-6 for what 224 / 0.7 lacks.
+    # timm's center-crop transform: the shorter side becomes floor(size / share); 1e-6 against rounding in 224 / 0.7.
     stored = config.resize or math.floor((config.crop or card.size) / share + 1e-6)
     return Sizes(stored, config.crop or (round(stored * share) if config.resize else card.size), card.size)
 
@@ -41,22 +41,22 @@ def sizes(config: ConfigDict, card: Card) -> Sizes:
 def make(config: ConfigDict, card: Card, shape: tuple[int, ...], labels: str = "classes") -> Prepare:
     """A pure function (batch, key, train) -> the batch with "inputs", normalised pixels (B, size, size, C) float32.
 
-    In training: random crop (of `data.crop` pixels, after padding by `data.pad`) or random resized
-    crop (`data.min_area`), then a flip (`data.flip`). Every example draws from its own key, so the
-    draw does not depend on how a batch is spread over devices. In evaluation: the central crop. A crop that the card
-    gives, and not `data.crop`, is the centre in training too.
-    Label maps and boxes move with their picture, to `size` x `size` pixels; other labels stay as they are.
+    In training: a random crop (of `data.crop` pixels, after padding by `data.pad`) or a random resized crop
+    (`data.min_area`), then a random flip (`data.flip`). Every example has its own random key, so the result does not
+    depend on how a batch is divided over devices. In evaluation: the central crop. If the crop comes from the card and
+    not from `data.crop`, training takes the centre too.
+    Label maps and boxes are changed with their picture, to `size` x `size` pixels; other labels do not change.
 
     Args:
       shape: (S, S, C) of the stored pictures.
-      labels: what a label is, see `Info.labels`.
+      labels: the kind of labels, see `Info.labels`.
 
     Raises:
-      ConfigError: sizes or channels that do not fit together.
+      ConfigError: sizes or channels do not fit together.
     """
     asked = sizes(config, card)
     stored, channels, crop = shape[0], shape[-1], asked.crop or shape[0]
-    square = stored if config.crop else crop  # the central square that is augmented
+    square = stored if config.crop else crop  # side of the central square that augmentation works on
     if shape[0] != shape[1] or crop > stored:
         raise ConfigError(
             f"config.data.crop must be at most the stored size, of square pictures; got crop {crop} of {shape[:2]}. "
@@ -64,7 +64,7 @@ def make(config: ConfigDict, card: Card, shape: tuple[int, ...], labels: str = "
         )
     if not len(card.mean) == len(card.std) == channels:
         raise ConfigError(
-            f"Weights expect {len(card.mean)} channel(s) (config.model.card.mean), the pictures have {channels}. "
+            f"Weights expect {len(card.mean)} channel(s) (config.model.card.mean), but the pictures have {channels}. "
             f"Set config.data.channels, or choose weights that fit."
         )
 
@@ -88,32 +88,32 @@ def make(config: ConfigDict, card: Card, shape: tuple[int, ...], labels: str = "
 
 
 def draws(config: ConfigDict, stored: int) -> bool:
-    """Whether training sees pictures, `stored` pixels wide, other than evaluation does."""
+    """Whether training changes pictures (`stored` pixels wide) at random."""
     crops = config.pad or config.min_area or 0 < config.crop < stored
     return bool(config.augment and (config.flip or crops))
 
 
 def example(config: ConfigDict, card: Card) -> np.ndarray:
-    """One input as `prepare` makes it: (1, size, size, C) float32, zeros."""
+    """One input of the form that `prepare` returns: (1, size, size, C) float32, zeros."""
     size = sizes(config, card).size
     return np.zeros((1, size, size, config.channels), np.float32)
 
 
 def note(config: ConfigDict, card: Card, stored: int, *, pretrained: bool, changes: str = "") -> str:
-    """What the network is given, where a card or a default chose it or the weights saw something else; else "".
+    """A note of the input size if a card or a default chose it, or if the weights were trained with another; else "".
 
     Args:
-      stored: pixels of the stored pictures.
-      changes: what else becomes of the network by that, "position embeddings 14x14 -> 4x4".
+      stored: pixels on a side of the stored pictures.
+      changes: what the size changes in the network, "position embeddings 14x14 -> 4x4".
     """
     _, crop, size = sizes(config, card)
     share, seen = (crop or stored) / stored, card.crop or 1.0
     if pretrained and card.size and (size != card.size or abs(share - seen) > 0.02):
         ours, theirs = (f"{pixels} px ({part:.0%} of the side)" for pixels, part in ((size, share), (card.size, seen)))
-        return f"pictures {ours}; the weights saw {theirs}" + (f": {changes}" if changes else "")
+        return f"pictures {ours}; the weights were trained with {theirs}" + (f": {changes}" if changes else "")
     if config.size:
         return ""
-    why = "as the weights' card says" if card.size else "config.data.size names no other"
+    why = "as the weights' card says" if card.size else "config.data.size is 0"
     return f"pictures {size} px, the central {crop or stored} of {stored}: {why}"
 
 
@@ -141,20 +141,20 @@ def _centre(x: jax.Array, crop: int) -> jax.Array:
 
 
 class Window(NamedTuple):
-    """A rectangle in a stored picture of S x S pixels; it may reach beyond the edge."""
+    """A rectangle in a stored picture of S x S pixels; it may extend beyond the edge."""
 
-    corner: jax.Array  # (2,) row and column where it begins, in stored pixels; int32 where it is cut out unscaled
+    corner: jax.Array  # (2,) row and column of its first pixel, in stored pixels; int32 if it is not scaled
     sides: jax.Array  # (2,) height and width, in stored pixels
     flip: jax.Array  # () bool: mirrored, left becomes right
 
 
 def draw_window(key: jax.Array, stored: int, crop: int, config: ConfigDict) -> Window:
-    """The window of one training example.
+    """The random window of one training example.
 
     Args:
       stored: S, pixels of the stored picture's side.
-      crop: pixels of the window's side; with `min_area`, those to which it is resized.
-      config: the data's own; `min_area`, `pad` and `flip` are used.
+      crop: pixels of the window's side; with `min_area`, the size that the window is resized to.
+      config: config.data; `min_area`, `pad` and `flip` are used.
     """
     for_crop, for_flip = jax.random.split(key)
     if config.min_area:
@@ -173,7 +173,7 @@ def centre_window(stored: int, crop: int) -> Window:
 
 
 def of_picture(image: jax.Array, window: Window, crop: int, config: ConfigDict) -> jax.Array:
-    """What a drawn window shows of a picture (S, S, C) uint8: (crop, crop, C); black beyond the edge."""
+    """The window of a picture (S, S, C) uint8: (crop, crop, C); black beyond the edge."""
     if config.min_area:
         scale = crop / window.sides
         shape, start = (crop, crop, image.shape[-1]), -window.corner * scale
@@ -188,7 +188,7 @@ def of_picture(image: jax.Array, window: Window, crop: int, config: ConfigDict) 
 
 
 def of_map(label: jax.Array, window: Window, size: int) -> jax.Array:
-    """What a window shows of a label map (S, S): (size, size), the nearest pixel; IGNORED beyond the edge."""
+    """The window of a label map (S, S): (size, size), by nearest pixels; IGNORED beyond the edge."""
     side, places = label.shape[0], (jnp.arange(size) + 0.5) / size
     rows, columns = (jnp.floor(window.corner[i] + places * window.sides[i]).astype(jnp.int32) for i in (0, 1))
     inside = ((rows >= 0) & (rows < side))[:, None] & ((columns >= 0) & (columns < side))[None, :]
@@ -198,9 +198,9 @@ def of_map(label: jax.Array, window: Window, size: int) -> jax.Array:
 
 
 def of_boxes(label: jax.Array, window: Window, size: int) -> jax.Array:
-    """What a window shows of boxes (M, 5), [top, left, bottom, right, class], in pixels of `size` x `size`.
+    """Boxes (M, 5), [top, left, bottom, right, class], in the window's pixels, `size` x `size`.
 
-    Boxes are cut at the edges of the window. One that lies outside becomes a row of zeros with the class NO_BOX.
+    Boxes are cut at the edges of the window. A box outside of it becomes a row of zeros with the class NO_BOX.
     """
     scale = size / window.sides
     top, left = ((label[:, i] - window.corner[i]) * scale[i] for i in (0, 1))
@@ -214,7 +214,7 @@ def of_boxes(label: jax.Array, window: Window, size: int) -> jax.Array:
 
 
 def _draw_area(key: jax.Array, stored: int, min_area: float) -> tuple[jax.Array, jax.Array]:
-    """Corner and sides of a rectangle of min_area..1 of the picture and aspect 3/4..4/3 (Szegedy et al. 2015)."""
+    """Corner and sides of a random rectangle: area min_area..1, aspect ratio 3/4..4/3 (Szegedy et al. 2015)."""
     area_key, aspect_key, corner_key = jax.random.split(key, 3)
     area = jax.random.uniform(area_key, minval=min_area, maxval=1.0)
     aspect = jnp.exp(jax.random.uniform(aspect_key, minval=jnp.log(3 / 4), maxval=jnp.log(4 / 3)))
@@ -222,4 +222,4 @@ def _draw_area(key: jax.Array, stored: int, min_area: float) -> tuple[jax.Array,
     return jax.random.uniform(corner_key, (2,)) * (stored - sides), sides
 
 
-MOVES = {"maps": of_map, "boxes": of_boxes}  # kinds of labels that lie in the picture
+MOVES = {"maps": of_map, "boxes": of_boxes}  # kinds of labels that change with the picture

@@ -1,7 +1,7 @@
-"""Which key of a config somebody means who wrote another name: by meaning first, then by letters.
+"""Guess which key of a config a wrong name means: by meaning first, then by letters.
 
-Other trainers call the same things otherwise. `words.py` holds their words; those of a name are compared with those of
-each phrase, and of the key itself, whatever their order and small slips.
+Other trainers have other names for the same settings. `words.py` holds these. The words of a name are compared with
+the words of each phrase and of the key itself; their order and small typing errors do not matter.
 """
 
 import difflib
@@ -11,11 +11,11 @@ from collections.abc import Iterable
 
 from tljax.core.near_names.words import ALSO_CALLED, EMPTY, WORDS
 
-LEAST = 0.55  # of a likeness between 0 and 1, below which nothing is meant
+LEAST = 0.55  # the least likeness, between 0 and 1, for a suggestion
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """The key among `known` that a name most likely means; "" where none is like it."""
+    """The key among `known` that is most like the name; "" if none is."""
     likeness = {key: _likeness(name, key) for key in known}
     best = max(likeness, key=lambda key: likeness[key], default="")
     return best if best and likeness[best] >= LEAST else ""
@@ -48,7 +48,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 @functools.cache
 def _alike(one: tuple[str, ...], other: tuple[str, ...]) -> float:
-    """The share of words that two names have in common, 1 where they are the same; a slip counts less."""
+    """The share of words that two names have in common, 1 if they are equal; a word with a typing error counts less."""
     if not one or not other:
         return 0.0
     shared = sum(max(_same(word, theirs) for theirs in other) for word in one)

@@ -1,6 +1,6 @@
-"""What other trainers call the keys of a config, and which words say the same."""
+"""The names that other trainers have for the keys of a config, and synonyms."""
 
-# key -> what timm, fastai, transformers, Keras, ultralytics, big_vision, Lightning and torchvision call it
+# key -> its names in timm, fastai, transformers, Keras, ultralytics, big_vision, Lightning and torchvision
 ALSO_CALLED = {
     "seed": "random seed, random state, manual seed, seed everything, rng",
     "parallel": "device, accelerator, gpus, strategy ddp, distributed, pmap, devices",
@@ -154,7 +154,7 @@ ALSO_CALLED = {
     ),
     "suite.seeds": "repeats, number of runs, n seeds",
 }
-# A word that stands in a name -> the one that stands in the phrases; what says nothing is left out.
+# Word in a name -> its synonym in the phrases.
 WORDS = {
     "val": "validation", "valid": "validation", "dev": "validation", "validate": "validation",
     "evaluation": "eval", "img": "image", "images": "image", "picture": "image", "pictures": "image", "imgs": "image",

@@ -1,6 +1,6 @@
-"""TFDS builders of our own that prepare without TensorFlow; a file name here is a TFDS name.
+"""Our own TFDS builders, which do not need TensorFlow; the name of a file here is the name of a TFDS set.
 
-Each has `VERSION`, `url()` (what it downloads), `archive(root)` (where that is kept under the TFDS
-directory `root`) and `prepare(root)` (download if need be, check, write `root/<name>/<VERSION>`, whole or not at all).
-Names, versions, features and order are those of the TFDS builder of that name, so either reads the other's files.
+Each has `VERSION`, `url()` (the address of the archive), `archive(root)` (its path under the TFDS directory `root`)
+and `prepare(root)` (download if necessary, check, and write `root/<name>/<VERSION>`, whole or not at all).
+Names, versions, features and order are those of TFDS's builder of the same name: each can read the other's files.
 """

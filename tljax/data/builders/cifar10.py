@@ -1,7 +1,7 @@
 """CIFAR-10 (Krizhevsky 2009) from its official binary archive: https://www.cs.toronto.edu/~kriz/cifar.html.
 
-50,000 + 10,000 pictures, 32 x 32 x 3. The environment variable TLJAX_CIFAR10_URL names another folder
-(a mirror) to fetch `cifar-10-binary.tar.gz` from; whatever it sends must have the published digests.
+50,000 + 10,000 pictures, 32 x 32 x 3. The environment variable TLJAX_CIFAR10_URL names another folder (a mirror) of
+`cifar-10-binary.tar.gz`; a file from there must have the published digests too.
 """
 
 import contextlib
@@ -37,25 +37,25 @@ CHANNELS_FIRST = (3, 32, 32)
 
 
 def url() -> str:
-    """Where the archive is fetched from."""
+    """The address of the archive."""
     return f"{os.environ.get('TLJAX_CIFAR10_URL', FOLDER).rstrip('/')}/{FILE}"
 
 
 def archive(root: Path) -> Path:
-    """Where the archive is kept, and may be put by hand."""
+    """The path of the archive; the user may put it there by hand."""
     return root / "downloads" / "cifar10" / FILE
 
 
 def prepare(root: Path) -> None:
-    """Write `root/cifar10/<VERSION>` as array_record; the archive is downloaded unless it is there.
+    """Write `root/cifar10/<VERSION>` as array_record; the archive is downloaded if it does not exist.
 
     Raises:
-      DataError: the archive cannot be had or is not the published one, or the disk does not take it.
+      DataError: the archive cannot be downloaded or is not the published one, or the set cannot be written.
     """
     home = root / "cifar10"
     try:
         home.mkdir(parents=True, exist_ok=True)
-        # The lock ends with the process that holds it, however that ends. A second run waits, and finds the work done.
+        # The lock is released when its process ends, also after a kill. A second run waits, and then finds the set.
         with filelock.FileLock(home / ".lock"):
             if not (home / VERSION).exists():
                 for left_over in home.glob("incomplete.*"):  # of a run that was killed
@@ -67,10 +67,10 @@ def prepare(root: Path) -> None:
 
 
 def _write(root: Path) -> None:
-    """Let TFDS write the set: into a folder of another name, renamed when it is whole."""
+    """Let TFDS write the set into a folder with another name, which is renamed when it is complete."""
     builder = Cifar10(data_dir=root, file_format="array_record")
     builder.archive = archive(root)
-    tfds.disable_progress_bar()  # three nested bars, and a line on stdout; ours is in _generate_examples
+    tfds.disable_progress_bar()  # it has three nested bars and prints to stdout; our own bar is in _generate_examples
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare()
@@ -101,7 +101,7 @@ class Cifar10(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[tuple[int, Record]]]:
-        del dl_manager  # it follows no mirror and checks no md5
+        del dl_manager  # it cannot use a mirror or check an md5
         return {split: self._generate_examples(split) for split in FILES}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, Record]]:
@@ -117,7 +117,7 @@ class Cifar10(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def _rows(tar: tarfile.TarFile, name: str) -> np.ndarray:
-    """(N, 1 + C * H * W) uint8: a row is a byte of label, then the red, the green and the blue plane."""
+    """(N, 1 + C * H * W) uint8: a row is a byte for the label, then the red, green and blue planes."""
     file = tar.extractfile(name)
     assert file is not None, f"{name} is a file in the archive that has the published digests"
     return np.frombuffer(file.read(), np.uint8).reshape(-1, 1 + math.prod(CHANNELS_FIRST))

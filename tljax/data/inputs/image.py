@@ -26,19 +26,17 @@ WINDOW: Rule = (
 )
 OPTIONS = {
     "in_memory": Option(True, "Decode once into memory, or again for every batch."),
-    "near_copies": Option(8, "Bits of 64 by which the hashes of near-copies may differ; -1: not looked for.", BITS),
-    "window": Option(
-        (), "Deeper pictures than 8 bits: values of (black, white); (): as many bits as all fill.", WINDOW
-    ),
-    "resize": Option(0, "Pixels of the shorter side after decoding, then its central square; 0: as is.", NOT_NEGATIVE),
-    "crop": Option(0, "Pixels cut out of that: at random in training, the centre in evaluation; 0: all.", NOT_NEGATIVE),
+    "near_copies": Option(8, "Near-copies: the most bits of 64 in which their hashes differ; -1: not searched.", BITS),
+    "window": Option((), "Pictures of more than 8 bits: (black, white); (): from the number of bits in use.", WINDOW),
+    "resize": Option(0, "Resize the shorter side to these pixels, keep the central square; 0: no.", NOT_NEGATIVE),
+    "crop": Option(0, "Then crop to these pixels: random in training, central in evaluation; 0: no.", NOT_NEGATIVE),
     "size": Option(
-        0, "Pixels into the network; 0: size, resize and crop of the weights' card (else 32).", NOT_NEGATIVE
+        0, "Input size of the network; 0: size, resize and crop of the weights' card (else 32).", NOT_NEGATIVE
     ),
-    "pad": Option(0, "Training: pixels of black around the picture before the random crop.", NOT_NEGATIVE),
+    "pad": Option(0, "Training: black pixels added on each side before the random crop.", NOT_NEGATIVE),
     "min_area": Option(0.0, "Training: random resized crop of at least this share of the picture; 0: none.", AREA),
-    "flip": Option(False, "Training: mirror every other picture."),
-    "augment": Option(True, "False: training sees pictures as evaluation does, whatever the keys above say."),
+    "flip": Option(False, "Training: mirror a picture left to right, with probability 1/2."),
+    "augment": Option(True, "False: no augmentation; training gets the same pictures as evaluation."),
 }
 
 example = preprocess.example
@@ -51,12 +49,12 @@ def load(
 
     Args:
       config: the whole; its `data` is used.
-      card: how pixels are scaled, and where the config does not say it, how many.
-      backbone: it says what another size of pictures changes in it.
-      pretrained: whether it starts from weights, which saw the card's pictures.
+      card: the scaling of pixels, and the size of pictures if the config does not give it.
+      backbone: its `resized` describes what another size of pictures changes.
+      pretrained: whether the run starts from pretrained weights, which were trained with the card's size.
 
     Raises:
-      DataError: more pictures than memory holds; see `Pictures` and `one_shape`.
+      DataError: the pictures do not fit into memory; see also `Pictures` and `one_shape`.
     """
     _check_memory(subsets, config.data, card)
     decoded = gather(*(partial(Pictures, subset, config.data, card) for subset in subsets.values()))
@@ -65,7 +63,7 @@ def load(
     said, listed = copies.look(domains.labelled(parts), config.data)
     shape = one_shape(parts)
     if subsets["train"].info.labels == "boxes":
-        for part in parts.values():  # their lists are equally long in all parts, so that one program serves them
+        for part in parts.values():  # equal lengths in all parts, so that one compiled program is enough
             part.rows = max(other.most for other in parts.values())
     changes = backbone.resized(card.size, preprocess.sizes(config.data, card).size)
     note = preprocess.note(config.data, card, shape[0], pretrained=pretrained, changes=changes)
@@ -79,9 +77,9 @@ def load(
 
 
 def sizes(parts: Mapping[str, Pictures], config: ConfigDict, *, card: Card) -> Record:
-    """What `reopen` needs: pixels of stored pictures (a side), of the crop (0: all), and into the network; channels;
-    where a part had deeper pictures, their black and white and whether values beyond are cut off; pixels a picture may
-    have, where that is another number than usual.
+    """The settings for `reopen`: pixels on a side of stored pictures, of the crop (0: none) and of the network's input;
+    channels; for pictures of more than 8 bits, black and white, and whether values beyond them are clipped; the most
+    pixels of a picture, if not the default.
     """
     asked = preprocess.sizes(config.data, card)
     levels = next((part.levels for part in parts.values() if part.levels), None)
@@ -91,12 +89,12 @@ def sizes(parts: Mapping[str, Pictures], config: ConfigDict, *, card: Card) -> R
 
 
 def said(part: Pictures) -> dict[str, list[str]]:
-    """By what people know the examples of a part: their files."""
+    """The names of a part's examples for the user: their files."""
     return {"name": [part.name(i) for i in range(len(part))]}
 
 
 def reopen(folder: Path, said: Json, *, card: Card, backbone: Backbone) -> Asked:
-    """Picture files, or examples of a source, read as those of a run with these `sizes` were: uint8 (S, S, C)."""
+    """Read picture files, or a source's examples, in the same way as a run with these `sizes`: uint8 (S, S, C)."""
     del folder, backbone
     found = ConfigDict(dict(said))
     window = said.get("window")
@@ -118,7 +116,7 @@ def reopen(folder: Path, said: Json, *, card: Card, backbone: Backbone) -> Asked
 
 
 def _settle(parts: Mapping[str, Pictures]) -> tuple[str, ...]:
-    """Black and white of all parts' pictures of more than 8 bits; what there is to say of them."""
+    """Set black and white for the pictures of more than 8 bits in all parts; returns notes for the user."""
     spans = [span for part in parts.values() for span in part.spans.values()]
     levels = grey_levels.of(spans)
     for part in parts.values():
@@ -133,7 +131,7 @@ def _settle(parts: Mapping[str, Pictures]) -> tuple[str, ...]:
 
 
 def _check_memory(subsets: Mapping[str, Subset], config: ConfigDict, card: Card) -> None:
-    """DataError where the decoded pictures of all parts would not fit into memory."""
+    """Raise DataError if the decoded pictures of all parts do not fit into memory."""
     side, free = preprocess.sizes(config, card).resize, memory.available()
     number = sum(len(subset) for subset in subsets.values())
     need = number * side * side * config.channels
@@ -141,5 +139,5 @@ def _check_memory(subsets: Mapping[str, Subset], config: ConfigDict, card: Card)
         raise DataError(
             f"Decoded pictures must fit into memory: {number:,} of {side} x {side} x {config.channels} need "
             f"{need / 2**30:.1f} GiB, and {free / 2**30:.1f} are free. Set config.data.in_memory=false to decode them "
-            f"anew for every batch, or lower config.data.resize."
+            f"again for every batch, or lower config.data.resize."
         )

@@ -1,4 +1,4 @@
-"""Texts: tokenised once by the tokenizer that belongs to the weights, padded by batch."""
+"""Texts: tokenised once by the tokenizer of the weights, padded in each batch."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,16 +25,16 @@ LENGTHS: Rule = (
     lambda xs: len(xs) > 0 and all(isinstance(x, int) and x > 0 for x in xs) and list(xs) == sorted(set(xs)),
 )
 OPTIONS = {
-    "lengths": Option((64, 128, 256), "Tokens that batches are padded to; beyond the last: cut, counted.", LENGTHS),
+    "lengths": Option((64, 128, 256), "Lengths that batches are padded to; longer texts are cut and counted.", LENGTHS),
 }
 
 
 class Read(NamedTuple):
-    """A text that a finished run is asked about."""
+    """A text for the prediction of a finished run, as tokens."""
 
     ids: np.ndarray  # (n,) int32
     types: np.ndarray
-    cut: int  # 1 where there was more than the longest of the run's lengths
+    cut: int  # 1 if the text was longer than the longest of the run's lengths
 
 
 def load(
@@ -44,13 +44,13 @@ def load(
 
     Args:
       config: the whole; `data.lengths`, `model.tokenizer` and `model.weights` are used.
-      backbone: the encoder; its `variant` says how many positions and words it knows.
-      pretrained: whether it starts from `model.weights`, to which the tokenizer then must belong.
+      backbone: the encoder; its `variant` has the number of positions and of words.
+      pretrained: whether the run starts from `model.weights`; the tokenizer must then belong to them.
 
     Raises:
-      ConfigError: texts may be longer than the encoder's positions.
-      DataError: a text stands in two parts, where config.data.duplicates is "error".
-      WeightsError: no tokenizer, or one that is not the encoder's, as far as can be known.
+      ConfigError: `data.lengths` has a length beyond the encoder's positions.
+      DataError: a text is in two parts, and config.data.duplicates is "error".
+      WeightsError: there is no tokenizer, or it is not the encoder's, as far as can be checked.
     """
     del card  # of pixels
     if config.data.lengths and max(config.data.lengths) > backbone.variant.longest:
@@ -63,7 +63,7 @@ def load(
     said = vocabularies.check(tokenizer, _folder(config.model)) if pretrained else ()
     parts = {name: Tokens(subset, config.data, tokenizer) for name, subset in subsets.items()}
     if fault := _unknown(tokenizer, max(part.highest for part in parts.values()), backbone.variant):
-        raise WeightsError(f"{fault} Set config.model.tokenizer to the folder of theirs.")
+        raise WeightsError(f"{fault} Set config.model.tokenizer to the folder of the weights' own tokenizer.")
     repeats = _repeats(subsets, strict=config.data.duplicates == "error")
     notes = (*said, *_notes(parts, config.data.lengths[-1]), *_unknown_words(parts, tokenizer), *repeats)
     vocabulary = tokenizer.vocabulary(backbone.variant.vocabulary)
@@ -79,17 +79,17 @@ def sizes(parts: Mapping[str, Tokens], config: ConfigDict, *, card: Card) -> Rec
 
 
 def said(part: Tokens) -> dict[str, list[str]]:
-    """By what people know the examples of a part: where they stand, and what they say."""
+    """The names of a part's examples for the user: their place, and their text."""
     rows = [part.subset[i] for i in range(len(part))]
     found = {"name": [part.subset.name(i) for i in range(len(part))], "text": [row["text"] for row in rows]}
     return found | ({"pair": [row["pair"] for row in rows]} if part.paired else {})
 
 
 def reopen(folder: Path, said: Json, *, card: Card, backbone: Backbone) -> Asked:
-    """Texts, pairs with a tab between, or examples of a source, as those of a run with these `sizes` were.
+    """Read texts, pairs with a tab between, or a source's examples, in the same way as a run with these `sizes`.
 
     Args:
-      folder: of the run's model, where its tokenizer lies.
+      folder: the run's folder model/, which holds its tokenizer.
 
     Raises:
       WeightsError: no tokenizer, or one that is not the encoder's.
@@ -103,7 +103,7 @@ def reopen(folder: Path, said: Json, *, card: Card, backbone: Backbone) -> Asked
         texts = _checked(_parts(asked, pairs=said["pairs"]), 2 if said["pairs"] else 1)
         (ids,), (types,), cut = tokenizer(texts[:1], texts[1:], said["lengths"][-1])
         if not ids:
-            raise ValueError("it has no token: the tokenizer leaves all of it out")
+            raise ValueError("it has no tokens: the tokenizer removes all of it")
         if fault := _unknown(tokenizer, max(ids), backbone.variant):
             raise ValueError(fault)
         return Read(np.array(ids, np.int32), np.array(types, np.int32), cut)
@@ -149,11 +149,9 @@ def _parts(asked: str | Mapping[str, Any], *, pairs: bool) -> list[str]:
 
 
 def _checked(texts: list[str], number: int) -> list[str]:
-    """The texts; ValueError where the run's examples could not have been so."""
+    """The texts, checked; ValueError if they do not have the form of the run's examples."""
     if len(texts) != number:
-        raise ValueError(
-            f"it must be {number} texts with a tab between, as the run's examples were; it is {len(texts)}"
-        )
+        raise ValueError(f"it must be {number} texts with a tab between, as the run's examples are; got {len(texts)}")
     if not all(part.strip() for part in texts):
         raise ValueError("it is empty" if number == 1 else "one of its texts is empty")
     if why := fault("".join(texts)):
@@ -162,7 +160,7 @@ def _checked(texts: list[str], number: int) -> list[str]:
 
 
 def _unknown(tokenizer: Tokenizer, highest: int, shape: Any) -> str:
-    """What is wrong where the id `highest` is none of the encoder's; "" where it is."""
+    """The error text if the encoder does not have the id `highest`; "" if it has."""
     if highest < shape.vocabulary:
         return ""
     return (
@@ -172,7 +170,7 @@ def _unknown(tokenizer: Tokenizer, highest: int, shape: Any) -> str:
 
 
 def _same_padding(tokenizer: Tokenizer, shape: Any) -> None:
-    """RoBERTa's positions begin behind the id of its padding, so that its weights name it."""
+    """Check the padding's id: the weights show it, because RoBERTa's positions begin after this id."""
     if shape.padding not in (None, tokenizer.padding):
         raise WeightsError(
             f"The tokenizer in '{tokenizer.folder}' must belong to the weights: it pads with the id "
@@ -196,7 +194,7 @@ def _notes(parts: Mapping[str, Tokens], longest: int) -> tuple[str, ...]:
 
 
 def _unknown_words(parts: Mapping[str, Tokens], tokenizer: Tokenizer) -> tuple[str, ...]:
-    """How many tokens stand for words that the tokenizer does not know: of texts in another language, most."""
+    """A note of how many words the tokenizer does not know: most words, if texts are in another language."""
     number = tokenizer.special.get("unk_token_id")
     unknown = 0 if number is None else sum(part.count(number) for part in parts.values())
     tokens = sum(int(part.lengths.sum()) for part in parts.values())
@@ -210,7 +208,7 @@ def _unknown_words(parts: Mapping[str, Tokens], tokenizer: Tokenizer) -> tuple[s
 
 
 def _repeats(subsets: Mapping[str, Subset], *, strict: bool) -> tuple[str, ...]:
-    """How many texts of every other part are learned from too; an error where `strict`."""
+    """A note of how many texts of every other part are also in the training part; an error if `strict`."""
     keys = {name: [key(row["text"], row["pair"]) for row in map(part.__getitem__, range(len(part)))]
             for name, part in subsets.items()}  # fmt: skip
     seen = set(keys["train"])
@@ -218,8 +216,8 @@ def _repeats(subsets: Mapping[str, Subset], *, strict: bool) -> tuple[str, ...]:
     found = ", ".join(f"{count:,} of {name}" for name, count in counts.items() if count)
     if found and strict:
         raise DataError(
-            f"Texts must be in one part alone (config.data.duplicates=error); {found} stand in train too. Remove them "
+            f"Texts must be in one part only (config.data.duplicates=error); {found} are in train too. Remove them "
             f"from one part, or set config.data.duplicates=remove."
         )
-    note = f"repeats: {found} stand in train too; config.data.duplicates=remove leaves them out"
+    note = f"repeats: {found} are in train too; config.data.duplicates=remove leaves them out"
     return (note,) if found else ()

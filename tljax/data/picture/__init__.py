@@ -1,1 +1,1 @@
-"""What a picture is besides its pixels: what its file holds, black and white of deep ones, and copies of others."""
+"""Details of pictures: what their files hold, black and white of deep pictures, and copies."""

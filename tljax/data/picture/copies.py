@@ -1,4 +1,4 @@
-"""Pictures that come more than once: exact copies by their pixels, near ones by a perceptual hash."""
+"""Copies of pictures: exact copies by their pixels, near-copies by a perceptual hash."""
 
 import dataclasses
 import hashlib
@@ -13,20 +13,21 @@ from PIL import Image
 from tljax.core.errors import DataError
 
 FILE = "copies.txt"
-LEAST = 32  # pixels of a side from which on a hash of 8 x 8 differences tells pictures apart
-ALIKE = 0.98  # correlation of 16 x 16 grey levels from which on two pictures with like hashes are near-copies
-COLOUR = 48  # levels of 255 by which their mean colours may differ
-NEIGHBOURS = 256  # pictures that agree in a piece of the hash: as many as each is compared with
-MOST = 200_000  # pictures up to which near-copies are looked for
+LEAST = 32  # pixels on a side; in smaller pictures a hash of 8 x 8 differences does not distinguish pictures
+ALIKE = 0.98  # near-copies have similar hashes and at least this correlation of their 16 x 16 grey levels
+COLOUR = 48  # near-copies differ in their mean colours by at most this many levels of 255
+NEIGHBOURS = 256  # a picture is compared with at most this many pictures that share a piece of the hash
+MOST = 200_000  # near-copies are not searched among more pictures
 CHUNK = 16_384  # pairs that are correlated at a time
 PRINT = np.dtype([("pixels", "<u8"), ("hash", "<u8"), ("grey", "u1", 256), ("colour", "u1", 3)])
 
 
 def of(image: np.ndarray) -> np.ndarray:
-    """What tells copies of a picture (S, S, C) uint8: () of PRINT.
+    """The hashes of a picture (S, S, C) uint8, by which copies are found: () of PRINT.
 
-    `pixels` are 64 bits of their checksum. `hash` is dHash (Krawetz 2013, "Kind of Like That"): of the picture shrunk
-    to 9 x 8 grey levels, whether each is darker than the one to its right. `grey` is it shrunk to 16 x 16.
+    `pixels` is 64 bits of a checksum of the pixels. `hash` is dHash (Krawetz 2013, "Kind of Like That"): the picture is
+    shrunk to 9 x 8 grey levels, and a bit says whether a level is darker than its right neighbour. `grey` is the
+    picture shrunk to 16 x 16 grey levels.
     """
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(np.ascontiguousarray(image).data)
@@ -47,22 +48,22 @@ def of(image: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Copies:
-    """Which pictures of all parts are copies; pictures are numbered through all parts."""
+    """The copies among the pictures of all parts; pictures are numbered through all parts."""
 
     part: np.ndarray  # (N,) the number of each picture's part
-    position: np.ndarray  # (N,) and where it stands there
+    position: np.ndarray  # (N,) each picture's position in its part
     exact: np.ndarray  # (N,) the number of the first picture with the same pixels
-    near: np.ndarray  # (M, 2) pairs of pictures that look alike and are no exact copies
-    contradicted: np.ndarray  # (N,) bool: it has an exact copy with another label
+    near: np.ndarray  # (M, 2) pairs of near-copies, without exact copies
+    contradicted: np.ndarray  # (N,) bool: the picture has an exact copy with another label
 
 
 def find(prints: Sequence[np.ndarray], labels: Sequence[np.ndarray], bits: int) -> Copies:
     """Copies in and between parts.
 
     Args:
-      prints: of the pictures of each part; what comes first is kept first.
-      labels: of each part.
-      bits: of 64, in which the hashes of near-copies may differ; -1: none are looked for.
+      prints: the hashes of the pictures of each part; copies in an earlier part are kept.
+      labels: the labels of each part.
+      bits: the most bits of 64 in which the hashes of near-copies differ; -1: near-copies are not searched.
     """
     every, label = np.concatenate(prints), np.concatenate([np.asarray(one).reshape(len(one), -1) for one in labels])
     lengths = [len(one) for one in prints]
@@ -78,10 +79,10 @@ def find(prints: Sequence[np.ndarray], labels: Sequence[np.ndarray], bits: int) 
 
 
 def _near(prints: np.ndarray, bits: int) -> np.ndarray:
-    """Pairs (M, 2), the smaller number first, whose hashes differ in at most `bits` of 64 and that are `_alike`.
+    """Pairs (M, 2), the smaller number first, whose hashes differ in at most `bits` of 64 bits and that are `_alike`.
 
-    Cut into `bits` + 1 pieces, two such hashes agree in one of them: only those that do are compared. So memory
-    grows with N, and time with N times `NEIGHBOURS` at most.
+    If hashes are cut into `bits` + 1 pieces, two such hashes have at least one equal piece: only pictures that share a
+    piece are compared. So memory grows with N, and time with at most N times `NEIGHBOURS`.
     """
     hashes, edges = prints["hash"], np.linspace(0, 64, bits + 2).round().astype(int)
     found = [np.zeros((0, 2), int)]
@@ -101,7 +102,7 @@ def _near(prints: np.ndarray, bits: int) -> np.ndarray:
 
 
 def _alike(pairs: np.ndarray) -> np.ndarray:
-    """Which pairs (M, 2) of PRINT look alike: two pictures of one kind may share a hash (sketches, X-rays)."""
+    """Which pairs (M, 2) of PRINT look alike: different sketches or X-rays may share a hash, so grey levels decide."""
     grey = pairs["grey"].astype(np.float32)  # (M, 2, 256)
     grey -= grey.mean(axis=-1, keepdims=True)
     a, b = grey[:, 0], grey[:, 1]
@@ -111,7 +112,7 @@ def _alike(pairs: np.ndarray) -> np.ndarray:
 
 
 def counts(copies: Copies, names: Sequence[str]) -> dict[tuple[str, str], tuple[int, int]]:
-    """(part, a part that comes after it in `names`) -> pictures of the first that stand, or nearly, in the second."""
+    """(part, a later part in `names`) -> (number of exact, of near copies) of pictures of the first in the second."""
     found = {}
     for a, one in enumerate(names):
         for b in range(a + 1, len(names)):
@@ -125,8 +126,8 @@ def counts(copies: Copies, names: Sequence[str]) -> dict[tuple[str, str], tuple[
 
 
 def to_drop(copies: Copies, name: Callable[[int], str]) -> dict[int, str]:
-    """Which pictures `data.duplicates=remove` leaves out, and why: all but the first of exact copies, each of those
-    whose labels contradict each other, and near-copies of a picture in an earlier part.
+    """Picture -> reason, for the pictures that `data.duplicates=remove` leaves out: of exact copies all but the first,
+    or all if their labels contradict; and near-copies of a picture in an earlier part.
     """
     drop = {int(i): "the same picture has another label too" for i in np.flatnonzero(copies.contradicted)}
     for i in np.flatnonzero(copies.exact != np.arange(len(copies.exact))):
@@ -138,7 +139,7 @@ def to_drop(copies: Copies, name: Callable[[int], str]) -> dict[int, str]:
 
 
 def lines(copies: Copies, name: Callable[[int], str]) -> Iterator[str]:
-    """Every copy, for people: tab-separated."""
+    """A line for every copy, tab-separated."""
     for i in np.flatnonzero(copies.exact != np.arange(len(copies.exact))):
         kind = "the same pixels, another label" if copies.contradicted[i] else "the same pixels"
         yield f"{kind}\t{name(int(i))}\t{name(int(copies.exact[i]))}"
@@ -147,7 +148,7 @@ def lines(copies: Copies, name: Callable[[int], str]) -> Iterator[str]:
 
 
 def look(parts: Mapping[str, Any], config: ConfigDict) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Copies in and between parts (`decoded_pictures.Pictures`): what there is to say, and the list of all, a file.
+    """Find copies in and between parts (`decoded_pictures.Pictures`): notes, and a file that lists all copies.
 
     Where `data.duplicates` is "remove" they leave their parts, training pictures before those of other parts.
 
@@ -158,7 +159,7 @@ def look(parts: Mapping[str, Any], config: ConfigDict) -> tuple[tuple[str, ...],
     names += [name for name in ("validation", "train") if name in parts]
     small = min(parts["train"].shape[:2]) < LEAST
     prints, subsets = [parts[name].prints for name in names], [parts[name].subset for name in names]
-    labels = [one.strata if one.labels is None else one.labels for one in subsets]  # maps and boxes contradict nothing
+    labels = [one.strata if one.labels is None else one.labels for one in subsets]  # maps and boxes are not compared
     copies = find(prints, labels, -1 if small else config.near_copies)
 
     def name(i: int) -> str:
@@ -166,7 +167,7 @@ def look(parts: Mapping[str, Any], config: ConfigDict) -> tuple[tuple[str, ...],
 
     said = list(_said(copies, names, [len(one) for one in prints]))
     if config.near_copies >= 0 and len(copies.part) > MOST:
-        said.append(f"copies: more than {MOST:,} pictures; only exact copies were looked for")
+        said.append(f"copies: more than {MOST:,} pictures; only exact copies were searched")
     listed = [f"{line}\n" for line in lines(copies, name)]
     if config.duplicates == "error" and (copies.contradicted.any() or any(map(any, counts(copies, names).values()))):
         raise DataError(
@@ -192,15 +193,15 @@ def look(parts: Mapping[str, Any], config: ConfigDict) -> tuple[tuple[str, ...],
 
 
 def _said(copies: Copies, names: Sequence[str], lengths: Sequence[int]) -> Iterator[str]:
-    """A line for every pair of parts with copies, one for copies inside of parts, one for contradicting labels."""
+    """A line for every pair of parts with copies, one for copies within parts, one for contradicting labels."""
     for (one, other), (exact, near) in counts(copies, names).items():
         alike = f", {near} more look like one there" if near else ""
         if exact or near:
-            yield f"copies: {exact} of {lengths[names.index(one)]} {one} pictures are in {other} too{alike}"
+            yield f"copies: {exact} of {lengths[names.index(one)]} {one} pictures are also in {other}{alike}"
     again = copies.exact != np.arange(len(copies.exact))
     inside = [(name, int((again & (copies.part == i) & (copies.part[copies.exact] == i)).sum()))
               for i, name in enumerate(names)]  # fmt: skip
     if repeats := ", ".join(f"{count} in {name}" for name, count in inside if count):
-        yield f"copies: pictures that come again in one part: {repeats}"
+        yield f"copies: pictures that are repeated within a part: {repeats}"
     if copies.contradicted.any():
         yield f"copies: {int(copies.contradicted.sum())} pictures have an exact copy with another label"

@@ -1,4 +1,4 @@
-"""What a file of a picture holds beside its pixels: how it is turned, and whether libjpeg found damage in it."""
+"""Picture files: their orientation, and JPEG decoding that refuses damaged pixels."""
 
 import contextlib
 import re
@@ -9,15 +9,15 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-JPEG = frozenset({"JPEG", "MPO"})  # MPO: a JPEG with further ones behind it
+JPEG = frozenset({"JPEG", "MPO"})  # MPO: a JPEG with more JPEGs after it
 COLOURS = {"L": "GRAY", "RGB": "RGB"}  # PIL's modes of a JPEG -> simplejpeg's
-# libjpeg's warnings (jerror.h) that mean lost pixels. Its others are about bytes that no pixel depends on.
+# libjpeg's warnings (jerror.h) that mean lost pixels. Its other warnings are about bytes that do not affect pixels.
 DAMAGE = re.compile(
     "premature end|bad Huffman code|bad arithmetic code|instead of RST|inconsistent progression", re.IGNORECASE
 )
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 INTEGERS = {1: "B", 3: "H", 4: "I"}  # EXIF's types of whole numbers: BYTE, SHORT, LONG
-# EXIF 2.3, section 4.6.4: how the pixels (H, W, C) become upright.
+# EXIF 2.3, section 4.6.4: orientation -> the change that makes the pixels (H, W, C) upright.
 UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     1: lambda x: x,
     2: lambda x: x[:, ::-1],
@@ -31,13 +31,13 @@ UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def upright(array: np.ndarray, image: Image.Image) -> np.ndarray:
-    """The pixels (H, W, C) of `image`, which was loaded, turned as its file says; PIL turns a TIFF by itself."""
+    """The pixels (H, W, C) of the loaded `image`, made upright by the file's orientation; PIL does it for a TIFF."""
     turn = 1 if image.format == "TIFF" else orientation(image)
     return np.ascontiguousarray(UPRIGHT.get(turn, UPRIGHT[1])(array))
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation; 1 where there is none. Other tags are not looked at: no pixel depends on them."""
+    """The EXIF orientation; 1 if there is none. Other tags are not read."""
     if isinstance(exif := image.info.get("exif"), bytes):
         return _tag(exif.removeprefix(b"Exif\0\0"))
     with contextlib.suppress(Exception):  # PIL raises many kinds for damaged XMP and text
@@ -46,7 +46,7 @@ def orientation(image: Image.Image) -> int:
 
 
 def _tag(exif: bytes) -> int:
-    """The orientation in a TIFF structure (TIFF 6.0, section 2); 1 where none can be read."""
+    """The orientation in a TIFF structure (TIFF 6.0, section 2); 1 if it cannot be read."""
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     with contextlib.suppress(struct.error):  # it ends too early
         begin = struct.unpack_from(f"{order}I", exif, 4)[0] if order else len(exif)
@@ -59,13 +59,13 @@ def _tag(exif: bytes) -> int:
 
 
 def jpeg(data: bytes, image: Image.Image) -> np.ndarray:
-    """The pixels of a JPEG, (H, W, C) uint8 in its own colours, or of CMYK in RGB: not turned.
+    """The pixels of a JPEG, (H, W, C) uint8 in its own colours, or RGB for CMYK; not made upright.
 
-    simplejpeg is faster than PIL and strict: a remark of libjpeg is an error. PIL hears none of them. So what
-    simplejpeg refuses is refused where pixels are lost, and is PIL's where they are not.
+    simplejpeg is faster than PIL, and strict: any warning of libjpeg is an error. PIL ignores all warnings. If
+    simplejpeg refuses a file, the file is refused if pixels are lost, and else decoded by PIL.
 
     Args:
-      image: the same, opened by PIL.
+      image: the same file, opened by PIL.
 
     Raises:
       ValueError: pixels are lost, or the file ends before its end marker.
@@ -86,7 +86,7 @@ def jpeg(data: bytes, image: Image.Image) -> np.ndarray:
 def _pixels_alone(data: bytes) -> bytes:
     """A JPEG without metadata and without bytes between its segments (ITU T.81, annex B).
 
-    libjpeg tells the first remark alone, so one about metadata would hide that pixels are lost.
+    libjpeg reports only its first warning: one about metadata would hide that pixels are lost.
     """
     kept, at = [data[:2]], 2
     while (at := data.find(b"\xff", at)) >= 0 and at + 4 <= len(data):

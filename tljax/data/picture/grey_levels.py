@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits: which of their values are black and white."""
+"""Pictures of more than 8 bits: which values are black and white."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -8,12 +8,12 @@ from PIL import Image
 
 PHOTOMETRIC, BITS = 262, 258  # tags of TIFF 6.0
 FULL = 65_535  # white of 16 bits
-FEW = 4_096  # a 16-bit picture that stays below holds 12 bits at most: 17 levels would be left of it
+FEW = 4_096  # a 16-bit picture below this holds at most 12 bits: with white at 65535, 17 levels would remain
 
 
 @dataclasses.dataclass(frozen=True)
 class Levels:
-    """Black and white of wide pictures; `given`: by `data.window`, so that values outside are cut off."""
+    """Black and white of deep pictures; `given`: `data.window` sets them, and values outside are clipped."""
 
     black: float
     white: float
@@ -21,9 +21,9 @@ class Levels:
 
 
 def deep(image: Image.Image) -> np.ndarray:
-    """The values of a grey picture of more than 8 bits a pixel: (H, W, 1), of the file's own type.
+    """The values of a grey picture of more than 8 bits per pixel: (H, W, 1), in the file's own type.
 
-    Where a value stands for transparency, (H, W, 2): the second is 1 where the picture is opaque, else 0.
+    If the file names a value for transparency: (H, W, 2); the second channel is 1 at opaque pixels, else 0.
 
     Raises:
       ValueError: values that are not finite.
@@ -34,8 +34,8 @@ def deep(image: Image.Image) -> np.ndarray:
     elif image.mode == "I" and _bits(image) == (16,):
         values = values.astype(np.int16)
     elif image.mode.startswith("I;16"):
-        values = values.astype(np.uint16)  # in this machine's order of bytes
-        if getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0:  # WhiteIsZero, which PIL heeds up to 8 bits
+        values = values.astype(np.uint16)  # in this machine's byte order
+        if getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0:  # WhiteIsZero, which PIL handles only up to 8 bits
             values = FULL - values
     if not np.isfinite(values).all():
         raise ValueError("it holds values that are not finite")
@@ -45,10 +45,10 @@ def deep(image: Image.Image) -> np.ndarray:
 
 
 def known(picture: np.ndarray, window: Sequence[float]) -> Levels | None:
-    """The levels of `picture` (as `deep` makes it) where `data.window` gives them, None where others' values must tell.
+    """The levels of `picture` (from `deep`) if `data.window` gives them; None if they depend on all pictures.
 
     Raises:
-      ValueError: nothing can tell: neither signed values nor 32 bits have an agreed black and white.
+      ValueError: the values are signed or have 32 bits, which have no standard for black and white.
     """
     if window:
         return Levels(*window, given=True)
@@ -56,8 +56,8 @@ def known(picture: np.ndarray, window: Sequence[float]) -> Levels | None:
         kind = {"i": "signed", "f": "floating-point"}.get(picture.dtype.kind, "unsigned")
         low, high = span(picture)
         raise ValueError(
-            f"{picture.dtype.itemsize * 8}-bit {kind} values ({low:g} to {high:g}) have no agreed white: set "
-            f"config.data.window=(black,white) to the values that are to be black and white"
+            f"{picture.dtype.itemsize * 8}-bit {kind} values ({low:g} to {high:g}) have no standard white: set "
+            f"config.data.window=(black,white) to the values of black and white"
         )
     return None
 
@@ -68,9 +68,9 @@ def span(picture: np.ndarray) -> tuple[float, float]:
 
 
 def of(spans: Iterable[tuple[float, float]]) -> Levels | None:
-    """The levels of all 16-bit pictures of a run: as many bits as their values fill, from 0 on.
+    """The levels for all 16-bit pictures of a run: black is 0, white comes from the number of bits in use.
 
-    Values that are stored as negatives (TIFF's WhiteIsZero) fill those bits from the white end. None: there are none.
+    Values that are stored as negatives (TIFF's WhiteIsZero) count from the white end. None: there are no such pictures.
     """
     spans = list(spans)
     if not spans:
@@ -81,26 +81,27 @@ def of(spans: Iterable[tuple[float, float]]) -> Levels | None:
 
 
 def eight_bits(picture: np.ndarray, levels: Levels | None, channels: int) -> np.ndarray:
-    """What `deep` gave as uint8 (H, W, channels): black 0, white 255; transparency over white, or the fourth channel.
+    """A picture from `deep` -> uint8 (H, W, channels), black 0, white 255. Transparency becomes white, or, with four
+    channels, the fourth channel.
 
     Args:
-      levels: None where no other picture tells them; then a 16-bit picture's white is 65535.
+      levels: None: no other picture gives them; white is then 65535.
 
     Raises:
-      ValueError: values beyond levels that were not given, or so few that nothing tells what is white.
+      ValueError: values lie outside of levels that `data.window` did not set, or are too small to know white.
     """
     low, high = span(picture)
     if levels is None:
         if 0 < high < FEW:
             raise ValueError(
-                f"its 16-bit values reach {high:g} of {FULL} and nothing tells which is white: the run's own pictures "
+                f"its 16-bit values reach {high:g} of {FULL}, and white is unknown: the run's own pictures "
                 f"have 8 bits. Save it with 8 bits, or set config.data.window for the run"
             )
         levels = Levels(0, FULL)
     if not levels.given and not levels.black <= low <= high <= levels.white:
         raise ValueError(
-            f"its values ({low:g} to {high:g}) leave the {levels.black:g} to {levels.white:g} of the run's pictures; "
-            f"config.data.window sets black and white, and cuts off what lies outside"
+            f"its values ({low:g} to {high:g}) lie outside the {levels.black:g} to {levels.white:g} of the run's "
+            f"pictures; config.data.window sets black and white, and clips values outside"
         )
     share = (picture[..., 0].astype(np.float64) - levels.black) / (levels.white - levels.black)
     grey = (share.clip(0, 1) * 255).round().astype(np.uint8)
@@ -111,6 +112,6 @@ def eight_bits(picture: np.ndarray, levels: Levels | None, channels: int) -> np.
 
 
 def _bits(image: Image.Image) -> tuple[int, ...]:
-    """Bits a sample, where the file is a TIFF."""
+    """Bits per sample, if the file is a TIFF."""
     tags = getattr(image, "tag_v2", {})
     return tuple(tags.get(BITS, ()))
