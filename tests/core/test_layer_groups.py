@@ -147,6 +147,6 @@ def test_words_choose_stages(words, expected):
 
 def test_words_that_are_no_stages_are_all_named():
     with pytest.raises(
-        ConfigError, match=r"key must hold stages, .* not so stage3, stem\.\.stage9, head\. The stages are"
+        ConfigError, match=r"key must hold stages, .*; got stage3, stem\.\.stage9, head\. The stages are"
     ):
         layer_groups.stages_of("stage3 stem..stage9 head stem", ("stem", "stage1"), "key")

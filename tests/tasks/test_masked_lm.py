@@ -125,7 +125,7 @@ def test_sums_are_over_the_hidden_tokens_of_the_texts_that_count():
     first = task.sums(said, {**batch, "mask": jnp.array([True, False])})
     assert (int(first["tokens"]), int(first["examples"])) == (2, 1)
     assert float(first["loss"]) == pytest.approx(2 * np.log(2), rel=1e-6)
-    with pytest.raises(DataError, match="a token that can be hidden"):
+    with pytest.raises(DataError, match="a token that can be masked"):
         task.summarize(totals | {"tokens": 0})
 
 

@@ -158,14 +158,14 @@ def test_a_frozen_backbone_cannot_be_adapted():
 
 def test_features_must_be_vectors(monkeypatch):
     monkeypatch.setattr(two_domains, "prepare", lambda batch, key, train: {"inputs": batch["x"][:, None]})
-    with pytest.raises(ConfigError, match=r"one feature vector an example, \(B, D\), .* here it is \(1, 1, 8\)"):
+    with pytest.raises(ConfigError, match=r"one feature vector for each example, \(B, D\), .* got \(1, 1, 8\)"):
         two_domains.make(name="coral")
 
 
 def test_one_example_of_a_domain_is_too_few(monkeypatch):
     job, start = two_domains.make(name="mmd")
     monkeypatch.setattr(two_domains, "BATCH", 1)
-    with pytest.raises(ConfigError, match="mmd needs at least 2 examples of each domain at a time; got 1"):
+    with pytest.raises(ConfigError, match="mmd needs at least 2 examples of each domain in a batch; got 1"):
         job.step(0)(start, two_domains.training(job)(0))
 
 

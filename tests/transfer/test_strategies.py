@@ -213,7 +213,7 @@ def test_the_head_needs_a_group_of_its_own(name):
     ("name", "keys", "message"),
     [
         ("last_k", {"last_k": 3}, r"must be 0 to 2.*\(stem, body, head\); got 3"),
-        ("layer_decay", {"layer_decay": 1.5}, r"must be in \(0, 1\], or 0: by the number of groups; got 1.5"),
+        ("layer_decay", {"layer_decay": 1.5}, r"must be in \(0, 1\], or 0 for the default factor; got 1.5"),
         ("gradual_unfreeze", {"unfreeze_share": 1.0}, r"unfreeze_share must be in \(0, 1\)"),
         ("gradual_unfreeze", {"unfreeze": "dense"}, r"unfreeze one of each, dense_conv_full; got .* and 'dense'"),
         ("lp_ft", {"tune_scale": 0.0}, "tune_scale > 0"),

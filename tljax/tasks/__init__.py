@@ -1,10 +1,10 @@
-"""WHAT is asked of a network: a file here is a task, with a head, a loss, metrics and an answer.
+"""Tasks, one file each: a head, a loss, metrics and an answer.
 
 Logits and a batch go in; losses, exact sums and answers come out.
-Nothing in here may know the backbone, the strategy, or where the data come from.
+Nothing in this room may know the backbone, the strategy, or the source of the data.
 
-A task is its file, or the object that the file's `begin` makes of the training part. `Task` is what each has; the other
-protocols are parts that a task may have, and the flow asks for them by these types.
+A task is its file, or the object that the file's `begin` makes from the training part. Every task has the functions of
+`Task`. The other protocols are optional; the flow asks for an optional part by its protocol.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,136 +23,136 @@ from tljax.networks.network import Built
 
 
 class Task(Protocol):
-    """What training, evaluation and report ask.
+    """The functions that training, evaluation and the report call.
 
-    `logits` are what the network puts out of a batch of B examples: an array (B, ...) or a tree of them.
+    `logits` is the network's output for a batch of B examples: an array (B, ...) or a tree of arrays.
     """
 
-    LABELS: str  # what a label must be, see `Info.labels`; none: they are not read
-    BEST: str  # the metric that stands in tables, and picks the best epoch: larger is better, at most 1
+    LABELS: str  # the kind of labels, see `Info.labels`; none: labels are not read
+    BEST: str  # the metric for tables and for the choice of the best epoch: larger is better, at most 1
 
     def weights(self, config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> np.ndarray | None:
-        """What an example of each class counts in the loss, (K,) float32, put beside it as batch["weight"]; None: 1.
+        """The weight in the loss of an example of each class, (K,) float32; it becomes batch["weight"]. None: all 1.
 
         Args:
-          config: the task's own; here the task refuses keys that it has no use for.
-          labels: of the training examples; None where they are loaded with each example.
+          config: config.task; the task raises an error here for keys that do not apply to it.
+          labels: the labels of the training examples; None if they are loaded with each example.
         """
         ...
 
     def loss(self, logits: Tree, batch: Batch, config: ConfigDict) -> jax.Array:
-        """The mean over the batch, (), so that it is the mean of the parts' on several devices and in micro-batches.
+        """The mean loss over the batch, (). It must be the mean of the losses of its parts (devices, micro-batches).
 
         Args:
-          batch: prepared: "label" is what `Info.labels` says, (B, ...), moved with the picture. Where pictures are
-            mixed (`mixing`), with "share" and "other".
+          batch: prepared; "label" (B, ...) is of the kind of `Info.labels`, changed with the picture. If pictures are
+            mixed (`mixing`), it has "share" and "other" too.
         """
         ...
 
     def metrics(self, logits: Tree, batch: Batch) -> dict[str, jax.Array]:
-        """What is logged of a training batch besides its loss: means over it, ()."""
+        """Metrics of a training batch for the log, besides its loss: means over the batch, ()."""
         ...
 
     def sums(self, logits: Tree, batch: Batch) -> dict[str, jax.Array]:
-        """What adds up over batches and devices, over the examples where batch["mask"] is set."""
+        """Sums over the examples where batch["mask"] is True; they are added over batches and devices."""
         ...
 
     def each(self, logits: Tree, batch: Batch) -> dict[str, jax.Array]:
-        """What is kept of every example, (B, ...), where a metric does not add up; {} where all do."""
+        """Values of every example, (B, ...), for metrics that are not made of sums; {} if all are."""
         ...
 
     def summarize(self, totals: Totals) -> dict[str, float]:
-        """Sums over a part, and the values of all its examples in order, to metrics, on the host.
+        """Metrics of a part, on the host, from its sums and the values of all its examples in order.
 
-        `BEST` and "examples", the count, must be among them.
+        They must include `BEST` and "examples", the number of examples.
         """
         ...
 
     def files(self, totals: Totals, stem: Path, *, classes: Sequence[str]) -> None:
-        """Write what is to be kept of one part, <stem>_<name>."""
+        """Write the files of one part, <stem>_<name>."""
         ...
 
 
 @runtime_checkable
 class Begins(Protocol):
-    """A file whose task knows the training part; what it keeps of that, a dataclass, stands in model.json."""
+    """A task that depends on the training part: a dataclass, whose fields are saved in model.json."""
 
     def begin(self, config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> Task:
-        """The task, once the training part is known.
+        """The task for a training part.
 
         Args:
-          labels: of the training examples; None where they are loaded with each example.
+          labels: the labels of the training examples; None if they are loaded with each example.
         """
         ...
 
     def restore(self, known: Json) -> Task:
-        """The task of a finished run, from what is kept of it."""
+        """The task of a finished run, from its fields in model.json."""
         ...
 
 
 @runtime_checkable
 class Encodes(Protocol):
-    """The network sees other labels than people do."""
+    """The network's labels differ from the user's, as standardised numbers do."""
 
     def encode(self, labels: np.ndarray) -> np.ndarray: ...
 
 
 @runtime_checkable
 class Answers(Protocol):
-    """A task with a head for an example, whose runs can be asked: `tljax predict`."""
+    """A task with a head that answers for one example: `tljax predict` works."""
 
     def head(self, outputs: int, /) -> nn.Module:
-        """What the backbone puts out to logits, for so many classes.
+        """The head: features -> `outputs` logits.
 
-        It is called with the features, say (B, D). With an attribute `stages`, names of stages, it is called with
+        It is called with the features, say (B, D). If it has an attribute `stages`, names of stages, it is called with
         {stage: output} and the `Mode`.
         """
         ...
 
     def outputs(self, logits: Tree) -> Tree:
-        """Logits of N examples to what people are told of each, a sequence of N."""
+        """Logits of N examples -> the outputs for the user, a sequence of N."""
         ...
 
     def answer(self, outputs: Tree, classes: Sequence[str], top: int) -> list[tuple[str, float]]:
-        """What is said of one example: names and numbers."""
+        """The answer for one example: names and numbers."""
         ...
 
 
 @runtime_checkable
 class Lists(Protocol):
-    """Answers that can be listed, a row an example: <part>_predictions.csv, and the page of a run."""
+    """Answers that can be listed, a row for each example: <part>_predictions.csv, and the page of a run."""
 
     def columns(
         self, totals: Totals, classes: Sequence[str], temperature: float
     ) -> Mapping[str, Sequence[object] | np.ndarray]:
-        """Label and answer of every example in order, for people: name of a column -> a value an example.
+        """Label and answer of every example in order, for the user: name of a column -> one value for each example.
 
         Args:
-          totals: of a part, as `summarize` takes them.
-          temperature: by which logits are divided first; 1 where the task has none.
+          totals: of a part, as for `summarize`.
+          temperature: logits are divided by it first; 1 if the task has none.
         """
         ...
 
 
 @runtime_checkable
 class Calibrates(Protocol):
-    """Probabilities that one number makes as sure as they are right (Guo et al. 2017, temperature scaling)."""
+    """Probabilities that can be calibrated by one number (Guo et al. 2017, temperature scaling)."""
 
     def temperature(self, totals: Totals) -> float:
-        """What logits are to be divided by, fitted to a part that nothing was learned from."""
+        """The number to divide logits by, fitted to a part that was not used for training."""
         ...
 
 
 @runtime_checkable
 class NamesItsHead(Protocol):
-    """Published names for parameters of the head; all others are called "head.<path with dots>"."""
+    """A head with published names; parameters without one are called "head.<path with dots>"."""
 
     def head_names(self) -> Sequence[Name]: ...
 
 
 @runtime_checkable
 class Builds(Protocol):
-    """A task with a network of its own, in the place of the backbone with a head."""
+    """A task with its own network instead of a backbone with a head."""
 
     def build(
         self,
@@ -168,12 +168,12 @@ class Builds(Protocol):
 
 @runtime_checkable
 class ChangesInputs(Protocol):
-    """The network is given something else than what the inputs prepare."""
+    """A task that changes the prepared inputs of the network."""
 
     def inputs(self, found: Inputs, config: ConfigDict) -> Inputs: ...
 
     def example(self, found: Tree) -> Tree:
-        """One input as `inputs` prepares it."""
+        """One input of the form that `inputs` prepares."""
         ...
 
 
@@ -182,14 +182,14 @@ class Chooses(Protocol):
     """`train.best` may name other metrics of `summarize` than `BEST`."""
 
     def choices(self, classes: int, /) -> Mapping[str, int]:
-        """Metric -> 1 where larger is better, -1 where smaller is; `BEST` too."""
+        """Metric -> 1 if larger is better, -1 if smaller is better; `BEST` too."""
         ...
 
 
 @runtime_checkable
 class HasEntropy(Protocol):
-    """Predictions of which one can say how unsure they are: `train.select=entropy`."""
+    """Predictions with an entropy: `train.select=entropy` works."""
 
     def entropy(self, logits: Tree) -> jax.Array:
-        """In nats: (B,)."""
+        """The entropy of each prediction in nats: (B,)."""
         ...

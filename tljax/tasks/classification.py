@@ -17,14 +17,14 @@ from tljax.data.labels import NUMBERS_BY_NAME, numbers_by_name
 from tljax.networks.layers import TORCH_LINEAR
 from tljax.reporting import temperatures
 
-LABELS = "classes"  # what a label must be
-BEST = "accuracy"  # the metric that stands in tables, and picks the best epoch
-LISTED = 100  # classes up to which predictions.csv holds the probability of each
+LABELS = "classes"  # the kind of labels
+BEST = "accuracy"  # the metric for tables and for the choice of the best epoch
+LISTED = 100  # with at most this many classes, predictions.csv holds the probability of each class
 OPTIONS = {
     "label_smoothing": Option(0.0, "Szegedy et al. 2015, section 7.", SHARE),
     **mixing.OPTIONS,
     "class_weights": Option(
-        (), 'What an example counts in the loss: balanced, "cat=2" by name, or a number a class.', NUMBERS_BY_NAME
+        (), 'Weight of each class in the loss: balanced, "cat=2" by name, or a number for each.', NUMBERS_BY_NAME
     ),
 }
 
@@ -35,28 +35,28 @@ def head(classes: int) -> nn.Module:
 
 
 def loss(logits: jax.Array, batch: Batch, config: ConfigDict) -> jax.Array:
-    """Mean cross-entropy over the batch; labels are validated on the host, where the data are read.
+    """Mean cross-entropy over the batch; labels were validated on the host, when the data were read.
 
     Args:
-      batch: "weight" (B,), where there is one, multiplies each example's term; the mean is over B all the same.
-        Where pictures are mixed (`mixing`), "share" (B,) is that of the example's own term, the rest is its "other"'s.
-      config: the task's own; `label_smoothing` mixes so much of the uniform distribution into every label.
+      batch: "weight" (B,), if present, multiplies each example's term; the sum is still divided by B. If pictures are
+        mixed (`mixing`), "share" (B,) weights the term of the example's own label, 1 - share that of "other".
+      config: config.task; `label_smoothing` is the share of the uniform distribution in every label.
     """
     return mixing.loss(lambda part: _losses(logits.astype(jnp.float32), part, config), batch)
 
 
 def weights(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:
-    """What an example of each class counts in the loss, (K,) float32; None where all count the same.
+    """The weight in the loss of an example of each class, (K,) float32; None if all weights are equal.
 
     "balanced" is N / (K n_k) for n_k of N training examples (King & Zeng 2001, as in scikit-learn). Weights are
-    scaled to a mean of 1 over the training examples, so that they change no learning rate; and because they are
-    not divided by their sum over a batch, as torch does, the loss of a batch is the mean of its parts'.
+    scaled to a mean of 1 over the training examples, so that they do not change the learning rate. They are not divided
+    by their sum over a batch (as in torch), so the loss of a batch is the mean of the losses of its parts.
 
     Args:
-      labels: of the training examples.
+      labels: the labels of the training examples.
 
     Raises:
-      ConfigError: not one number a class, by name or in their order.
+      ConfigError: there is not one number for each class, by name or in their order.
     """
     wanted = tuple(config.class_weights)
     if not wanted:
@@ -68,24 +68,24 @@ def weights(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> n
 
 
 def entropy(logits: jax.Array) -> jax.Array:
-    """How unsure each prediction is, in nats: (B, K) -> (B,)."""
+    """The entropy of each prediction in nats: (B, K) -> (B,)."""
     logs = jax.nn.log_softmax(logits.astype(jnp.float32))
     return -(jnp.exp(logs) * logs).sum(axis=-1)
 
 
 def choices(classes: int) -> dict[str, int]:
-    """What `train.best` may name: 1 where larger is better, -1 where smaller is."""
+    """The metrics that `train.best` may name: 1 if larger is better, -1 if smaller is better."""
     larger = ["accuracy", "balanced_accuracy", "f1_macro", "mcc", *["f1"] * (classes == 2)]
     return {"loss": -1, **dict.fromkeys([*larger, *["auroc"] * (classes <= LISTED)], 1)}
 
 
 def metrics(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-    """What is logged of a training batch besides its loss: means over it."""
+    """Metrics of a training batch for the log, besides its loss: means over the batch."""
     return {"accuracy": (logits.argmax(-1) == batch["label"]).mean()}
 
 
 def sums(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-    """Exact sums over the examples where `mask` is set; they add up over batches and devices.
+    """Exact sums over the examples where `mask` is True; they are added over batches and devices.
 
     Returns:
       loss: float32; confusion: (K, K) int32, row = label, column = prediction.
@@ -98,18 +98,18 @@ def sums(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
 
 
 def each(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-    """What is kept of every example: its label and what was predicted, (B,) int32; its logits, (B, K) float32."""
+    """Label and predicted class of every example, (B,) int32; its logits, (B, K) float32."""
     logits = logits.astype(jnp.float32)
     return {"label": batch["label"], "prediction": logits.argmax(-1).astype(jnp.int32), "logits": logits}
 
 
 def summarize(totals: Totals) -> dict[str, float]:
-    """Sums over a split to metrics: loss (nats), accuracy, and what is fair to small classes; and the count.
+    """Sums of a part -> metrics: loss (nats), accuracy, metrics in which small classes count equally, and the count.
 
-    balanced_accuracy: the mean of the classes' recalls; f1_macro: the mean of their F1, 2 hits / (labels + found); both
-    over the classes that some example of the part has. mcc: the correlation of labels and predictions (Gorodkin 2004),
-    0 where either is always the same. auroc: the mean of the areas under the ROC curves of each class against all
-    others; of up to `LISTED` classes. f1, of two classes: that of the second.
+    balanced_accuracy: the mean of the classes' recalls. f1_macro: the mean of their F1, 2 hits / (labels + found). Both
+    are over the classes that occur in the part. mcc: the correlation of labels and predictions (Gorodkin 2004), 0 if
+    either is constant. auroc: the mean area under the ROC curve of each class against all others, for up to `LISTED`
+    classes. f1, for two classes: the F1 of the second.
     """
     confusion = np.asarray(totals["confusion"], np.float64)
     examples, hits = confusion.sum(), np.diag(confusion)
@@ -128,14 +128,14 @@ def summarize(totals: Totals) -> dict[str, float]:
 
 
 def outputs(logits: np.ndarray) -> np.ndarray:
-    """Logits (N, K) to what people are told, probabilities; float64 inside."""
+    """Logits (N, K) -> probabilities; computed in float64."""
     from scipy.special import softmax
 
     return softmax(np.float64(logits), axis=-1).astype(np.float32)
 
 
 def answer(outputs: np.ndarray, classes: Sequence[str], top: int) -> list[tuple[str, float]]:
-    """What is said of one example: its `top` classes with their probabilities, most probable first."""
+    """The answer for one example: its `top` classes with their probabilities, most probable first."""
     order = np.argsort(-outputs, kind="stable")[:top]
     return [(classes[i], float(outputs[i])) for i in map(int, order)]
 
@@ -149,7 +149,7 @@ def files(totals: Totals, stem: Path, *, classes: Sequence[str]) -> None:
 
 
 def columns(totals: Totals, classes: Sequence[str], temperature: float) -> Mapping[str, Sequence[object] | np.ndarray]:
-    """Label, prediction and its probability; up to `LISTED` classes the probability of each."""
+    """Label, prediction and its probability; for up to `LISTED` classes also the probability of each class."""
     found = outputs(temperatures.scaled(totals["logits"], temperature))
     said = {
         "label": [classes[i] for i in totals["label"]],
@@ -161,7 +161,7 @@ def columns(totals: Totals, classes: Sequence[str], temperature: float) -> Mappi
 
 
 def temperature(totals: Totals) -> float:
-    """What logits are to be divided by, for the probabilities to be as sure as they are right."""
+    """The number to divide logits by, so that the probabilities are calibrated."""
     from scipy.special import log_softmax
 
     logits, labels = np.asarray(totals["logits"], np.float64), np.asarray(totals["label"])[:, None]
@@ -169,14 +169,14 @@ def temperature(totals: Totals) -> float:
 
 
 def _mcc(correct: float, labels: np.ndarray, found: np.ndarray) -> float:
-    """Of how many are right, and how often each class is true and is said, (K,) twice."""
+    """mcc from the number of right predictions, and the counts of each class in labels and in predictions, (K,)."""
     total = labels.sum()
     spread = np.sqrt(total**2 - np.square(labels).sum()) * np.sqrt(total**2 - np.square(found).sum())
     return float((correct * total - labels @ found) / spread) if spread > 0 else 0.0
 
 
 def _auroc(totals: Totals) -> float:
-    """The mean over the classes of the area under the ROC curve of each against all others; 0.5 where nothing tells."""
+    """The mean over the classes of the area under the ROC curve of each against all others; 0.5 if undefined."""
     from scipy.special import softmax
     from sklearn.metrics import roc_auc_score
 

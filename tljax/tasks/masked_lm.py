@@ -1,7 +1,7 @@
-"""Masked language modelling: which token stands at a hidden place (Devlin et al. 2018); labels are not read.
+"""Masked language modelling: predict masked tokens (Devlin et al. 2018); labels are not read.
 
-Further pretraining on one's own texts before the task itself, domain-adaptive pretraining (Gururangan et al. 2020):
-train with this task, and start the next run from this one's model/ (`model.weights`).
+It is for domain-adaptive pretraining (Gururangan et al. 2020), that is pretraining on your own texts before the task
+itself: train with this task, then start the next run from this run's model/ (`model.weights`).
 """
 
 import dataclasses
@@ -25,18 +25,18 @@ from tljax.networks.families import Family, HidesWords
 from tljax.networks.masked_network import Head, MaskedNetwork
 from tljax.networks.network import Built
 
-LABELS = "none"  # they are not read
-BEST = "accuracy"  # of the hidden tokens
+LABELS = "none"  # labels are not read
+BEST = "accuracy"  # of the masked tokens
 OPTIONS = {
-    "mask_share": Option(0.15, "Share of a text's tokens that are hidden.", ("in (0, 1)", lambda x: 0 < x < 1)),
-    "whole_words": Option(False, "Hide words, not tokens; tokenizers of WordPiece alone show them."),
+    "mask_share": Option(0.15, "Share of a text's tokens that are masked.", ("in (0, 1)", lambda x: 0 < x < 1)),
+    "whole_words": Option(False, "Mask whole words, not tokens; needs a WordPiece tokenizer."),
 }
-LARGEST = 709.0  # whose exponential is a float64
-Said = dict[str, jax.Array]  # what `MaskedNetwork` returns
+LARGEST = 709.0  # the exponential of a larger number does not fit into a float64
+Said = dict[str, jax.Array]  # the output of `MaskedNetwork`
 
 
 def choices(classes: int) -> dict[str, int]:
-    """What `train.best` may name: 1 where larger is better, -1 where smaller is."""
+    """The metrics that `train.best` may name: 1 if larger is better, -1 if smaller is better."""
     del classes
     return {"loss": -1, "accuracy": 1}
 
@@ -44,20 +44,21 @@ def choices(classes: int) -> dict[str, int]:
 def build(
     family: Family, variant: VariantLike, published: Published | None, *, dtype: DTypeLike, bn_axis: str | None
 ) -> Built:
-    """The encoder without a pooler, which this task would not train, and with the published head where there is one.
+    """The encoder without a pooler (this task would not train it), and with the published head if there is one.
 
     Raises:
-      ConfigError: the family has no words.
+      ConfigError: the family is not for texts.
       WeightsError: the published head's last layer is not the word embeddings.
     """
     if not isinstance(family, HidesWords):
         raise ConfigError(
-            f"config.task.name=masked_lm hides words, and config.model.family '{plugins.name(family)}' "
-            f"sees {family.INPUT}. Choose a text encoder: bert, roberta, distilbert, electra, deberta."
+            f"config.task.name=masked_lm masks tokens of texts, but the input of config.model.family "
+            f"'{plugins.name(family)}' is {family.INPUT}. Choose a text encoder: bert, roberta, distilbert, electra, "
+            f"deberta."
         )
     kept = family.unpooled(variant)
     backbone = family.build(kept, dtype=dtype, bn_axis=bn_axis)
-    notes = () if kept == variant else ("pooler: left out, masked_lm does not train it; model/ has none",)
+    notes = () if kept == variant else ("pooler: left out, because masked_lm does not train it; model/ has none",)
     return Built(
         MaskedNetwork(backbone, Head(backbone.variant, dtype=dtype)),
         family.masked_names(kept),
@@ -68,25 +69,25 @@ def build(
 
 
 def inputs(found: Inputs, config: ConfigDict) -> Inputs:
-    """The same texts with tokens hidden: drawn in training, fixed by a text's place in its part in evaluation.
+    """The texts with masked tokens: random in training; in evaluation fixed by a text's position in its part.
 
     Args:
-      config: the task's own.
+      config: config.task.
 
     Raises:
-      ConfigError: the tokenizer does not show which tokens go on with a word, where whole words are asked for.
-      WeightsError: it has no token that stands for a hidden one.
+      ConfigError: `whole_words` is on, but the tokenizer does not show which tokens continue a word.
+      WeightsError: the tokenizer has no mask token.
     """
     vocabulary = found.vocabulary
     if not 0 <= vocabulary.mask < vocabulary.size:
         has = "none" if vocabulary.mask < 0 else f"the id {vocabulary.mask} of {vocabulary.size} that are known"
         raise WeightsError(
-            f"config.task.name=masked_lm needs a tokenizer with a mask token, as BERT's [MASK], that the encoder "
-            f"knows; this one has {has}. Set config.model.tokenizer to the folder of one that has."
+            f"config.task.name=masked_lm needs a tokenizer with a mask token (BERT: [MASK]) that the encoder "
+            f"knows; this one has {has}. Set config.model.tokenizer to the folder of one that has a mask token."
         )
     if config.whole_words and vocabulary.continues is None:
         raise ConfigError(
-            "config.task.whole_words needs a WordPiece tokenizer, whose tokens show whether they go on with a word; "
+            "config.task.whole_words needs a WordPiece tokenizer, whose tokens show whether they continue a word; "
             "this one is of another kind. Set it to false."
         )
 
@@ -98,35 +99,35 @@ def inputs(found: Inputs, config: ConfigDict) -> Inputs:
 
 
 def example(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """One text as `inputs` prepares it, with one hidden token."""
+    """One text of the form that `inputs` prepares, with one masked token."""
     return {**found, "places": np.zeros((1, 1), np.int32), "weight": np.ones((1, 1), np.float32)}
 
 
 def weights(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> None:
-    """All texts count the same."""
+    """All texts have the same weight."""
     del config, labels, classes
 
 
 def loss(said: Said, batch: Batch, config: ConfigDict) -> jax.Array:
-    """Cross-entropy in nats: its mean over a text's hidden tokens, and of that the mean over the batch.
+    """Cross-entropy in nats: the mean over a text's masked tokens, then the mean over the batch.
 
-    So the loss of a batch is the mean of its parts' (on several devices, in micro-batches), which a mean over all
-    hidden tokens is not; that one `sums` gives. They are near each other, for a batch holds texts of like length.
+    So the loss of a batch is the mean of the losses of its parts (devices, micro-batches). A mean over all masked
+    tokens would not be; `sums` gives that one. The two are close, because a batch holds texts of similar length.
     """
     del config
     return (_nats(said, batch) * said["weight"]).sum(-1).mean()
 
 
 def metrics(said: Said, batch: Batch) -> dict[str, jax.Array]:
-    """What is logged of a training batch besides its loss: means like it."""
+    """Metrics of a training batch for the log, besides its loss: means of the same kind."""
     return {"accuracy": (_right(said, batch) * said["weight"]).sum(-1).mean()}
 
 
 def sums(said: Said, batch: Batch) -> dict[str, jax.Array]:
-    """Exact sums over the hidden tokens of the texts where `mask` is set; they add up over batches and devices.
+    """Exact sums over the masked tokens of the texts where `mask` is True; they are added over batches and devices.
 
     Returns:
-      loss: float32, in nats; correct, tokens, examples: int32, the hidden tokens that were found, all hidden tokens,
+      loss: float32, in nats; correct, tokens, examples: int32, masked tokens predicted rightly, all masked tokens,
       and the texts.
     """
     counts = (said["weight"] > 0) & batch["mask"][:, None]
@@ -144,11 +145,11 @@ def summarize(totals: Totals) -> dict[str, float]:
     """Sums over a part to metrics: loss (nats a hidden token), its exponential, accuracy in [0, 1], and the counts.
 
     Raises:
-      DataError: no text of the part has a token that may be hidden.
+      DataError: no text of the part has a token that may be masked.
     """
     tokens = int(totals["tokens"])
     if not tokens:
-        raise DataError("Some text of every part must hold a token that can be hidden; all are special or unknown.")
+        raise DataError("Some text of every part must hold a token that can be masked; all are special or unknown.")
     mean = float(totals["loss"]) / tokens
     return {
         "loss": mean,
@@ -160,12 +161,12 @@ def summarize(totals: Totals) -> dict[str, float]:
 
 
 def files(totals: Totals, stem: Path, *, classes: Sequence[str]) -> None:
-    """There are none: what is to be said of a part stands in its metrics."""
+    """No files: the metrics of a part say all."""
     del totals, stem, classes
 
 
 def _hidden(said: Said, batch: Batch) -> jax.Array:
-    """The ids that stood at the places before, (B, K)."""
+    """The original ids at the masked positions, (B, K)."""
     return jnp.take_along_axis(batch["ids"], said["places"], axis=1)
 
 

@@ -1,4 +1,4 @@
-"""Multi-label classification: of every label, yes or no; sigmoid cross-entropy, F1, mean average precision."""
+"""Multi-label classification: yes or no for every label; sigmoid cross-entropy, F1, mean average precision."""
 
 import csv
 import dataclasses
@@ -21,12 +21,12 @@ from tljax.data import mixing
 from tljax.data.labels import NUMBERS_BY_NAME, numbers_by_name
 from tljax.networks.layers import TORCH_LINEAR
 
-LABELS = "sets"  # what a label must be
-BEST = "mean_average_precision"  # the metric that stands in tables, and picks the best epoch
+LABELS = "sets"  # the kind of labels
+BEST = "mean_average_precision"  # the metric for tables and for the choice of the best epoch
 OPTIONS = {
-    "threshold": Option(0.5, "The probability from which on a label holds.", ("in (0, 1)", lambda x: 0 < x < 1)),
+    "threshold": Option(0.5, "A label is predicted from this probability on.", ("in (0, 1)", lambda x: 0 < x < 1)),
     "pos_weight": Option(
-        (), 'What a yes counts: balanced (no / yes), "old=2" by name, or a number a label.', NUMBERS_BY_NAME
+        (), 'Weight of a yes: balanced (no / yes), "old=2" by name, or a number for each label.', NUMBERS_BY_NAME
     ),
     **mixing.OPTIONS,
 }
@@ -34,22 +34,22 @@ SEPARATOR = "|"  # between the labels of an example in predictions.csv
 
 
 def choices(classes: int) -> dict[str, int]:
-    """What `train.best` may name: 1 where larger is better, -1 where smaller is."""
+    """The metrics that `train.best` may name: 1 if larger is better, -1 if smaller is better."""
     del classes
     larger = (BEST, "f1_micro", "f1_macro", "subset_accuracy", "hamming_accuracy")
     return {"loss": -1, **dict.fromkeys(larger, 1)}
 
 
 def begin(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> "MultiLabel":
-    """The task, once the training part is known.
+    """The task for a training part.
 
     Args:
-      config: the task's own; `threshold` and `pos_weight` are used.
-      labels: of the training examples, (N, K) bool; every label at least once (`splits`).
+      config: config.task; `threshold` and `pos_weight` are used.
+      labels: the labels of the training examples, (N, K) bool; every label occurs at least once (`splits`).
       classes: names of the labels.
 
     Raises:
-      ConfigError: keys are set that are about classes, or there is not one weight a label.
+      ConfigError: keys for classes are set, or there is not one weight for each label.
     """
     wanted, positive = tuple(config.pos_weight), labels.sum(axis=0)
     if wanted in ((), ("balanced",)):
@@ -60,16 +60,16 @@ def begin(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> "Mu
 
 
 def restore(known: Json) -> "MultiLabel":
-    """The task of a finished run, from what is kept of it."""
+    """The task of a finished run, from its fields in model.json."""
     return MultiLabel(known["threshold"], tuple(known["pos_weight"]))
 
 
 @dataclasses.dataclass(frozen=True)
 class MultiLabel:
-    """K questions of yes or no about every example, with one head."""
+    """Yes or no for each of K labels of every example, with one head."""
 
-    threshold: float  # the probability from which on the answer is yes
-    pos_weight: tuple[float, ...]  # of each label: what a yes counts in the loss, a no counting 1
+    threshold: float  # the answer is yes from this probability on
+    pos_weight: tuple[float, ...]  # for each label, the weight of a yes in the loss; that of a no is 1
 
     LABELS: ClassVar[str] = LABELS
     BEST: ClassVar[str] = BEST
@@ -80,23 +80,23 @@ class MultiLabel:
         return nn.Dense(classes, kernel_init=TORCH_LINEAR)
 
     def weights(self, config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> None:
-        """All examples count the same."""
+        """All examples have the same weight."""
 
     def loss(self, logits: jax.Array, batch: Batch, config: ConfigDict) -> jax.Array:
-        """Mean loss over batch and labels; of mixed examples (`mixing`) by the shares of both their labels."""
+        """Mean loss over batch and labels; for mixed examples (`mixing`) weighted by the shares of both label sets."""
         del config  # `begin` has read it
         return mixing.loss(partial(self._losses, logits), batch)
 
     def metrics(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-        """The share of right answers in a training batch: a mean over examples, which average precision is not."""
+        """The share of right answers in a training batch (average precision is not a mean over examples)."""
         return {"hamming_accuracy": (self._yes(logits) == batch["label"]).mean()}
 
     def sums(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-        """Sums over the examples where `mask` is set; they add up over batches and devices.
+        """Sums over the examples where `mask` is True; they are added over batches and devices.
 
         Returns:
           loss: float32; examples, exact (all labels right): int32; labels, found, hits: (K,) int32, how often a label
-          holds, is said to hold, and both.
+          is true, is predicted, and both.
         """
         yes, label, mask = self._yes(logits), batch["label"] > 0, batch["mask"]
         inside = mask[:, None]
@@ -110,14 +110,14 @@ class MultiLabel:
         }
 
     def each(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-        """Labels of every example, (B, K) bool, and their logits, float32."""
+        """Labels of every example, (B, K) bool, and its logits, float32."""
         return {"label": batch["label"] > 0, "prediction": logits.astype(jnp.float32)}
 
     def summarize(self, totals: Totals) -> dict[str, float]:
-        """Sums over a split to metrics in [0, 1], loss (nats) and the count.
+        """Sums of a part -> metrics in [0, 1], loss (nats) and the count.
 
-        mean_average_precision, f1_macro: means over the labels that some example of the part has; f1_micro: of all
-        answers together; subset_accuracy: the share of examples with all answers right; hamming_accuracy: of answers.
+        mean_average_precision, f1_macro: means over the labels that occur in the part; f1_micro: F1 of all answers
+        together; subset_accuracy: the share of examples with all answers right; hamming_accuracy: of right answers.
         """
         labels, found, hits = (np.asarray(totals[name]) for name in ("labels", "found", "hits"))
         examples, present = int(totals["examples"]), labels > 0
@@ -134,13 +134,13 @@ class MultiLabel:
         }
 
     def outputs(self, logits: np.ndarray) -> np.ndarray:
-        """Logits (N, K) to what people are told, the probability of each label."""
+        """Logits (N, K) -> the probability of each label."""
         from scipy.special import expit
 
         return expit(np.float32(logits))
 
     def answer(self, outputs: np.ndarray, classes: Sequence[str], top: int) -> list[tuple[str, float]]:
-        """What is said of one example: the labels that hold, with their probabilities, most probable first."""
+        """The answer for one example: the predicted labels with their probabilities, most probable first."""
         del top
         order = np.argsort(-outputs, kind="stable")
         return [(classes[i], float(outputs[i])) for i in map(int, order) if outputs[i] >= self.threshold]
@@ -162,7 +162,7 @@ class MultiLabel:
         self, totals: Totals, classes: Sequence[str], temperature: float
     ) -> Mapping[str, Sequence[object] | np.ndarray]:
         """Sets of labels, true and predicted, and the probability of every label."""
-        del temperature  # the threshold is of probabilities as they are
+        del temperature  # the threshold applies to uncalibrated probabilities
         found, yes = self.outputs(totals["prediction"]), np.asarray(self._yes(totals["prediction"]))
         said = {
             "label": [_named(row, classes) for row in totals["label"]],
@@ -183,7 +183,7 @@ class MultiLabel:
 
 
 def _f1(labels: np.ndarray, found: np.ndarray, hits: np.ndarray) -> np.ndarray:
-    """2 hits / (labels + found); 0 where there are neither."""
+    """2 hits / (labels + found); 0 if both are 0."""
     return 2 * np.asarray(hits) / np.maximum(np.asarray(labels) + found, 1)
 
 

@@ -1,4 +1,4 @@
-"""Regression: one or several numbers an example, standardised by the training part; squared or Huber's loss."""
+"""Regression: one or more numbers for each example, standardised by the training part; squared or Huber's loss."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -19,55 +19,55 @@ from tljax.core.types import Batch, Json, Totals
 from tljax.data import mixing
 from tljax.networks.layers import TORCH_LINEAR
 
-LABELS = "numbers"  # what a label must be
-BEST = "r2"  # the metric that stands in tables, and picks the best epoch
+LABELS = "numbers"  # the kind of labels
+BEST = "r2"  # the metric for tables and for the choice of the best epoch
 OPTIONS = {
-    "huber": Option(0.0, "From so many standard deviations on the loss is linear; 0: squares.", NOT_NEGATIVE),
+    "huber": Option(0.0, "The loss is linear from this many standard deviations on; 0: squared error.", NOT_NEGATIVE),
     **mixing.OPTIONS,
 }
 
 
 def choices(classes: int) -> dict[str, int]:
-    """What `train.best` may name: 1 where larger is better, -1 where smaller is."""
+    """The metrics that `train.best` may name: 1 if larger is better, -1 if smaller is better."""
     del classes
     return {"loss": -1, "r2": 1, "mse": -1, "mae": -1, "pearson": 1, "spearman": 1}
 
 
 def begin(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> "Regression":
-    """The task, once the training part is known.
+    """The task for a training part.
 
     Args:
-      config: the task's own; `huber` is used.
-      labels: of the training examples, (N, T) in the units of the data.
+      config: config.task; `huber` is used.
+      labels: the labels of the training examples, (N, T) in the units of the data.
       classes: names of the targets.
 
     Raises:
-      ConfigError: keys are set that are about classes.
+      ConfigError: keys for classes are set.
       DataError: a target is the same in every training example.
     """
     labels = np.asarray(labels, np.float64)
     mean, std = labels.mean(axis=0), labels.std(axis=0)
     if constant := [name for name, spread in zip(classes, std, strict=True) if not spread > 0]:
         raise DataError(
-            f"Every target must differ between training examples; the same in all {len(labels)}: "
+            f"Every target must differ between training examples; these are the same in all {len(labels)}: "
             f"{', '.join(constant)}. Choose other columns with config.data.columns.label, or more examples."
         )
     return Regression(tuple(classes), tuple(mean.tolist()), tuple(std.tolist()), float(config.huber))
 
 
 def restore(known: Json) -> "Regression":
-    """The task of a finished run, from what is kept of it."""
+    """The task of a finished run, from its fields in model.json."""
     return Regression(tuple(known["names"]), tuple(known["mean"]), tuple(known["std"]), known["huber"])
 
 
 @dataclasses.dataclass(frozen=True)
 class Regression:
-    """The network sees targets less the training part's mean, over its deviation; people see them in their units."""
+    """The network's targets are standardised by the training part; the user sees them in their own units."""
 
     names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    huber: float  # deviations beyond which the loss is linear; 0: it never is
+    huber: float  # the loss is linear beyond this many standard deviations; 0: never
 
     LABELS: ClassVar[str] = LABELS
     BEST: ClassVar[str] = BEST
@@ -86,19 +86,19 @@ class Regression:
         return nn.Dense(classes, kernel_init=TORCH_LINEAR)
 
     def weights(self, config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> None:
-        """All examples count the same."""
+        """All examples have the same weight."""
 
     def loss(self, logits: jax.Array, batch: Batch, config: ConfigDict) -> jax.Array:
-        """Mean loss over batch and targets; of mixed examples (`mixing`) by the shares of both their targets."""
+        """Mean loss over batch and targets; for mixed examples (`mixing`) weighted by the shares of both targets."""
         del config  # `begin` has read it
         return mixing.loss(partial(self._losses, logits), batch)
 
     def metrics(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-        """R^2 of a training batch against the training part's variance, which is 1: so it is a mean over examples."""
+        """R^2 of a training batch with the training part's variance, which is 1: so it is a mean over examples."""
         return {BEST: 1 - jnp.square(logits.astype(jnp.float32) - batch["label"]).mean()}
 
     def sums(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-        """Sums over the examples where `mask` is set: of losses, float32, and of examples, int32."""
+        """Sums over the examples where `mask` is True: losses, float32, and the number of examples, int32."""
         return {"loss": (self._losses(logits, batch) * batch["mask"]).sum(), "examples": batch["mask"].sum()}
 
     def each(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
@@ -106,10 +106,10 @@ class Regression:
         return {"label": batch["label"], "prediction": logits.astype(jnp.float32)}
 
     def summarize(self, totals: Totals) -> dict[str, float]:
-        """Metrics of a part in the targets' units, the mean over targets; of several, those of each one too.
+        """Metrics of a part in the targets' units: means over targets, and, if there are several, those of each target.
 
-        r2: 1 - squared error over the variance in this part (1 or 0 where that is 0); mse; mae; pearson; spearman
-        (Pearson's of ranks, equal ones averaged: Spearman 1904). A correlation with what never changes is 0.
+        r2: 1 - squared error / variance in this part (1 or 0 if the variance is 0); mse; mae; pearson; spearman
+        (Pearson's of ranks, with the mean rank of ties: Spearman 1904). The correlation with a constant is 0.
         """
         found = {name: measure(self.decode(totals["label"]), self.decode(totals["prediction"]))
                  for name, measure in MEASURES.items()}  # fmt: skip
@@ -124,11 +124,11 @@ class Regression:
         }
 
     def outputs(self, logits: np.ndarray) -> np.ndarray:
-        """Standardised targets (N, T) to what people are told, in the targets' units."""
+        """Standardised targets (N, T) -> numbers in the targets' units."""
         return self.decode(logits)
 
     def answer(self, outputs: np.ndarray, classes: Sequence[str], top: int) -> list[tuple[str, float]]:
-        """What is said of one example: every target and its value."""
+        """The answer for one example: every target and its value."""
         del top
         return [(name, float(value)) for name, value in zip(classes, outputs, strict=True)]
 
@@ -142,8 +142,8 @@ class Regression:
     def columns(
         self, totals: Totals, classes: Sequence[str], temperature: float
     ) -> Mapping[str, Sequence[object] | np.ndarray]:
-        """Every target and its prediction in their units, seven digits: those of float32."""
-        del temperature  # a number has none
+        """Every target and its prediction in their units, with seven digits: the precision of float32."""
+        del temperature  # only probabilities have one
         said = {"": self.decode(totals["label"]), " predicted": self.decode(totals["prediction"])}
         return {
             f"{name}{which}": [f"{value:.7g}" for value in values[:, i]]
@@ -160,7 +160,7 @@ class Regression:
 
 
 def _r2(labels: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """(N, T) twice -> (T,), as all measures here."""
+    """Two (N, T) -> (T,), as all measures here."""
     error, spread = np.square(labels - found).sum(axis=0), np.square(labels - labels.mean(axis=0)).sum(axis=0)
     return np.where(spread > 0, 1 - error / np.where(spread > 0, spread, 1), error == 0)
 

@@ -1,7 +1,7 @@
-"""HOW a pretrained network is fitted to new data: which groups learn, how fast, and what joins the loss.
+"""Transfer: how a pretrained network is fitted to new data. Which groups learn, how fast, and with which loss terms.
 
-In here: `strategies` and `adaptation` (plugins), what a strategy does besides its plan (`method`), parameters that it
-adds, the features of two domains brought together, and scores of frozen features.
-Parameters and groups go in; phases, changed parameters and terms of the loss come out, all pure functions.
-Nothing in here may step, log or write.
+This room holds `strategies` and `adaptation` (plugins), the functions of a strategy (`method`), parameters that a
+strategy adds, alignment of the features of two domains, and transferability scores of frozen features.
+Parameters and groups go in; phases, changed parameters and terms of the loss come out. All functions are pure.
+Nothing in this room may take training steps, log or write.
 """

@@ -1,4 +1,4 @@
-"""Parameters that a strategy adds beside "backbone" and "head": for chosen kernels, in a group of their own."""
+"""Parameters that a strategy adds beside "backbone" and "head": one set for each chosen kernel, in a separate group."""
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,15 +15,15 @@ from tljax.core.types import Params, Phase
 
 
 def kernels(params: Params, stages: Sequence[str], words: str) -> dict[str, np.ndarray]:
-    """The backbone's kernels that `words` (config.strategy.kernels) choose, by their paths below "backbone/".
+    """The backbone's kernels that `words` (config.strategy.kernels) choose: path below "backbone/" -> kernel.
 
     Args:
       stages: the backbone's stages, input first.
       words: as in config.groups, stages ("stem"), ranges of stages ("stem..stage2") or patterns of whole
-        paths ("backbone/.*/conv1/kernel"); of what they match, the kernels are taken.
+        paths ("backbone/.*/conv1/kernel"); of the matching parameters, only kernels are taken.
 
     Raises:
-      ConfigError: a word chooses no kernel; all such are listed.
+      ConfigError: a word chooses no kernel; all such words are listed.
     """
     key = "config.strategy.kernels"
     leaves = {f"backbone/{path}": x for path, x in flatten(params["backbone"]).items() if path.endswith("/kernel")}
@@ -56,10 +56,10 @@ def add(params: Params, groups: Groups, name: str, leaves: Mapping[str, np.ndarr
 def start(
     params: Params, groups: Groups, config: ConfigDict, *, stages: Sequence[str], seed: int
 ) -> tuple[Params, Groups]:
-    """A strategy's `begin`: the parameters with "start", a copy of chosen kernels as they now are, in its own group.
+    """A strategy's `begin`: the parameters with "start", a copy of the chosen kernels, in its own group.
 
     Args:
-      config: the strategy's own; `kernels` is used.
+      config: config.strategy; `kernels` is used.
 
     Raises:
       ConfigError: see `kernels` and `add`.
@@ -76,7 +76,7 @@ def from_start(name: str, groups: Groups, backbone_scale: float) -> tuple[Phase,
 
 
 def network(params: Params) -> Params:
-    """Without additions: what the network itself has."""
+    """The network's own parameters, without added ones."""
     return {"backbone": params["backbone"], "head": params["head"]}
 
 

@@ -1,12 +1,12 @@
-"""What `config.adaptation` does to training: features of a source and of an unlabelled target are brought together.
+"""Unsupervised domain adaptation (`config.adaptation`): align the features of a source and an unlabelled target.
 
-Unsupervised domain adaptation. Each step sees a batch of both (`pairs`), in one pass through the network, so that
-BatchNorm's statistics are those of both. A file in `adaptation/` defines, pure functions of their own:
+Each step takes a batch of both (`paired_batches`) in one pass through the network, so BatchNorm's statistics are over
+both. A file in `adaptation/` defines these pure functions:
   term(source, target, params, weight, config) -> ((), {name: ()})
-    a term of the loss from features (B, D) as the head is given them, float32, and what is logged of it;
+    a term of the loss from the head's input features (B, D), float32, and values for the log;
   begin(width, config, *, seed) -> params
-    parameters of its own, {} without it: "domain" beside "backbone" and "head", a group that learns in every phase.
-Strategies, tasks and models know nothing of them.
+    optional: its own parameters, "domain" beside "backbone" and "head", a group that learns in every phase.
+Strategies, tasks and models do not know of adaptations.
 """
 
 import dataclasses
@@ -31,14 +31,14 @@ GROUP = "domain"
 
 @dataclasses.dataclass(frozen=True)
 class Alignment:
-    """An adaptation's functions with its config; without one, training is as it is."""
+    """An adaptation's functions with its config; without an adaptation, training does not change."""
 
     adaptation: ModuleType | None = None
     config: ConfigDict = dataclasses.field(default_factory=ConfigDict)  # config.adaptation
 
     @classmethod
     def of(cls, config: ConfigDict) -> "Alignment":
-        """The one that `config.adaptation` names."""
+        """The adaptation that `config.adaptation` names."""
         return cls(find("adaptation", config.name), config) if config.name else NONE
 
     def begin(self, made: Experiment, phases: Sequence[Phase], *, seed: int) -> tuple[Experiment, tuple[Phase, ...]]:
@@ -67,27 +67,27 @@ class Alignment:
         return hasattr(self.adaptation, "begin")
 
     def network(self, params: Params) -> Params:
-        """Without the adaptation's own: what evaluation and model/ are given."""
+        """The parameters without the adaptation's own, for evaluation and model/."""
         return {name: tree for name, tree in params.items() if name != GROUP} if self.has_parameters else params
 
     @property
     def method(self) -> str | None:
-        """The method of `Network` whose output `__call__` takes."""
+        """The name of the method of `Network` whose output is the argument of `__call__`."""
         return None if self.adaptation is None else "with_features"
 
     def inputs(self, batch: Batch) -> Batch:
-        """A training batch as `prepare` takes it."""
+        """A training batch for `prepare`."""
         return batch if self.adaptation is None else paired_batches.flat(batch)
 
     def __call__(
         self, outputs: Tree, params: Params, progress: jax.Array, axis: str | None
     ) -> tuple[jax.Array, dict[str, jax.Array], dict[str, jax.Array]]:
-        """What the network put out -> (logits of the source (B, K), the term of the loss by name, what is logged).
+        """The network's output -> (logits of the source (B, K), {name: term of the loss}, values for the log).
 
         Args:
-          params: the run's own, with "domain" where there is one.
+          params: the run's parameters, with "domain" if the adaptation has parameters.
           progress: the share of the run that is done, () in [0, 1).
-          axis: of pmap, over which features are gathered: statistics are those of the global batch there too.
+          axis: the pmap axis over which features are gathered, so that statistics are over the global batch.
 
         Raises:
           ConfigError: fewer than two examples of a domain.
@@ -96,12 +96,12 @@ class Alignment:
             return outputs, {}, {}
         features, logits = outputs
         features = features.astype(jnp.float32)  # (2B, D)
-        if axis:  # its gradient sums over the devices, whose mean the step takes: the global batch's gradient
+        if axis:  # its gradient is a sum over devices, and the step takes their mean: the global gradient
             features = lax.all_gather(features, axis, tiled=True)
         source, target = paired_batches.split(features)
         if len(source) < 2:
             raise ConfigError(
-                f"{self.config.name} needs at least 2 examples of each domain at a time; got {len(source)}. "
+                f"{self.config.name} needs at least 2 examples of each domain in a batch; got {len(source)}. "
                 f"Raise config.train.batch_size, or lower config.optimizer.accumulate."
             )
         weight = self.config.weight * ramp(progress, self.config.ramp)
@@ -118,7 +118,7 @@ def ramp(progress: jax.Array, gamma: float) -> jax.Array:
 
 
 def _width(made: Experiment) -> int:
-    """D of the features (B, D) that the head is given."""
+    """D of the head's input features (B, D)."""
     batch = made.parts["train"].take(np.array([0])) | {"position": np.zeros(1, np.int32)}
 
     def features(variables: Variables) -> Tree:
@@ -128,7 +128,7 @@ def _width(made: Experiment) -> int:
     shape = jax.tree.map(lambda x: x.shape, jax.eval_shape(features, made.variables))
     if not isinstance(shape, tuple) or len(shape) != 2:
         raise ConfigError(
-            f"config.adaptation needs one feature vector an example, (B, D), before the head; here it is {shape}. "
+            f"config.adaptation needs one feature vector for each example, (B, D), before the head; got {shape}. "
             f"Set config.adaptation.name to ''."
         )
     return shape[1]
@@ -138,6 +138,6 @@ def _check_that_features_learn(made: Experiment, phases: Sequence[Phase], name: 
     learning = {group for phase in phases for group in phase.learning}
     if all(path.startswith("head/") for group in learning for path in made.groups[group]):
         raise ConfigError(
-            f"config.adaptation.name={name} changes the features before the head, and nothing before the head learns: "
-            f"it could do nothing. Choose a strategy that learns more (full, last_k, lora ...), or set it to ''."
+            f"config.adaptation.name={name} changes the features before the head, but no group before the head "
+            f"learns. Choose a strategy that learns more (full, last_k, lora ...), or set it to ''."
         )

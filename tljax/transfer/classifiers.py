@@ -1,4 +1,4 @@
-"""The classifiers of the strategy `classic`: what scales their features, their grids, cross-validation and the fit."""
+"""The classifiers of the strategy `classic`: scaling of features, grids of settings, cross-validation and the fit."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -19,12 +19,12 @@ from sklearn.svm import SVC, LinearSVC
 from tljax.core.types import Json, Record
 
 Scores = Callable[[np.ndarray], np.ndarray]
-BIAS = 100.0  # of ridge: so large that it is hardly shrunk
+BIAS = 100.0  # ridge's constant feature: so large that the penalty hardly shrinks the bias
 TREES = 300
 
 
 class Ridge(ClassifierMixin, BaseEstimator):
-    """`W = (X'X + l2 I)^-1 X'Y = X' (XX' + l2 I)^-1 Y`, whichever matrix is smaller; Y is 1 at the label, else -1."""
+    """`W = (X'X + l2 I)^-1 X'Y = X' (XX' + l2 I)^-1 Y`, by the smaller matrix; Y is 1 at the label, else -1."""
 
     def __init__(self, l2: float = 1.0) -> None:
         self.l2 = l2
@@ -47,7 +47,8 @@ class Ridge(ClassifierMixin, BaseEstimator):
         return self.classes_[self.decision_function(x).argmax(1)]
 
 
-# name -> what scales its features, and itself; and the values to choose from, strongest regularisation first.
+# name -> the scaler of its features, and the classifier. GRIDS: the values to choose from, strongest regularisation
+# first.
 MAKE: Mapping[str, Callable[[], tuple[Any, Any]]] = {
     "logistic": lambda: (StandardScaler(), LogisticRegression(max_iter=1000)),
     "linear_svm": lambda: (StandardScaler(), LinearSVC(dual="auto", max_iter=20_000)),
@@ -70,11 +71,11 @@ GRIDS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
 class Fitted:
     """A classifier that has been fitted."""
 
-    scores: Scores  # features (N, D) -> (N, K), the largest one of the class predicted
-    chosen: Record  # what cross-validation chose
-    accuracy: float | None  # of the choice, mean over folds; None where a class is too small for folds
-    learned: int  # how many numbers were learned: weights; a kernel machine's coefficients; nodes of trees; knn: 0
-    linear: tuple[np.ndarray, np.ndarray] | None  # kernel (D, K) and bias (K,) where it is linear
+    scores: Scores  # features (N, D) -> (N, K); the predicted class has the largest
+    chosen: Record  # the settings that cross-validation chose
+    accuracy: float | None  # mean over folds with these settings; None if a class is too small for folds
+    learned: int  # number of learned numbers: weights; a kernel machine's coefficients; nodes of trees; knn: 0
+    linear: tuple[np.ndarray, np.ndarray] | None  # kernel (D, K) and bias (K,) of a linear classifier
 
 
 def fit(x: np.ndarray, y: np.ndarray, config: ConfigDict, *, seed: int) -> Fitted:
@@ -82,13 +83,13 @@ def fit(x: np.ndarray, y: np.ndarray, config: ConfigDict, *, seed: int) -> Fitte
 
     Args:
       x: features (N, D) of the training part.
-      y: labels (N,), of every class at least one.
-      seed: of the folds, and of what chance the classifier has.
+      y: labels (N,), at least one of every class.
+      seed: for the folds, and for random classifiers.
     """
     x, name = np.asarray(x, np.float64), config.classifier
     folds = min(config.folds, int(np.bincount(y).min()))
     grid = _grid(name, x, folds)
-    if folds < 2:  # a class of one example can be held out of no fold
+    if folds < 2:  # a class of one example cannot be held out
         chosen, accuracy = {key: values[len(values) // 2] for key, values in grid.items()}, None
     else:
         cv = StratifiedKFold(folds, shuffle=True, random_state=seed)
@@ -107,7 +108,7 @@ def fit(x: np.ndarray, y: np.ndarray, config: ConfigDict, *, seed: int) -> Fitte
 
 
 def again(x: np.ndarray, y: np.ndarray, *, classifier: str, chosen: Json, seed: int) -> Scores:
-    """The scores of one that is not linear, as `fit` found them: of the same `x` and `y`, with what it chose."""
+    """The scores of a classifier that is not linear: fitted again to the same `x` and `y` with the chosen settings."""
     return partial(_scores, _fitted(np.asarray(x, np.float64), y, classifier, chosen, seed))
 
 
@@ -117,7 +118,7 @@ def _pipeline(name: str, seed: int) -> Pipeline:
 
 
 def _of_fit(values: Json) -> Record:
-    """By the names that a pipeline has for what its last step is given."""
+    """The settings under the names that a pipeline has for those of its last step."""
     return {f"fit__{key}": value for key, value in values.items()}
 
 
@@ -126,10 +127,10 @@ def _fitted(x: np.ndarray, y: np.ndarray, name: str, chosen: Json, seed: int) ->
 
 
 def _grid(name: str, x: np.ndarray, folds: int) -> dict[str, list[Any]]:
-    """The values to choose from, as they fit these examples."""
+    """The values to choose from that are possible with these examples."""
     grid = {key: list(values) for key, values in GRIDS[name].items()}
     if name == "knn":
-        smallest = len(x) if folds < 2 else len(x) - -(-len(x) // folds)  # examples left in the smallest fold
+        smallest = len(x) if folds < 2 else len(x) - -(-len(x) // folds)  # examples to fit on in the smallest fold
         grid["n_neighbors"] = [k for k in grid["n_neighbors"] if k <= smallest] or [1]
     if name == "rbf_svm":
         grid["gamma"] = [factor / x.shape[1] for factor in grid["gamma"]]
@@ -137,19 +138,19 @@ def _grid(name: str, x: np.ndarray, folds: int) -> dict[str, list[Any]]:
 
 
 def _linear(model: Any) -> tuple[np.ndarray, np.ndarray] | None:
-    """Kernel (D, K) and bias (K,) on features as they come, the scaling folded in; None where it is not linear."""
+    """Kernel (D, K) and bias (K,) for unscaled features (they include the scaling); None if it is not linear."""
     scale, last = model.named_steps.values()
     if not hasattr(last, "intercept_") or isinstance(last, SVC):
         return None
     kernel, bias = last.coef_.T, np.asarray(last.intercept_)
-    if kernel.shape[1] == 1:  # of two classes scikit-learn keeps the difference
+    if kernel.shape[1] == 1:  # for two classes scikit-learn keeps only the difference
         kernel, bias = np.concatenate([0 * kernel, kernel], axis=1), np.concatenate([0 * bias, bias])
     kernel = kernel / scale.scale_[:, None]
     return kernel, bias - scale.mean_ @ kernel
 
 
 def _scores(model: Any, x: np.ndarray) -> np.ndarray:
-    """(N, K): decision values, or log((votes + 1) / (voters + K)), Laplace's rule, so that no class is impossible."""
+    """(N, K): decision values; for votes log((votes + 1) / (voters + K)), Laplace's rule, never -inf."""
     if hasattr(model, "decision_function"):
         values = model.decision_function(x)
         return np.stack([0 * values, values], axis=1) if values.ndim == 1 else values

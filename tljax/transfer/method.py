@@ -1,19 +1,19 @@
-"""A strategy with its config: its plan, and what else it does to parameters and the loss.
+"""A strategy with its config: its plan, and its changes to parameters and the loss.
 
-A strategy's file has `PRETRAINED`, whether the network starts from the weights of the config, and one of
+A strategy's file has `PRETRAINED` (whether the network starts from pretrained weights), and one of
   plan(groups, config) -> phases                         how fast each group learns, and when
   choose(facts, config) -> a key of CELLS                another strategy, from measured facts (`strategies/auto.py`)
-Besides, it may define, each a pure function of its own:
-  look(view, config) -> facts                            what it must see of the first batches before it plans (`Look`);
-                                                         then it has plan(groups, config, facts)
-  fit(features, labels, config, *, seed) -> Fitted       a classifier in the place of the training loop
+It may also define these pure functions:
+  look(view, config) -> facts                            facts from the first batches (`Look`);
+                                                         the plan is then plan(groups, config, facts)
+  fit(features, labels, config, *, seed) -> Fitted       a classifier, instead of the training loop
   begin(params, groups, config, *, stages, seed) -> (params, groups)
-    other groups; parameters of its own beside "backbone" and "head", in groups of their own (`added_parameters`)
+    other groups, or more parameters beside "backbone" and "head", in separate groups (`added_parameters`)
   effective(params, config, rng=None) -> params
-    what the network is given, "backbone" and "head" alone; `rng` is a training step's, None in evaluation
+    the network's parameters, only "backbone" and "head"; `rng` is that of a training step, None in evaluation
   penalty(params, config) -> ()                          a term of the loss
   OPTIONS                                                its keys of the config (`core.options`)
-Networks, tasks and the optimizer know nothing of them.
+Networks, tasks and the optimizer do not know of strategies.
 """
 
 import dataclasses
@@ -31,25 +31,25 @@ from tljax.core.experiment import Experiment
 from tljax.core.layer_groups import Groups
 from tljax.core.types import Params, Phase
 
-Facts = Mapping[str, Any]  # what a strategy saw, as JSON has it
+Facts = Mapping[str, Any]  # the facts that a strategy measured; they are saved as JSON
 
 
 class Look(Protocol):
-    """The first training batches of a run, as a strategy may look at them: deterministic, at the initial parameters."""
+    """Access to the first training batches for a strategy's `look`: deterministic, at the initial parameters."""
 
-    params: Params  # at the start
+    params: Params  # the initial parameters
     groups: Groups
 
     def gradients(self, batches: int) -> Params:
-        """The loss's gradient with respect to all parameters, mean over so many batches."""
+        """The gradient of the loss with respect to all parameters, the mean over `batches` batches."""
         ...
 
     def losses(self, batches: int) -> np.ndarray:
-        """The loss of each of so many batches, (batches,)."""
+        """The loss of each of the first `batches` batches, (batches,)."""
         ...
 
     def features(self, batches: int) -> tuple[np.ndarray, np.ndarray]:
-        """What the head is given of so many batches, (N, D), and their labels (N, ...)."""
+        """The head's input features for the first `batches` batches, (N, D), and their labels (N, ...)."""
         ...
 
 
@@ -58,7 +58,7 @@ Plan = Callable[..., Sequence[Phase]]
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """A strategy's functions with its config; of what it does not define, None."""
+    """A strategy's functions with its config; a function that it does not define is None."""
 
     name: str = ""
     config: ConfigDict = dataclasses.field(default_factory=ConfigDict)  # config.strategy
@@ -73,10 +73,10 @@ class Method:
 
     @classmethod
     def of(cls, strategy: ModuleType, config: ConfigDict) -> "Method":
-        """The one place that asks what a strategy's file defines.
+        """The functions of a strategy's file; only this place looks for them.
 
         Raises:
-          ConfigError: it has no PRETRAINED, neither `plan` nor `choose`, or both.
+          ConfigError: the file has no PRETRAINED, or not exactly one of `plan` and `choose`.
         """
         names = ("plan", "choose", "look", "fit", "begin", "effective", "penalty")
         found = {name: getattr(strategy, name, None) for name in names}
@@ -104,21 +104,21 @@ class Method:
         """The phases of the run.
 
         Args:
-          facts: what its `look` found; None where it has none.
+          facts: the result of its `look`; None if it has none.
         """
         if self.plans is None:
             raise TypeError(f"'{self.name}' chooses a strategy and has no plan of its own")
         return tuple(self.plans(groups, self.config) if facts is None else self.plans(groups, self.config, facts))
 
     def begin(self, made: Experiment, *, seed: int) -> Experiment:
-        """The experiment with the parameters that the run starts from, and their groups."""
+        """The experiment with the run's initial parameters and their groups."""
         if self.begins is None:
             return made
         params, groups = self.begins(made.variables["params"], made.groups, self.config, stages=made.stages, seed=seed)
         return dataclasses.replace(made, variables={**made.variables, "params": params}, groups=groups)
 
     def check(self, params: Params, groups: Groups, stages: Sequence[str]) -> None:
-        """Raise ConfigError where the strategy does not fit these groups, as far as can be known before it looks."""
+        """Raise ConfigError if the strategy does not fit these groups, as far as this is known before `look`."""
         if self.begins:
             _, groups = self.begins(params, groups, self.config, stages=stages, seed=0)
         layer_groups.check_moving(groups, self.config.moving_statistics)
@@ -126,15 +126,15 @@ class Method:
             self.plan(groups)
 
     def named(self, asked: str) -> dict[str, str]:
-        """For result.json: the strategy that the config asked for, and where that is `auto`, the one that it chose."""
+        """For result.json: the strategy in the config, and for `auto` the strategy that it chose."""
         return {"strategy": asked} | ({"chosen_strategy": self.name} if self.name not in ("", asked) else {})
 
     def effective(self, params: Params, rng: jax.Array | None = None) -> Params:
-        """What the network is given: {"backbone": ..., "head": ...}."""
+        """The network's parameters: {"backbone": ..., "head": ...}."""
         return self.changes(params, self.config, rng) if self.changes else params
 
     def penalty(self, params: Params) -> dict[str, jax.Array]:
-        """{"penalty": ()}, a term of the loss, or {} where there is none."""
+        """{"penalty": ()}, a term of the loss; {} if the strategy has none."""
         return {"penalty": self.penalizes(params, self.config)} if self.penalizes else {}
 
 

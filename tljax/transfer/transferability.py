@@ -1,30 +1,30 @@
-"""How well frozen features will serve a task, before anything is trained: scores from features, labels, source outputs.
+"""Transferability: scores of how well frozen features suit a task, from features, labels and the source's outputs.
 
-Larger is better in each of them. They rank weights on one data set; none is an accuracy but `knn`.
+Nothing is trained. Larger is better for every score. Scores rank weights on one data set; only `knn` is an accuracy.
 """
 
 import dataclasses
 
 import numpy as np
 
-ROUNDS = 1000  # of LogME's fixed point at most; with fewer examples than features it takes some hundreds
-CLOSE = 1e-9  # relative change of alpha / beta at which it has converged
-TINY = 1e-12  # in the place of a zero that something is divided by
+ROUNDS = 1000  # the most iterations of LogME's fixed point; with fewer examples than features it takes some hundreds
+CLOSE = 1e-9  # relative change of alpha / beta at which the iteration has converged
+TINY = 1e-12  # replaces 0 in divisors
 
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What is known of a task before anything is trained."""
+    """Facts about a task that are measured before training."""
 
     examples: int
     classes: int
     smallest: int  # examples of the smallest class
     largest: int
     knn: float  # accuracy among `measured` examples
-    chance: float  # that of naming the largest class always, among them
+    chance: float  # accuracy of always predicting the largest class, among the same examples
     logme: float
     shrunk_h: float
-    measured: int  # examples that the scores are of
+    measured: int  # number of examples that were used
 
     @property
     def per_class(self) -> float:
@@ -32,21 +32,21 @@ class Facts:
 
     @property
     def similarity(self) -> float:
-        """The accuracy above chance as a share of what there is above it: at most 1, below 0 for worse than chance."""
+        """(accuracy - chance) / (1 - chance): at most 1, below 0 if worse than chance."""
         return (self.knn - self.chance) / max(1 - self.chance, TINY)
 
     @property
     def error(self) -> float:
-        """The standard error of `similarity`, as of so many independent examples: a binomial's."""
+        """The standard error of `similarity`: the binomial's, as if the examples were independent."""
         return float(np.sqrt(self.knn * (1 - self.knn) / self.measured)) / max(1 - self.chance, TINY)
 
 
 def facts(features: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> Facts:
-    """Measure them.
+    """Measure the facts.
 
     Args:
-      features: (N, D), frozen ones of training examples, or of some of them.
-      labels: (N,), theirs.
+      features: (N, D), frozen features of all or some training examples.
+      labels: (N,), their labels.
       counts: (K,) training examples of every class.
     """
     return Facts(
@@ -63,16 +63,16 @@ def facts(features: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> Facts
 
 
 def logme(features: np.ndarray, labels: np.ndarray) -> float:
-    """LogME (You et al. 2021): the largest log evidence of a linear model from features to labels, an example.
+    """LogME (You et al. 2021): the largest log evidence of a linear model from features to labels, per example.
 
     y = F w + noise, w ~ N(0, 1 / alpha), noise ~ N(0, 1 / beta). With A = alpha I + beta F'F and m = beta A^-1 F'y,
 
       L = n/2 log beta + D/2 log alpha - n/2 log 2 pi - beta/2 |Fm - y|^2 - alpha/2 m'm - 1/2 log det A
 
-    is raised by alpha <- gamma / m'm and beta <- (n - gamma) / |Fm - y|^2, where gamma is the sum of
-    beta s_i^2 / (alpha + beta s_i^2) over the singular values s_i of F; both start at 1, F being scaled so that the
-    mean of s_i^2 is 1, on which the largest L does not depend. The score is the mean of max L / n over the classes that
-    occur, y being 1 for examples of the class and 0 for the others.
+    is increased by alpha <- gamma / m'm and beta <- (n - gamma) / |Fm - y|^2. Here gamma is the sum of
+    beta s_i^2 / (alpha + beta s_i^2) over the singular values s_i of F. Both start at 1. The scale of F is such that
+    the mean of s_i^2 is 1; the largest L does not depend on it. The score is the mean of max L / n over classes that
+    occur, where y is 1 for examples of the class and 0 for the others.
 
     Args:
       features: (N, D).
@@ -85,10 +85,10 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _evidence(left: np.ndarray, singular: np.ndarray, shape: tuple[int, ...], target: np.ndarray) -> float:
-    """max L / n of one target (N,); `left` (N, r) and `singular` (r,) are of the features, (N, D)."""
+    """max L / n for one target (N,); `left` (N, r) and `singular` (r,) are from the SVD of the features, (N, D)."""
     n, squares = shape[0], singular**2 / max(float(np.mean(singular**2)), TINY**2)
     projected = (left.T @ target) ** 2  # (r,): y'y along each singular vector
-    outside = max(float(target.sum() - projected.sum()), 0.0)  # y'y where no feature reaches
+    outside = max(float(target.sum() - projected.sum()), 0.0)  # the part of y'y outside the span of the features
     alpha = beta = 1.0
     for _ in range(ROUNDS):
         shares = beta * squares / (alpha + beta * squares)
@@ -109,8 +109,8 @@ def _evidence(left: np.ndarray, singular: np.ndarray, shape: tuple[int, ...], ta
 def h_score(features: np.ndarray, labels: np.ndarray) -> float:
     """H-score (Bao et al. 2019): tr(cov(f)^-1 cov(E[f | y])), 0 to K - 1.
 
-    The inverse is Moore and Penrose's. With no more examples than features it is K - 1 for any features in general
-    position, and says nothing.
+    The inverse is Moore and Penrose's. If there are not more examples than features, the score is K - 1 for almost all
+    features, and has no meaning.
     """
     centred = _centred(features)
     inverse = np.linalg.pinv(centred.T @ centred / len(labels), hermitian=True)
@@ -118,10 +118,10 @@ def h_score(features: np.ndarray, labels: np.ndarray) -> float:
 
 
 def shrunk_h_score(features: np.ndarray, labels: np.ndarray) -> float:
-    """The H-score with a covariance that few examples can give (Ibrahim et al. 2021).
+    """The H-score with a shrunk covariance, for few examples (Ibrahim et al. 2021).
 
-    tr(cov_a^-1 (1 - a) cov(E[f | y])), where cov_a = (1 - a) cov(f) + a (tr cov(f) / D) I, and a is Ledoit's and
-    Wolf's (2004). The inverse is Moore and Penrose's: features that are all the same score 0.
+    tr(cov_a^-1 (1 - a) cov(E[f | y])), where cov_a = (1 - a) cov(f) + a (tr cov(f) / D) I, and a is that of Ledoit and
+    Wolf (2004). The inverse is Moore and Penrose's: constant features have score 0.
     """
     centred = _centred(features)
     from sklearn.covariance import LedoitWolf
@@ -155,7 +155,7 @@ def leep(outputs: np.ndarray, labels: np.ndarray) -> float:
 
 
 def nce(outputs: np.ndarray, labels: np.ndarray) -> float:
-    """Negative conditional entropy -H(Y | Z) (Tran et al. 2019): z is the source class predicted."""
+    """Negative conditional entropy -H(Y | Z) (Tran et al. 2019): z is the predicted source class."""
     predicted = outputs.argmax(1)
     counts = np.zeros((int(labels.max()) + 1, outputs.shape[1]))
     np.add.at(counts, (labels, predicted), 1)
@@ -163,7 +163,7 @@ def nce(outputs: np.ndarray, labels: np.ndarray) -> float:
 
 
 def knn(features: np.ndarray, labels: np.ndarray, *, k: int = 5) -> float:
-    """Accuracy of every example's k nearest others by cosine: votes; of equals, the class of the larger similarity."""
+    """Leave-one-out accuracy of k nearest neighbours by cosine: votes; in a tie, the class of larger similarity."""
     unit = np.asarray(features, np.float64)
     unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), TINY)
     k, one_hot = min(k, len(labels) - 1), np.eye(int(labels.max()) + 1)[labels]
@@ -180,7 +180,7 @@ def knn(features: np.ndarray, labels: np.ndarray, *, k: int = 5) -> float:
 
 
 def scores(features: np.ndarray, labels: np.ndarray, logits: np.ndarray | None) -> dict[str, float | None]:
-    """All of them; None where a score says nothing: the H-score of few examples, and without the source's `logits`."""
+    """All scores; None if one has no meaning: the H-score with few examples, and LEEP and NCE without `logits`."""
     from scipy.special import softmax
 
     outputs = None if logits is None else softmax(np.asarray(logits, np.float64), axis=1)

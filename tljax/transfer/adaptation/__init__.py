@@ -1,1 +1,1 @@
-"""HOW the features of two domains are brought together: a file here is a term of the loss."""
+"""Domain adaptation methods, one file each: a term of the loss that aligns the features of two domains."""

@@ -1,9 +1,9 @@
-"""Deep CORAL (Sun & Saenko 2016): the covariances of the two domains' features are brought together.
+"""Deep CORAL (Sun & Saenko 2016): align the covariances of the two domains' features.
 
     CORAL = ||C_S - C_T||_F^2 / (4 D^2),    C = (X - mean)' (X - mean) / (n - 1)
 
-Their equations 1 to 3, with features (n, D). The authors weight it so that at the end of training it is about as
-large as the loss of the task (section 4): how much that is depends on the scale of the features.
+Their equations 1 to 3, with features (n, D). The authors choose the weight so that this term is about as large as the
+task's loss at the end of training (section 4); the right weight depends on the scale of the features.
 """
 
 import jax
@@ -22,7 +22,7 @@ def term(
 
 
 def coral(source: jax.Array, target: jax.Array) -> jax.Array:
-    """The distance above of (n, D) and (m, D), n and m at least 2: ()."""
+    """CORAL of features (n, D) and (m, D), n and m at least 2: ()."""
     difference = _covariance(source) - _covariance(target)
     return (difference**2).sum() / (4 * source.shape[1] ** 2)
 

@@ -1,12 +1,12 @@
 """Domain-adversarial training (Ganin et al. 2016): features from which no classifier can tell the domains apart.
 
-A domain classifier, ReLU layers of `adaptation.hidden` units and one logit, learns to tell them; the gradient that
-goes from it into the features is multiplied by -weight (the reversal layer of their section 4.2), so that the network
-learns to mislead it. Its loss is the mean over the source plus the mean over the target, as in their objective.
-With `adaptation.ramp` 10 the weight rises as in their section 5.2; the classifier itself learns at full rate always,
-as there. One hidden layer of 100 units is what the paper has for digits, 1024 twice what it has for Office.
+A domain classifier (ReLU layers of `adaptation.hidden` units and one logit) learns to tell the domains apart. Its
+gradient with respect to the features is multiplied by -weight (the gradient reversal layer, section 4.2), so the
+network learns to mislead it. The classifier's loss is the mean over the source plus the mean over the target, as in the
+paper. With `adaptation.ramp` 10 the weight rises as in section 5.2; the classifier itself always learns at the full
+rate, as in the paper. The paper has one hidden layer of 100 units for digits, and two of 1024 for Office.
 
-The classifier lies in `params` as "domain": in checkpoints, and in no model/.
+The classifier is `params["domain"]`. It is saved in checkpoints, but not in model/.
 """
 
 import jax
@@ -25,7 +25,7 @@ OPTIONS = {
 
 
 def begin(width: int, config: ConfigDict, *, seed: int) -> Params:
-    """The domain classifier at the start, for features of `width`: {"layer0": {"kernel", "bias"}, ...}, numpy."""
+    """The initial domain classifier for features of `width`: {"layer0": {"kernel", "bias"}, ...}, numpy."""
     sizes = (width, *config.hidden, 1)
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), len(sizes) - 1)
     return {

@@ -4,12 +4,12 @@
 
 `adaptation.estimator` is one of Gretton et al. 2012, section 2.2:
   unbiased   MMD_u^2 (Lemma 6): x and x' are different examples; it may be below 0
-  biased     MMD_b^2: over all pairs, an example with itself among them; never below 0
+  biased     MMD_b^2: over all pairs, also an example with itself; never below 0
 
-sigma is `adaptation.bandwidth`, or for 0 the median distance between all examples of both domains in the batch (their
-section 8), through which no gradient flows. `adaptation.widths` are the u: five, each twice the one before, as
-in the code that DAN's authors published later. DAN itself learns the kernels' shares and takes an estimate that is
-linear in the batch; here they count the same, and every pair of the batch is taken.
+sigma is `adaptation.bandwidth`; 0 means the median distance between all examples of both domains in the batch (their
+section 8), without a gradient. `adaptation.widths` are the u: five, each twice the one before, as in the code that
+DAN's authors published later. DAN itself learns the kernels' weights and uses an estimate that is linear in the batch;
+here all kernels have the same weight, and every pair of the batch is used.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ WIDTHS: Rule = ("numbers > 0, at least one", lambda xs: len(xs) > 0 and all(x > 
 OPTIONS = {
     "estimator": Option("unbiased", "unbiased or biased.", one_of("unbiased", "biased")),
     "bandwidth": Option(0.0, "Sigma of a kernel of width 1; 0: the median distance in the batch.", NOT_NEGATIVE),
-    "widths": Option((0.25, 0.5, 1.0, 2.0, 4.0), "A kernel each, factors on the square of sigma.", WIDTHS),
+    "widths": Option((0.25, 0.5, 1.0, 2.0, 4.0), "One for each kernel: factors on the square of sigma.", WIDTHS),
 }
 
 
@@ -46,7 +46,7 @@ def mmd(source: jax.Array, target: jax.Array, *, widths: Sequence[float], biased
     """MMD^2 of (n, D) and (m, D), n and m at least 2: ().
 
     Args:
-      widths: the u above.
+      widths: the u of the kernels.
       sigma: in units of the features; 0: the median distance.
     """
     n = len(source)
@@ -59,7 +59,7 @@ def mmd(source: jax.Array, target: jax.Array, *, widths: Sequence[float], biased
 
 
 def _squared_distances(x: jax.Array) -> jax.Array:
-    """(n, D) -> (n, n); from products, so never (n, n, D), and centred first, so that little cancels."""
+    """(n, D) -> (n, n), from matrix products, without an array (n, n, D); centred first, against cancellation."""
     x = x - lax.stop_gradient(x.mean(axis=0, keepdims=True))
     norms = (x**2).sum(axis=1)
     squares = norms[:, None] + norms[None] - 2 * x @ x.T
@@ -67,7 +67,7 @@ def _squared_distances(x: jax.Array) -> jax.Array:
 
 
 def _median(squares: jax.Array) -> jax.Array:
-    """The squared median distance between different examples; 1 where most are the same."""
+    """The squared median distance between different examples; 1 if most are equal."""
     rows, columns = np.triu_indices(len(squares), 1)
     found = jnp.median(jnp.sqrt(lax.stop_gradient(squares)[rows, columns])) ** 2
     return jnp.where(found > 0, found, 1.0)

@@ -1,1 +1,1 @@
-"""HOW MUCH each group learns, and when: a file here is a strategy, see `tljax.transfer.method`."""
+"""Strategies, one file each: which groups learn, how fast, and when; see `tljax.transfer.method`."""

@@ -1,14 +1,14 @@
 """Parallel residual adapters (Rebuffi et al. 2018): a 1x1 convolution beside every convolution, and the head, learn.
 
-With filters f, adapter a and input x a layer computes f * x + a * x. A 1x1 convolution of the same stride is the tap
-at a kernel's centre, so the sum is one convolution with a added there: exactly so in training, in evaluation and in
-what is exported. The adapters start at 0, the pretrained function. As in the paper's code the normalisation learns
-too where there is any (`adapter_norms`), and its statistics follow the data; it recommends a strong weight decay for
-adapters of small data sets, which pulls towards the pretrained network: see optimizer.weight_decay.
+With filters f, adapter a and input x, a layer computes f * x + a * x. A 1x1 convolution with the same stride acts at
+the kernel's centre, so the sum is one convolution with a added at the centre. This is exact, in training, in evaluation
+and in the exported model. The adapters start at 0: the network starts as the pretrained one. As in the paper's code,
+normalisation learns too (`adapter_norms`), and its statistics are updated. For small data sets the paper recommends a
+strong weight decay of the adapters, which pulls towards the pretrained network: see optimizer.weight_decay.
 
-A dense layer is a 1x1 convolution of one position, and gets an adapter of its own size: on a transformer choose fewer
-kernels, or lora. So does a kernel of even size, which has no centre: in these networks patches side by side, a dense
-layer on each. VGG's fc6 counts as the 7x7 convolution that it is.
+A dense layer is a 1x1 convolution on one position, so its adapter is as large as its kernel: on a transformer choose
+fewer kernels, or lora. A kernel of even size has no centre; its adapter is as large as the kernel too. In our networks
+such kernels divide the map into patches, with a dense layer on each. VGG's fc6 is handled as a 7x7 convolution.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from tljax.transfer import added_parameters
 PRETRAINED = True
 OPTIONS = {
     "norms": Option(True, "Normalisation learns too, as in the paper.", was="adapter_norms"),
-    "kernels": Option("backbone/.*/kernel", "The kernels that it is about, chosen as in config.groups."),
+    "kernels": Option("backbone/.*/kernel", "The kernels that get an adapter, chosen as in config.groups."),
     "backbone_scale": Option(1.0, "Scale of what learns in the backbone; the head's is 1.", POSITIVE),
 }
 
@@ -68,6 +68,6 @@ def effective(params: Params, config: ConfigDict, rng: jax.Array | None = None) 
 
 
 def _centre(kernel: np.ndarray | jax.Array) -> tuple[int | EllipsisType, ...]:
-    """Where the adapter lies: the (C, D) in the middle of a (K, K, C, D) of odd K; else all of the kernel."""
+    """The adapter's place in its kernel: the central (C, D) of a (K, K, C, D) with odd K; else the whole kernel."""
     height, width = kernel.shape[:2]
     return (height // 2, width // 2) if kernel.ndim == 4 and height % 2 and width % 2 else (...,)

@@ -1,18 +1,18 @@
-"""The strategy that two facts ask for: how many examples there are, and how well frozen features tell them apart.
+"""Choose the strategy by two facts: the number of examples, and how well frozen features separate the classes.
 
                 similar                         different
   little        a new classifier                the last stages and the classifier
   much          all, early stages slower        all, at one rate; with very much, from random weights
 
-The table is that of Stanford's CS231n, "Transfer Learning". For a different task and little data it has two ways:
-a classifier on earlier layers' features, or few late layers that learn; here the second. Which strategy a cell means
-and where it begins are keys, config.strategy.auto.
+The table is that of Stanford's CS231n, "Transfer Learning". For a different task and little data, it gives two ways: a
+classifier on the features of earlier layers, or training of a few late layers; we use the second. The strategy of each
+cell, and the limits between cells, are keys: config.strategy.auto.
 
-Similar: the accuracy of every training example's 5 nearest others among the pretrained features, by cosine, on a scale
-on which naming the largest class always is 0 and no error is 1 (Cohen 1960 for a constant rater). It is high too where
-any features would do, pixels even: then there is indeed little to gain from learning features.
+Similarity is the accuracy of a 5-nearest-neighbour classifier (cosine) among the pretrained features of the training
+examples, scaled so that always predicting the largest class gives 0, and no error gives 1 (Cohen 1960 for a constant
+rater). It is also high if any features would do, even pixels: then learning features indeed gains little.
 
-This file has `choose` in the place of `plan`: a run decides once, keeps the decision, and is one of that strategy.
+This file has `choose` instead of `plan`: a run decides once, saves the decision, and is then a run of that strategy.
 """
 
 from ml_collections import ConfigDict
@@ -23,10 +23,10 @@ from tljax.transfer.transferability import Facts
 PRETRAINED = True
 SIMILAR: Rule = ("in [0, 1]", lambda x: 0 <= x <= 1)
 OPTIONS = {
-    "auto.much": Option(200.0, "Training examples a class from which data are much.", POSITIVE),
-    "auto.very_much": Option(5000.0, "And very much.", POSITIVE),
-    "auto.similar": Option(0.7, "From which similarity on (0: chance, 1: no error).", SIMILAR),
-    "auto.little_similar": Option("linear_probe", "Strategy of this cell; further keys are those of the strategy."),
+    "auto.much": Option(200.0, "Training examples for each class from which data are 'much'.", POSITIVE),
+    "auto.very_much": Option(5000.0, "Training examples for each class from which data are 'very much'.", POSITIVE),
+    "auto.similar": Option(0.7, "The task is similar from this similarity on (0: chance, 1: no error).", SIMILAR),
+    "auto.little_similar": Option("linear_probe", "Strategy of this cell; its own keys may be set too."),
     "auto.little_different": Option("last_k", "The same."),
     "auto.much_similar": Option("layer_decay", "The same."),
     "auto.much_different": Option("full", "The same."),
@@ -36,7 +36,7 @@ CELLS = ("little_similar", "little_different", "much_similar", "much_different",
 
 
 def uses(config: ConfigDict) -> tuple[str, ...]:
-    """The strategies that the cells name, whose options are this one's too."""
+    """The strategies that the cells name; their options may be set too."""
     return tuple(dict.fromkeys(config.auto[cell] for cell in CELLS))
 
 
@@ -50,7 +50,7 @@ def choose(facts: Facts, config: ConfigDict) -> str:
 
 
 def condition(cell: str, config: ConfigDict) -> str:
-    """When a cell is chosen, for people."""
+    """The condition for a cell, for the user."""
     much, very_much, similar = config.auto.much, config.auto.very_much, config.auto.similar
     amounts = {
         "little": f"< {much:g}",

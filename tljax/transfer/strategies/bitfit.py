@@ -1,9 +1,9 @@
-"""BitFit (Ben Zaken et al. 2022): only biases learn, and the head.
+"""BitFit (Ben Zaken et al. 2022): only the biases and the head learn.
 
-All that is called a bias: of convolutions, dense layers and attention, and the shifts of normalisation, as in
-the paper's list for BERT. Every group is split, "stage1" into "stage1" (frozen) and "stage1_biases". A ResNet
-has no biases but its BatchNorms' shifts; as they learn, their statistics follow the data. The paper takes
-rates of 1e-4 to 1e-3 (AdamW), where it fine-tunes everything at 1e-5 to 5e-5.
+Biases are all parameters called bias: of convolutions, dense layers, attention, and normalisation (the shift), as in
+the paper's list for BERT. Every group is split, "stage1" into "stage1" (frozen) and "stage1_biases". A ResNet's only
+biases are the shifts of BatchNorm; because these learn, BatchNorm's statistics are updated too. The paper uses rates of
+1e-4 to 1e-3 (AdamW); for full fine-tuning it uses 1e-5 to 5e-5.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def begin(
 
 
 def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
-    """One phase: groups of nothing but biases at `config.backbone_scale`, the head at 1, all else frozen."""
+    """One phase: groups of biases at `config.backbone_scale`, the head at 1, all others frozen."""
     scales = {group: config.backbone_scale * all(map(_is_bias, paths)) for group, paths in groups.items()}
     return (Phase("bitfit", 1.0, scales | {layer_groups.head(groups): 1.0}),)
 

@@ -1,7 +1,7 @@
 """Fine-tuning: pretrained weights, everything learns at one rate.
 
-Girshick et al. 2014 (R-CNN), section 2.3, at a tenth of the rate that the network was pretrained with. There is no key
-but optimizer.lr, whose default 0.01 is such a tenth for networks that ImageNet trained with SGD at 0.1.
+Girshick et al. 2014 (R-CNN), section 2.3, use a tenth of the pretraining rate. The only key is optimizer.lr; its
+default 0.01 is a tenth of the 0.1 with which networks are trained on ImageNet by SGD.
 """
 
 from ml_collections import ConfigDict

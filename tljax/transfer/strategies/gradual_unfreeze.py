@@ -1,11 +1,11 @@
 """The head first, then stage after stage from the top, then all (Howard & Ruder 2018, ULMFiT, section 3.3).
 
-Over the share `unfreeze_share` of the run one more group begins to learn at equal intervals, last groups
-first; for the rest of the run all learn. A group that has begun goes on with its optimizer state. The paper lets one
-more begin every epoch; the default, half of the run, is ours, and holds for any number of groups.
+Over the share `unfreeze_share` of the run, one more group begins to learn at equal intervals, last groups first; for
+the rest of the run all groups learn. A group that learns already keeps its optimizer state. In the paper one more group
+begins every epoch; our default is half of the run, for any number of groups.
 
-`unfreeze` "dense_conv_full" begins in three steps instead: the head and the dense stages before it (those named fc...,
-VGG's fc6 and fc7), then the later half of what comes before them too, then all.
+`unfreeze` "dense_conv_full" has three steps instead: first the head and the dense stages before it (those named fc...,
+as VGG's fc6 and fc7), then also the later half of the other groups, then all.
 """
 
 from ml_collections import ConfigDict
@@ -29,11 +29,11 @@ ORDERS = ("each", "dense_conv_full")
 
 
 def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
-    """As many phases as there are beginnings; scales as in `layer_decay`, with a factor of 1 all equal.
+    """One phase for each step of unfreezing; scales as in `layer_decay` (a factor of 1 makes all equal).
 
     Raises:
-      ConfigError: the share is not in (0, 1), the factor not in [0, 1], no such order, or the head has no group of
-        its own.
+      ConfigError: the share is not in (0, 1), the factor is not in [0, 1], `unfreeze` has no such order, or the head
+        has no group of its own.
     """
     share, given, last = config.unfreeze_share, config.layer_decay, len(groups) - 1
     if not 0 < share < 1 or not 0 <= given <= 1 or config.unfreeze not in ORDERS:
@@ -53,7 +53,7 @@ def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
 
 
 def _dense_conv_full(groups: Groups) -> tuple[int, ...]:
-    """How many groups, counted from the head, learn in each phase; equal ones are one phase."""
+    """The number of groups, counted from the head, that learn in each phase; equal numbers make one phase."""
     dense = 1
     for paths in reversed(list(groups.values())[:-1]):
         if not all(layer_groups.stage_of(path).startswith("fc") for path in paths):

@@ -1,7 +1,7 @@
 """A learning-rate scale for every group: frozen (0), low, high, or any numbers.
 
 Discriminative fine-tuning in the sense of Howard & Ruder 2018 (ULMFiT), section 3.2: with SGD a group g moves by
--scale_g lr grad_g. There are no default scales, for there are no default groups.
+-scale_g lr grad_g. There are no default scales, because groups depend on the network.
 """
 
 import math
@@ -23,14 +23,13 @@ def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     """One phase with the scales of `config.scales`, which must name every group.
 
     Raises:
-      ConfigError: a group without a scale, a scale without a group, a scale that is no number >= 0,
-        or none above 0.
+      ConfigError: a group has no scale, a scale has no group, a scale is not a number >= 0, or all are 0.
     """
     scales = {name: float(scale) for name, scale in config.scales.items()}
     problems = {
         "groups without a scale": [group for group in groups if group not in scales],
         "scales without a group": [name for name in scales if name not in groups],
-        "scales that are no number >= 0": [
+        "scales that are not numbers >= 0": [
             f"{name}={scale}" for name, scale in scales.items() if not (math.isfinite(scale) and scale >= 0)
         ],
     }

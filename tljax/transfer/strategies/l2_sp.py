@@ -1,16 +1,16 @@
-"""L2-SP: everything learns, pulled towards where it started instead of towards 0.
+"""L2-SP: everything learns; weights are pulled towards their initial values instead of towards 0.
 
 Li et al. 2018, "Explicit Inductive Bias for Transfer Learning with Convolutional Networks": the loss gains
 
     alpha / 2 |w - w0|^2 + beta / 2 |v|^2,
 
-w the backbone's kernels, w0 the same as pretrained, v the head's kernel. Biases and normalisation are free, as in the
-authors' code, whose alpha 0.1 and beta 0.01 are the defaults. It takes the place of weight decay, so leave
-optimizer.weight_decay at 0; as part of the loss it is rescaled with the rest by an adaptive optimizer. The log has it
-as "penalty".
+where w are the backbone's kernels, w0 their pretrained values, and v is the head's kernel. Biases and normalisation
+have no penalty, as in the authors' code, which also has the defaults alpha 0.1 and beta 0.01. The penalty replaces
+weight decay: leave optimizer.weight_decay at 0. It is a part of the loss, so an adaptive optimizer rescales it with the
+rest. The log has it as "penalty".
 
-w0 lies beside the parameters as "start", frozen: 4 bytes a kernel's element on every device and in every checkpoint, so
-that a resumed run is exact whatever has become of the file of weights.
+w0 is kept with the parameters as "start", frozen. It costs 4 bytes for each element of a kernel on every device and in
+every checkpoint; in return a resumed run is exact even if the file of weights has changed.
 """
 
 import jax
@@ -26,8 +26,8 @@ PRETRAINED = True
 OPTIONS = {
     "alpha": Option(0.1, "Pull of the backbone to its start; authors' code: 0.1.", NOT_NEGATIVE, was="l2_sp_alpha"),
     "beta": Option(0.01, "Pull of the head to 0; the authors' code has 0.01.", NOT_NEGATIVE, was="l2_sp_beta"),
-    "kernels": Option("backbone/.*/kernel", "The kernels that it is about, chosen as in config.groups."),
-    "backbone_scale": Option(1.0, "Scale of what learns in the backbone, the head's being 1; paper: 0.1.", POSITIVE),
+    "kernels": Option("backbone/.*/kernel", "The kernels with a penalty, chosen as in config.groups."),
+    "backbone_scale": Option(1.0, "Scale of the backbone; that of the head is 1; paper: 0.1.", POSITIVE),
 }
 begin = added_parameters.start
 

@@ -1,8 +1,8 @@
-"""The last k stages and the head learn; what comes before stays as it was pretrained.
+"""The last k stages and the head learn; earlier stages are frozen.
 
-Long et al. 2015 (DAN) freeze the first three convolutions and tune what follows, as Yosinski et al. 2014 find features
-to be general first and specific last. k counts groups, by default stages; the default 1 is the least that is more than
-a linear probe.
+Long et al. 2015 (DAN) freeze the first three convolutions and train the later layers, because early features are
+general and late ones specific (Yosinski et al. 2014). k counts groups, which by default are stages. The default is 1,
+the smallest number that is more than a linear probe.
 """
 
 from ml_collections import ConfigDict
@@ -23,12 +23,12 @@ def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     """One phase: the last group (the head) and `config.last_k` groups before it at scale 1.
 
     Raises:
-      ConfigError: there are not so many groups, or the head has none of its own.
+      ConfigError: there are fewer groups, or the head has no group of its own.
     """
     layer_groups.head(groups)
     if not 0 <= config.last_k < len(groups):
         raise ConfigError(
-            f"config.strategy.last_k must be 0 to {len(groups) - 1}, as many as there are groups before the head "
+            f"config.strategy.last_k must be 0 to {len(groups) - 1}, the number of groups before the head "
             f"({', '.join(groups)}); got {config.last_k}."
         )
     first = len(groups) - 1 - config.last_k

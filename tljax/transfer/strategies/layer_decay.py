@@ -1,8 +1,8 @@
-"""Each earlier group learns slower by one factor: scale = factor ** (groups between it and the head).
+"""Each group learns slower than the next by a factor: scale = factor ** (distance to the head in groups).
 
-Howard & Ruder 2018 (ULMFiT), section 3.2, divide by 2.6 a layer; Clark et al. 2020 (ELECTRA), table 7, and
-Bao et al. 2021 (BEiT) multiply by 0.65 to 0.9 a block; the slides say 3 to 10 times slower a stage. By default the
-number of groups decides (`layer_rates.factor`): 0.3 for five stages and a head, 0.65 for the blocks of a ViT-Base.
+Howard & Ruder 2018 (ULMFiT), section 3.2, divide by 2.6 for each layer; Clark et al. 2020 (ELECTRA), table 7, and
+Bao et al. 2021 (BEiT) multiply by 0.65 to 0.9 for each block; the slides say 3 to 10 times slower for each stage. The
+default depends on the number of groups (`layer_rates.factor`): 0.3 for five stages and a head, 0.65 for a ViT-Base.
 """
 
 from ml_collections import ConfigDict
@@ -28,7 +28,7 @@ def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     """
     given = config.layer_decay
     if not 0 <= given <= 1:
-        raise ConfigError(f"config.strategy.layer_decay must be in (0, 1], or 0: by the number of groups; got {given}.")
+        raise ConfigError(f"config.strategy.layer_decay must be in (0, 1], or 0 for the default factor; got {given}.")
     layer_groups.head(groups)
     factor, name = layer_rates.factor(given, groups), "layer_decay" + layer_rates.note(given, groups)
     last = len(groups) - 1

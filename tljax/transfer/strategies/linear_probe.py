@@ -1,6 +1,6 @@
-"""Linear probe (Alain & Bengio 2016): the pretrained backbone stays as it is, a new head learns.
+"""Linear probe (Alain & Bengio 2016): the pretrained backbone is frozen, a new head learns.
 
-logits = W h(x) + b, where h is fixed and W, b learn. There is no key.
+logits = W h(x) + b, where h is fixed, and W and b learn. It has no options.
 """
 
 from ml_collections import ConfigDict

@@ -1,22 +1,22 @@
-"""LoRA (Hu et al. 2022): low-rank updates of chosen kernels and the head learn, the rest stays pretrained.
+"""LoRA (Hu et al. 2022): low-rank updates of chosen kernels and the head learn, the rest is frozen.
 
-A kernel W, seen as a matrix from its inputs to its outputs, is in effect (the paper's equation 3)
+A kernel W, seen as a matrix from inputs to outputs, is replaced by (the paper's equation 3)
 
     W + (alpha / rank) A B,    A: inputs x rank,    B: rank x outputs.
 
-A starts uniform in +-1/sqrt(inputs), as in the authors' package (normal in the paper), and B at 0, so training begins
-at the pretrained function exactly. A convolution's kernel (K, K, C, D) is the matrix (K K C) x D: A is a convolution
-to `rank` channels, B one of 1x1. (The package reads it as (K C) x (K D) instead, with rank K times `rank`.)
+A starts uniform in +-1/sqrt(inputs), as in the authors' package (normal in the paper), and B at 0, so the network
+starts exactly as the pretrained one. A convolution's kernel (K, K, C, D) is the matrix (K K C) x D: A is a convolution
+to `rank` channels, B a 1x1 convolution. (The package uses the matrix (K C) x (K D), with rank K times `rank`.)
 
-The network is given the sum, so models know nothing of it, and the exported kernels are the ones evaluated. The price:
-a kernel's whole gradient is computed and then projected, which costs what it costs in full fine-tuning, besides
-6 rank |W| FLOPs a step whatever the batch; saved are the optimizer's state and the backward pass before the first
-chosen kernel. Frozen BatchNorms run on stored statistics; a module with a chosen kernel keeps its own dropout and
+The network gets the sum, so models do not know of LoRA, and the exported kernels are those that were evaluated. The
+price: the whole gradient of a kernel is computed and then projected. This costs as much as in full fine-tuning, and
+6 rank |W| FLOPs more in each step, for any batch size. LoRA saves the optimizer's state, and the backward pass before
+the first chosen kernel. Frozen BatchNorms run on stored statistics; a module with a chosen kernel keeps its dropout and
 stochastic depth.
 
-Dropout: the paper drops inputs of A, anew for every example; on parameters that is a row of A, dropped for the whole
-batch and drawn anew every step. Defaults: rank and alpha 8 as for RoBERTa base (table 9), there on queries and values
-only; here on all kernels, as a convolutional network has none.
+Dropout: the paper drops inputs of A, separately for every example. Here a row of A is dropped for the whole batch,
+chosen again in every step. Defaults: rank and alpha are 8, as for RoBERTa base (table 9). The paper adapts queries and
+values only; here all kernels, because a convolutional network has no queries and values.
 """
 
 import math
@@ -39,7 +39,7 @@ OPTIONS = {
     "rank": Option(8, "r; 8 as for RoBERTa base in the paper.", POSITIVE, was="lora_rank"),
     "alpha": Option(8.0, "An update is multiplied by alpha / rank; 8 as in the paper.", POSITIVE, was="lora_alpha"),
     "dropout": Option(0.0, "Share of A's inputs dropped in a step; paper: 0.1 for GPT-2.", SHARE, was="lora_dropout"),
-    "kernels": Option("backbone/.*/kernel", "The kernels that it is about, chosen as in config.groups."),
+    "kernels": Option("backbone/.*/kernel", "The kernels that get an update, chosen as in config.groups."),
     "backbone_scale": Option(1.0, "Scale of what learns in the backbone; the head's is 1.", POSITIVE),
 }
 

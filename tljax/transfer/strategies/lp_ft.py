@@ -1,8 +1,8 @@
 """A linear probe, then fine-tuning from it (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features").
 
-With a random head the first gradients are large and arbitrary, and move features that were good; once the
-head fits, they are small. The paper probes to the end and seeks both rates on a validation part; the defaults, half of
-the run and for the backbone a tenth of the head's rate, are ours.
+With a random head the first gradients are large and arbitrary, and damage good features; when the head fits, they are
+small. The paper trains the probe until it converges, and chooses both rates on a validation part. Our defaults are half
+of the run for the probe, and a tenth of the head's rate for the backbone.
 """
 
 import math
@@ -26,7 +26,7 @@ def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     """The head alone for the share `config.probe_share`, then all groups, the backbone at `config.tune_scale`.
 
     Raises:
-      ConfigError: the head has no group of its own, a share not in (0, 1), a scale that is no number above 0.
+      ConfigError: the head has no group of its own, the share is not in (0, 1), or the scale is not above 0.
     """
     share, scale = config.probe_share, config.tune_scale
     if not 0 < share < 1 or not (math.isfinite(scale) and scale > 0):

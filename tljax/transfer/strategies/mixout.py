@@ -1,15 +1,15 @@
-"""Mixout (Lee et al. 2020): everything learns, while parts of it are set back to the pretrained weights at random.
+"""Mixout (Lee et al. 2020): everything learns, while random parts of it are replaced by the pretrained weights.
 
-In every training step each input of a kernel goes by its pretrained weights with probability p:
+In every training step each input of a kernel uses its pretrained weights with probability p:
 
-    w' = (m w0 + (1 - m) w - p w0) / (1 - p) = w0 + (1 - m) / (1 - p) (w - w0),    m = 1 with probability p,
+    w' = (m w0 + (1 - m) w - p w0) / (1 - p) = w0 + (1 - m) / (1 - p) (w - w0),    m = 1 with probability p.
 
-whose mean is w. Dropout is the case w0 = 0; like it, mixout takes an input with all that it feeds: m has one element
-for each row of the kernel's matrix, (K K C) x D of a convolution. One draw serves the whole batch. It is about kernels
-of the backbone; the head has no pretrained weights. In evaluation the network is w. The paper tries 0.7, 0.8 and 0.9.
+The mean of w' is w. Dropout is the case w0 = 0; like dropout, mixout takes whole inputs: m has one element for each row
+of the kernel's matrix, which is (K K C) x D for a convolution. The same m is used for the whole batch. It applies to
+kernels of the backbone; the head has no pretrained weights. Evaluation uses w. The paper tries 0.7, 0.8 and 0.9.
 
-w0 lies beside the parameters as "start", frozen: 4 bytes a kernel's element on every device and in every checkpoint, so
-that a resumed run is exact whatever has become of the file of weights.
+w0 is kept with the parameters as "start", frozen. It costs 4 bytes for each element of a kernel on every device and in
+every checkpoint; in return a resumed run is exact even if the file of weights has changed.
 """
 
 import jax
@@ -24,8 +24,8 @@ from tljax.transfer import added_parameters
 
 PRETRAINED = True
 OPTIONS = {
-    "mixout": Option(0.7, "Share of inputs that go by their start in a training step; paper: 0.7, 0.8, 0.9.", SHARE),
-    "kernels": Option("backbone/.*/kernel", "The kernels that it is about, chosen as in config.groups."),
+    "mixout": Option(0.7, "Share of inputs with pretrained weights in a training step; paper: 0.7 to 0.9.", SHARE),
+    "kernels": Option("backbone/.*/kernel", "The kernels that are mixed, chosen as in config.groups."),
     "backbone_scale": Option(1.0, "Scale of what learns in the backbone; the head's is 1.", POSITIVE),
 }
 begin = added_parameters.start
@@ -37,7 +37,7 @@ def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
 
 
 def effective(params: Params, config: ConfigDict, rng: jax.Array | None = None) -> Params:
-    """The backbone, mixed where `rng` is a training step's, and the head."""
+    """The backbone (mixed, if `rng` is given) and the head."""
     if rng is None:
         return added_parameters.network(params)
     backbone, starts, p = flatten(params["backbone"]), flatten(params["start"]), config.mixout

@@ -1,8 +1,8 @@
-"""Only normalisation learns, and the head (Frankle et al. 2021, "Training BatchNorm and Only BatchNorm").
+"""Only normalisation and the head learn (Frankle et al. 2021, "Training BatchNorm and Only BatchNorm").
 
-Scales and shifts of BatchNorm, LayerNorm and GroupNorm; the paper trained them in random networks, here they
-start pretrained. Every group is split, "stage1" into "stage1" (frozen) and "stage1_norms". A BatchNorm that
-learns runs on the statistics of the batch and its stored ones follow the data, as in the paper.
+Normalisation means the scales and shifts of BatchNorm, LayerNorm and GroupNorm. The paper trains them in random
+networks; here they are pretrained. Every group is split, "stage1" into "stage1" (frozen) and "stage1_norms". A
+BatchNorm that learns uses the statistics of the batch, and its stored statistics are updated, as in the paper.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def begin(
 
 
 def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
-    """One phase: groups of nothing but normalisation at `config.backbone_scale`, the head at 1, all else frozen."""
+    """One phase: groups of normalisation at `config.backbone_scale`, the head at 1, all others frozen."""
     norms = layer_groups.norms(groups)
     scales = {group: config.backbone_scale * norms.issuperset(paths) for group, paths in groups.items()}
     return (Phase("norm_only", 1.0, scales | {layer_groups.head(groups): 1.0}),)

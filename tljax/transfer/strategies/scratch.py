@@ -1,7 +1,7 @@
-"""Training from scratch: random weights, everything learns. What every transfer must beat.
+"""Training from scratch: random weights, everything learns. The baseline that every transfer must beat.
 
-He et al. 2019 ("Rethinking ImageNet Pre-training") find that it may draw level, given many examples and many more
-epochs: compare at a length that suits it. Initial values are each family's own; there is no key.
+He et al. 2019 ("Rethinking ImageNet Pre-training") find that it can be as good as transfer, with many examples and many
+more epochs: compare with a run that is long enough. Initial values are those of each family; it has no options.
 """
 
 from ml_collections import ConfigDict
@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from tljax.core.layer_groups import Groups
 from tljax.core.types import Phase
 
-PRETRAINED = False  # model.weights then gives only its card, for the preprocessing
+PRETRAINED = False  # of model.weights only the card is used, for preprocessing
 
 
 def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:

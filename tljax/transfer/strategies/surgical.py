@@ -1,7 +1,7 @@
-"""Surgical fine-tuning (Lee et al. 2023, arXiv 2210.11466): the stages whose gradients are largest for their weights.
+"""Surgical fine-tuning (Lee et al. 2023, arXiv 2210.11466): the stages with the largest relative gradients learn.
 
-The paper's criterion is the relative gradient norm of a layer, |gradient| / |parameters|: here of a group, over the
-first training batches, at the pretrained parameters.
+The paper's criterion is the relative gradient norm of a layer, |gradient| / |parameters|. Here it is computed for each
+group, over the first training batches, at the pretrained parameters.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,8 @@ from tljax.transfer.method import Facts, Look
 
 PRETRAINED = True
 OPTIONS = {
-    "tuned": Option(1, "Groups of the backbone that learn, besides the head; in the paper one block.", POSITIVE),
-    "batches": Option(5, "Training batches that are looked at first.", POSITIVE),
+    "tuned": Option(1, "Number of groups of the backbone that learn; in the paper one block.", POSITIVE),
+    "batches": Option(5, "Number of training batches for the gradients.", POSITIVE),
 }
 
 
