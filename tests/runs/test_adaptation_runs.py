@@ -167,8 +167,8 @@ def test_a_sweep_of_rates_has_the_loss_of_the_run(two_domains, tmp_path, name):
         ({"data__targets": (), "train__oracle": True}, "config.train.oracle needs config.data.targets"),
         ({"train__select": "luck"}, "config.train.select must be validation or entropy; got 'luck'"),
         ({"name": "mmd", "adaptation__estimator": "best"}, "estimator must be one of 'unbiased', 'biased'; got 'best'"),
-        ({"strategy__name": "linear_probe"}, "name=dann changes the features .* nothing before the head learns"),
-        ({"strategy__name": "classic"}, "nothing before the head learns"),
+        ({"strategy__name": "linear_probe"}, "name=dann changes the features .* no group before the head learns"),
+        ({"strategy__name": "classic"}, "no group before the head learns"),
         ({"groups": {"domain": "conv1..fc1", "head": "head"}}, "dann adds a group 'domain'; give yours"),
     ],
 )

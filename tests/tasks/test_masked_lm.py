@@ -312,7 +312,7 @@ def test_what_a_tokenizer_says_of_its_words(folder):
 def test_pictures_have_no_words(folder, learned):
     from tljax.networks.families import resnet
 
-    with pytest.raises(ConfigError, match="'resnet' sees image. Choose a text encoder"):
+    with pytest.raises(ConfigError, match="'resnet' is image. Choose a text encoder"):
         task.build(resnet, "18", None, dtype=jnp.float32, bn_axis=None)
     with pytest.raises(ConfigError, match="learned masked_lm. Begin a run of another task"):
         saved_model.load(learned[0])

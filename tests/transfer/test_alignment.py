@@ -152,7 +152,7 @@ def test_the_network_gives_what_the_head_is_given():
 
 
 def test_a_frozen_backbone_cannot_be_adapted():
-    with pytest.raises(ConfigError, match="name=coral changes the features .* nothing before the head learns"):
+    with pytest.raises(ConfigError, match="name=coral changes the features .* no group before the head learns"):
         two_domains.make({"first": 0.0, "second": 0.0, "head": 1.0}, name="coral")
 
 
