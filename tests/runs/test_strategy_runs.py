@@ -177,5 +177,5 @@ def test_features_are_cached_up_to_the_first_kernel_with_an_update(weights, monk
     for cache in ("off", "memory"):
         config = make_config("lora", weights, monkeypatch, strategy__kernels="fc1", data__cache=cache)
         results[cache] = run(config, tmp_path / cache)["metrics"]["test"]
-    assert "this run alone: after conv2 (2, 2, 32)" in capsys.readouterr().out
+    assert "this run only: after conv2 (2, 2, 32)" in capsys.readouterr().out
     assert results["memory"] == pytest.approx(results["off"], rel=1e-5)

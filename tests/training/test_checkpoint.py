@@ -155,10 +155,10 @@ def test_a_checkpoint_that_a_kill_cut_off_was_never_saved(tmp_path):
     """Between orbax's commit and the checksums: nothing is lost but that checkpoint."""
     save_two(tmp_path)
     (tmp_path / "latest" / "2" / "checksums.json").unlink()
-    with opened(tmp_path) as checkpoints, pytest.warns(UserWarning, match="step 2 was cut off"):
+    with opened(tmp_path) as checkpoints, pytest.warns(UserWarning, match="step 2 is incomplete"):
         assert int(checkpoints.restore("latest", template)[0].step) == 1
     (tmp_path / "latest" / "1" / "checksums.json").unlink()
-    with opened(tmp_path) as checkpoints, pytest.warns(UserWarning, match="step 1 was cut off"):
+    with opened(tmp_path) as checkpoints, pytest.warns(UserWarning, match="step 1 is incomplete"):
         assert checkpoints.restore("latest", template) is None
 
 
@@ -195,7 +195,7 @@ def test_the_old_one_goes_when_the_new_one_is_whole(tmp_path, monkeypatch):
             with pytest.raises(KeyboardInterrupt):
                 checkpoints.save("latest", make_state(2), Progress())
     with opened(tmp_path, keep=1) as checkpoints:
-        with pytest.warns(UserWarning, match="step 2 was cut off"):
+        with pytest.warns(UserWarning, match="step 2 is incomplete"):
             assert int(checkpoints.restore("latest", template)[0].step) == 1
         checkpoints.save("latest", make_state(3), Progress())
         assert checkpoints.steps("latest") == [3]

@@ -94,7 +94,7 @@ def test_names_that_are_no_groups_are_all_listed_with_near_ones():
         job.tables(start)
     assert str(caught.value) == (
         "config.optimizer.groups must name groups of this run (stem, stage1, stage2, head); "
-        "got 'stage' (near 'stage2'), 'tail'. Change them, or the groups, by config.groups."
+        "got 'stage' (near 'stage2'), 'tail'. Change these names, or change the groups in config.groups."
     )
 
 

@@ -140,7 +140,7 @@ def test_an_optimizer_by_dotted_path_with_its_own_arguments():
         ({"name": "sophia"}, "does not fit a training step: its estimate of the Hessian"),
         ({"name": "lbfgs"}, "does not fit a training step: its line search"),
         ({"kwargs": {"weight_decay": 0.1}}, r"must not hold .* weight_decay \(config.optimizer.weight_decay\)"),
-        ({"name": "novograd", "weight_decay": 0.1, "decay_norms_and_biases": False}, "it takes no mask"),
+        ({"name": "novograd", "weight_decay": 0.1, "decay_norms_and_biases": False}, "it has no mask"),
         ({"kwargs": {"momentun": 0.9}}, "kwargs must fit 'sgd': .*momentun.*\n.*momentum, nesterov"),
     ],
 )

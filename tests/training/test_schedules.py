@@ -102,7 +102,7 @@ def test_a_schedule_that_does_not_exist_or_fit(name, kwargs, message):
         (f"{OWN}:rate_of_its_own", {}, "the largest of a run must lie in 0.5 to 2; over 101 steps it is 101"),
         (f"{OWN}:with_if", {}, "schedule '.*:with_if' must be written so that jax can compile it"),
         (f"{OWN}:nothing", {}, "must be a function .* that returns a function of the step; it returned None"),
-        ("optax:sgdr_schedule", {}, "cannot be served: it takes schedules"),
+        ("optax:sgdr_schedule", {}, "does not work: its arguments are schedules"),
         ("tests.training.test_schedules:halving", {"floor": -0.6}, "finite numbers >= 0"),
         ("tests.training.test_schedules:halving", {"floor": math.inf}, "finite numbers >= 0"),
     ],

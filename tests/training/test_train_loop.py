@@ -178,7 +178,7 @@ class CutSaves:
         monkeypatch.setattr(checkpoint, "_checksums", cutting_sums)
 
 
-@pytest.mark.filterwarnings("ignore:The .* checkpoint at step .* was cut off")
+@pytest.mark.filterwarnings("ignore:The .* checkpoint at step .* is incomplete")
 def test_a_run_cut_off_while_it_saves_ends_the_same(tmp_path, monkeypatch):
     """In every window of the first three saves of either kind: before the write, and before its checksums."""
     config = make_config(train__epochs=6.0)

@@ -178,7 +178,7 @@ def test_batchnorm_over_one_value_is_refused(rows, accumulate):
     batch = make_batch()
     batch = {"image": batch["image"][:rows, :4, :4], "label": batch["label"][:rows]}
     state = job.enter(0, start)
-    with pytest.raises(ConfigError, match=r"more than one value a channel.*backbone/stage\d.*accumulate.*stored"):
+    with pytest.raises(ConfigError, match=r"more than one value in each channel.*backbone/stage\d.*accumulate.*stored"):
         jax.eval_shape(job.step(0), state, batch)
     frozen, start = make_job({**dict.fromkeys(FROZEN, 0.0), "head": 1.0}, accumulate=accumulate)
     jax.eval_shape(frozen.step(0), frozen.enter(0, start), batch)  # runs on stored statistics

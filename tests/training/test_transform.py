@@ -125,7 +125,7 @@ REFUSED = {
     "nothing": "must return an optax.GradientTransformation; it returned NoneType",
     "ahead": "must take a tree of parameters and plain gradients.*no attribute 'fast'",
     "growing_state": r"must keep its shapes and types.*float32\[2\], then float32\[4\]",
-    "number": "cannot follow a rate that changes .it makes a Python number of it.*schedule=constant",
+    "number": "cannot follow a rate that changes .it needs a Python number.*schedule=constant",
 }
 
 
@@ -143,7 +143,9 @@ def test_a_rate_that_would_change_nothing_is_refused(name):
 
 @pytest.mark.parametrize("name", ["fromage", f"{OWN}:decays_inside"])
 def test_a_second_decay_is_refused(name):
-    with pytest.raises(ConfigError, match="decays by itself and takes no weight_decay: that of config.optimizer .0.5"):
+    with pytest.raises(
+        ConfigError, match="decays by itself and has no argument weight_decay: that of config.optimizer .0.5"
+    ):
         transform.make(setting(name, weight_decay=0.5), 0.1)
 
 

@@ -73,10 +73,10 @@ WHY = [
     ({}, 9.0, (), "", "stem is not frozen"),
     ({}, 1.5, STAGES, "", "1.5 passes over the examples are too few"),
     ({"cache": "disk"}, 1.5, STAGES, "disk", "mapped from there"),
-    ({"cache": "memory"}, 1.5, STAGES[:1], "process", "for this run alone: after stem (4, 4, 8)"),
+    ({"cache": "memory"}, 1.5, STAGES[:1], "process", "for this run only: after stem (4, 4, 8)"),
     ({"flip": True}, 9.0, STAGES, "", "augmented; config.data.cached_views=10 .* config.data.augment=false"),
     ({"flip": True, "augment": False}, 9.0, STAGES, "memory", "cached"),
-    ({"flip": True, "cached_views": 4}, 9.0, STAGES, "memory", "4 views an example"),
+    ({"flip": True, "cached_views": 4}, 9.0, STAGES, "memory", "4 views of each example"),
     ({"cache_memory": 0.0}, 9.0, STAGES, "disk", "mapped from there"),
 ]
 
@@ -171,6 +171,6 @@ def test_views_are_cycled_by_epoch(tmp_path, monkeypatch, cache, source, capsys)
     config.groups = ConfigDict({"all": "stem..stage2", "head": "head"})
     run(config, tmp_path / "run")
     said = capsys.readouterr().out
-    assert "features of train, augmented: 150 rows (16,)" in said and "3 views an example" in said
+    assert "features of train, augmented: 150 rows (16,)" in said and "3 views of each example" in said
     losses = small.losses(tmp_path / "run")
     assert losses[-6:].mean() < losses[:6].mean() - 0.05

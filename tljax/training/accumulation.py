@@ -1,9 +1,9 @@
-"""Gradients of a batch from its micro-batches in turn: the memory of one, the update of all.
+"""Gradient accumulation: the gradient of a batch from its micro-batches, one after another, to save memory.
 
-Where a loss is a mean over examples, the mean of k micro-batches' gradients is the batch's. Not so with a mean
-over something of which examples have different numbers (the masked tokens of a text): there each micro-batch
-counts the same. BatchNorm runs on the statistics of the micro-batch, and its stored ones are updated k times a step,
-by each in turn, as when a loop over small batches accumulates.
+If a loss is a mean over examples, the mean of the micro-batches' gradients is the gradient of the batch. If it is a
+mean over parts of examples (the masked tokens of a text), it is not exactly: every micro-batch has the same weight.
+BatchNorm runs on the statistics of the micro-batch, and every micro-batch updates the stored statistics, as in a loop
+over small batches that accumulates.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Gradients = Callable[[Any, Batch, jax.Array | None], tuple[Any, Any, dict[str, j
 
 
 def accumulated(gradients: Gradients, model_state: Any, batch: Batch, count: int) -> tuple[Any, Any, Any]:
-    """What `gradients` gives of the whole batch (gradients and metrics are means), `count` parts of it in turn."""
+    """The result of `gradients` for the whole batch, from `count` micro-batches; gradients and metrics are means."""
     if count == 1:
         return gradients(model_state, batch, None)
 
@@ -37,9 +37,10 @@ def accumulated(gradients: Gradients, model_state: Any, batch: Batch, count: int
 
 
 def split(x: jax.Array, count: int) -> jax.Array:
-    """(B, ...) -> (count, B / count, ...), from all over the batch, so that every device has its share of each part.
+    """(B, ...) -> (count, B / count, ...). Each part takes examples from all over the batch, so that every device has
+    its share of each part.
 
-    Examples 2j and 2j + 1 stay together, which mixup mixes, where a part has an even number of them.
+    If a part has an even number of examples, examples 2j and 2j + 1, which mixup mixes, stay together.
     """
     together = 2 if len(x) // count % 2 == 0 else 1
     parts = x.reshape(-1, count, together, *x.shape[1:])  # (B / (count * together), count, together, ...)

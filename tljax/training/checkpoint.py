@@ -1,4 +1,4 @@
-"""Checkpoints: latest and best kept apart, written atomically by orbax, held to their own checksums."""
+"""Checkpoints: latest and best in separate folders, written atomically by orbax, checked against checksums."""
 
 import contextlib
 import dataclasses
@@ -25,17 +25,17 @@ CHECKSUMS = "checksums.json"
 
 @dataclasses.dataclass
 class Progress:
-    """What the loop knows besides the state; it is saved with it."""
+    """The loop's own values besides the state; they are saved with it."""
 
-    best: float = float("-inf")  # the best score so far of what selects the epoch
+    best: float = float("-inf")  # the best score so far, by which the epoch is chosen
     best_step: int = -1
-    since_best: int = 0  # evaluations since then
+    since_best: int = 0  # number of evaluations since the best
     seconds: float = 0.0  # of training so far, over all starts of this run
     stopped: bool = False  # early stopping has ended training
-    owed: bool = False  # an evaluation is due at this step, and a signal came before it
+    owed: bool = False  # an evaluation was due at this step, but a signal came before it
     step_bytes: int = 0  # memory of the largest training step so far (`parallel.step_bytes`)
-    tokens: int = 0  # learned from so far, where examples are texts
-    places: int = 0  # those tokens, and the padding behind them
+    tokens: int = 0  # tokens in training so far, for texts
+    places: int = 0  # these tokens and their padding
     oracle: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # target -> its best metric, and "step"
 
 
@@ -47,10 +47,10 @@ class Checkpoints:
         self._managers = {kind: _manager(folder / kind) for kind in self._keep}
 
     def save(self, kind: str, state: TrainState, progress: Progress) -> None:
-        """Write `state` (on the host) as "latest" or "best"; on return it is on disk, whole.
+        """Write `state` (on the host) as "latest" or "best". When this returns, the whole checkpoint is on disk.
 
         Raises:
-          WeightsError: the disk did not take it; earlier checkpoints are untouched.
+          WeightsError: it cannot be written; earlier checkpoints are untouched.
         """
         leaves, step = _named(state), int(state.step)
         note = {"progress": dataclasses.asdict(progress), "leaves": _shapes(leaves), "tljax": __version__}
@@ -59,13 +59,13 @@ class Checkpoints:
             if not self._trouble(kind, step):
                 return
             manager.delete(step)
-        arrays = {name: leaf for name, leaf in leaves.items() if np.size(leaf)}  # orbax takes no empty ones
+        arrays = {name: leaf for name, leaf in leaves.items() if np.size(leaf)}  # orbax cannot save empty arrays
         args = ocp.args.Composite(state=ocp.args.StandardSave(arrays), note=ocp.args.JsonSave(note))
         try:
             with quiet():
                 manager.save(step, args=args)
                 manager.wait_until_finished()
-            # On disk before they count, and the checksums last: without them a checkpoint is one that a kill cut off.
+            # The checksums are written last, when the files are on disk: a checkpoint without checksums is incomplete.
             atomic.sync(self._folder(kind, step))
             atomic.write(self._folder(kind, step) / CHECKSUMS, json.dumps(_checksums(self._folder(kind, step))))
         except (ConfigError, OSError, ValueError) as error:
@@ -73,19 +73,19 @@ class Checkpoints:
             raise WeightsError(
                 f"The checkpoint at step {step} could not be written to '{manager.directory}': "
                 f"{str(error).splitlines()[0]}. "
-                f"Make room and start the same command again; it goes on from the last whole checkpoint."
+                f"Make room and start the same command again; it continues from the last whole checkpoint."
             ) from error
-        for old in self.steps(kind)[: -self._keep[kind]]:  # only now that the new one is whole
+        for old in self.steps(kind)[: -self._keep[kind]]:  # only now, when the new one is whole
             manager.delete(old)
 
     def check_room(self, size: int, *, best: bool) -> None:
-        """Raise WeightsError where the disk has no room for all that will be kept at a time, of states of `size` bytes.
+        """Raise WeightsError if the disk has no room for the checkpoints that will exist together, each `size` bytes.
 
         Args:
-          best: whether a best one is kept besides the latest.
+          best: whether the best checkpoint is kept besides the latest ones.
         """
         missing = max(0, self._keep["latest"] - len(self.steps("latest"))) + (best and not self.steps("best"))
-        needed = (missing + 1) * size  # one more: the new one is whole before the old one goes
+        needed = (missing + 1) * size  # one more: an old one is deleted only when the new one is whole
         if (free := shutil.disk_usage(self._folder_of_all).free) < needed:
             raise WeightsError(
                 f"The disk of '{self._folder_of_all}' must have room for the checkpoints: {missing + 1} of "
@@ -99,14 +99,14 @@ class Checkpoints:
     def restore(self, kind: str, template: Any) -> tuple[TrainState, Progress] | None:
         """The newest whole checkpoint, as numpy, or None if there is none.
 
-        One that a kill cut off was never saved. A damaged one is reported and deleted, and the one
-        before it is taken.
+        An incomplete checkpoint (after a kill) is ignored. A damaged one is reported and deleted, and the one before it
+        is used.
 
         Args:
-          template: step -> a state with the structure, shapes and dtypes that hold at that step.
+          template: step -> a state with the structure, shapes and dtypes of the state at that step.
 
         Raises:
-          WeightsError: there are checkpoints, and every one is damaged or of another network.
+          WeightsError: there are checkpoints, but every one is damaged or belongs to another network.
         """
         failures = []
         self._drop_cut_off(kind)
@@ -117,7 +117,7 @@ class Checkpoints:
                 failures.append((step, f"step {step}: {str(error).splitlines()[0]}"))
                 continue
             for damaged, what in failures:
-                warnings.warn(f"A damaged checkpoint is left out, the one before it taken: {what}", stacklevel=2)
+                warnings.warn(f"A damaged checkpoint is left out, the one before it is used: {what}", stacklevel=2)
                 self._managers[kind].delete(damaged)
             return found
         if failures:
@@ -129,7 +129,7 @@ class Checkpoints:
         return None
 
     def forget(self, kind: str, after: int) -> None:
-        """Delete the checkpoints of steps later than `after`: of a future that a resumed run will make anew."""
+        """Delete the checkpoints of steps later than `after`: a resumed run will write them again."""
         for step in self.steps(kind):
             if step > after:
                 self._managers[kind].delete(step)
@@ -144,11 +144,11 @@ class Checkpoints:
     def _drop_cut_off(self, kind: str) -> None:
         for step in self.steps(kind):
             if not (self._folder(kind, step) / CHECKSUMS).exists():
-                warnings.warn(f"The {kind} checkpoint at step {step} was cut off while it was written.", stacklevel=3)
+                warnings.warn(f"The {kind} checkpoint at step {step} is incomplete, and is left out.", stacklevel=3)
                 self._managers[kind].delete(step)
 
     def _trouble(self, kind: str, step: int) -> str:
-        """Which files of a checkpoint are not as they were written; "" if all are."""
+        """The files of a checkpoint that have changed since they were written; "" if none."""
         folder = self._folder(kind, step)
         try:
             wanted = dict(untrusted.parse((folder / CHECKSUMS).read_text(encoding="utf-8")))
@@ -159,7 +159,7 @@ class Checkpoints:
         return f"not as they were written: {', '.join(bad)}" if bad else ""
 
     def _read(self, kind: str, step: int, template: TrainState) -> tuple[TrainState, Progress]:
-        # Orbax restores a flipped bit without a word, and what it says of a cut file is not for people.
+        # Orbax restores a flipped bit silently, and its error for a truncated file does not help the user.
         if trouble := self._trouble(kind, step):
             raise WeightsError(trouble)
         wanted = _named(template)
@@ -199,28 +199,28 @@ def opened(folder: Path, *, keep: int = 2) -> Iterator[Checkpoints]:
 
 def _manager(folder: Path) -> ocp.CheckpointManager:
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=None,  # it would delete the old one before the new one's checksums stand
+        max_to_keep=None,  # else orbax deletes the old one before the new one's checksums are written
         create=True,
-        cleanup_tmp_directories=True,  # what a killed process left half-written
+        cleanup_tmp_directories=True,  # half-written folders of killed processes
         enable_async_checkpointing=False,  # an async save reports a full disk one save too late
     )
     return ocp.CheckpointManager(folder.absolute(), options=options)
 
 
 def _named(tree: Any) -> dict[str, Any]:
-    """Leaves under dotted paths: orbax then needs to know nothing of optax's state classes."""
+    """Dotted path -> leaf: so orbax does not need optax's state classes."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {".".join(_part(key) for key in path): leaf for path, leaf in leaves}
 
 
 def _part(key: Any) -> str:
     part = str(next(getattr(key, field) for field in ("key", "name", "idx") if hasattr(key, field)))
-    # What has a meaning in names of ours or in paths: two leaves must never have one name.
+    # Escape characters with a meaning in our names or in paths, so that two leaves never get the same name.
     return part.replace("%", "%25").replace(".", "%2E").replace("/", "%2F")
 
 
 def _shapes(leaves: dict[str, Any]) -> dict[str, str]:
-    """Name -> "float32[3, 4]": what must agree before anything is read."""
+    """Name -> "float32[3, 4]": this must agree before any array is read."""
     return {name: f"{leaf.dtype}{list(np.shape(leaf))}" for name, leaf in leaves.items()}
 
 

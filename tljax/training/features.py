@@ -1,8 +1,8 @@
-"""What frozen stages make of examples (`prefix`), computed once: shared by epochs, runs and seeds.
+"""Cached features: the output of frozen stages (`prefix`), computed once for all epochs, runs and seeds.
 
-A row is kept under its example's key, the sha256 of the stored picture or tokens (and of a label that moves with the
-picture), in a folder named after the program that computes it and the weights it runs on. So parts may overlap, and
-splits change with the seed: what is there is taken.
+A row is stored under its example's key, the sha256 of the stored picture or tokens (and of a label that changes with
+the picture), in a folder named by a hash of the program and its weights. So parts may overlap, and splits may change
+with the seed: existing rows are used.
 """
 
 import dataclasses
@@ -26,23 +26,23 @@ from tljax.reporting.terminal import Screen
 from tljax.training.parallel import Parallel
 from tljax.training.prefix import Prefix, inputs_of
 
-SHARD = 2**28  # bytes of rows that are written at a time: what a kill loses at most
+SHARD = 2**28  # bytes of rows that are written together: the most that a kill loses
 SAY_EVERY = 10.0  # seconds between lines of progress
 
-Rows = Callable[[np.ndarray], dict[str, np.ndarray]]  # places -> their rows, by name as `Prefix.step` has them
+Rows = Callable[[np.ndarray], dict[str, np.ndarray]]  # positions -> their rows, by the names of `Prefix.step`
 
 
 def folder() -> Path:
-    """Where features are kept: "features" in $TLJAX_CACHE, or in ~/.cache/tljax."""
+    """The folder of cached features: "features" in $TLJAX_CACHE, or in ~/.cache/tljax."""
     return caches.folder("features")
 
 
 @dataclasses.dataclass(frozen=True)
 class Took:
-    """What it took to compute features."""
+    """The time and the tokens that computing features took."""
 
     seconds: float = 0.0
-    tokens: int = 0  # of texts, with `places`: see `throughput.places`
+    tokens: int = 0  # for texts; see `throughput.places`, for `places` too
     places: int = 0
 
     def __add__(self, other: "Took") -> "Took":
@@ -50,8 +50,8 @@ class Took:
 
 
 class Cached:
-    """A part as the rows of its examples, as `Prefix.step` has them, with their labels; computed by `fill`, or by the
-    first `take`. `took` then says what that took.
+    """A part as rows of features (from `Prefix.step`) with labels. `fill`, or the first `take`, computes the rows;
+    `took` then holds its time.
     """
 
     in_memory = True  # reading a row needs no thread
@@ -69,12 +69,12 @@ class Cached:
     ) -> None:
         """
         Args:
-          name: of the part, for people.
-          where: "disk": kept there and mapped; "memory": kept there and read; "process": never on disk.
-          views: how often every example is augmented.
+          name: the name of the part, for the user.
+          where: "disk": stored on disk and mapped; "memory": stored on disk and read; "process": never on disk.
+          views: number of augmented views of every example.
         """
         self.examples, self.views, self.skipped = examples, views, examples.skipped
-        self.lengths = getattr(examples, "lengths", None)  # of texts: they order the batches, cached or not
+        self.lengths = getattr(examples, "lengths", None)  # for texts: batches are ordered by them
         self.took = Took()
         self._name, self._prefix, self._screen, self._where = name, prefix, screen, where
         self._batch_size, self._rows = batch_size, None
@@ -91,10 +91,10 @@ class Cached:
         return self.examples.fingerprint()
 
     def fill(self) -> Rows:
-        """Compute the rows that nobody has computed yet. A second call does nothing.
+        """Compute the rows that are not stored yet. A second call does nothing.
 
         Returns:
-          Places -> their rows.
+          A function: positions -> their rows.
         """
         if self._rows is None:
             self._rows = self._filled()
@@ -118,13 +118,13 @@ class Cached:
         return rows
 
     def _stored(self, keys: list[str]) -> tuple[dict[str, list[Found]], int]:
-        """Where every key's rows lie on disk, by name, and how many keys had to be computed for it."""
+        """The rows of every key on disk, by name; and the number of keys that had to be computed."""
         store = Store(folder() / self._prefix.key, self._screen.say)
         found = store.read()
         missing = self._missing(keys, found)
         if missing:
             with store.lock():
-                found = store.read()  # another process may have been at it
+                found = store.read()  # another process may have computed rows meanwhile
                 missing = self._missing(keys, found)
                 for places, rows in self._computed(keys, np.array(sorted(missing.values()), int)):
                     for name, array in rows.items():
@@ -132,7 +132,7 @@ class Cached:
         return {name: [found[_row_key(key, name)] for key in keys] for name in self._prefix.row}, len(missing)
 
     def _missing(self, keys: Sequence[str], found: Mapping[str, Found]) -> dict[str, int]:
-        """Key -> place of those of which a row is missing; twins are computed once."""
+        """Key -> position, for the keys with a missing row; examples with the same key are computed once."""
         names = tuple(self._prefix.row)
         return {key: i for i, key in enumerate(keys) if not all(_row_key(key, name) in found for name in names)}
 
@@ -173,7 +173,7 @@ class Cached:
                 shard = []
 
     def _counted(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """The same batches; their tokens are added to `took`."""
+        """The same batches; adds their tokens to `took`."""
         for batch in batches:
             tokens, places = throughput.places(batch)
             self.took += Took(tokens=tokens, places=places)
@@ -181,7 +181,7 @@ class Cached:
 
 
 def _row_key(key: str, name: str) -> str:
-    """Under which a store keeps the row `name` of an example."""
+    """The key in the store for the row `name` of an example."""
     return key if name == "features" else f"{key}/{name}"
 
 
@@ -190,7 +190,7 @@ def _of_arrays(arrays: Mapping[str, np.ndarray]) -> Rows:
 
 
 def _gather(found: Mapping[str, Sequence[Found]]) -> Rows:
-    """A function from places to rows that lie in several arrays of each name."""
+    """A function from positions to rows, which lie in several arrays for each name."""
     gather = {name: _gather_one(some) for name, some in found.items()}
     return lambda places: {name: one(places) for name, one in gather.items()}
 
@@ -212,15 +212,15 @@ def _gather_one(found: Sequence[Found]) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def vectors(made: Experiment, where: str, devices: Parallel, screen: Screen, config: ConfigDict) -> dict[str, Cached]:
-    """Every part as its features (N, D) before the head, as evaluation sees them; see `cached`.
+    """Every part as features (N, D) before the head, without augmentation; see `cached`.
 
     Raises:
-      ConfigError: the head is given no such features.
+      ConfigError: the head's input is not one vector.
     """
     if made.network.reads:
         raise ConfigError(
-            f"This needs one feature vector an example; the head of config.task.name={config.task.name} reads the "
-            f"stages {', '.join(made.network.reads)}. Choose another task, or a strategy that takes steps."
+            f"This needs one feature vector for each example; the head of config.task.name={config.task.name} reads "
+            f"the stages {', '.join(made.network.reads)}. Choose another task, or a strategy that takes steps."
         )
     parts, _ = cached(made, None, where, devices, screen, config)
     return parts
@@ -229,7 +229,7 @@ def vectors(made: Experiment, where: str, devices: Parallel, screen: Screen, con
 def cached(
     made: Experiment, stop: str | None, where: str, devices: Parallel, screen: Screen, config: ConfigDict
 ) -> tuple[dict[str, Cached], Cached]:
-    """Every part as evaluation sees it, and the training part as training sees it: after stage `stop`, see `Prefix`."""
+    """Features after stage `stop` (see `Prefix`): every part for evaluation, and the training part for training."""
     size, views, train = config.train.eval_batch_size, config.data.cached_views, made.parts["train"]
     plain = Prefix(made, stop, devices)
     parts = {n: Cached(part, n, plain, screen, where=where, batch_size=size) for n, part in made.parts.items()}

@@ -1,10 +1,10 @@
-"""What every group is trained with: the run's optimizer, rate, decay and schedule, or its own in their place.
+"""The settings of each group: optimizer, rate, decay and schedule, by default those of the run.
 
-`config.optimizer.groups.<group>` holds those of lr, weight_decay, schedule, schedule_kwargs, name and kwargs in which a
-group differs. A group with another optimizer or schedule has none of the run's keyword arguments for it.
+`config.optimizer.groups.<group>` may hold lr, weight_decay, schedule, schedule_kwargs, name and kwargs: the settings
+that differ from the run's. A group with another optimizer or schedule does not get the run's keyword arguments for it.
 
-A group's `lr` is its learning rate wherever the strategy lets it learn. The strategy's scales for it then say only
-when it learns, and how its rate changes from phase to phase: `lr` is the rate of the phase with the largest scale.
+If a group has its own `lr`, the strategy's scales for it only say when it learns, and how its rate changes from phase
+to phase: `lr` is the rate in the phase with the largest scale.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError
 
-# key -> what must hold
+# key -> its rule
 KEYS = {
     "lr": ("a finite number > 0", lambda x: _is_number(x) and x > 0),
     "weight_decay": ("a finite number >= 0", lambda x: _is_number(x) and x >= 0),
@@ -30,12 +30,12 @@ KEYS = {
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What one group is trained with; fields as the keys of config.optimizer."""
+    """The settings of one group; fields as the keys of config.optimizer."""
 
     name: str
     kwargs: Mapping[str, Any]
     lr: float
-    own_lr: bool  # whether `lr` is the group's own, and so no scale multiplies it
+    own_lr: bool  # whether `lr` is the group's own; scales do not multiply it then
     weight_decay: float
     decay_norms_and_biases: bool
     schedule: str
@@ -44,7 +44,7 @@ class Setting:
     any_factor: bool
 
     def rates(self, scales: Iterable[float]) -> tuple[float, ...]:
-        """The learning rate of every phase, before the schedule, of a group with these scales in the plan."""
+        """The learning rate in every phase, before the schedule, for a group with these scales in the plan."""
         scales = tuple(scales)
         if self.own_lr:
             return tuple(self.lr * (scale / max(scales)) if scale else 0.0 for scale in scales)
@@ -52,7 +52,7 @@ class Setting:
 
 
 def of(config: ConfigDict, group: str | None = None) -> Setting:
-    """The setting of a group, None: of the run; `config` is that of the optimizer."""
+    """The settings of a group; for None those of the run. `config` is config.optimizer."""
     own = config.groups.get(group, {}) if group else {}
     kwargs = own.get("kwargs", {} if own.get("name", config.name) != config.name else config.kwargs)
     other = own.get("schedule", config.schedule) != config.schedule
@@ -72,7 +72,7 @@ def of(config: ConfigDict, group: str | None = None) -> Setting:
 
 
 def check(config: ConfigDict) -> None:
-    """Raise one ConfigError that lists every key of `config.groups` that there is not, or that has no such value."""
+    """Raise one ConfigError that lists every key of `config.groups` that does not exist or has a wrong value."""
     bad = []
     for group, own in config.groups.items():
         if not hasattr(own, "items"):
@@ -90,7 +90,7 @@ def check(config: ConfigDict) -> None:
 
 
 def check_names(config: ConfigDict, groups: Iterable[str]) -> None:
-    """Raise one ConfigError that lists every name in `config.groups` that is no group of the run."""
+    """Raise one ConfigError that lists every name in `config.groups` that is not a group of the run."""
     groups = tuple(groups)
     unknown = [name for name in config.groups if name not in groups]
     near = {name: difflib.get_close_matches(name, groups, n=1) for name in unknown}
@@ -98,12 +98,12 @@ def check_names(config: ConfigDict, groups: Iterable[str]) -> None:
         raise ConfigError(
             f"config.optimizer.groups must name groups of this run ({', '.join(groups)}); got "
             + ", ".join(f"'{name}'" + (f" (near '{near[name][0]}')" if near[name] else "") for name in unknown)
-            + ". Change them, or the groups, by config.groups."
+            + ". Change these names, or change the groups in config.groups."
         )
 
 
 def without_rates(config: ConfigDict) -> dict[str, dict[str, Any]]:
-    """`config.groups` as plain tables, without the rates and schedules in it."""
+    """`config.groups` as plain dicts, without rates and schedules."""
     rates = ("lr", "schedule", "schedule_kwargs")
     return {
         group: {key: x for key, x in own.to_dict().items() if key not in rates} for group, own in config.groups.items()

@@ -1,4 +1,4 @@
-"""What is to be learned and how: from it the step, the optimizer and the table of every phase are made."""
+"""A job: network, task and plan together. It makes the step, the optimizer and the table of every phase."""
 
 import dataclasses
 import math
@@ -26,7 +26,7 @@ from tljax.training.train_step import Objective, Step, make_train_step
 from tljax.transfer.alignment import NONE, Alignment
 from tljax.transfer.method import PLAIN, Method
 
-OWN_COLUMNS = ("optimizer", "schedule")  # where groups have their own
+OWN_COLUMNS = ("optimizer", "schedule")  # more columns, if groups have their own
 GROUP_COLUMNS = ("group", "stages", "parameters", "share", "lr", "decay", "BatchNorm", "optimizer bytes")
 
 
@@ -40,7 +40,7 @@ class Job:
     groups: Groups
     phases: Sequence[Phase]
     steps: int  # updates in the whole run
-    config: ConfigDict  # the whole config; each part is given its own
+    config: ConfigDict  # the whole config; functions get their parts of it
     axis: str | None
     method: Method = PLAIN
     alignment: Alignment = NONE
@@ -58,7 +58,7 @@ class Job:
         return Mode(True, layer_groups.frozen_modules(self.groups, phase.learning, moving))
 
     def mode_until(self, step: int) -> Mode:
-        """As `mode`, for what has learned in any phase that begins before `step`."""
+        """As `mode`, for the groups that have learned in any phase that begins before `step`."""
         phases = [phase for phase, begin in zip(self.phases, (0, *self.ends), strict=False) if begin < max(step, 1)]
         learning = {group for phase in phases for group in phase.learning}
         moving = tuple(self.config.strategy.moving_statistics)
@@ -69,15 +69,15 @@ class Job:
         return optimizer.make(self.config.optimizer, rates, self.labels(index), self._averaged_ends(index))
 
     def due(self, step: int, epochs: float) -> bool:
-        """Whether so many epochs, once or several times, end nearest to `step`."""
+        """Whether `step` is the step nearest to a multiple of `epochs`."""
         length = epochs * self.steps_per_epoch
         return length <= 1 or round(round(step / length) * length) == step
 
     @property
     def averaged_steps(self) -> tuple[int, ...]:
-        """The steps at whose ends the weights are averaged (optimizer.swa): those of the last epochs, in order.
+        """The last steps of the last epochs, in order: the weights after these are averaged (optimizer.swa).
 
-        All in the last phase: so what is averaged are networks of which the same groups learn.
+        All lie in the last phase, so the same groups learn in all the averaged networks.
         """
         share, epochs = self.config.optimizer.swa, self.config.train.epochs
         if not share:
@@ -87,13 +87,13 @@ class Job:
         return tuple(sorted({step for step in steps if step > begin} | {self.steps}))
 
     def is_mean(self, step: int) -> bool:
-        """Whether evaluation is given a mean of weights after `step`, and not those of the last update."""
+        """Whether evaluation after `step` uses a mean of weights instead of the last weights."""
         ema = bool(self.config.optimizer.ema)
         return ema or self.evaluated_elsewhere or any(end <= step for end in self.averaged_steps)
 
     @property
     def evaluated_elsewhere(self) -> bool:
-        """Whether an optimizer has parameters of its own for evaluation, as schedule-free ones have."""
+        """Whether an optimizer has other parameters for evaluation, as schedule-free ones have."""
         config = self.config.optimizer
         return any(optimizer_nature.of(group_settings.of(config, group)).evaluated_elsewhere for group in self.groups)
 
@@ -122,13 +122,13 @@ class Job:
         return make_train_step(objective, self.tx(index), self.labels(index), clip=clip, accumulate=accumulate)
 
     def variables(self, state: TrainState) -> Variables:
-        """What evaluation is given of `state` and leaves behind: running means, a strategy's additions merged."""
+        """The variables for evaluation and model/: running means, with a strategy's added parameters merged."""
         params = self.method.effective(averaged(state.params, state.opt_state))
         return {"params": self.alignment.network(params), **state.model_state}
 
     @property
     def changes(self) -> bool:
-        """Whether evaluation is given anything but the state's own parameters."""
+        """Whether evaluation uses other parameters than the state's."""
         mean = bool(self.config.optimizer.ema or self.config.optimizer.swa)
         moved = self.method.changes is not None or self.alignment.has_parameters
         return moved or mean or self.evaluated_elsewhere
@@ -136,7 +136,7 @@ class Job:
     def enter(self, index: int, state: TrainState) -> TrainState:
         """The state at the first step of phase `index`.
 
-        Groups that go on learning keep what they have; those that stop stay as their running mean, where they have one.
+        Groups that continue to learn keep their optimizer state. Groups that stop get their running mean, if any.
         """
         before = state.opt_state.inner_states if state.opt_state else {}
         stopped = {group: kept for group, kept in before.items() if group not in self.phases[index].learning}
@@ -147,7 +147,7 @@ class Job:
         return state.replace(params=params, opt_state=opt_state)
 
     def at(self, step: int, start: TrainState) -> TrainState:
-        """A state with the structure that holds in a checkpoint of `step`: phase i's from its first step on."""
+        """A state with the structure of a checkpoint of `step`: that of phase i, from its first step on."""
         index = next(i for i, end in enumerate(self.ends) if step <= end)
         learns, _ = optimizer.split(start.params, self.labels(index))
         return start.replace(opt_state=jax.eval_shape(self.tx(index).init, learns))
@@ -156,13 +156,13 @@ class Job:
         """(title, columns, rows) of the table of groups in every phase.
 
         Raises:
-          ConfigError: `config.optimizer.groups` names no group of the run, a schedule has no factor near 1 over its
-            steps, or an optimizer cannot serve its group.
+          ConfigError: `config.optimizer.groups` names a group that the run does not have, a schedule has no factor near
+            1 over its steps, or an optimizer does not work for its group.
         """
         config = self.config.optimizer
         group_settings.check_names(config, self.groups)
         for setting in self.settings.values():
-            if setting.schedule not in schedules.NAMES:  # ours are alike for any number of steps
+            if setting.schedule not in schedules.NAMES:  # our schedules do not depend on the number of steps
                 keys = {"warmup": setting.warmup, "kwargs": setting.schedule_kwargs, "any_factor": setting.any_factor}
                 schedules.check(setting.schedule, self.steps, **keys)
         titles = [
@@ -174,12 +174,14 @@ class Job:
 
     @property
     def settings(self) -> dict[str, Setting]:
-        """Group -> what it is trained with, where it ever learns."""
+        """Group -> its settings, for all groups that learn in some phase."""
         learning = {group for phase in self.phases for group in phase.learning}
         return {group: group_settings.of(self.config.optimizer, group) for group in self.groups if group in learning}
 
     def group_table(self, start: TrainState, index: int) -> list[list[str]]:
-        """A row a group, for people: what it is, and what phase `index` does with it (GROUP_COLUMNS, OWN_COLUMNS)."""
+        """One row for each group, for the user: the group, and its settings in phase `index` (GROUP_COLUMNS,
+        OWN_COLUMNS).
+        """
         leaves = flatten(start.params)
         begin = self.ends[index - 1] if index else 0
         peak = max(begin, int(self.config.optimizer.warmup * self.steps))
@@ -206,7 +208,7 @@ class Job:
         return rows
 
     def _stored(self, index: int, start: TrainState) -> dict[str, int]:
-        """Bytes of optimizer state of every learning group; an update is tried out, on shapes only."""
+        """Bytes of optimizer state of every learning group; an update is traced, on shapes only."""
         tx, (learns, _) = self.tx(index), optimizer.split(start.params, self.labels(index))
         try:
             opt_state = jax.eval_shape(tx.init, learns)
@@ -221,7 +223,7 @@ class Job:
 
 
 def _norm_mode(paths: Sequence[str], model_state: dict[str, Any], frozen: frozenset[str]) -> str:
-    """Which statistics the group's BatchNorms run on: "batch", "stored", or "-" where it has none."""
+    """The statistics that the group's BatchNorms use: "batch", "stored", or "-" if it has no BatchNorm."""
     norms = {path.rpartition("/")[0] for path in flatten(model_state.get("batch_stats", {}))}
     ours = norms & {path.rpartition("/")[0] for path in paths}
     still = {norm for norm in ours if any(f"{norm}/".startswith(f"{module}/") for module in frozen)}

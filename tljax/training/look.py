@@ -1,4 +1,4 @@
-"""What a strategy may see of a run before it plans: the first training batches, at the initial parameters."""
+"""Access to the first training batches, at the initial parameters, for a strategy that looks before it plans."""
 
 import itertools
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ from tljax.training.train_step import Moment, Objective
 
 
 class FirstBatches:
-    """A `transfer.method.Look` on the batches that training will begin with, augmentation and dropout as there.
+    """A `transfer.method.Look` at the first batches of training, with the same augmentation and dropout.
 
-    Everything learns, so BatchNorm runs on the statistics of the batch. Computed on one device: a look is short.
+    Everything learns, so BatchNorm uses the statistics of the batch. It is computed on one device, because it is short.
     """
 
     def __init__(self, experiment: Experiment, training: Training, task_config: object, *, seed: int) -> None:
@@ -32,7 +32,7 @@ class FirstBatches:
         )
 
     def gradients(self, batches: int) -> Params:
-        """The loss's gradient with respect to all parameters, mean over so many batches."""
+        """The gradient of the loss with respect to all parameters, the mean over `batches` batches."""
         labels = optimizer.labels(self.groups, tuple(self.groups))
         learns, rest = optimizer.split(self.params, labels)
 
@@ -48,7 +48,7 @@ class FirstBatches:
         return jax.tree.map(lambda x: x / batches, total)
 
     def losses(self, batches: int) -> np.ndarray:
-        """The loss of each of so many batches, (batches,)."""
+        """The loss of each of the first `batches` batches, (batches,)."""
 
         @jax.jit
         def loss(params: Params, batch: Batch, step: int) -> jax.Array:
@@ -60,7 +60,7 @@ class FirstBatches:
         return np.array(found)
 
     def features(self, batches: int) -> tuple[np.ndarray, np.ndarray]:
-        """What the head is given of so many batches, (N, D), and their labels (N, ...): as evaluation sees them.
+        """The head's input features for the first `batches` batches, (N, D), in evaluation mode; and labels (N, ...).
 
         Raises:
           ConfigError: the head reads several stages.
@@ -74,7 +74,7 @@ class FirstBatches:
 
         if experiment.network.reads:
             raise ConfigError(
-                "This strategy looks at one feature vector an example, and the head reads several stages."
+                "This strategy needs one feature vector for each example, but the head reads several stages."
             )
         rows = [jax.tree.map(np.asarray, features(experiment.variables, batch)) for batch in self._batches(batches)]
         return np.concatenate([row for row, _ in rows]), np.concatenate([labels for _, labels in rows])

@@ -1,8 +1,8 @@
-"""A learning-rate range test: the training loss while the rate rises exponentially, and the rate that it suggests.
+"""A learning-rate range test: the training loss while the rate rises exponentially, and a suggested rate.
 
-Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3. The exponential rise, the
-smoothed loss, the end at four times its lowest and both rules of suggestion: Gugger 2018, "How Do You Find A
-Good Learning Rate", and fastai's `lr_find`, which come after it.
+Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3. From Gugger 2018, "How Do You Find A
+Good Learning Rate", and fastai's `lr_find`: the exponential rise, the smoothed loss, the end at four times the lowest
+loss, and both rules for the suggestion.
 """
 
 import dataclasses
@@ -21,35 +21,35 @@ from tljax.training.job import Job
 from tljax.training.parallel import Parallel
 from tljax.training.train_state import TrainState
 
-DIVERGED = 4.0  # times the lowest smoothed loss: there a sweep ends
-SMOOTHING = 0.9  # of the running mean; 0.98 as in fastai lags by half of 100 steps
-SETTLED = 10  # steps until the running mean holds enough to have a slope
+DIVERGED = 4.0  # a sweep ends at this many times the lowest smoothed loss
+SMOOTHING = 0.9  # decay of the running mean; fastai's 0.98 would lag by half of 100 steps
+SETTLED = 10  # steps until the running mean has a useful slope
 RULES = {
     "minimum / 10": "a tenth of the rate at the lowest smoothed loss: at the lowest itself the loss is about to rise",
     "steepest": "the rate at which the smoothed loss falls fastest over the logarithm of the rate",
 }
-RULE = "minimum / 10"  # the one that is suggested; the steepest may lie right before the loss diverges
+RULE = "minimum / 10"  # the suggestion; "steepest" may lie just before the loss diverges
 
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """What a sweep saw."""
+    """The result of a sweep."""
 
     rates: list[float]
-    losses: list[float]  # of each rate's batch, before the update with it; finite
-    ended: str  # why it ended before the highest rate; "" if it did not
+    losses: list[float]  # for each rate, the loss before the update with it; finite
+    ended: str  # why the sweep ended before the highest rate; "" if it did not
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, with the smoothed losses, the suggestion of every rule, and what is doubtful about them."""
+        """The result, with the smoothed losses, the suggestion of every rule, and doubts about them."""
         smoothed, rates = smooth(self.losses), suggestions(self)
         more = {"smoothed": smoothed.tolist(), "suggestions": rates, "suggestion": rates.get(RULE)}
         return dataclasses.asdict(self) | more | {"doubts": doubts(self)}
 
 
 def job_of(job: Job, scales: Mapping[str, float], rates: Sequence[float]) -> Job:
-    """`job` with one phase of a step a rate, in which scale 1 learns at `rates`, a geometric series.
+    """`job` with one phase of one step for each rate; a group of scale 1 learns at `rates`, a geometric series.
 
-    A group keeps an optimizer and a decay of its own; a rate and a schedule of its own it has none in a sweep.
+    In a sweep, a group keeps its own optimizer and decay, but not its own rate and schedule.
     """
     group_settings.check_names(job.config.optimizer, job.groups)
     changes = (
@@ -67,7 +67,7 @@ def run(job: Job, start: TrainState, training: Training | Paired, devices: Paral
     """Take a step at every rate, from a copy of `start`, until the loss diverges.
 
     Args:
-      job: as `job_of` makes it.
+      job: from `job_of`.
       rates: plain numbers.
     """
     state: Any = devices.put_state(job.enter(0, start))
@@ -84,7 +84,7 @@ def run(job: Job, start: TrainState, training: Training | Paired, devices: Paral
 
 
 def diverged(losses: Sequence[float]) -> str:
-    """Why a sweep must end after these losses; "" if it need not."""
+    """Why a sweep must end after these losses; "" if it goes on."""
     smoothed = smooth(losses)
     if smoothed[-1] > DIVERGED * smoothed.min():
         return f"the smoothed loss is {smoothed[-1]:.3g}, over {DIVERGED:g} times its lowest, {smoothed.min():.3g}"
@@ -92,7 +92,7 @@ def diverged(losses: Sequence[float]) -> str:
 
 
 def smooth(losses: Sequence[float]) -> np.ndarray:
-    """The running mean, divided by the weight it has seen so far (as in Adam, Kingma & Ba 2015, section 3)."""
+    """The running mean with bias correction (as in Adam, Kingma & Ba 2015, section 3)."""
     mean, smoothed = 0.0, []
     for count, loss in enumerate(losses, start=1):
         mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
@@ -101,7 +101,7 @@ def smooth(losses: Sequence[float]) -> np.ndarray:
 
 
 def suggestions(sweep: Sweep) -> dict[str, float]:
-    """Rule -> rate; none where the sweep ended before its mean had settled."""
+    """Rule -> rate; {} if the sweep ended before step SETTLED."""
     smoothed, rates = smooth(sweep.losses), np.array(sweep.rates)
     if len(smoothed) <= SETTLED:
         return {}
@@ -111,7 +111,7 @@ def suggestions(sweep: Sweep) -> dict[str, float]:
 
 
 def doubts(sweep: Sweep) -> list[str]:
-    """What speaks against the suggestions, for people."""
+    """Reasons to doubt the suggestions, for the user."""
     if not suggestions(sweep):
         return [f"it ended after {len(sweep.losses)} steps, too few to say anything: lower --min"]
     smoothed = smooth(sweep.losses)

@@ -1,7 +1,7 @@
-"""BatchNorm statistics for weights that no batch has run through: means of them, measured over the training part.
+"""BatchNorm statistics for averaged weights, which training never ran: measured over the training part.
 
-Izmailov et al. 2018 (SWA), section 3.2: one more pass in training mode, here for a running mean too. Stored are then
-the equal means of every batch's statistics, as in torch's `update_bn`, not the decaying ones that training leaves.
+Izmailov et al. 2018 (SWA), section 3.2: one more pass in training mode; here also for a running mean. The stored
+statistics become the equal means of the batches' statistics, as in torch's `update_bn`; training has decaying means.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from tljax.core.trees import flatten, unflatten
 from tljax.core.types import Batch, Mode, Prepare, Variables
 from tljax.training.parallel import Parallel, Program, Say
 
-Sums = dict[str, Any]  # "variables", "rng" (raw key data), "count" () of batches so far, "means" of their statistics
+Sums = dict[str, Any]  # "variables", "rng" (raw key data), "count" () batches so far, "means" of their statistics
 
 
 def measured(
@@ -30,7 +30,7 @@ def measured(
     """(variables on the devices, raw key data there, batches) -> variables with the statistics of these batches.
 
     Args:
-      mode: of training; statistics of what is frozen in it stay as they are stored.
+      mode: the mode of training; statistics of frozen modules do not change.
       say: entered while XLA compiles.
     """
     program = Program(make_step(network, prepare, mode, axis=devices.axis), devices, say)
@@ -48,14 +48,14 @@ def measured(
 
 
 def moving(variables: Variables, mode: Mode) -> set[str]:
-    """The paths of the statistics that follow the data in `mode`."""
+    """The paths of the statistics that are updated in `mode`."""
     return {path for path in flatten(variables.get("batch_stats", {})) if mode.trains(tuple(path.split("/")[:-1]))}
 
 
 def make_step(
     network: nn.Module, prepare: Prepare, mode: Mode, *, axis: str | None
 ) -> Callable[[Sums, Batch], tuple[Sums, dict[str, jax.Array]]]:
-    """A batch more in the means."""
+    """A step that adds a batch to the means."""
 
     def step(state: Sums, batch: Batch) -> tuple[Sums, dict[str, jax.Array]]:
         key = jax.random.fold_in(jax.random.wrap_key_data(state["rng"]), state["count"])
@@ -63,7 +63,7 @@ def make_step(
         if axis:
             for_network = jax.random.fold_in(for_network, lax.axis_index(axis))
         stored, awake = flatten(state["variables"]["batch_stats"]), moving(state["variables"], mode)
-        # From 0 a stored statistic moves to 1 - momentum of the batch's.
+        # Starting from 0, a stored statistic becomes (1 - momentum) times the batch's.
         begin = unflatten({path: jnp.zeros_like(x) if path in awake else x for path, x in stored.items()})
         momenta: dict[str, float] = {}
         with nn.intercept_methods(_noting(momenta)):
@@ -87,12 +87,12 @@ def make_step(
 
 @contextlib.contextmanager
 def enough_values() -> Iterator[None]:
-    """Around the trace of a training step: every BatchNorm that takes the batch's statistics must have a batch.
+    """A context for tracing a training step: each BatchNorm that uses the batch's statistics needs several values.
 
-    Normalised over one value a channel, that value is 0 whatever the input: nothing behind it depends on the input.
+    Normalised over a single value in each channel, the output is always 0 and does not depend on the input.
 
     Raises:
-      ConfigError: one has a single value; all such are named.
+      ConfigError: a BatchNorm has a single value; all such are named.
     """
     alone: dict[str, tuple[int, ...]] = {}
     with nn.intercept_methods(partial(_count_values, alone)):
@@ -100,17 +100,17 @@ def enough_values() -> Iterator[None]:
     if alone:
         shown = ", ".join(list(alone)[:5]) + (f" and {len(alone) - 5} more" if len(alone) > 5 else "")
         raise ConfigError(
-            f"BatchNorm must see more than one value a channel in training, or its output is the same for every input; "
-            f"{shown} would see one: a (micro-)batch of {next(iter(alone.values()))} (examples, height, width, "
+            f"BatchNorm needs more than one value in each channel in training, or its output is the same for every "
+            f"input; {shown} would get one: a (micro-)batch of {next(iter(alone.values()))} (examples, height, width, "
             f"channels). Raise config.train.batch_size, lower config.optimizer.accumulate, give larger inputs "
-            f"(config.data.size), or freeze those groups: frozen ones run on stored statistics."
+            f"(config.data.size), or freeze these groups: frozen ones use stored statistics."
         )
 
 
 def _count_values(
     alone: dict[str, tuple[int, ...]], method: Callable[..., Any], args: Any, kwargs: Any, context: Any
 ) -> Any:
-    """Note under its path a BatchNorm whose own mean and variance are of one value."""
+    """Record the path of a BatchNorm that computes its mean and variance from one value."""
     module = context.module
     if isinstance(module, nn.BatchNorm) and context.method_name == "__call__":
         x, given = args[0], kwargs.get("use_running_average", module.use_running_average)
@@ -121,7 +121,7 @@ def _count_values(
 
 
 def _noting(momenta: dict[str, float]) -> Callable[..., Any]:
-    """Put the momentum of every BatchNorm that runs under its path."""
+    """Record path -> momentum of every BatchNorm that runs."""
 
     def note(method: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
         if isinstance(context.module, nn.BatchNorm):

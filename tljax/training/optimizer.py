@@ -1,7 +1,7 @@
 """A plan as an `optax.multi_transform`: every learning group has its own rate and its own state.
 
-Frozen leaves never reach the optimizer: the trees given to it hold `optax.MaskedNode()` in their
-place, so there is no gradient, no update and no state for them, and no clip norm that counts them.
+Frozen leaves never reach the optimizer: its trees hold `optax.MaskedNode()` instead. So frozen leaves have no gradient,
+no update and no state, and do not count in the norm for clipping.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -21,18 +21,18 @@ from tljax.training.optimizers import nature as optimizer_nature
 from tljax.training.optimizers import transform
 from tljax.training.plan_rates import Rate
 
-Labels = dict[str, Any]  # the tree of parameters with group names, MaskedNode where frozen
+Labels = dict[str, Any]  # the tree of parameters with the name of its group at each leaf; MaskedNode if frozen
 
 
 def labels(groups: Groups, learning: Sequence[str]) -> Labels:
-    """The group's name at every parameter that learns."""
+    """The name of the group at every parameter that learns."""
     homes = {path: group for group, paths in groups.items() for path in paths}
     frozen = optax.MaskedNode()
     return unflatten({path: group if group in learning else frozen for path, group in homes.items()})
 
 
 def split(params: Params, labels: Labels) -> tuple[Params, Params]:
-    """(what learns, what is frozen), each with MaskedNode in the places of the other."""
+    """(learning parameters, frozen parameters); each has MaskedNode at the leaves of the other."""
     flat, names = flatten(params), flatten(labels)
     frozen = {path for path in flat if isinstance(names[path], optax.MaskedNode)}
     masked = optax.MaskedNode()
@@ -50,13 +50,13 @@ def merge(learns: Params, rest: Params) -> Params:
 def make(
     config: ConfigDict, rates: Mapping[str, Rate], labels: Labels, ends: Mapping[str, averaging.Ends] | None = None
 ) -> optax.GradientTransformation:
-    """The optimizer of one phase: one transformation a learning group.
+    """The optimizer of one phase: one transformation for each learning group.
 
     Args:
-      ends: of every group, the steps that `config.swa` asks to average; None without it.
+      ends: for every group, the steps to average by `config.swa`; None without it.
 
     Raises:
-      ConfigError: no such optimizer, or it does not take the keyword arguments.
+      ConfigError: there is no such optimizer, or it does not accept the keyword arguments.
     """
     transforms: dict[Hashable, Any] = {
         group: transform.make(group_settings.of(config, group), rate) for group, rate in rates.items()
@@ -69,13 +69,13 @@ def make(
 
 
 def carry(old: Any, new: Any) -> Any:
-    """The state of a new phase: a group that went on learning keeps its own, a new one starts fresh."""
+    """The state of a new phase: a group that learned before keeps its state; a new group has a new state."""
     kept = {group: old.inner_states.get(group, fresh) for group, fresh in new.inner_states.items()}
     return new._replace(inner_states=kept)
 
 
 def clip(grads: Params, limit: float) -> tuple[Params, jax.Array]:
-    """Gradients scaled so that their global norm is at most `limit` (0: as they are), and the norm before."""
+    """Gradients scaled so that their global norm is at most `limit` (0: not scaled), and the norm before scaling."""
     norm = optax.tree.norm(grads)
     if not limit:
         return grads, norm
@@ -95,7 +95,7 @@ def check(config: ConfigDict) -> None:
     """Look up the optimizers and schedules of the run and of every group, before anything is downloaded.
 
     Raises:
-      ConfigError: there is no such one, or it does not take its keyword arguments.
+      ConfigError: there is no such optimizer or schedule, or it does not accept its keyword arguments.
     """
     group_settings.check(config)
     for group in (None, *config.groups):
@@ -106,6 +106,6 @@ def check(config: ConfigDict) -> None:
         )
         if (config.ema or config.swa) and optimizer_nature.of(setting).evaluated_elsewhere:
             raise ConfigError(
-                f"config.optimizer.ema and config.optimizer.swa must be 0 with '{setting.name}': it has parameters of "
-                f"its own for evaluation, and a mean of the others would not be of them."
+                f"config.optimizer.ema and config.optimizer.swa must be 0 with '{setting.name}': it has other "
+                f"parameters for evaluation, which would not be in the mean."
             )

@@ -1,4 +1,4 @@
-"""One step on all devices: `jit` over a mesh or `pmap`. The only file that knows which."""
+"""Run a step on all devices, by `jit` over a mesh or by `pmap`. Only this file knows which."""
 
 import contextlib
 import functools
@@ -17,8 +17,8 @@ AXIS = "data"
 Say = Callable[[], contextlib.AbstractContextManager[None]]
 
 # On a CPU, XLA gives convolutions to YNNPACK, which computes those of many shapes on one core: 3x3 on
-# (64, 16, 16, 64) takes 12.4 ms there and 8.1 in Eigen on 2 cores. Matrix products and sums stay with it. What
-# that is worth: bench/train_step.py, with and without --as-xla-chooses.
+# (64, 16, 16, 64) takes 12.4 ms there and 8.1 in Eigen on 2 cores. YNNPACK still computes matrix products and sums.
+# bench/train_step.py, with and without --as-xla-chooses, measures the difference.
 YNN = ("INDIVIDUAL_DOT", "REDUCE")
 CPU_OPTIONS: dict[str, str | bool] = {
     "xla_cpu_experimental_ynn_fusion_type": ",".join(f"LIBRARY_FUSION_TYPE_{kind}" for kind in YNN)
@@ -27,7 +27,7 @@ CPU_OPTIONS: dict[str, str | bool] = {
 
 @functools.cache
 def compiler_options() -> dict[str, str | bool]:
-    """What XLA is told besides its defaults: nothing on an accelerator, or by an XLA that knows no such option."""
+    """Options for XLA; {} on an accelerator, and for an XLA without this option."""
     if not ops.on_cpu():
         return {}
     try:
@@ -38,7 +38,7 @@ def compiler_options() -> dict[str, str | bool]:
 
 
 class Parallel(Protocol):
-    """How steps are spread. `axis` is the name that collectives need, or None under jit."""
+    """How steps are divided over devices. `axis` is the name for collectives; None under jit."""
 
     axis: str | None
     devices: int
@@ -84,7 +84,7 @@ class Jit:
         return jitted.lower(state, batch).compile(compiler_options=compiler_options())
 
     def each(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """`function` of a state, on states that lie on the devices; the result lies there too."""
+        """`function` of a state, for states on the devices; its result is on the devices too."""
         return jax.jit(function, out_shardings=self._replicated)
 
     def get(self, metrics: Any) -> Any:
@@ -124,28 +124,28 @@ class Pmap:
 
 
 def step_bytes(compiled: Any) -> int:
-    """Memory that XLA has planned for a compiled step, bytes a device: what goes in and out, and all in between."""
+    """Bytes on each device that XLA plans for a compiled step: inputs, outputs and temporary arrays."""
     plan = compiled.memory_analysis()
     inout = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
     return inout + plan.temp_size_in_bytes
 
 
 def _first(x: Any) -> np.ndarray:
-    """The first device's copy, without a computation on the devices."""
+    """The copy on the first device, without a computation."""
     return np.asarray(x.addressable_shards[0].data)[0]
 
 
 class Program:
-    """A step, compiled once for every shape of batch that it meets."""
+    """A step, compiled once for every shape of batch."""
 
     def __init__(self, step: Callable[..., Any], devices: Parallel, say: Say = contextlib.nullcontext) -> None:
         """`say()` is entered while XLA compiles."""
         self._step, self._devices, self._say = step, devices, say
         self._compiled: dict[Any, Any] = {}
-        self.bytes = 0  # memory of the largest of them, see `step_bytes`
+        self.bytes = 0  # memory of the largest compiled program, see `step_bytes`
 
     def compiled(self, state: Any, batch: Batch, *, donate: bool = False) -> Callable[..., Any]:
-        """The program for this batch; `state` is of one shape always."""
+        """The program for this batch; `state` must always have the same shapes."""
         shape = tuple((name, x.shape) for name, x in sorted(batch.items()))
         if shape not in self._compiled:
             with self._say():

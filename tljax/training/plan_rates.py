@@ -1,4 +1,4 @@
-"""The learning rate of every group over the run: what phases and a schedule come to, as functions and data."""
+"""The learning rate of every group over the run, from phases and a schedule, as functions and as data."""
 
 import itertools
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from tljax.training import group_settings, schedules
 from tljax.training.group_settings import Setting
 
 Rate = schedules.Schedule | float
-COLUMNS = 120  # of the chart's data, besides the ends of phases
+COLUMNS = 120  # columns of the chart's data, besides the ends of phases
 
 
 def step_ends(phases: Sequence[Phase], steps: int) -> tuple[int, ...]:
@@ -25,9 +25,9 @@ def step_ends(phases: Sequence[Phase], steps: int) -> tuple[int, ...]:
 
 
 def rates(phases: Sequence[Phase], steps: int, config: ConfigDict) -> list[dict[str, Rate]]:
-    """For every phase, the learning rate of each group that learns in it, over its optimizer's count.
+    """For every phase, the learning rate of each learning group, as a function of its optimizer's count.
 
-    A rate that never changes is a number: some optimizers (rprop, sm3) take no schedule.
+    A rate that never changes is a number, because some optimizers (rprop, sm3) do not accept a schedule.
     """
     ends = step_ends(phases, steps)
     table = []
@@ -48,7 +48,7 @@ def schedule(setting: Setting, steps: int) -> schedules.Schedule:
 
 
 def begun(phases: Sequence[Phase], ends: Sequence[int]) -> list[dict[str, int]]:
-    """For every phase, the step at which each group that learns in it began to, and has not stopped since."""
+    """For every phase, the step since which each learning group has learned without a break."""
     table: list[dict[str, int]] = []
     for i, phase in enumerate(phases):
         before, begin = (table[-1], ends[i - 1]) if i else ({}, 0)
@@ -60,7 +60,7 @@ def rate_at(phases: Sequence[Phase], steps: int, config: ConfigDict, step: int) 
     """The learning rate of every group at `step`, 0 where frozen: for tables and logs."""
     ends = step_ends(phases, steps)
     index = sum(step >= end for end in ends[:-1])
-    factors: dict[tuple[Any, ...], float] = {}  # of every schedule, of which there are few
+    factors: dict[tuple[Any, ...], float] = {}  # schedule -> its factor; most groups share one
     rates = {}
     for group, scale in phases[index].scales.items():
         setting = group_settings.of(config, group)
@@ -73,14 +73,14 @@ def rate_at(phases: Sequence[Phase], steps: int, config: ConfigDict, step: int) 
 
 
 def chart(phases: Sequence[Phase], steps: int, epochs: float, config: ConfigDict) -> dict[str, Any]:
-    """Every group's learning rate over the run, as a table of JSON.
+    """Every group's learning rate over the run, as JSON data.
 
     Args:
-      config: the optimizer's own.
+      config: config.optimizer.
 
     Returns:
-      `edges` of the columns in epochs (N + 1, from 0 to the end), `rates`: group -> (N) rates at the middle
-      step of each column, None where the group is frozen; `phases` with the epochs from and until which they last.
+      `edges` of the columns in epochs (N + 1, from 0 to the end); `rates`: group -> (N) rates at the middle
+      step of each column, None if the group is frozen; `phases` with the epochs of their beginning and end.
     """
     ends = step_ends(phases, steps)
     cuts = np.linspace(0, steps, COLUMNS + 1).round().astype(int)

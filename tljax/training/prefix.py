@@ -20,13 +20,13 @@ from tljax.training.parallel import Parallel, Program
 
 
 class Prefix:
-    """The first stages of an experiment's network, frozen: a program from stored examples to what they put out."""
+    """The frozen first stages of an experiment's network: a program from stored examples to the stages' outputs."""
 
     def __init__(self, made: Experiment, stop: str | None, devices: Parallel, *, augment: bool = False) -> None:
         """
         Args:
-          stop: the last of the stages; None: all of them, and what the head is given.
-          augment: examples are augmented as in training; else prepared as in evaluation.
+          stop: the last of the stages; None: all stages, up to the head's input features.
+          augment: whether examples are augmented as in training, or prepared as in evaluation.
         """
         inside = tuple(f"backbone/{stage}/" for stage in between(made.stages, None, stop))
         self.variables: Variables = {
@@ -36,15 +36,15 @@ class Prefix:
         self.augment, self._made, self._stop, self._devices = augment, made, stop, devices
         self._program: Program | None = None
         train = made.parts["train"]
-        longest = int(np.argmax(getattr(train, "lengths", 0)))  # texts differ in width; the key must not, by the split
+        longest = int(np.argmax(getattr(train, "lengths", 0)))  # texts differ in length; the key must not
         first = inputs_of(train, np.array([longest])) | {"position": np.zeros(1, np.int32)}
         self._example = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in first.items()}
 
     def step(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
-        """A batch of stored examples to what is kept of it, arrays (B, ...) by name.
+        """A batch of stored examples -> the arrays to keep, (B, ...) by name.
 
-        "features"; of a head that reads several stages "features/<stage>" of each. And "label", where it moves with the
-        picture. An example's "position" alone seeds its augmentation.
+        The names are "features", or "features/<stage>" for each stage that the head reads; and "label", if it changes
+        with the picture. Augmentation of an example depends only on its "position".
         """
         batch = self._made.prepare(batch, jax.random.key(0), self.augment)
         known: Any = self._made.network.apply(variables, batch["inputs"], EVALUATE, stop=self._stop, method="features")
@@ -52,12 +52,12 @@ class Prefix:
 
     @functools.cached_property
     def row(self) -> dict[str, jax.ShapeDtypeStruct]:
-        """Shape and dtype of what is kept of one example, by name."""
+        """Name -> shape and dtype of one example's array."""
         out = jax.eval_shape(self.step, self.variables, self._example)
         if any(x.shape[:1] != (1,) for x in out.values()):
             raise ConfigError(
-                "Features are computed once where an example has its own, and config.task.name=masked_lm "
-                "hides other tokens in every step. Set config.data.cached_views=0, or choose a strategy with steps."
+                "Features can be computed once only if an example always has the same; config.task.name=masked_lm "
+                "masks other tokens in every step. Set config.data.cached_views=0, or choose a strategy with steps."
             )
         return {name: jax.ShapeDtypeStruct(x.shape[1:], x.dtype) for name, x in out.items()}
 
@@ -67,13 +67,13 @@ class Prefix:
 
     @property
     def shapes(self) -> str:
-        """Of one example's features, for people: "(512,)", or "stage1 (8, 8, 64), stage2 (4, 4, 128)"."""
+        """The shapes of one example's features, for the user: "(512,)", or "stage1 (8, 8, 64), stage2 (4, 4, 128)"."""
         kept = {name.partition("/")[2]: x.shape for name, x in self.row.items() if name != "label"}
         return ", ".join(f"{stage} {shape}".strip() for stage, shape in kept.items())
 
     @functools.cached_property
     def key(self) -> str:
-        """A hash of the program, preprocessing and all, of what runs it, and of the weights' bytes."""
+        """A hash of the program with its preprocessing, of the device, and of the weights' bytes."""
         text = jax.jit(self.step).lower(self.variables, self._example).as_text()
         digest = hashlib.sha256(f"{jax.__version__} {jax.devices()[0].device_kind}\n{text}".encode())
         for path, leaf in sorted(flatten(self.variables).items()):
@@ -81,7 +81,7 @@ class Prefix:
         return digest.hexdigest()
 
     def run(self, batches: Iterable[Batch], screen: Screen) -> Iterator[dict[str, np.ndarray]]:
-        """What is kept of every batch, on the host."""
+        """The arrays to keep of every batch, on the host."""
         axis = self._devices.axis
 
         def step(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
@@ -97,6 +97,6 @@ class Prefix:
 
 
 def inputs_of(examples: Any, positions: np.ndarray) -> Batch:
-    """What is stored of the examples at `positions`; of their labels only those that move with the picture."""
+    """The stored examples at `positions`; with labels only if these change with the picture."""
     left_out = () if examples.subset.info.loaded else ("label",)
     return {name: x for name, x in examples.take(positions).items() if name not in left_out}

@@ -32,7 +32,7 @@ def linear(steps: int, *, end: float = 0.0) -> Schedule:
 
 
 def step(steps: int, *, at: tuple[float, ...] = (0.5, 0.75), factor: float = 0.1) -> Schedule:
-    """Multiplied by `factor` at every share in `at` of the run, what warm-up takes left out."""
+    """Multiplied by `factor` at every share in `at` of the run after warm-up."""
     if not all(0 < share < 1 for share in at):
         raise ValueError(f"at must be shares between 0 and 1, got {at}")
     falls = [int(share * steps) for share in at]  # two may be the same step
@@ -45,11 +45,12 @@ def exponential(steps: int, *, end: float = 0.01) -> Schedule:
     return lambda step: jnp.exp(rate * step)
 
 
-PROBED = 101  # steps of the run at which `check` looks
-PEAK = (0.5, 2.0)  # the largest factor of a run lies in here: warm-up and any decay have 1
+PROBED = 101  # steps of the run that `check` evaluates
+PEAK = (0.5, 2.0)  # range of the largest factor of a run; with warm-up and decay it is 1
 NAMES = {"constant": constant, "cosine": cosine, "exponential": exponential, "linear": linear, "step": step}
 
-# optax's own schedules do not take a number of steps first: what stands for it in each, and for a peak of 1.
+# optax's schedules do not have the number of steps as their first argument: the keyword arguments for the number of
+# steps and for a peak of 1, for each.
 OPTAX: dict[Callable[..., Any], tuple[str, dict[str, Any]]] = {
     optax.constant_schedule: ("", {"value": 1.0}),
     optax.cosine_decay_schedule: ("decay_steps", {"init_value": 1.0}),
@@ -72,12 +73,11 @@ def make(name: str, steps: int, *, warmup: float = 0.0, kwargs: Mapping[str, Any
 
     Args:
       name: one of NAMES; or a function (`functions.find`), called with (steps, **kwargs); or one of optax, such as
-        "optax.polynomial_schedule": called with the steps as its own number of steps and a peak of 1, where `kwargs`
-        do not say otherwise.
-      warmup: share of all steps in which the factor first rises from 0 linearly.
+        "optax.polynomial_schedule", which gets its number of steps and a peak of 1, unless `kwargs` set them.
+      warmup: share of all steps in which the factor first rises linearly from 0.
 
     Raises:
-      ConfigError: no such schedule, or it does not take these keyword arguments.
+      ConfigError: there is no such schedule, or it does not accept these keyword arguments.
     """
     function = _function(name)
     warm = int(warmup * steps)
@@ -100,7 +100,7 @@ def make(name: str, steps: int, *, warmup: float = 0.0, kwargs: Mapping[str, Any
 
 
 def look_up(name: str, *, warmup: float = 0.0, kwargs: Mapping[str, Any] | None = None, any_factor: bool) -> None:
-    """All that can be known of a schedule before the number of steps is: `check`, of a function that it exists."""
+    """Check a schedule before the number of steps is known: `check`; for a function, only that it exists."""
     if name in NAMES:
         check(name, warmup=warmup, kwargs=kwargs, any_factor=any_factor)
     else:
@@ -115,10 +115,10 @@ def check(
     kwargs: Mapping[str, Any] | None = None,
     any_factor: bool = False,
 ) -> None:
-    """Look a schedule up, and at its factors over a run of so many steps, or of PROBED if those are more.
+    """Look up a schedule and check its factors over a run of `steps` steps, or of PROBED if that is more.
 
     Args:
-      any_factor: whether its largest factor may lie outside of PEAK, as where it is a rate and not a factor.
+      any_factor: whether its largest factor may lie outside of PEAK, for a schedule that returns rates.
 
     Raises:
       ConfigError: see `make`; or it cannot be compiled, a factor is negative or not finite, or none is near 1.
@@ -137,7 +137,7 @@ def check(
         raise ConfigError(f"config.optimizer.schedule_kwargs must fit '{name}': {error}.") from error
     if factors.shape != probed.shape:
         raise ConfigError(
-            f"config.optimizer.schedule '{name}' must give one number a step; it gives shape {factors.shape[1:]}."
+            f"config.optimizer.schedule '{name}' must give one number per step; it gives shape {factors.shape[1:]}."
         )
     bad = factors[~((factors >= 0) & (factors < math.inf))]
     if bad.size:
@@ -149,7 +149,7 @@ def check(
         raise ConfigError(
             f"config.optimizer.schedule '{name}' gives factors on config.optimizer.lr, and the largest of a run must "
             f"lie in {PEAK[0]:g} to {PEAK[1]:g}; over {steps} steps it is {factors.max():.4g}. A function of your own "
-            f"is called with (steps, **kwargs). If it is meant so, set config.optimizer.any_factor=true."
+            f"is called with (steps, **kwargs). If this is intended, set config.optimizer.any_factor=true."
         )
 
 
@@ -176,8 +176,8 @@ def _function(name: str) -> Callable[..., Any]:
     function = functions.find(name, f"a schedule ({', '.join(NAMES)})")
     if function in UNFIT:
         raise ConfigError(
-            f"config.optimizer.schedule '{name}' cannot be served: it takes schedules, not a number of steps. Write "
-            f"a function (steps, **kwargs) that returns it, and name that."
+            f"config.optimizer.schedule '{name}' does not work: its arguments are schedules, not a number of steps. "
+            f"Write a function (steps, **kwargs) that returns it, and name your function."
         )
     return function
 

@@ -1,10 +1,10 @@
-"""Which epoch is kept: the best on the validation part, or, without any label of the target, the surest about it.
+"""Choose the epoch to keep: the best on the validation part, or, without labels, that with the lowest entropy.
 
 `train.select` is one of:
   validation   the best of `train.best`, a metric, on the validation part; without one, the last step is kept
-  entropy      the lowest mean entropy of what is predicted of the unlabelled part, as Morerio et al. 2018
-               choose. It trusts a network that is sure, also where it is wrong.
-What the labels of the targets would have chosen is no part of this: `train.oracle` reports it.
+  entropy      the lowest mean entropy of the predictions on the unlabelled part, as in Morerio et al. 2018. It
+               prefers a network that is sure, even if it is wrong.
+Labels of the targets are not used; `train.oracle` reports the epoch that they would choose.
 """
 
 import dataclasses
@@ -37,10 +37,10 @@ class Selection:
     evaluator: Evaluator
     summarize: Callable[[dict[str, Any]], dict[str, float]]
     metric: str
-    sign: int  # -1: the lower the better
+    sign: int  # -1: lower is better
 
     def __call__(self, variables: Variables) -> tuple[dict[str, float], float]:
-        """(What is logged, the score of an epoch: the larger the better)."""
+        """(metrics for the log, the score of an epoch: larger is better)."""
         values = self.summarize(self.evaluator(variables, self.evaluation))
         return values, self.sign * values[self.metric]
 
@@ -56,11 +56,11 @@ def make(
     screen: Screen,
     config: ConfigDict,
 ) -> Selection | None:
-    """What `train.select` asks for; None where there is nothing to select by.
+    """The selection by `train.select`; None if there is no part to select by.
 
     Args:
-      parts: every part as the network sees it, the unlabelled one too.
-      evaluator: of labelled parts.
+      parts: all parts, the unlabelled one too.
+      evaluator: for labelled parts.
 
     Raises:
       ConfigError: the task has no such metric, or its predictions no entropy.
@@ -71,8 +71,8 @@ def make(
         return examples and Selection("validation", examples, evaluator, task.summarize, metric, sign)
     if not isinstance(task, HasEntropy):
         raise ConfigError(
-            f"config.train.select=entropy needs a task whose predictions have one (classification); "
-            f"config.task.name={config.task.name} has none. Set it to validation."
+            f"config.train.select=entropy needs a task whose predictions have an entropy (classification); those of "
+            f"config.task.name={config.task.name} have none. Set it to validation."
         )
     step = make_entropy_step(network, task, prepare, axis=devices.axis)
     surest = Evaluator(step, devices, partial(screen.compiling, "entropy"))
@@ -80,10 +80,10 @@ def make(
 
 
 def chosen_by(wanted: str, task: Any, classes: int) -> tuple[str, int]:
-    """The metric that `train.best` names, "" for the task's own, and 1, or -1 where smaller is better.
+    """The metric that `train.best` names ("": the task's own), and 1, or -1 if smaller is better.
 
     Raises:
-      ConfigError: the task has no such metric of so many classes.
+      ConfigError: the task has no such metric for this number of classes.
     """
     own = task.BEST
     known = task.choices(classes) if isinstance(task, Chooses) else {own: 1}
@@ -99,7 +99,7 @@ def chosen_by(wanted: str, task: Any, classes: int) -> tuple[str, int]:
 def make_entropy_step(
     network: Any, task: Any, prepare: Prepare, *, axis: str | None = None
 ) -> Callable[[Variables, Batch], tuple[dict[str, jax.Array], dict[str, jax.Array]]]:
-    """`(variables, batch) -> (sums, {})`, as `train_step.make_eval_step`; the batch's labels are not looked at."""
+    """`(variables, batch) -> (sums, {})`, as `train_step.make_eval_step`; labels are not used."""
 
     def step(variables: Variables, batch: Batch) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
         batch = prepare(batch, jax.random.key(0), False)
@@ -112,5 +112,5 @@ def make_entropy_step(
 
 
 def mean_entropy(totals: dict[str, Any]) -> dict[str, float]:
-    """Sums over the part to {"entropy": nats, "examples"}."""
+    """Sums of the part -> {"entropy": nats, "examples"}."""
     return {"entropy": float(totals["entropy"]) / int(totals["examples"]), "examples": int(totals["examples"])}

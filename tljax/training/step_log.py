@@ -1,6 +1,6 @@
-"""The metrics of training steps: looked at one step late, so that the device never waits; logged now and then.
+"""The metrics of training steps: read one step late, so that the device never waits, and logged every few steps.
 
-A loss or a state that is not finite ends the run here, before it is saved.
+A loss or a state that is not finite ends the run here, before the state is saved.
 """
 
 import math
@@ -19,13 +19,13 @@ from tljax.training.job import Job
 from tljax.training.parallel import Parallel
 from tljax.training.train_state import TrainState
 
-WINDOW = 10  # steps whose mean loss is compared with that of others
-LOWEST, FIRST = 10.0, 3.0  # times the lowest such mean, and the run's first loss, from which on training runs away
-MOST = 100  # steps whose metrics wait on the device: so late a loss that is not finite is seen
+WINDOW = 10  # the mean loss of this many steps is compared
+LOWEST, FIRST = 10.0, 3.0  # limits of the mean: times the lowest mean, and times the run's first loss
+MOST = 100  # the most steps whose metrics stay on the device; a loss that is not finite is found this late at most
 
 
 class StepLog:
-    """What is logged of every `train.log_steps`-th step; the loss of every one must be finite."""
+    """Logs the metrics of every `train.log_steps`-th step, and checks that the loss of every step is finite."""
 
     def __init__(self, job: Job, parallel: Parallel, report: Report) -> None:
         self._job, self._parallel, self._report = job, parallel, report
@@ -33,18 +33,18 @@ class StepLog:
         self._runaway = Runaway(job.groups)
 
     def add(self, step: int, metrics: Any, state: Callable[[], TrainState]) -> None:
-        """Keep the metrics of a step that may still be computed; look at those before it where it is time to.
+        """Keep the metrics of a step, which may still be computing; read those of earlier steps if it is time.
 
         Args:
-          step: updates that are done with it.
-          state: gives the state on the host, for an error to say what of it is not finite.
+          step: number of updates, including this one.
+          state: returns the state on the host; an error names its parts that are not finite.
         """
         if self._waiting and (self._is_logged(self._waiting[-1][0]) or len(self._waiting) >= MOST):
             self.flush(state)
         self._waiting.append((step, metrics))
 
     def flush(self, state: Callable[[], TrainState]) -> None:
-        """Look at all that wait, and log those that are to be logged.
+        """Read all waiting metrics, and log those of every `log_steps`-th step.
 
         Raises:
           TljaxError: a loss is not finite.
@@ -62,10 +62,10 @@ class StepLog:
                 self._report.metrics(step, "train", values | {f"lr/{group}": rate for group, rate in rates.items()})
 
     def check(self, state: TrainState) -> None:
-        """Raise TljaxError where a state (on the host) is none to evaluate or to save."""
+        """Raise TljaxError if a state (on the host) is not finite: it must not be evaluated or saved."""
         if bad := faults(state, self._job.groups):
             raise TljaxError(
-                f"What is learned must be finite; after step {int(state.step)} there is NaN or infinity in: "
+                f"The learned state must be finite; after step {int(state.step)} there is NaN or infinity in: "
                 f"{_shown(bad)}. {self._report.diverged(int(state.step), bad)}"
             )
 
@@ -83,7 +83,7 @@ class StepLog:
 
 
 class Runaway:
-    """Whether the loss grows far beyond where it was, and in which group the weights move most: said once."""
+    """Warns once if the loss grows far beyond its earlier values, and names the group whose weights change most."""
 
     def __init__(self, groups: Groups) -> None:
         self._groups = groups
@@ -92,10 +92,10 @@ class Runaway:
         self._seen: tuple[int, dict[str, np.ndarray]] | None = None  # step and parameters when the loss had grown
 
     def add(self, step: int, loss: float, state: Callable[[], TrainState]) -> str:
-        """A finite loss; what is to be said of it, or "".
+        """Add a finite loss; returns a warning, or "".
 
         Args:
-          state: gives the state on the host, which may be that of a later step.
+          state: returns the state on the host, which may be that of a later step.
         """
         if self._seen is not None:
             return self._warning(step, state()) if len(self._losses) == WINDOW else ""
@@ -112,7 +112,7 @@ class Runaway:
         return ""
 
     def _warning(self, step: int, state: TrainState) -> str:
-        """Once the state is a later one than that seen: how far each group's weights moved in between."""
+        """The warning, when the state is later than the recorded one: how far each group's weights moved in between."""
         if self._seen is None or (steps := int(state.step) - self._seen[0]) <= 0:
             return ""
         mean, self._losses = sum(self._losses) / WINDOW, []
@@ -128,16 +128,16 @@ class Runaway:
 
 
 def _change(pairs: Sequence[tuple[Any, Any]]) -> float:
-    """The norm of what changed from the first to the second of each pair, as a share of the norm of the first."""
+    """The norm of the change from the first to the second of each pair, divided by the norm of the first."""
     change = sum(float(np.sum((np.asarray(new, np.float64) - old) ** 2)) for old, new in pairs)
     norm = sum(float(np.sum(np.asarray(old, np.float64) ** 2)) for old, _ in pairs)
     return math.sqrt(change / norm) if norm else 0.0
 
 
 def faults(state: TrainState, groups: Groups) -> list[str]:
-    """What of a state (on the host) is not finite: names of groups, and what holds their statistics or moments.
+    """The parts of a state (on the host) that are not finite: groups, statistics of stages, optimizer states.
 
-    An optimizer may hold infinities, as the lowest loss so far before there is one; NaN it may not.
+    An optimizer's state may hold infinities (a lowest loss so far starts at infinity), but not NaN.
     """
     params, stats = flatten(state.params), flatten(state.model_state)
     bad = [group for group, paths in groups.items() if not all(_finite(params[path]) for path in paths)]
@@ -158,6 +158,6 @@ def _nan(x: Any) -> bool:
 
 
 def _shown(names: Sequence[str]) -> str:
-    """For people: the first ten."""
+    """The first ten names, for the user."""
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     return ", ".join(names[:10]) + more

@@ -1,4 +1,4 @@
-"""Step, log, evaluate, save: every timing rule of a run, and nothing else."""
+"""The training loop: when a run takes a step, logs, evaluates and saves; nothing else."""
 
 import dataclasses
 import functools
@@ -26,12 +26,12 @@ from tljax.training.views import View
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """What training found."""
+    """The result of training."""
 
-    state: TrainState  # the best, or the last where nothing chooses one; on the host
-    seconds: float  # of training, over all starts of this run; in them nothing compiles and nothing is saved
+    state: TrainState  # the best, or the last if there is no selection; on the host
+    seconds: float  # of training, over all starts of this run, without compiling and saving
     step_bytes: int  # memory of the largest step: `parallel.step_bytes`
-    throughput: dict[str, float]  # as of `throughput.summary`
+    throughput: dict[str, float]  # from `throughput.summary`
     oracle: dict[str, dict[str, Any]]  # target -> its best metric by its own labels, and "step"
 
 
@@ -40,7 +40,7 @@ class Loop:
     """One run of a job on these devices, in this folder."""
 
     job: Job
-    views: Sequence[View]  # one a phase
+    views: Sequence[View]  # one for each phase
     parallel: Parallel
     checkpoints: Checkpoints
     report: Report
@@ -63,7 +63,7 @@ class Loop:
         return Trained(kept, progress.seconds, progress.step_bytes, speed, progress.oracle)
 
     def _kept(self, last: TrainState, start: TrainState, progress: Progress) -> TrainState:
-        """The best state, or the last where nothing chooses one."""
+        """The best state, or the last if there is no selection."""
         if self.views[-1].selection is None:
             return last
         best = self.checkpoints.restore("best", lambda step: self.job.at(step, start))
@@ -75,7 +75,9 @@ class Loop:
         return best[0]
 
     def variables(self, state: TrainState) -> Variables:
-        """What evaluation is given of a state on the devices (`Job.variables`); of a mean, BatchNorm measured anew."""
+        """The variables for evaluation (`Job.variables`), on the devices; for averaged weights, BatchNorm statistics
+        are measured again.
+        """
         found, step = self._variables(state), int(self.parallel.get(state.step))
         mode = self.job.mode_until(step)
         if not self.job.is_mean(step) or not norm_statistics.moving(found, mode):
@@ -89,7 +91,7 @@ class Loop:
 
     @functools.cached_property
     def _variables(self) -> Callable[[TrainState], Variables]:
-        """Compiled once where it computes."""
+        """`Job.variables`, compiled once if it changes anything."""
         return self.parallel.each(self.job.variables) if self.job.changes else TrainState.variables
 
     @functools.cache  # noqa: B019, a loop lives as long as its run
@@ -102,30 +104,30 @@ class Loop:
         return norm_statistics.measured(view.network, prepare, mode, self.parallel, say)
 
     def _check_room(self, start: TrainState) -> None:
-        """Raise WeightsError where the disk has no room for the checkpoints of the largest phase."""
+        """Raise WeightsError if the disk has no room for the checkpoints of the largest phase."""
         leaves = [jax.tree.leaves(self.job.at(end, start)) for end in self.job.ends]
         largest = max(sum(int(np.prod(x.shape)) * x.dtype.itemsize for x in some) for some in leaves)
         self.checkpoints.check_room(largest, best=any(view.selection for view in self.views))
 
     def _resume(self, start: TrainState) -> tuple[TrainState, Progress]:
-        """Where the latest checkpoint left off, with the best one that belongs to it; else the start."""
+        """The state and progress of the latest checkpoint, with its best checkpoint; else the start."""
         restored = self.checkpoints.restore("latest", lambda step: self.job.at(step, start))
         state, progress = restored or (start, Progress())
-        # "latest" is written first, so it knows of a best that a kill kept from being written.
+        # "latest" is written first: after a kill it may name a best step whose checkpoint was not written.
         self.checkpoints.forget("best", after=progress.best_step)
         if progress.best_step == int(state.step):
             self.checkpoints.save("best", state, progress)
         elif progress.best_step not in [-1, *self.checkpoints.steps("best")]:
             self.report.say(
-                f"the best checkpoint (step {progress.best_step}) is gone; the best is sought anew from here"
+                f"the best checkpoint (step {progress.best_step}) is gone; from here on a new best is chosen"
             )
             progress.best, progress.best_step = float("-inf"), -1
         return state, progress
 
     def _run_phase(self, index: int, state: TrainState, progress: Progress) -> TrainState:
-        """From the step of `state` to the end of the phase, or to where early stopping ends it.
+        """Train from the step of `state` to the end of the phase, or until early stopping.
 
-        Signals are held meanwhile: one that ends the run raises Stopped when the state of its step has been saved.
+        Signals are held meanwhile: one that ends the run raises Stopped after the state of its step has been saved.
         """
         view = self.views[index]
         view.fill()
@@ -144,7 +146,7 @@ class Loop:
         return self.parallel.get_state(moment.state)
 
     def _steps(self, index: int, moment: "_Moment", progress: Progress) -> None:
-        """Every step of the phase, and what is due after each."""
+        """Take every step of the phase, and do what is due after each."""
         view, end, train = self.views[index], self.job.ends[index], self.job.config.train
         job = dataclasses.replace(self.job, network=view.network, prepare=view.prepare)
         say = partial(self.report.compiling, f"phase '{job.phases[index].name}'")
@@ -165,7 +167,7 @@ class Loop:
                 return
 
     def _finish_step(self, index: int, moment: "_Moment", progress: Progress) -> None:
-        """Evaluate and save, where that is due."""
+        """Evaluate and save if that is due."""
         end, train, better = self.job.ends[index], self.job.config.train, False
         signals.poll()
         if progress.owed:
@@ -178,7 +180,7 @@ class Loop:
             self._save(moment, progress, better=better)
 
     def _clock(self) -> float:
-        """Seconds, those in which XLA compiles apart."""
+        """Seconds, without those in which XLA compiles."""
         return time.monotonic() - self.report.compile_seconds
 
     def _batches(self, view: View, first: int, end: int) -> Iterator[tuple[int, Any, tuple[int, int]]]:
@@ -192,26 +194,26 @@ class Loop:
             yield ahead
 
     def _save(self, moment: "_Moment", progress: Progress, *, better: bool = False) -> None:
-        """Save the state, which must be finite, once the devices have computed it: until then is training."""
+        """Save the state, which must be finite. Waiting for the devices to compute it counts as training time."""
         jax.block_until_ready(moment.state)
         progress.seconds += self._clock() - moment.began
         state = self.parallel.get_state(moment.state)
         self._log.flush(lambda: state)
         self._log.check(state)
         self.report.sync()
-        for kind in ("latest", "best") if better else ("latest",):  # in this order: see `_resume`
+        for kind in ("latest", "best") if better else ("latest",):  # this order matters: see `_resume`
             self.checkpoints.save(kind, state, progress)
         moment.began, moment.saved = self._clock(), time.monotonic()
 
     def _evaluate(self, view: View, moment: "_Moment", progress: Progress, *, last: bool) -> bool:
-        """Evaluate what chooses the epoch; whether the state is the best so far. Patience ends the last phase only."""
+        """Evaluate for the selection; returns whether the state is the best. Patience ends the last phase only."""
         if view.selection is None and not view.oracle:
             return False
         state = self.parallel.get_state(moment.state)
         self._log.flush(lambda: state)
         self._log.check(state)
         variables = self.variables(moment.state)
-        # All is computed before any of it is noted, so that a signal in between leaves nothing half noted.
+        # Everything is computed before anything is recorded, so that a signal in between does not leave a half record.
         by_target = {name: view.evaluator(variables, evaluation) for name, evaluation in view.oracle.items()}
         values, score = view.selection(variables) if view.selection else ({}, 0.0)
         self._note_oracle({name: self.job.task.summarize(sums) for name, sums in by_target.items()}, moment, progress)
@@ -227,7 +229,7 @@ class Loop:
         return False
 
     def _note_oracle(self, found: dict[str, dict[str, float]], moment: "_Moment", progress: Progress) -> None:
-        """Note the epoch that is best by each target's own labels. It is reported, and chooses nothing."""
+        """Record the best epoch by each target's own labels. It is only reported, not used for a choice."""
         metric = self.job.task.BEST
         for target, values in found.items():
             self.report.metrics(moment.step, f"oracle {target}", values)
@@ -237,9 +239,9 @@ class Loop:
 
 @dataclasses.dataclass
 class _Moment:
-    """Where a phase is."""
+    """The current point of a phase."""
 
     state: Any  # on the devices
-    step: int  # updates done: those of `state`
-    began: float  # `Loop._clock` from which on the time of training is not counted yet
+    step: int  # number of updates in `state`
+    began: float  # `Loop._clock` since which training time has not been added yet
     saved: float  # when the last checkpoint was written, or the phase began

@@ -1,4 +1,4 @@
-"""What a run is at a step: all that a checkpoint holds and a training step changes."""
+"""The state of a run at a step: all that a checkpoint holds and a training step changes."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from tljax.core.types import Params, Variables
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """A pytree; with the seeded batches it determines the rest of the run."""
+    """A pytree. Together with the seeded batches it determines the rest of the run."""
 
     step: Any  # () int32, updates so far
-    rng: Any  # raw key data of the run's seed; never changes, folded with the step
+    rng: Any  # raw key data of the run's seed; it never changes, and is folded with the step
     params: Params
     model_state: dict[str, Any]  # {"batch_stats": ...} or {}
     opt_state: Any

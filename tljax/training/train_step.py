@@ -1,4 +1,4 @@
-"""One update; one evaluation batch: pure functions of (state, batch), the same under jit and pmap."""
+"""The training step and the evaluation step: pure functions of (state, batch), the same under jit and pmap."""
 
 import dataclasses
 from collections.abc import Callable
@@ -25,49 +25,49 @@ Each = dict[str, jax.Array]  # what its `each` returns
 
 
 class Moment(NamedTuple):
-    """Where in the run a step is, and the keys of all that it draws."""
+    """The number of a step in the run, and its random keys."""
 
-    step: jax.Array  # () int32, updates before it
+    step: jax.Array  # () int32, updates before this step
     inputs: jax.Array  # augmentation, mixing
     network: jax.Array  # dropout
-    params: jax.Array  # what a strategy draws
+    params: jax.Array  # random numbers of a strategy
 
     @classmethod
     def of(cls, state: TrainState, axis: str | None) -> "Moment":
         key = jax.random.fold_in(jax.random.wrap_key_data(state.rng), state.step)
         inputs, network, params = jax.random.split(key, 3)
-        if axis:  # masks of dropout differ between devices, as they do between examples
+        if axis:  # dropout masks must differ between devices, as they do between examples
             network = jax.random.fold_in(network, lax.axis_index(axis))
         return cls(state.step, inputs, network, params)
 
     def of_part(self, number: jax.Array | None) -> "Moment":
-        """That of a micro-batch, which has masks of dropout of its own; the whole batch's for None."""
+        """The moment of a micro-batch, which has its own dropout masks; None: that of the whole batch."""
         return self if number is None else self._replace(network=jax.random.fold_in(self.network, number))
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """What one phase's training makes small: the task's loss, and what the strategy and the adaptation add to it."""
+    """The objective of one phase: the task's loss plus the terms of the strategy and the adaptation."""
 
     network: nn.Module
     task: Any
     prepare: Prepare
     mode: Mode  # which modules run on stored statistics
-    task_config: Any  # what the task's loss is given
+    task_config: Any  # config.task, for the task's loss
     axis: str | None = None  # of pmap; None under jit, where the batch is global
-    method: Method = PLAIN  # what the strategy makes of the parameters before the network is given them
-    alignment: Alignment = NONE  # what brings the features of a second, unlabelled domain close
-    steps: int = 1  # updates in the whole run
+    method: Method = PLAIN  # the strategy, which may change the parameters before the network gets them
+    alignment: Alignment = NONE  # the adaptation to a second, unlabelled domain
+    steps: int = 1  # number of updates in the whole run
 
     def prepared(self, batch: Batch, moment: Moment) -> Batch:
-        """A training batch with "inputs", what the network is given, and with what it is mixed with (`mixing`)."""
+        """A training batch with "inputs", the network's input; mixed, if mixup or CutMix is on (`mixing`)."""
         batch = self.prepare(self.alignment.inputs(batch), moment.inputs, True)
         return mixing.mix(batch, moment.inputs, self.task_config)
 
     def loss(
         self, params: Params, model_state: Variables, batch: Batch, moment: Moment
     ) -> tuple[jax.Array, tuple[Any, Metrics]]:
-        """The loss of a `prepared` batch, (); beside it the new model_state and what is logged."""
+        """The loss of a `prepared` batch, (); and (new model_state, metrics for the log)."""
         with norm_statistics.enough_values():
             outputs, new_state = self.network.apply(
                 {"params": self.method.effective(params, moment.params), **model_state},
@@ -85,9 +85,9 @@ class Objective:
     def gradients(
         self, learns: Params, rest: Params, model_state: Variables, batch: Batch, moment: Moment
     ) -> tuple[Params, Any, Metrics]:
-        """(gradients, model_state, metrics) of a batch, with respect to what learns alone.
+        """(gradients, model_state, metrics) of a batch; gradients with respect to learning parameters only.
 
-        So XLA never builds the backward pass of what is frozen.
+        So XLA never builds the backward pass of frozen stages before them.
         """
         batch = self.prepared(batch, moment)
 
@@ -106,12 +106,12 @@ def make_train_step(
     clip: float = 0.0,
     accumulate: int = 1,
 ) -> Step:
-    """The training step of one phase; nothing of what is frozen reaches the optimizer.
+    """The training step of one phase; frozen parameters never reach the optimizer.
 
     Args:
       labels: group name at every learning leaf (`optimizer.labels`).
-      clip: the global norm that gradients are held to, 0 for any.
-      accumulate: micro-batches, one after another, that the batch is split into (`accumulation`).
+      clip: the largest global norm of the gradients; 0: no clipping.
+      accumulate: number of micro-batches, one after another, that the batch is split into (`accumulation`).
     """
     with_loss = optax.with_extra_args_support(tx)
 
@@ -126,7 +126,7 @@ def make_train_step(
         if objective.axis:
             grads, metrics = lax.pmean((grads, metrics), objective.axis)
         grads, metrics["grad_norm"] = optimizer.clip(grads, clip)
-        # Some optimizers choose their step by the loss; the others are not given it.
+        # Some optimizers need the loss for their step; the others do not get it.
         updates, opt_state = with_loss.update(grads, state.opt_state, learns, value=metrics["loss"])
         moved: Any = optax.apply_updates(learns, updates)
         params = optimizer.merge(moved, rest)
@@ -139,7 +139,7 @@ def make_train_step(
 def make_eval_step(
     network: nn.Module, task: Any, prepare: Prepare, *, axis: str | None = None
 ) -> Callable[[Variables, Batch], tuple[Sums, Each]]:
-    """`(variables, batch) -> (sums, each)`: over the examples whose `mask` is set, and (B,) values, one an example."""
+    """`(variables, batch) -> (sums, each)`: sums over the examples where `mask` is True, and values (B,) of each."""
 
     def step(variables: Variables, batch: Batch) -> tuple[Sums, Each]:
         batch = prepare(batch, jax.random.key(0), False)

@@ -1,4 +1,4 @@
-"""What a phase sees: pictures and the whole network, or cached features and the network from a stage on."""
+"""The inputs of a phase: examples and the whole network, or cached features and the network from a later stage on."""
 
 import dataclasses
 import shutil
@@ -28,25 +28,25 @@ from tljax.training.prefix import Prefix
 from tljax.training.selection import Selection
 from tljax.training.train_step import make_eval_step
 
-FEW_PASSES = 2.0  # fewer passes over the examples than this save nothing: to compute features is one
-DISK_SHARE = 0.5  # of the free disk that "auto" takes at most
+FEW_PASSES = 2.0  # with fewer passes over the examples caching saves nothing, because computing features is one pass
+DISK_SHARE = 0.5  # the largest share of the free disk that "auto" uses
 
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """What is learned from and evaluated on in one phase."""
+    """The training and evaluation inputs of one phase."""
 
     network: Network
     prepare: Prepare
     training: Training | Paired
     evaluations: dict[str, Evaluation]
     evaluator: Evaluator
-    selection: Selection | None  # which epoch is kept; None: the last step
+    selection: Selection | None  # how the epoch to keep is chosen; None: the last step is kept
     oracle: dict[str, Evaluation]  # the targets whose best epoch by their own labels is reported
-    note: str  # what is cached, or why nothing is
+    note: str  # what is cached, or why nothing is cached
 
     def fill(self) -> None:
-        """Compute what training and its evaluations need, so that no step waits for it."""
+        """Compute the features for training and its evaluations, so that no step waits for them."""
         often = [*self.oracle.values(), *([self.selection.evaluation] if self.selection else [])]
         for part in (*self.training.parts, *(evaluation.pictures for evaluation in often)):
             if isinstance(part, Cached):
@@ -54,7 +54,7 @@ class View:
 
 
 def took(views: Sequence[View]) -> Took:
-    """What features have taken so far, in all `views` together."""
+    """The time that features have taken so far, in all `views` together."""
     parts = [
         part for view in views for part in (*view.training.parts, *(e.pictures for e in view.evaluations.values()))
     ]
@@ -65,7 +65,7 @@ def took(views: Sequence[View]) -> Took:
 def make(
     made: Experiment, phases: Sequence[Phase], task: Any, devices: Parallel, screen: Screen, config: ConfigDict
 ) -> tuple[View, ...]:
-    """A view a phase; phases whose frozen stages are the same share theirs. Nothing is computed yet."""
+    """One view for each phase; phases with the same frozen stages share one. Nothing is computed yet."""
     views: dict[tuple[str | None, str], View] = {}
     chosen, begin, train = [], 0.0, made.parts["train"]
     epochs = max(config.train.epochs, config.train.min_steps * config.train.batch_size / len(train))
@@ -77,7 +77,7 @@ def make(
         if where and mixing.asked(config.task):
             where, why = "", "not cached: training pictures are mixed (config.task.mixup, config.task.cutmix)"
         if where and made.augmented and config.adaptation.name:
-            where, why = "", "not cached: the unlabelled examples are augmented too, anew for every step"
+            where, why = "", "not cached: the unlabelled examples are augmented too, differently in every step"
         key = (stages[-1] if where else None, where)
         if key not in views:
             views[key] = _view(made, stages if where else (), where, task, devices, screen, config)
@@ -88,7 +88,7 @@ def make(
 def frozen_stages(
     groups: Groups, stages: Sequence[str], phases: Sequence[Phase], moving: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """The first stages that are as they were pretrained through all of `phases`, statistics and all.
+    """The first stages that stay pretrained through all of `phases`, including their statistics.
 
     Raises:
       ConfigError: `moving` names a group that does not exist.
@@ -104,19 +104,19 @@ def frozen_stages(
 def decide(
     made: Experiment, stages: Sequence[str], config: ConfigDict, devices: Parallel, *, passes: float, augmented: bool
 ) -> tuple[str, str]:
-    """("disk", "memory", "process" or "", the reason): where features of the frozen `stages` are to lie.
+    """("disk", "memory", "process" or "", the reason): where to keep the features of the frozen `stages`.
 
     Args:
-      config: the data's own; `cache` says what is wanted.
-      passes: over the training examples in this phase.
-      augmented: whether training sees pictures other than evaluation does.
+      config: config.data; `cache` is used.
+      passes: number of passes over the training examples in this phase.
+      augmented: whether training changes the pictures at random.
     """
     if config.cache == "off":
         return "", "not cached, as config.data.cache asks"
     if not stages:
         return "", f"not cached: {made.stages[0]} is not frozen all the time until then"
     if len(stages) < len(made.stages) and not all(isinstance(part, Pictures) for part in made.parts.values()):
-        return "", "not cached: before the last stage, what is put out differs in length between texts"
+        return "", "not cached: before the last stage, the outputs differ in length between texts"
     if augmented and not config.cached_views:
         return "", (
             "not cached: training pictures are augmented; config.data.cached_views=10 caches ten views of each, "
@@ -129,9 +129,9 @@ def decide(
     rows = sum(len(part) for part in made.parts.values()) + views * len(made.parts["train"])
     size = rows * prefix.row_bytes
     what = f"after {stages[-1]} {prefix.shapes}, {size / 2**20:,.1f} MiB"
-    what += f", {views} views an example" if views else ""
+    what += f", {views} views of each example" if views else ""
     if config.cache == "memory":
-        return "process", f"cached in memory, for this run alone: {what}"
+        return "process", f"cached in memory, for this run only: {what}"
     if config.cache == "auto" and size <= config.cache_memory * 2**30:
         return "memory", f"cached in memory and in {features.folder()}: {what}"
     free = shutil.disk_usage(next(p for p in (features.folder(), *features.folder().parents) if p.exists())).free
@@ -152,7 +152,7 @@ def _view(
     screen: Screen,
     config: ConfigDict,
 ) -> View:
-    """The view from behind the frozen `stages`; without any, of pictures."""
+    """The view after the frozen `stages`; without any, the view of examples."""
     network, prepare, size = made.network, made.prepare, config.train.eval_batch_size
     parts: Mapping[str, Examples] = made.parts
     train = parts["train"]
@@ -177,12 +177,12 @@ def _view(
 
 
 def _stop(made: Experiment, stages: Sequence[str]) -> str | None:
-    """The last of the frozen `stages`; None for all, after which comes what the head is given."""
+    """The last of the frozen `stages`; None if all stages are frozen (then the head's input is cached)."""
     return None if len(stages) == len(made.stages) else stages[-1]
 
 
 def _features(batch: Batch, key: jax.Array, train: bool) -> Batch:
-    """In the place of `preprocess.make`'s: what was cached is what the next stage is given; labels have moved."""
+    """Replaces the `prepare` of `preprocess.make`: cached features are the input of the next stage."""
     del key, train
     cached = {name: x for name, x in batch.items() if name.partition("/")[0] == "features"}
     return {**batch, "inputs": unflatten(cached)["features"]}

@@ -150,7 +150,7 @@ def lines(copies: Copies, name: Callable[[int], str]) -> Iterator[str]:
 def look(parts: Mapping[str, Any], config: ConfigDict) -> tuple[tuple[str, ...], dict[str, str]]:
     """Find copies in and between parts (`decoded_pictures.Pictures`): notes, and a file that lists all copies.
 
-    Where `data.duplicates` is "remove" they leave their parts, training pictures before those of other parts.
+    If `data.duplicates` is "remove", copies are removed from their parts, first from the training part.
 
     Raises:
       DataError: `data.duplicates` is "error", and there are copies between parts, or with another label.
@@ -171,7 +171,7 @@ def look(parts: Mapping[str, Any], config: ConfigDict) -> tuple[tuple[str, ...],
     listed = [f"{line}\n" for line in lines(copies, name)]
     if config.duplicates == "error" and (copies.contradicted.any() or any(map(any, counts(copies, names).values()))):
         raise DataError(
-            "Pictures must be in one part alone, with one label (config.data.duplicates=error):\n  "
+            "Pictures must be in one part only, with one label (config.data.duplicates=error):\n  "
             + "\n  ".join([*said, *map(str.strip, listed)])
             + "\nRemove them from one part, or set config.data.duplicates=remove."
         )

@@ -1,4 +1,4 @@
-"""One optimizer by its name, as a transformation that a step and a checkpoint take; of one's own, tried beforehand.
+"""Find an optimizer by its name and make it work in a training step and a checkpoint; user functions are tried first.
 
-In go the setting of a group and its rate, out comes an optax transformation. No plan and no state is known here.
+The settings of a group and its rate go in; an optax transformation comes out. Plans and states are not known here.
 """

@@ -15,11 +15,11 @@ from tljax.training.optimizers import trial as optimizer_trial
 
 
 def said(setting: Setting, params: Params, paths: Sequence[str]) -> str:
-    """What a group decays by: "0.01", "0.01 in 3 of 6" parameters, "0.0001 (built in)", "unknown (built in)".
+    """The weight decay of a group: "0.01", "0.01 in 3 of 6" parameters, "0.0001 (built in)", "unknown (built in)".
 
     Args:
-      params: of the run; only names and numbers of axes matter.
-      paths: of the group's parameters.
+      params: the run's parameters; only names and numbers of axes matter.
+      paths: the paths of the group's parameters.
     """
     nature, leaves = optimizer_nature.of(setting), flatten(params)
     kernels = [path for path in paths if setting.decay_norms_and_biases or leaves[path].ndim > 1]
@@ -32,7 +32,7 @@ def said(setting: Setting, params: Params, paths: Sequence[str]) -> str:
 
 
 def _masked(leaves: Mapping[str, Any], paths: Sequence[str]) -> Params:
-    """A small tree as the group's optimizer sees it: the paths of the run, MaskedNode outside of the group."""
+    """A small tree for the group's optimizer: the paths of the run, with MaskedNode outside of the group."""
     masked = optax.MaskedNode()
     return optimizer_trial.shrunk(unflatten({path: x if path in paths else masked for path, x in leaves.items()}))
 

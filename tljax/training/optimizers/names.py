@@ -1,4 +1,4 @@
-"""Optimizers by name: those of optax and optax.contrib, or a function of one's own."""
+"""Optimizers by name: those of optax and optax.contrib, or the user's own function."""
 
 import difflib
 import functools
@@ -12,8 +12,8 @@ import optax.contrib
 from tljax.core import functions
 from tljax.core.errors import ConfigError
 
-RATE_KEYS = ("learning_rate", "max_learning_rate")  # the keyword under which an optimizer of optax takes its rate
-# What a step cannot serve, and why.
+RATE_KEYS = ("learning_rate", "max_learning_rate")  # keywords of the rate in optax's optimizers
+# Optimizers that do not work in a training step, and why.
 UNFIT = {
     "lbfgs": "its line search needs the loss as a function",
     "contrib.sophia": "its estimate of the Hessian needs the loss as a function",
@@ -32,19 +32,18 @@ def reduce_on_plateau(
 
 @functools.cache
 def names() -> tuple[str, ...]:
-    """The optimizers that can be served by name."""
+    """The names of optimizers that work in a training step."""
     return tuple(sorted(name for name in _table() if name not in UNFIT))
 
 
 def find(name: str) -> Callable[..., Any]:
-    """The optimizer `name`, as a function of a rate (`rate_key`) and its own keyword arguments.
+    """The optimizer `name`, as a function of a rate (`rate_key`) and keyword arguments.
 
     Args:
-      name: "adamw"; "contrib.momo", or "momo" where optax itself has none; or a function of one's own
-        (`functions.find`).
+      name: "adamw"; "contrib.momo", or "momo" if optax itself has none; or the user's own function (`functions.find`).
 
     Raises:
-      ConfigError: there is none, or a training step cannot serve it.
+      ConfigError: there is no such optimizer, or it does not work in a training step.
     """
     table = _table()
     full = next((known for known in (name, f"contrib.{name}", name.removeprefix("optax.")) if known in table), None)
@@ -63,20 +62,20 @@ def find(name: str) -> Callable[..., Any]:
 
 
 def rate_key(function: Callable[..., Any]) -> str:
-    """The keyword under which `function` takes its rate; one's own take `learning_rate`."""
+    """The keyword of `function` for its rate; the user's own functions have `learning_rate`."""
     if function in _table().values() and RATE_KEYS[0] not in inspect.signature(function).parameters:
         return RATE_KEYS[1]
     return RATE_KEYS[0]
 
 
 def is_optax(function: Callable[..., Any]) -> bool:
-    """Whether it is one of optax, whose keyword arguments are as its signature says."""
+    """Whether it is from optax, whose signatures tell all keyword arguments."""
     return any(function is known for known in _table().values())
 
 
 @functools.cache
 def _table() -> dict[str, Callable[..., Any]]:
-    """Every public function of optax that makes an optimizer of a rate, aliases (partials) included."""
+    """Every public function of optax that makes an optimizer from a rate, with aliases (partials)."""
     table: dict[str, Callable[..., Any]] = {"contrib.reduce_on_plateau": reduce_on_plateau}
     for module, prefix in ((optax, ""), (optax.contrib, "contrib.")):
         for name, value in vars(module).items():

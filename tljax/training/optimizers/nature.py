@@ -1,4 +1,4 @@
-"""What is known of an optimizer and its keyword arguments before it is used; of one's own, by trying it."""
+"""Properties of an optimizer with its keyword arguments, found before it is used; user functions are tried out."""
 
 import contextlib
 import dataclasses
@@ -19,36 +19,36 @@ from tljax.training.group_settings import Setting
 from tljax.training.optimizers import names as optimizer_names
 from tljax.training.optimizers import trial as optimizer_trial
 
-# optax's names for the leaves that decay, and the keyword arguments that have a config key of their own.
+# optax's keywords for the mask of leaves that decay; and keyword arguments that have their own key in the config.
 MASKS = ("mask", "weight_decay_mask")
 OWN_KEYS = {"learning_rate": "lr", "max_learning_rate": "lr", "weight_decay": "weight_decay"}
-SHRINKS = (optax.fromage,)  # of optax: their rule makes parameters smaller, and takes no weight decay
-# States whose parameters of evaluation are not those that the step moves.
+SHRINKS = (optax.fromage,)  # optimizers of optax whose rule shrinks parameters, without a weight decay argument
+# States with other parameters for evaluation than those that the step updates.
 EVALUATED_ELSEWHERE = (optax.contrib.ScheduleFreeState, optax.contrib.SAMState)
 
 
 @dataclasses.dataclass(frozen=True)
 class Nature:
-    """What was found out about an optimizer with its keyword arguments."""
+    """The properties of an optimizer with its keyword arguments."""
 
     of_optax: bool
-    takes_decay: bool  # as weight_decay
-    mask: str  # the keyword that chooses which leaves decay; "": none
-    decays: bool  # by itself, with no decay asked for
-    has_keys: bool  # typed random keys in its state
-    evaluated_elsewhere: bool  # than at the parameters that the step moves (`averaging.averaged`)
+    takes_decay: bool  # whether it accepts weight_decay
+    mask: str  # the keyword for the mask of leaves that decay; "": it has none
+    decays: bool  # whether it decays by itself, without an argument for it
+    has_keys: bool  # whether its state holds typed random keys
+    evaluated_elsewhere: bool  # whether it has other parameters for evaluation (`averaging.averaged`)
 
 
 def of(setting: Setting) -> Nature:
-    """The nature of a group's optimizer; it is tried once.
+    """The properties of a group's optimizer, which is tried once.
 
     Raises:
-      ConfigError: there is no such optimizer, it does not take its keyword arguments, it fails, or no checkpoint can
-        take its state.
+      ConfigError: there is no such optimizer, it does not accept its keyword arguments, it fails, or its state cannot
+        be saved in a checkpoint.
     """
     own = [f"{key} (config.optimizer.{short})" for key, short in OWN_KEYS.items() if key in setting.kwargs]
     if own:
-        raise ConfigError(f"config.optimizer.kwargs must not hold what has a key of its own: {', '.join(own)}.")
+        raise ConfigError(f"config.optimizer.kwargs must not hold arguments with a key of their own: {', '.join(own)}.")
     if bad := [f"{key}={x}" for key, x in setting.kwargs.items() if isinstance(x, float) and not math.isfinite(x)]:
         raise ConfigError(f"config.optimizer.kwargs must be finite; got {', '.join(bad)}.")
     return _tried(_Key(setting.name, setting.kwargs))
@@ -58,7 +58,7 @@ def built(name: str, rate: Any, kwargs: Mapping[str, Any]) -> optax.GradientTran
     """The transformation that the optimizer `name` returns.
 
     Raises:
-      ConfigError: it does not take these arguments, or returns something else.
+      ConfigError: it does not accept these arguments, or returns something else.
     """
     function = optimizer_names.find(name)
     try:
@@ -67,7 +67,7 @@ def built(name: str, rate: Any, kwargs: Mapping[str, Any]) -> optax.GradientTran
         raise ConfigError(
             f"config.optimizer.kwargs must fit '{name}': {error}.\n"
             f"  It takes {', '.join(_accepted(function))}; got {', '.join(kwargs) or 'none'}.\n"
-            f"  They are set as a whole by --config.optimizer.kwargs={{}}, which leaves none of the config's."
+            f"  --config.optimizer.kwargs={{}} removes all arguments that the config has."
         ) from error
     tx = tx.gradient_transformation() if isinstance(tx, optax.MultiSteps) else tx
     if not isinstance(tx, optax.GradientTransformation):
@@ -76,22 +76,22 @@ def built(name: str, rate: Any, kwargs: Mapping[str, Any]) -> optax.GradientTran
         )
     if optimizer_names.is_optax(function) or optimizer_trial.takes_loss(tx):
         return tx
-    update = tx.update  # it takes more than gradients, and not the loss
+    update = tx.update  # it accepts extra arguments, but not the loss
     return optax.GradientTransformation(tx.init, lambda updates, state, params=None: update(updates, state, params))
 
 
 def is_kernel(params: Params) -> Params:
-    """The mask of leaves that decay where norms and biases do not."""
+    """The mask of leaves that decay if norms and biases do not."""
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
 def is_key(leaf: Any) -> bool:
-    """Whether a leaf of a state is a typed random key, which no checkpoint takes as it is."""
+    """Whether a leaf of a state is a typed random key, which cannot be saved directly."""
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 class _Key:
-    """Name and keyword arguments, which may be anything, as a key of a cache."""
+    """Name and keyword arguments (of any type) as a key of a cache."""
 
     def __init__(self, name: str, kwargs: Mapping[str, Any]) -> None:
         self.name, self.kwargs, self._text = name, dict(kwargs), f"{name} {sorted(kwargs.items(), key=str)!r}"
@@ -107,7 +107,7 @@ class _Key:
 def _tried(key: _Key) -> Nature:
     function, name, kwargs = optimizer_names.find(key.name), key.name, key.kwargs
     of_optax = optimizer_names.is_optax(function)
-    if of_optax:  # honest signatures; tests try each of them
+    if of_optax:  # their signatures tell all; tests try each of them
         accepted = _accepted(function)
         takes_decay, decays = "weight_decay" in accepted, function in SHRINKS
         mask = next((one for one in MASKS if one in accepted), "")
@@ -147,7 +147,7 @@ def _state(name: str, tx: optax.GradientTransformation) -> Any:
 def _blamed(name: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # of the user's own function
+    except Exception as error:  # the user's own function may raise anything
         raise ConfigError(
             f"The optimizer '{name}' must take a tree of parameters and plain gradients, and keep arrays in its state; "
             f"tried on a small tree it fails: {type(error).__name__}: {str(error).splitlines()[0]}"
@@ -158,13 +158,13 @@ def _takes_decay(name: str, kwargs: Mapping[str, Any]) -> bool:
     """Whether weight_decay=... is accepted, and changes what the optimizer does."""
     try:
         none, much = (_decays(name, {**kwargs, "weight_decay": decay}) for decay in (0.0, 0.5))
-    except Exception:  # whatever is wrong is said when it is built without
+    except Exception:  # a real fault is reported later, when it is built without decay
         return False
     return repr(none) != repr(much)
 
 
 def _mask(name: str, kwargs: Mapping[str, Any]) -> str:
-    """The keyword with which it leaves norms and biases without decay; "" if it has none."""
+    """The keyword for a mask that excludes norms and biases from decay; "" if it has none."""
     for mask in MASKS:
         with contextlib.suppress(Exception):
             found = _decays(name, {**kwargs, "weight_decay": 0.5, mask: is_kernel})
@@ -181,4 +181,4 @@ def _accepted(function: Callable[..., Any]) -> tuple[str, ...]:
     try:
         return tuple(inspect.signature(function).parameters)
     except (TypeError, ValueError):
-        return ("what its signature does not tell",)
+        return ("arguments that its signature does not show",)

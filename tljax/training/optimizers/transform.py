@@ -1,4 +1,4 @@
-"""The optimizer of one group: its setting and its rate as an optax transformation that a step and a checkpoint take."""
+"""The optimizer of one group as an optax transformation that works in a training step and a checkpoint."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -24,28 +24,29 @@ def make(setting: Setting, rate: Any) -> optax.GradientTransformation:
       rate: a number, or a function of the optimizer's count.
 
     Raises:
-      ConfigError: see `optimizer_nature.of`; or the optimizer does not take the decay, or a rate that changes.
+      ConfigError: see `nature.of`; or the optimizer does not support the decay, or a rate that changes.
     """
     nature = optimizer_nature.of(setting)
     decay, mask = setting.weight_decay, None if setting.decay_norms_and_biases else is_kernel
     kwargs = dict(setting.kwargs)
-    if nature.takes_decay:  # as the optimizer defines it: decoupled in AdamW and Lion
+    if nature.takes_decay:  # by the optimizer itself: decoupled in AdamW and Lion
         if decay and mask and not nature.mask:
             raise ConfigError(
-                f"The weight decay of '{setting.name}' cannot skip norms and biases: it takes no mask. "
+                f"The weight decay of '{setting.name}' cannot skip norms and biases: it has no mask. "
                 f"Set config.optimizer.decay_norms_and_biases=true, or config.optimizer.weight_decay=0."
             )
         kwargs |= {"weight_decay": decay} | ({nature.mask: mask} if decay and mask else {})
     elif decay and nature.decays:
         raise ConfigError(
-            f"The optimizer '{setting.name}' decays by itself and takes no weight_decay: that of config.optimizer "
-            f"({decay:g}) would come on top. Set config.optimizer.weight_decay=0, or let it take weight_decay."
+            f"The optimizer '{setting.name}' decays by itself and has no argument weight_decay: that of "
+            f"config.optimizer ({decay:g}) would be added. Set config.optimizer.weight_decay=0, or give your function "
+            f"an argument weight_decay."
         )
     build = functools.partial(_built, setting.name, nature, kwargs)
     transform = _following(setting, nature, build, rate) if callable(rate) else build(rate)
     if nature.takes_decay or not decay:
         return transform
-    # Coupled L2, as in torch.optim.SGD: the decay is part of the gradient, so momentum sees it.
+    # Coupled L2, as in torch.optim.SGD: the decay is part of the gradient, and so of the momentum.
     return optax.chain(optax.add_decayed_weights(decay, mask=mask), transform)
 
 
@@ -55,9 +56,9 @@ def _built(name: str, nature: Nature, kwargs: Mapping[str, Any], rate: Any) -> o
 
 
 def _following(setting: Setting, nature: Nature, build: Build, rate: Callable[[Any], Any]) -> Any:
-    """The optimizer with a rate that changes: by its own count, else built again with the number of every step.
+    """The optimizer with a rate that changes: a function of its count, or else built again in every step with a number.
 
-    Its own count is not the run's where it updates only now and then (optax.MultiSteps, SAM).
+    Its count is not the run's step if it does not update in every step (optax.MultiSteps, SAM).
     """
     if _takes_schedule(build, rate) and (nature.of_optax or optimizer_trial.counts_steps(build)):
         return build(rate)
@@ -65,12 +66,12 @@ def _following(setting: Setting, nature: Nature, build: Build, rate: Callable[[A
         follows, why = optimizer_trial.follows_number(build), "its updates do not depend on the rate of their step"
     except Exception as error:  # of the user's own function
         number = isinstance(error.__cause__ or error, jax.errors.ConcretizationTypeError)
-        what = "it makes a Python number of it" if number else f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        what = "it needs a Python number" if number else f"{type(error).__name__}: {str(error).splitlines()[0]}"
         follows, why = False, what
     if follows:
         return _by_number(build, rate)
     raise ConfigError(
-        f"The optimizer '{setting.name}' cannot follow a rate that changes ({why}), and here it does, by "
+        f"The optimizer '{setting.name}' cannot follow a rate that changes ({why}), but here the rate changes, by "
         f"config.optimizer.schedule={setting.schedule}, a warm-up, or phases with different scales. Set "
         f"config.optimizer.schedule=constant and .warmup=0, and give each group one scale; or name another optimizer."
     )
@@ -80,13 +81,13 @@ def _takes_schedule(build: Build, rate: Callable[[Any], Any]) -> bool:
     try:
         tx = build(rate)
         jax.eval_shape(lambda p: optimizer_trial.step(tx, p, tx.init(p), p), optimizer_trial.TREE)
-    except Exception:  # whatever it is, it may still take numbers
+    except Exception:  # it may still accept numbers
         return False
     return True
 
 
 class Counted(NamedTuple):
-    """The state of an optimizer that is given its rate as a number."""
+    """The state of an optimizer that gets its rate as a number in every step."""
 
     count: Any  # () int32, updates so far
     inner: Any
@@ -106,7 +107,7 @@ def _by_number(build: Build, rate: Callable[[Any], Any]) -> optax.GradientTransf
 
 
 def _with_raw_keys(tx: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
-    """`tx` with the data of random keys in its state, in the place of typed keys."""
+    """`tx` with raw key data in its state instead of typed random keys."""
     inner = optax.with_extra_args_support(tx)
 
     def raw(state: Any) -> Any:

@@ -1,7 +1,7 @@
-"""What an optimizer does, found by trying it on a small tree: signatures hide defaults, `**kwargs` and partials.
+"""Find properties of an optimizer by trying it on a small tree: signatures hide defaults, `**kwargs` and partials.
 
-Decay is what moves a parameter against its own sign while its gradient is 0: the part of an update that changes its
-sign with the parameter. Noise, momentum and norms of parameters do not.
+Decay is the part of an update that moves a parameter towards 0 while its gradient is 0. It changes its sign with the
+parameter; noise, momentum and norms of parameters do not.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,12 +17,12 @@ from tljax.core.types import Params
 
 Make = Callable[[Any], optax.GradientTransformation]  # a rate -> the optimizer
 
-STEPS = 128  # of a trial, so that accumulation over fewer is seen
-EPSILON = 4e-7  # of a parameter: smaller movements are rounding
+STEPS = 128  # steps of a trial, so that accumulation over fewer steps shows
+EPSILON = 4e-7  # relative to a parameter; smaller updates are rounding
 
 
 def shrunk(params: Mapping[str, Any]) -> Params:
-    """The same tree with leaves of at most two elements along each axis, none of them 0."""
+    """The same tree with leaves of at most two elements along each axis; no element is 0."""
     leaves = {}
     for number, (path, leaf) in enumerate(flatten(params).items()):
         masked = isinstance(leaf, optax.MaskedNode)
@@ -36,12 +36,12 @@ TREE = shrunk({"backbone": {"stem": {"conv": LAYER, "norm": {"scale": np.zeros(2
 
 
 def takes_loss(tx: optax.GradientTransformation, params: Params = TREE) -> bool:
-    """Whether `update` may be given the loss, as value=...; not where it takes more arguments, but not this one."""
+    """Whether `update` accepts the loss as value=...; it may accept other extra arguments but not this one."""
     if not isinstance(tx, optax.GradientTransformationExtraArgs):
         return True  # optax.with_extra_args_support drops it
     try:
         jax.eval_shape(lambda p: tx.update(p, tx.init(p), p, value=jnp.float32(1.0)), params)
-    except Exception as error:  # of the user's own function; others are said when it is tried as a whole
+    except Exception as error:  # other errors of the user's function are reported when it is tried as a whole
         return "unexpected keyword argument 'value'" not in str(error)
     return True
 
@@ -52,7 +52,7 @@ def step(tx: optax.GradientTransformation, grads: Params, state: Any, params: Pa
 
 
 def changed_state(tx: optax.GradientTransformation, params: Params = TREE) -> list[str]:
-    """The leaves of the state that an update gives another shape or type: such a state cannot go round a loop."""
+    """The leaves of the state whose shape or type an update changes: such a state does not work in a loop."""
     before = jax.eval_shape(tx.init, params)
     _, after = jax.eval_shape(lambda p, s: step(tx, p, s, p), params, before)
     if jax.tree.structure(before) != jax.tree.structure(after):
@@ -66,13 +66,13 @@ def changed_state(tx: optax.GradientTransformation, params: Params = TREE) -> li
 
 
 def decays(make: Make, params: Params = TREE) -> dict[str, float]:
-    """Path -> the weight decay d of an update -rate d p with which the optimizer moves it; NaN: by another rule."""
+    """Path -> the weight decay d, if the update of a parameter p is -rate d p; NaN: it decays by another rule."""
     first, second = _decays(make(1.0), 1.0, params), _decays(make(0.5), 0.5, params)
     return {path: d if np.isclose(d, second[path], rtol=1e-3) else float("nan") for path, d in first.items()}
 
 
 def counts_steps(make: Make, params: Params = TREE, steps: int = 6) -> bool:
-    """Whether a schedule given to the optimizer is asked for the rate of every step, and not only of its own."""
+    """Whether the optimizer evaluates its schedule at every step of the run, and not only at steps with an update."""
     asked = []
 
     def schedule(count: Any) -> float:
@@ -88,7 +88,7 @@ def counts_steps(make: Make, params: Params = TREE, steps: int = 6) -> bool:
 
 
 def follows_number(make: Make, params: Params = TREE) -> bool:
-    """Whether an optimizer built again for every step, with that step's rate, moves by it."""
+    """Whether the updates of an optimizer that is built again in every step depend on that step's rate."""
     grads = jax.tree.map(jnp.ones_like, params)
 
     def moved(rate: Any) -> Any:
@@ -99,7 +99,7 @@ def follows_number(make: Make, params: Params = TREE) -> bool:
         return jax.lax.scan(one, make(1.0).init(params), length=STEPS)[1]
 
     jitted = jax.jit(moved)
-    for rate in (1.0, 1e-4):  # as a limit, a rate shows where it is low enough
+    for rate in (1.0, 1e-4):  # if the rate is only a limit, it shows at a low rate
         some, less = (jax.tree.leaves(jitted(x)) for x in (rate, rate / 2))
         if any(np.any(np.asarray(a) != np.asarray(b)) for a, b in zip(some, less, strict=True)):
             return True
@@ -107,7 +107,7 @@ def follows_number(make: Make, params: Params = TREE) -> bool:
 
 
 def _decays(tx: optax.GradientTransformation, rate: float, params: Params) -> dict[str, float]:
-    for gradient in (0.0, 1.0):  # some divide by the gradients' norm, and cannot be given 0
+    for gradient in (0.0, 1.0):  # some optimizers divide by the gradients' norm, which must not be 0
         there = flatten(_moved(tx, params, gradient))
         back = flatten(_moved(tx, jax.tree.map(np.negative, params), gradient))
         if all(np.all(np.isfinite(x)) for x in (*there.values(), *back.values())):
