@@ -207,11 +207,11 @@ def the_whole_run(scene: Scene) -> None:
 
 
 CASES = {
-    "6 a kill during a save": Fault(half_saved, 0, ["cut off while it was written", "result:"], goes_on),
+    "6 a kill during a save": Fault(half_saved, 0, ["is incomplete", "result:"], goes_on),
     "7 a kill between save and log": Fault(half_logged, 0, ["result:"], goes_on),
     "8 a power cut": Fault(noting_syncs, 0, ["result:"], all_on_disk),
     "9 a bit flipped in the newest": Fault(
-        harmed(flip), 0, ["A damaged checkpoint is left out, the one before it taken"], goes_on
+        harmed(flip), 0, ["A damaged checkpoint is left out, the one before it is used"], goes_on
     ),
     "9 a bit flipped in every one": Fault(
         harmed(flip, every=True), WEIGHTS, ["No checkpoint in", "not as they were written", "--workdir"], writes=True

@@ -214,7 +214,7 @@ CASES = {
         0,
         ["14 train"],
     ),
-    "48 a class of test alone": Fault(with_pictures(more("test/cat", 2)), DATA, ["only elsewhere: test: cat"]),
+    "48 a class of test alone": Fault(with_pictures(more("test/cat", 2)), DATA, ["only in other splits: test: cat"]),
     "48 a class without pictures": Fault(with_pictures(make("train/cat")), DATA, ["empty: train/cat"]),
     "49 numbers as names": Fault(with_pictures(lambda _: None, folders=NUMBERS), 0, ["1 4, 2 4, 10 4"], in_order),
     "50 labels out of range": Fault(
@@ -234,7 +234,7 @@ CASES = {
     "52 the same picture in two parts": Fault(
         with_pictures(leak),
         0,
-        ["2 of 4 test pictures are in train too", "copies.txt", "data.duplicates=remove"],
+        ["2 of 4 test pictures are also in train", "copies.txt", "data.duplicates=remove"],
         listed,
     ),
     "52 the same picture, and no patience": Fault(
