@@ -188,7 +188,7 @@ def test_learning_groups():
     [
         ({"stem": 1.0}, "groups without a scale: body, head"),
         ({"stem": 1.0, "body": 1.0, "head": 1.0, "tail": 1.0, "foot": 1.0}, "scales without a group: tail, foot"),
-        ({"stem": -1.0, "body": float("nan"), "head": 1.0}, "no number >= 0: stem=-1.0, body=nan"),
+        ({"stem": -1.0, "body": float("nan"), "head": 1.0}, "not numbers >= 0: stem=-1.0, body=nan"),
         ({"stem": 0.0, "body": 0.0, "head": 0.0}, "must let a group learn"),
     ],
 )
