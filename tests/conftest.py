@@ -19,7 +19,7 @@ import pytest
 from tljax.cli import keep_compiled
 from tljax.core.atomic import make_folder
 from tljax.reporting import figures
-from tljax.runs.pages import run_page
+from tljax.runs.pages import drawing
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 keep_compiled()
@@ -68,4 +68,4 @@ def _unrendered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 def _no_page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs draw no page but in tests marked `page`: it takes as long as a small run."""
     if not request.node.get_closest_marker("page"):
-        monkeypatch.setattr(run_page, "write", lambda run: None)
+        monkeypatch.setattr(drawing, "draw", lambda *_: None)

@@ -6,7 +6,7 @@ import pytest
 
 from tests import browser, small
 from tljax.reporting.page import charts
-from tljax.runs.pages import run_page
+from tljax.runs.pages import drawing
 from tljax.runs.run import run
 
 pytestmark = [pytest.mark.page, pytest.mark.renders]
@@ -73,8 +73,8 @@ def test_a_fault_while_drawing_is_said_and_loses_no_result(tmp_path, monkeypatch
     result = run(config, tmp_path)
     assert json.loads((tmp_path / "result.json").read_text()) == result
     assert "the page could not be drawn (RuntimeError: no such font); the result is safe" in capsys.readouterr().out
-    assert "in fails" in (tmp_path / "report" / "page-error.txt").read_text()
-    assert not (tmp_path / "report" / run_page.FILE).exists()
+    assert "in fails" in (tmp_path / "report" / drawing.FAULT).read_text()
+    assert not (tmp_path / "report" / drawing.FILE).exists()
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.untrusted import printable
 from tljax.reporting.terminal import show
 from tljax.runs import comparison, suite
+from tljax.runs.pages import comparison_page
 from tljax.runs.run import run
 
 
@@ -58,6 +59,8 @@ def main(arguments: Sequence[str]) -> None:
     names = {place: entry + (f" ({size} a class)" if size else "") for (size, entry), place in places.items()}
     failed = [(names.get(place, place), seed, error) for place, seed, error in failed]
     _tell(tables, failed, folder)
+    homes = {key: folder / place for key, place in places.items()}
+    comparison_page.write(tables, homes, failed, folder, asked=config.report, say=lambda line: print(printable(line)))
     if failed:
         raise failed[-1][2]
 

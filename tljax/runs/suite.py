@@ -13,7 +13,8 @@ from tljax.core import overrides, plugins, settings, signals
 from tljax.core.atomic import make_folder
 from tljax.core.errors import ConfigError, DataError, WeightsError
 from tljax.reporting.terminal import show
-from tljax.runs import domain_transfer, fitted_run, results
+from tljax.runs import comparison, domain_transfer, fitted_run, results
+from tljax.runs.pages import comparison_page
 from tljax.transfer.method import Method
 
 Run = Callable[[Any, Path], dict[str, Any]]
@@ -50,9 +51,19 @@ def run(run_one: Run, config: ConfigDict, folder: Path, *, flags: Sequence[str] 
         domain_transfer.save(domains, folder)
         show(f"{folder}", results.COLUMNS, [results.cells(summary) for summary in summaries])
         domain_transfer.tell(domains)
+        _page(found, failed, config, folder)
     if failed:
         raise failed[-1][2]
     return summaries
+
+
+def _page(found: Found, failed: Failed, config: ConfigDict, folder: Path) -> None:
+    """The page of the suite, beside its table."""
+    homes = {row: folder / row for row in config.suite.rows}
+    rows = comparison.rows({row: found.get(row, []) for row in homes}, homes)
+    places = {(0, row): home for row, home in homes.items()}
+    say = Console(highlight=False, soft_wrap=True).print
+    comparison_page.write({0: rows}, places, failed, folder, asked=config.report, say=say)
 
 
 def each(run_one: Run, plan: Sequence[Planned], folder: Path) -> tuple[Found, Failed]:

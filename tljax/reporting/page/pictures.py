@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,11 @@ def figure(drawn: Any, alternative: str, *, vector: bool = True) -> Picture:
         drawn.savefig(out, **form, metadata={"Date": None} if vector else None)
     figures.plt.close(drawn)
     return Picture(_address("image/svg+xml" if vector else "image/webp", out.getvalue()), alternative)
+
+
+def of_file(file: Path, alternative: str) -> Picture:
+    """A picture that lies there as .png."""
+    return Picture(_address("image/png", file.read_bytes()), alternative)
 
 
 def _address(kind: str, content: bytes) -> str:

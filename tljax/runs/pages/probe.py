@@ -49,7 +49,7 @@ def fit(run: Finished) -> Probe | None:
     name, why, rows, make = _rows(run, places)
     fitted = make().fit(rows["train"], labels["train"])
     accuracy = float((fitted.predict(rows["test"]) == labels["test"]).mean())
-    outside = _out_of_fold(make, rows["train"], labels["train"], run.config.seed)
+    outside = out_of_fold(make, rows["train"], labels["train"], run.config.seed)
     order = label_errors.candidates(labels["train"], outside)
     slope = _slope(make, rows, labels, accuracy, run.config.seed)
     return Probe(name, why, accuracy, slope, places["train"][order], outside, places["train"])
@@ -66,10 +66,6 @@ def _rows(run: Finished, places: dict[str, np.ndarray]) -> tuple[str, str, dict[
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    def linear() -> Any:
-        return make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=300))
 
     def words() -> Any:
         return make_pipeline(
@@ -133,7 +129,17 @@ def _pixels(run: Finished, part: str, places: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1).astype(np.float32)
 
 
-def _out_of_fold(make: Any, rows: Any, labels: np.ndarray, seed: int) -> np.ndarray:
+def linear() -> Any:
+    """A classifier of features (N, D)."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=300))
+
+
+def out_of_fold(make: Any, rows: Any, labels: np.ndarray, seed: int) -> np.ndarray:
+    """Probabilities (N, K) of every example, by classifiers that did not learn from it."""
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
     folds = StratifiedKFold(min(label_errors.FOLDS, int(np.bincount(labels).min())), shuffle=True, random_state=seed)

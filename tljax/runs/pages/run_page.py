@@ -1,38 +1,16 @@
 """The page of a run, report/index.html: written when the result is safe, and never at its cost."""
 
-import time
-import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tljax.reporting.page import html
-from tljax.runs.pages import answer, cost, errors, probe, sureness, why
+from tljax.runs.pages import answer, cost, drawing, errors, probe, sureness, why
 from tljax.runs.pages.finished import Finished
-
-FILE = "index.html"
 
 
 def write(run: Finished) -> Path | None:
-    """Draw the page as `config.report` asks; a fault is said, and loses nothing but the page.
-
-    Returns:
-      The file; None where none was asked for, or it could not be drawn.
-    """
-    if run.config.report == "none":
-        return None
-    began, file = time.monotonic(), run.folder / "report" / FILE
-    try:
-        size = html.save(file, "run.html", gather(run))
-    except Exception as error:  # whatever a picture, a font or a full disk makes of it: the result is there
-        log = run.folder / "report" / "page-error.txt"
-        log.write_text(traceback.format_exc(), encoding="utf-8")
-        run.screen.say(
-            f"the page could not be drawn ({type(error).__name__}: {error}); the result is safe, and where it failed "
-            f"stands in {log}. --config.report=short draws less"
-        )
-        return None
-    run.screen.say(f"page: {file} ({size / 2**20:.1f} MB, {time.monotonic() - began:.1f} s)")
-    return file
+    """Draw the page as `config.report` asks; see `drawing.draw`."""
+    return drawing.draw(run.folder, "run.html", partial(gather, run), run.config.report, run.screen.say)
 
 
 def gather(run: Finished) -> dict[str, Any]:

@@ -1,0 +1,115 @@
+"""The page of a comparison: who won and how sure that is, the rows with intervals, the plan of each, links to them."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tljax.reporting import plan_chart
+from tljax.reporting.page import charts, pictures
+from tljax.runs import comparison
+from tljax.runs.comparison import Failure
+from tljax.runs.pages import drawing
+
+Tables = Mapping[int, Sequence[dict[str, Any]]]
+PLANS = 12  # that are drawn
+
+
+def write(
+    tables: Tables,
+    places: Mapping[tuple[int, str], Path],
+    failed: Sequence[Failure],
+    folder: Path,
+    *,
+    asked: str,
+    say: Callable[[str], None],
+) -> Path | None:
+    """Write <folder>/report/index.html, see `drawing.draw`.
+
+    Args:
+      tables: training examples a class (0: as the config has it) -> the rows, as `comparison.rows` makes them.
+      places: (that number, row) -> the folder that holds its runs, seed0 and so on.
+      failed: row, seed and error of every run that failed.
+      asked: `config.report`.
+    """
+    return drawing.draw(folder, "comparison.html", partial(gather, tables, places, failed, folder), asked, say)
+
+
+def gather(
+    tables: Tables, places: Mapping[tuple[int, str], Path], failed: Sequence[Failure], folder: Path
+) -> dict[str, Any]:
+    """All that the template is given."""
+    sections = []
+    for size, table in tables.items():
+        rows = [
+            {"cells": comparison.cells(row), "links": _links(places[size, row["name"]], row.get("seeds", ()), folder)}
+            for row in table
+        ]
+        drawn = (f"comparison_{size}.png",) if size else ("comparison.png", "table.png")
+        said = "The test metric of every row: seeds as dots, and their mean."
+        picture = next((found for name in drawn if (found := _file(folder / name, said))), None)
+        title = f"{size} training examples a class" if size else ""
+        sections.append({"title": title, "rows": rows, "picture": picture, "winner": winner(table)})
+    curves = _file(folder / "learning_curves.png", "Learning curves: the test metric over training examples a class.")
+    return {
+        "title": f"Comparison: {folder.name}",
+        "columns": comparison.COLUMNS,
+        "sections": sections,
+        "curves": curves,
+        "plans": _plans(tables, places),
+        "notes": comparison.notes(tables, failed),
+    }
+
+
+def winner(table: Sequence[dict[str, Any]]) -> str:
+    """Who won on validation, or else on the test part, and how sure that is."""
+    done = [row for row in table if row["values"]]
+    if not done:
+        return "Nothing has finished."
+    best = next(row for row in done if row["best"])
+    chosen = next((row for row in done if row["chosen"]), None)
+    said = f"{best['called']} is highest on the test part, {100 * best['mean']:.1f}"
+    said += f" over {len(best['values'])} seeds." if len(best["values"]) > 1 else " with one seed."
+    close = [row["called"] for row in done if row["resolved"] is False]
+    unknown = [row["called"] for row in done if row is not best and row["resolved"] is None]
+    if close:
+        said += f" This test part does not tell it from {', '.join(close)}."
+    elif len(done) > 1 and not unknown:
+        said += " The difference to every other row is resolved (p < 0.05, corrected for their number)."
+    if unknown:
+        said += f" Of {', '.join(unknown)} there is no test: one seed, or no predictions."
+    if chosen and chosen is not best:
+        said += f" The validation part chooses {chosen['called']} ({100 * chosen['mean']:.1f}): take that one."
+    elif chosen:
+        said += " The validation part chooses it too."
+    return said
+
+
+def _links(place: Path, seeds: Sequence[int], folder: Path) -> list[dict[str, str]]:
+    """The pages of a row's runs, from the comparison's page."""
+    pages = [(seed, place / f"seed{seed}" / "report" / drawing.FILE) for seed in seeds]
+    return [
+        {"seed": str(seed), "href": f"../{page.relative_to(folder).as_posix()}"}
+        for seed, page in pages
+        if page.exists()
+    ]
+
+
+def _plans(tables: Tables, places: Mapping[tuple[int, str], Path]) -> list[dict[str, Any]]:
+    """The plan of every row, of its first size and seed."""
+    found: dict[str, Any] = {}
+    for size, table in tables.items():
+        for row in table:
+            files = [
+                places[size, row["name"]] / f"seed{seed}" / "report" / "plan.json" for seed in row.get("seeds", ())
+            ]
+            file = next((file for file in files if file.exists()), None)
+            if file and row["name"] not in found and len(found) < PLANS:
+                chart = json.loads(file.read_text(encoding="utf-8"))
+                found[row["name"]] = charts.plan(chart, plan_chart.limits(chart))
+    return [{"name": name, "picture": picture} for name, picture in found.items()]
+
+
+def _file(file: Path, alternative: str) -> pictures.Picture | None:
+    return pictures.of_file(file, alternative) if file.exists() else None
