@@ -79,7 +79,9 @@ def guarded(begin: Callable[[], Any], *, debug: bool = False) -> int:
             raise
         if debug:
             traceback.print_exc()
-        print(_in_short(untrusted.printable(f"error: {said}")), file=sys.stderr)
+        colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+        head = "\033[1;31merror:\033[0m" if colour else "error:"
+        print(head, _in_short(untrusted.printable(str(said))), file=sys.stderr)
         return said.code
     except signals.Stopped as stop:
         print(f"stopped by {stop}; the same command goes on from the last checkpoint", file=sys.stderr)

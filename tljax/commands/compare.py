@@ -70,7 +70,7 @@ def _tell(tables: dict[int, Any], failed: Sequence[comparison.Failure], folder: 
     comparison.save(tables, failed, folder)
     for size, table in tables.items():
         title = f"{folder}" + (f", {size} training examples a class" if size else "")
-        show(title, comparison.COLUMNS, [comparison.cells(row) for row in table])
+        show(title, comparison.COLUMNS, [comparison.cells(row) for row in table], first=comparison.FIRST)
     print(printable("\n".join(comparison.notes(tables, failed))))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from tljax.core import config_tables, options
+from tljax.core import config_files, config_tables, options, overrides
 from tljax.core.errors import ConfigError
 from tljax.core.options import NOT_NEGATIVE, POSITIVE, SHARE, STRINGS
 from tljax.core.types import Json
@@ -173,6 +173,17 @@ def asks(config: ConfigDict, key: str) -> Any:
         return get(config, key)
     except KeyError:
         return None
+
+
+def changed(config: ConfigDict) -> dict[str, Any]:
+    """Key -> value, of the keys in which a config differs from the default with the same plugins chosen."""
+    plain = config_files.default()
+    for key in overrides.CHOICES:
+        config_tables.put(plain, key, config_tables.get(config, key))
+    default, _ = options.resolve(plain)
+    before = config_tables.flat(default)
+    own = [key for key in overrides.CHOICES if get(config, key) != get(config_files.default(), key)]
+    return {key: value for key, value in config_tables.flat(config).items() if key in own or before.get(key) != value}
 
 
 def batch_size(config: ConfigDict, devices: int, *, accumulate: int = 1) -> tuple[int, int]:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import platform
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,11 +19,12 @@ from tljax.core import settings, untrusted
 from tljax.core.atomic import make_folder, read_json, sync, write, write_json, writing
 from tljax.core.errors import DataError, TljaxError
 from tljax.core.experiment import Experiment
-from tljax.reporting import figures, plan_chart, run_folder, throughput
-from tljax.reporting.terminal import Screen
+from tljax.reporting import figures, plan_chart, run_folder, significance, throughput
+from tljax.reporting.terminal import Advance, Screen
 from tljax.reporting.watchdog import Watchdog
 from tljax.reporting.writer import About, Writers
 
+SHARES = ("accuracy", "subset_accuracy")  # metrics that are the share of examples that are right
 PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml_collections")
 
 
@@ -47,7 +49,8 @@ class Report(Screen):
         self._began, self._recent = time.monotonic(), {}
         self._watchdog = Watchdog(folder, self.say)
         self._writers = Writers(config.writers)
-        self._watched = ("loss", best)
+        self._watched, self._best = ("loss", best), -math.inf
+        self._advance: Advance | None = None  # while it trains
         self._config, self._data = settings.to_json(config), config.data
         if changed := run_folder.check(folder, self._config):
             self.say("the run had diverged and goes on with another config:\n  " + "\n  ".join(changed))
@@ -107,13 +110,11 @@ class Report(Screen):
         return result
 
     def inputs(self, config: ConfigDict, made: Experiment) -> None:
-        """The devices, the config, where everything came from, and what was left out or left to chance."""
+        """The devices, what differs from the default, where everything came from, what was left out or to chance."""
         self.say(f"computes on {_devices()}; the run's folder is {self.folder.absolute()}")
-        for section, keys in config.items():
-            values = settings.as_flat(keys) if isinstance(keys, ConfigDict) else {"": keys}
-            self.say(
-                f"{section}: " + "  ".join(f"{key}={value}" if key else str(value) for key, value in values.items())
-            )
+        self.say("config: what differs from the default (all of it is in config.json)")
+        for section, values in _by_section(settings.changed(config)).items():
+            self.say(f"  {section}: " + "  ".join(values))
         self.say(f"data: {made.info.source}: " + ", ".join(f"{len(part)} {name}" for name, part in made.parts.items()))
         if skipped := made.skipped:
             write(self.folder / "skipped.txt", "\n".join(skipped) + "\n")
@@ -136,7 +137,7 @@ class Report(Screen):
           chart: as `plan_rates.chart` makes it.
         """
         for table in tables:
-            self.table(*table)
+            self.table(*table, first=("group", "lr", "parameters", "decay", "stages", "BatchNorm"))
         for line in plan_chart.lines(chart):
             self.say(line)
         folder = self.folder / "report"
@@ -157,7 +158,7 @@ class Report(Screen):
         self._start_writers(step, evaluated=evaluated)
         if step:
             self.say(f"resuming at step {step} of {steps}")
-        with self.bar(step, steps), self._watchdog.watching():
+        with self.progress("step", step, steps) as self._advance, self._watchdog.watching():
             yield
 
     def _start_writers(self, step: int, *, evaluated: bool) -> None:
@@ -187,15 +188,19 @@ class Report(Screen):
     def advance(self, step: int) -> None:
         """Training has come to `step`."""
         self._watchdog.step()
-        self.draw(step, ", ".join(self._recent.values()))
+        best = f"best {self._watched[1]} {self._best:.4f}" if math.isfinite(self._best) else ""
+        if self._advance:
+            self._advance(step, "  ".join(filter(None, (self._recent.get("train", ""), best))))
 
     def metrics(self, step: int, part: str, values: dict[str, float]) -> None:
         """To every writer; TljaxError where a number of an evaluation is not finite."""
         if part != "train":  # there the loop looks at the loss; a gradient may be infinite once and skipped
             _finite(values, f"{part} at step {step}")
         self._writers.scalars(step, part, values)
-        shown = [f"{name} {value:.4f}" for name, value in values.items() if name in self._watched]
-        self._recent[part] = f"{part} {' '.join(shown)}"
+        if part == "train":
+            self._recent[part] = f"loss {values['loss']:.4f}"
+        elif part == "validation":
+            self._best = max(self._best, values.get(self._watched[1], -math.inf))
 
     def finish(self, result: dict[str, Any], totals: Mapping[str, Any], files: Callable[..., None]) -> dict[str, Any]:
         """Write the figures and result.json, print the last line, and return the result with all of its seconds.
@@ -226,8 +231,35 @@ class Report(Screen):
             self._start_writers(0, evaluated=False)
         self._writers.finish(result)
         write_json(self.folder / "result.json", result)
-        self.say(last_line(result, self.folder))
         return result
+
+    def ended(self, result: dict[str, Any]) -> None:
+        """The last lines: the numbers, how sure the first of them is, the page to open and the next command."""
+        self.say(last_line(result, self.folder))
+        for line in next_lines(result, self.folder):
+            self.say(line)
+
+
+def next_lines(result: dict[str, Any], folder: Path) -> list[str]:
+    """What comes after the result's line."""
+    best, lines = result["metric"], []
+    values = result["metrics"].get("test", {})
+    if best in SHARES and values:
+        low, high = significance.wilson(values[best], values["examples"])
+        lines.append(f"  test {best} {values[best]:.1%}, 95 % interval of {values['examples']:,} examples: "
+                     f"{low:.1%} to {high:.1%}")  # fmt: skip
+    if (page := folder / "report" / "index.html").exists():
+        lines.append(f"page: {page}")
+    return [*lines, f"next: tljax predict {shlex.quote(str(folder))} ..."]
+
+
+def _by_section(changed: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Section -> "key=value" of the keys that differ."""
+    found: dict[str, list[str]] = {}
+    for key, value in changed.items():
+        section, _, name = key.partition(".")
+        found.setdefault(section, []).append(f"{name or section}={value}")
+    return found
 
 
 def last_line(result: dict[str, Any], folder: Path) -> str:

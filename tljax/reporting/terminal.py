@@ -1,18 +1,23 @@
-"""What a person sees while a run goes on: lines, tables, a bar on a terminal."""
+"""What a person sees while a run goes on: lines, tables, one live line on a terminal. rich honours NO_COLOR."""
 
 import contextlib
+import contextvars
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from tljax.core.untrusted import printable
 
-PLAIN_LINES_EVERY = 10.0  # seconds, where there is no terminal to draw a bar on
+PLAIN_LINES_EVERY = 10.0  # seconds, where there is no terminal for a live line
+STYLES = {"warning": "yellow", "result": "bold green", "error": "bold red"}  # what a line begins with
+# Which of a suite's runs is on, "[3/20] full seed 1": it stands before the live line of each.
+within: contextvars.ContextVar[str] = contextvars.ContextVar("within", default="")
+Advance = Callable[[int, str], None]  # so much is done, and what is to be said of it
 
 
 class _Console(Console):
@@ -21,18 +26,21 @@ class _Console(Console):
 
 
 class Screen:
-    """Standard output; where a suite puts that into a file, the bar is on standard error, for who watches."""
+    """Standard output; where a suite puts that into a file, the live line is on standard error, for who watches."""
 
     def __init__(self) -> None:
         self.console = _Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-        self._bar, self._steps, self._last_line = None, 0, time.monotonic()
+        self._live: Progress | None = None
         self.compile_seconds = 0.0  # in which XLA has compiled so far: see `compiling`
 
     def say(self, text: str) -> None:
-        self.console.print(printable(text), markup=False, soft_wrap=True)
+        word = text.strip().partition(":")[0]
+        self.console.print(printable(text), markup=False, soft_wrap=True, style=STYLES.get(word))
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        show(title, columns, rows, console=self.console)
+    def table(
+        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, first: Sequence[str] = ()
+    ) -> None:
+        show(title, columns, rows, console=self.console, first=first)
 
     @contextlib.contextmanager
     def compiling(self, what: str) -> Iterator[None]:
@@ -45,36 +53,88 @@ class Screen:
         self.say(f"compiled {what} in {took:.1f} s")
 
     @contextlib.contextmanager
-    def bar(self, step: int, steps: int) -> Iterator[None]:
-        """Draw a bar that `draw` moves, where there is a terminal; also taken down when a run ends with an error."""
-        self._steps = steps
+    def progress(self, what: str, done: int, total: int) -> Iterator[Advance]:
+        """One live line: what, how much is done, time left, and what is to be said; at most 80 columns.
+
+        Without a terminal it is a line now and then. It is taken down too when a run ends with an error.
+        """
         screen = self.console if self.console.is_terminal else Console(stderr=True)
-        if screen.is_terminal and step < steps:
-            columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-            self._bar = Progress(*columns, console=screen, transient=screen is not self.console)
-            self._bar.start()
-            self._bar.add_task("", total=steps, completed=step)
-        try:
-            yield
-        finally:
-            if self._bar:
-                self._bar.stop()
-                self._bar = None
+        if screen.is_terminal and done < total:
+            with self._task(screen, what, done, total) as (bar, task):
+                yield lambda number, said: bar.update(task, completed=number, description=said[:ROOM])
+            return
+        began, last = time.monotonic(), [time.monotonic()]
 
-    def draw(self, step: int, summary: str) -> None:
-        """Move the bar; without a terminal, print a line now and then."""
-        if self._bar:
-            self._bar.update(self._bar.task_ids[0], completed=step, description=summary)
-        elif time.monotonic() - self._last_line > PLAIN_LINES_EVERY:
-            self._last_line = time.monotonic()
-            self.say(f"step {step}/{self._steps} {summary}")
+        def line(number: int, said: str) -> None:
+            now = time.monotonic()
+            if now - last[0] > PLAIN_LINES_EVERY:
+                last[0] = now
+                left = (now - began) / max(number - done, 1) * (total - number)
+                self.say(f"{what} {number:,}/{total:,}, {left:.0f} s left {said}".rstrip())
+
+        yield line
+
+    @contextlib.contextmanager
+    def _task(self, screen: Console, what: str, done: int, total: int) -> Iterator[tuple[Progress, TaskID]]:
+        """A live line; while there is one already, a second below it."""
+        name = printable(f"{prefix} {what}" if (prefix := within.get()) else what)[:22]
+        if self._live:
+            task = self._live.add_task("", total=total, completed=done, name=name)
+            try:
+                yield self._live, task
+            finally:
+                self._live.remove_task(task)
+            return
+        with Progress(*COLUMNS, console=screen, transient=screen is not self.console) as self._live:
+            try:
+                yield self._live, self._live.add_task("", total=total, completed=done, name=name)
+            finally:
+                self._live = None
 
 
-def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, console: Console | None = None) -> None:
-    """Print a table."""
+ROOM = 36  # characters of the live line for what is said: 80 less name, numbers, bar and time
+
+
+COLUMNS = (
+    TextColumn("{task.fields[name]} {task.completed}/{task.total}", markup=False),
+    BarColumn(bar_width=8),
+    TimeRemainingColumn(compact=True),
+    TextColumn("{task.description}", markup=False),
+)
+
+
+def show(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    console: Console | None = None,
+    first: Sequence[str] = (),
+) -> None:
+    """Print a table.
+
+    Args:
+      first: the columns that matter most, in that order: where the console is too narrow for all, those that fit are
+        shown, at least two, and the names of the others are said.
+    """
+    console = console or Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    kept, left = list(columns), [name for name in columns if name not in first]
+    order = [*first, *left]
+    wide = console.options.update(max_width=10_000)
+    while first and len(kept) > 2:
+        if console.measure(_table("", kept, columns, rows), options=wide).maximum <= console.width:
+            break
+        kept.remove(order.pop())
+    console.print(_table(title, kept, columns, rows))
+    if hidden := [name for name in columns if name not in kept]:
+        console.print(f"  not shown here: {', '.join(hidden)}", markup=False, soft_wrap=True, style="dim")
+
+
+def _table(title: str, kept: Sequence[str], columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for column in columns:
+    for column in kept:
         table.add_column(column, overflow="fold")  # a narrow terminal must not lose a digit
+    places = [list(columns).index(column) for column in kept]
     for row in rows:
-        table.add_row(*map(printable, row))
-    (console or Console(width=None if sys.stdout.isatty() else 160, highlight=False)).print(table)
+        table.add_row(*(printable(row[place]) for place in places))
+    return table

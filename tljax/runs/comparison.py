@@ -21,6 +21,9 @@ COLUMNS = (
     "seeds", "seconds", "step MiB", "trainable", "optimizer KiB",
 )  # fmt: skip
 
+# Where not all fit: those that answer the question.
+FIRST = ("row", "test %", "95 % test size", "to the best (95 %)", "p", "resolved", "seconds", "validation %")
+
 
 def rows(found: Mapping[str, Sequence[dict[str, Any]]], folders: Mapping[str, Path]) -> list[dict[str, Any]]:
     """Row -> its results over seeds, as a table of JSON: statistics, costs, difference to the best row.

@@ -89,9 +89,9 @@ def tell(found: dict[str, Any], report: Report) -> None:
     if distance < 2 * facts.error:
         report.say(f"  a close call: similarity is {distance:.3f} from its threshold, less than 2 standard errors")
     own = next(row for row in found["costs"] if row["rule"] == found["rule"])
-    report.table(
-        "what every rule would cost, features not cached", COLUMNS, [_cells(row, own) for row in found["costs"]]
-    )
+    rows = [_cells(row, own) for row in found["costs"]]
+    first = ("rule", "strategy", "times", "trainable")
+    report.table("what every rule would cost, features not cached", COLUMNS, rows, first=first)
     others = dict.fromkeys(row["strategy"] for row in found["costs"])
     report.say(f"  what another rule would reach is not known before it is trained; "
                f"`tljax compare --strategies {','.join(others)}` finds out")  # fmt: skip

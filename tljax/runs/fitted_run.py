@@ -100,6 +100,7 @@ def run(
         }
         result = report.finish(found, totals, partial(records.files, made, config, temperature))
         run_page.write(Finished(workdir, made, config, totals, result, devices, report))
+        report.ended(result)
         return result
 
 

@@ -56,4 +56,5 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         found = results.make(job, trained, totals, views.took(seen)) | {"temperature": temperature}
         result = report.finish(found, totals, partial(records.files, made, config, temperature))
         run_page.write(Finished(workdir, made, config, totals, result, devices, report))
+        report.ended(result)
         return result

@@ -12,6 +12,7 @@ from rich.console import Console
 from tljax.core import overrides, plugins, settings, signals
 from tljax.core.atomic import make_folder
 from tljax.core.errors import ConfigError, DataError, WeightsError
+from tljax.reporting import terminal
 from tljax.reporting.terminal import show
 from tljax.runs import comparison, domain_transfer, fitted_run, results
 from tljax.runs.pages import comparison_page
@@ -49,7 +50,7 @@ def run(run_one: Run, config: ConfigDict, folder: Path, *, flags: Sequence[str] 
     if summaries:
         results.save(summaries, folder)
         domain_transfer.save(domains, folder)
-        show(f"{folder}", results.COLUMNS, [results.cells(summary) for summary in summaries])
+        show(f"{folder}", results.COLUMNS, [results.cells(summary) for summary in summaries], first=results.COLUMNS)
         domain_transfer.tell(domains)
         _page(found, failed, config, folder)
     if failed:
@@ -81,7 +82,11 @@ def each(run_one: Run, plan: Sequence[Planned], folder: Path) -> tuple[Found, Fa
     for number, (row, seed, one, place) in enumerate(plan, start=1):
         signals.poll()
         try:
-            result = _quietly(run_one, one, place)
+            on = terminal.within.set(f"[{number}/{len(plan)}] {row} seed {seed}")
+            try:
+                result = _quietly(run_one, one, place)
+            finally:
+                terminal.within.reset(on)
         except Exception as error:  # also what XLA raises when memory runs out: hours of other rows depend on it
             console.print(f"[{number}/{len(plan)}] {row} seed {seed} failed: {error}", markup=False)
             failed.append((row, seed, error))

@@ -27,7 +27,6 @@ from tljax.training.parallel import Parallel
 from tljax.training.prefix import Prefix, inputs_of
 
 SHARD = 2**28  # bytes of rows that are written together: the most that a kill loses
-SAY_EVERY = 10.0  # seconds between lines of progress
 
 Rows = Callable[[np.ndarray], dict[str, np.ndarray]]  # positions -> their rows, by the names of `Prefix.step`
 
@@ -150,7 +149,7 @@ class Cached:
 
     def _computed(self, keys: list[str], places: np.ndarray) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
         """(places, their rows), as many at a time as make up a shard."""
-        size, said = self._batch_size, time.monotonic()
+        size = self._batch_size
         places = by_length(self, places)
         blocks = [places[i : i + size] for i in range(0, len(places), size)]
         together = max(1, SHARD // (self._prefix.row_bytes * size))  # blocks a shard
@@ -162,15 +161,14 @@ class Cached:
 
         batches = ahead(batch, range(len(blocks)), threads=not self.examples.in_memory)
         shard = []
-        for number, rows in enumerate(self._prefix.run(self._counted(batches), self._screen), start=1):
-            shard.append({name: array[: len(blocks[number - 1])] for name, array in rows.items()})
-            if time.monotonic() - said > SAY_EVERY:
-                said = time.monotonic()
-                self._screen.say(f"features of {self._name}: {min(number * size, len(places)):,} of {len(places):,}")
-            if number % together == 0 or number == len(blocks):
-                rows = {name: np.concatenate([block[name] for block in shard]) for name in shard[0]}
-                yield np.concatenate(blocks[number - len(shard) : number]), rows
-                shard = []
+        with self._screen.progress(f"features of {self._name}", 0, len(places)) as advance:
+            for number, rows in enumerate(self._prefix.run(self._counted(batches), self._screen), start=1):
+                shard.append({name: array[: len(blocks[number - 1])] for name, array in rows.items()})
+                advance(min(number * size, len(places)), "")
+                if number % together == 0 or number == len(blocks):
+                    rows = {name: np.concatenate([block[name] for block in shard]) for name in shard[0]}
+                    yield np.concatenate(blocks[number - len(shard) : number]), rows
+                    shard = []
 
     def _counted(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The same batches; adds their tokens to `took`."""
