@@ -110,6 +110,7 @@ def get_config() -> Any:
     train.eval_batch_size = 256  # examples a batch in evaluation
     train.eval_epochs = 1.0  # epochs between evaluations on the validation part
     train.checkpoint_epochs = 1.0  # epochs between checkpoints; resuming is exact from any step
+    train.minutes = 0.0  # that a run may take: a step is measured, and as many are taken as fit; 0: any
     train.checkpoint_minutes = 10.0  # and at most so many minutes between them; 0: any
     train.keep_checkpoints = 2  # latest ones kept
     train.patience = 0  # end the last phase after so many evaluations without a better one; 0: never

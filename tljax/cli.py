@@ -31,8 +31,8 @@ def start(argv: Sequence[str], *, run: Run | None = None) -> int:
     return guarded(lambda: train(required(argv[1:]), run=run), debug="--debug" in argv)
 
 
-def train(arguments: Sequence[str], *, run: Run | None = None) -> None:
-    """Run the experiment or the suite that the command line asks for.
+def train(arguments: Sequence[str], *, run: Run | None = None) -> Path:
+    """Run the experiment or the suite that the command line asks for; return its folder.
 
     Args:
       run: in the place of `runs.run`, which with all that computes takes seconds to import: a key that does not fit is
@@ -50,10 +50,16 @@ def train(arguments: Sequence[str], *, run: Run | None = None) -> None:
 
     warnings.formatwarning = _plain
     keep_compiled()
+    if asked.options.dry_run:
+        from tljax.runs import dry_run
+
+        dry_run.run(config)
+        return workdir
     if config.suite.rows:
         suite.run(run or experiment, config, workdir, flags=asked.changes)
     else:
         (run or experiment)(config, workdir)
+    return workdir
 
 
 def guarded(begin: Callable[[], Any], *, debug: bool = False) -> int:

@@ -7,6 +7,7 @@ import math
 import os
 import re
 
+import jax
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -216,7 +217,7 @@ def test_nobody_reads_what_is_said(tmp_path):
 
 def test_a_cache_of_programs_that_takes_no_files_is_said_and_gone_without(tmp_path, monkeypatch, capsys):
     kept = []
-    monkeypatch.setattr(cli.jax.config, "update", lambda *what: kept.append(what))
+    monkeypatch.setattr(jax.config, "update", lambda *what: kept.append(what))
     monkeypatch.setenv("TLJAX_CACHE", str(tmp_path / "file"))
     (tmp_path / "file").write_text("")
     cli.keep_compiled()

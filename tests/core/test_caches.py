@@ -6,6 +6,7 @@ import pwd
 import sys
 import time
 
+import jax
 import pytest
 
 from tljax import cli
@@ -110,7 +111,7 @@ def test_what_is_used_again_goes_last(filled):
 
 
 def test_the_limit_is_said_where_something_goes(filled, monkeypatch, capsys):
-    monkeypatch.setattr(cli.jax.config, "update", lambda key, value: None)
+    monkeypatch.setattr(jax.config, "update", lambda key, value: None)
     monkeypatch.setenv("TLJAX_CACHE_GIB", str(110 / 2**30))
     cli.keep_compiled()
     assert "caches: 0.0 GiB that were not used for the longest are removed; $TLJAX_CACHE_GIB" in capsys.readouterr().err

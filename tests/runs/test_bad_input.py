@@ -136,7 +136,7 @@ CASES = {
         CONFIG,
         ["does not fit: unrecognized arguments: --wrokdir=x", "usage: tljax train"],
     ),
-    "a word too many": (["seed=3"], CONFIG, ["unrecognized arguments: seed=3"]),
+    "a word too many": (["seed=3"], CONFIG, ["Give one thing to train on; got 'seed=3' and --config"]),
     "flag without value": (["--workdir"], CONFIG, ["argument --workdir: expected one argument"]),
     "group that matches nothing": (
         ["--config.groups={'low': 'conv1..conv2 convv9', 'head': 'fc1 head'}"],

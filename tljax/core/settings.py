@@ -68,6 +68,7 @@ RULES = {
     "train.eval_batch_size": POSITIVE,
     "train.eval_epochs": POSITIVE,
     "train.checkpoint_epochs": POSITIVE,
+    "train.minutes": NOT_NEGATIVE,
     "train.checkpoint_minutes": NOT_NEGATIVE,
     "train.keep_checkpoints": POSITIVE,
     "train.patience": NOT_NEGATIVE,

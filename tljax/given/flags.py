@@ -22,6 +22,7 @@ SHORT = {
     "strategy": "strategy.name",
     "weights": "model.weights",
     "seed": "seed",
+    "minutes": "train.minutes",
     "text": "data.columns.text",
     "image": "data.columns.image",
     "label": "data.columns.label",
@@ -56,7 +57,9 @@ def read(arguments: Sequence[str], *, usage: str = USAGE) -> Asked:
     changes += [f"{key}={value}" for flag, key in SHORT.items() if (value := getattr(options, flag)) is not None]
     from tljax.given import config
 
-    given = config.read(options.what or options.config, changes)
+    if options.what and options.config:
+        raise ConfigError(f"Give one thing to train on; got '{options.what}' and --config={options.config}.")
+    given = config.read(options.what or options.config or "configs/digits.py", changes)
     settings.check(given.config)
     workdir = _folder(options.workdir or f"runs/{given.name}")
     if workdir.exists() and not workdir.is_dir():
@@ -114,9 +117,10 @@ EPILOG = "Every KEY stands in configs/default.py, or is an option of a plugin: `
 def _parser(usage: str) -> Parser:
     parser = Parser(usage=usage, allow_abbrev=False, epilog=EPILOG)
     parser.add_argument("what", nargs="?", metavar="FOLDER, TABLE or CONFIG", help=WHAT_HELP)
-    parser.add_argument("--config", default="configs/digits.py", help=CONFIG_HELP)
+    parser.add_argument("--config", help=CONFIG_HELP)
     for flag, key in SHORT.items():
         parser.add_argument(f"--{flag}", metavar="VALUE", help=f"short for --config.{key}=VALUE")
+    parser.add_argument("--dry-run", action="store_true", help="check all, take a step, say time and memory")
     parser.add_argument("--workdir", help="folder of the run; default runs/<name>; a second start resumes it")
     parser.add_argument("--require", metavar="KIND", help="gpu, tpu or cpu: stop where jax computes on another device")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

@@ -7,6 +7,7 @@ from tljax.given.found import Changes, Found
 from tljax.weights.search import Choice
 
 TASKS = {"classes": "classification", "sets": "multilabel", "numbers": "regression"}
+MINUTES = 20.0  # that a run takes at most, where nobody says how many
 STEPS = 300  # updates at least, however few the examples
 SCRATCH = 1e-3  # Adam's learning rate from random weights
 LITTLE = 1000  # examples below which a new head alone learns where `auto` cannot choose (numbers, sets)
@@ -93,6 +94,7 @@ def _training(found: Found) -> tuple[Changes, list[str]]:
         "optimizer.warmup": 0.1,
         "optimizer.clip": 1.0,
         "train.epochs": epochs,
+        "train.minutes": MINUTES,
         "train.min_steps": STEPS,
         "train.batch_size": batch,
         "train.eval_batch_size": 64,
@@ -100,7 +102,10 @@ def _training(found: Found) -> tuple[Changes, list[str]]:
         "train.patience": 10,
         "train.log_steps": 10,
     }
-    note = f"training: {epochs:g} epochs and {STEPS} steps at least; ends after 10 without a better validation result"
+    note = (
+        f"training: up to {epochs:g} epochs, and {STEPS} steps where those are fewer; ends after 10 epochs without a "
+        f"better validation result, or after {MINUTES:g} minutes (--minutes)"
+    )
     return keys, [note]
 
 

@@ -79,6 +79,15 @@ class Report(Screen):
             with contextlib.closing(self._writers):
                 yield
 
+    @property
+    def seconds(self) -> float:
+        """Since this run began, all its starts together once it trains."""
+        return time.monotonic() - self._began
+
+    def deadline(self, minutes: float) -> float:
+        """When a run of so many minutes must have ended its training (`time.monotonic`); 0 minutes: never."""
+        return self._began + 60 * minutes if minutes else math.inf
+
     def keep(self, name: str, text: str) -> None:
         """A file of the folder; it is written once the folder is `opened`."""
         self._kept[name] = text

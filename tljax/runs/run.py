@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from tljax.core import settings
 from tljax.core.plugins import find
 from tljax.reporting.report import Report
-from tljax.runs import fitted_run, records, results
+from tljax.runs import budget, fitted_run, records, results
 from tljax.runs.pages import run_page
 from tljax.runs.pages.finished import Finished
 from tljax.runs.preparation import prepare
@@ -35,8 +35,11 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         return fitted_run.run(prepared.method, made, devices, report, config, workdir)
     seen = views.make(made, phases, task, devices, report, config)
     steps = max(seen[0].training.steps(config.train.epochs), config.train.min_steps)
-    job = prepared.job(steps, config, devices.axis)
     begin = TrainState.create(made.variables, seed=config.seed)
+    job = prepared.job(steps, config, devices.axis)
+    if config.train.minutes:
+        steps = budget.steps(steps, job, seen, begin, devices, report)
+        job = prepared.job(steps, config, devices.axis)
     tables = job.tables(begin)
 
     with report.opened(made.fingerprints()):
@@ -47,7 +50,7 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         for view in seen:
             report.say(view.note)
         with opened(workdir / "checkpoints", keep=config.train.keep_checkpoints) as checkpoints:
-            loop = Loop(job, seen, devices, checkpoints, report)
+            loop = Loop(job, seen, devices, checkpoints, report, deadline=report.deadline(config.train.minutes))
             trained = loop.fit(begin)
         final, last = loop.variables(devices.put_state(trained.state)), seen[-1]
         totals = {part: last.evaluator(final, examples) for part, examples in last.evaluations.items()}

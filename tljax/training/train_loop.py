@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -44,6 +45,7 @@ class Loop:
     parallel: Parallel
     checkpoints: Checkpoints
     report: Report
+    deadline: float = math.inf  # of `time.monotonic`: the step at which it has passed is the last one
 
     def fit(self, start: TrainState) -> Trained:
         """Train from `start`, or from the latest checkpoint."""
@@ -159,7 +161,9 @@ class Loop:
                 moment.state, metrics = train_step(moment.state, batch)
             moment.step = step + 1
             progress.tokens, progress.places = progress.tokens + tokens, progress.places + places
-            progress.owed = job.due(moment.step, train.eval_epochs) or moment.step == end
+            late = time.monotonic() > self.deadline
+            progress.owed = job.due(moment.step, train.eval_epochs) or moment.step == end or late
+            progress.stopped = progress.stopped or late
             self._log.add(moment.step, metrics, partial(self.parallel.get_state, moment.state))
             self.report.advance(moment.step)
             self._finish_step(index, moment, progress)
@@ -225,7 +229,7 @@ class Loop:
             return True
         progress.since_best += 1
         patience = self.job.config.train.patience
-        progress.stopped = last and bool(patience) and progress.since_best >= patience
+        progress.stopped = progress.stopped or (last and bool(patience) and progress.since_best >= patience)
         return False
 
     def _note_oracle(self, found: dict[str, dict[str, float]], moment: "_Moment", progress: Progress) -> None:

@@ -1,0 +1,68 @@
+"""A run of so many minutes, and a dry run: what is measured, kept, and left."""
+
+import json
+import time
+
+import pytest
+
+from tests import small
+from tljax.reporting.report import Report
+from tljax.runs import budget, dry_run
+from tljax.runs.run import run
+from tljax.training.train_loop import Loop
+
+
+def test_as_many_steps_as_fit_are_taken_and_kept(tmp_path, monkeypatch, capsys):
+    """Ten seconds an epoch: of 100 epochs the ones that fit into a minute, whatever is measured the next time."""
+    price = budget.Price(step=10.0, epoch=20.0, final=0.0, bytes=1)
+    monkeypatch.setattr(budget, "measure", lambda *rest: price)
+    monkeypatch.setattr(budget, "RESERVE", 0.0)
+    monkeypatch.setattr(Report, "seconds", 20.0)
+    config = small.config(train__epochs=100.0, train__minutes=1.0, data__examples_per_class=8)
+    result = run(config, tmp_path / "run")
+    kept = json.loads((tmp_path / "run" / "budget.json").read_text())
+    per_epoch = kept["wanted"] / 100
+    assert result["step"] == kept["steps"] == 40 / 20 * per_epoch
+    assert "time: at most 1 minutes: a step takes 10 s" in capsys.readouterr().out
+    (tmp_path / "run" / "result.json").unlink()
+    monkeypatch.setattr(budget, "measure", lambda *rest: pytest.fail("a run keeps to what it has decided"))
+    assert run(config, tmp_path / "run")["step"] == kept["steps"]
+
+
+def test_a_real_measurement_fits_a_short_run(tmp_path):
+    config = small.config(train__epochs=2.0, train__minutes=60.0)
+    run(config, tmp_path / "run")
+    kept = json.loads((tmp_path / "run" / "budget.json").read_text())
+    assert kept["steps"] == kept["wanted"] and 0 < kept["seconds a step"] < 10
+
+
+def test_too_few_steps_are_warned_of(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(budget, "measure", lambda *rest: budget.Price(1000.0, 1000.0, 0.0, 1))
+    assert run(small.config(train__epochs=50.0, train__minutes=0.01), tmp_path / "run")["step"] == 1
+    assert "warning: 1 steps are too few" in capsys.readouterr().out
+
+
+def test_training_ends_when_the_time_is_over(tmp_path, monkeypatch):
+    """Where steps take longer than measured; what is reached is evaluated and saved."""
+    loop = Loop.__init__
+    over = lambda self, *rest, **more: loop(self, *rest, **(more | {"deadline": time.monotonic()}))  # noqa: E731
+    monkeypatch.setattr(Loop, "__init__", over)
+    result = run(small.config(train__epochs=3.0, data__validation=0.2), tmp_path / "run")
+    assert result["step"] == 1 and result["metrics"]["test"]["examples"]
+
+
+@pytest.mark.parametrize("strategy", ["scratch", "auto", "linear_probe"])
+def test_a_dry_run_checks_all_and_leaves_nothing(tmp_path, monkeypatch, capsys, strategy):
+    monkeypatch.setenv("TLJAX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    changes = {"strategy__name": strategy}
+    if strategy != "scratch":
+        run(small.config(), tmp_path / "first")
+        changes["model__weights"] = str(tmp_path / "first" / "model")
+    before = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    found = dry_run.run(small.config(**changes))
+    assert found["minutes"] > 0 and found["step MiB"] > 0
+    out = capsys.readouterr().out
+    assert "a checkpoint is saved and restored; model/ is saved, loaded, and answers" in out and "expected: " in out
+    assert ("the price of 'full'" in out) == (strategy == "auto")
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == before

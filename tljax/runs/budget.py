@@ -1,0 +1,82 @@
+"""How long a run takes, from a step that is measured, and as many steps as fit into `train.minutes`."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+
+import jax
+from ml_collections import ConfigDict
+
+from tljax.reporting.report import Report
+from tljax.training.job import Job
+from tljax.training.parallel import Parallel, Program
+from tljax.training.train_state import TrainState
+from tljax.training.views import View
+
+FILE = "budget.json"
+STEPS = 3  # that are measured, after one that is not
+FORWARD = 0.4  # of a step's seconds: an evaluation of as many examples (forward is about a third of forward and back)
+RESERVE = 20.0  # seconds for what comes after training: model/, figures, the page
+LEAST = 20  # steps below which what is reached says little
+
+
+@dataclasses.dataclass(frozen=True)
+class Price:
+    """What a run costs here."""
+
+    step: float  # seconds a step, mean over the plan
+    epoch: float  # seconds an epoch, with its evaluation
+    final: float  # seconds of the last evaluations, of all parts
+    bytes: int  # memory of the largest step
+
+    def seconds(self, epochs: float) -> float:
+        """From the first step to the end."""
+        return epochs * self.epoch + self.final + RESERVE
+
+
+def measure(job: Job, views: Sequence[View], begin: TrainState, devices: Parallel, report: Report) -> Price:
+    """Compile and time the step of every phase; features that are cached are computed."""
+    total, largest, before, entered = 0.0, 0, 0, begin
+    for index, (view, end) in enumerate(zip(views, job.ends, strict=True)):
+        view.fill()
+        one = dataclasses.replace(job, network=view.network, prepare=view.prepare)
+        program = Program(one.step(index), devices, lambda index=index: report.compiling(f"phase {index + 1}"))
+        entered = job.enter(index, entered)
+        state = devices.put_state(entered)
+        seconds = []
+        for batch in view.training.stream(0, STEPS + 1):
+            on_device = devices.put_batch(batch)
+            step = program.compiled(state, on_device)
+            began = time.monotonic()
+            jax.block_until_ready(step(state, on_device))
+            seconds.append(time.monotonic() - began)
+        total += (end - before) * sum(seconds[1:]) / STEPS
+        largest, before = max(largest, program.bytes), end
+    step = total / job.ends[-1]
+    view, train = views[-1], job.config.train
+    an_example = FORWARD * step / train.batch_size
+    validation = len(view.selection.evaluation.pictures) if view.selection else 0
+    every = sum(len(part.pictures) for part in view.evaluations.values())
+    epoch = view.training.steps(1.0) * step + validation * an_example / train.eval_epochs
+    return Price(step, epoch, every * an_example, largest)
+
+
+def steps(wanted: int, job: Job, views: Sequence[View], begin: TrainState, devices: Parallel, report: Report) -> int:
+    """As many of the `wanted` steps as fit into what is left of `train.minutes`. A run that has begun keeps to its."""
+    config: ConfigDict = job.config
+    found = report.stored(FILE)
+    if found is None:
+        price = measure(job, views, begin, devices, report)
+        left = 60 * config.train.minutes - report.seconds - price.final - RESERVE
+        fits = int(left / price.epoch * views[-1].training.steps(1.0))
+        found = {"steps": max(1, min(wanted, fits)), "wanted": wanted, "seconds a step": round(price.step, 4)}
+    report.keep(FILE, json.dumps(found, indent=2))
+    said = f"a step takes {found['seconds a step']:.3g} s; {found['steps']:,} of {found['wanted']:,} steps fit"
+    report.say(f"time: at most {config.train.minutes:g} minutes: {said}")
+    if found["steps"] < min(LEAST, wanted):
+        report.say(
+            f"warning: {found['steps']} steps are too few to learn much: give more minutes, or a smaller --size, "
+            f"or --strategy linear_probe"
+        )
+    return found["steps"]

@@ -1,0 +1,88 @@
+"""What a run does, once, in a folder that is removed: what would fail fails now, and the price is said."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from tljax.core import overrides, settings
+from tljax.core.errors import ConfigError
+from tljax.core.plugins import find
+from tljax.reporting.report import Report
+from tljax.runs import budget
+from tljax.runs.budget import Price
+from tljax.runs.experiment import Prepared
+from tljax.runs.preparation import prepare
+from tljax.serving import saved_model
+from tljax.training import parallel, views
+from tljax.training.checkpoint import Progress, opened
+from tljax.training.job import Job
+from tljax.training.train_state import TrainState
+
+DEAREST = "full"  # of auto's strategies, what is learned most
+CHANGES = ("data.cache=off", "writers=()", "train.minutes=0")  # nothing is left in caches, and all of it is priced
+
+
+def run(config: ConfigDict) -> dict[str, float]:
+    """All checks, a step of each phase, a save, a restore and a prediction; nothing stays.
+
+    Returns:
+      minutes, and MiB of the largest step and of the examples.
+
+    Raises:
+      TljaxError: what the run itself would raise.
+    """
+    auto = find("strategies", config.strategy.name).__name__.endswith(".auto")
+    changes = [*CHANGES, *([f"strategy.name={DEAREST}"] if auto else [])]
+    config, _ = settings.resolve(overrides.apply(config, changes))
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "run"
+        report = Report(folder, config, best=find("tasks", config.task.name).BEST)
+        devices = parallel.make(config.parallel)
+        prepared = prepare(config, devices, report)
+        if prepared.method.fits:
+            raise ConfigError(
+                f"--dry-run needs a strategy that takes steps; '{config.strategy.name}' takes none. Run it: it is "
+                f"features once, and a fit."
+            )
+        made = prepared.experiment
+        seen = views.make(made, prepared.phases, made.task, devices, report, config)
+        steps = max(seen[0].training.steps(config.train.epochs), config.train.min_steps)
+        job = prepared.job(steps, config, devices.axis)
+        begin = TrainState.create(made.variables, seed=config.seed)
+        price = budget.measure(job, seen, begin, devices, report)
+        report.say("checked: data, weights, groups and plan; one step of every phase")
+        _saved_and_restored(folder, job, begin, prepared, config)
+        report.say("checked: a checkpoint is saved and restored; model/ is saved, loaded, and answers")
+        return _told(price, prepared, config, report, steps, auto=auto)
+
+
+def _saved_and_restored(folder: Path, job: Job, begin: TrainState, prepared: Prepared, config: ConfigDict) -> None:
+    made, state = prepared.experiment, job.enter(0, begin)
+    with opened(folder / "checkpoints", keep=1) as checkpoints:
+        checkpoints.save("latest", state, Progress())
+        checkpoints.restore("latest", lambda _: job.at(job.ends[0], begin))
+    saved_model.save(folder / "model", job.variables(begin), made, config)
+    model = saved_model.load(folder / "model")
+    model.logits(model.variables, made.parts["test"].take(np.array([0])))
+
+
+def _told(
+    price: Price, prepared: Prepared, config: ConfigDict, report: Report, steps: int, *, auto: bool
+) -> dict[str, float]:
+    made = prepared.experiment
+    epochs = steps * config.train.batch_size / len(made.parts["train"])
+    seconds = report.seconds + price.seconds(epochs)
+    data = sum(getattr(getattr(part, "images", None), "nbytes", 0) for part in made.parts.values())
+    frozen = views.frozen_stages(made.groups, made.stages, prepared.phases)
+    if len(frozen) == len(made.stages):  # a step is the features' own cost: they are computed once
+        rows = (1 + config.data.cached_views) * sum(map(len, made.parts.values()))
+        seconds = report.seconds + rows * price.step / config.train.batch_size + price.final + budget.RESERVE
+    report.say(
+        f"expected: {seconds / 60:.1f} minutes at most ({steps:,} steps of {price.step:.3g} s; early stopping may end "
+        f"it before); {price.bytes / 2**20:,.0f} MiB a step, {data / 2**20:,.0f} MiB of pictures"
+    )
+    if auto:
+        report.say(f"  auto chooses when it has seen the features; this is the price of '{DEAREST}', the dearest")
+    return {"minutes": seconds / 60, "step MiB": price.bytes / 2**20, "data MiB": data / 2**20}
