@@ -48,8 +48,6 @@ class Loaded:
             else:
                 table.add(name, answer)
         if faults:
-            raise DataError(
-                f"All that is asked about must be readable; {len(faults)} are not:\n  " + "\n  ".join(faults)
-            )
+            raise DataError(f"What is asked must be readable; {len(faults)} are not:\n  " + "\n  ".join(faults))
         columns = {name: list(values) for name, values in table.columns.items()}
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
