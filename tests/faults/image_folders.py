@@ -13,6 +13,7 @@ from tests.faults.making import (
     CONFIG,
     DATA,
     DIGITS,
+    FULL,
     PICTURES,
     TWO,
     Fault,
@@ -22,6 +23,7 @@ from tests.faults.making import (
     result,
     run,
     with_pictures,
+    with_weights,
 )  # fmt: skip
 
 SIX = bytes.fromhex("457869660000 4d4d002a00000008 0001 0112 0003 00000001 00060000 00000000")  # EXIF: orientation 6
@@ -161,6 +163,17 @@ def asked(scene: Scene) -> list[str]:
     return ["predict", "run", "pictures/test"]
 
 
+def of_patients(scene: Scene) -> list[str]:
+    """Two pictures a person; folds that know no persons are not there."""
+    pictures(scene.root, {"train/ant": 8, "train/bee": 8, "test/ant": 2, "test/bee": 2})
+    for file in sorted((scene.root / "pictures").rglob("*.png")):
+        part, name = file.parts[-3:-1]
+        file.rename(file.with_name(f"{part}{name}{int(file.stem) // 2}_{file.name}"))
+    with_weights(dict)(scene)
+    scene.patch.setattr("tljax.transfer.classifiers.StratifiedKFold", None)
+    return [*PICTURES, *FULL[1:], "--config.strategy.name=classic", "--config.data.group=/([a-z]+[0-9]+)_"]
+
+
 def skipped(scene: Scene) -> None:
     lines = (scene.root / "run/skipped.txt").read_text().splitlines()
     assert len(lines) == len(UNREADABLE) and result(scene)["counts"]["train"] == 12
@@ -247,6 +260,7 @@ CASES = {
     "19 predict beside a bad picture": Fault(
         asked, DATA, ["pictures/test/ant/0.png", "pictures/test/bee/1.png", "1 of 5 are not:", "odd.png"]
     ),
+    "5 folds of persons": Fault(of_patients, 0, ["in cross-validation", "result:"]),
     "3 one class under two names": Fault(with_pictures(more("train/ant ", 2)), DATA, ["'ant '", "data.similar_labels"]),
     "1 weights that saw another size": Fault([*DIGITS, "--config.data.size=1"], CONFIG, ["Pictures must be larger"]),
 }

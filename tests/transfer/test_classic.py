@@ -206,3 +206,20 @@ def test_the_classifier_key_is_checked(tmp_path, source):
     ):
         run(make(source, "bayes"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["knn", "logistic", "ridge"])
+def test_what_belongs_together_is_in_one_fold(name):
+    """Twenty patients of four pictures each, whose features tell the patient and nothing of the illness."""
+    rng = np.random.default_rng(0)
+    together = np.repeat(np.arange(20), 4)
+    x = (3 * rng.normal(size=(20, 12)))[together] + 0.01 * rng.normal(size=(80, 12))
+    y = rng.permutation(np.arange(20) % 2)[together]
+    config = ConfigDict({"classifier": name, "folds": 5})
+    alone = classifiers.fit(x, y, config, seed=0).accuracy
+    grouped = classifiers.fit(x, y, config, seed=0, together=together).accuracy
+    assert alone > 0.7 and grouped < 0.68, "the patient must not stand in the fold that it is tested on"
+    if name == "knn":
+        assert alone == 1.0
+    few = np.array([0, 1] * 40)  # one patient a class: no folds
+    assert classifiers.fit(x, few, config, seed=0, together=few).accuracy is None

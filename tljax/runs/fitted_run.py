@@ -85,7 +85,8 @@ def run(
         train = batches["train"]
         began = time.monotonic()
         assert method.fits  # who calls this has asked
-        fitted = method.fits(train["features"], train["label"], config.strategy, seed=config.seed)
+        together = made.parts["train"].subset.together
+        fitted = method.fits(train["features"], train["label"], config.strategy, seed=config.seed, together=together)
         seconds = {"train": time.monotonic() - began}
         held = "too few examples for folds" if fitted.accuracy is None else f"{fitted.accuracy:.4f} in cross-validation"
         report.say(f"chose {', '.join(f'{key} {value:g}' for key, value in fitted.chosen.items())}: {held}")

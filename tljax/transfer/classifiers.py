@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
@@ -78,22 +78,24 @@ class Fitted:
     linear: tuple[np.ndarray, np.ndarray] | None  # kernel (D, K) and bias (K,) of a linear classifier
 
 
-def fit(x: np.ndarray, y: np.ndarray, config: ConfigDict, *, seed: int) -> Fitted:
+def fit(x: np.ndarray, y: np.ndarray, config: ConfigDict, *, seed: int, together: np.ndarray | None = None) -> Fitted:
     """Choose and fit `config.classifier`.
 
     Args:
       x: features (N, D) of the training part.
       y: labels (N,), at least one of every class.
       seed: for the folds, and for random classifiers.
+      together: (N,) numbers of what belongs together (`data.group`), which stays in one fold.
     """
     x, name = np.asarray(x, np.float64), config.classifier
-    folds = min(config.folds, int(np.bincount(y).min()))
+    held = np.arange(len(y)) if together is None else together
+    folds = min(config.folds, *(len(np.unique(held[y == label])) for label in np.unique(y)))
     grid = _grid(name, x, folds)
-    if folds < 2:  # a class of one example cannot be held out
+    if folds < 2:  # a class of one example, or of one patient, cannot be held out
         chosen, accuracy = {key: values[len(values) // 2] for key, values in grid.items()}, None
     else:
-        cv = StratifiedKFold(folds, shuffle=True, random_state=seed)
-        search = GridSearchCV(_pipeline(name, seed), _of_fit(grid), cv=cv, refit=False).fit(x, y)
+        cv = (StratifiedKFold if together is None else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
+        search = GridSearchCV(_pipeline(name, seed), _of_fit(grid), cv=cv, refit=False).fit(x, y, groups=together)
         chosen = {key.removeprefix("fit__"): value for key, value in search.best_params_.items()}
         accuracy = float(search.best_score_)
     model = _fitted(x, y, name, chosen, seed)

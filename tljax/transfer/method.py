@@ -6,7 +6,8 @@ A strategy's file has `PRETRAINED` (whether the network starts from pretrained w
 It may also define these pure functions:
   look(view, config) -> facts                            facts from the first batches (`Look`);
                                                          the plan is then plan(groups, config, facts)
-  fit(features, labels, config, *, seed) -> Fitted       a classifier, instead of the training loop
+  fit(features, labels, config, *, seed, together) -> Fitted
+    a classifier, instead of the training loop; `together` numbers what belongs together (`data.group`), or None
   begin(params, groups, config, *, stages, seed) -> (params, groups)
     other groups, or more parameters beside "backbone" and "head", in separate groups (`added_parameters`)
   effective(params, config, rng=None) -> params

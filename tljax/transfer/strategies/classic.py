@@ -46,11 +46,11 @@ def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     return (Phase("classic", 1.0, {group: float(group == head) for group in groups}),)
 
 
-def fit(x: np.ndarray, y: np.ndarray, config: ConfigDict, *, seed: int) -> Any:
-    """Fit a classifier to features (N, D) and labels (N,): `classifiers.fit`."""
+def fit(x: np.ndarray, y: np.ndarray, config: ConfigDict, *, seed: int, together: np.ndarray | None = None) -> Any:
+    """Fit a classifier to features (N, D) and labels (N,): `classifiers.fit`; a group stays in one fold."""
     from tljax.transfer import classifiers
 
-    return classifiers.fit(x, y, config, seed=seed)
+    return classifiers.fit(x, y, config, seed=seed, together=together)
 
 
 def again(
