@@ -43,15 +43,19 @@ def stops(zygote: Zygote, root: Path, number: int, draw: random.Random) -> Count
         name = f"run{seen['signals']}"
         done = one.run(name, after=draw.uniform(0.2, 0.95) * one.seconds, number=signal.SIGTERM)
         if done["code"] == 0:  # it was over before
+            one.seconds = min(one.seconds, done["seconds"])
+            shutil.rmtree(one.folder / name)
             continue
-        lost = logged(one.folder / name) - saved(one.folder / name)
+        step = saved(one.folder / name)
+        lost = logged(one.folder / name) - step
         wrong = {"code": done["code"] != 143, "steps lost": lost > 0, "slow": (done["took"] or 0) > 10}
         wrong |= {"went on": one.run(name)["code"] != 0} | {"end": bool(one.check(name))}
-        seen += Counter({"signals": 1, "saved": saved(one.folder / name) > 0})
+        seen += Counter({"signals": 1, "after a step": step > 0})
         seen["slowest, ms"] = max(seen["slowest, ms"], int(1000 * (done["took"] or 0)))
-        if any(wrong.values()):
-            seen["wrong"] += 1
-            print(f"SIGTERM: {wrong}, code {done['code']}: {done['said'][-500:]}", flush=True)
+        seen["wrong"] += any(wrong.values())
+        print(
+            f"SIGTERM, gone after {done['took']:.2f} s{f': {wrong} {done}' if any(wrong.values()) else ''}", flush=True
+        )
         shutil.rmtree(one.folder / name)
     return seen
 
