@@ -95,6 +95,8 @@ def corruptions(zygote: Zygote, root: Path, number: int, draw: random.Random) ->
         seen += Counter({kind: 1, "corruptions": 1, "silent": silent, "tracebacks": "Traceback" in done["said"]})
         if silent or kind == "other code" or "Traceback" in done["said"]:
             print(f"{name}: silent {silent}, code {done['code']}: {done['said'][-1500:]}", flush=True)
+        if not seen["corruptions"] % 5:
+            print(dict(seen), flush=True)
         shutil.rmtree(one.folder / "run")
     return seen
 
