@@ -14,7 +14,7 @@ from tests import run_folders
 from tljax.__main__ import main
 from tljax.commands import compare
 from tljax.core.errors import DataError
-from tljax.runs import comparison
+from tljax.runs import comparison, suite
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -187,3 +187,37 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_table(tmp_path):
     assert "resuming at step" in log.parent.with_name("seed0.log").read_text()
     assert tables(cut) == tables(tmp_path / "whole")
     assert len(tables(cut)[0]) == 2 and [len(points) for points in tables(cut)[1].values()] == [1, 1]
+
+
+def test_a_grid_goes_on_top_of_every_row(start, fake, capsys):
+    assert start("--strategies", "full,lora", "--grid", "optimizer.lr=0.3,0.6", "data.channels=1,3") == 0
+    assert len(fake.seen) == 8
+    config = fake.seen["out/full-optimizer.lr=0.6-data.channels=1/seed7"]
+    assert config.optimizer.lr == 0.6 and config.data.channels == 1 and config.strategy.name == "full"
+    assert "Nobody won: without a validation part nothing may be chosen" in capsys.readouterr().out
+    fake.seen.clear()
+    assert start("--strategies", "lora", "--grid", "optimizer.lr=1e-3..1e-1", "--random", "3") == 0
+    assert len(fake.seen) == 3 and len({config.optimizer.lr for config in fake.seen.values()}) == 3
+
+
+def test_no_run_is_begun_when_the_minutes_are_up(start, fake, capsys, monkeypatch):
+    clock = iter(range(0, 100_000, 20))  # every look takes 20 seconds
+    monkeypatch.setattr(suite.time, "monotonic", lambda: next(clock))
+    assert start("--grid", "optimizer.lr=0.1,0.2,0.3,0.4", "--minutes", "1.5") == 0
+    out = capsys.readouterr().out
+    assert len(fake.seen) == 2 and "not begun, 1.5 minutes are up" in out
+    assert "2 of 4 rows have runs that were not begun" in out
+    for flags in (["--random", "3"], ["--minutes", "0"], ["--grid", "x"]):
+        assert start(*flags) == 2
+
+
+def test_the_table_is_written_for_papers_too(start, tmp_path):
+    assert start("--strategies", "full,lora:optimizer.lr=0.9") == 0
+    assert "lora:optimizer.lr=0.9 & 90.00" in (tmp_path / "out" / "comparison.tex").read_text()
+    assert (tmp_path / "out" / "comparison.csv").read_text().startswith("examples a class,row,test %,")
+
+
+def test_intervals_of_shares_stay_within_0_and_100(tmp_path):
+    found = {"a": [run_folders.result(value, seed=i) for i, value in enumerate((1.0, 0.9, 1.0))]}
+    (one,) = comparison.rows(found, {"a": tmp_path})
+    assert one["interval"][1] == 1.0 and 0.8 < one["interval"][0] < 0.97

@@ -180,8 +180,10 @@ def test_what_is_exported_holds_what_was_learned(trained, capsys):
     model = saved_model.load(place)
     assert main(["export", str(place), "--to=safetensors-torch"]) == 0
     out = place / "export" / "safetensors-torch"
-    *files, note = capsys.readouterr().out.splitlines()
-    assert files == [str(out / name) for name in ("model.safetensors", "model.card.json", "model.json")]
+    lines = capsys.readouterr().out.splitlines()
+    names = ("model.safetensors", "model.card.json", "model.json", "model_load.py")
+    files, note = lines[:4], lines[4]
+    assert files == [str(out / name) for name in names]
     assert note == "transformers loads it with AutoModel: none of its classes classifies as this run."
     arrays = safetensors.numpy.load_file(out / "model.safetensors")
     np.testing.assert_array_equal(arrays["classifier.bias"], model.variables["params"]["head"]["bias"])

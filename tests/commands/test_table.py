@@ -39,6 +39,19 @@ def test_a_row_is_what_differs_in_the_seed_alone(tmp_path, capsys):
     assert re.search(r"low\s.*60\.00.*14\.14", printed) and printed.index("high") < printed.index("low")
 
 
+def test_a_table_is_one_file_for_papers(tmp_path):
+    suite(tmp_path / "runs_1")
+    for name in ("x.tex", "x.csv", "x.pdf", "x.svg", "x.png"):
+        assert main(["table", str(tmp_path / "runs_1"), "--out", str(tmp_path / name)]) == 0
+        assert (tmp_path / name).exists()
+    assert (tmp_path / "x.csv").read_text().startswith("row,test %,spread,train %,seeds,test n,seconds,")
+    lines = (tmp_path / "x.tex").read_text().splitlines()
+    assert lines[1] == r"\begin{tabular}{lrrrrrrrr}" and lines[3].startswith(r"row & test \% & spread & ")
+    assert lines[5].startswith("high & 85.00 & 7.07 &") and lines[-2:] == [r"\bottomrule", r"\end{tabular}"]
+    assert main(["table", str(tmp_path / "runs_1"), "--out", str(tmp_path / "v1.2")]) == 0  # a folder
+    assert (tmp_path / "v1.2" / "table.md").exists()
+
+
 def test_seeds_come_in_the_order_of_numbers(tmp_path):
     folders = [write(tmp_path, f"low/seed{seed}", LOW, seed / 100, seed) for seed in (10, 2)]
     assert [result["seed"] for result in table.by_row(folders)["low"]] == [2, 10]

@@ -159,6 +159,7 @@ def test_cpu_max_pool_is_lax_max_pool(case, before):
 
     ours, lax = both(x)
     np.testing.assert_array_equal(ours[0], lax[0])
+    np.testing.assert_array_equal(ops.sliced_max_pool(act(x), window, stride, padding), lax[0])
     assert_close(ours, lax, tolerance=1e-5)
 
 

@@ -160,7 +160,9 @@ def test_a_row_that_failed_stands_in_the_table(two, tmp_path):
     assert (tmp_path / "out" / "comparison.png").read_bytes().startswith(b"\x89PNG")
     assert not (tmp_path / "out" / "learning_curves.png").exists()
     comparison.save({0: comparison.rows({"broken": []}, {})}, failed, tmp_path / "none")
-    assert sorted(file.name for file in (tmp_path / "none").iterdir()) == ["comparison.json", "comparison.md"]
+    assert sorted(file.name for file in (tmp_path / "none").iterdir()) == [
+        f"comparison.{kind}" for kind in ("csv", "json", "md", "tex")
+    ]
 
 
 def test_learning_curves(two, tmp_path):
@@ -173,7 +175,8 @@ def test_learning_curves(two, tmp_path):
     assert [point["examples_per_class"] for point in lines["bad"]] == [10]
     comparison.save({1: one, 10: table}, [], tmp_path / "out")
     assert json.loads((tmp_path / "out" / "learning_curves.json").read_text()) == json.loads(json.dumps(lines))
-    names = {"comparison.json", "comparison.md", "comparison_1.png", "comparison_10.png"}
+    names = {f"comparison.{kind}" for kind in ("csv", "json", "md", "tex")}
+    names |= {"comparison_1.png", "comparison_10.png"}
     assert {file.name for file in (tmp_path / "out").iterdir()} == names | {
         "learning_curves.json",
         "learning_curves.png",

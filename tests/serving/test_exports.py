@@ -1,21 +1,26 @@
 """`tljax export`: the network of a run in every format, equal to the live one; a round trip is exact."""
 
 import dataclasses
+import datetime
 import json
+import runpy
 import subprocess
 import sys
 
 import jax
 import numpy as np
+import PIL.Image
 import pytest
 import safetensors.numpy
 
 from tests import small
 from tljax.__main__ import main
+from tljax.core.errors import ConfigError
 from tljax.core.trees import unflatten
+from tljax.networks import ops
 from tljax.networks.families import mobilenet
 from tljax.runs.run import run
-from tljax.serving import exports, saved_model
+from tljax.serving import exports, onnx_export, saved_model, snippets
 from tljax.tasks.classification import outputs as softmax
 from tljax.weights import placement, pretrained
 
@@ -112,9 +117,9 @@ def test_the_program_is_plain_lax(trained, tmp_path):
 def test_a_file_goes_below_the_run_unless_named(trained, capsys):
     folder, model, _, _ = trained
     assert main(["export", str(folder), "--to=npz"]) == 0
-    wrote = [folder / "export" / name for name in ("npz.npz", "npz.card.json", "npz.json")]
-    assert capsys.readouterr().out.split() == [str(file) for file in wrote]
-    assert sorted(file.name for file in (folder / "export").iterdir()) == ["npz.card.json", "npz.json", "npz.npz"]
+    wrote = [folder / "export" / name for name in ("npz.npz", "npz.card.json", "npz.json", "npz_load.py")]
+    assert capsys.readouterr().out.splitlines()[:4] == [str(file) for file in wrote]
+    assert sorted(file.name for file in (folder / "export").iterdir()) == sorted(file.name for file in wrote)
     said = json.loads(wrote[2].read_text())
     assert (said["family"], said["variant"], said["classes"]) == ("resnet", "tiny", list(model.classes))
 
@@ -134,16 +139,74 @@ def test_what_tensors_do_not_show_is_said(trained):
     assert exports.notes(dataclasses.replace(of_texts, classes=()), "npz") == ()  # a masked language model's
 
 
+@pytest.mark.parametrize("to", list(exports.FORMATS))
+def test_python_that_loads_a_file_lies_beside_it_and_is_printed(trained, tmp_path, capsys, to):
+    folder, model, images, probabilities = trained
+    if to == "onnx":
+        _needs_jax2onnx()
+    suffix, _ = exports.format_of(to)
+    assert main(["export", str(folder), f"--to={to}", f"--out={tmp_path / f'net{suffix}'}"]) == 0
+    text = (tmp_path / "net_load.py").read_text()
+    assert capsys.readouterr().out.endswith(f"\n{text}") and repr(list(model.classes)) in text
+    if to == "safetensors-torch":  # other programs' packages
+        compile(text, "net_load.py", "exec")
+        return
+    loaded = runpy.run_path(str(tmp_path / "net_load.py"))
+    if to == "onnx":
+        picture = folder.parent / "pictures" / "test" / "ant" / "0.png"
+        expected = jax.jit(model.logits)(model.variables, {"image": model.asked.read(picture)[None]})
+        found = loaded["logits"](PIL.Image.open(picture))  # its second resizing is PIL's, not JAX's
+        np.testing.assert_allclose(softmax(found), softmax(np.asarray(expected)), atol=0.01)
+    elif to == "stablehlo":
+        found = softmax(np.asarray(loaded["program"].call(images)))
+        np.testing.assert_allclose(found, probabilities, rtol=0, atol=1e-6)
+        assert f"until {snippets.until()}" in text
+    else:
+        assert len(loaded["arrays"]) == len(jax.tree.leaves(model.variables))
+
+
+def test_six_months_end_on_a_day_that_there_is():
+    dates = [snippets.until(datetime.date(2026, *day)) for day in ((1, 31), (8, 31), (11, 29))]
+    assert list(map(str, dates)) == ["2026-07-28", "2027-02-28", "2027-05-28"]
+
+
+def _needs_jax2onnx():
+    with onnx_export._quiet():
+        pytest.importorskip("onnxruntime", reason=f"onnxruntime is not installed: {onnx_export.INSTALL}")
+        pytest.importorskip("jax2onnx", reason=f"jax2onnx is not installed: {onnx_export.INSTALL}")
+
+
+def test_onnx_gives_the_networks_logits_of_the_runs_own_pictures(trained, tmp_path, capsys):
+    """A ResNet: max-pooling, and BatchNorm on both sides of a sum."""
+    _needs_jax2onnx()
+    folder, model, images, _ = trained
+    file = tmp_path / "net.onnx"
+    assert main(["export", str(folder), "--to=onnx", f"--out={file}"]) == 0
+    assert "gives the logits of 15 pictures; the largest difference is " in capsys.readouterr().out
+    onnx_export.check(model, file, images)
+    damaged = dataclasses.replace(model, variables=jax.tree.map(lambda x: x * np.float32(1.01), model.variables))
+    with pytest.raises(ConfigError, match="the file must give the network's logits; of 5 pictures they differ by up"):
+        onnx_export.check(damaged, file, images)
+
+
+def test_onnx_that_does_not_verify_is_not_kept(trained, tmp_path, capsys, monkeypatch):
+    _needs_jax2onnx()
+    monkeypatch.setattr(ops, "sliced_max_pool", ops.lax_max_pool)  # the node that onnxruntime refuses
+    assert main(["export", str(trained[0]), "--to=onnx", f"--out={tmp_path / 'net.onnx'}"]) == CONFIG
+    assert "onnxruntime does not run what jax2onnx wrote of this resnet" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("to", "out", "said"),
     [
         (
             "torch",
             "x.pt",
-            "must be one of safetensors-torch, safetensors-flax, npz, stablehlo; got 'torch'.",
+            "must be one of safetensors-torch, safetensors-flax, npz, stablehlo, onnx; got 'torch'.",
         ),
         ("npz", "x.safetensors", "--out must be a file that ends in .npz for --to=npz; got "),
-        ("onnx", "x.bin", "no converter serves. jax2onnx"),
+        ("onnx", "x.bin", "--out must be a file that ends in .onnx for --to=onnx; got "),
     ],
 )
 def test_mistakes_write_nothing(trained, tmp_path, capsys, to, out, said):

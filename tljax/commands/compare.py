@@ -1,5 +1,6 @@
 """Run strategies side by side on the same splits and seeds, and say which one won."""
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +13,14 @@ from tljax.core import atomic, config_files, overrides, plugins
 from tljax.core.errors import ConfigError
 from tljax.core.untrusted import printable
 from tljax.reporting.terminal import show
-from tljax.runs import comparison, suite
+from tljax.runs import comparison, search, suite, verdict
 from tljax.runs.pages import comparison_page
 from tljax.runs.run import run
 
 
 def main(arguments: Sequence[str]) -> None:
     """`tljax compare --config FILE[:ROW] --strategies A,B:KEY=VALUE --seeds 5 [--examples 1,5,10]`.
+    `tljax compare --config FILE --grid optimizer.lr=1e-3,1e-2 [--random N] [--minutes M]`.
 
     The same command goes on where it was cut off; finished runs are taken as they are. With few examples an
     epoch is few updates: set `--config.train.min_steps`, or what is compared is how little was trained.
@@ -35,7 +37,11 @@ def main(arguments: Sequence[str]) -> None:
     if options.seeds:
         config = overrides.apply(config, [f"suite.seeds={_seeds(options.seeds)}"])
     entries = cli.entries(options.strategies) if options.strategies else list(config.suite.rows)
-    rows = {entry: (*_overrides(entry, config), *of_rows) for entry in entries}
+    tried = _tried(options, config.seed)
+    if tried != [()] and not entries:
+        entries = [config.strategy.name]
+    pairs = [(entry, added) for entry in entries for added in tried]
+    rows = {":".join((entry, *added)): (*_overrides(entry, config), *added, *of_rows) for entry, added in pairs}
     sizes = _numbers("--examples", options.examples, least=1) if options.examples else (0,)
     folder = Path(options.workdir or f"runs/compare-{Path(options.config.partition(':')[0]).stem}")
     atomic.check_folder(folder)
@@ -48,7 +54,7 @@ def main(arguments: Sequence[str]) -> None:
     plan = suite.expand(config, folder, wanted)
     suite.check_heeded([change for change in changes if change not in of_rows], config, plan)
     cli.keep_compiled()
-    found, failed = suite.each(run, plan, folder)
+    found, failed = suite.each(run, plan, folder, minutes=options.minutes)
     tables = {
         size: comparison.rows(
             {entry: found.get(places[size, entry], []) for entry in rows},
@@ -57,6 +63,10 @@ def main(arguments: Sequence[str]) -> None:
         for size in sizes
     }
     names = {place: entry + (f" ({size} a class)" if size else "") for (size, entry), place in places.items()}
+    ended = {place: len(found.get(place, ())) + sum(row == place for row, _, _ in failed) for place in wanted}
+    for size, table in tables.items():
+        for row in table:
+            row["waiting"] = ended[places[size, row["name"]]] < len(config.suite.seeds)
     failed = [(names.get(place, place), seed, error) for place, seed, error in failed]
     _tell(tables, failed, folder)
     homes = {key: folder / place for key, place in places.items()}
@@ -72,6 +82,22 @@ def _tell(tables: dict[int, Any], failed: Sequence[comparison.Failure], folder: 
         title = f"{folder}" + (f", {size} training examples a class" if size else "")
         show(title, comparison.COLUMNS, [comparison.cells(row) for row in table], first=comparison.FIRST)
     print(printable("\n".join(comparison.notes(tables, failed))))
+    for size, table in tables.items():
+        print(printable((f"{size} a class: " if size else "") + verdict.sentence(table)))
+
+
+def _tried(options: Any, seed: int) -> list[tuple[str, ...]]:
+    """The overrides that --grid, and --random, put on top of every row; one of none where nothing is asked."""
+    if options.random is not None and (not options.grid or options.random < 1):
+        raise ConfigError(
+            f"--random must be a number of draws from 1 on, with --grid KEY=LOW..HIGH; got {options.random}."
+        )
+    if not options.minutes > 0:
+        raise ConfigError(f"--minutes must be more than 0; got {options.minutes:g}.")
+    if not options.grid:
+        return [()]
+    axes = search.axes([word for words in options.grid for word in words])
+    return search.drawn(axes, options.random, seed) if options.random else search.grid(axes)
 
 
 def _overrides(entry: str, config: ConfigDict) -> tuple[str, ...]:
@@ -109,7 +135,8 @@ def _numbers(flag: str, text: str, *, least: int) -> tuple[int, ...]:
 def _parser() -> cli.Parser:
     usage = (
         "tljax compare [--config FILE[:ROW]] [--strategies A,B:KEY=VALUE,...] [--seeds N|A,B,...] "
-        "[--examples N,N,...] [--config.KEY=VALUE ...] [--workdir FOLDER]"
+        "[--grid KEY=A,B ... [--random N]] [--minutes M] [--examples N,N,...] "
+        "[--config.KEY=VALUE ...] [--workdir FOLDER]"
     )
     parser = cli.Parser(prog="tljax compare", usage=usage, description=__doc__, allow_abbrev=False)
     parser.add_argument("--config", default="configs/digits.py", help="Python file with get_config(), and a row of it")
@@ -118,6 +145,17 @@ def _parser() -> cli.Parser:
         help="rows of the config's suite, or strategies, each with overrides after colons; default: the suite's rows",
     )
     parser.add_argument("--seeds", help="how many, or which; default: the config's suite.seeds")
+    parser.add_argument(
+        "--grid",
+        nargs="+",
+        action="append",
+        metavar="KEY=A,B",
+        help="keys at several values, every combination of them; with --random also KEY=LOW..HIGH",
+    )
+    parser.add_argument(
+        "--random", type=int, help="so many draws from --grid in the place of all; by the config's seed"
+    )
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no run that would end later")
     parser.add_argument("--examples", help="training examples a class, for learning curves")
     parser.add_argument("--workdir", help="folder of the runs and the tables; default runs/compare-<config>")
     return parser

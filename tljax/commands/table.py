@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tljax.core.errors import DataError
+from tljax.reporting import table_files
 from tljax.reporting.terminal import show
 from tljax.runs import domain_transfer, results
 
@@ -15,7 +16,7 @@ VARIES = ("seed", "suite")  # keys in which the runs of one row may differ
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`tljax table RUN... [--out FOLDER]`: a RUN is a run folder or a folder of them.
+    """`tljax table RUN... [--out FOLDER|x.tex|.csv|.png|.pdf|.svg]`: a RUN is a run folder or a folder of them.
 
     Runs with further domains (data.targets) have a second table, source x target, with the drop: `transfer`.
 
@@ -27,7 +28,10 @@ def main(arguments: Sequence[str]) -> None:
     """
     parser = argparse.ArgumentParser(prog="tljax table", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, help="run folders, or folders that hold them")
-    parser.add_argument("--out", type=Path, help="write table.md, .json and .png here, and transfer.*")
+    files = ", ".join(table_files.SUFFIXES)
+    parser.add_argument(
+        "--out", type=Path, help=f"a folder for table.md, .json, .png, and transfer.*; or a file: {files}"
+    )
     options = parser.parse_args(arguments)
     folders = {folder.resolve(): folder for run in options.runs for folder in find_runs(run)}
     rows = by_row(list(folders.values()))
@@ -35,8 +39,11 @@ def main(arguments: Sequence[str]) -> None:
     show("", results.COLUMNS, [results.cells(summary) for summary in summaries])
     domain_transfer.tell(domains)
     if options.out:
-        results.save(summaries, options.out)
-        domain_transfer.save(domains, options.out)
+        if options.out.suffix in table_files.SUFFIXES:
+            results.save_as(summaries, options.out)
+        else:
+            results.save(summaries, options.out)
+            domain_transfer.save(domains, options.out)
 
 
 def find_runs(folder: Path) -> list[Path]:

@@ -21,6 +21,7 @@ from tljax.networks.depthwise import Pads
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 CHUNKS = 8  # the most plain convolutions that replace one convolution in groups
 _plain = contextvars.ContextVar("plain", default=False)
+_slices = contextvars.ContextVar("slices", default=False)
 
 
 def on_cpu() -> bool:
@@ -36,6 +37,18 @@ def plain() -> Iterator[None]:
         yield
     finally:
         _plain.reset(token)
+
+
+@contextlib.contextmanager
+def pooled_by_slices() -> Iterator[None]:
+    """In this context `max_pool` is traced as the maximum of slices: what jax2onnx 0.17.1 makes of a reduce_window
+    over (B, H, W, C) is a node that onnxruntime 1.32.0 refuses ("Unsupported pooling size").
+    """
+    token = _slices.set(True)
+    try:
+        yield
+    finally:
+        _slices.reset(token)
 
 
 def conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: int = 0, groups: int = 1) -> jax.Array:
@@ -63,7 +76,7 @@ def max_pool(x: jax.Array, *, window: int, stride: int, padding: int = 0) -> jax
             f"Pictures must be larger for this network: a max-pool over {window} x {window} gets a map of "
             f"{x.shape[1]} x {x.shape[2]}. Raise config.data.size."
         )
-    form = cpu_max_pool if on_cpu() else lax_max_pool
+    form = sliced_max_pool if _slices.get() else cpu_max_pool if on_cpu() else lax_max_pool
     return form(x, window, stride, padding)
 
 
@@ -109,6 +122,25 @@ def cpu_max_pool(x: jax.Array, window: int, stride: int, padding: int) -> jax.Ar
         last = (padded.shape[axis] - window) // stride * stride
         x = functools.reduce(lax.max, (lax.slice_in_dim(padded, i, i + last + 1, stride, axis) for i in range(window)))
     return x
+
+
+def sliced_max_pool(x: jax.Array, window: int, stride: int, padding: int) -> jax.Array:
+    """The values of `lax_max_pool` in operations that jax2onnx writes for batches of unknown size: neither lax.pad nor
+    slice_in_dim is among them.
+    """
+    for axis in (2, 1):
+        edge = jnp.full_like(_rows(x, axis, 0, padding, 1), -jnp.inf)
+        x = jnp.concatenate([edge, x, edge], axis) if padding else x
+        last = (x.shape[axis] - window) // stride * stride
+        x = functools.reduce(lax.max, (_rows(x, axis, i, i + last + 1, stride) for i in range(window)))
+    return x
+
+
+def _rows(x: jax.Array, axis: int, start: int, stop: int, stride: int) -> jax.Array:
+    """x[start:stop:stride] along an axis."""
+    ends = [(0, size, 1) for size in x.shape]
+    ends[axis] = (start, stop, stride)
+    return lax.slice(x, *map(tuple, zip(*ends, strict=True)))
 
 
 def _useful_taps(size: int, taps: int, stride: int, padding: int) -> tuple[int, int, tuple[int, int]]:

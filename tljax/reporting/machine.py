@@ -17,8 +17,7 @@ LEAST_DISK = 2 * 2**30  # bytes free below which a run is soon in want: checkpoi
 LEAST_MEMORY = 2 * 2**30
 # extra -> what of it is looked for, and what it is for
 EXTRAS = {
-    "demo": ("starlette", "tljax demo"),
-    "onnx": ("jax2onnx", "tljax export --to=onnx"),
+    "onnx": ("onnxruntime", "tljax export --to=onnx"),
     "torch": ("torch", "weights in .pth files"),
     "prepare": ("tensorflow", "preparing TFDS data sets"),
     "wandb": ("wandb", "config.writers=wandb"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tljax.core.atomic import make_folder, write, write_json
-from tljax.reporting import figures, significance
+from tljax.reporting import figures, significance, table_files
 from tljax.reporting.significance import ALPHA, TESTS, Difference
 from tljax.runs import results
 
@@ -47,12 +47,22 @@ def rows(found: Mapping[str, Sequence[dict[str, Any]]], folders: Mapping[str, Pa
     differences = {row["name"]: _to(best, row, hits) for row in table if best and row is not best}
     known = {name: difference for name, difference in differences.items() if difference}
     corrected = dict(zip(known, significance.holm([d.p for d in known.values()]), strict=True))
+    _to_chosen(table, chosen, hits)
     for row in table:
         difference, p = known.get(row["name"]), corrected.get(row["name"])
         row |= {"best": row is best, "chosen": row is chosen, "p": p, "resolved": None if p is None else p < ALPHA}
         row["difference"] = dataclasses.asdict(difference) if difference else None
     full = {row["name"]: row for row in table}
     return [full.get(name, {"name": name, "values": []}) for name in found]
+
+
+def _to_chosen(table: Sequence[dict[str, Any]], chosen: dict[str, Any] | None, hits: Hits) -> None:
+    """Put "p_to_chosen" into every other row: whether the test part tells it from the chosen one (Holm 1979)."""
+    differences = {row["name"]: _to(chosen, row, hits) for row in table if chosen and row is not chosen}
+    known = {name: difference.p for name, difference in differences.items() if difference}
+    corrected = dict(zip(known, significance.holm(list(known.values())), strict=True))
+    for row in table:
+        row["p_to_chosen"] = corrected.get(row["name"])
 
 
 def read_hits(folder: Path, result: dict[str, Any]) -> tuple[str, np.ndarray] | None:
@@ -78,6 +88,12 @@ def save(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Failur
       failed: row, seed and error of every run that failed.
     """
     make_folder(folder)
+    lines = [
+        ("examples a class", *COLUMNS),
+        *((str(size or ""), *cells(row)) for size, t in tables.items() for row in t),
+    ]
+    table_files.save(lines, folder / "comparison.csv")
+    table_files.save(lines, folder / "comparison.tex")
     sizes = [{"examples_per_class": size, "rows": table} for size, table in tables.items()]
     failures = [{"row": row, "seed": seed, "error": str(error)} for row, seed, error in failed]
     about = {"alpha": ALPHA, "tests": TESTS}
@@ -115,7 +131,7 @@ def markdown(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Fa
 def cells(row: dict[str, Any]) -> list[str]:
     """One row for people, in the order of COLUMNS; * marks the row that validation chooses."""
     if not row["values"]:
-        return [row["name"], "failed", *("-" for _ in COLUMNS[2:])]
+        return [row["name"], "not begun" if row.get("waiting") else "failed", *("-" for _ in COLUMNS[2:])]
     difference, percent = (
         row["difference"],
         {k: 100 * row[k] for k in ("mean", "sd", "validation") if row[k] is not None},
@@ -173,7 +189,7 @@ def _row(name: str, members: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "values": values,
         "mean": mean,
         "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-        "interval": significance.interval(values),
+        "interval": _within(significance.interval(values), metric),
         "wilson": significance.wilson(mean, examples) if metric in SHARES else None,
         "examples": examples,
         "validation": float(np.mean(validation)) if validation else None,
@@ -183,6 +199,11 @@ def _row(name: str, members: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "trainable": members[0]["parameters"]["trainable"],
         "optimizer_bytes": members[0]["optimizer_bytes"],
     }
+
+
+def _within(ends: tuple[float, float] | None, metric: str) -> tuple[float, float] | None:
+    """An interval over seeds cut where no share can be."""
+    return (max(ends[0], 0.0), min(ends[1], 1.0)) if ends and metric in SHARES else ends
 
 
 def _value(result: dict[str, Any]) -> float:

@@ -21,7 +21,7 @@ from tljax.reporting.report import Report
 from tljax.runs import records
 from tljax.runs.pages import run_page
 from tljax.runs.pages.finished import Finished
-from tljax.serving import refitted_classifier, saved_model
+from tljax.serving import model_card, refitted_classifier, saved_model
 from tljax.training import features, views
 from tljax.training.features import Took
 from tljax.training.parallel import Parallel
@@ -100,6 +100,7 @@ def run(
             "temperature": temperature,
         }
         result = report.finish(found, totals, partial(records.files, made, config, temperature))
+        model_card.save(workdir)
         run_page.write(Finished(workdir, made, config, totals, result, devices, report))
         report.ended(result)
         return result

@@ -12,7 +12,7 @@ from tljax.core.errors import DataError
 from tljax.core.layer_groups import Groups
 from tljax.core.trees import count, flatten
 from tljax.data import domains
-from tljax.reporting import figures, throughput
+from tljax.reporting import figures, table_files, throughput
 from tljax.training import optimizer
 from tljax.training.features import Took
 from tljax.training.job import Job
@@ -109,6 +109,18 @@ def save(summaries: list[dict[str, Any]], folder: Path) -> None:
     write(folder / "table.md", markdown(summaries))
     write_json(folder / "table.json", summaries)
     figures.comparison(summaries, folder / "table.png")
+
+
+def save_as(summaries: list[dict[str, Any]], file: Path) -> None:
+    """Write the table as one file: .tex or .csv, or drawn, .png, .pdf or .svg.
+
+    Raises:
+      ConfigError: no such format.
+    """
+    if file.suffix in table_files.PICTURES:
+        return figures.comparison(summaries, file)
+    make_folder(file.parent)
+    return table_files.save([COLUMNS, *(cells(summary) for summary in summaries)], file)
 
 
 def _summary(name: str, results: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from tljax.runs import budget, fitted_run, records, results
 from tljax.runs.pages import run_page
 from tljax.runs.pages.finished import Finished
 from tljax.runs.preparation import prepare
-from tljax.serving import saved_model
+from tljax.serving import model_card, saved_model
 from tljax.training import parallel, plan_rates, views
 from tljax.training.checkpoint import opened
 from tljax.training.train_loop import Loop
@@ -58,6 +58,7 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         saved_model.save(workdir / "model", devices.get_state(final), made, config, temperature=temperature)
         found = results.make(job, trained, totals, views.took(seen)) | {"temperature": temperature}
         result = report.finish(found, totals, partial(records.files, made, config, temperature))
+        model_card.save(workdir)
         run_page.write(Finished(workdir, made, config, totals, result, devices, report))
         report.ended(result)
         return result

@@ -1,6 +1,8 @@
 """Several runs side by side: every row with every seed, one process, one table."""
 
 import contextlib
+import math
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -67,10 +69,13 @@ def _page(found: Found, failed: Failed, config: ConfigDict, folder: Path) -> Non
     comparison_page.write({0: rows}, places, failed, folder, asked=config.report, say=say)
 
 
-def each(run_one: Run, plan: Sequence[Planned], folder: Path) -> tuple[Found, Failed]:
+def each(run_one: Run, plan: Sequence[Planned], folder: Path, *, minutes: float = math.inf) -> tuple[Found, Failed]:
     """Run every one in order. Finished runs are taken as they are, cut-off ones go on.
 
     One that fails is reported and does not lose the others.
+
+    Args:
+      minutes: none is begun that would end later, if it took as long as the longest so far; the first always is.
 
     Raises:
       Exception: the failure of "first"; that of the very first run, if what it misses is missing for all.
@@ -79,8 +84,15 @@ def each(run_one: Run, plan: Sequence[Planned], folder: Path) -> tuple[Found, Fa
     console.print(f"{len(plan)} runs; what each prints is in {folder}/<row>/seed<n>.log", markup=False)
     found: Found = {}
     failed: Failed = []
+    began, longest = time.monotonic(), 0.0
     for number, (row, seed, one, place) in enumerate(plan, start=1):
         signals.poll()
+        start = time.monotonic()
+        if number > 1 and start - began + longest > 60 * minutes and not (place / "result.json").exists():
+            console.print(
+                f"[{number}/{len(plan)}] {row} seed {seed}: not begun, {minutes:g} minutes are up", markup=False
+            )
+            continue
         try:
             on = terminal.within.set(f"[{number}/{len(plan)}] {row} seed {seed}")
             try:
@@ -94,6 +106,7 @@ def each(run_one: Run, plan: Sequence[Planned], folder: Path) -> tuple[Found, Fa
             if row == "first" or (missing and all(_reads(other.config) == _reads(one) for other in plan)):
                 raise
             continue
+        longest = max(longest, time.monotonic() - start)
         best, seconds = result["metric"], result["seconds"]["total"]
         value = result["metrics"]["test"][best]
         line = f"[{number}/{len(plan)}] {row} seed {seed}: test {best} {value:.4f} ({seconds:.1f} s)"

@@ -10,31 +10,28 @@ import jax
 import numpy as np
 import safetensors.numpy
 
-from tljax.core.atomic import make_folder, whole, write_json
+from tljax.core.atomic import make_folder, whole, write, write_json
 from tljax.core.errors import ConfigError
 from tljax.core.plugins import entry, find
 from tljax.core.trees import count, flatten
 from tljax.networks import ops, sizes
-from tljax.serving import saved_model
+from tljax.serving import onnx_export, saved_model, snippets
 from tljax.serving.saved_model import Model
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 LARGEST = 2**31  # bytes of a StableHLO file, a flatbuffer
-# What was tried, with its versions, and what serves in its place.
-NO_ONNX = (
-    "--to=onnx: no converter serves. jax2onnx 0.17.1 makes of max-pooling over (B, H, W, C) a node that onnxruntime "
-    "1.31.1 refuses, and puts an older orbax-checkpoint in place of ours. Use --to=safetensors-torch, load that in "
-    "torchvision or timm and call torch.onnx.export there; or --to=stablehlo."
-)
 
 
-def save(model: Model, to: str, file: Path) -> list[Path]:
+def save(model: Model, to: str, file: Path, check: Callable[[Path], None] = lambda _: None) -> list[Path]:
     """Write the network as format `to`, a key of FORMATS: the files written, `file` first.
 
     `<stem>.card.json` beside it is the card, so that `config.model.weights=<file>` knows how to preprocess.
     `<stem>.json` holds family, variant, the classes in order and the input sizes. Of a text encoder its tokenizer and,
     in published names, its config.json come too: where `file` is called model.safetensors, transformers' `AutoModel`
-    loads the folder.
+    loads the folder. `<stem>_load.py` is Python that loads the file where it is.
+
+    Args:
+      check: raises where the file, which is not in its place yet, does not give the network's answers.
 
     Raises:
       ConfigError: no such format, `file` does not end as it must, or the format cannot hold the network; a classifier
@@ -51,6 +48,7 @@ def save(model: Model, to: str, file: Path) -> list[Path]:
     make_folder(file.parent)
     with whole(file) as part:
         put(model, part)
+        check(part)
     card, about = file.with_suffix(".card.json"), file.with_suffix(".json")
     write_json(card, dataclasses.replace(model.card, file=file.name, sha256=saved_model.sha256_of(file)).as_dict())
     variant = saved_model.variant_as_json(model.variant)
@@ -59,7 +57,9 @@ def save(model: Model, to: str, file: Path) -> list[Path]:
     model.asked.save(file.parent)
     if put is torch and (describe := getattr(find("families", model.family), "describe", None)):
         write_json(file.with_name("config.json"), describe(model.variant, model.classes))
-    return [file, card, about]
+    snippet = file.with_name(f"{file.stem}_load.py")
+    write(snippet, snippets.of(model, to, file))
+    return [file, card, about, snippet]
 
 
 def torch(model: Model, file: Path) -> None:
@@ -136,6 +136,7 @@ FORMATS: dict[str, tuple[str, Callable[[Model, Path], None]]] = {
     "safetensors-flax": (".safetensors", flax),
     "npz": (".npz", npz),
     "stablehlo": (".stablehlo", stablehlo),
+    "onnx": (".onnx", onnx_export.write),
 }
 
 
@@ -145,6 +146,4 @@ def format_of(to: str) -> tuple[str, Callable[[Model, Path], None]]:
     Raises:
       ConfigError: no such format.
     """
-    if to == "onnx":
-        raise ConfigError(NO_ONNX)
     return entry(FORMATS, to, "--to")

@@ -64,9 +64,7 @@ def of_part(run: Path, model: Model, part: str) -> Labelled:
       DataError: no such part, or its examples are not as they were.
       ConfigError: only the folder model/ is there.
     """
-    file = stored_config.place(run)
-    if file is None:
-        raise ConfigError(f"A run's own parts stand in its config.json; '{run}' has none. Name the run, or give DATA.")
+    file = _config_file(run)
     config = stored_config.read(file, model.family)
     config.model.weights = config.model.tokenizer = str(file.parent / "model")
     dataset = plugins.find_known("sources", config.data.source).load(config.data)
@@ -90,6 +88,29 @@ def of_part(run: Path, model: Model, part: str) -> Labelled:
     subset = parts[part].subset
     names = _names(subset.split, subset.indices)
     return Labelled([functools.partial(subset.__getitem__, i) for i in range(len(subset))], names, subset.labels)
+
+
+def some(run: Path, model: Model, number: int) -> Labelled:
+    """At most `number` examples of the run's own test part, from all over it; whether it is as it was is not asked.
+
+    Raises:
+      DataError, ConfigError: its data are not there any more.
+    """
+    file = _config_file(run)
+    config = stored_config.read(file, model.family)
+    dataset = plugins.find_known("sources", config.data.source).load(config.data)
+    subset = splits.choose(dataset, config.data, config.seed).parts["test"]
+    positions = np.unique(np.linspace(0, len(subset) - 1, number).astype(int))
+    asked = [functools.partial(subset.__getitem__, int(i)) for i in positions]
+    found = np.zeros(len(positions)) if subset.labels is None else subset.labels[positions]
+    return Labelled(asked, _names(subset.split, subset.indices[positions]), found)
+
+
+def _config_file(run: Path) -> Path:
+    file = stored_config.place(run)
+    if file is None:
+        raise ConfigError(f"A run's own parts stand in its config.json; '{run}' has none. Name the run, or give DATA.")
+    return file
 
 
 def _reading(run: Path, model: Model, place: Path, columns: Mapping[str, str]) -> ConfigDict:
