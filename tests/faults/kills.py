@@ -60,7 +60,10 @@ class Killed:
                 return kills, done["said"][-2000:]
             if done["code"] == 0:
                 self.seconds = min(self.seconds, done["seconds"])  # the first one compiled
-                break
+                if kills or turn == most:
+                    break
+                shutil.rmtree(self.folder / name)  # it was over before the kill: once more
+                continue
             if done["code"] != -9:
                 return kills, f"code {done['code']}: {done['said'][-2000:]}"
             kills += 1
