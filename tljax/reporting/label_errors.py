@@ -9,8 +9,8 @@ def candidates(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Positions of examples whose label may be wrong, the likeliest first.
 
     A class counts for an example where its probability is at least the mean that examples with that label have; an
-    example is a candidate where the likeliest of the classes that count is not its label. They are sorted by how much
-    more likely that class is.
+    example is a candidate where the likeliest of the classes that count is not its label. They are sorted by how
+    unlikely the label is.
 
     Args:
       labels: (N,) as given.
@@ -21,8 +21,7 @@ def candidates(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     counts = probabilities >= thresholds[None]
     other = np.where(counts, probabilities, -1).argmax(axis=1)
     wrong = np.flatnonzero(counts.any(axis=1) & (other != labels))
-    margin = probabilities[rows, other] - probabilities[rows, labels]
-    return wrong[np.argsort(-margin[wrong], kind="stable")]
+    return wrong[np.argsort(probabilities[rows, labels][wrong], kind="stable")]
 
 
 def _mean(values: np.ndarray) -> float:
