@@ -29,7 +29,8 @@ def photos(tmp_path):
 
 def test_a_folder_is_trained_and_asked_from_python(photos, tmp_path, monkeypatch):
     """The weights are those of a small run on digits: what a card beside a file says is enough."""
-    run(small.config(data__channels=3, data__size=16), tmp_path / "digits")
+    card = {"model__card__mean": (0.3,) * 3, "model__card__std": (0.4,) * 3}
+    run(small.config(data__channels=3, data__size=16, **card), tmp_path / "digits")
     weights = tmp_path / "digits" / "model"
     monkeypatch.setattr(search, "find", lambda kind, wanted="": search.Choice(str(weights), "lenet", "small", "here"))
     found = tljax.train(photos, workdir=tmp_path / "run", strategy="full", epochs=3, lr=0.01, data__near_copies=-1)
