@@ -35,7 +35,7 @@ def test_a_folder_is_trained_and_asked_from_python(photos, tmp_path, monkeypatch
     monkeypatch.setattr(search, "find", lambda kind, wanted="": search.Choice(str(weights), "lenet", "small", "here"))
     found = tljax.train(photos, workdir=tmp_path / "run", strategy="full", epochs=3, lr=0.01, data__near_copies=-1)
     assert found.folder == tmp_path / "run" and found.classes == ("blue", "red")
-    assert found.result["counts"] == {"train": 14, "validation": 6, "test": 4}
+    assert found.result["counts"] == {"train": 16, "validation": 4, "test": 4}
     loaded = tljax.load(found.folder)
     (one,) = loaded.predict(photos / "red" / "0.png")
     assert one["prediction"] in ("red", "blue") and one["p(red)"] + one["p(blue)"] == pytest.approx(1)
