@@ -70,7 +70,8 @@ def _rows(run: Finished, places: dict[str, np.ndarray]) -> tuple[str, str, dict[
 
     def words() -> Any:
         return make_pipeline(
-            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10, max_iter=300)
+            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
+            LogisticRegression(C=10, tol=TOLERANCE, max_iter=300),
         )
 
     if run.of_texts:
