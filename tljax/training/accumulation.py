@@ -7,24 +7,23 @@ over small batches that accumulates.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from tljax.core.types import Batch
+from tljax.core.types import Batch, Tree
 
 # (model_state, micro-batch, its number or None for the whole batch) -> (gradients, model_state, metrics)
-Gradients = Callable[[Any, Batch, jax.Array | None], tuple[Any, Any, dict[str, jax.Array]]]
+Gradients = Callable[[Tree, Batch, jax.Array | None], tuple[Tree, Tree, dict[str, jax.Array]]]
 
 
-def accumulated(gradients: Gradients, model_state: Any, batch: Batch, count: int) -> tuple[Any, Any, Any]:
+def accumulated(gradients: Gradients, model_state: Tree, batch: Batch, count: int) -> tuple[Tree, Tree, Tree]:
     """The result of `gradients` for the whole batch, from `count` micro-batches; gradients and metrics are means."""
     if count == 1:
         return gradients(model_state, batch, None)
 
-    def one(carry: tuple[Any, Any], part: tuple[Batch, jax.Array]) -> tuple[tuple[Any, Any], Any]:
+    def one(carry: tuple[Tree, Tree], part: tuple[Batch, jax.Array]) -> tuple[tuple[Tree, Tree], Tree]:
         sums, model_state = carry
         grads, model_state, metrics = gradients(model_state, *part)
         return (jax.tree.map(jnp.add, sums, grads), model_state), metrics

@@ -7,7 +7,7 @@ soup of the last k checkpoints of one run.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,13 +16,13 @@ import optax
 import optax.contrib
 
 from tljax.core.trees import flatten, unflatten
-from tljax.core.types import Params
+from tljax.core.types import Params, Tree
 
 
 class Average(NamedTuple):
     """The state of a running mean."""
 
-    count: Any  # () int32, updates so far
+    count: Tree  # () int32, updates so far
     mean: Params  # MaskedNode at parameters of other groups, and at frozen ones
 
 
@@ -33,10 +33,10 @@ def after(transform: optax.GradientTransformation, decay: float) -> optax.Gradie
     the initial parameters do not dominate the mean.
     """
 
-    def init(params: Any) -> Any:
+    def init(params: Tree) -> Tree:
         return Average(jnp.zeros([], jnp.int32), jax.tree.map(jnp.asarray, params))
 
-    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+    def update(updates: Tree, state: Tree, params: Tree = None) -> tuple[Tree, Tree]:
         moved = optax.apply_updates(params, updates)
         d = jnp.minimum(decay, (1 + state.count) / (10 + state.count))
         mean = jax.tree.map(lambda old, new: d * old + (1 - d) * new, state.mean, moved)
@@ -56,10 +56,10 @@ def at_ends(transform: optax.GradientTransformation, ends: Ends) -> optax.Gradie
     """`transform`, and the equal mean of the parameters at `ends`; before the first of these steps, the parameters."""
     later = np.array([step for step in ends.steps if step > ends.begin], np.int32)
 
-    def init(params: Any) -> Any:
+    def init(params: Tree) -> Tree:
         return Average(jnp.zeros([], jnp.int32), jax.tree.map(jnp.asarray, params))
 
-    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+    def update(updates: Tree, state: Tree, params: Tree = None) -> tuple[Tree, Tree]:
         moved, step = optax.apply_updates(params, updates), ends.begin + state.count + 1
         number = (later <= step).sum()  # parameters in the mean after this update
         share = jnp.where((later == step).any(), 1 / jnp.maximum(number, 1), 0.0)
@@ -70,7 +70,7 @@ def at_ends(transform: optax.GradientTransformation, ends: Ends) -> optax.Gradie
     return optax.chain(transform, optax.GradientTransformation(init, update))
 
 
-def averaged(params: Params, opt_state: Any) -> Params:
+def averaged(params: Params, opt_state: Tree) -> Params:
     """The parameters for evaluation.
 
     They differ from `params` in these cases: the running mean; the mean x of schedule-free optimizers (Defazio et al.
@@ -85,7 +85,7 @@ def averaged(params: Params, opt_state: Any) -> Params:
     return unflatten(leaves)
 
 
-def _evaluated(state: Any, params: Params) -> Params:
+def _evaluated(state: Tree, params: Params) -> Params:
     """A group's parameters for evaluation; MaskedNode at all others."""
     if isinstance(state, Average):
         return state.mean
@@ -96,7 +96,7 @@ def _evaluated(state: Any, params: Params) -> Params:
     return _zip(lambda z, y: (y - (1 - state.b1) * z) / state.b1, state.z, params)
 
 
-def _zip(function: Callable[[Any, Any], Any], own: Any, params: Params) -> Params:
+def _zip(function: Callable[[Tree, Tree], Tree], own: Tree, params: Params) -> Params:
     """`function(group's leaf, run's leaf)` at every leaf of the group."""
     all_leaves = flatten(params)
     return unflatten(

@@ -8,7 +8,6 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -18,6 +17,7 @@ from tljax import __version__
 from tljax.core import atomic, untrusted
 from tljax.core.errors import ConfigError, WeightsError
 from tljax.core.quiet import quiet
+from tljax.core.types import Record, Tree
 from tljax.training.train_state import TrainState
 
 CHECKSUMS = "checksums.json"
@@ -36,7 +36,7 @@ class Progress:
     step_bytes: int = 0  # memory of the largest training step so far (`parallel.step_bytes`)
     tokens: int = 0  # tokens in training so far, for texts
     places: int = 0  # these tokens and their padding
-    oracle: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # target -> its best metric, and "step"
+    oracle: dict[str, Record] = dataclasses.field(default_factory=dict)  # target -> its best metric, and "step"
 
 
 class Checkpoints:
@@ -96,7 +96,7 @@ class Checkpoints:
     def steps(self, kind: str) -> list[int]:
         return sorted(self._managers[kind].all_steps())
 
-    def restore(self, kind: str, template: Any) -> tuple[TrainState, Progress] | None:
+    def restore(self, kind: str, template: Tree) -> tuple[TrainState, Progress] | None:
         """The newest whole checkpoint, as numpy, or None if there is none.
 
         An incomplete checkpoint (after a kill) is ignored. A damaged one is reported and deleted, and the one before it
@@ -207,19 +207,19 @@ def _manager(folder: Path) -> ocp.CheckpointManager:
     return ocp.CheckpointManager(folder.absolute(), options=options)
 
 
-def _named(tree: Any) -> dict[str, Any]:
+def _named(tree: Tree) -> dict[str, Tree]:
     """Dotted path -> leaf: so orbax does not need optax's state classes."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {".".join(_part(key) for key in path): leaf for path, leaf in leaves}
 
 
-def _part(key: Any) -> str:
+def _part(key: object) -> str:
     part = str(next(getattr(key, field) for field in ("key", "name", "idx") if hasattr(key, field)))
     # Escape characters with a meaning in our names or in paths, so that two leaves never get the same name.
     return part.replace("%", "%25").replace(".", "%2E").replace("/", "%2F")
 
 
-def _shapes(leaves: dict[str, Any]) -> dict[str, str]:
+def _shapes(leaves: dict[str, Tree]) -> dict[str, str]:
     """Name -> "float32[3, 4]": this must agree before any array is read."""
     return {name: f"{leaf.dtype}{list(np.shape(leaf))}" for name, leaf in leaves.items()}
 

@@ -2,13 +2,12 @@
 
 import contextlib
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import numpy as np
 
 from tljax.core import signals
-from tljax.core.types import Batch, Variables
+from tljax.core.types import Batch, Tree, Variables
 from tljax.data.batches import Evaluation
 from tljax.training.parallel import Parallel, Program, Say
 
@@ -16,7 +15,7 @@ from tljax.training.parallel import Parallel, Program, Say
 class Evaluator:
     """Evaluates any number of parts; compiles once for every shape of batch."""
 
-    def __init__(self, step: Callable[[Variables, Batch], Any], parallel: Parallel, say: Say = contextlib.nullcontext):
+    def __init__(self, step: Callable[[Variables, Batch], Tree], parallel: Parallel, say: Say = contextlib.nullcontext):
         """`say()` is entered while XLA compiles."""
         self._parallel, self._program = parallel, Program(step, parallel, say)
 
@@ -36,7 +35,7 @@ class Evaluator:
         totals, places = self._add(totals, each, pending), np.argsort(batches.order)
         return totals | {name: np.concatenate([some[name] for some in each])[places] for name in each[0]}
 
-    def _add(self, totals: Any, each: list[dict[str, np.ndarray]], found: Any) -> Any:
+    def _add(self, totals: Tree, each: list[dict[str, np.ndarray]], found: Tree) -> Tree:
         """The totals plus a batch's sums; the values of its examples are appended to `each`, without padding."""
         if found is None:
             return totals

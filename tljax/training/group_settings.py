@@ -10,12 +10,13 @@ to phase: `lr` is the rate in the phase with the largest scale.
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError
+from tljax.core.types import Record
+from tljax.training.schedules import Kwargs
 
 # key -> its rule
 KEYS = {
@@ -33,13 +34,13 @@ class Setting:
     """The settings of one group; fields as the keys of config.optimizer."""
 
     name: str
-    kwargs: Mapping[str, Any]
+    kwargs: Kwargs
     lr: float
     own_lr: bool  # whether `lr` is the group's own; scales do not multiply it then
     weight_decay: float
     decay_norms_and_biases: bool
     schedule: str
-    schedule_kwargs: Mapping[str, Any]
+    schedule_kwargs: Kwargs
     warmup: float
     any_factor: bool
 
@@ -102,7 +103,7 @@ def check_names(config: ConfigDict, groups: Iterable[str]) -> None:
         )
 
 
-def without_rates(config: ConfigDict) -> dict[str, dict[str, Any]]:
+def without_rates(config: ConfigDict) -> dict[str, Record]:
     """`config.groups` as plain dicts, without rates and schedules."""
     rates = ("lr", "schedule", "schedule_kwargs")
     return {
@@ -115,5 +116,5 @@ def _near(name: str, names: Iterable[str]) -> str:
     return f" Did you mean '{close[0]}'?" if close else ""
 
 
-def _is_number(x: Any) -> bool:
+def _is_number(x: object) -> bool:
     return isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +14,9 @@ from tljax.core import layer_groups
 from tljax.core.errors import ConfigError
 from tljax.core.layer_groups import Groups
 from tljax.core.trees import count, flatten
-from tljax.core.types import Mode, Phase, Variables
+from tljax.core.types import Mode, Phase, Prepare, Record, Variables
+from tljax.networks.network import Network
+from tljax.tasks import Task
 from tljax.training import group_settings, optimizer, plan_rates, schedules
 from tljax.training.averaging import Ends, averaged
 from tljax.training.group_settings import Setting
@@ -34,9 +35,9 @@ GROUP_COLUMNS = ("group", "stages", "parameters", "share", "lr", "decay", "Batch
 class Job:
     """A network, a task, and a plan over the network's groups."""
 
-    network: Any
-    task: Any
-    prepare: Any
+    network: Network
+    task: Task
+    prepare: Prepare
     groups: Groups
     phases: Sequence[Phase]
     steps: int  # updates in the whole run
@@ -103,7 +104,7 @@ class Job:
         begun = plan_rates.begun(self.phases, self.ends)[index]
         return {group: Ends(begin, self.averaged_steps) for group, begin in begun.items()}
 
-    def labels(self, index: int) -> dict[str, Any]:
+    def labels(self, index: int) -> Record:
         return optimizer.labels(self.groups, self.phases[index].learning)
 
     def step(self, index: int) -> Step:
@@ -222,7 +223,7 @@ class Job:
         return optimizer.state_bytes(opt_state)
 
 
-def _norm_mode(paths: Sequence[str], model_state: dict[str, Any], frozen: frozenset[str]) -> str:
+def _norm_mode(paths: Sequence[str], model_state: Variables, frozen: frozenset[str]) -> str:
     """The statistics that the group's BatchNorms use: "batch", "stored", or "-" if it has no BatchNorm."""
     norms = {path.rpartition("/")[0] for path in flatten(model_state.get("batch_stats", {}))}
     ours = norms & {path.rpartition("/")[0] for path in paths}

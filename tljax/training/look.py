@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
@@ -22,7 +23,7 @@ class FirstBatches:
     Everything learns, so BatchNorm uses the statistics of the batch. It is computed on one device, because it is short.
     """
 
-    def __init__(self, experiment: Experiment, training: Training, task_config: object, *, seed: int) -> None:
+    def __init__(self, experiment: Experiment, training: Training, task_config: ConfigDict, *, seed: int) -> None:
         self.params: Params = experiment.variables["params"]
         self.groups: Groups = experiment.groups
         self._experiment, self._training = experiment, training

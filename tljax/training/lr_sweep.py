@@ -8,12 +8,11 @@ loss, and both rules for the suggestion.
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from tljax.core import overrides
-from tljax.core.types import Phase
+from tljax.core.types import Phase, Record, Tree
 from tljax.data.batches import Training
 from tljax.data.paired_batches import Paired
 from tljax.training import group_settings
@@ -39,7 +38,7 @@ class Sweep:
     losses: list[float]  # for each rate, the loss before the update with it; finite
     ended: str  # why the sweep ended before the highest rate; "" if it did not
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Record:
         """The result, with the smoothed losses, the suggestion of every rule, and doubts about them."""
         smoothed, rates = smooth(self.losses), suggestions(self)
         more = {"smoothed": smoothed.tolist(), "suggestions": rates, "suggestion": rates.get(RULE)}
@@ -70,7 +69,7 @@ def run(job: Job, start: TrainState, training: Training | Paired, devices: Paral
       job: from `job_of`.
       rates: plain numbers.
     """
-    state: Any = devices.put_state(job.enter(0, start))
+    state: Tree = devices.put_state(job.enter(0, start))
     compiled, losses, ended = None, [], ""
     for host_batch in training.stream(0, len(rates)):
         batch = devices.put_batch(host_batch)

@@ -7,7 +7,6 @@ statistics become the equal means of the batches' statistics, as in torch's `upd
 import contextlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,15 +17,15 @@ from jax import lax
 from tljax.core import signals
 from tljax.core.errors import ConfigError
 from tljax.core.trees import flatten, unflatten
-from tljax.core.types import Batch, Mode, Prepare, Variables
+from tljax.core.types import Batch, Mode, Prepare, Record, Tree, Variables
 from tljax.training.parallel import Parallel, Program, Say
 
-Sums = dict[str, Any]  # "variables", "rng" (raw key data), "count" () batches so far, "means" of their statistics
+Sums = dict[str, Tree]  # "variables", "rng" (raw key data), "count" () batches so far, "means" of their statistics
 
 
 def measured(
     network: nn.Module, prepare: Prepare, mode: Mode, devices: Parallel, say: Say
-) -> Callable[[Variables, Any, Iterator[Batch]], Variables]:
+) -> Callable[[Variables, Tree, Iterator[Batch]], Variables]:
     """(variables on the devices, raw key data there, batches) -> variables with the statistics of these batches.
 
     Args:
@@ -35,7 +34,7 @@ def measured(
     """
     program = Program(make_step(network, prepare, mode, axis=devices.axis), devices, say)
 
-    def run(variables: Variables, rng: Any, batches: Iterator[Batch]) -> Variables:
+    def run(variables: Variables, rng: Tree, batches: Iterator[Batch]) -> Variables:
         begin = devices.each(lambda stats: jax.tree.map(jnp.zeros_like, stats))(variables["batch_stats"])
         state = {"variables": variables, "rng": rng, "count": devices.put_state(jnp.int32(0)), "means": begin}
         for host_batch in batches:
@@ -108,8 +107,8 @@ def enough_values() -> Iterator[None]:
 
 
 def _count_values(
-    alone: dict[str, tuple[int, ...]], method: Callable[..., Any], args: Any, kwargs: Any, context: Any
-) -> Any:
+    alone: dict[str, tuple[int, ...]], method: Callable[..., Tree], args: Tree, kwargs: Record, context: Tree
+) -> Tree:
     """Record the path of a BatchNorm that computes its mean and variance from one value."""
     module = context.module
     if isinstance(module, nn.BatchNorm) and context.method_name == "__call__":
@@ -120,10 +119,10 @@ def _count_values(
     return method(*args, **kwargs)
 
 
-def _noting(momenta: dict[str, float]) -> Callable[..., Any]:
+def _noting(momenta: dict[str, float]) -> Callable[..., Tree]:
     """Record path -> momentum of every BatchNorm that runs."""
 
-    def note(method: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
+    def note(method: Callable[..., Tree], args: Tree, kwargs: Record, context: Tree) -> Tree:
         if isinstance(context.module, nn.BatchNorm):
             momenta["/".join(context.module.path)] = context.module.momentum
         return method(*args, **kwargs)

@@ -5,7 +5,6 @@ no update and no state, and do not count in the norm for clipping.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,13 +14,13 @@ from ml_collections import ConfigDict
 from tljax.core.errors import ConfigError
 from tljax.core.layer_groups import Groups
 from tljax.core.trees import flatten, unflatten
-from tljax.core.types import Params
+from tljax.core.types import Params, Tree
 from tljax.training import averaging, group_settings, schedules
 from tljax.training.optimizers import nature as optimizer_nature
 from tljax.training.optimizers import transform
 from tljax.training.plan_rates import Rate
 
-Labels = dict[str, Any]  # the tree of parameters with the name of its group at each leaf; MaskedNode if frozen
+Labels = Params  # the tree of parameters with the name of its group at each leaf; MaskedNode if frozen
 
 
 def labels(groups: Groups, learning: Sequence[str]) -> Labels:
@@ -58,7 +57,7 @@ def make(
     Raises:
       ConfigError: there is no such optimizer, or it does not accept the keyword arguments.
     """
-    transforms: dict[Hashable, Any] = {
+    transforms: dict[Hashable, optax.GradientTransformation] = {
         group: transform.make(group_settings.of(config, group), rate) for group, rate in rates.items()
     }
     if config.ema:
@@ -68,7 +67,7 @@ def make(
     return optax.multi_transform(transforms, labels)
 
 
-def carry(old: Any, new: Any) -> Any:
+def carry(old: Tree, new: Tree) -> Tree:
     """The state of a new phase: a group that learned before keeps its state; a new group has a new state."""
     kept = {group: old.inner_states.get(group, fresh) for group, fresh in new.inner_states.items()}
     return new._replace(inner_states=kept)
@@ -83,7 +82,7 @@ def clip(grads: Params, limit: float) -> tuple[Params, jax.Array]:
     return jax.tree.map(lambda g: g * factor, grads), norm
 
 
-def state_bytes(opt_state: Any) -> dict[str, int]:
+def state_bytes(opt_state: Tree) -> dict[str, int]:
     """Bytes of optimizer state of every learning group."""
     return {
         group: sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(inner))

@@ -3,14 +3,14 @@
 import contextlib
 import functools
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from tljax.core.errors import ConfigError
-from tljax.core.types import Batch
+from tljax.core.types import Batch, Tree
 from tljax.networks import ops
 
 AXIS = "data"
@@ -43,12 +43,12 @@ class Parallel(Protocol):
     axis: str | None
     devices: int
 
-    def put_state(self, state: Any) -> Any: ...
-    def get_state(self, state: Any) -> Any: ...
+    def put_state(self, state: Tree) -> Tree: ...
+    def get_state(self, state: Tree) -> Tree: ...
     def put_batch(self, batch: Batch) -> Batch: ...
-    def compile(self, step: Callable[..., Any], state: Any, batch: Batch, *, donate: bool) -> Any: ...
-    def each(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]: ...
-    def get(self, metrics: Any) -> Any: ...
+    def compile(self, step: Callable[..., Tree], state: Tree, batch: Batch, *, donate: bool) -> Tree: ...
+    def each(self, function: Callable[[Tree], Tree]) -> Callable[[Tree], Tree]: ...
+    def get(self, metrics: Tree) -> Tree: ...
 
 
 class Jit:
@@ -63,17 +63,17 @@ class Jit:
         self._replicated = NamedSharding(mesh, PartitionSpec())
         self._sharded = NamedSharding(mesh, PartitionSpec(AXIS))
 
-    def put_state(self, state: Any) -> Any:
+    def put_state(self, state: Tree) -> Tree:
         """Copy a state to every device; the source stays usable (device_put may alias it: np.array copies)."""
         return jax.device_put(jax.tree.map(np.array, state), self._replicated)
 
-    def get_state(self, state: Any) -> Any:
+    def get_state(self, state: Tree) -> Tree:
         return jax.tree.map(np.asarray, state)
 
     def put_batch(self, batch: Batch) -> Batch:
         return jax.device_put(batch, self._sharded)
 
-    def compile(self, step: Callable[..., Any], state: Any, batch: Batch, *, donate: bool) -> Any:
+    def compile(self, step: Callable[..., Tree], state: Tree, batch: Batch, *, donate: bool) -> Tree:
         """Compile `step(state, batch)` for these shapes; its outputs are replicated."""
         jitted = jax.jit(
             step,
@@ -83,11 +83,11 @@ class Jit:
         )
         return jitted.lower(state, batch).compile(compiler_options=compiler_options())
 
-    def each(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def each(self, function: Callable[[Tree], Tree]) -> Callable[[Tree], Tree]:
         """`function` of a state, for states on the devices; its result is on the devices too."""
         return jax.jit(function, out_shardings=self._replicated)
 
-    def get(self, metrics: Any) -> Any:
+    def get(self, metrics: Tree) -> Tree:
         return jax.device_get(metrics)
 
 
@@ -101,36 +101,36 @@ class Pmap:
         mesh = jax.make_mesh((self.devices,), (AXIS,), axis_types=(AxisType.Auto,))
         self._by_device = NamedSharding(mesh, PartitionSpec(AXIS))
 
-    def put_state(self, state: Any) -> Any:
+    def put_state(self, state: Tree) -> Tree:
         copies = jax.tree.map(lambda x: np.broadcast_to(x, (self.devices, *np.shape(x))), state)
         return jax.device_put(copies, self._by_device)
 
-    def get_state(self, state: Any) -> Any:
+    def get_state(self, state: Tree) -> Tree:
         return jax.tree.map(_first, state)
 
     def put_batch(self, batch: Batch) -> Batch:
         split = jax.tree.map(lambda x: x.reshape(self.devices, -1, *x.shape[1:]), batch)
         return jax.device_put(split, self._by_device)
 
-    def compile(self, step: Callable[..., Any], state: Any, batch: Batch, *, donate: bool) -> Any:
+    def compile(self, step: Callable[..., Tree], state: Tree, batch: Batch, *, donate: bool) -> Tree:
         mapped = jax.pmap(step, axis_name=AXIS, donate_argnums=(0,) if donate else ())
         return mapped.lower(state, batch).compile(compiler_options=compiler_options())
 
-    def each(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def each(self, function: Callable[[Tree], Tree]) -> Callable[[Tree], Tree]:
         return jax.pmap(function, axis_name=AXIS)
 
-    def get(self, metrics: Any) -> Any:
+    def get(self, metrics: Tree) -> Tree:
         return jax.tree.map(_first, metrics)
 
 
-def step_bytes(compiled: Any) -> int:
+def step_bytes(compiled: Tree) -> int:
     """Bytes on each device that XLA plans for a compiled step: inputs, outputs and temporary arrays."""
     plan = compiled.memory_analysis()
     inout = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
     return inout + plan.temp_size_in_bytes
 
 
-def _first(x: Any) -> np.ndarray:
+def _first(x: jax.Array) -> np.ndarray:
     """The copy on the first device, without a computation."""
     return np.asarray(x.addressable_shards[0].data)[0]
 
@@ -138,13 +138,13 @@ def _first(x: Any) -> np.ndarray:
 class Program:
     """A step, compiled once for every shape of batch."""
 
-    def __init__(self, step: Callable[..., Any], devices: Parallel, say: Say = contextlib.nullcontext) -> None:
+    def __init__(self, step: Callable[..., Tree], devices: Parallel, say: Say = contextlib.nullcontext) -> None:
         """`say()` is entered while XLA compiles."""
         self._step, self._devices, self._say = step, devices, say
-        self._compiled: dict[Any, Any] = {}
+        self._compiled: dict[tuple[tuple[str, tuple[int, ...]], ...], Callable[..., Tree]] = {}
         self.bytes = 0  # memory of the largest compiled program, see `step_bytes`
 
-    def compiled(self, state: Any, batch: Batch, *, donate: bool = False) -> Callable[..., Any]:
+    def compiled(self, state: Tree, batch: Batch, *, donate: bool = False) -> Callable[..., Tree]:
         """The program for this batch; `state` must always have the same shapes."""
         shape = tuple((name, x.shape) for name, x in sorted(batch.items()))
         if shape not in self._compiled:

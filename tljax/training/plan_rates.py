@@ -2,17 +2,16 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError
-from tljax.core.types import Phase
+from tljax.core.types import Phase, Record
 from tljax.training import group_settings, schedules
 from tljax.training.group_settings import Setting
+from tljax.training.schedules import Rate
 
-Rate = schedules.Schedule | float
 COLUMNS = 120  # columns of the chart's data, besides the ends of phases
 
 
@@ -60,7 +59,7 @@ def rate_at(phases: Sequence[Phase], steps: int, config: ConfigDict, step: int) 
     """The learning rate of every group at `step`, 0 where frozen: for tables and logs."""
     ends = step_ends(phases, steps)
     index = sum(step >= end for end in ends[:-1])
-    factors: dict[tuple[Any, ...], float] = {}  # schedule -> its factor; most groups share one
+    factors: dict[tuple[str, str], float] = {}  # schedule -> its factor; most groups share one
     rates = {}
     for group, scale in phases[index].scales.items():
         setting = group_settings.of(config, group)
@@ -72,7 +71,7 @@ def rate_at(phases: Sequence[Phase], steps: int, config: ConfigDict, step: int) 
     return rates
 
 
-def chart(phases: Sequence[Phase], steps: int, epochs: float, config: ConfigDict) -> dict[str, Any]:
+def chart(phases: Sequence[Phase], steps: int, epochs: float, config: ConfigDict) -> Record:
     """Every group's learning rate over the run, as JSON data.
 
     Args:

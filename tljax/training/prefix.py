@@ -14,7 +14,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
 from tljax.core.layer_groups import between
 from tljax.core.trees import flatten, unflatten
-from tljax.core.types import EVALUATE, Batch, Variables
+from tljax.core.types import EVALUATE, Batch, Tree, Variables
 from tljax.reporting.terminal import Screen
 from tljax.training.parallel import Parallel, Program
 
@@ -47,7 +47,7 @@ class Prefix:
         with the picture. Augmentation of an example depends only on its "position".
         """
         batch = self._made.prepare(batch, jax.random.key(0), self.augment)
-        known: Any = self._made.network.apply(variables, batch["inputs"], EVALUATE, stop=self._stop, method="features")
+        known: Tree = self._made.network.apply(variables, batch["inputs"], EVALUATE, stop=self._stop, method="features")
         return flatten({"features": known}) | ({"label": batch["label"]} if self._made.info.loaded else {})
 
     @functools.cached_property

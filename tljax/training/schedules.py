@@ -11,8 +11,11 @@ import optax
 
 from tljax.core import functions
 from tljax.core.errors import ConfigError
+from tljax.core.types import Tree
 
+Kwargs = Mapping[str, Any]  # of an optimizer or a schedule, as the config has them
 Schedule = Callable[[Any], Any]  # step, a number or a traced int32, -> factor
+Rate = Schedule | float  # over the updates of an optimizer
 
 
 def constant(steps: int) -> Schedule:
@@ -51,7 +54,7 @@ NAMES = {"constant": constant, "cosine": cosine, "exponential": exponential, "li
 
 # optax's schedules do not have the number of steps as their first argument: the keyword arguments for the number of
 # steps and for a peak of 1, for each.
-OPTAX: dict[Callable[..., Any], tuple[str, dict[str, Any]]] = {
+OPTAX: dict[Callable[..., Tree], tuple[str, Kwargs]] = {
     optax.constant_schedule: ("", {"value": 1.0}),
     optax.cosine_decay_schedule: ("decay_steps", {"init_value": 1.0}),
     optax.cosine_onecycle_schedule: ("transition_steps", {"peak_value": 1.0}),
@@ -68,7 +71,7 @@ OPTAX: dict[Callable[..., Any], tuple[str, dict[str, Any]]] = {
 UNFIT = (optax.join_schedules, optax.sgdr_schedule)
 
 
-def make(name: str, steps: int, *, warmup: float = 0.0, kwargs: Mapping[str, Any] | None = None) -> Schedule:
+def make(name: str, steps: int, *, warmup: float = 0.0, kwargs: Kwargs | None = None) -> Schedule:
     """The schedule `name` over `steps` steps.
 
     Args:
@@ -99,7 +102,7 @@ def make(name: str, steps: int, *, warmup: float = 0.0, kwargs: Mapping[str, Any
     return optax.join_schedules([optax.linear_schedule(0.0, 1.0, warm), cast(Schedule, schedule)], [warm])
 
 
-def look_up(name: str, *, warmup: float = 0.0, kwargs: Mapping[str, Any] | None = None, any_factor: bool) -> None:
+def look_up(name: str, *, warmup: float = 0.0, kwargs: Kwargs | None = None, any_factor: bool) -> None:
     """Check a schedule before the number of steps is known: `check`; for a function, only that it exists."""
     if name in NAMES:
         check(name, warmup=warmup, kwargs=kwargs, any_factor=any_factor)
@@ -112,7 +115,7 @@ def check(
     steps: int = PROBED,
     *,
     warmup: float = 0.0,
-    kwargs: Mapping[str, Any] | None = None,
+    kwargs: Kwargs | None = None,
     any_factor: bool = False,
 ) -> None:
     """Look up a schedule and check its factors over a run of `steps` steps, or of PROBED if that is more.
@@ -162,7 +165,7 @@ def in_phases(schedule: Schedule, scales: tuple[float, ...], ends: tuple[int, ..
       start: the run's step at which the group's optimizer began to count.
     """
 
-    def factor(count: Any) -> jax.Array:
+    def factor(count: jax.Array) -> jax.Array:
         now = count + start
         phase = jnp.searchsorted(jnp.array(ends[:-1], jnp.int32), now, side="right")
         return schedule(now) * jnp.array(scales, jnp.float32)[phase]
@@ -170,7 +173,7 @@ def in_phases(schedule: Schedule, scales: tuple[float, ...], ends: tuple[int, ..
     return factor
 
 
-def _function(name: str) -> Callable[..., Any]:
+def _function(name: str) -> Callable[..., Tree]:
     if name in NAMES:
         return NAMES[name]
     function = functions.find(name, f"a schedule ({', '.join(NAMES)})")
@@ -182,8 +185,8 @@ def _function(name: str) -> Callable[..., Any]:
     return function
 
 
-def _called(function: Callable[..., Any], steps: int, kwargs: dict[str, Any]) -> Any:
+def _called(function: Callable[..., Tree], steps: int, kwargs: Kwargs) -> Tree:
     if function not in OPTAX:
         return function(steps, **kwargs)
     key, others = OPTAX[function]
-    return function(**({key: max(steps, 1)} if key else {}) | others | kwargs)
+    return function(**({key: max(steps, 1)} if key else {}) | dict(others) | dict(kwargs))

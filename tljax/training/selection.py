@@ -10,7 +10,6 @@ Labels of the targets are not used; `train.oracle` reports the epoch that they w
 import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +18,12 @@ from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError
 from tljax.core.options import near
-from tljax.core.types import EVALUATE, Batch, Prepare, Variables
+from tljax.core.types import EVALUATE, Batch, Prepare, Totals, Variables
 from tljax.data.batches import Evaluation
 from tljax.data.domains import UNLABELLED
+from tljax.networks.network import Network
 from tljax.reporting.terminal import Screen
-from tljax.tasks import Chooses, HasEntropy
+from tljax.tasks import Chooses, HasEntropy, Task
 from tljax.training.evaluate import Evaluator
 from tljax.training.parallel import Parallel
 
@@ -35,7 +35,7 @@ class Selection:
     part: str
     evaluation: Evaluation
     evaluator: Evaluator
-    summarize: Callable[[dict[str, Any]], dict[str, float]]
+    summarize: Callable[[Totals], dict[str, float]]
     metric: str
     sign: int  # -1: lower is better
 
@@ -48,8 +48,8 @@ class Selection:
 def make(
     parts: Mapping[str, Evaluation],
     evaluator: Evaluator,
-    network: Any,
-    task: Any,
+    network: Network,
+    task: Task,
     classes: int,
     prepare: Prepare,
     devices: Parallel,
@@ -79,7 +79,7 @@ def make(
     return Selection(UNLABELLED, parts[UNLABELLED], surest, mean_entropy, "entropy", -1)
 
 
-def chosen_by(wanted: str, task: Any, classes: int) -> tuple[str, int]:
+def chosen_by(wanted: str, task: Task, classes: int) -> tuple[str, int]:
     """The metric that `train.best` names ("": the task's own), and 1, or -1 if smaller is better.
 
     Raises:
@@ -97,7 +97,7 @@ def chosen_by(wanted: str, task: Any, classes: int) -> tuple[str, int]:
 
 
 def make_entropy_step(
-    network: Any, task: Any, prepare: Prepare, *, axis: str | None = None
+    network: Network, task: HasEntropy, prepare: Prepare, *, axis: str | None = None
 ) -> Callable[[Variables, Batch], tuple[dict[str, jax.Array], dict[str, jax.Array]]]:
     """`(variables, batch) -> (sums, {})`, as `train_step.make_eval_step`; labels are not used."""
 
@@ -111,6 +111,6 @@ def make_entropy_step(
     return step
 
 
-def mean_entropy(totals: dict[str, Any]) -> dict[str, float]:
+def mean_entropy(totals: Totals) -> dict[str, float]:
     """Sums of the part -> {"entropy": nats, "examples"}."""
     return {"entropy": float(totals["entropy"]) / int(totals["examples"]), "examples": int(totals["examples"])}

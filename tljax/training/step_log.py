@@ -5,7 +5,6 @@ A loss or a state that is not finite ends the run here, before the state is save
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from tljax.core.errors import TljaxError
 from tljax.core.layer_groups import Groups, stage_of
 from tljax.core.trees import flatten
+from tljax.core.types import Tree
 from tljax.reporting.report import Report
 from tljax.training import plan_rates
 from tljax.training.job import Job
@@ -29,10 +29,10 @@ class StepLog:
 
     def __init__(self, job: Job, parallel: Parallel, report: Report) -> None:
         self._job, self._parallel, self._report = job, parallel, report
-        self._waiting: list[tuple[int, Any]] = []  # (updates done, metrics on the devices)
+        self._waiting: list[tuple[int, Tree]] = []  # (updates done, metrics on the devices)
         self._runaway = Runaway(job.groups)
 
-    def add(self, step: int, metrics: Any, state: Callable[[], TrainState]) -> None:
+    def add(self, step: int, metrics: Tree, state: Callable[[], TrainState]) -> None:
         """Keep the metrics of a step, which may still be computing; read those of earlier steps if it is time.
 
         Args:
@@ -127,7 +127,7 @@ class Runaway:
         )
 
 
-def _change(pairs: Sequence[tuple[Any, Any]]) -> float:
+def _change(pairs: Sequence[tuple[Tree, Tree]]) -> float:
     """The norm of the change from the first to the second of each pair, divided by the norm of the first."""
     change = sum(float(np.sum((np.asarray(new, np.float64) - old) ** 2)) for old, new in pairs)
     norm = sum(float(np.sum(np.asarray(old, np.float64) ** 2)) for old, _ in pairs)
@@ -148,11 +148,11 @@ def faults(state: TrainState, groups: Groups) -> list[str]:
     return bad
 
 
-def _finite(x: Any) -> bool:
+def _finite(x: np.ndarray) -> bool:
     return bool(np.isfinite(np.asarray(x)).all())
 
 
-def _nan(x: Any) -> bool:
+def _nan(x: np.ndarray) -> bool:
     x = np.asarray(x)
     return x.dtype.kind not in "biu" and bool(np.isnan(x).any())
 

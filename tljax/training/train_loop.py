@@ -6,14 +6,13 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import jax
 import numpy as np
 
 from tljax.core import signals
 from tljax.core.errors import WeightsError
-from tljax.core.types import Batch, Mode, Variables
+from tljax.core.types import Batch, Mode, Record, Tree, Variables
 from tljax.reporting import throughput
 from tljax.reporting.report import Report
 from tljax.training import norm_statistics
@@ -33,7 +32,7 @@ class Trained:
     seconds: float  # of training, over all starts of this run, without compiling and saving
     step_bytes: int  # memory of the largest step: `parallel.step_bytes`
     throughput: dict[str, float]  # from `throughput.summary`
-    oracle: dict[str, dict[str, Any]]  # target -> its best metric by its own labels, and "step"
+    oracle: dict[str, Record]  # target -> its best metric by its own labels, and "step"
 
 
 @dataclasses.dataclass(eq=False)
@@ -100,7 +99,7 @@ class Loop:
     def _measured(self, mode: Mode) -> Callable[..., Variables]:
         view, say = self.views[-1], partial(self.report.compiling, "BatchNorm statistics")
 
-        def prepare(batch: Batch, key: jax.Array, train: bool) -> Any:
+        def prepare(batch: Batch, key: jax.Array, train: bool) -> Tree:
             return view.prepare(self.job.alignment.inputs(batch), key, train)
 
         return norm_statistics.measured(view.network, prepare, mode, self.parallel, say)
@@ -187,7 +186,7 @@ class Loop:
         """Seconds, without those in which XLA compiles."""
         return time.monotonic() - self.report.compile_seconds
 
-    def _batches(self, view: View, first: int, end: int) -> Iterator[tuple[int, Any, tuple[int, int]]]:
+    def _batches(self, view: View, first: int, end: int) -> Iterator[tuple[int, Batch, tuple[int, int]]]:
         """(step, batch on the devices, `throughput.places` of it); the next is on its way while a step computes."""
         ahead = None
         for step, batch in zip(range(first, end), view.training.stream(first, end), strict=True):
@@ -245,7 +244,7 @@ class Loop:
 class _Moment:
     """The current point of a phase."""
 
-    state: Any  # on the devices
+    state: Tree  # on the devices
     step: int  # number of updates in `state`
     began: float  # `Loop._clock` since which training time has not been added yet
     saved: float  # when the last checkpoint was written, or the phase began

@@ -2,15 +2,17 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import optax
-from flax import linen as nn
 from jax import lax
+from ml_collections import ConfigDict
 
-from tljax.core.types import EVALUATE, Batch, Mode, Params, Prepare, Variables
+from tljax.core.types import EVALUATE, Batch, Mode, Params, Prepare, Tree, Variables
 from tljax.data import mixing
+from tljax.networks.network import Network
+from tljax.tasks import Task
 from tljax.training import norm_statistics, optimizer
 from tljax.training.accumulation import accumulated
 from tljax.training.optimizer import Labels
@@ -49,11 +51,11 @@ class Moment(NamedTuple):
 class Objective:
     """The objective of one phase: the task's loss plus the terms of the strategy and the adaptation."""
 
-    network: nn.Module
-    task: Any
+    network: Network
+    task: Task
     prepare: Prepare
     mode: Mode  # which modules run on stored statistics
-    task_config: Any  # config.task, for the task's loss
+    task_config: ConfigDict  # config.task, for the task's loss
     axis: str | None = None  # of pmap; None under jit, where the batch is global
     method: Method = PLAIN  # the strategy, which may change the parameters before the network gets them
     alignment: Alignment = NONE  # the adaptation to a second, unlabelled domain
@@ -66,7 +68,7 @@ class Objective:
 
     def loss(
         self, params: Params, model_state: Variables, batch: Batch, moment: Moment
-    ) -> tuple[jax.Array, tuple[Any, Metrics]]:
+    ) -> tuple[jax.Array, tuple[Tree, Metrics]]:
         """The loss of a `prepared` batch, (); and (new model_state, metrics for the log)."""
         with norm_statistics.enough_values():
             outputs, new_state = self.network.apply(
@@ -84,14 +86,14 @@ class Objective:
 
     def gradients(
         self, learns: Params, rest: Params, model_state: Variables, batch: Batch, moment: Moment
-    ) -> tuple[Params, Any, Metrics]:
+    ) -> tuple[Params, Variables, Metrics]:
         """(gradients, model_state, metrics) of a batch; gradients with respect to learning parameters only.
 
         So XLA never builds the backward pass of frozen stages before them.
         """
         batch = self.prepared(batch, moment)
 
-        def loss(learns: Params) -> tuple[jax.Array, tuple[Any, Metrics]]:
+        def loss(learns: Params) -> tuple[jax.Array, tuple[Tree, Metrics]]:
             return self.loss(optimizer.merge(learns, rest), model_state, batch, moment)
 
         (_, (new_state, metrics)), grads = jax.value_and_grad(loss, has_aux=True)(learns)
@@ -119,7 +121,9 @@ def make_train_step(
         moment = Moment.of(state, objective.axis)
         learns, rest = optimizer.split(state.params, labels)
 
-        def gradients(model_state: Variables, part: Batch, number: jax.Array | None) -> tuple[Params, Any, Metrics]:
+        def gradients(
+            model_state: Variables, part: Batch, number: jax.Array | None
+        ) -> tuple[Params, Variables, Metrics]:
             return objective.gradients(learns, rest, model_state, part, moment.of_part(number))
 
         grads, model_state, metrics = accumulated(gradients, state.model_state, batch, accumulate)
@@ -128,7 +132,7 @@ def make_train_step(
         grads, metrics["grad_norm"] = optimizer.clip(grads, clip)
         # Some optimizers need the loss for their step; the others do not get it.
         updates, opt_state = with_loss.update(grads, state.opt_state, learns, value=metrics["loss"])
-        moved: Any = optax.apply_updates(learns, updates)
+        moved: Tree = optax.apply_updates(learns, updates)
         params = optimizer.merge(moved, rest)
         new = state.replace(step=state.step + 1, params=params, model_state=model_state, opt_state=opt_state)
         return new, metrics
@@ -137,7 +141,7 @@ def make_train_step(
 
 
 def make_eval_step(
-    network: nn.Module, task: Any, prepare: Prepare, *, axis: str | None = None
+    network: Network, task: Task, prepare: Prepare, *, axis: str | None = None
 ) -> Callable[[Variables, Batch], tuple[Sums, Each]]:
     """`(variables, batch) -> (sums, each)`: sums over the examples where `mask` is True, and values (B,) of each."""
 

@@ -4,7 +4,6 @@ import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -20,6 +19,7 @@ from tljax.data.decoded_pictures import Pictures
 from tljax.data.paired_batches import Paired
 from tljax.networks.network import Network
 from tljax.reporting.terminal import Screen
+from tljax.tasks import Task
 from tljax.training import features, selection
 from tljax.training.evaluate import Evaluator
 from tljax.training.features import Cached, Took
@@ -63,7 +63,7 @@ def took(views: Sequence[View]) -> Took:
 
 
 def make(
-    made: Experiment, phases: Sequence[Phase], task: Any, devices: Parallel, screen: Screen, config: ConfigDict
+    made: Experiment, phases: Sequence[Phase], task: Task, devices: Parallel, screen: Screen, config: ConfigDict
 ) -> tuple[View, ...]:
     """One view for each phase; phases with the same frozen stages share one. Nothing is computed yet."""
     views: dict[tuple[str | None, str], View] = {}
@@ -147,7 +147,7 @@ def _view(
     made: Experiment,
     stages: Sequence[str],
     where: str,
-    task: Any,
+    task: Task,
     devices: Parallel,
     screen: Screen,
     config: ConfigDict,

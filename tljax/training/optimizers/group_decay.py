@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import optax
 
 from tljax.core.trees import flatten, unflatten
-from tljax.core.types import Params
+from tljax.core.types import Params, Tree
 from tljax.training.group_settings import Setting
 from tljax.training.optimizers import nature as optimizer_nature
 from tljax.training.optimizers import transform
@@ -31,7 +30,7 @@ def said(setting: Setting, params: Params, paths: Sequence[str]) -> str:
     return _measured(list(found.values()), setting.weight_decay)
 
 
-def _masked(leaves: Mapping[str, Any], paths: Sequence[str]) -> Params:
+def _masked(leaves: Mapping[str, Tree], paths: Sequence[str]) -> Params:
     """A small tree for the group's optimizer: the paths of the run, with MaskedNode outside of the group."""
     masked = optax.MaskedNode()
     return optimizer_trial.shrunk(unflatten({path: x if path in paths else masked for path, x in leaves.items()}))

@@ -11,6 +11,8 @@ import optax.contrib
 
 from tljax.core import functions
 from tljax.core.errors import ConfigError
+from tljax.core.types import Tree
+from tljax.training.schedules import Rate
 
 RATE_KEYS = ("learning_rate", "max_learning_rate")  # keywords of the rate in optax's optimizers
 # Optimizers that do not work in a training step, and why.
@@ -24,8 +26,8 @@ UNFIT = {
 
 
 def reduce_on_plateau(
-    learning_rate: Any, *, momentum: float | None = None, nesterov: bool = False, **kwargs: Any
-) -> Any:
+    learning_rate: Rate, *, momentum: float | None = None, nesterov: bool = False, **kwargs: Any
+) -> Tree:
     """SGD whose updates shrink when the training loss stops falling, by `optax.contrib.reduce_on_plateau(**kwargs)`."""
     return optax.chain(optax.sgd(learning_rate, momentum, nesterov), optax.contrib.reduce_on_plateau(**kwargs))
 
@@ -36,7 +38,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(name for name in _table() if name not in UNFIT))
 
 
-def find(name: str) -> Callable[..., Any]:
+def find(name: str) -> Callable[..., Tree]:
     """The optimizer `name`, as a function of a rate (`rate_key`) and keyword arguments.
 
     Args:
@@ -61,22 +63,22 @@ def find(name: str) -> Callable[..., Any]:
     )
 
 
-def rate_key(function: Callable[..., Any]) -> str:
+def rate_key(function: Callable[..., Tree]) -> str:
     """The keyword of `function` for its rate; the user's own functions have `learning_rate`."""
     if function in _table().values() and RATE_KEYS[0] not in inspect.signature(function).parameters:
         return RATE_KEYS[1]
     return RATE_KEYS[0]
 
 
-def is_optax(function: Callable[..., Any]) -> bool:
+def is_optax(function: Callable[..., Tree]) -> bool:
     """Whether it is from optax, whose signatures tell all keyword arguments."""
     return any(function is known for known in _table().values())
 
 
 @functools.cache
-def _table() -> dict[str, Callable[..., Any]]:
+def _table() -> dict[str, Callable[..., Tree]]:
     """Every public function of optax that makes an optimizer from a rate, with aliases (partials)."""
-    table: dict[str, Callable[..., Any]] = {"contrib.reduce_on_plateau": reduce_on_plateau}
+    table: dict[str, Callable[..., Tree]] = {"contrib.reduce_on_plateau": reduce_on_plateau}
     for module, prefix in ((optax, ""), (optax.contrib, "contrib.")):
         for name, value in vars(module).items():
             if inspect.isfunction(value) or isinstance(value, functools.partial):

@@ -5,8 +5,7 @@ import dataclasses
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +13,11 @@ import optax
 import optax.contrib
 
 from tljax.core.errors import ConfigError
-from tljax.core.types import Params
+from tljax.core.types import Params, Tree
 from tljax.training.group_settings import Setting
 from tljax.training.optimizers import names as optimizer_names
 from tljax.training.optimizers import trial as optimizer_trial
+from tljax.training.schedules import Kwargs, Rate
 
 # optax's keywords for the mask of leaves that decay; and keyword arguments that have their own key in the config.
 MASKS = ("mask", "weight_decay_mask")
@@ -54,7 +54,7 @@ def of(setting: Setting) -> Nature:
     return _tried(_Key(setting.name, setting.kwargs))
 
 
-def built(name: str, rate: Any, kwargs: Mapping[str, Any]) -> optax.GradientTransformation:
+def built(name: str, rate: Rate, kwargs: Kwargs) -> optax.GradientTransformation:
     """The transformation that the optimizer `name` returns.
 
     Raises:
@@ -85,7 +85,7 @@ def is_kernel(params: Params) -> Params:
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
-def is_key(leaf: Any) -> bool:
+def is_key(leaf: Tree) -> bool:
     """Whether a leaf of a state is a typed random key, which cannot be saved directly."""
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
@@ -93,7 +93,7 @@ def is_key(leaf: Any) -> bool:
 class _Key:
     """Name and keyword arguments (of any type) as a key of a cache."""
 
-    def __init__(self, name: str, kwargs: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, kwargs: Kwargs) -> None:
         self.name, self.kwargs, self._text = name, dict(kwargs), f"{name} {sorted(kwargs.items(), key=str)!r}"
 
     def __eq__(self, other: object) -> bool:
@@ -131,7 +131,7 @@ def _tried(key: _Key) -> Nature:
     )
 
 
-def _state(name: str, tx: optax.GradientTransformation) -> Any:
+def _state(name: str, tx: optax.GradientTransformation) -> Tree:
     """The shapes of its state on a small tree, after an update has been tried."""
     with _blamed(name):
         changed = optimizer_trial.changed_state(tx)
@@ -154,7 +154,7 @@ def _blamed(name: str) -> Iterator[None]:
         ) from error
 
 
-def _takes_decay(name: str, kwargs: Mapping[str, Any]) -> bool:
+def _takes_decay(name: str, kwargs: Kwargs) -> bool:
     """Whether weight_decay=... is accepted, and changes what the optimizer does."""
     try:
         none, much = (_decays(name, {**kwargs, "weight_decay": decay}) for decay in (0.0, 0.5))
@@ -163,7 +163,7 @@ def _takes_decay(name: str, kwargs: Mapping[str, Any]) -> bool:
     return repr(none) != repr(much)
 
 
-def _mask(name: str, kwargs: Mapping[str, Any]) -> str:
+def _mask(name: str, kwargs: Kwargs) -> str:
     """The keyword for a mask that excludes norms and biases from decay; "" if it has none."""
     for mask in MASKS:
         with contextlib.suppress(Exception):
@@ -173,11 +173,11 @@ def _mask(name: str, kwargs: Mapping[str, Any]) -> str:
     return ""
 
 
-def _decays(name: str, kwargs: Mapping[str, Any]) -> dict[str, float]:
+def _decays(name: str, kwargs: Kwargs) -> dict[str, float]:
     return optimizer_trial.decays(lambda rate: built(name, rate, kwargs))
 
 
-def _accepted(function: Callable[..., Any]) -> tuple[str, ...]:
+def _accepted(function: Callable[..., Tree]) -> tuple[str, ...]:
     try:
         return tuple(inspect.signature(function).parameters)
     except (TypeError, ValueError):

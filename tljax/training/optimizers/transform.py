@@ -1,7 +1,7 @@
 """The optimizer of one group as an optax transformation that works in a training step and a checkpoint."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -9,15 +9,17 @@ import jax.numpy as jnp
 import optax
 
 from tljax.core.errors import ConfigError
+from tljax.core.types import Tree
 from tljax.training.group_settings import Setting
 from tljax.training.optimizers import nature as optimizer_nature
 from tljax.training.optimizers import trial as optimizer_trial
 from tljax.training.optimizers.nature import Nature, is_kernel
+from tljax.training.schedules import Kwargs, Rate, Schedule
 
-Build = Callable[[Any], optax.GradientTransformation]  # a rate -> the optimizer
+Build = Callable[[Rate], optax.GradientTransformation]  # a rate -> the optimizer
 
 
-def make(setting: Setting, rate: Any) -> optax.GradientTransformation:
+def make(setting: Setting, rate: Rate) -> optax.GradientTransformation:
     """The optimizer of a group.
 
     Args:
@@ -50,12 +52,12 @@ def make(setting: Setting, rate: Any) -> optax.GradientTransformation:
     return optax.chain(optax.add_decayed_weights(decay, mask=mask), transform)
 
 
-def _built(name: str, nature: Nature, kwargs: Mapping[str, Any], rate: Any) -> optax.GradientTransformation:
+def _built(name: str, nature: Nature, kwargs: Kwargs, rate: Rate) -> optax.GradientTransformation:
     tx = optimizer_nature.built(name, rate, kwargs)
     return _with_raw_keys(tx) if nature.has_keys else tx
 
 
-def _following(setting: Setting, nature: Nature, build: Build, rate: Callable[[Any], Any]) -> Any:
+def _following(setting: Setting, nature: Nature, build: Build, rate: Schedule) -> Tree:
     """The optimizer with a rate that changes: a function of its count, or else built again in every step with a number.
 
     Its count is not the run's step if it does not update in every step (optax.MultiSteps, SAM).
@@ -77,7 +79,7 @@ def _following(setting: Setting, nature: Nature, build: Build, rate: Callable[[A
     )
 
 
-def _takes_schedule(build: Build, rate: Callable[[Any], Any]) -> bool:
+def _takes_schedule(build: Build, rate: Schedule) -> bool:
     try:
         tx = build(rate)
         jax.eval_shape(lambda p: optimizer_trial.step(tx, p, tx.init(p), p), optimizer_trial.TREE)
@@ -89,16 +91,16 @@ def _takes_schedule(build: Build, rate: Callable[[Any], Any]) -> bool:
 class Counted(NamedTuple):
     """The state of an optimizer that gets its rate as a number in every step."""
 
-    count: Any  # () int32, updates so far
-    inner: Any
+    count: Tree  # () int32, updates so far
+    inner: Tree
 
 
-def _by_number(build: Build, rate: Callable[[Any], Any]) -> optax.GradientTransformationExtraArgs:
-    def init(params: Any) -> Counted:
+def _by_number(build: Build, rate: Schedule) -> optax.GradientTransformationExtraArgs:
+    def init(params: Tree) -> Counted:
         count = jnp.zeros([], jnp.int32)
         return Counted(count, build(rate(count)).init(params))
 
-    def update(updates: Any, state: Any, params: Any = None, **more: Any) -> tuple[Any, Counted]:
+    def update(updates: Tree, state: Tree, params: Tree = None, **more: Any) -> tuple[Tree, Counted]:
         tx = optax.with_extra_args_support(build(rate(state.count)))
         updates, inner = tx.update(updates, state.inner, params, **more)
         return updates, Counted(state.count + 1, inner)
@@ -110,13 +112,13 @@ def _with_raw_keys(tx: optax.GradientTransformation) -> optax.GradientTransforma
     """`tx` with raw key data in its state instead of typed random keys."""
     inner = optax.with_extra_args_support(tx)
 
-    def raw(state: Any) -> Any:
+    def raw(state: Tree) -> Tree:
         return jax.tree.map(lambda x: jax.random.key_data(x) if optimizer_nature.is_key(x) else x, state)
 
-    def init(params: Any) -> Any:
+    def init(params: Tree) -> Tree:
         return raw(jax.tree.map(jnp.asarray, tx.init(params)))
 
-    def update(updates: Any, state: Any, params: Any = None, **more: Any) -> tuple[Any, Any]:
+    def update(updates: Tree, state: Tree, params: Tree = None, **more: Any) -> tuple[Tree, Tree]:
         like = tx.init(params)
         typed = jax.tree.map(
             lambda old, x: jax.random.wrap_key_data(x, impl=jax.random.key_impl(old))

@@ -5,7 +5,6 @@ parameter; noise, momentum and norms of parameters do not.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,15 +12,16 @@ import numpy as np
 import optax
 
 from tljax.core.trees import flatten, unflatten
-from tljax.core.types import Params
+from tljax.core.types import Params, Tree
+from tljax.training.schedules import Rate
 
-Make = Callable[[Any], optax.GradientTransformation]  # a rate -> the optimizer
+Make = Callable[[Rate], optax.GradientTransformation]  # a rate -> the optimizer
 
 STEPS = 128  # steps of a trial, so that accumulation over fewer steps shows
 EPSILON = 4e-7  # relative to a parameter; smaller updates are rounding
 
 
-def shrunk(params: Mapping[str, Any]) -> Params:
+def shrunk(params: Mapping[str, Tree]) -> Params:
     """The same tree with leaves of at most two elements along each axis; no element is 0."""
     leaves = {}
     for number, (path, leaf) in enumerate(flatten(params).items()):
@@ -46,7 +46,7 @@ def takes_loss(tx: optax.GradientTransformation, params: Params = TREE) -> bool:
     return True
 
 
-def step(tx: optax.GradientTransformation, grads: Params, state: Any, params: Params) -> tuple[Any, Any]:
+def step(tx: optax.GradientTransformation, grads: Params, state: Tree, params: Params) -> tuple[Tree, Tree]:
     """One update with a loss of 1."""
     return optax.with_extra_args_support(tx).update(grads, state, params, value=jnp.float32(1.0))
 
@@ -75,7 +75,7 @@ def counts_steps(make: Make, params: Params = TREE, steps: int = 6) -> bool:
     """Whether the optimizer evaluates its schedule at every step of the run, and not only at steps with an update."""
     asked = []
 
-    def schedule(count: Any) -> float:
+    def schedule(count: jax.Array) -> float:
         asked.append(int(count))
         return 0.1
 
@@ -91,8 +91,8 @@ def follows_number(make: Make, params: Params = TREE) -> bool:
     """Whether the updates of an optimizer that is built again in every step depend on that step's rate."""
     grads = jax.tree.map(jnp.ones_like, params)
 
-    def moved(rate: Any) -> Any:
-        def one(state: Any, _: None) -> tuple[Any, Any]:
+    def moved(rate: Rate) -> Tree:
+        def one(state: Tree, _: None) -> tuple[Tree, Tree]:
             updates, state = step(make(rate), grads, state, params)
             return state, updates
 
@@ -123,10 +123,10 @@ def _decays(tx: optax.GradientTransformation, rate: float, params: Params) -> di
     return found
 
 
-def _moved(tx: optax.GradientTransformation, params: Params, gradient: float) -> Any:
+def _moved(tx: optax.GradientTransformation, params: Params, gradient: float) -> Tree:
     """The updates of STEPS steps from the same parameters, each (STEPS, ...)."""
 
-    def one(state: Any, _: None) -> tuple[Any, Any]:
+    def one(state: Tree, _: None) -> tuple[Tree, Tree]:
         updates, state = step(tx, jax.tree.map(lambda p: jnp.full_like(p, gradient), params), state, params)
         return state, updates
 
