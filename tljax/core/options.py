@@ -10,14 +10,14 @@ import difflib
 import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
-from types import ModuleType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from ml_collections import ConfigDict
 
 from tljax.core import config_tables, near_names, plugins
 from tljax.core.config_tables import get, is_table, put
 from tljax.core.errors import ConfigError
+from tljax.core.modules import Plugin
 from tljax.core.types import Record
 
 Rule = tuple[str, Callable[[Any], bool]]  # (what must hold, in words; the test of it)
@@ -47,6 +47,36 @@ class Option:
 
 
 Options = Mapping[str, Option]
+
+
+@runtime_checkable
+class HasOptions(Protocol):
+    """A plugin with keys of its own."""
+
+    @property
+    def OPTIONS(self) -> Options: ...  # noqa: N802 -- a constant of the file
+
+
+class SeesInput(Plugin, Protocol):
+    """What the options of `data` need of a model family: `networks.families.Family` says the rest."""
+
+    @property
+    def INPUT(self) -> str: ...  # noqa: N802
+
+
+@runtime_checkable
+class UsesOthers(Protocol):
+    """A plugin that takes the options of others of its kind, too."""
+
+    def uses(self, config: ConfigDict) -> tuple[str, ...]:
+        """Their names.
+
+        Args:
+          config: the section: `config.strategy`.
+        """
+        ...
+
+
 # Section of a config -> the kind of plugins that declare its keys.
 SECTIONS = {
     "strategy": ("strategies",),
@@ -57,12 +87,12 @@ SECTIONS = {
 }
 
 
-def of(plugin: ModuleType) -> Options:
+def of(plugin: Plugin) -> Options:
     """The options of a plugin."""
-    return getattr(plugin, "OPTIONS", {})
+    return plugin.OPTIONS if isinstance(plugin, HasOptions) else {}
 
 
-def chosen(config: ConfigDict, section: str) -> list[ModuleType]:
+def chosen(config: ConfigDict, section: str) -> list[Plugin]:
     """The plugins that a config chooses for a section.
 
     Raises:
@@ -76,12 +106,13 @@ def chosen(config: ConfigDict, section: str) -> list[ModuleType]:
     name = config[section].name
     if not name:
         return []
-    plugin = plugins.find(kind, name)
-    uses = getattr(plugin, "uses", None)
-    return [plugin, *(plugins.find(kind, other) for other in (uses(config[section]) if uses else ()))]
+    plugin: Plugin = plugins.find(kind, name)
+    others = plugin.uses(config[section]) if isinstance(plugin, UsesOthers) else ()
+    found: list[Plugin] = [plugins.find(kind, other) for other in (name, *others)]
+    return found
 
 
-def family(config: ConfigDict) -> ModuleType:
+def family(config: ConfigDict) -> SeesInput:
     """The model family that a config chooses."""
     return plugins.find("families", config.model.family)
 

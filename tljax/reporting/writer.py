@@ -3,21 +3,18 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from tljax.core import plugins
 from tljax.core.errors import ConfigError
+from tljax.core.modules import Plugin
 
 ALWAYS = "jsonl"  # the log that resuming, curves and tables read
 FINAL = "final "  # before a part's name: the numbers of result.json, which are of the step that was kept
 
 
 class Writer(Protocol):
-    """A place for numbers. A plugin file (tljax/reporting/writers/) has `start(about: About) -> Writer`.
-
-    One that writes with another package may also have `load()`, which imports it: it is called before data are read.
-    """
+    """A place for numbers; a file in tljax/reporting/writers/ is `Starts`."""
 
     def scalars(self, step: int, part: str, values: Mapping[str, float]) -> None:
         """Take what was measured after `step` updates, on "train", "validation" or another part.
@@ -54,6 +51,23 @@ class About:
     def name(self) -> str:
         """For people: the last two folders, in a suite the row and the seed."""
         return "-".join(self.folder.absolute().parts[-2:])
+
+
+class Starts(Plugin, Protocol):
+    """A file of `writers/`."""
+
+    def start(self, about: About) -> Writer:
+        """The writer of one run. What it raises ends the run before it trains."""
+        ...
+
+
+@runtime_checkable
+class Loads(Protocol):
+    """A file that writes with the package of others."""
+
+    def load(self) -> object:
+        """Import that package, before data are read; ImportError where it is not installed."""
+        ...
 
 
 class Writers:
@@ -125,10 +139,10 @@ def named(part: str, values: Mapping[str, float]) -> dict[str, float]:
     return {f"{part}/{name}": value for name, value in values.items()}
 
 
-def _loaded(name: str) -> ModuleType:
-    plugin = plugins.find("writers", name)
+def _loaded(name: str) -> Starts:
+    plugin: Starts = plugins.find("writers", name)
     try:
-        plugin.load() if hasattr(plugin, "load") else None
+        plugin.load() if isinstance(plugin, Loads) else None
     except ImportError as error:
         raise ConfigError(
             f"config.writers names '{name}', whose package must be installed ({error}): pip install 'tljax[{name}]', "

@@ -28,8 +28,15 @@ class Task(Protocol):
     `logits` is the network's output for a batch of B examples: an array (B, ...) or a tree of arrays.
     """
 
-    LABELS: str  # the kind of labels, see `Info.labels`; none: labels are not read
-    BEST: str  # the metric for tables and for the choice of the best epoch: larger is better, at most 1
+    @property
+    def LABELS(self) -> str:  # noqa: N802 -- a constant of the file
+        """The kind of labels that the task learns, one of `Info.labels`; "none": labels are not read."""
+        ...
+
+    @property
+    def BEST(self) -> str:  # noqa: N802
+        """The metric in tables, which selects the best epoch: larger is better, at most 1."""
+        ...
 
     def weights(self, config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> np.ndarray | None:
         """The weight in the loss of an example of each class, (K,) float32; it becomes batch["weight"]. None: all 1.
@@ -40,7 +47,7 @@ class Task(Protocol):
         """
         ...
 
-    def loss(self, logits: Tree, batch: Batch, config: ConfigDict) -> jax.Array:
+    def loss(self, logits: Tree, batch: Batch, config: ConfigDict, /) -> jax.Array:
         """The mean loss over the batch, (). It must be the mean of the losses of its parts (devices, micro-batches).
 
         Args:
@@ -49,15 +56,15 @@ class Task(Protocol):
         """
         ...
 
-    def metrics(self, logits: Tree, batch: Batch) -> dict[str, jax.Array]:
+    def metrics(self, logits: Tree, batch: Batch, /) -> dict[str, jax.Array]:
         """Metrics of a training batch for the log, besides its loss: means over the batch, ()."""
         ...
 
-    def sums(self, logits: Tree, batch: Batch) -> dict[str, jax.Array]:
+    def sums(self, logits: Tree, batch: Batch, /) -> dict[str, jax.Array]:
         """Sums over the examples where batch["mask"] is True; they are added over batches and devices."""
         ...
 
-    def each(self, logits: Tree, batch: Batch) -> dict[str, jax.Array]:
+    def each(self, logits: Tree, batch: Batch, /) -> dict[str, jax.Array]:
         """Values of every example, (B, ...), for metrics that are not made of sums; {} if all are."""
         ...
 

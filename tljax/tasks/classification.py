@@ -45,7 +45,7 @@ def loss(logits: jax.Array, batch: Batch, config: ConfigDict) -> jax.Array:
     return mixing.loss(lambda part: _losses(logits.astype(jnp.float32), part, config), batch)
 
 
-def weights(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:
+def weights(config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> np.ndarray | None:
     """The weight in the loss of an example of each class, (K,) float32; None if all weights are equal.
 
     "balanced" is N / (K n_k) for n_k of N training examples (King & Zeng 2001, as in scikit-learn). Weights are
@@ -61,6 +61,7 @@ def weights(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> n
     wanted = tuple(config.class_weights)
     if not wanted:
         return None
+    assert labels is not None  # classes are known before a picture is decoded
     counts = np.bincount(labels, minlength=len(classes))
     balanced = wanted == ("balanced",)
     chosen = 1 / counts if balanced else np.array(numbers_by_name(wanted, classes, "config.task.class_weights"))

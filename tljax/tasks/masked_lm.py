@@ -103,7 +103,7 @@ def example(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {**found, "places": np.zeros((1, 1), np.int32), "weight": np.ones((1, 1), np.float32)}
 
 
-def weights(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> None:
+def weights(config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> None:
     """All texts have the same weight."""
     del config, labels, classes
 

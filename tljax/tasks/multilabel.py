@@ -5,7 +5,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -40,7 +39,7 @@ def choices(classes: int) -> dict[str, int]:
     return {"loss": -1, **dict.fromkeys(larger, 1)}
 
 
-def begin(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> "MultiLabel":
+def begin(config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> "MultiLabel":
     """The task for a training part.
 
     Args:
@@ -51,6 +50,7 @@ def begin(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> "Mu
     Raises:
       ConfigError: keys for classes are set, or there is not one weight for each label.
     """
+    assert labels is not None  # sets are known before a picture is decoded
     wanted, positive = tuple(config.pos_weight), labels.sum(axis=0)
     if wanted in ((), ("balanced",)):
         weights = (len(labels) - positive) / np.maximum(positive, 1) if wanted else np.ones(len(classes))
@@ -71,15 +71,15 @@ class MultiLabel:
     threshold: float  # the answer is yes from this probability on
     pos_weight: tuple[float, ...]  # for each label, the weight of a yes in the loss; that of a no is 1
 
-    LABELS: ClassVar[str] = LABELS
-    BEST: ClassVar[str] = BEST
+    LABELS = LABELS
+    BEST = BEST
     choices = staticmethod(choices)
 
     def head(self, classes: int) -> nn.Module:
         """Features (B, D) to logits (B, K), K labels."""
         return nn.Dense(classes, kernel_init=TORCH_LINEAR)
 
-    def weights(self, config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> None:
+    def weights(self, config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> None:
         """All examples have the same weight."""
 
     def loss(self, logits: jax.Array, batch: Batch, config: ConfigDict) -> jax.Array:

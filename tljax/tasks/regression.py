@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -33,7 +32,7 @@ def choices(classes: int) -> dict[str, int]:
     return {"loss": -1, "r2": 1, "mse": -1, "mae": -1, "pearson": 1, "spearman": 1}
 
 
-def begin(config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> "Regression":
+def begin(config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> "Regression":
     """The task for a training part.
 
     Args:
@@ -69,8 +68,8 @@ class Regression:
     std: tuple[float, ...]
     huber: float  # the loss is linear beyond this many standard deviations; 0: never
 
-    LABELS: ClassVar[str] = LABELS
-    BEST: ClassVar[str] = BEST
+    LABELS = LABELS
+    BEST = BEST
     choices = staticmethod(choices)
 
     def encode(self, labels: np.ndarray) -> np.ndarray:
@@ -85,7 +84,7 @@ class Regression:
         """Features (B, D) to standardised targets (B, T)."""
         return nn.Dense(classes, kernel_init=TORCH_LINEAR)
 
-    def weights(self, config: ConfigDict, labels: np.ndarray, classes: Sequence[str]) -> None:
+    def weights(self, config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> None:
         """All examples have the same weight."""
 
     def loss(self, logits: jax.Array, batch: Batch, config: ConfigDict) -> jax.Array:

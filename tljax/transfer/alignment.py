@@ -1,17 +1,11 @@
 """Unsupervised domain adaptation (`config.adaptation`): align the features of a source and an unlabelled target.
 
 Each step takes a batch of both (`paired_batches`) in one pass through the network, so BatchNorm's statistics are over
-both. A file in `adaptation/` defines these pure functions:
-  term(source, target, params, weight, config) -> ((), {name: ()})
-    a term of the loss from the head's input features (B, D), float32, and values for the log;
-  begin(width, config, *, seed) -> params
-    optional: its own parameters, "domain" beside "backbone" and "head", a group that learns in every phase.
-Strategies, tasks and models do not know of adaptations.
+both. A file in `adaptation/` is an `Adaptation`. Strategies, tasks and models do not know of adaptations.
 """
 
 import dataclasses
 from collections.abc import Sequence
-from types import ModuleType
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +19,7 @@ from tljax.core.plugins import find
 from tljax.core.trees import flatten
 from tljax.core.types import Batch, Params, Phase, Tree, Variables
 from tljax.data import paired_batches
+from tljax.transfer.adaptation import Adaptation, HasParameters
 
 GROUP = "domain"
 
@@ -33,7 +28,7 @@ GROUP = "domain"
 class Alignment:
     """An adaptation's functions with its config; without an adaptation, training does not change."""
 
-    adaptation: ModuleType | None = None
+    adaptation: Adaptation | None = None
     config: ConfigDict = dataclasses.field(default_factory=ConfigDict)  # config.adaptation
 
     @classmethod
@@ -51,7 +46,7 @@ class Alignment:
             return made, tuple(phases)
         width = _width(made)
         _check_that_features_learn(made, phases, self.config.name)
-        if not self.has_parameters:
+        if not isinstance(self.adaptation, HasParameters):
             return made, tuple(phases)
         if GROUP in made.groups:
             raise ConfigError(f"{self.config.name} adds a group '{GROUP}'; give yours in config.groups another name.")
@@ -64,7 +59,7 @@ class Alignment:
 
     @property
     def has_parameters(self) -> bool:
-        return hasattr(self.adaptation, "begin")
+        return isinstance(self.adaptation, HasParameters)
 
     def network(self, params: Params) -> Params:
         """The parameters without the adaptation's own, for evaluation and model/."""

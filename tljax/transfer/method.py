@@ -1,29 +1,12 @@
 """A strategy with its config: its plan, and its changes to parameters and the loss.
 
-A strategy's file has `PRETRAINED` (whether the network starts from pretrained weights), and one of
-  plan(groups, config) -> phases                         how fast each group learns, and when
-  choose(facts, config) -> a key of CELLS                another strategy, from measured facts (`strategies/auto.py`)
-It may also define these pure functions:
-  look(view, config) -> facts                            facts from the first batches (`Look`);
-                                                         the plan is then plan(groups, config, facts)
-  fit(features, labels, config, *, seed, together) -> Fitted
-    a classifier, instead of the training loop; `together` numbers what belongs together (`data.group`), or None
-  begin(params, groups, config, *, stages, seed) -> (params, groups)
-    other groups, or more parameters beside "backbone" and "head", in separate groups (`added_parameters`)
-  effective(params, config, rng=None) -> params
-    the network's parameters, only "backbone" and "head"; `rng` is that of a training step, None in evaluation
-  penalty(params, config) -> ()                          a term of the loss
-  OPTIONS                                                its keys of the config (`core.options`)
-Networks, tasks and the optimizer do not know of strategies.
+The protocols of a strategy's file stand in `transfer.strategy`.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from tljax.core import layer_groups, plugins
@@ -31,30 +14,10 @@ from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
 from tljax.core.layer_groups import Groups
 from tljax.core.types import Params, Phase
+from tljax.transfer.strategy import Begins, Changes, Chooses, Facts, Fit, Fits, Look, Looks, Penalizes, Plans, Strategy
 
-Facts = Mapping[str, Any]  # the facts that a strategy measured; they are saved as JSON
-
-
-class Look(Protocol):
-    """Access to the first training batches for a strategy's `look`: deterministic, at the initial parameters."""
-
-    params: Params  # the initial parameters
-    groups: Groups
-
-    def gradients(self, batches: int) -> Params:
-        """The gradient of the loss with respect to all parameters, the mean over `batches` batches."""
-        ...
-
-    def losses(self, batches: int) -> np.ndarray:
-        """The loss of each of the first `batches` batches, (batches,)."""
-        ...
-
-    def features(self, batches: int) -> tuple[np.ndarray, np.ndarray]:
-        """The head's input features for the first `batches` batches, (N, D), and their labels (N, ...)."""
-        ...
-
-
-Plan = Callable[..., Sequence[Phase]]
+Plan = Callable[..., Sequence[Phase]]  # (groups, config), and facts where it looks
+NAMES = ("plan", "choose", "look", "fit", "begin", "effective", "penalty")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,39 +29,39 @@ class Method:
     pretrained: bool = False
     plans: Plan | None = None
     chooses: Callable[..., str] | None = None
-    looks: Callable[[Look, Any], Facts] | None = None
-    fits: Callable[..., Any] | None = None
+    looks: Callable[[Look, ConfigDict], Facts] | None = None
+    fits: Callable[..., Fit] | None = None
     begins: Callable[..., tuple[Params, Groups]] | None = None
     changes: Callable[..., Params] | None = None
     penalizes: Callable[..., jax.Array] | None = None
 
     @classmethod
-    def of(cls, strategy: ModuleType, config: ConfigDict) -> "Method":
+    def of(cls, strategy: Strategy, config: ConfigDict) -> "Method":
         """The functions of a strategy's file; only this place looks for them.
 
         Raises:
           ConfigError: the file has no PRETRAINED, or not exactly one of `plan` and `choose`.
         """
-        names = ("plan", "choose", "look", "fit", "begin", "effective", "penalty")
-        found = {name: getattr(strategy, name, None) for name in names}
         own = plugins.name(strategy)
-        if not isinstance(getattr(strategy, "PRETRAINED", None), bool) or bool(found["plan"]) == bool(found["choose"]):
+        plans = strategy.plan if isinstance(strategy, Plans) else None
+        chooses = strategy.choose if isinstance(strategy, Chooses) else None
+        if not isinstance(getattr(strategy, "PRETRAINED", None), bool) or bool(plans) == bool(chooses):
+            has = [name for name in NAMES if hasattr(strategy, name)]
             raise ConfigError(
                 f"The strategy '{own}' must have PRETRAINED, True or False, and plan(groups, config) or "
-                f"choose(facts, config); it has {', '.join(n for n in names if found[n]) or 'none'} "
-                f"({strategy.__file__})."
+                f"choose(facts, config); it has {', '.join(has) or 'none'} ({strategy.__file__})."
             )
         return cls(
             own,
             config,
             strategy.PRETRAINED,
-            plans=found["plan"],
-            chooses=found["choose"],
-            looks=found["look"],
-            fits=found["fit"],
-            begins=found["begin"],
-            changes=found["effective"],
-            penalizes=found["penalty"],
+            plans=plans,
+            chooses=chooses,
+            looks=strategy.look if isinstance(strategy, Looks) else None,
+            fits=strategy.fit if isinstance(strategy, Fits) else None,
+            begins=strategy.begin if isinstance(strategy, Begins) else None,
+            changes=strategy.effective if isinstance(strategy, Changes) else None,
+            penalizes=strategy.penalty if isinstance(strategy, Penalizes) else None,
         )
 
     def plan(self, groups: Groups, facts: Facts | None = None) -> tuple[Phase, ...]:

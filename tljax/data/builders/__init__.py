@@ -1,6 +1,34 @@
-"""Our own TFDS builders, which do not need TensorFlow; the name of a file here is the name of a TFDS set.
+"""TFDS builders of our own that prepare without TensorFlow; a file name here is a TFDS name.
 
-Each has `VERSION`, `url()` (the address of the archive), `archive(root)` (its path under the TFDS directory `root`)
-and `prepare(root)` (download if necessary, check, and write `root/<name>/<VERSION>`, whole or not at all).
-Names, versions, features and order are those of TFDS's builder of the same name: each can read the other's files.
+Names, versions, features and order are those of the TFDS builder of that name, so either reads the other's files.
 """
+
+from pathlib import Path
+from typing import Protocol
+
+from tljax.core.modules import Plugin
+
+
+class Builder(Plugin, Protocol):
+    """A file of this folder. `root` is the TFDS directory."""
+
+    @property
+    def VERSION(self) -> str:  # noqa: N802 -- a constant of the file
+        """Of the set: "3.0.2"."""
+        ...
+
+    def url(self) -> str:
+        """What it downloads."""
+        ...
+
+    def archive(self, root: Path) -> Path:
+        """Where that is kept."""
+        ...
+
+    def prepare(self, root: Path) -> None:
+        """Download if need be, check, and write `root/<name>/<VERSION>`, whole or not at all.
+
+        Raises:
+          DataError: the archive cannot be had, or is not what it must be.
+        """
+        ...

@@ -30,6 +30,10 @@ class Variant:
     conv2: int
     fc1: int
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return STAGES
+
 
 VARIANTS = {"small": Variant(16, 32, 64), "medium": Variant(32, 64, 128)}
 
@@ -79,10 +83,6 @@ class DenseStage(nn.Module):
 
 class LeNet(Backbone):
     """A LeNet without its classifier: pixels (B, H, W, C) to features (B, D)."""
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        return STAGES
 
     def stage(self, name: str) -> RunnableStage:
         kind = DenseStage if name == "fc1" else ConvStage

@@ -36,6 +36,10 @@ class Variant:
     widths: tuple[int, ...] = (64, 128, 256, 512, 512)
     dense: int = 4096
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return STAGES
+
 
 BLOCKS = {"11": (1, 1, 2, 2, 2), "13": (2, 2, 2, 2, 2), "16": (2, 2, 3, 3, 3), "19": (2, 2, 4, 4, 4)}
 VARIANTS = {
@@ -146,10 +150,6 @@ class VGG(Backbone):
 
     bn_axis: str | None = None
     dropout: float = 0.5
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        return STAGES
 
     def stage(self, name: str) -> RunnableStage:
         shape = self.variant

@@ -1,1 +1,36 @@
-"""Domain adaptation methods, one file each: a term of the loss that aligns the features of two domains."""
+"""HOW the features of two domains are brought together: a file here is a term of the loss. Functions are pure."""
+
+from typing import Protocol, runtime_checkable
+
+import jax
+from ml_collections import ConfigDict
+
+from tljax.core.modules import Plugin
+from tljax.core.types import Params
+
+
+class Adaptation(Plugin, Protocol):
+    """A file of this folder."""
+
+    def term(
+        self, source: jax.Array, target: jax.Array, params: Params, weight: jax.Array, config: ConfigDict
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """(The term of the loss, (); what is logged of it, name -> ()).
+
+        Args:
+          source: features as the head is given them, (B, D) float32, of the global batch.
+          target: the same of the unlabelled target.
+          params: what `begin` gave, {} without it.
+          weight: () in [0, config.weight], what the ramp has come to.
+          config: `config.adaptation`.
+        """
+        ...
+
+
+@runtime_checkable
+class HasParameters(Protocol):
+    """An adaptation with parameters of its own: "domain" beside "backbone" and "head", a group that always learns."""
+
+    def begin(self, width: int, config: ConfigDict, *, seed: int) -> Params:
+        """Those at the start, numpy, for features of `width`."""
+        ...

@@ -1,1 +1,1 @@
-"""Strategies, one file each: which groups learn, how fast, and when; see `tljax.transfer.method`."""
+"""HOW MUCH each group learns, and when: a file here is a `transfer.strategy.Strategy`."""

@@ -14,7 +14,7 @@ from tljax.core.layer_groups import Groups
 from tljax.core.options import POSITIVE, Option
 from tljax.core.trees import flatten
 from tljax.core.types import Phase
-from tljax.transfer.method import Facts, Look
+from tljax.transfer.strategy import Facts, Look
 
 PRETRAINED = True
 OPTIONS = {
