@@ -7,6 +7,7 @@ from pathlib import Path
 
 import tljax
 
+TOGETHER = ("train", "compare", "lr_find", "score")  # verbs in which all processes of a run compute
 COMMANDS = Path(__file__).parent / "commands"
 USAGE = """usage: tljax VERB [...]      tljax VERB --help      tljax --version
   --plugins FILE   a Python file (or module) of your own that a run folder needs; may be given again
@@ -35,8 +36,13 @@ def _run(arguments: list[str]) -> None:
     from tljax.cli import required
     from tljax.core import plugins
     from tljax.core.errors import ConfigError
+    from tljax.core.processes import agreement, joining
 
+    joining.join(arguments)
+    joining.join(arguments)
     arguments = required(arguments)
+    if arguments[0] not in TOGETHER and not agreement.first():
+        return  # process 0 is enough for it
     while "--plugins" in arguments:
         place = arguments.index("--plugins")
         if place + 1 == len(arguments):

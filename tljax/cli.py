@@ -11,10 +11,11 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from tljax.core import atomic, caches, signals, untrusted
 from tljax.core.errors import ConfigError, DeviceError, TljaxError, of_device
+from tljax.core.processes import agreement, ending, joining
 from tljax.given.flags import Parser, entries, read, split
 
 __all__ = ["Parser", "entries", "guarded", "keep_compiled", "read", "split", "start", "train"]
@@ -28,7 +29,13 @@ ROOM = 2**24  # bytes that must be free where compiled programs are kept
 
 def start(argv: Sequence[str], *, run: Run | None = None) -> int:
     """Read the command line, run the config's experiment or suite, and return the exit code."""
-    return guarded(lambda: train(required(argv[1:]), run=run), debug="--debug" in argv)
+    arguments = list(argv[1:])
+
+    def begin() -> None:
+        joining.join(arguments)  # before `required` touches a device
+        train(required(arguments), run=run)
+
+    return guarded(begin, debug="--debug" in argv)
 
 
 def train(arguments: Sequence[str], *, run: Run | None = None) -> Path:
@@ -63,9 +70,33 @@ def train(arguments: Sequence[str], *, run: Run | None = None) -> Path:
 
 
 def guarded(begin: Callable[[], Any], *, debug: bool = False) -> int:
+    """`outcome`; where several processes are one run, all of them end with the code of the one that failed."""
+    said = io.StringIO()
+    try:
+        code = outcome(begin, debug=debug, also=said)
+        if not code:
+            agreement.meet()  # a process that is done waits for the others: their end may still be an error
+    except Exception as error:
+        if agreement.count() == 1:
+            raise
+        traceback.print_exc()
+        ending.expect(first=True)  # where another process has failed, this error follows from it
+        ending.together(1, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
+        return 1
+    if code:
+        if code > 128:  # process 0 has most to write: it says when that is done
+            ending.expect()
+        ending.together(code, said.getvalue().strip())
+    return code
+
+
+def outcome(begin: Callable[[], Any], *, debug: bool = False, also: TextIO) -> int:
     """0, or the exit code of a TljaxError, whose message is printed without its traceback.
 
     What the system refuses, a full disk or a folder that is not ours, is one too, wherever it happens.
+
+    Args:
+      also: is told what stderr is.
     """
     for stream in (sys.stdout, sys.stderr):  # where a terminal lacks a sign, another stands for it
         if isinstance(stream, io.TextIOWrapper):
@@ -85,15 +116,16 @@ def guarded(begin: Callable[[], Any], *, debug: bool = False) -> int:
             raise
         if debug:
             traceback.print_exc()
+        text = _in_short(untrusted.printable(str(said)))
         colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-        head = "\033[1;31merror:\033[0m" if colour else "error:"
-        print(head, _in_short(untrusted.printable(str(said))), file=sys.stderr)
+        print("\033[1;31merror:\033[0m" if colour else "error:", text, file=sys.stderr)
+        print(text, file=also)
         return said.code
     except signals.Stopped as stop:
-        print(f"stopped by {stop}; the same command goes on from the last checkpoint", file=sys.stderr)
+        _say(f"stopped by {stop}; the same command goes on from the last checkpoint", also)
         return stop.code
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        _say("stopped; the same command goes on from the last checkpoint", also)
         return 130
     return 0
 
@@ -140,6 +172,11 @@ def required(arguments: Sequence[str]) -> list[str]:
                 f"install 'jax[{'tpu' if kind == 'tpu' else 'cuda12'}]'), or leave --require out."
             )
     return rest
+
+
+def _say(text: str, also: TextIO) -> None:
+    for stream in (sys.stderr, also):
+        print(text, file=stream)
 
 
 def keep_compiled() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.data.test_decoded_pictures import Greys, N, pictures, which
+from tljax.core.processes.agreement import Share
 from tljax.data.batches import Evaluation, Training
 
 
@@ -113,3 +114,38 @@ def test_texts_are_evaluated_with_others_of_like_length_and_keep_their_places():
     assert [which(batch) for batch in batches] == [[5, 1, 3], [0, 4, 2], [6, 5, 5]]
     assert [batch["position"].tolist() for batch in batches] == [[5, 1, 3], [0, 4, 2], [6, 5, 5]]
     assert [batch["mask"].tolist() for batch in batches][-1] == [True, False, False]
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_the_shares_of_all_processes_are_the_batch(processes):
+    """And each process reads its own pictures alone."""
+    whole, shares = Training(pictures(), batch_size=8, seed=3), []
+    for index in range(processes):
+        part, asked = pictures(), []
+        take = part.take
+        part.take = lambda positions, take=take, asked=asked: asked.append(len(positions)) or take(positions)
+        share = Share(index, processes)
+        training, evaluation = (
+            Training(part, batch_size=8, seed=3, share=share), Evaluation(part, batch_size=8, share=share)
+        )  # fmt: skip
+        shares.append([training(5), *(evaluation(i) for i in range(2))])
+        assert asked == [8 // processes] * 3
+    plain = [whole(5), *(Evaluation(pictures(), batch_size=8)(i) for i in range(2))]
+    for number, batch in enumerate(plain):
+        together = {name: np.concatenate([share[number][name] for share in shares]) for name in batch}
+        assert same(together, batch)
+
+
+def test_every_process_pads_texts_to_the_longest_of_the_whole_batch():
+    class Texts:
+        in_memory, views, lengths = True, 1, np.array([1, 9, 2, 3])
+
+        def __len__(self):
+            return 4
+
+        def take(self, positions):
+            return {"ids": np.zeros((len(positions), self.lengths[positions].max()), np.int32)}
+
+    for index in range(2):
+        batch = Evaluation(Texts(), batch_size=4, share=Share(index, 2))(0)
+        assert batch["ids"].shape == (2, 9)

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from tljax import cli
 from tljax.core import atomic, config_files, overrides, plugins
 from tljax.core.errors import ConfigError
+from tljax.core.processes import agreement
 from tljax.core.untrusted import printable
 from tljax.reporting.terminal import show
 from tljax.runs import comparison, search, suite, verdict
@@ -68,9 +69,10 @@ def main(arguments: Sequence[str]) -> None:
         for row in table:
             row["waiting"] = ended[places[size, row["name"]]] < len(config.suite.seeds)
     failed = [(names.get(place, place), seed, error) for place, seed, error in failed]
-    _tell(tables, failed, folder)
-    homes = {key: folder / place for key, place in places.items()}
-    comparison_page.write(tables, homes, failed, folder, asked=config.report, say=lambda line: print(printable(line)))
+    if agreement.first():
+        _tell(tables, failed, folder)
+        homes, say = {key: folder / place for key, place in places.items()}, lambda line: print(printable(line))
+        comparison_page.write(tables, homes, failed, folder, asked=config.report, say=say)
     if failed:
         raise failed[-1][2]
 

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
+from typing import Protocol
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGXCPU") if hasattr(signal, name))
 SAVING = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
@@ -29,6 +30,18 @@ class Stopped(BaseException):
         self.code = 128 + number
 
 
+class Others(Protocol):
+    """The other processes of this run (`core/processes`): a signal to one is heeded by all at the same `poll`."""
+
+    def wish(self, number: int) -> None:
+        """A signal came to this process."""
+        ...
+
+    def due(self) -> list[int]:
+        """Signals that all heed now; it is called by every `poll`."""
+        ...
+
+
 @dataclasses.dataclass
 class _Asked:
     """The requests of signals since `watched` was entered."""
@@ -38,6 +51,7 @@ class _Asked:
     save: bool = False
     held: int = 0  # how many times `held` is entered
     before: dict[int, "signal._HANDLER"] = dataclasses.field(default_factory=dict)  # the earlier handlers
+    others: Others | None = None
 
 
 _asked = _Asked()
@@ -49,7 +63,7 @@ def watched() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _asked.end, _asked.save, _asked.held = None, False, 0
+    _asked.end, _asked.since, _asked.save, _asked.held = None, 0.0, False, 0
     before = {number: signal.getsignal(number) for number in (*ENDING, *SAVING)}
     _asked.before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}  # nohup
     for number in _asked.before:
@@ -73,10 +87,26 @@ def held() -> Iterator[None]:
     poll()
 
 
+def share(others: Others) -> None:
+    """From now on a signal that comes while work is `held` is heeded by all processes of the run."""
+    _asked.others = others
+
+
 def poll() -> None:
-    """Raise Stopped if the process was asked to end. Every loop that takes time must call it."""
+    """Raise Stopped if the process was asked to end. Every loop that takes time must call it.
+
+    All processes of a run must call it at the same places: never in a loop over what one of them alone has.
+    """
+    for number in _asked.others.due() if _asked.others else ():
+        _note(number)
     if _asked.end is not None:
         raise Stopped(_asked.end)
+
+
+def wish_save() -> None:
+    """Ask all processes of the run for a checkpoint, as a signal to this one does."""
+    if _asked.others and SAVING:
+        _asked.others.wish(SAVING[0])
 
 
 def save_asked() -> bool:
@@ -85,13 +115,21 @@ def save_asked() -> bool:
     return asked
 
 
-def _heed(number: int, frame: FrameType | None) -> None:
-    first = _asked.end is None
+def _note(number: int) -> None:
     if number in SAVING:
         _asked.save = True
-    elif first:
+    elif _asked.end is None:
         _asked.end, _asked.since = number, time.monotonic()
-    elif time.monotonic() - _asked.since > GRACE:  # ending takes too long; files are whole or absent
+
+
+def _heed(number: int, frame: FrameType | None) -> None:
+    first, late = _asked.end is None, bool(_asked.since) and time.monotonic() - _asked.since > GRACE
+    if _asked.others and _asked.held and first and not late:
+        _asked.since = _asked.since or (time.monotonic() if number in ENDING else 0.0)
+        _asked.others.wish(number)
+    elif number in SAVING or (first and not late):
+        _note(number)
+    elif late:  # ending takes too long; files are whole or absent
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
     before = _asked.before.get(number)

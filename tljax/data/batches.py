@@ -9,9 +9,11 @@ import grain
 import numpy as np
 
 from tljax.core.errors import ConfigError
+from tljax.core.processes.agreement import Share
 from tljax.core.types import Batch
 from tljax.data.pictures import THREADS
 
+ALL = Share()
 WINDOW = 32  # texts are sorted by length within windows of this many batches
 Made = TypeVar("Made")
 
@@ -29,9 +31,22 @@ class Examples(Protocol):
 class Training:
     """An endless stream of shuffled epochs, cut into batches: every example once an epoch, none dropped."""
 
-    def __init__(self, pictures: Examples, *, batch_size: int, seed: int, weights: np.ndarray | None = None) -> None:
-        """With `weights` (K,), every example gets a "weight": that of its class."""
+    def __init__(
+        self,
+        pictures: Examples,
+        *,
+        batch_size: int,
+        seed: int,
+        weights: np.ndarray | None = None,
+        share: Share = ALL,
+    ) -> None:
+        """
+        Args:
+          weights: (K,), where given, puts the "weight" of its class beside every example.
+          share: which rows of every batch are read; those of the other processes they read themselves.
+        """
         self.pictures, self.batch_size, self.seed, self.weights = pictures, batch_size, seed, weights
+        self.share = share
         self._order = functools.lru_cache(maxsize=4)(self._shuffled)
 
     @property
@@ -46,7 +61,7 @@ class Training:
         positions = np.array([self._order(int(e))[o] for e, o in zip(epochs, offsets, strict=True)])
         positions += epochs % self.pictures.views * len(self.pictures)
         place = np.arange(self.batch_size, dtype=np.int32)
-        batch = {**self.pictures.take(positions), "position": place}
+        batch = {**taken(self.pictures, positions, self.share), "position": self.share.of(place)}
         return batch if self.weights is None else batch | {"weight": self.weights[batch["label"]]}
 
     def steps(self, epochs: float) -> int:
@@ -88,8 +103,9 @@ def _by_length(order: np.ndarray, lengths: np.ndarray, batch_size: int, rng: np.
 class Evaluation:
     """Every example once, in `order`; the last batch is padded, and `mask` is False at the padding."""
 
-    def __init__(self, pictures: Examples, *, batch_size: int) -> None:
-        self.pictures, self.batch_size = pictures, batch_size
+    def __init__(self, pictures: Examples, *, batch_size: int, share: Share = ALL) -> None:
+        """`share`: see `Training`."""
+        self.pictures, self.batch_size, self.share = pictures, batch_size, share
         self.order = by_length(pictures, np.arange(len(pictures)))
 
     def __call__(self, number: int) -> Batch:
@@ -97,11 +113,23 @@ class Evaluation:
         places = np.arange(number * self.batch_size, (number + 1) * self.batch_size)
         mask = places < len(self.pictures)
         positions = self.order[np.where(mask, places, 0)]
-        return {**self.pictures.take(positions), "mask": mask, "position": positions.astype(np.int32)}
+        own = {"mask": self.share.of(mask), "position": self.share.of(positions.astype(np.int32))}
+        return taken(self.pictures, positions, self.share) | own
+
+    def counts(self, number: int) -> int:
+        """How many rows of batch `number` are examples; what fills it up comes behind them."""
+        return min(self.batch_size, len(self.pictures) - number * self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         batches = range(-(-len(self.pictures) // self.batch_size))
         return ahead(self, batches, threads=not self.pictures.in_memory)
+
+
+def taken(examples: Examples, positions: np.ndarray, share: Share) -> Batch:
+    """The rows of a batch that are this process's. Texts are padded to the longest of the batch, not of the share."""
+    if getattr(examples, "lengths", None) is None:
+        return examples.take(share.of(positions))
+    return {name: share.of(x) for name, x in examples.take(positions).items()}
 
 
 def by_length(examples: Examples, positions: np.ndarray) -> np.ndarray:

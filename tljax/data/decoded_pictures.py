@@ -1,20 +1,25 @@
 """The pictures of one part: decoded once into memory, or again for every batch; unreadable ones are listed."""
 
+import base64
 import functools
 import hashlib
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from tljax.core.errors import DataError
+from tljax.core.processes import agreement
+from tljax.core.processes.agreement import Share
 from tljax.core.types import Batch, Card
 from tljax.data import pictures, preprocess
 from tljax.data.picture import copies, grey_levels
 from tljax.data.splits import Subset
 
+Value = TypeVar("Value")
 CHUNK = 1024  # the most pictures in the queue of the decoding threads
 
 
@@ -181,10 +186,14 @@ class Pictures:
             return ""
 
         bad: dict[int, str] = {}
+        share = Share() if self.in_memory else agreement.share()
+        every = range(share.index, len(self.subset), share.count)
         with ThreadPoolExecutor(pictures.THREADS) as pool:
-            for begin in range(0, len(self.subset), CHUNK):
-                some = range(begin, min(begin + CHUNK, len(self.subset)))
+            for begin in range(0, len(every), CHUNK):
+                some = every[begin : begin + CHUNK]
                 bad |= {i: why for i, why in zip(some, pool.map(attempt, some), strict=True) if why}
+        if share.count > 1:
+            bad = self._put_together(bad)
         strata = self.subset.strata
         lost = set(strata) - {strata[i] for i in range(len(self)) if i not in bad}
         if bad and (not skip or lost):
@@ -198,6 +207,24 @@ class Pictures:
             self.leave_out(bad)
         if self._shapes:
             _one_size(self._shapes, self.name)
+
+    def _put_together(self, bad: Mapping[int, str]) -> dict[int, str]:
+        """What every process found in the pictures that it decoded: as if this one had decoded all."""
+        which = hashlib.sha256(f"{len(self)} {self.name(0)} {self.name(len(self) - 1)}".encode()).hexdigest()
+
+        def of_all(what: str, own: Mapping[int, Value]) -> dict[int, Value]:
+            found = [dict(some) for some in agreement.gathered(list(own.items()), name=f"{which} {what}")]
+            return dict(sorted(pair for some in found for pair in some.items()))
+
+        prints = {i: base64.b64encode(self.prints[i].tobytes()).decode() for i in self._shapes}
+        for i, text in of_all("prints", prints).items():
+            self.prints[i] = np.frombuffer(base64.b64decode(text), copies.PRINT)[0]
+        digests = of_all("digests", {i: digest.hex() for i, digest in self._digests.items()})
+        self._digests = {i: bytes.fromhex(text) for i, text in digests.items()}
+        self._shapes = {i: _same(tuple(shape)) for i, shape in of_all("shapes", self._shapes).items()}
+        self.spans = {i: (low, high) for i, (low, high) in of_all("spans", self.spans).items()}
+        self.most = max(agreement.gathered(self.most, name=f"{which} most"))
+        return of_all("bad", bad)
 
 
 @functools.cache

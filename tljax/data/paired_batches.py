@@ -21,7 +21,8 @@ class Paired:
 
     def __init__(self, source: Training, target: Examples) -> None:
         self.source = source
-        self.target = Training(target, batch_size=source.batch_size, seed=source.seed + OTHER_SEED)
+        seed = source.seed + OTHER_SEED
+        self.target = Training(target, batch_size=source.batch_size, seed=seed, share=source.share)
 
     @property
     def parts(self) -> tuple[Examples, ...]:

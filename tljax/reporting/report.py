@@ -203,8 +203,7 @@ class Report(Screen):
 
     def metrics(self, step: int, part: str, values: dict[str, float]) -> None:
         """To every writer; TljaxError where a number of an evaluation is not finite."""
-        if part != "train":  # there the loop looks at the loss; a gradient may be infinite once and skipped
-            _finite(values, f"{part} at step {step}")
+        check_finite(step, part, values)
         self._writers.scalars(step, part, values)
         if part == "train":
             self._recent[part] = f"loss {values['loss']:.4f}"
@@ -276,6 +275,12 @@ def last_line(result: dict[str, Any], folder: Path) -> str:
     best = result["metric"]
     parts = [f"{part} {best} {values[best]:.4f} ({values['examples']})" for part, values in result["metrics"].items()]
     return f"result: {', '.join(parts)}; {result['seconds']['total']:.1f} s; {folder}"
+
+
+def check_finite(step: int, part: str, values: Mapping[str, Any]) -> None:
+    """Raise TljaxError where a number of an evaluation is not finite."""
+    if part != "train":  # there the loop looks at the loss; a gradient may be infinite once and skipped
+        _finite(values, f"{part} at step {step}")
 
 
 def _finite(values: Mapping[str, Any], what: str) -> None:

@@ -12,6 +12,7 @@ from tljax.core import overrides
 from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
 from tljax.core.plugins import find
+from tljax.core.processes import agreement
 from tljax.core.trees import flatten
 from tljax.data import mixing
 from tljax.data.batches import Training
@@ -43,7 +44,10 @@ def settle(
     """
     if method.chooses is None:
         return method, made
-    found = report.stored(FILE) or _decided(method, made, devices, report, config)
+    found = agreement.told(lambda: report.stored(FILE))
+    if not found:
+        decided = _decided(method, made, devices, report, config)
+        found = agreement.told(lambda: decided)
     report.keep(FILE, json.dumps(found, indent=2))
     tell(found, report)
     chosen = _method(found["strategy"], config)

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from tljax.core import settings
 from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
+from tljax.core.processes import agreement
 from tljax.core.trees import count
 from tljax.core.types import Batch, Variables
 from tljax.data import domains
@@ -22,7 +23,7 @@ from tljax.runs import records
 from tljax.runs.pages import run_page
 from tljax.runs.pages.finished import Finished
 from tljax.serving import model_card, refitted_classifier, saved_model
-from tljax.training import features, views
+from tljax.training import features, parallel, views
 from tljax.training.features import Took
 from tljax.training.parallel import Parallel
 from tljax.transfer.method import Method
@@ -92,18 +93,22 @@ def run(
         report.say(f"chose {', '.join(f'{key} {value:g}' for key, value in fitted.chosen.items())}: {held}")
         totals = {part: _totals(task, fitted.scores(batch["features"]), batch) for part, batch in batches.items()}
         temperature = records.temperature(task, totals)
-        _save(workdir / "model", method.name, fitted, train, made, config, temperature)
         took = sum((part.took for part in parts.values()), Took())
         found = _result(task, fitted, made, totals, method, config) | {
             "seconds": {"features": took.seconds, **seconds},
             "throughput": throughput.padding(took.tokens, took.places),
             "temperature": temperature,
         }
-        result = report.finish(found, totals, partial(records.files, made, config, temperature))
-        model_card.save(workdir)
-        run_page.write(Finished(workdir, made, config, totals, result, devices, report))
-        report.ended(result)
-        return result
+
+        def finish() -> dict[str, Any]:
+            _save(workdir / "model", method.name, fitted, train, made, config, temperature)
+            result = report.finish(found, totals, partial(records.files, made, config, temperature))
+            model_card.save(workdir)
+            run_page.write(Finished(workdir, made, config, totals, result, parallel.own(devices), report))
+            report.ended(result)
+            return result
+
+        return agreement.told(finish)
 
 
 def _save(

@@ -7,15 +7,17 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from tljax.core import settings
+from tljax.core.errors import ConfigError
 from tljax.core.plugins import find
-from tljax.reporting.report import Report
+from tljax.core.processes import agreement
+from tljax.reporting import silent
 from tljax.runs import budget, fitted_run, records, results
 from tljax.runs.pages import run_page
 from tljax.runs.pages.finished import Finished
 from tljax.runs.preparation import prepare
 from tljax.serving import model_card, saved_model
 from tljax.training import parallel, plan_rates, views
-from tljax.training.checkpoint import opened
+from tljax.training.shared_checkpoints import opened
 from tljax.training.train_loop import Loop
 from tljax.training.train_state import TrainState
 
@@ -23,10 +25,15 @@ from tljax.training.train_state import TrainState
 def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     """The whole experiment; on the folder of a run cut off, the rest of it; on a finished one, its result."""
     config, left = settings.resolve(config)
-    report = Report(workdir, config, best=find("tasks", config.task.name).BEST)
-    if finished := report.finished():
+    report = silent.of(workdir, config, best=find("tasks", config.task.name).BEST)
+    if finished := agreement.told(report.finished):
         return finished
     devices = parallel.make(config.parallel)
+    if config.train.minutes and devices.share.count > 1:
+        raise ConfigError(
+            f"config.train.minutes={config.train.minutes:g} is measured by one clock, and this run has "
+            f"{devices.share.count} processes. Set it to 0, and config.train.epochs."
+        )
 
     # What learns, how fast, and when. Everything that can be wrong is said here, before anything is written.
     prepared = prepare(config, devices, report)
@@ -55,10 +62,15 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         final, last = loop.variables(devices.put_state(trained.state)), seen[-1]
         totals = {part: last.evaluator(final, examples) for part, examples in last.evaluations.items()}
         temperature = records.temperature(task, totals)
-        saved_model.save(workdir / "model", devices.get_state(final), made, config, temperature=temperature)
+        learned = devices.get_state(final)
         found = results.make(job, trained, totals, views.took(seen)) | {"temperature": temperature}
-        result = report.finish(found, totals, partial(records.files, made, config, temperature))
-        model_card.save(workdir)
-        run_page.write(Finished(workdir, made, config, totals, result, devices, report))
-        report.ended(result)
-        return result
+
+        def finish() -> dict[str, Any]:
+            saved_model.save(workdir / "model", learned, made, config, temperature=temperature)
+            result = report.finish(found, totals, partial(records.files, made, config, temperature))
+            model_card.save(workdir)
+            run_page.write(Finished(workdir, made, config, totals, result, parallel.own(devices), report))
+            report.ended(result)
+            return result
+
+        return agreement.told(finish)

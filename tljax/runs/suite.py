@@ -14,6 +14,7 @@ from rich.console import Console
 from tljax.core import overrides, plugins, settings, signals
 from tljax.core.atomic import make_folder
 from tljax.core.errors import ConfigError, DataError, WeightsError
+from tljax.core.processes import agreement
 from tljax.reporting import terminal
 from tljax.reporting.terminal import show
 from tljax.runs import comparison, domain_transfer, fitted_run, results
@@ -49,7 +50,7 @@ def run(run_one: Run, config: ConfigDict, folder: Path, *, flags: Sequence[str] 
     found, failed = each(run_one, plan, folder)
     rows = {row: found[row] for row in config.suite.rows if row in found}
     summaries, domains = results.summarize(rows), domain_transfer.summarize(rows)
-    if summaries:
+    if summaries and agreement.first():
         results.save(summaries, folder)
         domain_transfer.save(domains, folder)
         show(f"{folder}", results.COLUMNS, [results.cells(summary) for summary in summaries], first=results.COLUMNS)
@@ -102,6 +103,8 @@ def each(run_one: Run, plan: Sequence[Planned], folder: Path, *, minutes: float 
         except Exception as error:  # also what XLA raises when memory runs out: hours of other rows depend on it
             console.print(f"[{number}/{len(plan)}] {row} seed {seed} failed: {error}", markup=False)
             failed.append((row, seed, error))
+            if agreement.count() > 1:  # whether the others failed too is not known: the next run needs all
+                raise
             missing = number == 1 and isinstance(error, DataError | WeightsError)
             if row == "first" or (missing and all(_reads(other.config) == _reads(one) for other in plan)):
                 raise
@@ -197,6 +200,8 @@ def _filled(changes: Any, folder: Path, seed: int) -> list[str]:
 
 def _quietly(run_one: Run, config: ConfigDict, place: Path) -> dict[str, Any]:
     """Run with everything it prints in <folder>.log, where twenty runs' tables are in nobody's way."""
+    if not agreement.first():
+        return run_one(config, place)
     log = place.with_name(f"{place.name}.log")
     make_folder(log.parent)
     with log.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file):

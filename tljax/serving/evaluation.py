@@ -61,7 +61,7 @@ def totals(predictor: Predictor, examples: Labelled, *, skip: bool = False) -> d
     task, logits = predictor.model.task, jax.tree.map(lambda *parts: np.concatenate(parts), *found)
     batches = Evaluation(_Answered(logits, examples.labels[kept]), batch_size=predictor.batch_size)
     step = lambda _, batch: (task.sums(batch["logits"], batch), task.each(batch["logits"], batch))  # noqa: E731
-    return Evaluator(step, parallel.make("jit"))({}, batches)
+    return Evaluator(step, parallel.alone())({}, batches)
 
 
 def summary(predictor: Predictor, found: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class Predictor:
 
     def __init__(self, model: Model, *, batch_size: int = 32) -> None:
         """`batch_size` is rounded up to a multiple of the devices."""
-        self.model, self._devices = model, parallel.make("jit")
+        self.model, self._devices = model, parallel.alone()
         self._program = parallel.Program(self._step, self._devices)
         self.batch_size = -(-batch_size // self._devices.devices) * self._devices.devices
         self._variables = self._devices.put_state(model.variables)

@@ -15,7 +15,9 @@ import orbax.checkpoint as ocp
 
 from tljax import __version__
 from tljax.core import atomic, untrusted
+from tljax.core.atomic import make_folder
 from tljax.core.errors import ConfigError, WeightsError
+from tljax.core.processes import agreement
 from tljax.core.quiet import quiet
 from tljax.core.types import Record, Tree
 from tljax.training.train_state import TrainState
@@ -198,11 +200,15 @@ def opened(folder: Path, *, keep: int = 2) -> Iterator[Checkpoints]:
 
 
 def _manager(folder: Path) -> ocp.CheckpointManager:
+    make_folder(folder)
+    # Of several processes one writes (`shared_checkpoints`), and orbax must not wait for the others.
+    active = {0} if agreement.count() > 1 else None
     options = ocp.CheckpointManagerOptions(
         max_to_keep=None,  # else orbax deletes the old one before the new one's checksums are written
-        create=True,
+        create=False,
         cleanup_tmp_directories=True,  # half-written folders of killed processes
         enable_async_checkpointing=False,  # an async save reports a full disk one save too late
+        multiprocessing_options=ocp.options.MultiprocessingOptions(primary_host=0, active_processes=active),
     )
     return ocp.CheckpointManager(folder.absolute(), options=options)
 

@@ -26,11 +26,11 @@ class Evaluator:
           variables: on the devices.
         """
         totals, each, pending = None, [], None
-        for host_batch in batches:
+        for number, host_batch in enumerate(batches):
             signals.poll()
             batch = self._parallel.put_batch(host_batch)
             step = self._program.compiled(variables, batch)
-            found = (step(variables, batch), host_batch["mask"])
+            found = (step(variables, batch), batches.counts(number))
             totals, pending = self._add(totals, each, pending), found  # read one batch late, so that devices never wait
         totals, places = self._add(totals, each, pending), np.argsort(batches.order)
         return totals | {name: np.concatenate([some[name] for some in each])[places] for name in each[0]}
@@ -39,8 +39,8 @@ class Evaluator:
         """The totals plus a batch's sums; the values of its examples are appended to `each`, without padding."""
         if found is None:
             return totals
-        (sums, values), mask = self._parallel.get(found[0]), found[1]
-        each.append({name: value[mask] for name, value in values.items()})
+        (sums, values), count = self._parallel.get(found[0]), found[1]
+        each.append({name: value[:count] for name, value in values.items()})
         wide = jax.tree.map(_wide, sums)
         return wide if totals is None else jax.tree.map(np.add, totals, wide)
 

@@ -136,7 +136,12 @@ class Cached:
         return {key: i for i, key in enumerate(keys) if not all(_row_key(key, name) in found for name in names)}
 
     def _keys(self) -> list[str]:
-        """The sha256 of every stored example, with the number of the view where it is augmented."""
+        """The sha256 of every stored example, with the number of the view where it is augmented.
+
+        Several processes keep no rows, and read no example that they need not: a plain row then has a number.
+        """
+        if self._prefix.share.count > 1 and not self._prefix.augment:
+            return [str(position) for position in range(len(self))]
 
         def key(position: int) -> str:
             digest = hashlib.sha256()
@@ -154,10 +159,12 @@ class Cached:
         blocks = [places[i : i + size] for i in range(0, len(places), size)]
         together = max(1, SHARD // (self._prefix.row_bytes * size))  # blocks a shard
 
+        share = self._prefix.share
+
         def batch(number: int) -> Batch:
             some = np.resize(blocks[number], size)  # the last one is filled up with what it begins with
-            seeds = [int(hashlib.sha256(keys[place].encode()).hexdigest()[:7], 16) for place in some]
-            return inputs_of(self.examples, some % len(self)) | {"position": np.array(seeds, np.int32)}
+            seeds = [int(hashlib.sha256(keys[place].encode()).hexdigest()[:7], 16) for place in share.of(some)]
+            return inputs_of(self.examples, some % len(self), share) | {"position": np.array(seeds, np.int32)}
 
         batches = ahead(batch, range(len(blocks)), threads=not self.examples.in_memory)
         shard = []

@@ -10,6 +10,8 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from tljax.core.errors import ConfigError
+from tljax.core.processes import agreement
+from tljax.core.processes.agreement import Share
 from tljax.core.types import Batch, Tree
 from tljax.networks import ops
 
@@ -41,7 +43,8 @@ class Parallel(Protocol):
     """How steps are divided over devices. `axis` is the name for collectives; None under jit."""
 
     axis: str | None
-    devices: int
+    devices: int  # of all processes
+    share: Share  # which rows of a batch this process puts on its devices
 
     def put_state(self, state: Tree) -> Tree: ...
     def get_state(self, state: Tree) -> Tree: ...
@@ -54,24 +57,35 @@ class Parallel(Protocol):
 class Jit:
     """Data parallel over a mesh: batches are sharded, the state is replicated, XLA adds the sums."""
 
-    axis = None
+    axis: str | None = None
 
-    def __init__(self) -> None:
-        self.devices = jax.device_count()
-        # make_mesh defaults to Explicit axes, under which plain code does not trace.
-        mesh = jax.make_mesh((self.devices,), (AXIS,), axis_types=(AxisType.Auto,))
+    def __init__(self, *, alone: bool = False) -> None:
+        """`alone`: on the devices of this process, where the run has several."""
+        all_of_it = jax.local_devices() if alone else jax.devices()
+        self.devices, self.share = len(all_of_it), Share() if alone else agreement.share()
+        # A process's devices lie side by side, as its rows of a batch do. Explicit axes, the default of make_mesh, are
+        # such that plain code does not trace.
+        devices = sorted(all_of_it, key=lambda device: (device.process_index, device.id))
+        mesh = jax.make_mesh((self.devices,), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
         self._replicated = NamedSharding(mesh, PartitionSpec())
         self._sharded = NamedSharding(mesh, PartitionSpec(AXIS))
 
     def put_state(self, state: Tree) -> Tree:
         """Copy a state to every device; the source stays usable (device_put may alias it: np.array copies)."""
-        return jax.device_put(jax.tree.map(np.array, state), self._replicated)
+        copy = jax.tree.map(np.array, state)
+        return self._put(copy, self._replicated)
 
     def get_state(self, state: Tree) -> Tree:
         return jax.tree.map(np.asarray, state)
 
     def put_batch(self, batch: Batch) -> Batch:
-        return jax.device_put(batch, self._sharded)
+        return self._put(batch, self._sharded)
+
+    def _put(self, tree: Tree, sharding: NamedSharding) -> Tree:
+        """What this process has, as its part of arrays that all processes hold together."""
+        if self.share.count == 1:
+            return jax.device_put(tree, sharding)
+        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), tree)
 
     def compile(self, step: Callable[..., Tree], state: Tree, batch: Batch, *, donate: bool) -> Tree:
         """Compile `step(state, batch)` for these shapes; its outputs are replicated."""
@@ -94,9 +108,15 @@ class Jit:
 class Pmap:
     """Data parallel by `pmap`: a leading axis of devices on everything, sums over the axis "data"."""
 
-    axis = AXIS
+    axis: str | None = AXIS
+
+    share = Share()
 
     def __init__(self) -> None:
+        if agreement.count() > 1:
+            raise ConfigError(
+                f"config.parallel=pmap computes in one process, and this run has {agreement.count()}. Set it to jit."
+            )
         self.devices = jax.local_device_count()
         mesh = jax.make_mesh((self.devices,), (AXIS,), axis_types=(AxisType.Auto,))
         self._by_device = NamedSharding(mesh, PartitionSpec(AXIS))
@@ -152,6 +172,16 @@ class Program:
                 self._compiled[shape] = self._devices.compile(self._step, state, batch, donate=donate)
             self.bytes = max(self.bytes, step_bytes(self._compiled[shape]))
         return self._compiled[shape]
+
+
+def own(devices: Parallel) -> Parallel:
+    """What this process computes with where the others do not join in; with one process it is the same."""
+    return devices if devices.share.count == 1 else alone()
+
+
+def alone() -> Parallel:
+    """The devices of this process, whether or not the run has others."""
+    return Jit(alone=True)
 
 
 MODES = {"jit": Jit, "pmap": Pmap}

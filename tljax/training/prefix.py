@@ -13,8 +13,10 @@ from tljax.core import signals
 from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
 from tljax.core.layer_groups import between
+from tljax.core.processes.agreement import Share
 from tljax.core.trees import flatten, unflatten
 from tljax.core.types import EVALUATE, Batch, Tree, Variables
+from tljax.data.batches import ALL, taken
 from tljax.reporting.terminal import Screen
 from tljax.training.parallel import Parallel, Program
 
@@ -34,6 +36,7 @@ class Prefix:
             for collection, tree in made.variables.items()
         }
         self.augment, self._made, self._stop, self._devices = augment, made, stop, devices
+        self.share = devices.share
         self._program: Program | None = None
         train = made.parts["train"]
         longest = int(np.argmax(getattr(train, "lengths", 0)))  # texts differ in length; the key must not
@@ -96,7 +99,7 @@ class Prefix:
             yield self._devices.get(self._program.compiled(on_device, batch)(on_device, batch))
 
 
-def inputs_of(examples: Any, positions: np.ndarray) -> Batch:
+def inputs_of(examples: Any, positions: np.ndarray, share: Share = ALL) -> Batch:
     """The stored examples at `positions`; with labels only if these change with the picture."""
     left_out = () if examples.subset.info.loaded else ("label",)
-    return {name: x for name, x in examples.take(positions).items() if name not in left_out}
+    return {name: x for name, x in taken(examples, positions, share).items() if name not in left_out}

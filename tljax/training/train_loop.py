@@ -12,6 +12,7 @@ import numpy as np
 
 from tljax.core import signals
 from tljax.core.errors import WeightsError
+from tljax.core.processes import agreement
 from tljax.core.types import Batch, Mode, Record, Tree, Variables
 from tljax.reporting import throughput
 from tljax.reporting.report import Report
@@ -179,6 +180,10 @@ class Loop:
             progress.owed = False
         due = self.job.due(moment.step, train.checkpoint_epochs) or moment.step == end or signals.save_asked()
         late = train.checkpoint_minutes and time.monotonic() - moment.saved > 60 * train.checkpoint_minutes
+        if late and self.parallel.share.count > 1:  # clocks differ: all save at the step that they agree on
+            moment.saved, late = time.monotonic(), False
+            if agreement.first():
+                signals.wish_save()
         if better or progress.stopped or due or late:
             self._save(moment, progress, better=better)
 

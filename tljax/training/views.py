@@ -130,6 +130,11 @@ def decide(
     size = rows * prefix.row_bytes
     what = f"after {stages[-1]} {prefix.shapes}, {size / 2**20:,.1f} MiB"
     what += f", {views} views of each example" if views else ""
+    if devices.share.count > 1:  # a store on disk belongs to one process
+        if config.cache == "memory" or size <= config.cache_memory * 2**30:
+            return "process", f"cached in the memory of each process: {what}"
+        limit = f"config.data.cache_memory ({config.cache_memory:g} GiB)"
+        return "", f"not cached: {what} are more than {limit}, and several processes keep features in memory alone"
     if config.cache == "memory":
         return "process", f"cached in memory, for this run only: {what}"
     if config.cache == "auto" and size <= config.cache_memory * 2**30:
@@ -160,10 +165,12 @@ def _view(
         network, prepare = network.clone(start=(*made.stages, "head")[len(stages)]), _features
         parts, train = features.cached(made, _stop(made, stages), where, devices, screen, config)
     weights = task.weights(config.task, made.parts["train"].subset.labels, made.classes)
-    training = Training(train, batch_size=config.train.batch_size, seed=config.seed, weights=weights)
+    training = Training(
+        train, batch_size=config.train.batch_size, seed=config.seed, weights=weights, share=devices.share
+    )
     step = make_eval_step(network, task, prepare, axis=devices.axis)
     evaluator = Evaluator(step, devices, partial(screen.compiling, "evaluation"))
-    everything = {name: Evaluation(part, batch_size=size) for name, part in parts.items()}
+    everything = {name: Evaluation(part, batch_size=size, share=devices.share) for name, part in parts.items()}
     return View(
         network,
         prepare,

@@ -1,0 +1,61 @@
+"""The report of every process but the first: it writes nothing. Their standard output leads nowhere (`joining`)."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from tljax.core.experiment import Experiment
+from tljax.core.processes import agreement
+from tljax.reporting.report import Report, check_finite
+from tljax.reporting.terminal import Screen
+
+
+class Silent(Report):
+    """In the place of `Report`; what process 0 finds in the folder comes by `agreement.told`."""
+
+    def __init__(self, folder: Path) -> None:
+        Screen.__init__(self)
+        self.folder = folder
+
+    @contextlib.contextmanager
+    def opened(self, inputs: Mapping[str, Any]) -> Iterator[None]:
+        del inputs
+        yield
+
+    def keep(self, name: str, text: str) -> None:
+        pass
+
+    def inputs(self, config: ConfigDict, made: Experiment) -> None:
+        pass
+
+    def plan(self, tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]], chart: dict[str, Any]) -> None:
+        pass
+
+    @contextlib.contextmanager
+    def training(self, step: int, steps: int, *, seconds: float, evaluated: bool = True) -> Iterator[None]:
+        del step, steps, seconds, evaluated
+        yield
+
+    def sync(self) -> None:
+        pass
+
+    def diverged(self, step: int, bad: Sequence[str]) -> str:
+        del step, bad
+        return "Process 0 says how it goes on."
+
+    def advance(self, step: int) -> None:
+        pass
+
+    def metrics(self, step: int, part: str, values: dict[str, float]) -> None:
+        check_finite(step, part, values)
+
+    def finish(self, result: dict[str, Any], totals: Mapping[str, Any], files: Callable[..., None]) -> dict[str, Any]:
+        raise AssertionError(f"process 0 finishes: {result.keys(), totals.keys(), files}")
+
+
+def of(folder: Path, config: ConfigDict, *, best: str) -> Report:
+    """The report of this process; see `Report` for what it raises."""
+    return Report(folder, config, best=best) if agreement.first() else Silent(folder)
