@@ -91,7 +91,7 @@ def of_the_future(scene: Scene) -> list[str]:
 
 def rewrite(folder: Path, change) -> None:
     """A checkpoint's note changed, and its checksums with it."""
-    from tljax.training import checkpoint
+    from tljax.training.checkpoints import checkpoint
 
     file = folder / "note/metadata"
     note = json.loads(file.read_text())

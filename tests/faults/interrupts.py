@@ -16,6 +16,8 @@ SHORT = [*DIGITS, "--config.train.epochs=4", "--config.train.checkpoint_epochs=1
 
 UNDISTURBED: dict[str, Any] = {}  # what a run that nobody disturbs leaves, once it has been made
 
+CHECKPOINTS = "tljax.training.checkpoints.checkpoint.Checkpoints"
+
 
 def sent(owner: str, name: str, number: int, *signals: int):
     """The run, in which before the n-th call of a method signals come."""
@@ -142,7 +144,14 @@ CASES = {
         writes=True,
     ),
     "3 a second SIGTERM during the save": Fault(
-        sent("tljax.training.checkpoint.Checkpoints", "save", 2, signal.SIGTERM, signal.SIGTERM, signal.SIGINT),
+        sent(
+            CHECKPOINTS,
+            "save",
+            2,
+            signal.SIGTERM,
+            signal.SIGTERM,
+            signal.SIGINT,
+        ),
         143,
         ["stopped by SIGTERM"],
         goes_on,

@@ -21,7 +21,7 @@ from tljax.runs import experiment
 from tljax.runs.run import run
 from tljax.serving import saved_model
 from tljax.training import averaging, norm_statistics
-from tljax.training.checkpoint import opened
+from tljax.training.checkpoints.checkpoint import opened
 
 THREE = (
     Phase("head", 0.3, {"features": 0.0, "head": 1.0}),

@@ -12,8 +12,8 @@ import pytest
 
 from tests.small import bits
 from tljax.core.errors import WeightsError
-from tljax.training import checkpoint
-from tljax.training.checkpoint import Progress, opened
+from tljax.training.checkpoints import checkpoint
+from tljax.training.checkpoints.checkpoint import Progress, opened
 from tljax.training.train_state import TrainState
 
 
@@ -248,8 +248,8 @@ import resource, signal, sys
 from pathlib import Path
 import numpy as np
 from tljax.core.errors import WeightsError
-from tljax.training import checkpoint
-from tljax.training.checkpoint import Progress, opened
+from tljax.training.checkpoints import checkpoint
+from tljax.training.checkpoints.checkpoint import Progress, opened
 from tljax.training.train_state import TrainState
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 state = TrainState(np.int32(1), np.zeros(2, np.uint32), {"a": np.random.normal(size=10**6)}, {}, ())

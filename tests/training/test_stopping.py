@@ -15,7 +15,7 @@ from tljax.reporting.report import Report
 from tljax.runs import suite
 from tljax.runs.run import run
 from tljax.training import evaluate, norm_statistics
-from tljax.training.checkpoint import Checkpoints
+from tljax.training.checkpoints.checkpoint import Checkpoints
 from tljax.training.features import Cached
 from tljax.training.parallel import Program
 

@@ -23,8 +23,9 @@ from tljax.data.sources import digits
 from tljax.reporting import report
 from tljax.runs import experiment
 from tljax.runs.run import run
-from tljax.training import checkpoint, train_step
-from tljax.training.checkpoint import opened
+from tljax.training import train_step
+from tljax.training.checkpoints import checkpoint
+from tljax.training.checkpoints.checkpoint import opened
 from tljax.weights import placement
 
 ROOT = Path(__file__).parents[2]

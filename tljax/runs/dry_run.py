@@ -16,7 +16,7 @@ from tljax.runs.experiment import Prepared
 from tljax.runs.preparation import prepare
 from tljax.serving import saved_model
 from tljax.training import parallel, views
-from tljax.training.checkpoint import Progress, opened
+from tljax.training.checkpoints.checkpoint import Progress, opened
 from tljax.training.job import Job
 from tljax.training.train_state import TrainState
 

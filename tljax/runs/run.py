@@ -17,7 +17,7 @@ from tljax.runs.pages.finished import Finished
 from tljax.runs.preparation import prepare
 from tljax.serving import model_card, saved_model
 from tljax.training import parallel, plan_rates, views
-from tljax.training.shared_checkpoints import opened
+from tljax.training.checkpoints.shared import opened
 from tljax.training.train_loop import Loop
 from tljax.training.train_state import TrainState
 

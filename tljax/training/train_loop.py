@@ -17,7 +17,7 @@ from tljax.core.types import Batch, Mode, Record, Tree, Variables
 from tljax.reporting import throughput
 from tljax.reporting.report import Report
 from tljax.training import norm_statistics
-from tljax.training.checkpoint import Checkpoints, Progress
+from tljax.training.checkpoints.checkpoint import Checkpoints, Progress
 from tljax.training.job import Job
 from tljax.training.parallel import Parallel, Program
 from tljax.training.step_log import StepLog

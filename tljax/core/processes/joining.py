@@ -61,7 +61,7 @@ def join(arguments: MutableSequence[str], environment: Mapping[str, str] = os.en
     if agreement.count() > 1:
         ending.watch(place.heartbeat)
     if not agreement.first():  # what all do alike is said once
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, until the process ends
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, until the process ends
         warnings.simplefilter("ignore")
 
 

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 
 from tljax.core.processes import agreement
-from tljax.training import checkpoint
-from tljax.training.checkpoint import Checkpoints, Progress
+from tljax.training.checkpoints import checkpoint
+from tljax.training.checkpoints.checkpoint import Checkpoints, Progress
 from tljax.training.train_state import TrainState
 
 
