@@ -10,8 +10,8 @@ import tljax
 TOGETHER = ("train", "compare", "lr_find", "score")  # verbs in which all processes of a run compute
 COMMANDS = Path(__file__).parent / "commands"
 USAGE = """usage: tljax VERB [...]      tljax VERB --help      tljax --version
-  --plugins FILE   a Python file (or module) of your own that a run folder needs; may be given again
-  --require KIND   gpu, tpu or cpu: stop where jax computes on another device"""
+  --plugins FILE   your own Python file (or module) that a run folder needs; may be repeated
+  --require KIND   gpu, tpu or cpu: stop if jax computes on another device"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> None:
-    """Load the plugins that the user gives, and run the verb."""
+    """Load the plugins of `--plugins`, and run the verb."""
     from tljax.cli import required
     from tljax.core import plugins
     from tljax.core.errors import ConfigError

@@ -1,4 +1,4 @@
-"""The command line of main.py, exit codes, and where compiled programs are kept."""
+"""The command line of main.py, exit codes, and the cache of compiled programs."""
 
 import contextlib
 import io
@@ -22,9 +22,9 @@ __all__ = ["Parser", "entries", "guarded", "keep_compiled", "read", "split", "st
 Run = Callable[[Any, Path], dict[str, Any]]
 
 _FORMAT = warnings.formatwarning
-LINES, LONGEST = 9, 1600  # of an error's message that are shown; of a line, characters
+LINES, LONGEST = 9, 1600  # the most lines of an error's message, and the most characters of a line, that are shown
 DEVICES = ("cpu", "gpu", "tpu")
-ROOM = 2**24  # bytes that must be free where compiled programs are kept
+ROOM = 2**24  # bytes that must be free on the disk of compiled programs
 
 
 def start(argv: Sequence[str], *, run: Run | None = None) -> int:
@@ -42,8 +42,7 @@ def train(arguments: Sequence[str], *, run: Run | None = None) -> Path:
     """Run the experiment or the suite that the command line asks for; return its folder.
 
     Args:
-      run: in the place of `runs.run`, which with all that computes takes seconds to import: a key that does not fit is
-        said before.
+      run: replaces `runs.run`. That module takes seconds to import, so a wrong key is reported before the import.
 
     Raises:
       TljaxError: the command line, the config, data or weights do not fit.
@@ -98,17 +97,17 @@ def outcome(begin: Callable[[], Any], *, debug: bool = False, also: TextIO) -> i
     Args:
       also: is told what stderr is.
     """
-    for stream in (sys.stdout, sys.stderr):  # where a terminal lacks a sign, another stands for it
+    for stream in (sys.stdout, sys.stderr):  # signs that the terminal does not have are replaced
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
         with signals.watched():
             begin()
         sys.stdout.flush()
-    except BrokenPipeError:  # who read the output has seen enough, as `head` does
+    except BrokenPipeError:  # the reader of the output has ended, as `head` does
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # as the shell says of a program that SIGPIPE ended
+        return 141  # the shell's exit code for a program that SIGPIPE ended
     except (TljaxError, OSError, RuntimeError, MemoryError) as error:
         said = error if isinstance(error, TljaxError) else of_device(error)
         said = atomic.refusal(error) if said is None and isinstance(error, OSError) else said
@@ -131,7 +130,7 @@ def outcome(begin: Callable[[], Any], *, debug: bool = False, also: TextIO) -> i
 
 
 def _in_short(said: str) -> str:
-    """The message, in LINES lines at most; where that leaves something out, the whole of it is in a file."""
+    """The message in at most LINES lines; if something is left out, the whole message is written to a file."""
     lines = said.splitlines()
     half = LONGEST // 2
     short = [x if len(x) <= LONGEST else f"{x[:half]} ... ({len(x):,} characters) ... {x[-half:]}" for x in lines]
@@ -149,11 +148,11 @@ def _in_short(said: str) -> str:
 
 
 def required(arguments: Sequence[str]) -> list[str]:
-    """The arguments without `--require KIND`, once jax computes on that kind of device.
+    """The arguments without `--require KIND`; checks that jax computes on this kind of device.
 
     Raises:
-      ConfigError: no such kind.
-      DeviceError: jax computes on another: where it finds no accelerator it takes the CPU.
+      ConfigError: there is no such kind.
+      DeviceError: jax computes on another kind; without an accelerator it uses the CPU.
     """
     rest, kinds = list(arguments), []
     for place in reversed([i for i, word in enumerate(rest) if re.match(r"--require(=|$)", word)]):
@@ -180,9 +179,10 @@ def _say(text: str, also: TextIO) -> None:
 
 
 def keep_compiled() -> None:
-    """Keep compiled programs in $TLJAX_CACHE or ~/.cache/tljax: a second start compiles nothing.
+    """Cache compiled programs in $TLJAX_CACHE or ~/.cache/tljax, so that a second start does not compile.
 
-    Where that takes no files, it is said, and every start compiles anew. All caches are held to $TLJAX_CACHE_GIB.
+    If the folder cannot be written, a message says so, and every start compiles again. All caches together hold at most
+    $TLJAX_CACHE_GIB.
     """
     most = caches.limit()
     try:
@@ -194,7 +194,7 @@ def keep_compiled() -> None:
                 file=sys.stderr,
             )
         atomic.make_folder(folder)
-        if shutil.disk_usage(folder).free < ROOM:  # jax would say it again for every program
+        if shutil.disk_usage(folder).free < ROOM:  # jax would repeat the message for every program
             raise ConfigError(f"'{folder}' must have {ROOM / 2**20:g} MiB free. Make room, or set $TLJAX_CACHE.")
     except ConfigError as error:
         print(f"compiled programs are not kept. {error}", file=sys.stderr)
@@ -207,7 +207,7 @@ def keep_compiled() -> None:
 
 
 def _plain(message: Any, category: type[Warning], filename: str, *rest: Any) -> str:
-    """What tljax warns of is for people; what others warn of is for developers, who need to know where."""
+    """A warning as text: those of tljax are for users; those of other packages keep their place, for developers."""
     if "tljax" in Path(filename).parts:
         return f"{message}\n"
     return _FORMAT(message, category, filename, *rest)

@@ -234,7 +234,7 @@ CASES = {
         little_room, WEIGHTS, ["must have room for the checkpoints: 3 of", "are free"], writes=True
     ),
     "16 a place that takes no files": Fault([*SHORT, "--workdir=/proc/run"], CONFIG, ["/proc", "--workdir"]),
-    "19 a folder of somebody else": Fault(foreign, CONFIG, ["must not write over files of others", "model"]),
+    "19 a folder of somebody else": Fault(foreign, CONFIG, ["must not overwrite other files", "model"]),
     "20 spaces, umlauts, 200 letters": Fault(long_name, 0, ["result:"]),
     "21 the home folder": Fault(of_the_home, 0, ["result:"], in_the_home),
     "21 a link": Fault(a_link, 0, ["result:"], lambda scene: result(scene, "real")),

@@ -59,7 +59,7 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path, name):
     (tmp_path / name).mkdir()
     (tmp_path / name / "theirs").write_text("work of years")
     (tmp_path / "notes.txt").write_text("")  # that a run would not touch
-    with pytest.raises(ConfigError, match=f"must not write over files of others; '.*' holds {name} and no config.json"):
+    with pytest.raises(ConfigError, match=f"must not overwrite other files; '.*' holds {name} and no config.json"):
         run(small.config(), tmp_path)
     assert sorted(file.name for file in tmp_path.rglob("*")) == sorted([name, "theirs", "notes.txt"])
 

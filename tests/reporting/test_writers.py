@@ -166,7 +166,7 @@ def test_a_writer_that_fails_is_told_of_and_ends_no_run(tmp_path, packages):
     for step in (1, 2):
         writers.scalars(step, "train", {"loss": 0.5})
     assert said == [
-        "the writer 'wandb' fails and is given no more numbers (ConnectionError: no answer); all are in metrics.jsonl"
+        "the writer 'wandb' fails and gets no more numbers (ConnectionError: no answer); all are in metrics.jsonl"
     ]
     assert len(rows(tmp_path)) == 2
 

@@ -406,7 +406,7 @@ def test_an_interrupt_says_how_to_go_on(capsys):
         raise KeyboardInterrupt
 
     assert cli.start(["main.py", *BASE], run=stop) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command continues" in capsys.readouterr().err
 
 
 def test_a_bug_is_no_error_of_the_user():

@@ -195,7 +195,7 @@ def test_what_cannot_be_decided(weights, tmp_path, changes, message):
 def test_examples_without_a_class_are_no_facts(weights):
     made = experiment.load(make_config(weights), axis=None)
     for nothing in (dataclasses.replace(made, classes=()), dataclasses.replace(made, parts={"train": Numbers()})):
-        with pytest.raises(ConfigError, match="every example needs one class, and those of"):
+        with pytest.raises(ConfigError, match="every example needs one class, but those of"):
             decision.measure(nothing, parallel.make("jit"), Said(), make_config(weights))
 
 

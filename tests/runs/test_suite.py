@@ -94,7 +94,7 @@ def test_nothing_runs_when_one_row_cannot(change, text, tmp_path):
 def test_the_folder_of_one_run_is_none_of_a_suite_nor_the_other_way_round(tmp_path):
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "config.json").write_text("{}")
-    with pytest.raises(ConfigError, match="a suite must hold one folder a row; '.*one' is that of one run"):
+    with pytest.raises(ConfigError, match="a suite must hold a folder for each row; '.*one' is that of one run"):
         suite.run(Fake(), config(), tmp_path / "one")
     (tmp_path / "many" / "low" / "seed3").mkdir(parents=True)
     (tmp_path / "many" / "low" / "seed3" / "config.json").write_text("{}")

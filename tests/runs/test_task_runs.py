@@ -180,6 +180,6 @@ def test_sentence_embeddings_of_length_one_serve_classifiers_without_gradients(p
 def test_classifiers_without_gradients_are_for_classes(pairs):
     one = config(pairs, "regression", "score")
     made = experiment.load(one, axis=None, pretrained_wanted=False)
-    with pytest.raises(ConfigError, match=r"tells classes apart; config\.task\.name=regression has numbers"):
+    with pytest.raises(ConfigError, match=r"needs classes; config\.task\.name=regression has numbers"):
         fitted_run.run(Method.of(classic, one.strategy), made, parallel.make("jit"), None, one, pairs / "run")
     assert not (pairs / "run").exists()

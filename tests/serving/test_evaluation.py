@@ -120,7 +120,7 @@ def test_own_examples_that_have_changed_are_refused(texts, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("{root}", "--part=test"), CONFIG, "--part is one of the run's own"),
+        (("{root}", "--part=test"), CONFIG, "--part names a part of the run's own"),
         (("--part=other",), DATA, "--part must be one of train, test; got 'other'."),
         (("{root}/nothing",), DATA, "DATA must be a folder or a table with labels; there is no "),
         (("{root}", "--split=other"), DATA, "--split must be one of "),

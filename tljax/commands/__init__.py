@@ -1,7 +1,7 @@
 """The verbs of `tljax VERB`, and of `python -m tljax VERB`: a file here is a `Verb`.
 
-Words of the command line go in; lines on the terminal and files come out, and an exit code where something fails.
-Nothing in here may compute what a run computes: a verb reads its flags, calls what stands below and says the result.
+Words of the command line go in; lines on the terminal and files come out, and an exit code if something fails.
+Nothing in this room may do a run's computations: a verb reads its flags, calls the rooms below, and prints the result.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""List the caches, what can be computed again, and clear those that are named: features, tokens, xla, or all."""
+"""List the caches of results that can be computed again, or clear those named: features, tokens, xla, or all."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ COLUMNS = ("cache", "entries", "MiB", "folder")
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`tljax clean` lists; `tljax clean KIND...` clears. Only what tljax wrote there goes; no run loses a result.
+    """`tljax clean` lists; `tljax clean KIND...` clears. Only files of tljax are removed; no run loses a result.
 
     Raises:
-      ConfigError: no such cache.
+      ConfigError: there is no such cache.
     """
     parser = argparse.ArgumentParser(prog="tljax clean", description=__doc__)
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"{', '.join(caches.KINDS)}, or all; none: list them")

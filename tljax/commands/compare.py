@@ -23,16 +23,16 @@ def main(arguments: Sequence[str]) -> None:
     """`tljax compare --config FILE[:ROW] --strategies A,B:KEY=VALUE --seeds 5 [--examples 1,5,10]`.
     `tljax compare --config FILE --grid optimizer.lr=1e-3,1e-2 [--random N] [--minutes M]`.
 
-    The same command goes on where it was cut off; finished runs are taken as they are. With few examples an
-    epoch is few updates: set `--config.train.min_steps`, or what is compared is how little was trained.
+    The same command continues after an interruption; finished runs are not repeated. With few examples an epoch has
+    few updates: set `--config.train.min_steps`, or all rows are trained too little to be compared.
 
     Raises:
       ConfigError: the command line or a row does not fit; nothing has run then.
-      Exception: the last failure of a run, once all others have ended and the tables are written.
+      Exception: the last failure of a run, after all other runs have ended and the tables are written.
     """
     flags, changes = cli.split(arguments)
     options = _parser().parse_args(flags)
-    # What names the folder or the seed has a meaning in a row only.
+    # {suite} and {seed} have a meaning only in a row.
     of_rows = tuple(change for change in changes if "{suite}" in change or "{seed}" in change)
     config = overrides.apply(config_files.load(options.config), [change for change in changes if change not in of_rows])
     if options.seeds:
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _tell(tables: dict[int, Any], failed: Sequence[comparison.Failure], folder: Path) -> None:
-    """Write and print the tables, and what is to be known of them."""
+    """Write and print the tables and their notes."""
     comparison.save(tables, failed, folder)
     for size, table in tables.items():
         title = f"{folder}" + (f", {size} training examples a class" if size else "")
@@ -117,7 +117,7 @@ def _overrides(entry: str, config: ConfigDict) -> tuple[str, ...]:
 
 
 def _place(size: int, entry: str) -> str:
-    """The folder of a row: what a path can hold of its name, below its size."""
+    """The folder of a row: the characters of its name that a path can hold, below the folder of its size."""
     place = re.sub(r"[^\w.=+-]+", "-", entry)
     return f"{size}_per_class/{place}" if size else place
 

@@ -9,10 +9,10 @@ from tljax.reporting import machine
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`tljax doctor`: nothing is written and nothing is asked of the network.
+    """`tljax doctor`: it writes nothing and does not use the network.
 
     Raises:
-      ConfigError: something that tljax cannot do without is not as it must be; all lines are printed before.
+      ConfigError: something that tljax needs is missing or wrong; all lines are printed first.
     """
     argparse.ArgumentParser(prog="tljax doctor", description=__doc__).parse_args(arguments)
     wrong = []

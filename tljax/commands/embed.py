@@ -1,4 +1,4 @@
-"""Write the feature vectors of pictures, texts or rows of a table, as a finished run's network makes them."""
+"""Write the feature vectors of a finished run's network for pictures, texts or rows of a table."""
 
 import argparse
 import sys
@@ -13,17 +13,18 @@ from tljax.core.untrusted import printable
 from tljax.runs import chosen_run
 from tljax.serving import embedding, questions, saved_model
 
-BATCH = 32  # examples at a time, at most
+BATCH = 32  # the most examples in a batch
 
 
 def main(arguments: Sequence[str]) -> None:
     """`tljax embed RUN DATA... --out features.npz`: DATA are pictures, texts, folders of them, or tables.
 
-    They are what the run's head is given: (N, D), float32. A .npz holds "id" and "features"; .parquet, .csv and .jsonl
-    have a row an example, with the columns id, f0, f1 and so on.
+    Features are the input of the run's head: (N, D), float32. A .npz holds "id" and "features"; .parquet, .csv and
+    .jsonl have a row for each example, with the columns id, f0, f1 and so on.
 
     Raises:
-      TljaxError: no such run, data or format; some cannot be read: all are named, after the file is written.
+      TljaxError: there is no such run, data or format; or examples are unreadable: all are named, after the file is
+        written.
     """
     parser = argparse.ArgumentParser(prog="tljax embed", description=__doc__)
     parser.add_argument("run", type=Path, help="folder of a finished run, its model/, or of a suite: its best row")

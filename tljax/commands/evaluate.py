@@ -1,4 +1,4 @@
-"""How good a finished run is on a folder or a table with labels: its metric with interval and n, and every class."""
+"""Evaluate a finished run on a folder or a table with labels: its metric with interval and n, and every class."""
 
 import argparse
 import json
@@ -22,15 +22,15 @@ COLUMNS = ("class", "examples", "recall % (95 %)", "precision %", "F1 %")
 def main(arguments: Sequence[str]) -> None:
     """`tljax evaluate RUN DATA [--split NAME] [--out FOLDER] [--json]`, or `tljax evaluate RUN [--part test]`.
 
-    DATA is a folder of class folders, with or without splits above them, or a table; columns, spelling and damage are
-    treated as in training. Without DATA it is a part of the run's own data, which must be as they were.
+    DATA is a folder of class folders, with or without splits above them, or a table; columns, spelling and damaged
+    files are handled as in training. Without DATA it is a part of the run's own data, which must be unchanged.
 
     Raises:
-      TljaxError: no such run or data, labels that the run does not know, examples that cannot be read.
+      TljaxError: there is no such run or data, the run does not know a label, or an example is unreadable.
     """
     options = _parser().parse_args(arguments)
     if options.data and options.part:
-        raise ConfigError("--part is one of the run's own; leave it out, or DATA.")
+        raise ConfigError("--part names a part of the run's own data, not of DATA. Leave one of the two out.")
     keep_compiled()
     run, note = chosen_run.of(options.run)
     model = saved_model.load(run)

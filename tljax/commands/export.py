@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> None:
     test pictures.
 
     Raises:
-      TljaxError: no such run, format or suffix; see `exports.save`.
+      TljaxError: there is no such run or format, or the suffix is wrong; see `exports.save`.
     """
     parser = argparse.ArgumentParser(prog="tljax export", description=__doc__)
     parser.add_argument("run", type=Path, help="folder of a finished run, its model/, or of a suite: its best row")

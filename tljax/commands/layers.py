@@ -1,4 +1,4 @@
-"""How transferable every layer is: the curves of a finished suite of configs/transferability_*.py."""
+"""The transferability of every layer: the curves of a finished suite of configs/transferability_*.py."""
 
 import argparse
 import re
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def original() -> list[str]:
-    """What Yosinski et al. found, for people."""
+    """The results of Yosinski et al., as lines for the user."""
     found = [
         f"{n} of 7 copied: " + ", ".join(f"{SERIES[name].partition(':')[0]} {value:.2f}" for name, value in row.items())
         for n, row in ORIGINAL.items()

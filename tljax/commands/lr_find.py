@@ -23,10 +23,10 @@ from tljax.training.train_state import TrainState
 def main(arguments: Sequence[str]) -> None:
     """`tljax lr_find --config FILE[:ROW] [--group all|each|NAME] [--config.KEY=VALUE] [--out FOLDER]`.
 
-    With "all" the groups of the plan's first phase learn, at its scales: the suggestion is optimizer.lr. With a
-    name, and with "each" in turn, one group that the plan lets learn does so alone, at scale 1: the suggestion is that
-    group's own rate. The loss is the run's: with an adaptation its term, at full weight from the first step on.
-    No run folder is read or written.
+    With "all", the groups of the plan's first phase learn, at its scales: the suggestion is for optimizer.lr. With a
+    name, only this group learns, at scale 1: the suggestion is for the group's own rate. "each" does this for every
+    group that learns in the plan, one after another. The loss is that of the run; the term of an adaptation has its
+    full weight from the first step on. No run folder is read or written.
 
     Raises:
       TljaxError: the command line, the config, data or weights do not fit.
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def sweep(config: ConfigDict, group: str, rates: Sequence[float]) -> dict[str, lr_sweep.Sweep]:
     """Group, or "all", -> its sweep; each from the same start and over the same batches."""
-    if config.adaptation.name:  # a weight that rises with the run would make the loss rise with the rate
+    if config.adaptation.name:  # if the weight rose during the sweep, the loss would rise with it
         config = overrides.apply(config, ("adaptation.ramp=0.0",))
     devices = parallel.make(config.parallel)
     report = Report(features.folder(), config, best=find("tasks", config.task.name).BEST)  # for what it says: no folder

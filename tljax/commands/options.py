@@ -14,7 +14,7 @@ def main(arguments: Sequence[str]) -> None:
     """`tljax options [KIND [NAME]]`: KIND is strategies, tasks, adaptation, sources, inputs or families.
 
     Raises:
-      ConfigError: no such kind or plugin.
+      ConfigError: there is no such kind or plugin.
     """
     parser = argparse.ArgumentParser(prog="tljax options", description=__doc__)
     parser.add_argument("kind", nargs="?", default="", help=", ".join(SECTIONS))

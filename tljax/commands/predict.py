@@ -1,4 +1,4 @@
-"""Ask a finished run what pictures show, or of what class texts and rows of a table are: classes and probabilities."""
+"""Predict with a finished run: classes and probabilities of pictures, texts or rows of a table."""
 
 import argparse
 import collections
@@ -18,26 +18,26 @@ from tljax.serving.predictor import Predictor
 from tljax.serving.questions import Questions
 from tljax.serving.saved_model import Model
 
-BATCH = 32  # pictures or texts at a time, at most; fewer compile and run faster
+BATCH = 32  # the most pictures or texts in a batch; smaller batches compile and run faster
 
 
 def main(arguments: Sequence[str]) -> None:
     """`tljax predict RUN IMAGE... [--out FILE] [--top K] [--json]`: an IMAGE is a file, or a folder of them.
-    `tljax predict RUN TEXT... [--file FILE [--encoding NAME]]`: a TEXT is one argument, a file or a folder of texts, or
-    a line of FILE, "-" being standard input; of a run on pairs it is two texts with a tab between.
+    `tljax predict RUN TEXT... [--file FILE [--encoding NAME]]`: a TEXT is an argument, a file or a folder of texts, or
+    a line of FILE ("-" is standard input). For a run on pairs it is two texts with a tab between.
     `tljax predict RUN TABLE [--out FILE] [--text COLUMN] [--id COLUMN]`: the rows of a .csv, .tsv or .jsonl, whose
-    columns are read as those of the training.
+    columns are read as in training.
 
-    A RUN is the folder of one, or that of a suite or a comparison, and then the best row by validation.
-    A line a picture or text on standard output: its name or itself, then what the task says: classes with their
-    probabilities; numbers; or the labels that hold, with theirs, or "none". With --out a row each in a .csv, .jsonl or
-    .parquet, with the probability of every class. Weights, card, tokenizer, classes and sizes are those of the run's
-    model/ folder. How many texts were cut to the longest length of the run stands on standard error.
+    RUN is the folder of a run; or the folder of a suite or a comparison, of which the best row by validation is used.
+    Standard output has a line for each picture or text: its name or text, then the task's answer: classes with
+    probabilities; numbers; or the predicted labels with probabilities, or "none". With --out there is a row for each in
+    a .csv, .jsonl or .parquet, with the probability of every class. Weights, card, tokenizer, classes and sizes come
+    from the run's model/ folder. Standard error shows how many texts were cut to the run's longest length.
 
     Raises:
-      DataError: no such run or picture, or some cannot be read: all are named, after the others' answers.
+      DataError: there is no such run or picture, or some are unreadable: all are named, after all other answers.
     """
-    options = _parser().parse_intermixed_args(arguments)  # what is asked may stand on both sides of the flags
+    options = _parser().parse_intermixed_args(arguments)  # arguments may stand before and after the flags
     if options.top < 1:
         raise ConfigError(f"--top must be at least 1; got {options.top}.")
     if options.out:
@@ -61,12 +61,12 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _asked(options: Any, run: Path, model: Model) -> Questions:
-    """Everything that the command line asks about: its arguments first, then what --file holds."""
+    """Everything that the command line asks about: its arguments first, then the content of --file."""
     text = questions.kind(model) == "text"
     if options.file and not text:
         raise ConfigError("--file holds texts, and this run is on pictures. Name the pictures, or their folders.")
     columns = {name: getattr(options, name) for name in ("text", "pair", "image", "id")}
-    table = options.file and questions.is_table(options.file)  # its lines are rows, and the first of them names columns
+    table = options.file and questions.is_table(options.file)  # its lines are rows, and its first line names columns
     found = questions.find(run, model, [*options.asked, *([options.file] if table else [])], columns)
     if options.file and not table:
         said = {"encoding": options.encoding, "key": "--encoding"}
@@ -84,7 +84,7 @@ def _asked(options: Any, run: Path, model: Model) -> Questions:
 
 
 def _printed(options: Any, found: Questions, predictor: Predictor) -> int:
-    """A line an answer; how many there are."""
+    """Print a line for each answer; returns their number."""
     model, answered = predictor.model, 0
     kind = questions.kind(model)
     for (one, answer), name in zip(predictor.answers(found.asked), found.names, strict=True):
@@ -101,7 +101,7 @@ def _printed(options: Any, found: Questions, predictor: Predictor) -> int:
 
 
 def _saved(out: Path, found: Questions, predictor: Predictor) -> int:
-    """Write the answers that there are, and say how many; how many there are."""
+    """Write the answers, and print their number; returns it."""
     model = predictor.model
     rows = answers.Answers(model, "file" if questions.kind(model) == "picture" else "id")
     for (_, answer), name in zip(predictor.answers(found.asked), found.names, strict=True):

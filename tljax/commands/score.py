@@ -25,26 +25,26 @@ from tljax.training import features, parallel
 from tljax.transfer.transferability import scores
 from tljax.weights import placement, pretrained
 
-# The shares of which the table shows as per cent.
+# The scores that the table shows as per cent.
 PERCENT = ("kNN",)
 
 
 def main(arguments: Sequence[str]) -> None:
     """`tljax score --config FILE[:ROW] [--weights A,B:KEY=VALUE,...] [--config.KEY=VALUE ...] [--out FOLDER]`.
 
-    Features are those of the training part, computed once and kept. LEEP and NCE need the weights' own classifier,
-    and are "-" where they have none. A card that names family and variant sets them; else say so after the weights:
+    Features are those of the training part, computed once and cached. LEEP and NCE need the weights' own classifier and
+    are "-" without one. If the card does not name family and variant, name them after the weights:
     `--weights 'net.safetensors:model.family=vit:model.variant=tiny16'`.
 
     Raises:
       ConfigError: the command line does not fit.
-      TljaxError: the last of the weights that could not be scored, once the table of the others stands.
+      TljaxError: the error of the last weights that could not be scored, after the table of the others is printed.
     """
     flags, changes = cli.split(arguments)
     options = _parser().parse_args(flags)
     config = overrides.apply(config_files.load(options.config), changes)
     entries = cli.entries(options.weights) if options.weights else [config.model.weights]
-    configs = {entry: _configured(config, entry) for entry in entries}  # every mistake is said before the first
+    configs = {entry: _configured(config, entry) for entry in entries}  # all mistakes are reported first
     if options.out:
         check_folder(options.out)
     cli.keep_compiled()
@@ -84,7 +84,7 @@ def score(config: ConfigDict) -> dict[str, Any]:
 
 
 def source_logits(made: Experiment, task: Any, rows: np.ndarray, config: ConfigDict) -> np.ndarray | None:
-    """What the weights' own classifier makes of features (N, D): (N, Z); None where they have none."""
+    """The logits (N, Z) of the weights' own classifier for features (N, D); None if there is no classifier."""
     family, published = plugins.find("families", config.model.family), made.published
     assert published is not None  # `experiment.load` has read them
     bias = next((row.published for row in made.names if row.path == "head/bias"), "")
@@ -106,7 +106,7 @@ def source_logits(made: Experiment, task: Any, rows: np.ndarray, config: ConfigD
 
 
 def _configured(config: ConfigDict, entry: str) -> Any:
-    """The config of one entry, "WEIGHTS:KEY=VALUE:KEY=VALUE"; what it does not say, the weights' card may."""
+    """The config of one entry, "WEIGHTS:KEY=VALUE:KEY=VALUE"; family and variant may come from the weights' card."""
     spec, *changes = _parts(entry)
     if not spec:
         raise ConfigError("tljax score needs weights: --weights A,B or --config.model.weights=A.")
@@ -117,7 +117,7 @@ def _configured(config: ConfigDict, entry: str) -> Any:
     if known and not any(key.startswith("model.card.") for key in said):
         known += ["model.card.mean=()", "model.card.std=()"]  # the card's own
     one = overrides.apply(config, [f"model.weights={spec}", *known, *changes])
-    one.groups = ConfigDict()  # nothing learns, and families have other stages
+    one.groups = ConfigDict()  # nothing learns, and families differ in their stages
     return settings.resolve(one)[0]
 
 
@@ -126,11 +126,11 @@ def _card(spec: str, config: ConfigDict) -> Card:
     try:
         return pretrained.read_card(spec, card=None, lock=Path(config.model.lock_file))
     except TljaxError:
-        return Card(mean=(), std=())  # what is wrong with them is said when they are read
+        return Card(mean=(), std=())  # faults of the weights are reported when they are read
 
 
 def _name(entry: str, entries: Iterable[str]) -> str:
-    """The weights without what was said of them, where that tells them apart."""
+    """The weights without their keys, if this name is unique."""
     spec = _parts(entry)[0]
     return spec if sum(_parts(other)[0] == spec for other in entries) == 1 else entry
 

@@ -18,13 +18,13 @@ VARIES = ("seed", "suite")  # keys in which the runs of one row may differ
 def main(arguments: Sequence[str]) -> None:
     """`tljax table RUN... [--out FOLDER|x.tex|.csv|.png|.pdf|.svg]`: a RUN is a run folder or a folder of them.
 
-    Runs with further domains (data.targets) have a second table, source x target, with the drop: `transfer`.
+    Runs with other domains (data.targets) have a second table, source x target, with the drop: `transfer`.
 
-    Runs are one row when their configs differ in nothing but the seed. A row is called after its
-    folders: what their paths have in common.
+    Runs whose configs differ only in the seed form one row. The name of a row is the common part of its folders'
+    paths.
 
     Raises:
-      DataError: no finished run in one of the folders, or a row holds a seed twice.
+      DataError: a folder holds no finished run, or a row holds a seed twice.
     """
     parser = argparse.ArgumentParser(prog="tljax table", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, help="run folders, or folders that hold them")
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def find_runs(folder: Path) -> list[Path]:
-    """The finished runs at or below `folder`, sorted; an error where there is none. The others are named."""
+    """The finished runs at or below `folder`, sorted; an error if there is none. Unfinished runs are printed."""
     ended = sorted(file.parent for file in folder.rglob("result.json"))
     faults = {run: fault for run in ended if (fault := _damage(run))}
     found = [run for run in ended if run not in faults]
@@ -63,7 +63,7 @@ def find_runs(folder: Path) -> list[Path]:
 
 
 def _damage(run: Path) -> str:
-    """Why a run that ended cannot be read; "" where it can."""
+    """Why a run that ended cannot be read; "" if it can."""
     try:
         results.read(run, "config.json")
         results.read(run)
@@ -73,7 +73,7 @@ def _damage(run: Path) -> str:
 
 
 def by_row(folders: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
-    """Row name -> results, one a seed."""
+    """Row name -> results, one for each seed."""
     rows: dict[str, list[Path]] = {}
     for folder in folders:
         config = results.read(folder, "config.json")
@@ -97,7 +97,7 @@ def _over_seeds(folders: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def _name(folders: Sequence[Path]) -> str:
-    """ "model_d" of model_d/seed0, model_d/seed1; the folder's own name where there is one run."""
+    """ "model_d" for model_d/seed0, model_d/seed1; the folder's own name if there is one run."""
     parents = {folder.parent.name for folder in folders}
     if all(folder.name.startswith("seed") for folder in folders) and len(parents) == 1:
         return parents.pop()

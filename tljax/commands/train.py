@@ -8,7 +8,7 @@ from tljax import cli
 def main(arguments: Sequence[str]) -> None:
     """`tljax train [FOLDER | TABLE | CONFIG[:ROW]] [--lr 0.01 ...] [--config.KEY=VALUE ...] [--workdir FOLDER]`.
 
-    Of a FOLDER (class folders) or a TABLE (csv, tsv, jsonl, parquet) every key is chosen and said. CONFIG is a Python
+    For a FOLDER (class folders) or a TABLE (csv, tsv, jsonl, parquet) keys are chosen and printed. CONFIG is a Python
     file with get_config(), or the name of a config that comes with tljax. The same as `main.py`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The cards of published weights; `zoo check FILE` looks into a file and runs it."""
+"""The cards of published weights; `zoo check FILE` reads a file of weights and runs its network."""
 
 import argparse
 from collections.abc import Sequence
@@ -29,11 +29,11 @@ TOP = 5  # classes to show of a picture
 def main(arguments: Sequence[str]) -> None:
     """`tljax zoo [--family NAME]`, or `tljax zoo check FILE [--family NAME] [--variant NAME] [--picture FILE]`.
 
-    GFLOPs are those of one picture at the card's pixels: 2 a multiply-add of convolutions and matrix products.
+    GFLOPs are for one picture of the card's size: 2 FLOPs for each multiply-add of convolutions and matrix products.
     A text encoder has neither pixels nor classes.
 
     Raises:
-      TljaxError: no such family; a file that cannot be read, or is not what it is taken for.
+      TljaxError: there is no such family; or a file cannot be read, or is not of this network.
     """
     if list(arguments[:1]) == ["check"]:
         return check(arguments[1:])
@@ -50,13 +50,13 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def check(arguments: Sequence[str]) -> None:
-    """Print what a file of weights holds, by stage, and what it says of a picture, or of noise.
+    """Print the content of a file of weights by stage, and the network's output for a picture, or for noise.
 
     Raises:
-      WeightsError: it cannot be read, or differs from every network of its family; all differences.
+      WeightsError: the file cannot be read, or differs from every network of its family; all differences are listed.
       DataError: the picture cannot be read.
     """
-    about = "Print what a file of weights holds, by stage, and what it says of a picture, of noise, or of tokens."
+    about = "Print the content of a file of weights by stage, and its output for a picture, for noise, or for tokens."
     parser = argparse.ArgumentParser(prog="tljax zoo check", description=about)
     parser.add_argument("file", help="a file of weights, a folder that holds one, or a hub repository")
     parser.add_argument("--family", default="", help="a model family; by default told by the tensors' names")
@@ -94,7 +94,7 @@ def _say(text: str) -> None:
 
 
 def _card(mean: str, std: str) -> Card:
-    """The card that the command line gives; an empty one where it gives none."""
+    """The card of the command line; an empty one without --mean."""
     try:
         means, stds = (tuple(float(word) for word in words.split(",") if word.strip()) for words in (mean, std))
     except ValueError:
@@ -113,7 +113,7 @@ def _row(card: Card) -> tuple[str, ...]:
 
 
 def _stages(model: Model, leaves: dict[str, np.ndarray], total: int) -> list[tuple[str, ...]]:
-    """A row a stage, and one of the head."""
+    """A row for each stage, and one for the head."""
     sizes: dict[str, int] = {}
     for path, leaf in leaves.items():
         stage = layer_groups.stage_of(path)
@@ -131,7 +131,7 @@ def _stages(model: Model, leaves: dict[str, np.ndarray], total: int) -> list[tup
 
 
 def _ran(model: Model, picture: Path | None) -> str:
-    """What the network says of a picture; without one, of noise as normalised pixels are."""
+    """The network's output for a picture; without one, for noise like normalised pixels."""
     what = f"ran on '{picture}'" if picture else "ran on noise" if "size" in model.input else "ran on tokens at random"
     pixels = _pixels(model, picture)
     apply = partial(model.network.apply, method=None if model.classes else "features")
@@ -155,7 +155,7 @@ def _pixels(model: Model, picture: Path | None) -> Any:
         return np.random.default_rng(0).standard_normal(shape, np.float32)
     if not model.card.mean:
         raise ConfigError(
-            "--picture needs a card: nothing says how these weights want their pixels scaled. Give --mean and --std, "
+            "--picture needs a card: the scaling of pixels for these weights is unknown. Give --mean and --std, "
             'or put a card beside the file, as <name>.card.json with {"mean": [...], "std": [...]}, or as card.json '
             "in its folder."
         )

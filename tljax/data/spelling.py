@@ -1,4 +1,4 @@
-"""Names that a person takes for one: they differ in case, in spaces, in zeros, or in characters that nobody sees."""
+"""Names that look the same to a user: they differ only in case, spaces, zeros, or invisible characters."""
 
 import re
 import unicodedata
@@ -10,14 +10,14 @@ from tljax.core.errors import DataError
 SHOWN = 10  # pairs of names in an error or a note
 KEY = "config.data.similar_labels"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,4})?", re.IGNORECASE)
-COMMAS = re.compile(r"[+-]?\d+(,\d+)+(\.\d+)?")  # 0,5 and 1,000: which of both a comma means is not known
+COMMAS = re.compile(r"[+-]?\d+(,\d+)+(\.\d+)?")  # 0,5 and 1,000: the meaning of a comma is not known
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 UNSEEN = "\u034f\u115f\u1160\u2800\u3164\ufe0e\ufe0f"  # besides the characters of Unicode's categories Cf and Cc
 
 
 def key(name: str) -> Decimal | str:
-    """What a person reads: equal for 1, 1.0 and 01; for Pos and pos; for composed and decomposed letters; whatever
-    spaces and invisible characters stand around and in it.
+    """A key that is equal for names that look the same: 1, 1.0 and 01; Pos and pos; composed and decomposed letters;
+    names with other spaces and invisible characters.
     """
     name = unicodedata.normalize("NFKC", name)
     kept = (c for c in name if c.isspace() or (c not in UNSEEN and unicodedata.category(c) not in ("Cf", "Cc")))
@@ -33,7 +33,7 @@ def is_number(text: str) -> bool:
 
 
 def ordered(names: Iterable[str]) -> tuple[str, ...]:
-    """Numbers by value and before words, 1, 2, 10; words by their characters. The order of classes everywhere."""
+    """The order of classes everywhere: numbers first, by value (1, 2, 10), then words, by their characters."""
 
     def place(name: str) -> tuple[bool, Decimal, str]:
         number = NUMBER.fullmatch(name)
@@ -43,21 +43,21 @@ def ordered(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def shown(names: Iterable[str]) -> str:
-    """Names in quotes, for people who must tell them apart: escaped unless all are plain ASCII."""
+    """Names in quotes, escaped unless all are plain ASCII, so that the user sees how they differ."""
     names = list(names)
     return " and ".join(repr(name) if all(map(str.isascii, names)) else ascii(name) for name in names)
 
 
 def classes(counts: Mapping[str, int], source: str, how: str) -> tuple[dict[str, str], tuple[str, ...]]:
-    """(name -> the class that it is of, what was merged, for people).
+    """(name -> its class, notes of merged names).
 
     Args:
-      counts: how many examples have each name, over all splits that are read.
-      how: `data.similar_labels`: "error" refuses names that a person takes for one, "merge" gives them the name that
-        most examples have (the shortest of equals), "keep" takes every spelling for a class.
+      counts: name -> number of examples, over all splits that are read.
+      how: `data.similar_labels`: "error" refuses names that differ only in spelling, "merge" gives them the name of
+        most examples (the shortest, if equal), "keep" makes a class of every spelling.
 
     Raises:
-      DataError: such names, where they are refused; the first ones with how many examples each has.
+      DataError: there are such names and `how` is "error"; the first are listed with their numbers of examples.
     """
     alike: dict[Decimal | str, list[str]] = {}
     for name in sorted(counts, key=lambda name: (-counts[name], len(name), name)):

@@ -1,4 +1,4 @@
-"""Which examples train, which validate, which test: by name or by shares, seeded; classes are stratified."""
+"""Choose the examples for training, validation and test: by name or by shares, seeded and stratified by class."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -12,23 +12,23 @@ from tljax.core.types import IGNORED, Dataset, Info, Record, Split
 from tljax.data import draws, groups, labels
 
 PARTS = ("train", "validation", "test")
-TAKEN = ("classes", "examples", "weights")  # what else `Experiment.fingerprints` holds
-UNKNOWN = Info((), "")  # of examples whose labels are classes
-LARGEST = 1e100  # of a number: its square, summed over any number of examples, is a float64
+TAKEN = ("classes", "examples", "weights")  # other keys of `Experiment.fingerprints`
+UNKNOWN = Info((), "")  # the info of examples whose labels are classes
+LARGEST = 1e100  # the largest number as a label: sums of its square fit into a float64
 
 
 @dataclasses.dataclass(frozen=True)
 class Subset:
-    """Some examples of a split, under the labels 0..K-1 of the chosen classes; or under numbers, or sets of labels.
+    """Some examples of a split, with labels 0..K-1 of the chosen classes; or with numbers, or sets of labels.
 
-    Maps and boxes are read with each example.
+    Maps and boxes are loaded with each example.
     """
 
     split: Split
     indices: np.ndarray  # (N,) positions in the split
     labels: np.ndarray | None  # (N,) int32; numbers (N, T); sets (N, K) bool; None: maps or boxes
-    groups: np.ndarray | None = None  # (N,) str: to whom each belongs, where `data.group` asks
-    info: Info = UNKNOWN  # of the data set, which says what labels are
+    groups: np.ndarray | None = None  # (N,) str: the group of each, if `data.group` is set
+    info: Info = UNKNOWN  # of the data set, with the kind of labels
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -41,20 +41,20 @@ class Subset:
         return {**example, "label": int(label) if label.ndim == 0 else label}
 
     def name(self, index: int) -> str:
-        """What people call an example: its file or line, where it has one."""
+        """The name of an example for the user: its file or line, if it has one."""
         place, files = int(self.indices[index]), groups.files_of(self.split)
         return str(files[place]) if files else f"example {place}"
 
     @property
     def strata(self) -> np.ndarray:
-        """(N,) int32: examples of a number are drawn from together. Classes are; what is no class is all one."""
+        """(N,) int32, for stratified sampling: the class of each example; all 0 if labels are not classes."""
         if self.labels is not None and self.labels.ndim == 1:
             return self.labels
         return np.zeros(len(self), np.int32)
 
     @property
     def together(self) -> np.ndarray | None:
-        """(N,) numbers of the groups; None where every example is by itself."""
+        """(N,) numbers of the groups; None if there are no groups."""
         return None if self.groups is None else np.unique(self.groups, return_inverse=True)[1].reshape(-1)
 
     def take(self, positions: np.ndarray) -> "Subset":
@@ -63,11 +63,11 @@ class Subset:
 
 
 class Parts(NamedTuple):
-    """What `choose` chose."""
+    """The result of `choose`."""
 
     parts: dict[str, Subset]
     classes: tuple[str, ...]  # their names, in the order of labels
-    notes: tuple[str, ...]  # how examples were chosen, where it may not be as expected, for people
+    notes: tuple[str, ...]  # notes for the user on how examples were chosen
 
 
 class Joined:
@@ -90,9 +90,9 @@ class Joined:
 
 
 def used(names: Sequence[str], config: ConfigDict) -> list[str]:
-    """Of a source's splits those that the config names; all where it names none of them.
+    """The splits of a source that the config names; all if it names none of them.
 
-    What else lies there is not read: it may have no labels, or be no split at all.
+    Other splits are not read: they may have no labels, or may not be splits at all.
     """
     wanted = {*config.targets, *config.unlabelled}
     wanted |= set(config.divide or names) if config.fractions else set(config.splits.values())
@@ -100,17 +100,17 @@ def used(names: Sequence[str], config: ConfigDict) -> list[str]:
 
 
 def choose(dataset: Dataset, config: ConfigDict, seed: int) -> Parts:
-    """The parts "train", "test" and, where asked for, "validation" and `data.targets`, and their classes' names.
+    """The parts "train", "test" and, if the config has them, "validation" and `data.targets`; and names of classes.
 
-    In this order: `data.classes` keeps some classes, and `data.half` one half of them, drawn at random;
+    In this order: `data.classes` keeps some classes, and `data.half` a random half of them;
     `data.splits` names the source's splits, or `data.fractions` divides those of `data.divide`;
-    `data.train_examples` keeps the first ones to train on, or draws them where the source is sorted by class;
-    `data.validation` holds out a share of them; `data.examples_per_class` thins what is left. All draws are per class
-    and depend on `seed`; where labels are numbers or sets they are plain draws, and nothing is chosen by class.
-    `data.group` keeps what belongs together in one part.
+    `data.train_examples` keeps the first training examples, or random ones if the source is sorted by class;
+    `data.validation` holds out a share of them; `data.examples_per_class` keeps some of the rest. Random choices are
+    stratified by class and depend on `seed`. If labels are numbers or sets, they are not stratified, and no key that
+    chooses by class may be set. `data.group` keeps groups in one part.
 
     Raises:
-      ConfigError: shares or names that do not fit.
+      ConfigError: shares or names do not fit.
       DataError: a part is empty, a class or label has too few examples, a number is not finite, or a group is in two
         parts.
     """
@@ -138,7 +138,7 @@ def choose(dataset: Dataset, config: ConfigDict, seed: int) -> Parts:
 
 
 def _first(train: Subset, info: Info, number: int, seed: int) -> tuple[Subset, str]:
-    """(So many training examples, how they were chosen)."""
+    """(`number` training examples, a note on how they were chosen)."""
     if number > len(train):
         raise DataError(
             f"config.data.train_examples must be at most the {len(train)} training examples of "
@@ -167,9 +167,9 @@ def _classes(dataset: Dataset, wanted: Sequence[object]) -> tuple[str, ...]:
 
 
 def _half(classes: tuple[str, ...], half: str, seed: int) -> tuple[str, ...]:
-    """Half "a" or "b" of the classes, in their order, the same for every run of this seed; "" is all of them.
+    """Half "a" or "b" of the classes, in their order, the same for every run with this seed; "" is all.
 
-    An odd one goes to "a".
+    If the number of classes is odd, "a" has one more.
     """
     if not half:
         return classes
@@ -252,7 +252,7 @@ def _by_fractions(dataset: Dataset, config: ConfigDict, numbers: list[int], seed
 
 
 def _check_targets(dataset: Dataset, config: ConfigDict) -> None:
-    """Targets are splits that nothing is learned from."""
+    """Raise ConfigError unless targets are splits that are not used for another part."""
     used = set(config.divide or dataset.splits) if config.fractions else set(config.splits.values())
     bad = {
         "no split": [name for name in config.targets if name not in dataset.splits],
@@ -274,7 +274,7 @@ def _check(parts: Mapping[str, Subset], classes: tuple[str, ...], kind: str, con
         counts = np.bincount(found, minlength=len(classes))
     elif found is not None and kind == "sets":
         counts = found.sum(axis=0)
-    else:  # a number needs no example of its own; what is in a map or a box is not known yet
+    else:  # numbers need no examples of each value; the classes in maps and boxes are not known yet
         counts = np.full(len(classes), need)
     short = [f"{name}: {count}" for name, count in zip(classes, counts, strict=True) if count < need]
     empty = [name for name in parts if not len(parts[name])]

@@ -1,4 +1,4 @@
-"""Tables as rows of named cells: fields between commas, tabs or another character, or an object of JSON a line."""
+"""Tables as rows of named cells: fields with a delimiter (comma, tab, another character), or a JSON object per line."""
 
 import csv
 import io
@@ -23,9 +23,10 @@ csv.field_size_limit(sys.maxsize)  # a text may be longer than csv's 128 KiB
 
 
 def read(file: Path, config: ConfigDict, columns: Sequence[str]) -> tuple[Rows, tuple[str, ...]]:
-    """The rows of a table, the cells of these columns alone, and what was found out about it, for people.
+    """The rows of a table, with the cells of `columns` only, and notes for the user.
 
-    Cells are texts; of JSON they are what it says. A column is found under another case or spaces too, and said.
+    Cells are texts; from JSON they keep their type. A column whose name differs in case or spaces is found too, with a
+    note.
 
     Raises:
       DataError: a column that is missing (with the nearest name) or there twice, a row with too many or too few
@@ -43,7 +44,7 @@ def read(file: Path, config: ConfigDict, columns: Sequence[str]) -> tuple[Rows, 
     try:
         rows = _delimited(file, content, delimiter, names, columns, config, quotes=config.quotes)
     except DataError as error:
-        if delimiter != "\t" or not config.quotes:  # the format tab-separated-values knows no quotes around fields
+        if delimiter != "\t" or not config.quotes:  # the format tab-separated-values has no quotes around fields
             raise
         try:
             rows = _delimited(file, content, delimiter, names, columns, config, quotes=False)
@@ -60,7 +61,7 @@ def read(file: Path, config: ConfigDict, columns: Sequence[str]) -> tuple[Rows, 
 def _header(
     file: Path, content: str, given: Sequence[str], delimiter: str, columns: Sequence[str]
 ) -> tuple[str, list[str], tuple[str, ...]]:
-    """(delimiter, names of the columns as they stand in the file, what was found out)."""
+    """(delimiter, names of the columns in the file, notes)."""
     own = DELIMITERS[file.suffix.lower()]
     line = next((line for line in LINES.split(content) if line.strip()), "")
     if not line:
@@ -138,8 +139,8 @@ def _refuse_swallowed(
     file: Path, lines: Sequence[str], rows: Rows, ends: Sequence[int], delimiter: str, places: Mapping[str, int],
     width: int, config: ConfigDict,
 ) -> None:  # fmt: skip
-    """Raise DataError where each line of a row of several lines is a whole row by itself, most of them with a label
-    that other rows have: a quote that nobody closed has swallowed them up to the next quote.
+    """Raise DataError if a row of several lines looks like several rows: each line is a whole row by itself, and most
+    of them have a label of other rows. Then a quote that is not closed has joined these rows.
     """
     named = labels.columns(config.labels, config.columns.label)
     single = {tuple(row[name] for name in named) for (begin, row), end in zip(rows, ends, strict=True) if begin == end}

@@ -1,4 +1,4 @@
-"""Texts as they are read: decoded strictly, empty ones and repeats found, nothing repaired in silence."""
+"""Read texts: decode strictly, find empty and repeated texts, repair nothing silently."""
 
 import codecs
 import dataclasses
@@ -27,38 +27,38 @@ def _is_encoding(name: str) -> bool:
 
 
 IS_ENCODING: Rule = ("an encoding of Python, such as utf-8, latin-1 or utf-16", _is_encoding)
-ENCODING = "config.data.encoding"  # the key that says how texts are written
-ENCODING_OPTION = Option("utf-8", "How the texts are written, an encoding of Python.", IS_ENCODING)
-STRANGE = re.compile("[\0\ud800-\udfff]")  # NUL, and halves of characters: what Python makes of bytes that are none
+ENCODING = "config.data.encoding"  # the key of the encoding
+ENCODING_OPTION = Option("utf-8", "The encoding of the texts, by its name in Python.", IS_ENCODING)
+STRANGE = re.compile("[\0\ud800-\udfff]")  # NUL, and lone surrogates, which Python makes of undecodable bytes
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One example as a file gives it: a text, or a pair of them, and its label."""
+    """One example from a file: a text, or a pair of texts, and its label."""
 
     text: str
-    pair: str  # "" where examples are single texts
+    pair: str  # "" if examples are single texts
     label: Label
-    id: str  # where it stands, for people: "reviews.csv:12"
-    group: str = ""  # to whom it belongs, where `data.group` names a column
+    id: str  # its place, for the user: "reviews.csv:12"
+    group: str = ""  # its group, if `data.group` names a column
 
 
 class Texts:
     """The examples of one split. `split[i]` is `{"text": str, "pair": str, "label": ..., "id": str}`."""
 
     def __init__(self, rows: Sequence[Row], classes: Sequence[str], kind: str = "classes") -> None:
-        """Every label must be of this kind (`Info.labels`), a class one of `classes`."""
+        """Every label must be of this kind (`Info.labels`); a class must be in `classes`."""
         self.rows = tuple(rows)
         self.labels = labels.encode([row.label for row in rows], kind, classes)
 
     @functools.cached_property
     def files(self) -> list[str]:
-        """What people call each example."""
+        """The name of each example, for the user."""
         return [row.id for row in self.rows]
 
     @functools.cached_property
     def groups(self) -> list[str]:
-        """To whom each belongs, where the source knows it; else empty."""
+        """The group of each example, if the source has groups; else empty."""
         return [row.group for row in self.rows] if any(row.group for row in self.rows) else []
 
     def __len__(self) -> int:
@@ -73,10 +73,10 @@ def read(path: Path, encoding: str = "utf-8", *, key: str = ENCODING) -> str:
     """The text of a file, without its byte order mark; line ends stay as they are.
 
     Args:
-      key: what people set to name the encoding.
+      key: the key of the encoding, for the error.
 
     Raises:
-      DataError: it cannot be read, is not in `encoding`, or holds a NUL, as binary files and UTF-16 do.
+      DataError: the file cannot be read, is not in `encoding`, or holds a NUL, as binary files and UTF-16 do.
     """
     try:
         raw = path.read_bytes()
@@ -86,7 +86,7 @@ def read(path: Path, encoding: str = "utf-8", *, key: str = ENCODING) -> str:
 
 
 def decode(raw: bytes, name: str, encoding: str = "utf-8", *, key: str = ENCODING) -> str:
-    """The text of bytes that people call `name`; see `read`."""
+    """The text of bytes; `name` is for the error. See `read`."""
     try:
         text = raw.decode(encoding)
     except LookupError as error:
@@ -112,13 +112,13 @@ def decode(raw: bytes, name: str, encoding: str = "utf-8", *, key: str = ENCODIN
 
 
 def lines(content: str) -> list[str]:
-    """One text a line, each without the spaces around it; `splitlines` would cut inside of texts."""
+    """One text per line, without the spaces around it; `splitlines` would also cut inside texts."""
     found = content.split("\n")
     return [line.strip() for line in (found[:-1] if found[-1] == "" else found)]
 
 
 def fault(text: str) -> str:
-    """Why no tokenizer takes this text; "" where one does: JSON can hold what no UTF-8 does."""
+    """Why tokenizers refuse this text; "" if they do not. JSON can hold characters that UTF-8 cannot."""
     found = STRANGE.search(text)
     return "" if found is None else "it holds a NUL character" if found.group() == "\0" else "it is not UTF-8"
 
@@ -135,21 +135,21 @@ def dataset(
     skipped: Sequence[str] = (),
     unread: Sequence[str] = (),
 ) -> Dataset:
-    """Splits of rows as a data set; classes are the labels' names, sorted, bound to numbers by name.
+    """Splits of rows as a data set; classes are the sorted names of labels, numbered in this order.
 
     Args:
-      config: the data's own: `unreadable` decides on empty texts, `duplicates` on repeated ones, `similar_labels` on
+      config: config.data: `unreadable` decides on empty texts, `duplicates` on repeated ones, `similar_labels` on
         classes that differ in spelling, `splits.train` and `fractions` on where every class must appear.
-      kind: of the labels, see `Info.labels`.
-      classes: their names, where the source knows them and their order; else they are those that appear.
-      pairs: every example must be a pair of texts; otherwise it must if one is.
-      notes: what the source has to say; it goes on in `Info`, as the next two do.
+      kind: the kind of labels, see `Info.labels`.
+      classes: the names of classes, if the source knows them and their order; default: the names that occur.
+      pairs: whether every example must be a pair of texts; if False, all must be pairs if one is.
+      notes: notes of the source, for `Info`, as the next two.
       skipped: examples that the source left out.
       unread: names of splits that the config does not name.
 
     Raises:
-      DataError: nothing is left, an empty text, or half of a pair (all are listed), a text or label that is not UTF-8,
-        classes that differ in spelling alone, or one that training lacks.
+      DataError: no example is left; texts, or halves of pairs, are empty (all are listed); a text or label is no UTF-8;
+        classes differ only in spelling; or training lacks a class.
     """
     _refuse_strange(splits, source)
     kept, empty = _without_empty(splits, source, skip=config.unreadable == "skip", pairs=pairs)
@@ -188,7 +188,7 @@ def _refuse_strange(splits: Mapping[str, Sequence[Row]], source: str) -> None:
 
 
 def repeated(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """The rows whose text, spaces and case apart, comes more than once; by that text."""
+    """Text -> its rows, for texts that occur more than once; spaces and case do not count."""
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(key(row.text, row.pair), []).append(row)
@@ -196,7 +196,7 @@ def repeated(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def key(text: str, pair: str) -> str:
-    """By what an example is told from others: its texts, spaces and case apart."""
+    """A key of an example's texts without spaces and case, equal for repeated examples."""
     return "\0".join(" ".join(one.lower().split()) for one in (text, pair))
 
 
@@ -221,9 +221,9 @@ def _without_empty(
 
 
 def _without_repeats(splits: Mapping[str, Sequence[Row]], train: str) -> tuple[dict[str, list[Row]], list[str]]:
-    """The first of every text over all splits, `train` the last of them, so that a test part keeps its own.
+    """Keep the first of repeated texts over all splits; `train` comes last, so that test parts keep theirs.
 
-    None stays of a text whose labels contradict each other.
+    If the labels of a repeated text contradict each other, none is kept.
     """
     drop: dict[str, str] = {}
     order = sorted(splits, key=lambda name: name == train)

@@ -1,4 +1,4 @@
-"""What the features of a TFDS set are to us: a picture or texts, and a class, numbers or a set as the label."""
+"""The meaning of a TFDS set's features: a picture or texts, and a class, numbers or a set as the label."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
@@ -12,11 +12,11 @@ from tljax.core.errors import DataError
 from tljax.data.labels import Label
 from tljax.data.texts import Row
 
-IDS = ("id", "file_name", "image/filename")  # features that name an example, where a set has one
+IDS = ("id", "file_name", "image/filename")  # features that may name an example
 
 
 def named(info: tfds.core.DatasetInfo) -> dict[str, tfds.features.FeatureConnector]:
-    """The set's features by name; {} where they have none."""
+    """The set's features by name; {} if they have no names."""
     return dict(info.features) if isinstance(info.features, tfds.features.FeaturesDict) else {}
 
 
@@ -33,7 +33,7 @@ def says(features: Mapping[str, Any], columns: ConfigDict) -> bool:
 
 
 def kind_of(feature: Any, name: str) -> tuple[str, tuple[str, ...]] | None:
-    """What labels are (`Info.labels`), and the names of the classes or the numbers; None where they are neither."""
+    """The kind of labels (`Info.labels`), and the names of the classes or the numbers; None for another feature."""
     if isinstance(feature, tfds.features.ClassLabel):
         return "classes", tuple(feature.names)
     if isinstance(feature, tfds.features.Sequence) and isinstance(feature.feature, tfds.features.ClassLabel):
@@ -62,7 +62,7 @@ def label(features: Mapping[str, Any], name: str, kind: str) -> Any:
 
 
 def identity(features: Mapping[str, Any], otherwise: str) -> str:
-    """What the set calls an example."""
+    """The set's name of an example."""
     own = [features[key].bytes_list.value for key in IDS if key in features]
     return own[0][0].decode() if own and own[0] else otherwise
 

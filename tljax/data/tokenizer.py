@@ -1,4 +1,4 @@
-"""A tokenizer as Hugging Face publishes it: what turns texts into ids, and what is to be known of its words."""
+"""A tokenizer as Hugging Face publishes it: from texts to ids, and facts about its words."""
 
 import contextlib
 import hashlib
@@ -19,16 +19,16 @@ SPECIAL = ("pad", "bos", "eos", "cls", "sep", "mask", "unk")  # config.json call
 
 
 class Tokenizer:
-    """A tokenizer read from its folder; nothing is downloaded, no code of it runs."""
+    """A tokenizer read from its folder; nothing is downloaded, and none of its code runs."""
 
     def __init__(self, folder: Path) -> None:
-        """Read what lies in `folder`.
+        """Read the tokenizer in `folder`.
 
         Raises:
-          WeightsError: it holds no tokenizer, or one that cannot be read or has no padding token.
+          WeightsError: there is no tokenizer, or it cannot be read or has no padding token.
         """
         self.folder = folder
-        self._one = threading.Lock()  # to cut or not is a state of the tokenizer, and `predict` reads in threads
+        self._one = threading.Lock()  # truncation is a state of the tokenizer, and `predict` uses threads
         present = files(folder)
         if not present:
             raise WeightsError(
@@ -38,7 +38,7 @@ class Tokenizer:
         _readable(folder, {file.name for file in present})
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
         with _without_advice_on_torch():
-            from transformers import AutoTokenizer  # two seconds that only texts need
+            from transformers import AutoTokenizer  # takes two seconds, and only texts need it
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
@@ -52,27 +52,27 @@ class Tokenizer:
 
     @property
     def padding(self) -> int:
-        """The id that fills a row up."""
+        """The id of padding."""
         return int(self._tokenizer.pad_token_id)
 
     @cached_property
     def words(self) -> dict[int, str]:
-        """Every id and the token that it stands for."""
+        """Id -> token."""
         return {i: token for token, i in self._tokenizer.get_vocab().items()}
 
     @property
     def checksum(self) -> str:
-        """sha256 of `words`: of what ids mean, however the files are written."""
+        """sha256 of `words`, which does not depend on the format of files."""
         return hashlib.sha256(json.dumps(sorted(self.words.items())).encode()).hexdigest()
 
     @property
     def special(self) -> dict[str, int]:
-        """The ids of the tokens that are no text, those that it has, by the key of a config.json: "pad_token_id"."""
+        """Key of a config.json ("pad_token_id") -> id, for the special tokens that it has."""
         found = {f"{name}_token_id": getattr(self._tokenizer, f"{name}_token_id", None) for name in SPECIAL}
         return {key: int(value) for key, value in found.items() if value is not None}
 
     def added(self, *, pairs: bool) -> int:
-        """How many tokens it adds to a text, or to a pair of them."""
+        """The number of tokens that it adds to a text, or to a pair of texts."""
         return self._tokenizer.num_special_tokens_to_add(pair=pairs)
 
     def __call__(
@@ -81,22 +81,22 @@ class Tokenizer:
         """(ids, segment types, how many were cut to `longest` tokens) of every text, or of every pair.
 
         Args:
-          pairs: the second texts; () where examples are single texts.
+          pairs: the second texts; () if examples are single texts.
         """
         columns = (list(texts), list(pairs)) if pairs else (list(texts),)
         with self._one:
             kept = self._tokenizer(*columns, truncation=True, max_length=longest, return_token_type_ids=True)
             full = [i for i, ids in enumerate(kept["input_ids"]) if len(ids) == longest]
             again = [[column[i] for i in full] for column in columns]
-            # Not verbose: it warns of texts that are longer than the network takes; we count them.
+            # verbose=False: no warning about texts that are too long for the network, because we count them.
             whole = self._tokenizer(*again, verbose=False)["input_ids"] if full else []
         return kept["input_ids"], kept["token_type_ids"], sum(len(ids) > longest for ids in whole)
 
     def vocabulary(self, size: int) -> Vocabulary:
-        """What is to be known of its tokens to hide some of them, those that an encoder of `size` words knows."""
+        """The facts for masking its tokens, for an encoder with `size` words."""
         words = self._tokenizer
         added = (i for i, token in words.added_tokens_decoder.items() if token.special)
-        prefix = getattr(words.backend_tokenizer.model, "continuing_subword_prefix", None)  # "##", of WordPiece alone
+        prefix = getattr(words.backend_tokenizer.model, "continuing_subword_prefix", None)  # "##", only for WordPiece
         continues = (i for i, token in self.words.items() if prefix and token.startswith(prefix))
         return Vocabulary(
             size=min(len(words), size),
@@ -111,12 +111,12 @@ class Tokenizer:
 
 
 def files(folder: Path) -> list[Path]:
-    """Those in `folder` that a tokenizer is read from."""
+    """The files of a tokenizer in `folder`."""
     return [folder / name for name in TOKENIZER if (folder / name).is_file()]
 
 
 def _readable(folder: Path, present: set[str]) -> None:
-    """Raise WeightsError where only a package that is not installed reads what there is."""
+    """Raise WeightsError if only a package that is not installed can read these files."""
     only = present & set(SENTENCEPIECE)
     if only and "tokenizer.json" not in present and importlib.util.find_spec("sentencepiece") is None:
         raise WeightsError(
@@ -128,7 +128,7 @@ def _readable(folder: Path, present: set[str]) -> None:
 
 @contextlib.contextmanager
 def _without_advice_on_torch() -> Iterator[None]:
-    """While transformers is imported, its one line on models that need torch is left out, and nothing else."""
+    """A context for importing transformers without its log line about models that need torch."""
 
     def other(record: logging.LogRecord) -> bool:
         return not record.getMessage().startswith("PyTorch was not found")

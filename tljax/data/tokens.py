@@ -1,4 +1,4 @@
-"""Texts as token ids: tokenised once, kept by hash, padded to a few lengths so that XLA compiles a few shapes."""
+"""Texts as token ids: tokenised once, cached by hash, padded to a few lengths so that XLA compiles few shapes."""
 
 import hashlib
 import json
@@ -24,11 +24,11 @@ class Tokens:
     in_memory, views, skipped = True, 1, ()
 
     def __init__(self, subset: Subset, config: ConfigDict, tokenizer: Tokenizer) -> None:
-        """Tokenise all, or take what an earlier run kept under the hash of texts, tokenizer and length.
+        """Tokenise all texts, or read the cache of an earlier run, by the hash of texts, tokenizer and length.
 
         Args:
-          config: the data's own; `lengths` are the lengths to which batches are padded, the last of them the
-            longest a text may be: what is beyond is cut off and counted in `cut`.
+          config: config.data; batches are padded to one of `lengths`. The last is the longest length of a text: longer
+            texts are cut, and counted in `cut`.
         """
         if subset.labels is None:
             raise ConfigError(f"Texts have no {subset.info.labels} for labels; choose a task with other labels.")
@@ -102,7 +102,7 @@ def padded(
 
 
 def folder() -> Path:
-    """Where token ids are kept: $TLJAX_CACHE/tokens."""
+    """The folder of cached token ids: $TLJAX_CACHE/tokens."""
     return caches.folder("tokens")
 
 
@@ -120,7 +120,7 @@ def _flat(rows: Sequence[Sequence[int]]) -> np.ndarray:
 
 
 def _read(key: str) -> dict[str, np.ndarray] | None:
-    """What was kept under `key`; None where there is nothing, or it is damaged (zip holds checksums), which is said."""
+    """The cached arrays of `key`; None if there are none, or, with a warning, if they are damaged."""
     file = folder() / f"{key}.npz"
     if not file.exists():
         return None
@@ -128,7 +128,7 @@ def _read(key: str) -> dict[str, np.ndarray] | None:
     try:
         with file.open("rb") as opened, np.load(opened) as kept:  # np.load leaves it open
             return {name: kept[name] for name in ("ids", "types", "lengths", "cut")}
-    except Exception as error:  # what numpy and zipfile make of damaged bytes is one of a dozen kinds
+    except Exception as error:  # numpy and zipfile raise a dozen kinds for damaged bytes
         why = f"{type(error).__name__}: {error}"
         warnings.warn(f"Token ids kept in '{file}' are damaged ({why}); they are made again.", stacklevel=2)
         return None

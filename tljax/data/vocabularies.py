@@ -1,8 +1,8 @@
-"""Whether a tokenizer belongs to the weights: what both folders say, for an id means a word to the encoder alone.
+"""Check that a tokenizer belongs to the weights: weights do not show which word an id means.
 
-Told by the ids of special tokens in the weights' config.json, by the tokenizer that lies beside the weights, and, of a
-run's model/, by the checksum in model.json. Where there is none of these, a vocabulary of the same size, or a smaller
-one, with the same special ids stays unnoticed: nothing in the weights shows which word a row of the embeddings is.
+The check compares the ids of special tokens in the weights' config.json, the tokenizer beside the weights, and, for a
+run's model/, the checksum in model.json. Without any of these, a wrong vocabulary of the same size, or a smaller one,
+with the same special ids is not found.
 """
 
 from pathlib import Path
@@ -11,16 +11,16 @@ from tljax.core.errors import WeightsError
 from tljax.data.tokenizer import Tokenizer, files
 from tljax.weights import cards
 
-# Of all ids, may mean other words: BERT leaves 994 of its 30,522 unused, for words of one's own.
+# The share of ids that may mean other words: BERT leaves 994 of its 30,522 ids unused, for the user's own words.
 OTHER = 0.1
 SHOWN = 3  # differences in a message
 
 
 def check(tokenizer: Tokenizer, weights: Path) -> tuple[str, ...]:
-    """What there is to say of a tokenizer for the weights in the folder `weights`.
+    """Notes about a tokenizer for the weights in the folder `weights`.
 
     Raises:
-      WeightsError: it is not theirs.
+      WeightsError: the tokenizer does not belong to these weights.
     """
     _same_special(tokenizer, weights)
     if (weights / "model.json").is_file():
@@ -31,7 +31,7 @@ def check(tokenizer: Tokenizer, weights: Path) -> tuple[str, ...]:
 
 
 def same_checksum(tokenizer: Tokenizer, held: str) -> None:
-    """Raise WeightsError where the words are not those of the checksum `held`; "" is of a run that kept none."""
+    """Raise WeightsError if the words do not have the checksum `held`; "": the run has no checksum."""
     if held and tokenizer.checksum != held:
         raise WeightsError(
             f"The tokenizer in '{tokenizer.folder}' must be that of the run: the checksum of its words is "
@@ -40,7 +40,7 @@ def same_checksum(tokenizer: Tokenizer, held: str) -> None:
 
 
 def _same_special(tokenizer: Tokenizer, weights: Path) -> None:
-    """Hold special tokens to the config.json beside the weights, where both name their ids."""
+    """Compare special tokens with the config.json beside the weights, if both have their ids."""
     config = weights / "config.json"
     said = cards.load(config) if config.is_file() else {}
     wrong = [
@@ -56,7 +56,7 @@ def _same_special(tokenizer: Tokenizer, weights: Path) -> None:
 
 
 def _same_words(tokenizer: Tokenizer, own: Tokenizer) -> tuple[str, ...]:
-    """Compare it with the tokenizer beside the weights, id by id."""
+    """Compare the tokenizer with the one beside the weights, id by id."""
     shared = sorted(tokenizer.words.keys() & own.words.keys())
     other = [i for i in shared if tokenizer.words[i] != own.words[i]]
     alone = tokenizer.words.keys() ^ own.words.keys()

@@ -1,4 +1,4 @@
-"""Which columns of a table are the text, the picture and the label: by their names, then by their cells."""
+"""Guess which columns of a table hold the text, the picture and the label: by their names, then by their cells."""
 
 import json
 import re
@@ -37,7 +37,7 @@ KNOWN = frozenset({*TEXTS, *IMAGES, *LABELS, *GROUPS, *SPLITS, *(name for pair i
 
 
 class Columns(NamedTuple):
-    """What the columns of a table mean."""
+    """The meaning of a table's columns."""
 
     input: str  # "image" or "tokens"
     changes: Changes
@@ -47,14 +47,14 @@ class Columns(NamedTuple):
 
 
 def guess(raw: Raw, home: Path, asked: Changes) -> Columns:
-    """What the columns mean.
+    """Guess the meaning of the columns.
 
     Args:
-      home: the folder in which the table lies, and its pictures.
-      asked: what the person has said, by the config's keys.
+      home: the folder of the table and its pictures.
+      asked: the keys that the user has set.
 
     Raises:
-      DataError: nothing is a text or a picture, or nothing is a label; the message names the columns and the flags.
+      DataError: no column is a text or a picture, or none is a label; the message names the columns and the flags.
     """
     free = [name for name in raw.names if name]
     notes: list[str] = []
@@ -91,7 +91,7 @@ def guess(raw: Raw, home: Path, asked: Changes) -> Columns:
 
 
 def _asked(asked: Changes, key: str, raw: Raw) -> tuple[str, ...]:
-    """The columns that a person has named; a label may be several."""
+    """The columns that the user has named; a label may have several."""
     if key not in asked:
         return ()
     names = [name.strip() for name in str(asked[key]).split(",")] if str(asked[key]) not in raw.names else [asked[key]]
@@ -121,7 +121,7 @@ def _pair(raw: Raw, asked: Changes) -> tuple[str, ...]:
 
 
 def _named_picture(raw: Raw, free: Sequence[str], home: Path) -> tuple[str, ...]:
-    """The column whose cells end as pictures do; or is named so, and its cells are pictures without a suffix."""
+    """The column whose cells end in a suffix of pictures; or one with such a name, whose cells name pictures."""
     for name in sorted(free, key=lambda name: not _by_name(IMAGES, [name])):
         found = [str(cell) for cell in cells(raw, name)[:100]]
         ends = sum(Path(cell).suffix.lower() in pictures.SUFFIXES for cell in found)
@@ -151,7 +151,7 @@ def _folder(raw: Raw, image: str, home: Path, asked: Changes) -> Changes:
 
 
 def _text(raw: Raw, free: Sequence[str]) -> tuple[str, ...]:
-    """The column of texts: by its name, else the one with the longest cells."""
+    """The column of texts: by its name, else that with the longest cells."""
     words = {name: [cell for cell in cells(raw, name) if isinstance(cell, str)] for name in free}
     words = {name: some for name, some in words.items() if some and not numbers(some)}
     if named := _by_name(TEXTS, list(words)):
@@ -165,7 +165,7 @@ def _text(raw: Raw, free: Sequence[str]) -> tuple[str, ...]:
 
 
 def _label(raw: Raw, free: Sequence[str], asked: Changes) -> tuple[str, ...]:
-    """The columns of the label: by name, else the one of few values, else columns of 0 and 1."""
+    """The columns of the label: by name, else the column with few values, else columns of 0 and 1."""
     if named := _by_name(LABELS, [name for name in free if cells(raw, name)]):
         return (named,)
     values = {name: Counter(json.dumps(cell) for cell in cells(raw, name)) for name in free if name.lower() != "id"}

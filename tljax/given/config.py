@@ -1,4 +1,4 @@
-"""The one road from what a person gives to a config: a file of one, or examples and what an expert would set."""
+"""From the user's argument to a config: a config file, or examples with the keys that an expert would set."""
 
 import dataclasses
 import re
@@ -17,23 +17,23 @@ from tljax.weights import search
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-    """A config, as a place and the flags beside it mean it."""
+    """The config for a path and the flags beside it."""
 
     config: ConfigDict
-    name: str  # of the run's folder, where nobody says another
-    changes: Changes  # the keys that were found out; {} of a config of one's own
-    notes: tuple[str, ...]  # what was found out, for people
+    name: str  # default name of the run's folder
+    changes: Changes  # the guessed keys; {} for the user's own config
+    notes: tuple[str, ...]  # findings, for the user
 
 
 def read(place: str, asked: Sequence[str] = ()) -> Given:
-    """The config that `place` means.
+    """The config for `place`.
 
     Args:
       place: a folder of examples, a table (csv, tsv, jsonl, parquet), a config's file or the name of one, "name:row".
-      asked: "key=value" as the command line sets them; they win over what is found out.
+      asked: "key=value" from the command line; these override guesses.
 
     Raises:
-      TljaxError: there is no such thing, nothing can be learned from it, a key does not fit, or there are no weights.
+      TljaxError: `place` does not exist, has no examples, a key does not fit, or there are no weights.
     """
     if not is_data(place):
         path, _, row = place.partition(":")
@@ -55,10 +55,10 @@ def read(place: str, asked: Sequence[str] = ()) -> Given:
 
 
 def is_data(place: str) -> bool:
-    """Whether a place is examples rather than a config.
+    """Whether `place` holds examples, or is a config.
 
     Raises:
-      DataError: it looks like a folder or a table, and there is nothing.
+      DataError: it looks like a folder or a table, but does not exist.
     """
     path = Path(place).expanduser()
     if path.is_dir() or (path.is_file() and path.suffix.lower() in TABLES):
@@ -77,7 +77,7 @@ def is_data(place: str) -> bool:
 
 
 def _counted(found: Found) -> str:
-    """How many examples there are, by class."""
+    """A line with the number of examples of each class."""
     if not found.counts:
         return f"data: {found.examples:,} examples, labels are {found.labels}"
     shown = sorted(found.counts, key=lambda name: -found.counts[name])[:8]
@@ -90,7 +90,7 @@ def _counted(found: Found) -> str:
 
 
 def _name(root: Path) -> str:
-    """A name for the run's folder, without what shells and paths stumble over."""
+    """A name for the run's folder, without characters that are special in shells and paths."""
     name = root.resolve().stem if root.is_file() else root.resolve().name
     return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "run"
 

@@ -15,17 +15,17 @@ LAYOUTS = """  FOLDER/cat/1.jpg  FOLDER/dog/2.jpg                    a folder a 
   FOLDER/train/cat/1.jpg  FOLDER/test/cat/2.jpg         parts above them
   FOLDER/labels.csv  FOLDER/images/1.jpg                a table with a column of paths"""
 MASKS = {"masks", "mask", "annotations", "labels", "gt", "segmentation"}
-DEEP = 4  # folders with nothing but one folder in them that are gone into
+DEEP = 4  # the most nested folders that hold only one folder
 
 
 def look(root: Path, asked: Changes) -> Found:
-    """What a folder holds.
+    """The content of a folder.
 
     Args:
-      asked: keys that the person has set, which tell what a table's columns mean.
+      asked: keys that the user has set, which may give the meaning of a table's columns.
 
     Raises:
-      DataError: nothing that can be learned from; the message shows the layouts.
+      DataError: the folder has no examples; the message shows the layouts.
     """
     root, notes = _inside(root)
     texts = plugins.find("sources", "text_folder").SUFFIXES
@@ -44,7 +44,7 @@ def look(root: Path, asked: Changes) -> Found:
 
 
 def _inside(root: Path) -> tuple[Path, tuple[str, ...]]:
-    """The folder, or the one deep in it where it holds nothing else, as archives do when they are unpacked."""
+    """The folder; if it holds only one folder, as after unpacking an archive, that inner folder."""
     place = root
     for _ in range(DEEP):
         inside = folders.entries(place)
@@ -58,7 +58,7 @@ def _inside(root: Path) -> tuple[Path, tuple[str, ...]]:
 
 
 def _classes(root: Path, source: str, kind: str, suffixes: Collection[str]) -> Found | None:
-    """Class folders with such files; None where there are no two."""
+    """Class folders with such files; None if there are fewer than two."""
     places = [path for path in folders.entries(root) if path.is_dir()]
     flat = {path.name: count for path in places if (count := _count(path, suffixes))}
     nested = {path.name: found for path in places if (found := _counts(path, suffixes))}
@@ -94,13 +94,13 @@ def _classes(root: Path, source: str, kind: str, suffixes: Collection[str]) -> F
 
 
 def _strange(nested: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Parts to test or validate on that have no class of the training part, as pictures without labels come."""
+    """Test or validation parts without a class of the training part, as folders of pictures without labels."""
     train = next((found for name, found in nested.items() if parts.role(name) == "train"), {})
     return [name for name, found in nested.items() if train and parts.role(name) and not set(found) & set(train)]
 
 
 def _refuse_masks(root: Path, counts: Mapping[str, int]) -> None:
-    """Raise DataError where two folders are pictures and their masks, and no classes."""
+    """Raise DataError if two folders are pictures and their masks instead of classes."""
     names = {name.lower(): name for name in counts}
     if len(names) == 2 and (masks := set(names) & MASKS):
         other = next(name for name in names if name not in masks)
@@ -111,7 +111,7 @@ def _refuse_masks(root: Path, counts: Mapping[str, int]) -> None:
 
 
 def _counts(folder: Path, suffixes: Collection[str]) -> dict[str, int]:
-    """Class folder -> files in it, of one part."""
+    """Class folder -> number of files, for one part."""
     below = [path for path in folders.entries(folder) if path.is_dir()]
     return {path.name: count for path in below if (count := _count(path, suffixes))}
 

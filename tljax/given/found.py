@@ -1,4 +1,4 @@
-"""What lies in the place that a person gave."""
+"""The examples that were found in the user's folder or table."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ Changes = dict[str, Value]  # key of the config -> value
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """Examples, as the config's data section says where they are, and what was found out about them."""
+    """Examples: the keys of config.data that describe them, and findings about them."""
 
-    input: str  # "image" or "tokens", as families say it
+    input: str  # "image" or "tokens", as a family's `INPUT`
     labels: str  # classes, numbers or sets
-    changes: Changes  # where the examples are, and which part is which
-    counts: Mapping[str, int]  # class -> examples among those that are learned from; {} where labels are no classes
-    examples: int  # that are learned from, validation and test parts drawn from them included
-    notes: tuple[str, ...]  # for people
+    changes: Changes  # the keys for the place and the parts of the examples
+    counts: Mapping[str, int]  # class -> number of training examples; {} if labels are not classes
+    examples: int  # number of training examples, including validation and test parts drawn from them
+    notes: tuple[str, ...]  # for the user

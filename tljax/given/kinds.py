@@ -1,4 +1,4 @@
-"""What the labels of a table are, by their cells: classes, numbers or sets."""
+"""Guess the kind of a table's labels by their cells: classes, numbers or sets."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,20 +10,20 @@ from tljax.given.found import Changes
 from tljax.given.raw_table import Cell, Raw
 
 MEASURES = ("price", "value", "age", "score", "amount", "weight", "height", "length", "quality", "year", "count")
-FEW = 20  # different whole numbers up to which they are classes
-TIMES = 10  # rows of each number from which on many whole numbers are classes all the same
-SENTENCE = 4  # words from which on no name of a label is that long
+FEW = 20  # at most this many different whole numbers are classes
+TIMES = 10  # more whole numbers are classes too, with at least this many rows for each
+SENTENCE = 4  # a name of a label has fewer words than this
 SETS = ("|", ";", ",")  # separators that are tried
 
 
 def cells(raw: Raw, name: str) -> list[Cell]:
-    """The cells of a column that hold something."""
+    """The cells of a column that are not empty."""
     found = [row.get(name) for row in raw.rows]
     return [cell for cell in found if cell is not None and cell == cell and str(cell).strip() not in ("", *MISSING)]
 
 
 def counts(found: Iterable[str]) -> Mapping[str, int]:
-    """Class -> how often, names that a person takes for one counted together under the commonest of them."""
+    """Class -> count; names that differ only in spelling are counted together, under the most common one."""
     same: dict[object, Counter[str]] = {}
     for name in found:
         same.setdefault(spelling.key(name), Counter())[name] += 1
@@ -31,10 +31,10 @@ def counts(found: Iterable[str]) -> Mapping[str, int]:
 
 
 def of(raw: Raw, label: Sequence[str], asked: Changes) -> tuple[str, Changes]:
-    """What the labels in these columns are.
+    """The kind of the labels in these columns.
 
     Returns:
-      (classes, numbers or sets; the keys that say how they are written).
+      (classes, numbers or sets; the keys for their format).
     """
     found = [cell for name in label for cell in cells(raw, name)]
     wanted = str(asked.get("data.labels", ""))

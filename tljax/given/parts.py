@@ -1,28 +1,28 @@
-"""Which splits train, validate and test, by their names; what no name says is drawn, by class and with the seed."""
+"""Choose the splits for training, validation and test by their names; missing parts are drawn at random, by class."""
 
 import re
 from collections.abc import Mapping
 
 from tljax.given.found import Changes
 
-# Part -> what people call it, capitals and "_set" or "_data" behind it apart.
+# Part -> its usual names, without capitals and a final "_set" or "_data".
 NAMES = {
     "train": ("train", "training", "trn", "learn"),
     "validation": ("val", "valid", "validation", "dev", "develop", "development"),
     "test": ("test", "testing", "tst", "eval", "evaluation", "holdout", "heldout"),
 }
-SMALL = 1000  # examples below which a fifth each validates and tests; from there on so much less is enough
+SMALL = 1000  # with fewer examples, a fifth each is for validation and test; with more, a smaller share is enough
 SHARES = {True: (0.6, 0.2, 0.2), False: (0.7, 0.15, 0.15)}  # of all: train, validation, test
 
 
 def role(name: str) -> str:
-    """The part that a split's name means; "" where it means none."""
+    """The part that a split's name means; "" if none."""
     plain = re.sub(r"[ _-]?(set|data|split|images|pictures|part)$", "", name.strip().lower())
     return next((part for part, names in NAMES.items() if plain in names), "")
 
 
 def of(splits: Mapping[str, int]) -> tuple[Changes, tuple[str, ...], tuple[str, ...]]:
-    """The keys that say it, the splits that are learned from (parts drawn from them included), and notes for people.
+    """The keys for the parts, the splits for training (validation and test may be drawn from them), and notes.
 
     Args:
       splits: name -> examples.
@@ -54,7 +54,7 @@ def of(splits: Mapping[str, int]) -> tuple[Changes, tuple[str, ...], tuple[str, 
 
 
 def _drawn(splits: Mapping[str, int], names: tuple[str, ...]) -> tuple[Changes, tuple[str, ...], tuple[str, ...]]:
-    """All of these together, divided."""
+    """Divide all these splits together."""
     shares = SHARES[sum(splits.values()) < SMALL]
     percent = " / ".join(f"{share:.0%}" for share in shares)
     together = f" of {', '.join(names)} together" if len(names) > 1 else ""

@@ -1,4 +1,4 @@
-"""The cells of a table whose columns nobody has named yet, and the keys by which `tables` will read it so too."""
+"""Read a table whose columns are not known yet, and find the keys with which `tables` reads it in the same way."""
 
 import csv
 import io
@@ -16,13 +16,13 @@ from tljax.data.table.columns import LINES
 from tljax.given.found import Changes
 
 ENCODINGS = ("utf-8", "utf-16", "cp1252", "latin-1")  # tried in this order
-LOOKED_AT = 500  # rows by which the delimiter is chosen
-SENTENCE = 6  # words from which on a cell of the first line is a text, and no name of a column
+LOOKED_AT = 500  # the delimiter is chosen by this many rows
+SENTENCE = 6  # a cell of the first line with this many words is a text, not a name of a column
 Cell = str | int | float | bool | None | list[object] | dict[str, object]
 
 
 class Raw(NamedTuple):
-    """A table as it stands in its file."""
+    """The cells of a table."""
 
     names: tuple[str, ...]
     rows: tuple[dict[str, Cell], ...]
@@ -34,10 +34,10 @@ def read(file: Path, known: Sequence[str]) -> Raw:
     """All rows.
 
     Args:
-      known: words that name columns: a first line that has one is a header.
+      known: names of columns; a first line with one of these is a header.
 
     Raises:
-      DataError: no table, or an empty one.
+      DataError: the file is not a table, or is empty.
     """
     suffix = file.suffix.lower()
     if suffix == parquet.SUFFIX:
@@ -88,7 +88,7 @@ def _objects(content: str, file: Path) -> Iterator[dict[str, Cell]]:
 
 
 def _fields(file: Path, content: str) -> tuple[list[list[str]], Changes, tuple[str, ...]]:
-    """The fields of every line, with the delimiter and the quoting under which most lines have as many."""
+    """The fields of every line, with the delimiter and the quoting that give most lines the same number of fields."""
     own = tables.DELIMITERS[file.suffix.lower()]
     if mark := re.match("sep=(.)(\r\n|\r|\n)", content):  # Excel's own line, which tables.read knows
         content, own = content[mark.end() :], mark[1]
@@ -110,7 +110,7 @@ def _fields(file: Path, content: str) -> tuple[list[list[str]], Changes, tuple[s
 
 
 def _parsed(content: str, delimiter: str, *, quotes: bool, most: int = 0) -> list[list[str]]:
-    """The lines that are not blank; [] where the quotes do not fit."""
+    """The lines that are not blank; [] if the quotes do not fit."""
     quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
     found: list[list[str]] = []
@@ -126,7 +126,7 @@ def _parsed(content: str, delimiter: str, *, quotes: bool, most: int = 0) -> lis
 
 
 def _even(lines: Sequence[Sequence[str]]) -> float:
-    """How far lines have as many fields as the first: 1 for all; below 0 where there is but one field."""
+    """The share of lines with as many fields as the first line; below 0 if there is only one field."""
     if not lines:
         return -1.0
     width = len(lines[0])
@@ -135,7 +135,7 @@ def _even(lines: Sequence[Sequence[str]]) -> float:
 
 
 def _is_row(first: Sequence[str], rest: Sequence[Sequence[str]], known: Sequence[str]) -> bool:
-    """Whether the first line is no header: a cell of it is a sentence or a number, or comes again below itself."""
+    """Whether the first line is not a header: one of its cells is a sentence or a number, or repeats in its column."""
     cells = [cell.strip() for cell in first]
     if not rest or any(cell.lower() in known for cell in cells):
         return False

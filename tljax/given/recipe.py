@@ -1,4 +1,4 @@
-"""How an expert would begin on these examples: the keys that differ from the default, and the reasons."""
+"""The keys that an expert would first set for these examples, and the reasons."""
 
 import dataclasses
 
@@ -10,12 +10,12 @@ TASKS = {"classes": "classification", "sets": "multilabel", "numbers": "regressi
 MINUTES = 20.0  # that a run takes at most, where nobody says how many
 STEPS = 300  # updates at least, however few the examples
 SCRATCH = 1e-3  # Adam's learning rate from random weights
-LITTLE = 1000  # examples below which a new head alone learns where `auto` cannot choose (numbers, sets)
+LITTLE = 1000  # with fewer examples only a new head learns, if `auto` cannot choose (numbers, sets)
 
 
 @dataclasses.dataclass(frozen=True)
 class Rates:
-    """Adam's learning rates: of a pretrained backbone, which must not forget, and of a head that knows nothing."""
+    """Adam's learning rates: for a pretrained backbone, which must not forget, and for a new head."""
 
     backbone: float
     head: float
@@ -26,10 +26,10 @@ RATES = {"image": Rates(3e-4, 3e-3), "tokens": Rates(2e-4, 3e-3)}
 
 
 def changes(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, tuple[str, ...]]:
-    """The keys, and what to say of them.
+    """The keys, and notes about them.
 
     Args:
-      asked: keys that the person has set; they win, and what hangs on them is left out.
+      asked: keys that the user has set; they override guesses, and keys that depend on them are left out.
     """
     keys: Changes = {
         "data.unreadable": "skip",
@@ -54,7 +54,7 @@ def changes(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, tup
 
 
 def _task(found: Found) -> tuple[Changes, list[str]]:
-    """What is asked, and what each class counts."""
+    """The task, and the weights of classes."""
     keys: Changes = {
         "task.name": {"classes": "classification", "sets": "multilabel", "numbers": "regression"}[found.labels]
     }
@@ -110,7 +110,7 @@ def _training(found: Found) -> tuple[Changes, list[str]]:
 
 
 def _views(found: Found) -> tuple[Changes, list[str]]:
-    """How training pictures are varied, and texts cut."""
+    """The augmentation of pictures, and the lengths of texts."""
     if found.input != "image":
         return {}, []
     keys: Changes = {"data.min_area": 0.5, "data.cached_views": max(1, min(4, 1000 // max(found.examples, 1)))}

@@ -1,4 +1,4 @@
-"""A table, or a folder of tables: which of its columns is what, and which part each row is of."""
+"""A table, or a folder of tables: the meaning of its columns, and the part of each row."""
 
 from collections import Counter
 from pathlib import Path
@@ -13,13 +13,13 @@ from tljax.given.raw_table import Raw
 
 
 def look(place: Path, asked: Changes) -> Found:
-    """What a table holds, or the tables of a folder, each a part.
+    """The content of a table; or of the tables of a folder, of which each is a part.
 
     Args:
-      asked: keys that the person has set.
+      asked: keys that the user has set.
 
     Raises:
-      DataError: no table, or columns that are neither examples nor labels.
+      DataError: there is no table, or no columns of examples or labels.
     """
     files = [place] if place.is_file() else [file for file in folders.entries(place) if file.suffix.lower() in SUFFIXES]
     first = next((file for file in files if parts.role(file.stem) == "train"), files[0])
@@ -56,7 +56,7 @@ def look(place: Path, asked: Changes) -> Found:
 
 
 def _sizes(files: list[Path], first: Path, raw: Raw, found: Columns) -> dict[str, int]:
-    """Table -> rows; one without the label's column, as tests are handed out, is none to learn from or to test on."""
+    """Table -> number of rows; tables without the label's column (test sets without labels) are left out."""
     sizes = {first.stem: len(raw.rows)}
     for file in files:
         if file != first:

@@ -1,6 +1,6 @@
-"""What a person sees of a run: lines, tables, figures, and the files that stay.
+"""Reporting: lines, tables, figures and files of a run for the user.
 
-In here: `writers` (plugins: where the numbers of a run go), the terminal, the report of a run folder, charts and
+This room holds `writers` (plugins: where the numbers of a run go), the terminal, the report of a run folder, charts and
 figures, and the statistics that tables show.
-Numbers go in; text and files come out. Nothing in here may compute what it prints, or change a run.
+Numbers go in; text and files come out. Nothing in this room may compute the numbers that it prints, or change a run.
 """

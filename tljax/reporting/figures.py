@@ -18,7 +18,7 @@ from tljax.core.atomic import make_folder, whole
 
 plt.rcParams["text.parse_math"] = False  # a class may be called "$5_bills$"
 
-NAMED = 30  # classes up to which a confusion matrix is labelled with names and counts
+NAMED = 30  # with at most this many classes, a confusion matrix shows names and counts
 
 
 def curves(log: Path, file: Path, metrics: Sequence[str]) -> None:
@@ -31,7 +31,7 @@ def curves(log: Path, file: Path, metrics: Sequence[str]) -> None:
     for axis, metric in zip(axes[0], metrics, strict=True):
         for part in dict.fromkeys(row["part"] for row in rows):
             points = [(row["step"], row[metric]) for row in rows if row["part"] == part and metric in row]
-            if points:  # of training batches a task may not say every metric
+            if points:  # a task may not have every metric for training batches
                 axis.plot(*zip(*points, strict=True), label=part, marker="." if len(points) < 50 else None)
         axis.set(xlabel="step", ylabel=metric)
         axis.grid(alpha=0.3)
@@ -73,7 +73,7 @@ def per_class(counts: np.ndarray, classes: Sequence[str], file: Path) -> None:
 
 
 def scatter(labels: np.ndarray, found: np.ndarray, names: Sequence[str], file: Path) -> None:
-    """Targets (N, T) across, predictions (N, T) up, axes a target; on the line both are the same."""
+    """Predictions (N, T) over targets (N, T), axes for each target; on the line both are equal."""
     targets = len(names)
     figure, axes = plt.subplots(1, targets, figsize=(4 * targets, 4), layout="constrained", squeeze=False)
     for t, (axis, name) in enumerate(zip(axes[0], names, strict=True)):
@@ -86,7 +86,7 @@ def scatter(labels: np.ndarray, found: np.ndarray, names: Sequence[str], file: P
 
 
 def comparison(rows: Sequence[dict[str, Any]], file: Path) -> None:
-    """The test metric of every row: each seed a dot, the mean a bar."""
+    """The test metric of every row: a dot for each seed, a bar for the mean."""
     figure, axis = plt.subplots(figsize=(7, 0.8 + 0.45 * len(rows)), layout="constrained")
     for y, row in enumerate(reversed(rows)):
         axis.barh(y, row["mean"], color="#9ecae1", height=0.6)
@@ -101,7 +101,7 @@ def comparison(rows: Sequence[dict[str, Any]], file: Path) -> None:
 def transfer(
     means: Sequence[Sequence[float]], rows: Sequence[str], targets: Sequence[str], metric: str, file: Path
 ) -> None:
-    """A metric of every row (down) on every domain (across), NaN left white; the darker, the higher."""
+    """A metric of every row (vertical) on every domain (horizontal); darker is higher, NaN is white."""
     size = (2.5 + 0.9 * len(targets), 1.5 + 0.45 * len(rows))
     figure, axis = plt.subplots(figsize=size, layout="constrained")
     values = np.array(means)
@@ -118,7 +118,7 @@ def transfer(
 
 
 def curves_over(lines: Mapping[str, Mapping[int, Sequence[float]]], file: Path, *, xlabel: str, ylabel: str) -> None:
-    """The mean of several values at every x, with their standard deviation as a bar; a line a name."""
+    """The mean of several values at every x, with their standard deviation as a bar; one line for each name."""
     figure, axis = plt.subplots(figsize=(8, 4.5), layout="constrained")
     for shift, (name, points) in enumerate(lines.items()):
         means = [float(np.mean(values)) for values in points.values()]
@@ -151,12 +151,12 @@ def intervals(rows: Sequence[dict[str, Any]], file: Path) -> None:
 
 
 def _possible(limits: tuple[float, float], values: Sequence[float]) -> tuple[float, float]:
-    """Limits without what no metric can be, though an interval of few seeds is: above 1; below 0 where no value is."""
+    """Limits without impossible values of intervals of few seeds: above 1, and below 0 if no value is below 0."""
     return max(limits[0], min(0.0, *values)), min(limits[1], 1.02)
 
 
 def learning_curves(lines: dict[str, list[dict[str, Any]]], file: Path) -> None:
-    """The test metric over the number of training examples a class; bars are 95 % intervals over seeds."""
+    """The test metric over the number of training examples per class; bars are 95 % intervals over seeds."""
     figure, axis = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
     for place, (name, points) in enumerate(lines.items()):
         # Beside each other, so that bars do not hide bars.
@@ -178,7 +178,7 @@ def learning_curves(lines: dict[str, list[dict[str, Any]]], file: Path) -> None:
 
 
 def plan(table: dict[str, Any], limits: tuple[float, float], file: Path) -> None:
-    """A plan's chart (`plan.chart`): groups down, epochs across, learning rate as shade, frozen hatched."""
+    """A plan's chart (`plan_rates.chart`): groups vertical, epochs horizontal, rate as shade, frozen hatched."""
     groups, edges = list(table["rates"]), table["edges"]
     rates = np.array([[np.nan if rate is None else rate for rate in row] for row in table["rates"].values()])
     figure, axis = plt.subplots(figsize=(8, 1.4 + 0.3 * len(groups)), layout="constrained")
@@ -198,7 +198,7 @@ def plan(table: dict[str, Any], limits: tuple[float, float], file: Path) -> None
 
 
 def sweeps(found: dict[str, dict[str, Any]], file: Path) -> None:
-    """The loss over the learning rate of every sweep (`lr_sweep.Sweep.as_json`), and what is suggested."""
+    """The loss over the learning rate of every sweep (`lr_sweep.Sweep.as_json`), and the suggested rate."""
     figure, axis = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
     for group, one in found.items():
         [line] = axis.plot(one["rates"], one["smoothed"], label=group)

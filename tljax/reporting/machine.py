@@ -1,4 +1,4 @@
-"""What there is of this machine, as `tljax doctor` says it: each thing with what to do about it, if anything."""
+"""Facts about this machine for `tljax doctor`, each with advice if something is wrong."""
 
 import importlib.metadata
 import os
@@ -13,9 +13,9 @@ from typing import NamedTuple
 from tljax.core import caches, memory
 from tljax.core.errors import TljaxError
 
-LEAST_DISK = 2 * 2**30  # bytes free below which a run is soon in want: checkpoints, features, programs
+LEAST_DISK = 2 * 2**30  # free bytes that a run should have, for checkpoints, features and programs
 LEAST_MEMORY = 2 * 2**30
-# extra -> what of it is looked for, and what it is for
+# extra -> (the package that is searched, its use)
 EXTRAS = {
     "onnx": ("onnxruntime", "tljax export --to=onnx"),
     "torch": ("torch", "weights in .pth files"),
@@ -27,16 +27,16 @@ EXTRAS = {
 
 
 class Line(NamedTuple):
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     found: str
-    advice: str = ""  # what to do; "": it is well
-    needed: bool = True  # whether tljax cannot do its work without it
+    advice: str = ""  # what to do; "": all is well
+    needed: bool = True  # whether tljax cannot work without it
 
 
 def look() -> Iterator[Line]:
-    """Everything, in the order of how much depends on it; a check that fails is a line, not an error."""
+    """All checks, most important first; a check that fails gives a line, not an error."""
     for check in (_versions, _extras, _devices, _memory, _disk, _caches, _weights):
         try:
             yield from check()
@@ -66,7 +66,7 @@ def _versions() -> Iterator[Line]:
 
 
 def _installed(name: str) -> str:
-    """A package's version; "" where it is not installed."""
+    """A package's version; "" if it is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -80,7 +80,7 @@ def _extras() -> Iterator[Line]:
 
 
 def _devices() -> Iterator[Line]:
-    """What JAX computes on: one sum, and whether it is right."""
+    """The devices of JAX, tested by one sum."""
     import jax
     import jax.numpy as jnp
 
@@ -122,7 +122,7 @@ def _caches() -> Iterator[Line]:
 
 
 def _weights() -> Iterator[Line]:
-    """Where weights are looked for without a network, and what is there."""
+    """The places where weights are searched without a network, and their content."""
     from tljax.weights import cards
 
     named = os.environ.get("TLJAX_WEIGHTS", "")

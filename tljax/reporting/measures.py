@@ -1,6 +1,6 @@
-"""What a part's probabilities say beyond accuracy: how good for each class, how sure, and where they are wrong.
+"""Metrics of a part's probabilities besides accuracy: for each class, calibration, and mistakes.
 
-Probabilities are (N, K), labels (N,) numbers of classes, a confusion matrix (K, K) has a row a label.
+Probabilities are (N, K), labels (N,) are numbers of classes; a confusion matrix (K, K) has a row for each label.
 """
 
 import dataclasses
@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-BINS = 15  # of equal width, as Guo et al. 2017 count calibration error
+BINS = 15  # bins of equal width for the calibration error, as in Guo et al. 2017
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a run says of every example of a part, where labels are classes."""
+    """Labels and predicted probabilities of every example of a part, for classification."""
 
     classes: Sequence[str]
     labels: np.ndarray  # (N,)
@@ -27,7 +27,7 @@ class Outcome:
 
     @property
     def sureness(self) -> np.ndarray:
-        """The probability of what is predicted, (N,)."""
+        """The probability of the predicted class, (N,)."""
         return self.probabilities.max(axis=1)
 
     @property
@@ -42,13 +42,13 @@ class Outcome:
         return np.bincount(self.labels * size + self.predicted, minlength=size**2).reshape(size, size)
 
     def mistakes(self) -> np.ndarray:
-        """Positions of what is wrong, the surest first."""
+        """Positions of wrong predictions, the surest first."""
         wrong = np.flatnonzero(~self.right)
         return wrong[np.argsort(-self.sureness[wrong], kind="stable")]
 
 
 def per_class(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """Precision, recall, F1 and number of examples of every class, (K,) each; 0 where there is nothing to divide."""
+    """Precision, recall, F1 and number of examples of every class, (K,) each; 0 if the divisor is 0."""
     hits, labels, said = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
     return {
         "precision": hits / np.maximum(said, 1),
@@ -59,7 +59,7 @@ def per_class(confusion: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def summary(outcome: Outcome) -> dict[str, float]:
-    """Macro F1 and balanced accuracy over the classes that the part has; of two classes the area under their ROC."""
+    """Macro F1 and balanced accuracy over the classes in the part; for two classes also the area under the ROC."""
     from sklearn.metrics import roc_auc_score
 
     found = per_class(outcome.confusion)
@@ -71,13 +71,13 @@ def summary(outcome: Outcome) -> dict[str, float]:
 
 
 def commonest(outcome: Outcome, train: np.ndarray) -> tuple[str, float]:
-    """(The commonest class of the training labels, the accuracy of always saying it)."""
+    """(The most common class of the training labels, the accuracy of always predicting it)."""
     guess = int(np.bincount(train, minlength=len(outcome.classes)).argmax())
     return outcome.classes[guess], float((outcome.labels == guess).mean())
 
 
 def confused(confusion: np.ndarray, classes: Sequence[str], most: int) -> list[dict[str, Any]]:
-    """The pairs of classes that are taken for each other most often."""
+    """The pairs of classes that are confused most often."""
     wrong = confusion - np.diag(np.diag(confusion))
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
     cells = [np.unravel_index(i, wrong.shape) for i in order]
@@ -89,7 +89,7 @@ def confused(confusion: np.ndarray, classes: Sequence[str], most: int) -> list[d
 
 
 def reliability(outcome: Outcome, bins: int = BINS) -> list[tuple[float, float, int]]:
-    """(Mean sureness, accuracy, examples) of every bin of sureness that has any."""
+    """(Mean sureness, accuracy, examples) for every bin of sureness that is not empty."""
     place = np.minimum((outcome.sureness * bins).astype(int), bins - 1)
     return [
         (float(outcome.sureness[here].mean()), float(outcome.right[here].mean()), int(here.sum()))
@@ -104,21 +104,21 @@ def calibration_error(outcome: Outcome) -> float:
 
 
 def coverage(outcome: Outcome) -> tuple[np.ndarray, np.ndarray]:
-    """(Shares of the examples, the surest first; the accuracy on each): what it is worth to leave out the rest."""
+    """(Shares of the examples, the surest first; the accuracy on each share): the gain of leaving out unsure ones."""
     order = np.argsort(-outcome.sureness, kind="stable")
     count = np.arange(1, len(order) + 1)
     return count / len(order), outcome.right[order].cumsum() / count
 
 
 def conformal(held_out: Outcome, outcome: Outcome, share: float = 0.9) -> dict[str, float] | None:
-    """Sets of classes that hold the true one in at least `share` of the cases (Sadinle et al. 2019).
+    """Sets of classes that hold the true class in at least `share` of the cases (Sadinle et al. 2019).
 
     Args:
-      held_out: a part that nothing was learned from; None comes back where it is too small to promise that.
+      held_out: a part that was not used for training.
 
     Returns:
-      "threshold": a class is in the set from that probability on; "covered": how often the set holds the label; "size":
-      classes in a set, the mean.
+      "threshold": a class is in the set from this probability on; "covered": how often the set holds the label; "size":
+      mean number of classes in a set. None if `held_out` is too small to guarantee the share.
     """
     scores = np.sort(1 - held_out.probabilities[np.arange(len(held_out.labels)), held_out.labels])
     place = int(np.ceil((len(scores) + 1) * share))

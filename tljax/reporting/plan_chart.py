@@ -1,4 +1,4 @@
-"""A plan over the whole run as text and shades: groups down, epochs across, learning rates (`plan_rates.chart`)."""
+"""A plan over the whole run as text and shades: groups vertical, epochs horizontal (`plan_rates.chart`)."""
 
 import bisect
 import math
@@ -11,9 +11,8 @@ SHADES, FROZEN = "░▒▓█", "·"
 
 
 def limits(table: dict[str, Any]) -> tuple[float, float]:
-    """The rates at which shades begin and end: at a tenth of the slowest group's peak (or the lowest), at the highest.
-
-    A schedule that ends at 0 would otherwise spend all shades on its last steps.
+    """The rates of the lightest and the darkest shade: a tenth of the slowest group's peak (or the lowest rate, if
+    that is higher), and the highest rate. Otherwise a schedule that ends at 0 would use most shades for its last steps.
     """
     above = [[rate for rate in row if rate] for row in table["rates"].values()]
     peaks, lowest = [max(row) for row in above if row], [min(row) for row in above if row]
@@ -21,7 +20,7 @@ def limits(table: dict[str, Any]) -> tuple[float, float]:
 
 
 def lines(table: dict[str, Any]) -> list[str]:
-    """A chart as text: a title, and a line a group; the darker, the faster it learns, on a log scale."""
+    """A chart as text: a title, and a line for each group; darker is faster, on a log scale."""
     low, high = limits(table)
     names = max(map(len, table["rates"]))
     scale = f"{SHADES[-1]} {high:.2g}" if low == high else f"{SHADES[-1]} {high:.2g} down to {SHADES[0]} {low:.2g}"
@@ -39,5 +38,5 @@ def _shade(rate: float | None, low: float, high: float) -> str:
         return FROZEN
     if low == high:
         return SHADES[-1]
-    place = math.log(max(rate, low) / low) / math.log(high / low)  # what is below `low` is the lightest
+    place = math.log(max(rate, low) / low) / math.log(high / low)  # rates below `low` are the lightest
     return SHADES[min(int(place * len(SHADES)), len(SHADES) - 1)]

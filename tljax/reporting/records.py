@@ -1,4 +1,4 @@
-"""What a run said of every example, a row each, with the name by which people know it: <part>_predictions.csv."""
+"""The prediction for every example, a row each, with the example's name: <part>_predictions.csv."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,11 @@ import numpy as np
 from tljax.core.atomic import whole
 from tljax.core.untrusted import printable
 
-Columns = Mapping[str, Sequence[Any] | np.ndarray]  # name -> a value an example, in the order of the part
+Columns = Mapping[str, Sequence[Any] | np.ndarray]  # name -> a value for each example, in the order of the part
 
 
 def save(file: Path, columns: Columns) -> None:
-    """Write columns, the first the number of the example; numbers with six digits behind the point."""
+    """Write columns; the first is the number of the example. Numbers have six digits after the point."""
     with whole(file) as part, part.open("w", newline="", encoding="utf-8") as out:
         rows = csv.writer(out)
         rows.writerow(["example", *columns])

@@ -1,4 +1,4 @@
-"""What is said of a run, and the files that stay: config, plan, metrics, the result."""
+"""The report of a run: printed lines, and files for config, plan, metrics and the result."""
 
 import contextlib
 import json
@@ -29,13 +29,13 @@ PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "nump
 
 
 class Report(Screen):
-    """The run folder, but for its checkpoints and model."""
+    """The run folder, except its checkpoints and model."""
 
     def __init__(self, folder: Path, config: ConfigDict, *, best: str) -> None:
-        """The folder of this run, new or begun earlier with the same config; nothing is written yet.
+        """The folder of this run, new or from an earlier start with the same config; nothing is written yet.
 
         Args:
-          best: the metric that people watch besides the loss.
+          best: the metric to show besides the loss.
 
         Raises:
           ConfigError: the folder belongs to a run with another config (every difference is listed), or to a suite; or
@@ -44,7 +44,7 @@ class Report(Screen):
         """
         super().__init__()
         self.folder = folder
-        self._cut: dict[str, int] = {}  # part -> texts of which only the beginning is read
+        self._cut: dict[str, int] = {}  # part -> number of texts that are cut
         self._kept: dict[str, str] = {}
         self._began, self._recent = time.monotonic(), {}
         self._watchdog = Watchdog(folder, self.say)
@@ -57,19 +57,19 @@ class Report(Screen):
 
     @contextlib.contextmanager
     def opened(self, inputs: Mapping[str, Any]) -> Iterator[None]:
-        """Make the folder, once everything that can be wrong with the input has been checked, and work in it alone.
+        """Make the folder, after all checks of the input, and lock it for this process.
 
         Args:
-          inputs: what the run learns from, see `run_folder`; on a resumed run it must be what it was.
+          inputs: checksums of examples and weights, see `run_folder`; for a resumed run they must be unchanged.
 
         Raises:
-          ConfigError: another process is at work there.
-          DataError, WeightsError: the run learns from something else.
+          ConfigError: another process works in the folder.
+          DataError, WeightsError: the examples or the weights have changed.
         """
         make_folder(self.folder)
         with run_folder.claimed(self.folder):
             run_folder.check_inputs(self.folder, inputs)
-            write(self.folder / "config.json", self._config)  # the first: by it the folder is known as a run's
+            write(self.folder / "config.json", self._config)  # the first file: it marks the folder as a run's
             files = {run_folder.FILES: found} if (found := run_folder.files(self.folder, self._data)) else {}
             write_json(self.folder / "inputs.json", {**inputs, **files})
             run_folder.sweep(self.folder)
@@ -81,19 +81,19 @@ class Report(Screen):
 
     @property
     def seconds(self) -> float:
-        """Since this run began, all its starts together once it trains."""
+        """Seconds since this run began; all its starts together once it trains."""
         return time.monotonic() - self._began
 
     def deadline(self, minutes: float) -> float:
-        """When a run of so many minutes must have ended its training (`time.monotonic`); 0 minutes: never."""
+        """The time (`time.monotonic`) at which a run of `minutes` must end its training; 0: no limit."""
         return self._began + 60 * minutes if minutes else math.inf
 
     def keep(self, name: str, text: str) -> None:
-        """A file of the folder; it is written once the folder is `opened`."""
+        """Add a file to the folder; it is written when the folder is `opened`."""
         self._kept[name] = text
 
     def stored(self, name: str) -> Any:
-        """What this run kept in a file of JSON when it began; None for a new run.
+        """The content of a JSON file that this run wrote when it began; None for a new run.
 
         Raises:
           DataError: the file is damaged.
@@ -105,7 +105,7 @@ class Report(Screen):
             raise DataError(f"'{file}' must hold what this run decided: {error}. Choose another --workdir.") from error
 
     def finished(self) -> dict[str, Any] | None:
-        """What a finished run found, said again; None if it is not finished, or its data may be others by now."""
+        """The result of a finished run, printed again; None if it is not finished, or its data may have changed."""
         file = self.folder / "result.json"
         if not file.exists():
             return None
@@ -119,7 +119,7 @@ class Report(Screen):
         return result
 
     def inputs(self, config: ConfigDict, made: Experiment) -> None:
-        """The devices, what differs from the default, where everything came from, what was left out or to chance."""
+        """Print the devices, changed keys, the origin of data and weights, and what is left out or random."""
         self.say(f"computes on {_devices()}; the run's folder is {self.folder.absolute()}")
         self.say("config: what differs from the default (all of it is in config.json)")
         for section, values in _by_section(settings.changed(config)).items():
@@ -139,11 +139,11 @@ class Report(Screen):
         self._cut = {name: part.cut for name, part in made.parts.items() if hasattr(part, "cut")}
 
     def plan(self, tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]], chart: dict[str, Any]) -> None:
-        """Print what every phase does with the groups, and the chart over all; write it, report/plan.json and .png.
+        """Print the table of groups of every phase, and the plan's chart; write report/plan.json and .png.
 
         Args:
-          tables: title, columns and rows of each.
-          chart: as `plan_rates.chart` makes it.
+          tables: title, columns and rows of each table.
+          chart: from `plan_rates.chart`.
         """
         for table in tables:
             self.table(*table, first=("group", "lr", "parameters", "decay", "stages", "BatchNorm"))
@@ -151,17 +151,17 @@ class Report(Screen):
             self.say(line)
         folder = self.folder / "report"
         make_folder(folder)
-        if not (folder / "plan.png").exists():  # a resumed run's plan is the one it began with
+        if not (folder / "plan.png").exists():  # a resumed run keeps its plan
             write_json(folder / "plan.json", chart)
             figures.plan(chart, plan_chart.limits(chart), folder / "plan.png")
 
     @contextlib.contextmanager
     def training(self, step: int, steps: int, *, seconds: float, evaluated: bool = True) -> Iterator[None]:
-        """Training from `step`, 0 unless resumed: what was logged after it is dropped.
+        """A context for training from `step` (0 unless resumed); log entries after this step are dropped.
 
         Args:
-          seconds: of training before this start, so that the total counts all starts.
-          evaluated: whether what is evaluated after `step` has been.
+          seconds: training time before this start, so that the total counts all starts.
+          evaluated: whether the evaluation after `step` was done.
         """
         self._began -= seconds
         self._start_writers(step, evaluated=evaluated)
@@ -175,27 +175,27 @@ class Report(Screen):
             self._writers.start(About(self.folder, json.loads(self._config), step, self.say, evaluated))
 
     def sync(self) -> None:
-        """Have the disk hold the log: after a checkpoint, what was logged before it is not logged again."""
+        """Flush the log to disk: entries before a checkpoint are not logged again."""
         if (log := self.folder / "metrics.jsonl").exists():
             sync(log)
 
     def diverged(self, step: int, bad: Sequence[str]) -> str:
-        """Note in diverged.json that training has left the range of floats, so that another rate may go on.
+        """Record in diverged.json that the state is not finite, so that the run may continue with another rate.
 
         Args:
-          bad: what of the state is not finite.
+          bad: the parts of the state that are not finite.
 
         Returns:
-          How it may go on, for people.
+          Advice for the user on how to continue.
         """
         run_folder.note_diverged(self.folder, {"step": step, "not finite": list(bad)})
         return (
-            "Checkpoints are of finite states alone. Lower config.optimizer.lr or set config.optimizer.clip, and start "
-            "with the same --workdir: it goes on from the last one. From the start, config.optimizer.warmup helps too."
+            "All checkpoints are finite. Lower config.optimizer.lr or set config.optimizer.clip, and start with the "
+            "same --workdir: it continues from the last checkpoint. In a new run, config.optimizer.warmup helps too."
         )
 
     def advance(self, step: int) -> None:
-        """Training has come to `step`."""
+        """Training has reached `step`."""
         self._watchdog.step()
         best = f"best {self._watched[1]} {self._best:.4f}" if math.isfinite(self._best) else ""
         if self._advance:
@@ -214,9 +214,9 @@ class Report(Screen):
         """Write the figures and result.json, print the last line, and return the result with all of its seconds.
 
         Args:
-          result: what the run found; its "seconds" and "throughput" too, where there are any.
+          result: the run's result, with "seconds" and "throughput" if there are any.
           totals: part -> the sums of its evaluation.
-          files: called with a part, its sums, and the beginning of the files' names.
+          files: a function that is called with a part, its sums, and the beginning of the files' names.
 
         Raises:
           TljaxError: a metric is not finite.
@@ -235,14 +235,14 @@ class Report(Screen):
         result |= {"diverged": found} if (found := run_folder.diverged(self.folder)) else {}
         if line := throughput.line(result.get("throughput", {}), self._cut):
             self.say(line)
-        if not self._writers.started:  # a classifier that is fitted at once has no steps
+        if not self._writers.started:  # a fitted classifier has no training steps
             self._start_writers(0, evaluated=False)
         self._writers.finish(result)
         write_json(self.folder / "result.json", result)
         return result
 
     def ended(self, result: dict[str, Any]) -> None:
-        """The last lines: the numbers, how sure the first of them is, the page to open and the next command."""
+        """Print the last lines: the metrics with an interval, the page to open and the next command."""
         self.say(last_line(result, self.folder))
         for line in next_lines(result, self.folder):
             self.say(line)
@@ -271,7 +271,7 @@ def _by_section(changed: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def last_line(result: dict[str, Any], folder: Path) -> str:
-    """The one line a run ends with."""
+    """The last line that a run prints."""
     best = result["metric"]
     parts = [f"{part} {best} {values[best]:.4f} ({values['examples']})" for part, values in result["metrics"].items()]
     return f"result: {', '.join(parts)}; {result['seconds']['total']:.1f} s; {folder}"

@@ -1,4 +1,4 @@
-"""What must hold of the folder in which a run begins or goes on: it is this run's, and learns from what it did."""
+"""Checks of a run's folder before the run begins or continues: it must be this run's, with the same inputs."""
 
 import contextlib
 import json
@@ -14,26 +14,26 @@ from tljax.core.atomic import read_json, write_json, writing
 from tljax.core.errors import ConfigError, DataError, WeightsError
 from tljax.data import folders
 
-FILES = "files"  # of inputs.json: what could be known of the files of `data.dir` without reading them
-COUNTS = "examples"  # of inputs.json: part -> how many; earlier runs wrote none
-RATES = ("optimizer.lr", "optimizer.clip")  # keys that a run which has diverged may go on with changed
-FREE = ("report",)  # keys that change nothing of what a run finds
-# What a run makes. config.json is the first of them, so without it they are of somebody else.
+FILES = "files"  # key of inputs.json: facts about the files of `data.dir`, known without reading them
+COUNTS = "examples"  # key of inputs.json: part -> number of examples; earlier runs have none
+RATES = ("optimizer.lr", "optimizer.clip")  # keys that may change when a run has diverged
+FREE = ("report",)  # keys that do not change a run's result
+# The files of a run. config.json is written first; without it the others belong to somebody else.
 OURS = ("checkpoints", "model", "report", "inputs.json", "env.json", "result.json", "metrics.jsonl", "decision.json")
-WEIGHTS = "weights"  # the checksum of what the published arrays filled; earlier runs wrote none
+WEIGHTS = "weights"  # key of inputs.json: the checksum of variables from published arrays; earlier runs have none
 
 
 def check(folder: Path, config: str) -> list[str]:
-    """Refuse the folder of another run, of a suite, or of somebody else.
+    """Refuse the folder of another run, of a suite, or with files of somebody else.
 
     Args:
-      config: of this run, as JSON.
+      config: the config of this run, as JSON.
 
     Returns:
-      What differs, and may: `RATES`, where the run has diverged.
+      Differences that are allowed: `RATES`, if the run has diverged.
 
     Raises:
-      ConfigError: it is one; every difference is listed.
+      ConfigError: the folder is refused; every difference is listed.
       DataError: its config.json is damaged.
     """
     file = folder / "config.json"
@@ -53,7 +53,7 @@ def check(folder: Path, config: str) -> list[str]:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Raise ConfigError where a folder without a config.json holds a suite, or what a run would write over."""
+    """Raise ConfigError if a folder without config.json holds a suite, or files that a run would overwrite."""
     if rows := sorted({other.parent.parent.name for other in folder.glob("*/seed*/config.json")}):
         raise ConfigError(
             f"The folder of one run must hold one run; '{folder}' is that of a suite ({', '.join(rows)}). Choose "
@@ -61,41 +61,41 @@ def _refuse_foreign(folder: Path) -> None:
         )
     if theirs := [name for name in OURS if (folder / name).exists() or (folder / name).is_symlink()]:
         raise ConfigError(
-            f"A run must not write over files of others; '{folder}' holds {', '.join(theirs)} and no config.json, so "
-            f"no run of tljax has made it. Choose another --workdir, or move them away."
+            f"A run must not overwrite other files; '{folder}' holds {', '.join(theirs)} and no config.json, so it is "
+            f"not the folder of a run. Choose another --workdir, or move these files away."
         )
 
 
 def diverged(folder: Path) -> list[dict[str, Any]]:
-    """When the run in `folder` has left the range of floats: see `note_diverged`."""
+    """The entries of `note_diverged` for the run in `folder`."""
     file = folder / "diverged.json"
     return read_json(file, list) if file.exists() else []
 
 
 def note_diverged(folder: Path, what: Mapping[str, Any]) -> None:
-    """Add to diverged.json; so the run may go on with other `RATES`."""
+    """Add an entry to diverged.json, so that the run may continue with other `RATES`."""
     write_json(folder / "diverged.json", [*diverged(folder), what])
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed processes left half-written in a run's folder; it is claimed, so nobody writes there."""
+    """Remove half-written files of killed processes from a run's folder; it is locked, so no other process writes."""
     for place in (folder, folder / "report", folder / "model"):
         for part in place.glob("*.part[0-9]*"):
             part.unlink(missing_ok=True)
 
 
 def files(folder: Path, config: ConfigDict) -> dict[str, Any] | None:
-    """`folders.stamp` of the data that a run in `folder` reads, `config` being the data's; None where they are no
-    files, or gone.
+    """`folders.stamp` of the data of a run in `folder`; `config` is config.data. None if the data are not files, or
+    are gone.
     """
-    place = config.dir if "dir" in config else ""  # a source of no files has no such key
+    place = config.dir if "dir" in config else ""  # a source without files has no such key
     return folders.stamp(Path(place).expanduser(), without=folder) if place else None
 
 
 def unchanged(folder: Path, config: ConfigDict) -> tuple[bool, str]:
-    """(Whether a finished run still stands for its data, what is to be said of them).
+    """(Whether the data of a finished run are unchanged, a note about them).
 
-    It does not where files came, went or were written since: then the examples must be compared.
+    If files were added, removed or written since, the data may have changed, and the examples must be compared.
     """
     file = folder / "inputs.json"
     before, now = read_json(file).get(FILES) if file.exists() else None, files(folder, config)
@@ -112,12 +112,12 @@ def unchanged(folder: Path, config: ConfigDict) -> tuple[bool, str]:
 
 @contextlib.contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Around what a run does in its folder: two processes would write over each other's checkpoints.
+    """A context that locks a run's folder: two processes would overwrite each other's checkpoints.
 
-    Where the file system knows no locks, nothing is claimed.
+    If the file system has no locks, nothing is locked.
 
     Raises:
-      ConfigError: another process is at work there.
+      ConfigError: another process works in the folder.
     """
     lock = filelock.FileLock(folder / ".lock", timeout=0)
     try:
@@ -135,14 +135,14 @@ def claimed(folder: Path) -> Iterator[None]:
 
 
 def check_inputs(folder: Path, inputs: Mapping[str, Any]) -> None:
-    """Refuse to go on with other examples or pretrained weights than the run began with.
+    """Refuse to continue with other examples or pretrained weights than those that the run began with.
 
     Args:
       inputs: checksums by part, `COUNTS`, the classes, and `WEIGHTS`.
 
     Raises:
-      DataError: examples are others, or its inputs.json is damaged.
-      WeightsError: the weights alone are.
+      DataError: examples have changed, or inputs.json is damaged.
+      WeightsError: only the weights have changed.
     """
     file = folder / "inputs.json"
     found = read_json(file) if file.exists() else inputs

@@ -1,4 +1,4 @@
-"""How sure a mean and a difference are, over seeds and over test examples: intervals and paired tests."""
+"""Confidence intervals and paired tests of means and differences, over seeds and over test examples."""
 
 import dataclasses
 import math
@@ -8,8 +8,8 @@ import numpy as np
 from scipy import stats
 
 ALPHA = 0.05
-ROUNDING = 1e-12  # metrics that differ by less are the same
-# What `Difference.test` names, for people.
+ROUNDING = 1e-12  # metrics that differ by less are equal
+# `Difference.test` -> its description for the user.
 TESTS = {
     "seeds and examples": "runs and test examples are both samples: the variance of the mean difference is taken from "
     "the two-way layout seeds x examples (Hillis 2007, Statistics in Medicine 26:596, with its degrees of freedom); "
@@ -34,7 +34,7 @@ class Difference:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % t-interval of the mean of independent runs; None for one."""
+    """The 95 % t-interval of the mean of independent runs; None for one run."""
     if len(values) < 2:
         return None
     mean, half = float(np.mean(values)), _t(len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
@@ -42,14 +42,14 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
 
 
 def wilson(share: float, examples: int) -> tuple[float, float]:
-    """The 95 % interval of a share of `examples` (Wilson 1927): what one test part of this size can say."""
+    """The 95 % interval of a share of `examples` (Wilson 1927): the precision of one test part of this size."""
     z2 = _t(math.inf) ** 2 / examples
     half = math.sqrt(z2 * share * (1 - share) + z2**2 / 4)
     return (share + z2 / 2 - half) / (1 + z2), (share + z2 / 2 + half) / (1 + z2)
 
 
 def over_seeds(differences: np.ndarray) -> Difference | None:
-    """Paired t over (S,) differences, S at least 2; None where they are all alike and not 0: no spread to test by."""
+    """Paired t over (S,) differences, S at least 2; None if all are equal and not 0, because there is no spread."""
     seeds = len(differences)
     if np.ptp(differences) < ROUNDING < abs(differences[0]):
         return None
@@ -61,9 +61,9 @@ def over_seeds_and_examples(differences: np.ndarray) -> Difference:
 
     With mean squares A of seeds, B of examples and E of the rest, the variance of the mean is
     (A + max(B - E, 0)) / (S N), on (A + max(B - E, 0))^2 (S - 1) / A^2 degrees of freedom: Hillis 2007,
-    for two treatments, seeds as readers and accuracy as the figure of merit. A is expected to be at least E: where it
-    is less, both measure the rest, and A is their mean by degrees of freedom, (S - 1) N together. Else rows whose
-    seeds happen to differ by as many examples each would be called different for sure.
+    for two treatments, seeds as readers and accuracy as the figure of merit. A is expected to be at least E. If it is
+    less, both estimate the variance of the rest, and A is replaced by their mean, weighted by degrees of freedom, which
+    are (S - 1) N together. Otherwise rows with equal differences for all seeds would always be called different.
     """
     seeds, examples = differences.shape
     mean, by_seed, by_example = differences.mean(), differences.mean(axis=1), differences.mean(axis=0)
@@ -88,7 +88,7 @@ def mcnemar(differences: np.ndarray) -> Difference:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """p values corrected for their number (Holm 1979): the k-th smallest of m times m - k + 1, and never falling."""
+    """p values corrected for their number (Holm 1979): the k-th smallest of m, times m - k + 1, made non-decreasing."""
     order, corrected, highest = np.argsort(p), [0.0] * len(p), 0.0
     for k, i in enumerate(order):
         highest = max(highest, min(1.0, (len(p) - k) * p[i]))

@@ -1,4 +1,4 @@
-"""One number that makes probabilities as sure as they are right: logits are divided by it."""
+"""Temperature scaling: logits are divided by one number, so that probabilities are calibrated."""
 
 import math
 from collections.abc import Callable
@@ -13,7 +13,8 @@ BOUNDS = (1 / 20, 20.0)
 def fit(losses: Callable[[np.ndarray], np.ndarray], logits: np.ndarray) -> float:
     """The temperature whose scaled logits have the smallest sum of losses (Guo et al. 2017).
 
-    Its logarithm has a normal prior of deviation 1: a few examples that are all right would ask for endless sureness.
+    Its logarithm has a normal prior with standard deviation 1: without it, a few examples that are all right would
+    give a temperature of 0.
 
     Args:
       losses: logits, divided by a temperature, to negative log likelihoods in nats.
@@ -30,7 +31,7 @@ def fit(losses: Callable[[np.ndarray], np.ndarray], logits: np.ndarray) -> float
 
 
 def scaled(logits: Any, temperature: float) -> Any:
-    """Logits, an array or a tree of them, over a temperature; as they are where that is 1."""
+    """Logits (an array or a tree) divided by a temperature; unchanged if it is 1."""
     if temperature == 1:
         return logits
     return jax.tree.map(lambda x: np.asarray(x, np.float64) / temperature, logits)

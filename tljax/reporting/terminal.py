@@ -22,7 +22,7 @@ Advance = Callable[[int, str], None]  # so much is done, and what is to be said 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        raise  # rich ends the program with 1; who started the run says what to do (`cli.guarded`)
+        raise  # rich would end the program with 1; `cli.guarded` decides instead
 
 
 class Screen:
@@ -44,7 +44,7 @@ class Screen:
 
     @contextlib.contextmanager
     def compiling(self, what: str) -> Iterator[None]:
-        """Say that XLA compiles, and how long it took: the only long silence of a run."""
+        """Print that XLA compiles, and how long it took: the only long time without output."""
         began = time.monotonic()
         self.say(f"compiling {what} ...")
         yield

@@ -1,4 +1,4 @@
-"""How fast a run learned, and how much of what it computed was padding."""
+"""Throughput: examples and tokens per second, and the share of padding."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ from tljax.core.types import Batch
 
 
 def places(batch: Batch) -> tuple[int, int]:
-    """(tokens, places for them) in a batch of texts; (0, 0) of anything else."""
+    """(tokens, tokens and padding) in a batch of texts; (0, 0) for other batches."""
     tokens = batch.get("tokens")
     return (0, 0) if tokens is None else (int(tokens.sum()), int(tokens.size))
 
 
 def summary(examples: int, seconds: float, tokens: int, filled: int) -> dict[str, float]:
-    """Examples, and tokens, per second of training; what was evaluated in between counts as training.
+    """Examples, and tokens, per second of training; evaluations in between count as training time.
 
     Args:
       tokens: the first sum of `places` over all batches: tokens.
@@ -26,12 +26,12 @@ def summary(examples: int, seconds: float, tokens: int, filled: int) -> dict[str
 
 
 def padding(tokens: int, filled: int) -> dict[str, float]:
-    """The share of the places that held no token; nothing where there are none. See `summary`."""
+    """The share of padding; {} if there are no texts. See `summary`."""
     return {"padding": 1 - tokens / filled} if filled else {}
 
 
 def line(found: dict[str, Any], cut: dict[str, int]) -> str:
-    """What people read of a summary, and of how many texts were cut in each part."""
+    """A summary as a line for the user, with the number of cut texts in each part."""
     shown = {"examples_s": "{:,.1f} examples/s", "tokens_s": "{:,.0f} tokens/s", "padding": "{:.1%} padding"}
     said = [form.format(found[key]) for key, form in shown.items() if key in found]
     if any(cut.values()):

@@ -1,4 +1,4 @@
-"""A run that hangs says where: stacks.txt, the stack of every thread."""
+"""A watchdog: if a run hangs, the stack of every thread is written to stacks.txt."""
 
 import contextlib
 import sys
@@ -11,12 +11,12 @@ from pathlib import Path
 from tljax.core import atomic
 
 FILE = "stacks.txt"
-PATIENCE = 900.0  # seconds without a step, at least, until stacks are written
-TIMES = 20.0  # and so many times the longest step so far
+PATIENCE = 900.0  # stacks are written after at least this many seconds without a step,
+TIMES = 20.0  # and at least this many times the longest step so far
 
 
 class Watchdog:
-    """Told of every step; once one takes far longer than all before it, stacks are written and that is said, once."""
+    """Is told of every step. If a step takes far longer than all earlier ones, it writes stacks and a message, once."""
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self._file, self._say = folder / FILE, say
@@ -53,7 +53,7 @@ class Watchdog:
 
 
 def stacks() -> str:
-    """Where every thread is."""
+    """The stack of every thread."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     parts = [
         f"thread {names.get(number, number)}\n{''.join(traceback.format_stack(frame))}"

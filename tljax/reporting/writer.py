@@ -1,4 +1,4 @@
-"""What a writer is, and all writers of a run together: each is given every number, the final ones too."""
+"""The protocol of writers, and all writers of a run together: each gets every number, the final ones too."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
@@ -10,16 +10,16 @@ from tljax.core.errors import ConfigError
 from tljax.core.modules import Plugin
 
 ALWAYS = "jsonl"  # the log that resuming, curves and tables read
-FINAL = "final "  # before a part's name: the numbers of result.json, which are of the step that was kept
+FINAL = "final "  # prefix of a part's name for the numbers of result.json, which are of the step that was kept
 
 
 class Writer(Protocol):
     """A place for numbers; a file in tljax/reporting/writers/ is `Starts`."""
 
     def scalars(self, step: int, part: str, values: Mapping[str, float]) -> None:
-        """Take what was measured after `step` updates, on "train", "validation" or another part.
+        """Take the numbers after `step` updates, on "train", "validation" or another part.
 
-        A value may be infinite or NaN: an optimizer may skip a step whose gradient is.
+        A value may be infinite or NaN: some optimizers skip a step whose gradient is not finite.
         """
         ...
 
@@ -28,28 +28,28 @@ class Writer(Protocol):
         ...
 
     def close(self) -> None:
-        """Called once, also where the run ends with an error."""
+        """Called once, also if the run ends with an error."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class About:
-    """The run whose numbers a writer is given."""
+    """The run that a writer writes for."""
 
-    folder: Path  # of the run
+    folder: Path  # the run's folder
     config: Mapping[str, Any]  # plain values, nested as in configs/default.py
-    step: int  # updates before this start of the run: what was written after them is written again
+    step: int  # updates before this start of the run: numbers after this step will be written again
     say: Callable[[str], None]  # prints a line
-    evaluated: bool = True  # whether what is evaluated after `step` has been; else that is written again too
+    evaluated: bool = True  # whether the evaluation after `step` was done; else its numbers are written again too
 
     def keeps(self, step: int, part: str) -> bool:
-        """Whether a row that was written earlier stays: it is not written again."""
+        """Whether an earlier row stays, because it will not be written again."""
         before = step < self.step or (step == self.step and (self.evaluated or part == "train"))
         return before and not part.startswith(FINAL)
 
     @property
     def name(self) -> str:
-        """For people: the last two folders, in a suite the row and the seed."""
+        """The name for the user: the last two folders; in a suite these are the row and the seed."""
         return "-".join(self.folder.absolute().parts[-2:])
 
 
@@ -71,20 +71,20 @@ class Loads(Protocol):
 
 
 class Writers:
-    """The writers of a run. One that fails is told of and gets no more; metrics.jsonl must not fail."""
+    """The writers of a run. If one fails, the user is told and it gets no more numbers; metrics.jsonl must not fail."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        """Load the plugins `names`, and the one of metrics.jsonl.
+        """Load the plugins `names`, and the writer of metrics.jsonl.
 
         Raises:
-          ConfigError: there is no plugin of that name, or the package it writes with is not installed.
+          ConfigError: there is no such plugin, or its package is not installed.
         """
         self._plugins = {name: _loaded(name) for name in dict.fromkeys((ALWAYS, *names))}
         self._open: dict[str, Writer] = {}
         self._say: Callable[[str], None] = print
 
     def start(self, about: About) -> None:
-        """Raises ConfigError where a writer cannot begin: then nothing has been computed that would be lost."""
+        """Raises ConfigError if a writer cannot start; at this point no result can be lost."""
         self.close()
         self._say = about.say
         for name, plugin in self._plugins.items():
@@ -94,8 +94,8 @@ class Writers:
                 raise  # a full disk: `cli.guarded` says so
             except Exception as error:
                 raise ConfigError(
-                    f"The writer '{name}' must start, but fails: {type(error).__name__}: {error}. Mend that, or leave "
-                    f"it out of config.writers, which changes nothing else."
+                    f"The writer '{name}' must start, but fails: {type(error).__name__}: {error}. Correct this, or "
+                    f"remove it from config.writers, which changes nothing else."
                 ) from error
 
     @property
@@ -119,12 +119,12 @@ class Writers:
         for name, writer in list(self._open.items()):
             try:
                 what(writer)
-            except Exception as error:  # of a server that does not answer; hours of training must not hang on it
+            except Exception as error:  # a server may not answer; hours of training must not fail because of it
                 if name == ALWAYS:
                     raise
                 del self._open[name]
                 self._say(
-                    f"the writer '{name}' fails and is given no more numbers ({type(error).__name__}: {error}); all "
+                    f"the writer '{name}' fails and gets no more numbers ({type(error).__name__}: {error}); all "
                     f"are in metrics.jsonl"
                 )
 

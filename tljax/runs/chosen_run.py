@@ -1,4 +1,4 @@
-"""Which run is meant where a folder holds many: the best row of a suite or a comparison, by validation."""
+"""Choose a run in a folder of many runs: the best row of a suite or a comparison, by validation."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from tljax.runs import results
 
 
 class Chosen(NamedTuple):
-    """A run's folder, and why it is this one, for people; "" where there was nothing to choose."""
+    """A run's folder, and the reason of the choice for the user; "" if there was only one run."""
 
     folder: Path
     note: str = ""
@@ -19,11 +19,11 @@ class Chosen(NamedTuple):
 def of(folder: Path) -> Chosen:
     """The run in `folder`: its own, or of a suite or comparison the best row's, chosen on the validation part.
 
-    Rows count by the mean of their seeds, those with the most seeds alone; of the best row's seeds the best is taken.
-    Where there is but one row and no validation part, the first seed is taken. The test part chooses nothing.
+    Only rows with the most seeds are compared, by the mean of their seeds; of the best row the best seed is taken. If
+    there is one row and no validation part, its first seed is taken. The test part is never used for the choice.
 
     Raises:
-      DataError: several rows, and nothing to choose by.
+      DataError: there are several rows, and no validation part to choose by.
     """
     runs = sorted(file.parent for file in folder.glob("**/seed*/result.json"))
     if (folder / "model").exists() or (folder / "model.json").exists() or not runs:

@@ -1,4 +1,4 @@
-"""Which row won: intervals, paired differences to the best row, and whether this test part can tell them apart."""
+"""Compare rows: intervals, paired differences to the best row, and whether the test part can resolve them."""
 
 import csv
 import dataclasses
@@ -13,9 +13,9 @@ from tljax.reporting import figures, significance, table_files
 from tljax.reporting.significance import ALPHA, TESTS, Difference
 from tljax.runs import results
 
-Hits = Mapping[str, Mapping[int, tuple[str, np.ndarray] | None]]  # row -> seed -> what `read_hits` found
+Hits = Mapping[str, Mapping[int, tuple[str, np.ndarray] | None]]  # row -> seed -> the result of `read_hits`
 Failure = tuple[str, int, Exception]  # row, seed and why
-SHARES = ("accuracy",)  # metrics that are the share of examples that are right: their test size is known
+SHARES = ("accuracy",)  # metrics that are a share of examples, which have a known confidence interval
 COLUMNS = (
     "row", "test %", "sd", "95 % seeds", "95 % test size", "validation %", "to the best (95 %)", "p", "resolved",
     "seeds", "seconds", "step MiB", "trainable", "optimizer KiB",
@@ -28,12 +28,12 @@ FIRST = ("row", "test %", "95 % test size", "to the best (95 %)", "p", "resolved
 def rows(found: Mapping[str, Sequence[dict[str, Any]]], folders: Mapping[str, Path]) -> list[dict[str, Any]]:
     """Row -> its results over seeds, as a table of JSON: statistics, costs, difference to the best row.
 
-    The best row is the one with the highest mean on the test part, of those with the most seeds; p values
-    are corrected for the number of rows compared with it (Holm 1979). A row is `chosen` if its mean on
-    the validation part is, of those, the highest: the one that may be selected without a look at the test part.
+    The best row has the highest mean on the test part, among rows with the most seeds. p values are corrected for the
+    number of rows compared with it (Holm 1979). A row is `chosen` if it has the highest mean on the validation part,
+    among the same rows: this choice does not use the test part.
 
     Args:
-      found: row -> results over seeds; a row without any is kept, as its name alone.
+      found: row -> results over seeds; a row without results is kept, with its name only.
       folders: row -> the folder that holds its runs, seed0 and so on.
     """
     table = [_row(name, members) for name, members in found.items() if members]
@@ -69,7 +69,7 @@ def read_hits(folder: Path, result: dict[str, Any]) -> tuple[str, np.ndarray] | 
     """(checksum of the test part, (N,) bool: what a finished run got right), from its predictions.
 
     Args:
-      result: of the run; None is returned where its metric is not the share of what is right, or nothing is kept.
+      result: the run's result. None is returned if its metric is not a share of examples, or it has no predictions.
     """
     file = folder / "report" / "test_predictions.csv"
     if result["metric"] not in SHARES or not file.exists():
@@ -84,7 +84,7 @@ def save(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Failur
     """Write comparison.md and .json, and a picture of every table; learning curves where sizes differ.
 
     Args:
-      tables: training examples a class (0: as the config has it) -> the rows.
+      tables: training examples per class (0: as in the config) -> the rows.
       failed: row, seed and error of every run that failed.
     """
     make_folder(folder)
@@ -108,7 +108,7 @@ def save(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Failur
 
 
 def curves(tables: Mapping[int, Sequence[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    """Row -> a point for every number of examples a class: mean, interval over seeds and the values themselves."""
+    """Row -> a point for every number of examples per class: mean, interval over seeds and the values."""
     lines: dict[str, list[dict[str, Any]]] = {}
     for size, table in tables.items():
         for row in table:
@@ -119,7 +119,7 @@ def curves(tables: Mapping[int, Sequence[dict[str, Any]]]) -> dict[str, list[dic
 
 
 def markdown(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Failure]) -> str:
-    """The tables for a README, and what their columns mean."""
+    """The tables for a README, with a description of their columns."""
     text = ""
     for size, table in tables.items():
         lines = [COLUMNS, ["---"] * len(COLUMNS), *(cells(row) for row in table)]
@@ -129,7 +129,7 @@ def markdown(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Fa
 
 
 def cells(row: dict[str, Any]) -> list[str]:
-    """One row for people, in the order of COLUMNS; * marks the row that validation chooses."""
+    """One row as texts, in the order of COLUMNS; * marks the row that validation chooses."""
     if not row["values"]:
         return [row["name"], "not begun" if row.get("waiting") else "failed", *("-" for _ in COLUMNS[2:])]
     difference, percent = (
@@ -156,7 +156,7 @@ def cells(row: dict[str, Any]) -> list[str]:
 
 
 def notes(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Failure]) -> list[str]:
-    """What failed, what the columns mean and which tests were used, for below the tables."""
+    """Notes for below the tables: failures, the meaning of columns, and the tests."""
     rows = [row for table in tables.values() for row in table if row["values"]]
     whys: dict[tuple[str, str], list[str]] = {}
     for row, seed, error in failed:
@@ -170,7 +170,7 @@ def notes(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Failu
         else "Nothing has finished.",
         *(f"to the best, '{name}': {TESTS[name]}." for name in used),
         f"p is corrected for the number of rows (Holm 1979); resolved: p < {ALPHA}. The best row is the highest on "
-        "the test part, so its own figure is flattered; * is the row that the validation part chooses.",
+        "the test part, so its own figure is too optimistic; * is the row that the validation part chooses.",
         "seconds: wall time of a run, reading and compiling included. step MiB: what XLA plans for one training step "
         "on a device (parameters, optimizer, batch, activations); the process, which all runs share, holds more.",
     ]
@@ -211,7 +211,7 @@ def _value(result: dict[str, Any]) -> float:
 
 
 def _to(best: dict[str, Any], row: dict[str, Any], hits: Hits) -> Difference | None:
-    """The difference of `row` to `best` over the seeds that both have, by the strongest test their runs allow."""
+    """The difference of `row` to `best` over their common seeds, by the strongest test that their runs allow."""
     ours, theirs = (dict(zip(one["seeds"], one["values"], strict=True)) for one in (row, best))
     seeds = [seed for seed in ours if seed in theirs]
     kept = [hits[one["name"]][seed] for one in (row, best) for seed in seeds]

@@ -1,4 +1,4 @@
-"""The strategy that measured facts choose (`strategies/auto.py`), and what each of its rules would cost."""
+"""Choose the strategy by measured facts (`strategies/auto.py`), and compute the cost of every rule."""
 
 import dataclasses
 import json
@@ -27,19 +27,19 @@ from tljax.transfer.method import Method
 from tljax.transfer.transferability import Facts
 
 FILE = "decision.json"
-MOST = 10_000  # examples that the scores are of at most: they take N^2 D operations
+MOST = 10_000  # the most examples for the scores, which take N^2 D operations
 COLUMNS = ("rule", "chosen where there are", "strategy", "trainable", "optimizer bytes", "GFLOPs an update", "times")
 
 
 def settle(
     method: Method, made: Experiment, devices: Parallel, report: Report, config: ConfigDict
 ) -> tuple[Method, Experiment]:
-    """The strategy of this run, and the experiment as it wants it; one with a plan of its own is its own answer.
+    """The strategy of this run, and the experiment for it. A strategy that does not choose is returned unchanged.
 
-    A run that has begun keeps to what it found then, in decision.json.
+    A resumed run keeps its first decision, which is in decision.json.
 
     Raises:
-      ConfigError: there is nothing to measure, or a strategy that could be chosen does not fit.
+      ConfigError: the facts cannot be measured, or a strategy that could be chosen does not fit.
       DataError: decision.json is damaged.
     """
     if method.chooses is None:
@@ -57,16 +57,16 @@ def settle(
 
 
 def measure(made: Experiment, devices: Parallel, report: Report, config: ConfigDict) -> Facts:
-    """The facts of the training part, on the pretrained features that the head is given.
+    """The facts of the training part, measured on the pretrained features before the head.
 
     Raises:
-      ConfigError: examples have no class, or several.
+      ConfigError: examples do not have one class each.
     """
     labels = made.parts["train"].subset.labels
     if not made.classes or labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise ConfigError(
-            f"config.strategy.name=auto measures how well features tell classes apart: every example needs one class, "
-            f"and those of {made.info.source} have {made.info.labels}. Name another strategy."
+            f"config.strategy.name=auto measures how well features separate classes: every example needs one class, "
+            f"but those of {made.info.source} have {made.info.labels}. Name another strategy."
         )
     where, why = views.decide(made, made.stages, config.data, devices, passes=float("inf"), augmented=False)
     report.say(f"features, to choose a strategy: {why}")
@@ -77,7 +77,7 @@ def measure(made: Experiment, devices: Parallel, report: Report, config: ConfigD
 
 
 def tell(found: dict[str, Any], report: Report) -> None:
-    """Facts, the rule, and the price of every rule."""
+    """Print the facts, the chosen rule, and the cost of every rule."""
     facts, thresholds = Facts(**found["facts"]), found["thresholds"]
     report.say(
         f"auto: {facts.per_class:g} examples a class ({facts.smallest} to {facts.largest}; "
@@ -103,7 +103,7 @@ def tell(found: dict[str, Any], report: Report) -> None:
 
 def _decided(method: Method, made: Experiment, devices: Parallel, report: Report, config: ConfigDict) -> dict[str, Any]:
     """The content of decision.json."""
-    assert method.chooses  # `settle` has asked
+    assert method.chooses  # checked by `settle`
     table, rules = find("strategies", method.name), config.strategy.auto
     cells: tuple[str, ...] = table.CELLS
     priced = {cell: _method(rules[cell], config) for cell in cells}
@@ -126,10 +126,10 @@ def _decided(method: Method, made: Experiment, devices: Parallel, report: Report
 
 
 def cost(method: Method, made: Experiment, devices: Parallel, config: ConfigDict) -> dict[str, Any]:
-    """Parameters that learn, bytes of the largest optimizer state, and operations an update, mean over the run.
+    """Learning parameters, bytes of the largest optimizer state, and FLOPs of an update (mean over the run).
 
-    Operations are those of convolutions and matrix products, without what a cache saves, mixup and CutMix; None where
-    there are no updates, or they cannot be counted.
+    FLOPs are those of convolutions and matrix products; caching, mixup and CutMix are not considered. None if there
+    are no updates, or they cannot be counted.
     """
     config = overrides.apply(config, [f"task.{name}=0" for name in mixing.OPTIONS if name in config.task])
     prepared = experiment.begin(made, method, config)
@@ -158,8 +158,8 @@ def cost(method: Method, made: Experiment, devices: Parallel, config: ConfigDict
 
 
 def _operations(step: Any, state: Any, batch: Any, devices: Parallel) -> int | None:
-    """Of one update on all devices."""
-    if devices.axis:  # under pmap a step names the axis of the devices: as of one of them, with all of the batch
+    """FLOPs of one update on all devices."""
+    if devices.axis:  # under pmap a step names the axis of devices: count it for one device with the whole batch
         step = jax.vmap(step, in_axes=(None, 0), axis_name=devices.axis)
         batch = jax.tree.map(lambda x: x[None], batch)
     try:

@@ -1,4 +1,4 @@
-"""Source x target: what runs that learn from one domain reach on their own test part and on others, and the drop."""
+"""Source x target: metrics of runs on the test part of their own domain and on other domains, and the drop."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ NOTE = "of the targets, with the change against the source's own test part in po
 
 
 def summarize(rows: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Row -> its results over seeds: what it learned from, its own test metric, and that of every target.
+    """Row -> its results over seeds: the source, its test metric, and that of every target.
 
-    Rows whose runs have no target are left out. A row whose runs asked the labels of targets for the best epoch
-    (`train.oracle`) is followed by one of what that epoch reached, called "... (oracle)": no method, but a bound for
-    whatever chooses an epoch without them.
+    Rows whose runs have no target are left out. If runs used the labels of targets to find the best epoch
+    (`train.oracle`), the row is followed by a row "... (oracle)" with the results of this epoch. It is no method, but
+    an upper bound for methods that choose an epoch without these labels.
     """
     found = []
     for name, results in rows.items():
@@ -39,7 +39,7 @@ def summarize(rows: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, An
 
 
 def columns(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    """Of the table: row, source, its own test part, every domain that is a target of some row, the mean change."""
+    """The table's columns: row, source, its own test part, every domain that is a target of some row, mean change."""
     return ("row", "source", "own test %", *domains(rows), "mean change")
 
 
@@ -49,7 +49,7 @@ def domains(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def cells(row: dict[str, Any], targets: Sequence[str]) -> list[str]:
-    """One row of the table; "own" where a target is what it learned from, "-" where it was not evaluated."""
+    """One row of the table; "own" if a target is the source, "-" if it was not evaluated."""
     own = row["own"]["mean"]
     said = [
         f"{_percent(row['targets'][t])} ({_points(row['targets'][t]['mean'] - own)})"
@@ -70,13 +70,13 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def tell(rows: Sequence[dict[str, Any]]) -> None:
-    """Print the table, where there is one."""
+    """Print the table, if there is one."""
     if rows:
         show(f"{rows[0]['metric']} {NOTE}", columns(rows), [cells(row, domains(rows)) for row in rows])
 
 
 def save(rows: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Write transfer.md, transfer.json and transfer.png into `folder`, where there is a table."""
+    """Write transfer.md, transfer.json and transfer.png into `folder`, if there is a table."""
     if not rows:
         return
     make_folder(folder)
@@ -88,14 +88,14 @@ def save(rows: Sequence[dict[str, Any]], folder: Path) -> None:
 
 
 def _values(values: Any) -> dict[str, Any]:
-    """Mean, sample standard deviation (None of one value), and the values in the order of their seeds."""
+    """Mean, sample standard deviation (None for one value), and the values in the order of their seeds."""
     every = list(values)
     spread = statistics.stdev(every) if len(every) > 1 else None
     return {"mean": statistics.mean(every), "spread": spread, "values": every}
 
 
 def _mean(row: dict[str, Any], domain: str) -> float:
-    """A cell of the heat map: its own test part where the domain is the source's; NaN where there is nothing."""
+    """A cell of the heat map: the own test part if the domain is the source; NaN if there is no value."""
     values = row["own"] if domain == row["source"] else row["targets"].get(domain)
     return values["mean"] if values else float("nan")
 

@@ -1,4 +1,4 @@
-"""What a config names, loaded and checked as a whole, before anything is written or trained."""
+"""Load and check everything that a config names, before anything is written or trained."""
 
 import dataclasses
 import json
@@ -32,14 +32,14 @@ Fits = Callable[[Params, Groups, Sequence[str]], None]
 
 
 def check(config: ConfigDict, devices: int, *, pretrained_wanted: bool = True) -> None:
-    """What can be known of `config` before anything is read; all faults come in one error.
+    """Check `config` as far as possible before anything is read; one error lists all faults.
 
     Args:
-      devices: how many compute a batch together.
+      devices: the number of devices that share a batch.
       pretrained_wanted: see `load`.
 
     Raises:
-      ConfigError: batches and what mixes them, optimizer, schedule, or which weights the network starts from.
+      ConfigError: batch sizes, mixing, optimizer, schedule or weights do not fit.
     """
     gather(
         lambda: settings.batch_size(config.train, devices, accumulate=config.optimizer.accumulate),
@@ -52,18 +52,18 @@ def check(config: ConfigDict, devices: int, *, pretrained_wanted: bool = True) -
 def load(
     config: ConfigDict, *, axis: str | None, pretrained_wanted: bool = True, fits: Fits | None = None
 ) -> Experiment:
-    """Read what `config` names, the whole of it; faults of data and of weights come in one error.
+    """Read everything that `config` names; one error lists the faults of data and of weights.
 
     Args:
       axis: the pmap axis that BatchNorm statistics span, None under jit.
       pretrained_wanted: whether the network starts from `config.model.weights`.
-      fits: raises where what is to learn does not fit parameters, groups and stages.
+      fits: a function that raises if the strategy does not fit parameters, groups and stages.
 
     Raises:
       TljaxError: of config, data or weights; see `errors`.
     """
     family, task = find("families", config.model.family), find("tasks", config.task.name)
-    # Found before the threads begin: while TFDS is imported, `import` itself means something else in all of them.
+    # Looked up before the threads start: TFDS changes `import` for all threads while it is imported.
     source = find("sources", config.data.source)
     dataset, known = gather(
         lambda: source.load(config.data),
@@ -77,7 +77,7 @@ def load(
     groups = layer_groups.assign(variables["params"], backbone.stages, config.groups)
     if fits:
         fits(variables["params"], groups, backbone.stages)
-    # Last, because it takes longest: what does not fit above is said before a picture is decoded.
+    # Last, because it takes longest: all other faults are reported before a picture is decoded.
     reader = find("inputs", family.INPUT)
     inputs = reader.load(subsets, config, card=known.card, backbone=backbone, pretrained=own)
     inputs = task.inputs(inputs, config.task) if isinstance(task, ChangesInputs) else inputs
@@ -104,16 +104,16 @@ def load(
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """An experiment as its strategy and its adaptation begin it, and the plan: all that trains, and how."""
+    """An experiment with the changes of its strategy and its adaptation, and the plan."""
 
     experiment: Experiment
     method: Method
     alignment: Alignment
     phases: tuple[Phase, ...]
-    facts: Facts | None  # what the strategy saw before it planned
+    facts: Facts | None  # the result of the strategy's `look`
 
     def job(self, steps: int, config: ConfigDict, axis: str | None) -> Job:
-        """The job of a run of so many steps."""
+        """The job of a run of `steps` updates."""
         one = self.experiment
         return Job(
             one.network,
@@ -130,10 +130,10 @@ class Prepared:
 
 
 def begin(experiment: Experiment, method: Method, config: ConfigDict, *, facts: Facts | None = None) -> Prepared:
-    """The experiment as it begins, with its plan.
+    """The experiment at the beginning of training, with its plan.
 
     Args:
-      facts: what the strategy saw when this run began; None: it looks now, where it wants to.
+      facts: the result of the strategy's `look` when this run began; None: it looks now, if it has `look`.
 
     Raises:
       ConfigError: the strategy or the adaptation does not fit.
@@ -143,14 +143,14 @@ def begin(experiment: Experiment, method: Method, config: ConfigDict, *, facts: 
         train = experiment.parts["train"]
         training = Training(train, batch_size=config.train.batch_size, seed=config.seed)
         view = FirstBatches(experiment, training, config.task, seed=config.seed)
-        facts = json.loads(json.dumps(method.looks(view, config.strategy)))  # as a resumed run will read them
+        facts = json.loads(json.dumps(method.looks(view, config.strategy)))  # the same as a resumed run will read
     alignment = Alignment.of(config.adaptation)
     experiment, phases = alignment.begin(experiment, method.plan(experiment.groups, facts), seed=config.seed)
     return Prepared(experiment, method, alignment, phases, facts)
 
 
 def _labelled(task: Any, dataset: Dataset, config: ConfigDict) -> tuple[Any, Info, dict[str, Subset], Sequence[str]]:
-    """(The task, once it knows what is trained on; what it reads of the data; the parts; the classes)."""
+    """(The task for this training part, the data's info, the parts, the classes)."""
     info = dataset.info
     if task.LABELS == "none":
         info = dataclasses.replace(info, classes=(), labels="none")
@@ -158,13 +158,13 @@ def _labelled(task: Any, dataset: Dataset, config: ConfigDict) -> tuple[Any, Inf
     elif info.labels != task.LABELS:
         raise ConfigError(
             f"config.task.name={config.task.name} needs labels that are {task.LABELS}; those of {info.source} are "
-            f"{info.labels}. Tables say what theirs are by config.data.labels (classes, numbers or sets), TFDS sets by "
-            f"their features; other sources have classes."
+            f"{info.labels}. For tables, set config.data.labels (classes, numbers or sets); for TFDS sets, features "
+            f"decide; other sources have classes."
         )
     mixing.check_labels(config.task, info)
     subsets, classes, how = splits.choose(dataset, config.data, config.seed)
     counts = class_counts.notes(subsets, classes, info.labels)
-    unread = (f"not read, for config.data does not name it: {labels.cut(info.unread)}",) if info.unread else ()
+    unread = (f"not read, because config.data does not name it: {labels.cut(info.unread)}",) if info.unread else ()
     info = dataclasses.replace(
         info, notes=(*info.notes, *unread, *how, *counts, *_weighed(task, classes, config), *_repeated(subsets, config))
     )
@@ -179,7 +179,7 @@ def _labelled(task: Any, dataset: Dataset, config: ConfigDict) -> tuple[Any, Inf
 
 
 def _repeated(subsets: Mapping[str, Subset], config: ConfigDict) -> tuple[str, ...]:
-    """Where a batch holds more than the training part has."""
+    """A warning if a batch holds more examples than the training part has."""
     size, number = config.train.batch_size, len(subsets["train"])
     if size <= number:
         return ()
@@ -190,7 +190,7 @@ def _repeated(subsets: Mapping[str, Subset], config: ConfigDict) -> tuple[str, .
 
 
 def _weighed(task: Any, classes: Sequence[str], config: ConfigDict) -> tuple[str, ...]:
-    """What each class counts in the loss, where that is asked for: by name, whatever the order it was given in."""
+    """A note of the class weights in the loss, if they are set: by name, in the order of classes."""
     key = {"classes": "class_weights", "sets": "pos_weight"}.get(task.LABELS, "")
     if not key or not config.task[key] or tuple(config.task[key]) == ("balanced",):
         return ()
@@ -202,7 +202,7 @@ def _weighed(task: Any, classes: Sequence[str], config: ConfigDict) -> tuple[str
 def _start(
     task: Any, family: Any, built: Built, known: Pretrained, config: ConfigDict
 ) -> tuple[Built, Variables, tuple[str, ...]]:
-    """The network with all its names, its variables at the start, and the paths that start at random."""
+    """The network with all its names, its initial variables, and the paths with random initial values."""
     example = find("inputs", family.INPUT).example(config.data, known.card)
     example = task.example(example) if isinstance(task, ChangesInputs) else example
     own = task.head_names() if isinstance(task, NamesItsHead) else ()

@@ -1,4 +1,4 @@
-"""A classifier that is fitted at once, in the place of the training loop: its features, numbers and files."""
+"""A run of a classifier that is fitted instead of trained: its features, numbers and files."""
 
 import time
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ from tljax.training.features import Took
 from tljax.training.parallel import Parallel
 from tljax.transfer.method import Method
 
-# What a fit has no use for, and its value where nobody asks for it. Rates, epochs and decay always have one.
+# Keys that a fit does not use, and their values if they are not set. Rates, epochs and decay always have a value.
 OF_STEPS = {
     "task.class_weights": (),
     "task.label_smoothing": 0,
@@ -46,7 +46,7 @@ OF_STEPS = {
 
 
 def check(config: ConfigDict) -> None:
-    """Raise ConfigError where the config of a strategy with `fit` asks for what only steps can do."""
+    """Raise ConfigError if the config of a strategy with `fit` sets keys that need gradient steps."""
     if ignored := [
         f"{key}={value}" for key, none in OF_STEPS.items() if (value := settings.asks(config, key)) not in (none, None)
     ]:
@@ -59,22 +59,22 @@ def check(config: ConfigDict) -> None:
 def run(
     method: Method, made: Experiment, devices: Parallel, report: Report, config: ConfigDict, workdir: Path
 ) -> dict[str, Any]:
-    """Features of all parts, the strategy's `fit` on those of the training part, then every part's numbers, once.
+    """Compute features of all parts, `fit` the classifier to those of the training part, evaluate every part once.
 
-    A linear classifier becomes the head of the network in model/; of any other, whose head there is 0, the features
-    that it was fitted to are kept beside (`refit`).
+    A linear classifier becomes the head of the network in model/. For any other classifier this head is 0, and the
+    training features are saved beside it (`refitted_classifier`).
 
     Returns:
       The content of result.json.
 
     Raises:
-      ConfigError: labels are no classes, or the config asks for what only steps can do.
+      ConfigError: labels are not classes, or the config sets keys that need gradient steps.
     """
     task = made.task
     if task.LABELS != "classes":
         has = "no labels" if task.LABELS == "none" else task.LABELS
         raise ConfigError(
-            f"config.strategy.name={config.strategy.name} tells classes apart; config.task.name={config.task.name} has "
+            f"config.strategy.name={config.strategy.name} needs classes; config.task.name={config.task.name} has "
             f"{has}. Choose linear_probe, which learns a head on the same features, or another strategy."
         )
     with report.opened(made.fingerprints()):
@@ -85,7 +85,7 @@ def run(
         batches = {part: rows.take(np.arange(len(rows))) for part, rows in domains.labelled(parts).items()}
         train = batches["train"]
         began = time.monotonic()
-        assert method.fits  # who calls this has asked
+        assert method.fits  # checked by the caller
         together = made.parts["train"].subset.together
         fitted = method.fits(train["features"], train["label"], config.strategy, seed=config.seed, together=together)
         seconds = {"train": time.monotonic() - began}

@@ -1,4 +1,4 @@
-"""The one road from a config to what trains: the run, its learning-rate sweep and its price all take it."""
+"""From a config to a prepared experiment: the one way for runs, learning-rate sweeps and costs."""
 
 import json
 from typing import Any
@@ -13,13 +13,13 @@ from tljax.runs.experiment import Prepared
 from tljax.training.parallel import Parallel
 from tljax.transfer.method import Method
 
-LOOKED = "looked.json"  # what the strategy saw before it planned
+LOOKED = "looked.json"  # the result of the strategy's `look`
 
 
 def prepare(config: ConfigDict, devices: Parallel, report: Report) -> Prepared:
-    """Read and check all that `config` names, choose where the strategy chooses, and plan. Nothing is written.
+    """Read and check everything that `config` names, choose the strategy if it is `auto`, and plan. Nothing is written.
 
-    A run that has begun keeps to what it decided and saw then.
+    A resumed run keeps its decision and the facts that its strategy measured.
 
     Raises:
       TljaxError: of config, data or weights; see `errors`.

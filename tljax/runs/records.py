@@ -1,4 +1,4 @@
-"""What a run keeps of every example of a part: files, and the temperature that makes probabilities honest."""
+"""The files of a run with a row for every example of a part, and the temperature that calibrates probabilities."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,14 +15,14 @@ ON = "validation"  # the part that the temperature is fitted to
 
 
 def temperature(task: Any, totals: Mapping[str, dict[str, Any]]) -> float:
-    """By what logits are divided; 1 where the task has no such number, or there is no validation part."""
+    """The number to divide logits by; 1 if the task has none, or if there is no validation part."""
     return task.temperature(totals[ON]) if isinstance(task, Calibrates) and ON in totals else 1.0
 
 
 def columns(
     made: Experiment, config: ConfigDict, temperature: float, part: str, sums: dict[str, Any]
 ) -> records.Columns:
-    """Name or text, label and answer of every example of a part; of a task that lists none, nothing."""
+    """Name or text, label and answer of every example of a part; {} if the task does not list answers."""
     if not isinstance(made.task, Lists):
         return {}
     reader = find("inputs", find("families", config.model.family).INPUT)

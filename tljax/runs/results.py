@@ -1,4 +1,4 @@
-"""What runs found: the result of one, and one table over many with their seeds."""
+"""Results: that of one run, and a table of many runs with their seeds."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -23,11 +23,11 @@ COLUMNS = ("row", "test %", "spread", "train %", "seeds", "test n", "seconds", "
 
 
 def make(job: Job, trained: Trained, totals: Mapping[str, Any], took: Took) -> dict[str, Any]:
-    """The content of result.json, but for what the report measures itself.
+    """The content of result.json, except the values that the report measures.
 
     Args:
       totals: part -> the sums of its evaluation.
-      took: to compute features.
+      took: the time of computing features.
     """
     state = trained.state
     metrics = {part: job.task.summarize(sums) for part, sums in totals.items()}
@@ -41,7 +41,7 @@ def make(job: Job, trained: Trained, totals: Mapping[str, Any], took: Took) -> d
         "source": domains.source(job.config.data),
         "step": int(state.step),
         "parameters": {
-            "total": count(jax.eval_shape(job.variables, state)["params"]),  # of the network that is left
+            "total": count(jax.eval_shape(job.variables, state)["params"]),  # of the network in model/
             "trainable": _size(state, {g: p for g, p in job.groups.items() if g in learning}),
         },
         "optimizer_bytes": sum(optimizer.state_bytes(state.opt_state).values()),
@@ -64,14 +64,14 @@ def read(folder: Path, file: str = "result.json") -> dict[str, Any]:
             _summary("", [found])
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise DataError(
-            f"A finished run must hold a whole {file}; in '{folder}' it lacks what tables need ({error!r}). Remove "
-            f"that folder and run it again."
+            f"A finished run must hold a whole {file}; in '{folder}' it has not all fields for tables ({error!r}). "
+            f"Remove that folder and run it again."
         ) from error
     return found
 
 
 def summarize(rows: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Row -> its results over seeds, as mean, sample standard deviation and the values themselves."""
+    """Row -> its results over seeds: mean, sample standard deviation and the values."""
     return [_summary(name, results) for name, results in rows.items() if results]
 
 
@@ -92,7 +92,7 @@ def cells(summary: dict[str, Any]) -> list[str]:
 
 
 def called(name: str, results: Sequence[dict[str, Any]]) -> str:
-    """A row's name, and where `auto` chose what its runs did, all that it chose: "auto (full)"."""
+    """A row's name; for `auto` with the strategies that it chose: "auto (full)"."""
     chosen = dict.fromkeys(one["chosen_strategy"] for one in results if "chosen_strategy" in one)
     return f"{name} ({', '.join(chosen)})" if chosen else name
 

@@ -23,7 +23,7 @@ from tljax.training.train_state import TrainState
 
 
 def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
-    """The whole experiment; on the folder of a run cut off, the rest of it; on a finished one, its result."""
+    """Run the experiment; in an interrupted run's folder, the rest; in that of a finished run, its result."""
     config, left = settings.resolve(config)
     report = silent.of(workdir, config, best=find("tasks", config.task.name).BEST)
     if finished := agreement.told(report.finished):
@@ -35,7 +35,7 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
             f"{devices.share.count} processes. Set it to 0, and config.train.epochs."
         )
 
-    # What learns, how fast, and when. Everything that can be wrong is said here, before anything is written.
+    # Which groups learn, how fast, and when. All faults of the input are reported here, before anything is written.
     prepared = prepare(config, devices, report)
     made, phases, task = prepared.experiment, prepared.phases, prepared.experiment.task
     if prepared.method.fits:

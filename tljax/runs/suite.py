@@ -23,7 +23,7 @@ from tljax.transfer.method import Method
 
 Run = Callable[[Any, Path], dict[str, Any]]
 Found = dict[str, list[dict[str, Any]]]  # row -> results, in the order of their seeds
-Failed = list[tuple[str, int, Exception]]  # row, seed and why, in the order in which they failed
+Failed = list[tuple[str, int, Exception]]  # row, seed and error, in the order of the failures
 
 
 class Planned(NamedTuple):
@@ -39,11 +39,11 @@ def run(run_one: Run, config: ConfigDict, folder: Path, *, flags: Sequence[str] 
     """Run `config.suite` below `folder` and write its table.
 
     Args:
-      flags: the "key=value" of the command line, which `config` holds already.
+      flags: the "key=value" of the command line, which are already applied to `config`.
 
     Raises:
-      ConfigError: a row's override does not fit, or no run heeds a flag; nothing has run then.
-      Exception: the last failure, once all other runs have ended; that of "first" at once.
+      ConfigError: a row's override does not fit, or a flag has no effect on any run; nothing has run then.
+      Exception: the last failure, after all other runs have ended; that of "first" at once.
     """
     plan = expand(config, folder)
     check_heeded(flags, config, plan)
@@ -73,13 +73,13 @@ def _page(found: Found, failed: Failed, config: ConfigDict, folder: Path) -> Non
 def each(run_one: Run, plan: Sequence[Planned], folder: Path, *, minutes: float = math.inf) -> tuple[Found, Failed]:
     """Run every one in order. Finished runs are taken as they are, cut-off ones go on.
 
-    One that fails is reported and does not lose the others.
+    A failure is reported, and the other runs go on.
 
     Args:
       minutes: none is begun that would end later, if it took as long as the longest so far; the first always is.
 
     Raises:
-      Exception: the failure of "first"; that of the very first run, if what it misses is missing for all.
+      Exception: the failure of "first"; that of the very first run, if all runs read the same missing files.
     """
     console = Console(highlight=False)
     console.print(f"{len(plan)} runs; what each prints is in {folder}/<row>/seed<n>.log", markup=False)
@@ -120,7 +120,7 @@ def each(run_one: Run, plan: Sequence[Planned], folder: Path, *, minutes: float 
 
 
 def expand(config: ConfigDict, folder: Path, rows: Mapping[str, Sequence[str]] | None = None) -> list[Planned]:
-    """Every run of a suite, in order; "first" is the one that comes before the others.
+    """Every run of a suite, in order; "first" is a run before the others.
 
     In an override "{suite}" stands for `folder`, "{seed}" for the run's seed.
 
@@ -128,12 +128,12 @@ def expand(config: ConfigDict, folder: Path, rows: Mapping[str, Sequence[str]] |
       rows: name -> overrides; by default `config.suite.rows`.
 
     Raises:
-      ConfigError: there are none, one is called "first" or sets a seed of its own, an override does not fit (all
-        rows are named), or `folder` is that of one run.
+      ConfigError: there are no rows, a row is called "first" or sets a seed, an override does not fit (all such rows
+        are named), or `folder` is that of one run.
     """
     if (folder / "config.json").exists():
         raise ConfigError(
-            f"The folder of a suite must hold one folder a row; '{folder}' is that of one run (it has a config.json). "
+            f"The folder of a suite must hold a folder for each row; '{folder}' is that of one run. "
             f"Choose another --workdir."
         )
     rows = config.suite.rows if rows is None else rows
@@ -158,7 +158,7 @@ def expand(config: ConfigDict, folder: Path, rows: Mapping[str, Sequence[str]] |
 
 
 def check_heeded(flags: Sequence[str], config: ConfigDict, plan: Sequence[Planned]) -> None:
-    """Raise ConfigError where a flag that `config` holds has no effect, because every run sets its key otherwise."""
+    """Raise ConfigError if a flag has no effect, because every run overrides its key."""
     faults = []
     for key in dict.fromkeys(flag.partition("=")[0] for flag in flags):
         asked, found = settings.get(config, key), {}
@@ -175,13 +175,13 @@ def check_heeded(flags: Sequence[str], config: ConfigDict, plan: Sequence[Planne
 
 
 def _reads(config: ConfigDict) -> tuple[Any, ...]:
-    """What a run reads; runs of which it is the same all miss what one of them misses."""
+    """The files that a run reads, as a key: if one run misses a file, all runs with the same key miss it."""
     pretrained = plugins.find("strategies", config.strategy.name).PRETRAINED
     return settings.as_flat(config.data), settings.as_flat(config.model), pretrained
 
 
 def _of_row(row: str, plain: Any, changes: Sequence[str], seed: int | None = None) -> Any:
-    """The config of one run of a row; of a row that does not fit, the ConfigError that says so and names it."""
+    """The config of one run of a row; if the row does not fit, a ConfigError that names the row."""
     try:
         if seed is not None and any(change.partition("=")[0].strip() == "seed" for change in changes):
             raise ConfigError("a row must not set config.seed: it runs with each of config.suite.seeds. Leave it out.")

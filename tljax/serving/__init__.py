@@ -1,5 +1,5 @@
-"""What a finished run is good for: its model asked, exported, or read again.
+"""Serving: use the model of a finished run for predictions, exports and the next transfer.
 
-In here: the folder `model/`, predictions, files for other programs, and published files looked into.
-A run folder goes in; answers and files come out. Nothing in here may train, or execute what a folder contains.
+This room holds the folder `model/`, predictions, files for other programs, and checks of published files.
+A run folder goes in; answers and files come out. Nothing in this room may train, or execute the content of a folder.
 """

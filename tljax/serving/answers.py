@@ -1,4 +1,4 @@
-"""Answers as a table: of every example its name, what the task says, and the probability of each class."""
+"""Answers as a table: for every example its name, the task's answer, and the probability of each class."""
 
 import csv
 import json
@@ -29,23 +29,23 @@ class Answers:
         return len(self._names)
 
     def add(self, name: str, outputs: Any) -> None:
-        """What the task put out of one example, (K,).
+        """Add the task's outputs for one example, (K,).
 
         Raises:
-          ConfigError: the task's answers are no numbers, one a class.
+          ConfigError: the task's outputs are not one number for each class.
         """
         row = np.asarray(outputs, np.float32)
         if row.shape != (len(self._model.classes),):
             raise ConfigError(
-                f"--out holds a number a class; this run's task puts out {row.shape} of {len(self._model.classes)} "
-                f"classes. Leave --out away."
+                f"--out needs one number for each class; this run's task gives {row.shape} for "
+                f"{len(self._model.classes)} classes. Run without --out."
             )
         self._names.append(name)
         self._outputs.append(row)
 
     @property
     def columns(self) -> Columns:
-        """Column -> a value a row: the name, "prediction" and "p(<class>)"; numbers under "<name> predicted"."""
+        """Column -> a value for each row: the name, "prediction" and "p(<class>)"; numbers as "<name> predicted"."""
         model, outputs = self._model, np.array(self._outputs, np.float32).reshape(len(self), -1)
         found: dict[str, Any] = {self._name: self._names}
         if model.task.LABELS == "numbers":
@@ -59,7 +59,7 @@ def save(columns: Columns, file: Path) -> None:
     """Write columns, names to values, in the format that the file's suffix names.
 
     Raises:
-      ConfigError: see `writer_of`; the place takes no files.
+      ConfigError: see `writer_of`; or the file cannot be written.
     """
     write = writer_of(file)
     make_folder(file.parent)
@@ -68,10 +68,10 @@ def save(columns: Columns, file: Path) -> None:
 
 
 def writer_of(file: Path) -> Callable[[Columns, Path], None]:
-    """What writes such a file.
+    """The function that writes such a file.
 
     Raises:
-      ConfigError: no such format.
+      ConfigError: there is no such format.
     """
     if file.suffix.lower() not in WRITERS:
         raise ConfigError(f"--out must be a file that ends in {', '.join(WRITERS)}; got '{file}'.")
@@ -101,7 +101,7 @@ def _parquet(columns: Columns, file: Path) -> None:
 
 
 def _rows(columns: Columns) -> Iterator[tuple[Any, ...]]:
-    """A float32 keeps the shortest digits that give it again."""
+    """Rows; a float32 has the shortest digits that give the same float32 again."""
     return zip(*columns.values(), strict=True)
 
 

@@ -1,4 +1,4 @@
-"""Feature vectors of a finished run's network: what its head is given."""
+"""Feature vectors of a finished run's network: the input of its head."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ NPZ = ".npz"
 
 
 def predictor(model: Model, *, batch_size: int) -> Predictor:
-    """What gives features (N, D) float32 where a `Predictor` of the model gives logits."""
+    """A `Predictor` of the model that returns features (N, D) float32 instead of logits."""
     return Predictor(dataclasses.replace(model, classifier=lambda rows: rows), batch_size=batch_size)
 
 
@@ -24,7 +24,7 @@ def save(names: Sequence[str], features: np.ndarray, file: Path) -> None:
     """Write names and features (N, D): in .npz as "id" and "features", else a column "id" and D columns "f0", "f1".
 
     Raises:
-      ConfigError: no such format; the place takes no files.
+      ConfigError: there is no such format, or the file cannot be written.
     """
     check(file)
     if file.suffix.lower() == NPZ:
@@ -36,6 +36,6 @@ def save(names: Sequence[str], features: np.ndarray, file: Path) -> None:
 
 
 def check(file: Path) -> None:
-    """Raise ConfigError where no such file can be written."""
+    """Raise ConfigError if such a file cannot be written."""
     if file.suffix.lower() not in (NPZ, *answers.WRITERS):
         raise ConfigError(f"--out must be a file that ends in {', '.join((NPZ, *answers.WRITERS))}; got '{file}'.")

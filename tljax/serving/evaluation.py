@@ -1,4 +1,4 @@
-"""How good a finished run is on examples with labels: the sums and metrics of its own evaluation."""
+"""Evaluate a finished run on examples with labels, by the sums and metrics of its own evaluation."""
 
 import warnings
 from typing import Any
@@ -17,11 +17,11 @@ from tljax.serving.saved_model import Model
 from tljax.training import parallel
 from tljax.training.evaluate import Evaluator
 
-SHARES = ("accuracy",)  # metrics that are the share of examples that are right: their interval is known
+SHARES = ("accuracy",)  # metrics that are a share of examples, which have a known confidence interval
 
 
 class _Answered:
-    """Logits and labels of examples, as a part that is evaluated."""
+    """Logits and labels of examples, in the form of a part for evaluation."""
 
     in_memory, views = True, 1
 
@@ -36,13 +36,13 @@ class _Answered:
 
 
 def totals(predictor: Predictor, examples: Labelled, *, skip: bool = False) -> dict[str, np.ndarray]:
-    """The task's sums over the examples, and its values of each, as the run's own evaluation has them.
+    """The task's sums over the examples, and its values for each, as in the run's own evaluation.
 
     Args:
-      skip: whether what cannot be read is left out and said, as the run's training did; else it is an error.
+      skip: whether unreadable examples are left out with a warning, as in the run's training; else they are an error.
 
     Raises:
-      DataError: some cannot be read; all are named.
+      DataError: examples are unreadable; all are named.
     """
     found, faults, kept, place = [], [], [], 0
     for some, wrong, rows in predictor.rows(examples.asked):
@@ -65,7 +65,7 @@ def totals(predictor: Predictor, examples: Labelled, *, skip: bool = False) -> d
 
 
 def summary(predictor: Predictor, found: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Metrics, the one that counts, its 95 % interval where it is a share of the examples, and each class."""
+    """Metrics, the name of the main one, its 95 % interval if it is a share of examples, and metrics of each class."""
     model = predictor.model
     metrics = model.task.summarize(found)
     value, number = metrics[model.task.BEST], int(metrics["examples"])
@@ -80,7 +80,7 @@ def summary(predictor: Predictor, found: dict[str, np.ndarray]) -> dict[str, Any
 
 
 def _counts(model: Model, found: dict[str, np.ndarray]) -> list[tuple[str, int, int, int]]:
-    """Of every class its name, and how many examples are of it, are said to be, and are both; [] of other tasks."""
+    """For every class: its name, and how many examples have it as label, as prediction, and as both; else []."""
     if "confusion" in found:
         counts = np.asarray(found["confusion"])
         labels, said, hits = counts.sum(axis=1), counts.sum(axis=0), np.diag(counts)
@@ -92,7 +92,7 @@ def _counts(model: Model, found: dict[str, np.ndarray]) -> list[tuple[str, int, 
 
 
 def _of_class(name: str, examples: int, said: int, hits: int) -> dict[str, Any]:
-    """None where nothing can be said: a class without examples has no recall."""
+    """Metrics of a class; None if undefined: a class without examples has no recall."""
     return {
         "class": name,
         "examples": examples,

@@ -1,4 +1,4 @@
-"""A finished run's network for other programs: files that they load, with the card and the classes beside them."""
+"""Export a finished run's network for other programs: files that they can load, with the card and the classes."""
 
 import dataclasses
 import textwrap
@@ -34,8 +34,8 @@ def save(model: Model, to: str, file: Path, check: Callable[[Path], None] = lamb
       check: raises where the file, which is not in its place yet, does not give the network's answers.
 
     Raises:
-      ConfigError: no such format, `file` does not end as it must, or the format cannot hold the network; a classifier
-        that is no layer can no format hold.
+      ConfigError: there is no such format, `file` has another suffix, or the format cannot hold the network. No format
+        can hold a classifier that is not a layer.
     """
     suffix, put = format_of(to)
     if model.classifier:
@@ -63,14 +63,14 @@ def save(model: Model, to: str, file: Path, check: Callable[[Path], None] = lamb
 
 
 def torch(model: Model, file: Path) -> None:
-    """Published names and layouts: what torchvision (ResNet, VGG, ConvNeXt, ...), timm (ViT, DeiT) and transformers
-    (BERT and its kind) load.
+    """Published names and layouts: torchvision (ResNet, VGG, ConvNeXt, ...), timm (ViT, DeiT) and transformers (text
+    encoders) can load them.
     """
     safetensors.numpy.save_file(published(model), file, metadata={"format": "pt"})
 
 
 def flax(model: Model, file: Path) -> None:
-    """The tree as `nn.Module.apply` takes it, paths joined by dots: "params.backbone.stem.conv.kernel"."""
+    """The tree for `nn.Module.apply`, with paths joined by dots: "params.backbone.stem.conv.kernel"."""
     leaves = {path.replace("/", "."): np.ascontiguousarray(x) for path, x in flatten(model.variables).items()}
     safetensors.numpy.save_file(leaves, file, metadata={"format": "flax"})
 
@@ -78,7 +78,7 @@ def flax(model: Model, file: Path) -> None:
 def npz(model: Model, file: Path) -> None:
     """Published names and layouts, for numpy and for `config.model.weights`."""
     arrays: Any = published(model)
-    with file.open("wb") as opened:  # to a name without .npz numpy would add it
+    with file.open("wb") as opened:  # numpy would add .npz to a name without it
         np.savez(opened, **arrays)
 
 
@@ -107,8 +107,8 @@ def stablehlo(model: Model, file: Path) -> None:
 
 
 def notes(model: Model, to: str) -> tuple[str, ...]:
-    """How the network differs from the nearest of its family's table, for who builds the one that loads its tensors:
-    they show neither epsilon nor padding. Of texts the config.json says it, if transformers has such a network.
+    """Differences from the nearest network in the family's table, for users who build the network in another library:
+    tensors show neither epsilon nor padding. For texts the config.json says it, if transformers has such a network.
     """
     family = find("families", model.family)
     if FORMATS[to][1] not in (torch, npz):

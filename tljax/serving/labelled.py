@@ -1,4 +1,4 @@
-"""Examples with labels for a finished run: a folder or table that it has not seen, or a part of its own."""
+"""Examples with labels for a finished run: from a new folder or table, or from a part of its own data."""
 
 import dataclasses
 import functools
@@ -17,17 +17,17 @@ from tljax.serving import questions, stored_config
 from tljax.serving.saved_model import Model
 from tljax.tasks import Encodes
 
-FOLDERS = {"picture": "image_folder", "text": "text_folder"}  # the source of a folder, where the run's own has none
+FOLDERS = {"picture": "image_folder", "text": "text_folder"}  # the source for a folder, if the run's source has none
 
 
 @dataclasses.dataclass(frozen=True)
 class Labelled:
-    """Examples, their names, and labels as the run's task takes them."""
+    """Examples, their names, and their labels in the form of the run's task."""
 
-    asked: Sequence[Any]  # what `Predictor.rows` takes
+    asked: Sequence[Any]  # the arguments of `Predictor.rows`
     names: list[str]
     labels: np.ndarray
-    notes: tuple[str, ...] = ()  # what was found out, for people
+    notes: tuple[str, ...] = ()  # findings, for the user
 
 
 def of_data(
@@ -36,11 +36,11 @@ def of_data(
     """All examples in a folder or a table, read with the settings of the run's training.
 
     Args:
-      split: of a folder of splits, the one to read; "": all of them.
-      columns: "text", "pair", "image" and "label" of a table, where they are not those of the training.
+      split: for a folder of splits, the split to read; "": all.
+      columns: "text", "pair", "image" and "label" of a table, if they differ from those in training.
 
     Raises:
-      DataError: nothing there that can be read, or labels that the run does not know; all are named.
+      DataError: there is nothing to read, or the run does not know some labels; all are named.
     """
     file = stored_config.place(run)
     config = stored_config.read(file, model.family) if file else None
@@ -58,11 +58,11 @@ def of_data(
 
 
 def of_part(run: Path, model: Model, part: str) -> Labelled:
-    """A part of the run's own data, the very examples that it counted.
+    """A part of the run's own data, with exactly the same examples.
 
     Raises:
-      DataError: no such part, or its examples are not as they were.
-      ConfigError: only the folder model/ is there.
+      DataError: there is no such part, or its examples have changed.
+      ConfigError: there is only the folder model/, not the run.
     """
     file = _config_file(run)
     config = stored_config.read(file, model.family)
@@ -114,7 +114,7 @@ def _config_file(run: Path) -> Path:
 
 
 def _reading(run: Path, model: Model, place: Path, columns: Mapping[str, str]) -> ConfigDict:
-    """How the run read its data, or where its own source reads no such place, how a folder or table is read."""
+    """The settings with which the run read its data; if its source cannot read `place`, those of a folder or table."""
     if not place.exists():
         raise DataError(f"DATA must be a folder or a table with labels; there is no '{place}'.")
     if questions.is_table(str(place)):
@@ -130,7 +130,7 @@ def _inside(folder: Path) -> list[str]:
 
 
 def _seen(config: ConfigDict | None, place: Path, split: str) -> tuple[str, ...]:
-    """What to say where these are the data that the run learned from."""
+    """A note if these are the data that the run was trained on."""
     if config is None or not config.data.get("dir") or Path(config.data.dir).resolve() != place.resolve():
         return ()
     if split and not config.data.fractions and split != config.data.splits.train:
@@ -151,11 +151,11 @@ def _check_kind(dataset: Dataset, model: Model) -> None:
 def _bound(
     split: Split, dataset: Dataset, model: Model, *, same: bool, leave_out: bool
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """(Positions of the examples that count, their labels under the run's numbers, what was left out).
+    """(Positions of the used examples, their labels as the run's numbers, notes of examples that are left out).
 
     Args:
-      same: whether classes that differ in spelling alone are one.
-      leave_out: whether the training left out classes that it did not name, as is done here then.
+      same: whether classes that differ only in spelling are the same.
+      leave_out: whether classes that the run does not name are left out, as in its training.
     """
     found, names = np.asarray(split.labels), dataset.info.classes
     number = {spelling.key(name) if same else name: i for i, name in enumerate(model.classes)}

@@ -1,4 +1,4 @@
-"""The file model.json of a finished run: read with every field held to its type and range, for folders travel."""
+"""The file model.json of a finished run. Type and range of every field are checked, because folders are passed on."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ from tljax.reporting import temperatures
 
 FILE = "model.json"
 DTYPES = ("float32", "bfloat16")
-SIDES = (0, 2**13)  # pixels of a side
+SIDES = (0, 2**13)  # pixels on a side
 RANGES = {"resize": (1, SIDES[1]), "size": (1, SIDES[1]), "crop": SIDES, "channels": (1, 64), "lengths": (1, 2**16)}
 
 
 @dataclasses.dataclass(frozen=True)
 class Fields:
-    """What stands in it, but for the classes, of which there may be many."""
+    """The fields of model.json without the classes, of which there may be many."""
 
     family: str
-    variant: Any  # its family holds that to its own fields
+    variant: Any  # checked by its family
     dtype: str
     task: str
     input: Mapping[str, Any]
@@ -42,7 +42,7 @@ class Pictures:
 
 @dataclasses.dataclass(frozen=True)
 class Texts:
-    """The same of texts."""
+    """The sizes of inputs that are texts."""
 
     lengths: tuple[int, ...]
     pairs: bool
@@ -53,7 +53,7 @@ def read(folder: Path) -> dict[str, Any]:
     """The content of model.json in `folder`.
 
     Raises:
-      DataError: there is none, or it cannot be what a run wrote.
+      DataError: there is none, or no run can have written it.
     """
     try:
         said = untrusted.parse((folder / FILE).read_text(encoding="utf-8"))
@@ -67,7 +67,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def refused(folder: Path, why: str) -> DataError:
-    """The error of a model.json that cannot be used."""
+    """The error for a model.json that cannot be used."""
     return DataError(
         f"A finished run must hold model/model.json; '{folder}' has none that can be used: {why}. "
         f"Give the folder of a run that ended with a line 'result: ...'."
@@ -75,7 +75,7 @@ def refused(folder: Path, why: str) -> DataError:
 
 
 def _faults(said: Mapping[str, Any]) -> list[str]:
-    """What keeps it from being what a run writes; keys that nothing here reads may stand in it."""
+    """The faults of a model.json; unknown keys are allowed."""
     needed = [field.name for field in dataclasses.fields(Fields) if field.name in said or _is_needed(field)]
     if missing := [key for key in (*needed, "classes") if key not in said]:
         return [f"it lacks {', '.join(missing)}"]

@@ -1,4 +1,4 @@
-"""A finished run's network as a function of pictures or texts: the program that its evaluation runs, on all devices."""
+"""A finished run's network as a function of pictures or texts: the program of its evaluation, on all devices."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +14,13 @@ from tljax.training import parallel
 
 
 class Predictor:
-    """Compiles once, for texts once a length, then answers any number of pictures or texts.
+    """Compiles once (for texts, once for each length), then answers any number of pictures or texts.
 
-    Logits are those of the run's evaluation, bit for bit where a device gets as many examples at a time as
-    there (`train.eval_batch_size`); XLA rounds other batch sizes otherwise, in the last digits.
+    Logits are those of the run's evaluation, bit for bit if a device gets as many examples at a time as in evaluation
+    (`train.eval_batch_size`). With other batch sizes XLA rounds the last digits differently.
     """
 
-    cut = 0  # texts so far of which only the beginning was read
+    cut = 0  # number of texts that were cut so far
 
     def __init__(self, model: Model, *, batch_size: int = 32) -> None:
         """`batch_size` is rounded up to a multiple of the devices."""
@@ -30,26 +30,24 @@ class Predictor:
         self._variables = self._devices.put_state(model.variables)
 
     def __call__(self, examples: Sequence[Any] | np.ndarray) -> Any:
-        """What `model.asked.read` gave, of pictures (N, S, S, C) uint8, to logits (N, K) float32, or what else the
-        task's head puts out: an array or a tree of them, (N, ...).
+        """Results of `model.asked.read` (pictures: (N, S, S, C) uint8) -> logits (N, K) float32, or another output of
+        the task's head: an array or a tree of arrays, (N, ...).
         """
         found = [self._batch(examples[i : i + self.batch_size]) for i in range(0, len(examples), self.batch_size)]
         rows = jax.tree.map(lambda *parts: np.concatenate(parts), *found)
         return self.model.classifier(rows).astype(np.float32) if self.model.classifier else rows
 
     def answers(self, asked: Sequence[Any]) -> Iterator[tuple[Any, np.ndarray | ValueError]]:
-        """Every picture (its file), text or example with what the task puts out (K,), or with what kept it from being
-        read.
-        """
+        """Every picture (its file), text or example with the task's outputs (K,), or with the error of reading it."""
         for some, faults, rows in self.rows(asked):
             answers = iter(self.model.told(rows) if len(faults) < len(some) else ())
             for place, one in enumerate(some):
                 yield one, faults[place] if place in faults else next(answers)
 
     def rows(self, asked: Sequence[Any]) -> Iterator[tuple[Sequence[Any], dict[int, ValueError], Any]]:
-        """(What is asked about in a batch; place -> what kept it from being read; what calling this gives of the rest).
+        """(The entries of a batch; index -> the error of reading it; the outputs for the others).
 
-        An entry of `asked` may be a function that gives what is asked about, called when its turn comes.
+        An entry of `asked` may be a function that returns the entry; it is called when its batch is read.
         """
         with ThreadPoolExecutor(THREADS) as pool:
             for i in range(0, len(asked), self.batch_size):

@@ -1,4 +1,4 @@
-"""Published weights as a whole network, their classifier included: to look at them, and to ask them."""
+"""Published weights as a whole network with its classifier, to inspect it and to run it."""
 
 import contextlib
 import dataclasses
@@ -20,8 +20,8 @@ from tljax.serving.saved_model import Model
 from tljax.weights import channels, placement, pretrained, translation, wrappers
 from tljax.weights.layouts import TO_OURS
 
-SIZE = 224  # pixels, where the card names none: what nearly all were trained on
-UNKNOWN = Card(mean=(), std=())  # stands for a card that is not there
+SIZE = 224  # pixels if the card has no size; nearly all networks were trained with it
+UNKNOWN = Card(mean=(), std=())  # for weights without a card
 
 
 def load(
@@ -33,18 +33,18 @@ def load(
     lock: Path,
     card: Card = UNKNOWN,
 ) -> tuple[Model, tuple[str, ...], Published]:
-    """The network in a file, a folder or a hub repository; what was found out; the weights, as the family names them.
+    """The network in a file, a folder or a hub repository; notes; and the weights under the family's names.
 
-    Its classes are called by their numbers; a file without a classifier has none, and a head that was never trained.
-    Where nothing says how pixels are scaled, `card.mean` is empty and `asked.prepare` leaves them as they are.
+    Classes are called by their numbers. A file without a classifier has no classes, and a random head. If the scaling
+    of pixels is unknown, `card.mean` is empty and `asked.prepare` does not scale them.
 
     Args:
-      prefix: what the names of the one meant begin with, in a file of several networks.
-      family: one of `tljax/networks/families/`; "": the card's, else the one whose naming the tensors have.
-      card: of weights that have none of their own.
+      prefix: the prefix of one network's names, in a file of several networks.
+      family: one of `tljax/networks/families/`; "": that of the card, else the family whose names the tensors have.
+      card: the card for weights without one.
 
     Raises:
-      WeightsError: the weights cannot be read, or hold another network: all differences.
+      WeightsError: the weights cannot be read, or belong to another network; all differences are listed.
     """
     published = pretrained.read(spec, card=card, lock=lock)
     family = family or published.card.family or _family(published, prefix)
@@ -82,7 +82,7 @@ def load(
 
 
 def _texts(variant: Any) -> tuple[dict[str, Any], Asked]:
-    """What a text encoder knows, and token ids, drawn at random, in the place of a text: no tokenizer is read."""
+    """The sizes of a text encoder, and random token ids instead of a text: no tokenizer is read."""
     example = find("inputs", "tokens").example()
     ids = np.random.default_rng(0).integers(variant.vocabulary, size=example["ids"].shape, dtype=np.int32)
 
@@ -94,9 +94,9 @@ def _texts(variant: Any) -> tuple[dict[str, Any], Asked]:
 
 
 def _pictures(card: Card, seen: int, backbone: Any) -> tuple[dict[str, Any], Asked]:
-    """Sizes of pictures as the weights' authors evaluate them, and how pictures are read and prepared so."""
+    """The sizes of pictures in the authors' evaluation, and the reading and preparation of pictures."""
     size = card.size or SIZE
-    # timm's center-crop transform: the shorter side becomes floor(size / share); 1e-6 for what 224 / 0.7 lacks.
+    # timm's center-crop transform: the shorter side becomes floor(size / share); 1e-6 against rounding in 224 / 0.7.
     stored = math.floor(size / card.crop + 1e-6) if card.crop else size
     sizes = {"resize": stored, "crop": size, "size": size, "channels": seen}
     plain = dataclasses.replace(card, mean=(0.0,) * seen, std=(1.0,) * seen, scale=1.0)
@@ -105,13 +105,13 @@ def _pictures(card: Card, seen: int, backbone: Any) -> tuple[dict[str, Any], Ask
 
 
 def _family(published: Published, prefix: str) -> str:
-    """The family whose naming, or a spelling of it, the tensors have; WeightsError where there is none."""
+    """The family whose names (or a spelling of them) the tensors have; WeightsError if there is none."""
     published, _ = wrappers.taken_off(published, plugins.available("families"), prefix)
     models = {name: find("families", name) for name in plugins.available("families")}
     texts = [name for name, module in models.items() if module.INPUT == "tokens"]
     shares = {name: translation.share(published.arrays, name) for name in texts}
     known = [name for name in texts if shares[name] >= max(*shares.values(), translation.MOST)]
-    if known:  # several share the names of an encoder alone: then its config.json tells
+    if known:  # several families share the names of an encoder without a head: config.json decides
         said = published.config.get("model_type")
         return next((name for name in known if (models[name].FAMILY.model_type or name) == said), known[0])
     for name in (name for name in models if name not in texts):
@@ -122,13 +122,13 @@ def _family(published: Published, prefix: str) -> str:
 
 
 def _channels(names: Sequence[Name], arrays: Mapping[str, np.ndarray]) -> int:
-    """Channels of the pictures that the first kernel sees; 3 where it shows none."""
+    """Channels of the pictures, from the first kernel; 3 if it does not show them."""
     found = channels.first_kernel(arrays, names)
     return found[1].shape[2] if found else 3
 
 
 def _classes(names: Sequence[Name], arrays: Mapping[str, np.ndarray]) -> int:
-    """Of the classifier; 0 where there is no tensor of one. If only a part of it is there, `placement` says so."""
+    """The number of classes of the classifier; 0 if there is none. If a part of it is missing, `placement` raises."""
     for row in names:
         if row.path in ("head/bias", "head/kernel") and row.published in arrays:
             shape = arrays[row.published].shape

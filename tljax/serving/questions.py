@@ -1,4 +1,4 @@
-"""What a finished run is asked about: pictures, texts, and rows of tables, read with the settings of its training."""
+"""The inputs for predictions: pictures, texts, and rows of tables, read with the settings of the run's training."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -15,19 +15,19 @@ from tljax.data.sources import text_folder
 from tljax.serving import stored_config
 from tljax.serving.saved_model import Model
 
-TABLES = {"picture": "picture_table", "text": "text_csv"}  # the source of tables, where the run's own reads none
-EXAMPLES = {"picture": "image", "text": "text"}  # and its column of examples
-ID = "id"  # the column that names rows, where a table has it
+TABLES = {"picture": "picture_table", "text": "text_csv"}  # the source for tables, if the run's source reads none
+EXAMPLES = {"picture": "image", "text": "text"}  # its column of examples
+ID = "id"  # the column with the names of rows, if a table has it
 
 
 @dataclasses.dataclass
 class Questions:
-    """What is asked about, in order: `asked[i]` is what `Predictor.rows` takes, `names[i]` what people call it."""
+    """The inputs, in order: `asked[i]` is an argument of `Predictor.rows`, `names[i]` its name for the user."""
 
     names: list[str] = dataclasses.field(default_factory=list)
     asked: list[Any] = dataclasses.field(default_factory=list)
-    faults: list[str] = dataclasses.field(default_factory=list)  # "name: reason" of what cannot be asked about
-    notes: list[str] = dataclasses.field(default_factory=list)  # what was found out, for people
+    faults: list[str] = dataclasses.field(default_factory=list)  # "name: reason" for inputs that cannot be used
+    notes: list[str] = dataclasses.field(default_factory=list)  # findings, for the user
 
     def add(self, name: str, asked: Any) -> None:
         self.names.append(name)
@@ -35,7 +35,7 @@ class Questions:
 
 
 def kind(model: Model) -> str:
-    """What the run is asked about: "picture" or "text"."""
+    """The kind of inputs of the run: "picture" or "text"."""
     return "text" if "lengths" in model.input else "picture"
 
 
@@ -70,15 +70,15 @@ def find(run: Path, model: Model, places: Sequence[str], columns: Mapping[str, s
 
 
 def is_table(place: str) -> bool:
-    """Whether an argument names a table: by its suffix, and it is a file, or one word that is none."""
+    """Whether an argument is a table: it has the suffix of one, and is a file, or a single word without a file."""
     suffix = Path(place).suffix.lower() in tables.SUFFIXES
     return suffix and (Path(place).is_file() or not any(map(str.isspace, place)))
 
 
 def reading(run: Path, model: Model) -> ConfigDict | None:
-    """How the run's training read its data, as `data` of a config: all splits, all rows, as they are.
+    """The settings with which the run's training read its data, as config.data, for all splits and rows.
 
-    None where only the folder model/ is there, which does not say it.
+    None if there is only the folder model/, which does not hold them.
 
     Raises:
       DataError: see `stored_config.read`.
@@ -88,7 +88,7 @@ def reading(run: Path, model: Model) -> ConfigDict | None:
 
 
 def everything(config: ConfigDict) -> ConfigDict:
-    """The config's data without what chooses among them, for a run's parts alone."""
+    """config.data without the keys that choose examples for a run's parts."""
     data = config_tables.copied(config.data)
     data.update(divide=(), targets=(), unlabelled=(), group="", duplicates="keep", fractions=(0.5, 0.0, 0.5))
     return data
@@ -131,7 +131,7 @@ def _add_rows(found: Questions, run: Path, model: Model, file: Path, columns: Ma
 
 
 def of_table(run: Path, model: Model, file: Path, columns: Mapping[str, str]) -> ConfigDict:
-    """How this table is read, as `data` of a config: as the run's own, or by the columns that are named.
+    """The settings for this table, as config.data: those of the run, or from the named columns.
 
     Raises:
       ConfigError: the run did not learn from tables, and no column is named.
@@ -152,7 +152,7 @@ def of_table(run: Path, model: Model, file: Path, columns: Mapping[str, str]) ->
 
 
 def _ids(file: Path, data: ConfigDict, column: str, found: Questions) -> dict[str, str]:
-    """Line -> the id of its row; by default of the column "id", where there is one, which is said."""
+    """Line -> the id of its row; by default from the column "id", if there is one, with a note."""
     try:
         rows, _ = tables.read(file, data, (column or ID,))
     except DataError:

@@ -1,6 +1,6 @@
-"""A classifier that is no layer of a network, in model/: what it was fitted to, from which it is fitted again.
+"""A classifier in model/ that is not a layer of a network: its training features, from which it is fitted again.
 
-Its kind has no form of its own but a pickle, which is code; the same fit of the same rows is the same classifier.
+Such classifiers can only be saved as a pickle, which is code; the same fit of the same rows gives the same classifier.
 """
 
 import importlib.metadata
@@ -17,8 +17,8 @@ from tljax.core.atomic import whole
 from tljax.core.errors import WeightsError
 
 FILE = "classifier.safetensors"
-CHECKED = 32  # rows whose scores are kept, to see that it is the same one
-PACKAGES = ("scikit-learn", "numpy")  # which fit it
+CHECKED = 32  # rows whose scores are saved, to check that the classifier is the same
+PACKAGES = ("scikit-learn", "numpy")  # the packages that fit it
 
 Scores = Callable[[np.ndarray], np.ndarray]  # features (N, D) -> (N, K)
 
@@ -26,10 +26,10 @@ Scores = Callable[[np.ndarray], np.ndarray]  # features (N, D) -> (N, K)
 def save(
     folder: Path, rows: np.ndarray, labels: np.ndarray, scores: Scores, *, strategy: str, **how: str | int | Mapping
 ) -> None:
-    """Write `FILE`: features (N, D) float32, labels (N,), and with what `strategy`'s `again` is to be called besides.
+    """Write `FILE`: features (N, D) float32, labels (N,), and the other arguments for `again` of `strategy`.
 
     Args:
-      scores: of the fitted classifier.
+      scores: those of the fitted classifier.
       how: keyword arguments of `again`.
     """
     arrays = {"features": rows, "labels": labels, "scores": scores(rows[:CHECKED])}
@@ -40,7 +40,7 @@ def save(
 
 
 def load(folder: Path) -> Scores:
-    """The classifier that `save` was given, fitted again.
+    """The saved classifier, fitted again.
 
     Raises:
       WeightsError: the file is missing or damaged, or this fit gives another classifier.

@@ -28,37 +28,37 @@ from tljax.weights import head_names, placement, pretrained
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """What a run learned, ready to be asked or exported."""
+    """The model of a finished run, for predictions and exports."""
 
     family: str
-    variant: Any  # a name in the family's table, or sizes of its own
-    task: Any  # as of `Experiment`
+    variant: Any  # a name in the family's table, or sizes
+    task: Any  # as in `Experiment`
     network: Network
     variables: Variables  # on the host
     names: tuple[Name, ...]
-    classes: tuple[str, ...]  # logit i is of classes[i]
+    classes: tuple[str, ...]  # logit i belongs to classes[i]
     card: Card
-    input: Mapping[str, Any]  # of pictures resize, crop, size and channels; of texts lengths and pairs
+    input: Mapping[str, Any]  # for pictures resize, crop, size and channels; for texts lengths and pairs
     asked: Asked
-    classifier: refitted_classifier.Scores | None = None  # what tells classes by the features, where the head does not
-    temperature: float = 1.0  # by which logits are divided before people are told probabilities
+    classifier: refitted_classifier.Scores | None = None  # replaces the head: features -> scores
+    temperature: float = 1.0  # logits are divided by it before probabilities are shown
 
     @property
     def stored(self) -> tuple[int, int, int]:
-        """(S, S, C) of the pictures that `logits` takes."""
+        """(S, S, C) of the pictures for `logits`."""
         return self.input["resize"], self.input["resize"], self.input["channels"]
 
     def logits(self, variables: Variables, batch: Batch) -> jax.Array:
-        """What the run's evaluation computes: a batch, as `asked.batch` makes one, to logits (B, K). Pure."""
+        """The computation of the run's evaluation: a batch from `asked.batch` -> logits (B, K). Pure."""
         inputs = self.asked.prepare(batch, jax.random.key(0), False)["inputs"]
         return self.network.apply(variables, inputs, EVALUATE)  # pyright: ignore[reportReturnType]
 
     def told(self, logits: Any) -> Any:
-        """What people are told of logits (N, K): of classes, probabilities as sure as they are right."""
+        """Logits (N, K) -> the task's outputs for the user: for classes, calibrated probabilities."""
         return self.task.outputs(temperatures.scaled(logits, self.temperature))
 
     def features(self, variables: Variables, batch: Batch) -> jax.Array:
-        """What the head, or `classifier`, is given of a batch: (B, D). Pure."""
+        """The input of the head, or of `classifier`, for a batch: (B, D). Pure."""
         inputs = self.asked.prepare(batch, jax.random.key(0), False)["inputs"]
         return self.network.apply(variables, inputs, EVALUATE, method="features")  # pyright: ignore[reportReturnType]
 
@@ -72,15 +72,15 @@ def save(
     classifier: str = "",
     temperature: float = 1.0,
 ) -> None:
-    """Write all that predicting, exporting and transferring again need.
+    """Write everything that prediction, export and the next transfer need.
 
-    `model.safetensors` loads in the library whose naming the family speaks; `card.json` is the weights'
-    card as it now is; `model.json` holds family, variant (its name or its sizes), dtype of the computation,
-    classes in order, the sizes of inputs, and which weights training started from ("" for none).
+    `model.safetensors` can be loaded by the library whose names the family has; `card.json` is the card of the new
+    weights; `model.json` holds family, variant (its name or its sizes), dtype of the computation, classes in order, the
+    sizes of inputs, and the weights that training started from ("" for none).
 
     Args:
-      classifier: the name of what tells classes in the place of the head, and is saved beside (`refit`); "": the head.
-      temperature: by which logits are divided before people are told probabilities.
+      classifier: the name of the classifier that replaces the head, saved beside (`refitted_classifier`); "": the head.
+      temperature: logits are divided by it before probabilities are shown.
     """
     with filled(folder):
         said = ({"classifier": classifier} if classifier else {}) | {"temperature": temperature}
@@ -95,7 +95,7 @@ def _write(folder: Path, variables: Variables, made: Experiment, config: ConfigD
         safetensors.numpy.save_file(arrays, part, metadata={"format": "pt"})
     sizes = find("inputs", find("families", family).INPUT).sizes(made.parts, config, card=made.card)
     made.save_inputs(folder)
-    # The weights are new ones: what identified the file they came from no longer holds.
+    # The weights are new: source, revision and hash of the original file do not hold any more.
     card = dataclasses.replace(
         made.card,
         family=family,
@@ -105,7 +105,7 @@ def _write(folder: Path, variables: Variables, made: Experiment, config: ConfigD
         gflops=_gflops(made.network, made.variables, sizes) if "size" in sizes else 0.0,
         size=sizes.get("size", 0),
         crop=(sizes["crop"] or sizes["resize"]) / sizes["resize"] if "resize" in sizes else 0.0,
-        licence=made.card.licence if started_from else "",  # of the weights these came from
+        licence=made.card.licence if started_from else "",  # of the original weights
         repository="",
         revision="",
         file="model.safetensors",
@@ -129,12 +129,12 @@ def _write(folder: Path, variables: Variables, made: Experiment, config: ConfigD
 
 
 def load(folder: Path) -> Model:
-    """What a run learned, from its folder or the folder model/ in it.
+    """The model of a run, from its folder or the folder model/ in it.
 
     Raises:
       DataError: there is no finished run.
-      WeightsError: its weights or tokenizer are missing, damaged or not those of its network.
-      ConfigError: its task answers nothing about an example.
+      WeightsError: its weights or tokenizer are missing, damaged, or belong to another network.
+      ConfigError: its task has no answer for one example.
     """
     folder = folder / "model" if (folder / "model").is_dir() else folder
     said = model_json.read(folder)
@@ -176,7 +176,7 @@ def load(folder: Path) -> Model:
 
 
 def _restored(task: Any, known: Mapping[str, Any], folder: Path) -> Any:
-    """The task, with what model.json keeps of the training part."""
+    """The task, with its fields in model.json about the training part."""
     try:
         return task.restore(known)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -187,16 +187,16 @@ def _restored(task: Any, known: Mapping[str, Any], folder: Path) -> Any:
 
 
 def _gflops(network: Any, variables: Variables, sizes: Mapping[str, int]) -> float:
-    """Of one picture of these sizes, to three digits: small networks have few; 0 where they cannot be counted."""
+    """GFLOPs for one picture of these sizes, with three digits; 0 if they cannot be counted."""
     pixels = jax.ShapeDtypeStruct((1, sizes["size"], sizes["size"], sizes["channels"]), np.float32)
     try:
         return float(f"{flops.count(network.apply, variables, pixels) / 1e9:.3g}")
-    except ValueError:  # a loop of unknown length; the run is done, and shall not be lost over this
+    except ValueError:  # a loop of unknown length: this must not lose a finished run
         return 0.0
 
 
 def variant_as_json(variant: Any) -> Any:
-    """A variant's name, or the fields of its sizes: what `family.build` takes again."""
+    """A variant's name, or the fields of its sizes, for `family.build`."""
     return variant if isinstance(variant, str | Mapping) else dataclasses.asdict(variant)
 
 

@@ -1,4 +1,4 @@
-"""scikit-learn's 1,797 handwritten digits, 8x8, one channel: real data that comes with a package.
+"""scikit-learn's 1,797 handwritten digits, 8x8, one channel: real data from an installed package.
 
 Alpaydin & Kaynak 1998, "Optical Recognition of Handwritten Digits"; grey levels 0..16 become 0..255.
 """
@@ -12,7 +12,7 @@ from tljax.core.types import Dataset, Info, Record
 
 
 class Digits:
-    """All pictures, in memory; with 3 channels, all alike, for networks that expect colour."""
+    """All pictures, in memory; with 3 channels these are equal, for networks that expect colour."""
 
     def __init__(self, channels: int) -> None:
         from sklearn.datasets import load_digits

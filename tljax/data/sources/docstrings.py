@@ -1,8 +1,7 @@
-"""What the functions and classes of an installed Python package say of themselves: real prose without a download.
+"""The docstrings of an installed Python package: real prose without a download.
 
-The class of a text is the part of the package that it stands in: "Solve the equation a @ x = b" is of scipy's linalg.
-The texts are those that people wrote to be read, in the words of a dozen fields; scipy (BSD-3-Clause) is installed
-with tljax.
+The class of a text is its part of the package: "Solve the equation a @ x = b" is from scipy's linalg. The texts are
+prose from a dozen fields; scipy (BSD-3-Clause) is installed with tljax.
 """
 
 import importlib
@@ -32,11 +31,11 @@ SIGNATURE = re.compile(r"\w+(\.\w+)*\(.*")
 def load(config: ConfigDict) -> Dataset:
     """The public objects of every part of the package `data.name` as the split "all", each once.
 
-    `data.classes`, where given, are the only parts that are imported. A text is the docstring up to its first
-    section ("Parameters"), without signatures, formulas and remarks on versions.
+    If `data.classes` is set, only these parts are imported. A text is the docstring up to its first section
+    ("Parameters"), without signatures, formulas and remarks on versions.
 
     Raises:
-      DataError: no such package, or no such part of it; see also `texts.dataset`.
+      DataError: there is no such package, or no such part in it; see also `texts.dataset`.
     """
     package = _import(config.name, f"config.data.name must be an installed package; got '{config.name}'")
     parts = tuple(config.classes) or tuple(name for name in _public(package) if not name.startswith("_"))
@@ -56,14 +55,14 @@ def load(config: ConfigDict) -> Dataset:
 def prose(doc: str) -> str:
     """The sentences of a docstring before its first section, on one line."""
     if heading := HEADING.search(doc):
-        doc = doc[: heading.start()].rstrip("\n").rpartition("\n")[0]  # the title goes with its line
+        doc = doc[: heading.start()].rstrip("\n").rpartition("\n")[0]  # the title above the line goes too
     paragraphs = re.split(r"\n\s*\n", doc.strip("\n"))
     kept = [" ".join(part.split()) for part in paragraphs if not part.startswith(("..", " ", ">>>"))]
     return " ".join(part for part in kept if part and not SIGNATURE.fullmatch(part))
 
 
 def _documented(module: ModuleType, name: str) -> Iterator[tuple[str, Any]]:
-    """(its name, the object) of all that is public in `module`, then in its public modules; no exceptions, no tests."""
+    """(name, object) for public objects of `module`, then of its public modules; without exceptions and tests."""
     for word in sorted(_public(module), key=lambda word: (inspect.ismodule(vars(module).get(word)), word)):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is deprecated

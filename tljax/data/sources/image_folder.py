@@ -17,7 +17,7 @@ LAYOUT = "<data.dir>/<split>/<class>/<picture>, for example train/ants/1.jpg and
 
 
 class Folder:
-    """The pictures of one split, decoded when asked for."""
+    """The pictures of one split; each is decoded when it is read."""
 
     def __init__(self, files: list[Path], labels: list[int], config: ConfigDict) -> None:
         self.files, self._config = files, config
@@ -33,13 +33,13 @@ class Folder:
 
 
 def load(config: ConfigDict) -> Dataset:
-    """Every folder below `data.dir` that the config names is a split; where there are none, but class folders at once,
-    all of them are the split "all". What is no picture by its suffix is listed as skipped, as are files and folders
-    where none belong. Classes are in the order of `spelling.ordered`.
+    """Every folder below `data.dir` that the config names is a split. If there are class folders instead, they
+    form the split "all". Files with other suffixes, and files and folders in wrong places, are listed as skipped.
+    Classes are in the order of `spelling.ordered`.
 
     Raises:
-      DataError: names of class folders that differ in spelling alone, a class that only some splits have and the
-        training split lacks; see also `folders.read`.
+      DataError: names of class folders differ only in spelling, or the training split lacks a class that others have;
+        see also `folders.read`.
     """
     root = Path(config.dir).expanduser()
     found = folders.read(root, pictures.SUFFIXES, config, what="pictures", layout=LAYOUT)

@@ -1,4 +1,4 @@
-"""Pictures in a table: a row is the path of one and its label; a class, numbers or a set of labels."""
+"""Pictures in a table: a row has the path of a picture and its label: a class, numbers or a set of labels."""
 
 import dataclasses
 from pathlib import Path
@@ -15,12 +15,12 @@ from tljax.data.texts import Row
 OPTIONS = {
     **labelled.OPTIONS,
     "columns.image": Option("image", "The column of the picture's path."),
-    "pictures": Option("", "The folder that the paths begin in; by default that of the table."),
+    "pictures": Option("", "The folder that the paths are relative to; default: that of the table."),
 }
 
 
 class Listed:
-    """The pictures of one split, decoded when asked for."""
+    """The pictures of one split; each is decoded when it is read."""
 
     def __init__(self, rows: list[Row], files: list[Path], config: ConfigDict, classes: tuple[str, ...]) -> None:
         self.files, self._config = files, config
@@ -37,12 +37,11 @@ class Listed:
 
 
 def load(config: ConfigDict) -> Dataset:
-    """Splits as of `text_csv`; a path may leave out the picture's suffix.
+    """Splits as in `text_csv`; a path may leave out the picture's suffix.
 
     Raises:
-      DataError: pictures that are not there (the first are named) unless `data.unreadable` is "skip"; names of classes
-        that differ in spelling alone, a class that only some splits have and the training split lacks; see also
-        `labelled.read`.
+      DataError: pictures are missing (the first are named), unless `data.unreadable` is "skip"; names of classes differ
+        only in spelling; or the training split lacks a class that others have; see also `labelled.read`.
     """
     found = labelled.read(config, config.columns.image, what="paths of pictures")
     home = found.root if found.root.is_dir() else found.root.parent
@@ -71,7 +70,7 @@ def load(config: ConfigDict) -> Dataset:
 
 
 def locate(folder: Path, path: str) -> Path | None:
-    """The picture that a cell names; None where there is none."""
+    """The picture that a cell names; None if there is none."""
     place = folder / path.strip()
     if not path.strip():
         return None

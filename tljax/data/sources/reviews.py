@@ -1,7 +1,7 @@
-"""Product reviews by domain: `<data.dir>/<domain>/review_positive` and `review_negative`, one review a line.
+"""Product reviews by domain: `<data.dir>/<domain>/review_positive` and `review_negative`, one review per line.
 
-The layout of the Amazon reviews of Blitzer et al. 2007 as domain-adaptation code publishes them. Every domain is
-a split: train on one and test on another with `data.splits`.
+This is the layout of the Amazon reviews of Blitzer et al. 2007 in published code for domain adaptation. Every domain
+is a split: train on one and test on another with `data.splits`.
 """
 
 from pathlib import Path
@@ -23,10 +23,10 @@ CLASSES = ("negative", "positive")
 
 
 def load(config: ConfigDict) -> Dataset:
-    """Every folder that holds both files is a domain.
+    """Every folder with both files is a domain.
 
     Raises:
-      DataError: there is none, or one has only one of the files; see also `texts.dataset`.
+      DataError: there is no domain, or a folder has only one of the files; see also `texts.dataset`.
     """
     root = Path(config.dir).expanduser()
     domains = sorted(

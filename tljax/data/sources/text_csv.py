@@ -10,18 +10,18 @@ from tljax.data.table import labelled
 OPTIONS = {
     **labelled.OPTIONS,
     "columns.text": Option("text", "The column of the text."),
-    "columns.pair": Option("", "The column of the second text, of pairs; none by default."),
+    "columns.pair": Option("", "The column of the second text, for pairs of texts; '': no pairs."),
 }
 
 
 def load(config: ConfigDict) -> Dataset:
-    """Every table in the folder `data.dir` is a split under its own name; a single file is the split "all", or with
-    `columns.split` as many as that column names. Of a folder those are read that the config names.
+    """Every table in the folder `data.dir` is a split with the table's name; only splits that the config names are
+    read. A single file is the split "all"; with `columns.split`, that column holds the split of each row.
 
-    `data.columns` names the columns, and `data.labels` says what their label is: a class; a number a column; or a
-    set, of which one column holds the names (a JSON list, or with `data.separator` between) or every column 0 or 1.
-    `data.group` names a column by which rows stay together. Quoted fields may hold line ends; where `data.quotes` is
-    off, quotes are part of the texts.
+    `data.columns` names the columns, and `data.labels` the kind of the label: a class; numbers, one column for each; or
+    a set, either names in one column (a JSON list, or separated by `data.separator`), or a column of 0 and 1 for each
+    name. `data.group` names the column of groups. Quoted fields may hold line ends; if `data.quotes` is off, quotes are
+    part of the texts.
 
     Raises:
       DataError: see `labelled.read` and `texts.dataset`.

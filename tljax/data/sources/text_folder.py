@@ -1,4 +1,4 @@
-"""Texts in folders: `<data.dir>/<split>/<class>/<text>.txt`, one text a file; `<split>/<text>.txt` without labels."""
+"""Texts in folders: `<data.dir>/<split>/<class>/<text>.txt`, one text per file; `<split>/<text>.txt` without labels."""
 
 from pathlib import Path
 
@@ -23,14 +23,14 @@ SUFFIXES = (".txt", ".text", ".md")
 
 
 def load(config: ConfigDict) -> Dataset:
-    """Every folder below `data.dir` that the config names is a split, every folder in it a class; other files are left
-    out, and listed. Class folders at once are the split "all".
+    """Every folder below `data.dir` that the config names is a split, and every folder in it a class; other files are
+    left out, and listed. If there are class folders instead of splits, they form the split "all".
 
-    With `data.labels` none the texts lie in the split itself.
+    If `data.labels` is none, the texts lie directly in the split's folder.
 
     Raises:
-      DataError: no such folder, no texts, or one that is not in `data.encoding`; see also `texts.dataset` and
-        `folders.read`.
+      DataError: there is no such folder, it has no texts, or a text is not in `data.encoding`; see also `texts.dataset`
+        and `folders.read`.
     """
     root = Path(config.dir).expanduser()
     if config.labels == "none":

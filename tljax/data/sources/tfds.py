@@ -1,6 +1,6 @@
-"""Any data set of TensorFlow Datasets, without TensorFlow: read as array_record, by name.
+"""Data sets of TensorFlow Datasets by name, read as array_record without TensorFlow.
 
-A set must be prepared, or have a builder in tljax/data/builders/. TFDS's own builders need TensorFlow.
+A set must be prepared already, or have a builder in tljax/data/builders/. TFDS's own builders need TensorFlow.
 """
 
 import functools
@@ -22,20 +22,20 @@ from tljax.core.types import Dataset, Info, Record
 from tljax.data import pictures, splits, texts, tfds_features
 
 OPTIONS = {
-    "dir": Option("", "Where prepared sets lie; by default TFDS's own folder."),
+    "dir": Option("", "The folder of prepared sets; by default TFDS's own folder."),
     "name": Option("", "The data set, such as cifar10."),
     "download": Option(True, "Fetch and prepare a set that is missing."),
     "columns.text": Option("text", "The column of the text."),
-    "columns.pair": Option("", "The column of the second text, of pairs; none by default."),
-    "columns.label": Option("label", 'The column of the label; of numbers and sets several, "a,b".'),
+    "columns.pair": Option("", "The column of the second text, for pairs of texts; '': no pairs."),
+    "columns.label": Option("label", 'The column of the label; for numbers and sets several, "a,b".'),
 }
 
-BLOCK = 1024  # records a read: one by one costs 20 times as much
+BLOCK = 1024  # records per read: one by one costs 20 times as much
 HELP = "--config.data.source=image_folder --config.data.dir=<folder with train/ and test/>"
 
 
 class Name(NamedTuple):
-    """A TFDS name, "set", "set/config", with ":version" or "/version", which may hold stars."""
+    """A TFDS name: "set" or "set/config", and optionally ":version" or "/version", which may hold stars."""
 
     set: str
     config: str
@@ -52,18 +52,19 @@ class Name(NamedTuple):
 
 
 def load(config: ConfigDict) -> Dataset:
-    """All splits of the TFDS set `config.name`, prepared first if we have a builder and may.
+    """All splits of the TFDS set `config.name`; it is prepared first if there is a builder and downloads are allowed.
 
-    A set whose features `columns.text` (and `columns.pair`) are texts is read as texts, those of its splits that the
-    config names: GLUE's test splits, for example, are not labelled. Any other must have pictures under 'image'. The
-    label is `columns.label`: a ClassLabel; a float, or a vector of them; or a Sequence of ClassLabel, a set.
+    If the features `columns.text` (and `columns.pair`) are texts, the set is read as texts, but only splits that the
+    config names (GLUE's test splits, for example, have no labels). Any other set must have pictures under 'image'. The
+    label is `columns.label`: a ClassLabel; a float or a vector of floats; or a Sequence of ClassLabel, which is a set.
 
     Args:
       config: `name`; `dir`, the TFDS folder ("": $TFDS_DATA_DIR, else ~/tensorflow_datasets); `download`; `channels`;
-        `columns`; of texts all that `texts.dataset` takes.
+        `columns`; for texts also the keys of `texts.dataset`.
 
     Raises:
-      DataError: the set is not there and cannot be had, is unreadable, or is neither pictures nor texts with labels.
+      DataError: the set does not exist and cannot be prepared, is unreadable, or has neither pictures nor texts with
+        labels.
     """
     name = Name.of(config.name)
     root = Path(config.dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
@@ -107,7 +108,7 @@ def prepare(name: Name, root: Path, *, download: bool) -> Path:
     """Prepare the set with our own builder.
 
     Raises:
-      DataError: there is none for it, or its data is not here and may not or cannot be downloaded.
+      DataError: there is no builder for it, or its data are missing and may not or cannot be downloaded.
     """
     looked = "/".join(part for part in (str(root), *name) if part)
     missing = f"TFDS set '{name.set}' is not prepared: looked for {looked}."
@@ -142,7 +143,7 @@ def _open(folder: Path) -> tfds.core.DatasetBuilder:
     try:
         builder = tfds.builder_from_directory(folder)
         formats = {kind.value for kind in builder.info.available_file_formats()}
-    except Exception as error:  # whatever TFDS meets in a damaged dataset_info.json or features.json
+    except Exception as error:  # TFDS may raise anything for a damaged dataset_info.json or features.json
         raise DataError(
             f"{folder} must be a prepared TFDS set; reading it failed: {error}. Delete it and prepare it again."
         ) from error
@@ -157,7 +158,7 @@ def _open(folder: Path) -> tfds.core.DatasetBuilder:
 def _labels(
     info: tfds.core.DatasetInfo, features: Mapping[str, tfds.features.FeatureConnector], columns: ConfigDict
 ) -> tuple[str, tuple[str, ...]]:
-    """What labels are, and their names; DataError unless there are labels, and pictures or texts."""
+    """The kind of labels, and their names; DataError unless there are labels, and pictures or texts."""
     found = tfds_features.kind_of(features.get(columns.label), columns.label)
     seen = tfds_features.says(features, columns) or tfds_features.shows_pictures(features)
     if found is None or not seen:
@@ -180,7 +181,7 @@ def _all(name: str, records: "Records") -> Iterator[bytes]:
         stop = min(start + BLOCK, len(records))
         try:
             yield from records.__getitems__(range(start, stop))
-        except Exception as error:  # array_record has no class of its own for damaged or absent files
+        except Exception as error:  # array_record has no error class for damaged or absent files
             raise DataError(
                 f"Split '{name}': the records {start}..{stop - 1} must be readable: {error}.\n"
                 "Delete the set and prepare it again."
@@ -196,7 +197,7 @@ class Records(Protocol):
 
 
 class TfdsSplit:
-    """A split of pictures in array_record files; nothing is read before it is asked for."""
+    """A split of pictures in array_record files; a record is read at its first use."""
 
     def __init__(self, name: str, records: Records, kind: str, classes: Sequence[str], config: ConfigDict) -> None:
         self._name, self._records, self._kind, self._classes, self._config = name, records, kind, classes, config
@@ -206,7 +207,7 @@ class TfdsSplit:
 
     @property
     def labels(self) -> np.ndarray:
-        """As `Info.labels` says; every record is read, no picture decoded.
+        """Labels of the kind `Info.labels`; every record is read, but no picture is decoded.
 
         Raises:
           DataError: records are damaged, or labels are no class.

@@ -1,4 +1,4 @@
-"""Columns of a table by the names that the config has for them, and what a cell may not be."""
+"""Find the columns of a table by their names in the config, and check cells."""
 
 import difflib
 import json
@@ -14,7 +14,7 @@ Rows = list[tuple[int, Record]]  # (the line where it begins, column of the conf
 
 
 def missing(name: str, names: Sequence[str]) -> str:
-    """What to say of a column that is not there."""
+    """The error text for a missing column."""
     close = difflib.get_close_matches(name, names, n=1)
     return f"must have the column '{name}' (config.data.columns); it has {', '.join(names)}." + (
         f" Did you mean '{close[0]}'?" if close else ""
@@ -22,13 +22,13 @@ def missing(name: str, names: Sequence[str]) -> str:
 
 
 def column(name: str, names: Sequence[str]) -> str | None:
-    """The name in the table that is meant: this one, or the only one that differs in case and spaces alone."""
+    """The name of the column in the table: the same name, or the only one that differs only in case and spaces."""
     alike = [other for other in names if spelling.key(other) == spelling.key(name)]
     return name if name in names else alike[0] if len(alike) == 1 else None
 
 
 def fault(value: object) -> str:
-    """Why this is no text and no name of a class, as people would say it; "" where it is."""
+    """Why a cell is neither a text nor the name of a class, in words; "" if it is one."""
     kind = {list: "a list", dict: "an object", bool: "true or false", type(None): "null"}.get(type(value), "")
     if isinstance(value, float) and not math.isfinite(value):
         kind = "no number"

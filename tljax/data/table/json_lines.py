@@ -1,4 +1,4 @@
-"""Tables with an object of JSON a line."""
+"""Tables with one JSON object per line."""
 
 import json
 from collections.abc import Sequence

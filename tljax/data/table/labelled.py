@@ -1,4 +1,4 @@
-"""Rows of tables with their labels: what `text_csv` and `picture_table` share."""
+"""Rows of tables with their labels, for `text_csv` and `picture_table`."""
 
 import json
 import re
@@ -23,15 +23,15 @@ MISSING = ("nan", "NaN", "NAN", "NaT", "<NA>", "NA", "N/A", "n/a", "#N/A", "null
 OPTIONS: Options = {
     "dir": Option("", "The folder of tables."),
     "encoding": texts.ENCODING_OPTION,
-    "columns.label": Option("label", 'The column of the label; of numbers and sets several, "a,b".'),
-    "columns.split": Option("", "The column that says of each row in which split it is; none by default."),
-    "labels": Option("classes", "What a label is: classes (one a row), numbers, sets or none.", LABELS),
-    "missing": Option(MISSING, "Cells that mean nothing, as pandas writes them; () where they are texts.", STRINGS),
-    "delimiter": Option("", "Between fields; by default comma, in .tsv tab, or what fits the header.", DELIMITER),
-    "header": Option((), "Names of all columns, where the first line of a table is a row already.", STRINGS),
-    "decimal": Option("", 'Of numbers: "," reads 0,5 and 1.000,5; "." reads 1,000.5.', one_of("", ".", ",")),
-    "separator": Option("|", "Between the labels of a set in one column; of several each is 0 or 1.", SEPARATOR),
-    "quotes": Option(True, "Fields may stand in double quotes; false: those are part of the texts."),
+    "columns.label": Option("label", 'The column of the label; for numbers and sets several, "a,b".'),
+    "columns.split": Option("", "The column with the split of each row; '': no such column."),
+    "labels": Option("classes", "The kind of labels: classes (one per row), numbers, sets or none.", LABELS),
+    "missing": Option(MISSING, "Cells that count as empty, as pandas writes them; (): none.", STRINGS),
+    "delimiter": Option("", "The character between fields; '': tab in .tsv, else by the header.", DELIMITER),
+    "header": Option((), "Names of all columns, if the first line of a table is not a header.", STRINGS),
+    "decimal": Option("", 'Format of numbers: "," reads 0,5 and 1.000,5; "." reads 1,000.5.', one_of("", ".", ",")),
+    "separator": Option("|", "The character between the labels of a set in one column.", SEPARATOR),
+    "quotes": Option(True, "Fields may be in double quotes; false: quotes are part of the texts."),
 }
 
 
@@ -40,16 +40,16 @@ class Found(NamedTuple):
 
     root: Path
     splits: dict[str, list[Row]]
-    classes: tuple[str, ...]  # where columns name them; else ()
-    notes: tuple[str, ...]  # what was found out, for people
-    skipped: tuple[str, ...]  # "place: reason" of rows that are left out
-    unread: tuple[str, ...]  # further splits
+    classes: tuple[str, ...]  # the columns' names, if columns stand for classes; else ()
+    notes: tuple[str, ...]  # findings, for the user
+    skipped: tuple[str, ...]  # "place: reason" for rows that are left out
+    unread: tuple[str, ...]  # other splits
 
 
 def read(config: ConfigDict, example: str, pair: str = "", *, what: str) -> Found:
     """The rows of the table `data.dir`, or of all tables in that folder that the config names.
 
-    Every table is a split under its own name; a single file is the split "all", or as many as its `columns.split` has.
+    Every table is a split with its own name. A single file is the split "all", or has the splits in `columns.split`.
 
     Args:
       example: the column of the text or of the picture's path; `pair`: of the second text.
@@ -134,7 +134,7 @@ def _rows(file: Path, config: ConfigDict, example: str, pair: str, what: str) ->
 
 
 def _row(record: Json, where: str, named: Sequence[str], config: ConfigDict, example: str, pair: str) -> Row:
-    """One example; ValueError where a cell holds what none can be of."""
+    """One example; ValueError if a cell is not valid."""
 
     def text(name: str) -> str:
         value = record[name] if name else ""
@@ -153,7 +153,7 @@ def _row(record: Json, where: str, named: Sequence[str], config: ConfigDict, exa
 
 
 def _label(name: str, value: object, config: ConfigDict) -> object:
-    """A cell as `labels.parse` takes it: JSON's numbers and true as they are written, its lists too, of sets."""
+    """A cell for `labels.parse`: numbers, true and (for sets) lists of JSON become text."""
     if isinstance(value, str):
         if value in config.missing:
             raise ValueError(f"'{name}' must hold a label; it is {value!r}, which config.data.missing says is none")
@@ -166,7 +166,7 @@ def _label(name: str, value: object, config: ConfigDict) -> object:
 
 
 def _refuse_truth_and_words(file: Path, cells: Sequence[tuple[int, object]]) -> None:
-    """JSON's true beside "true" or 1 in one column: what a person sees as one class would be two."""
+    """Refuse JSON's true beside "true" or 1 in one column: they look like one class, but would be two."""
     truth = [line for line, value in cells if isinstance(value, bool)]
     if truth and len(truth) < len(cells):
         line, value = next((line, value) for line, value in cells if not isinstance(value, bool))
@@ -177,7 +177,7 @@ def _refuse_truth_and_words(file: Path, cells: Sequence[tuple[int, object]]) -> 
 
 
 def _refuse_numbers(file: Path, found: Sequence[str]) -> None:
-    """Numbers that measure something are no classes: all are numbers, some have a fraction, most stand once."""
+    """Refuse measured numbers as classes: all labels are numbers, some have a fraction, most occur once."""
     commas = [x for x in found if spelling.COMMAS.fullmatch(x.strip())]
     if not all(spelling.COMMAS.fullmatch(x.strip()) or spelling.NUMBER.fullmatch(x.strip()) for x in found):
         return
@@ -193,7 +193,7 @@ def _refuse_numbers(file: Path, found: Sequence[str]) -> None:
 
 
 def _refuse_other_separator(file: Path, cells: Sequence[object], separator: str) -> None:
-    """Sets of which none has two names by `data.separator`, and some would have by another character."""
+    """Refuse sets if no cell holds `data.separator`, but some hold another usual separator."""
     written = [cell for cell in cells if isinstance(cell, str) and not cell.startswith("[")]
     if any(separator in cell for cell in written):
         return

@@ -1,4 +1,4 @@
-"""Parquet tables, as pandas and datasets write them: the same rows as of the other tables."""
+"""Parquet tables, as pandas and datasets write them: the same rows as from other tables."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from tljax.core.errors import DataError
 from tljax.data.table.columns import Rows, column, missing
 
 SUFFIX = ".parquet"
-PLAIN = (str, int, float, bool, list, dict, type(None))  # what else a cell holds, a date, is written out
+PLAIN = (str, int, float, bool, list, dict, type(None))  # other values, such as dates, become text
 
 
 def read(file: Path, columns: Sequence[str]) -> tuple[Rows, tuple[str, ...]]:

@@ -1,5 +1,5 @@
-"""HOW a page is drawn: one HTML file that holds all it shows and asks the network for nothing.
+"""Pages: one HTML file that holds everything it shows and needs no network.
 
-Numbers, texts and small pictures go in; `index.html` comes out. Templates lie in `templates/`.
-Nothing in here may know a network, read a data set, or decide what is worth showing.
+Numbers, texts and small pictures go in; `index.html` comes out. Templates are in `templates/`.
+Nothing in this folder may know a network, read a data set, or decide what to show.
 """

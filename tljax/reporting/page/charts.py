@@ -1,4 +1,4 @@
-"""The charts of a page. A part has one colour in all of them, and so have right and wrong."""
+"""The charts of a page. Each part has the same colour in all charts, and so have right and wrong."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,14 +9,14 @@ from tljax.reporting.figures import plt
 from tljax.reporting.measures import Outcome, coverage, reliability
 from tljax.reporting.page.pictures import Picture, figure
 
-# Tol's bright scheme: told apart by who is colour-blind.
+# Tol's bright scheme, which colour-blind people can distinguish.
 PARTS = {"train": "#4477aa", "validation": "#ccbb44", "test": "#228833"}
 OTHER, RIGHT, WRONG = "#aa3377", "#4477aa", "#ee6677"
-NAMED = 30  # classes up to which a confusion matrix is labelled with names and counts
+NAMED = 30  # with at most this many classes, a confusion matrix shows names and counts
 
 
 def color(part: str) -> str:
-    """Of a part in every chart."""
+    """The colour of a part in every chart."""
     return PARTS.get(part, OTHER)
 
 
@@ -25,8 +25,8 @@ def curves(log: Sequence[Mapping[str, Any]], metrics: Sequence[str], *, per_epoc
 
     Args:
       log: the rows of metrics.jsonl.
-      per_epoch: steps of an epoch.
-      best: the step of the epoch that is kept; None: the last is.
+      per_epoch: number of steps in an epoch.
+      best: the step of the epoch that is kept; None: the last epoch is kept.
     """
     drawn, axes = plt.subplots(1, len(metrics), figsize=(4.4 * len(metrics), 3.2), layout="constrained", squeeze=False)
     for axis, metric in zip(axes[0], metrics, strict=True):
@@ -46,7 +46,7 @@ def curves(log: Sequence[Mapping[str, Any]], metrics: Sequence[str], *, per_epoc
 
 
 def confusion(outcome: Outcome) -> Picture:
-    """Labels down, predictions across."""
+    """The confusion matrix: labels vertical, predictions horizontal."""
     counts, classes = outcome.confusion, outcome.classes
     side = min(9.0, 2.2 + 0.4 * len(classes))
     drawn, axis = plt.subplots(figsize=(side, side), layout="constrained")
@@ -64,7 +64,7 @@ def confusion(outcome: Outcome) -> Picture:
 
 
 def sureness(before: Outcome, after: Outcome) -> Picture:
-    """Accuracy over sureness, without and with the temperature; on the diagonal both are the same."""
+    """Accuracy over sureness, without and with the temperature; on the diagonal both are equal."""
     drawn, axis = plt.subplots(figsize=(4.2, 3.6), layout="constrained")
     axis.plot([0, 1], [0, 1], color="black", linewidth=0.8)
     lines = (("without temperature", before, "#bbbbbb"), ("with temperature", after, PARTS["test"]))
@@ -80,7 +80,7 @@ def sureness(before: Outcome, after: Outcome) -> Picture:
 
 
 def selective(outcome: Outcome) -> Picture:
-    """Accuracy on the surest examples, over how many these are."""
+    """Accuracy on the surest examples, over their share."""
     shares, accuracy = coverage(outcome)
     drawn, axis = plt.subplots(figsize=(4.2, 3.6), layout="constrained")
     axis.plot(100 * shares, 100 * accuracy, color=PARTS["test"])
@@ -91,7 +91,7 @@ def selective(outcome: Outcome) -> Picture:
 
 
 def scatter(labels: np.ndarray, found: np.ndarray, names: Sequence[str]) -> Picture:
-    """Targets (N, T) across, predictions up; on the line both are the same."""
+    """Predictions over targets (N, T); on the line both are equal."""
     size = (3.6 * len(names), 3.6)
     drawn, axes = plt.subplots(1, len(names), figsize=size, layout="constrained", squeeze=False)
     for t, (axis, name) in enumerate(zip(axes[0], names, strict=True)):
@@ -104,7 +104,7 @@ def scatter(labels: np.ndarray, found: np.ndarray, names: Sequence[str]) -> Pict
 
 
 def seconds(found: Mapping[str, float]) -> Picture:
-    """Where the time went; `found` without the total."""
+    """The seconds of every part of the run; `found` has no total."""
     drawn, axis = plt.subplots(figsize=(5.2, 0.7 + 0.35 * len(found)), layout="constrained")
     axis.barh(list(found)[::-1], list(found.values())[::-1], color="#4477aa")
     axis.set(xlabel="seconds")
@@ -113,7 +113,7 @@ def seconds(found: Mapping[str, float]) -> Picture:
 
 
 def plan(table: Mapping[str, Any], limits: tuple[float, float]) -> Picture:
-    """A plan's chart (`plan_rates.chart`): groups down, epochs across; the rate as shade and number."""
+    """A plan's chart (`plan_rates.chart`): groups vertical, epochs horizontal; the rate as shade and number."""
     from matplotlib.colors import LogNorm
 
     groups, edges = list(table["rates"]), table["edges"]
@@ -138,7 +138,7 @@ def plan(table: Mapping[str, Any], limits: tuple[float, float]) -> Picture:
 
 
 def _rate(axis: Any, x: float, y: float, row: np.ndarray, norm: Any) -> None:
-    """What a group does in a phase, in words on its bar."""
+    """Write a group's rate in a phase on its bar."""
     known = row[~np.isnan(row)]
     if not len(known):
         said, shade = "frozen", "black"

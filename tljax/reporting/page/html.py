@@ -1,4 +1,4 @@
-"""A page as one file: templates filled in, pictures and scripts inside of it."""
+"""A page as one file: filled templates, with pictures and scripts inside."""
 
 import base64
 import functools
@@ -11,7 +11,7 @@ from tljax.core.atomic import make_folder, write
 from tljax.core.errors import ConfigError
 from tljax.core.untrusted import printable
 
-LARGEST = 6 * 2**20  # bytes of a page: it is sent by mail, and opened on a telephone
+LARGEST = 6 * 2**20  # bytes; a page is sent by mail, and opened on a phone
 
 
 def save(file: Path, template: str, content: dict[str, Any]) -> int:
@@ -33,7 +33,7 @@ def save(file: Path, template: str, content: dict[str, Any]) -> int:
 
 
 def plotly() -> str:
-    """plotly.js, compressed, in base64: 2 MB in the place of 4.8; the page unpacks it when the map is opened."""
+    """plotly.js, compressed, in base64: 2 MB instead of 4.8 MB; the page unpacks it when the map is opened."""
     import plotly.offline
 
     return base64.b64encode(gzip.compress(plotly.offline.get_plotlyjs().encode(), 9, mtime=0)).decode()

@@ -1,4 +1,4 @@
-"""Pictures inside of a page: small ones of examples, and figures; each with what it shows in words."""
+"""Pictures inside a page: thumbnails of examples, and figures, each with a description in words."""
 
 import base64
 import dataclasses
@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 THUMBNAIL = 176  # pixels of the longer side
-SMALL = 88  # of one in a sheet of many
-ENLARGED = 64  # pixels below which a picture is enlarged without smoothing, so that its pixels can be seen
+SMALL = 88  # pixels of the longer side in a sheet of many pictures
+ENLARGED = 64  # a picture below this many pixels is enlarged without smoothing, so that its pixels can be seen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Picture:
     """A picture of a page."""
 
     source: str  # a data: address
-    alternative: str  # what it shows, for who cannot see it
+    alternative: str  # what it shows, for users who cannot see it
 
 
 def thumbnail(image: np.ndarray, alternative: str, size: int = THUMBNAIL) -> Picture:

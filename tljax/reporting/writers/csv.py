@@ -1,4 +1,4 @@
-"""metrics.csv in the run folder: step, part, name and value, one number a line."""
+"""metrics.csv in the run folder: step, part, name and value, one number per line."""
 
 import csv
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ class Csv:
         self._file = file
 
     def scalars(self, step: int, part: str, values: Mapping[str, float]) -> None:
-        """One line a value."""
+        """One line for each value."""
         with self._file.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([step, part, name, value] for name, value in values.items())
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """One line a number of result.json, part "final test" and so on."""
+        """One line for each number of result.json, part "final test" and so on."""
         for part, values in final(result).items():
             self.scalars(result["step"], part, values)
 

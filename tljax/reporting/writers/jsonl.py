@@ -1,4 +1,4 @@
-"""metrics.jsonl in the run folder: one object a line with step, part and values. Every run has it."""
+"""metrics.jsonl in the run folder: one object per line, with step, part and values. Every run has it."""
 
 import json
 import math
@@ -11,19 +11,19 @@ from tljax.reporting.writer import About, final
 
 
 class Jsonl:
-    """The file, opened for every row: what stands in it is on disk when a run is killed."""
+    """The file, opened for every row, so that its rows are on disk if the run is killed."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
 
     def scalars(self, step: int, part: str, values: Mapping[str, float]) -> None:
-        """One line; null for what is not finite."""
+        """One line; null for values that are not finite."""
         finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, "part": part, **finite}) + "\n")
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """One line a part, "final test" and so on."""
+        """One line for each part, "final test" and so on."""
         for part, values in final(result).items():
             self.scalars(result["step"], part, values)
 
@@ -32,21 +32,21 @@ class Jsonl:
 
 
 def start(about: About) -> Jsonl:
-    """The log as it was at `about.step`; lines that are damaged are left out, and that is said."""
+    """The log as it was at `about.step`; damaged lines are left out, with a message."""
     file = about.folder / "metrics.jsonl"
     if file.exists():
         lines = file.read_bytes().splitlines()
         rows = [_row(line) for line in lines]
         kept = [row for row in rows if row and about.keeps(row["step"], row["part"])]
         bad = [number for number, row in enumerate(rows, start=1) if row is None]
-        if bad and bad != [len(rows)]:  # the last one may be what a kill has cut
+        if bad and bad != [len(rows)]:  # a kill may have cut the last line
             about.say(f"metrics.jsonl: {len(bad)} of {len(rows)} lines are damaged and left out; the first is {bad[0]}")
         write(file, "".join(json.dumps(row) + "\n" for row in kept))
     return Jsonl(file)
 
 
 def _row(line: bytes) -> dict[str, Any] | None:
-    """A line of the log; None where it is none."""
+    """A line of the log; None if it is damaged."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):

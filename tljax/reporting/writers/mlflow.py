@@ -9,17 +9,17 @@ from tljax.core.atomic import write
 from tljax.core.settings import as_flat
 from tljax.reporting.writer import About, final, named
 
-LONGEST = 6000  # characters of a parameter's value that MLflow takes
+LONGEST = 6000  # the most characters of a parameter's value in MLflow
 
 
 class Mlflow:
-    """One run of MLflow; a resumed run goes on in it."""
+    """One run of MLflow; a resumed run continues it."""
 
     def __init__(self, mlflow: Any) -> None:
         self._mlflow, self._status = mlflow, "FAILED"
 
     def scalars(self, step: int, part: str, values: Mapping[str, float]) -> None:
-        """Metrics "train/loss" and so on; MLflow takes no other signs than these in names."""
+        """Metrics "train/loss" and so on; MLflow does not allow other signs in names."""
         metrics = {re.sub(r"[^\w\-. /]", "_", name): float(x) for name, x in named(part, values).items()}
         self._mlflow.log_metrics(metrics, step=step)
 
@@ -35,7 +35,7 @@ class Mlflow:
 
 
 def load() -> Any:
-    """The package; ImportError where it is not installed."""
+    """The package; ImportError if it is not installed."""
     import mlflow  # pyright: ignore[reportMissingImports]
 
     return mlflow

@@ -9,14 +9,14 @@ from typing import Any
 
 from tljax.reporting.writer import About, final
 
-FLUSHED_EVERY = 30.0  # seconds, for who watches
+FLUSHED_EVERY = 30.0  # seconds
 
 
 class Events:
-    """One file of scalars; what another file of the folder has at `step` and after it is not shown any more."""
+    """One file of scalars; entries of the folder's other files at `step` and later are not shown any more."""
 
     def __init__(self, folder: Path, *, step: int) -> None:
-        # Imported here, 1.5 s after everything that can be wrong with the input has been said.
+        # Imported here, because it takes 1.5 s, and faults of the input must be reported first.
         from tensorboardX.proto.event_pb2 import SessionLog  # pyright: ignore[reportAttributeAccessIssue]
         from tensorboardX.record_writer import RecordWriter
 
@@ -26,17 +26,17 @@ class Events:
         self._write(step=step, session_log=SessionLog(status=SessionLog.START))
 
     def scalars(self, step: int, part: str, values: Mapping[str, float]) -> None:
-        """A point a value, "train/loss" and so on."""
+        """A point for each value, "train/loss" and so on."""
         for name, value in values.items():
             self.scalar(f"{part}/{name}", value, step)
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """A point a number of result.json, "final test/accuracy" and so on."""
+        """A point for each number of result.json, "final test/accuracy" and so on."""
         for part, values in final(result).items():
             self.scalars(result["step"], part, values)
 
     def scalar(self, name: str, value: float, step: int) -> None:
-        """OSError where the disk takes no more."""
+        """Write one value; OSError if the disk is full."""
         from tensorboardX.summary import scalar
 
         self._write(step=step, summary=scalar(name, value))
@@ -45,7 +45,7 @@ class Events:
             self._flushed = time.monotonic()
 
     def close(self) -> None:
-        """What a full disk refuses here is left out: who writes next says so."""
+        """A full disk is ignored here: the next writing reports it."""
         with contextlib.suppress(OSError):
             self._records.close()
 

@@ -8,7 +8,7 @@ from tljax.reporting.writer import About, final, named
 
 
 class Trackio:
-    """One run of trackio, known by its name; a resumed run goes on in it."""
+    """One run of trackio, known by its name; a resumed run continues it."""
 
     def __init__(self, trackio: Any) -> None:
         self._trackio = trackio
@@ -28,14 +28,14 @@ class Trackio:
 
 
 def load() -> Any:
-    """The package; ImportError where it is not installed."""
+    """The package; ImportError if it is not installed."""
     import trackio  # pyright: ignore[reportMissingImports]
 
     return trackio
 
 
 def start(about: About) -> Trackio:
-    """A new run, or after `about.step` updates the one of this name."""
+    """A new run; or, after `about.step` updates, the run of this name."""
     trackio = load()
     trackio.init(
         project=os.environ.get("TRACKIO_PROJECT", "tljax"),

@@ -1,4 +1,4 @@
-"""Weights & Biases: metrics over steps, the final numbers in the summary. $WANDB_PROJECT and $WANDB_MODE are heeded."""
+"""Weights & Biases: metrics over steps, the final numbers in the summary. $WANDB_PROJECT and $WANDB_MODE are used."""
 
 import os
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from tljax.reporting.writer import About, final, named
 
 
 class Wandb:
-    """One run of Weights & Biases; a resumed run goes on in it."""
+    """One run of Weights & Biases; a resumed run continues it."""
 
     def __init__(self, run: Any) -> None:
         self._run, self._code = run, 1
@@ -19,7 +19,7 @@ class Wandb:
         self._run.log(named(part, values), step=step)
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """The summary: they are of the best step, and a log takes no step that is before its last."""
+        """Into the summary: they belong to the best step, and the log does not accept a step before its last."""
         for part, values in final(result).items():
             self._run.summary.update(named(part, values))
         self._code = 0
@@ -30,7 +30,7 @@ class Wandb:
 
 
 def load() -> Any:
-    """The package; ImportError where it is not installed."""
+    """The package; ImportError if it is not installed."""
     import wandb  # pyright: ignore[reportMissingImports]
 
     return wandb

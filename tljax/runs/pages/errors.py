@@ -1,4 +1,4 @@
-"""The errors of a run as people see them: the surest mistakes, all of them small, pairs that are confused, copies."""
+"""The errors of a run for its page: the surest mistakes, thumbnails of all, confused pairs of classes, copies."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A finished run, as the sections of its page look at it."""
+"""A finished run, for the sections of its page."""
 
 import dataclasses
 import functools
@@ -21,7 +21,7 @@ from tljax.training.parallel import Parallel
 
 @dataclasses.dataclass(frozen=True)
 class Finished:
-    """What a run has found, and what it found it with."""
+    """The results of a run, with its experiment and config."""
 
     folder: Path
     made: Experiment

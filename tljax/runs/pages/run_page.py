@@ -1,4 +1,4 @@
-"""The page of a run, report/index.html: written when the result is safe, and never at its cost."""
+"""The page of a run, report/index.html: written after the result is saved, so that a fault cannot lose the result."""
 
 from functools import partial
 from pathlib import Path

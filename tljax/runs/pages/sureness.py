@@ -1,4 +1,4 @@
-"""How sure a run is, and whether it is right as often as it says."""
+"""Calibration of a run: the probabilities of its predictions, and how often they are right."""
 
 from typing import Any
 
