@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests import browser, run_folders, small
-from tljax.runs import comparison, suite
+from tljax.runs import comparison, suite, verdict
 from tljax.runs.pages import comparison_page
 from tljax.runs.run import run
 
@@ -33,21 +33,16 @@ def table(tmp_path, **means):
     return comparison.rows(members, {name: tmp_path / name for name in members})
 
 
-def test_who_won_and_how_sure_in_words(tmp_path):
+def test_the_page_says_who_won_as_the_command_does(tmp_path):
     rows = table(tmp_path, good=0.9, bad=0.5)
-    rows[1] |= {"resolved": True, "p": 0.001}
-    assert comparison_page.winner(rows).startswith(
-        "good is highest on the test part, 91.0 over 3 seeds. The difference"
-    )
-    rows[1] |= {"resolved": False, "p": 0.4}
-    assert "does not tell it from bad." in comparison_page.winner(rows)
-    rows[0]["chosen"], rows[1]["chosen"] = False, True
-    assert "The validation part chooses bad (51.0): take that one." in comparison_page.winner(rows)
-    assert comparison_page.winner([{"name": "x", "values": []}]) == "Nothing has finished."
+    places = {(0, name): tmp_path / name for name in ("good", "bad")}
+    (section,) = comparison_page.gather({0: rows}, places, [], tmp_path)["sections"]
+    assert section["verdict"] == verdict.sentence(rows)
+    assert "without a validation part nothing may be chosen" in section["verdict"] and "'good'" in section["verdict"]
 
 
 def test_a_fault_loses_the_page_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(comparison_page, "winner", lambda rows: json.loads("{"))
+    monkeypatch.setattr(verdict, "sentence", lambda rows: json.loads("{"))
     said = []
     rows = table(tmp_path, good=0.9)
     assert (

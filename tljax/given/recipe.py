@@ -21,7 +21,7 @@ class Rates:
     head: float
 
 
-# Measured on the validation parts of ants and bees, Caltech-101, PACS and reviews; see docs/results.md.
+# As in the configs that come with tljax; no search has been made for them.
 RATES = {"image": Rates(3e-4, 3e-3), "tokens": Rates(2e-4, 3e-3)}
 
 

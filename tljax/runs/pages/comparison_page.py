@@ -8,7 +8,7 @@ from typing import Any
 
 from tljax.reporting import plan_chart
 from tljax.reporting.page import charts, pictures
-from tljax.runs import comparison
+from tljax.runs import comparison, verdict
 from tljax.runs.comparison import Failure
 from tljax.runs.pages import drawing
 
@@ -50,7 +50,7 @@ def gather(
         said = "The test metric of every row: seeds as dots, and their mean."
         picture = next((found for name in drawn if (found := _file(folder / name, said))), None)
         title = f"{size} training examples a class" if size else ""
-        sections.append({"title": title, "rows": rows, "picture": picture, "winner": winner(table)})
+        sections.append({"title": title, "rows": rows, "picture": picture, "verdict": verdict.sentence(table)})
     curves = _file(folder / "learning_curves.png", "Learning curves: the test metric over training examples a class.")
     return {
         "title": f"Comparison: {folder.name}",
@@ -60,30 +60,6 @@ def gather(
         "plans": _plans(tables, places),
         "notes": comparison.notes(tables, failed),
     }
-
-
-def winner(table: Sequence[dict[str, Any]]) -> str:
-    """Who won on validation, or else on the test part, and how sure that is."""
-    done = [row for row in table if row["values"]]
-    if not done:
-        return "Nothing has finished."
-    best = next(row for row in done if row["best"])
-    chosen = next((row for row in done if row["chosen"]), None)
-    said = f"{best['called']} is highest on the test part, {100 * best['mean']:.1f}"
-    said += f" over {len(best['values'])} seeds." if len(best["values"]) > 1 else " with one seed."
-    close = [row["called"] for row in done if row["resolved"] is False]
-    unknown = [row["called"] for row in done if row is not best and row["resolved"] is None]
-    if close:
-        said += f" This test part does not tell it from {', '.join(close)}."
-    elif len(done) > 1 and not unknown:
-        said += " The difference to every other row is resolved (p < 0.05, corrected for their number)."
-    if unknown:
-        said += f" Of {', '.join(unknown)} there is no test: one seed, or no predictions."
-    if chosen and chosen is not best:
-        said += f" The validation part chooses {chosen['called']} ({100 * chosen['mean']:.1f}): take that one."
-    elif chosen:
-        said += " The validation part chooses it too."
-    return said
 
 
 def _links(place: Path, seeds: Sequence[int], folder: Path) -> list[dict[str, str]]:
