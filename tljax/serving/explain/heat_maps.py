@@ -25,42 +25,50 @@ class Looked:
     maps: Mapping[str, np.ndarray]  # name of a method -> (N, h, w), each from 0 to 1
 
 
-def of(model: Model, images: Sequence[np.ndarray], classes: Sequence[int]) -> Looked:
-    """Why each picture is of its class.
+class HeatMaps:
+    """Why a model says of pictures that they are of a class; compiles once for each number of pictures.
 
     Networks with maps of places have Grad-CAM (Selvaraju et al. 2017) of the last of them, transformers the roll-out of
     their attention (Abnar & Zuidema 2020), which is the same for all classes; both gradient x input (Shrikumar et al.
     2016), its size summed over channels.
-
-    Args:
-      images: stored pictures, as `model.asked.read` gives them.
-      classes: numbers of the classes that are asked about.
-
-    Raises:
-      ConfigError: what tells classes is no layer of the network.
     """
-    if model.classifier is not None:
-        raise ConfigError(
-            "A heat map needs classes that the network's head tells apart; this run's classifier is none."
-        )
-    inputs = model.asked.prepare(model.asked.batch(list(images)), jax.random.key(0), False)["inputs"]
-    stage = last_map(model, inputs)
-    numbers = jnp.asarray(list(classes), jnp.int32)
-    maps: dict[str, np.ndarray] = {}
-    if stage:
-        cam, gradient = jax.jit(lambda v, x, k: _gradients(model, v, x, k, stage))(model.variables, inputs, numbers)
-        maps[CAM] = _scaled(np.maximum(cam, 0), 100)
-    else:
-        gradient, weights = jax.jit(lambda v, x, k: _attended(model, v, x, k))(model.variables, inputs, numbers)
-        if weights:
-            maps[ROLLOUT] = _scaled(_rolled([np.asarray(one) for one in weights], model), 100)
-    maps[GRADIENT] = _scaled(np.asarray(gradient), LARGE)
-    return Looked(seen(model, np.asarray(inputs)), maps)
+
+    def __init__(self, model: Model) -> None:
+        """Raises ConfigError if what tells classes is no layer of the network."""
+        if model.classifier is not None:
+            raise ConfigError(
+                "A heat map needs classes that the network's head tells apart; this run's classifier is none."
+            )
+        self._model = model
+        self._gradients = jax.jit(lambda v, x, k, stage: _gradients(model, v, x, k, stage), static_argnums=3)
+        self._attended = jax.jit(lambda v, x, k: _attended(model, v, x, k))
+        self._stages: list[str] | None = None  # those with maps, once they are known
+
+    def __call__(self, images: Sequence[np.ndarray], classes: Sequence[int]) -> Looked:
+        """
+        Args:
+          images: stored pictures, as `model.asked.read` gives them.
+          classes: numbers of the classes that are asked about.
+        """
+        model = self._model
+        inputs = model.asked.prepare(model.asked.batch(list(images)), jax.random.key(0), False)["inputs"]
+        self._stages = map_stages(model, inputs) if self._stages is None else self._stages
+        numbers = jnp.asarray(list(classes), jnp.int32)
+        maps: dict[str, np.ndarray] = {}
+        if self._stages:
+            cam, gradient = self._gradients(model.variables, inputs, numbers, self._stages[-1])
+            maps[CAM] = _scaled(np.maximum(cam, 0), 100)
+        else:
+            gradient, weights = self._attended(model.variables, inputs, numbers)
+            if weights:
+                maps[ROLLOUT] = _scaled(_rolled([np.asarray(one) for one in weights], model), 100)
+        maps[GRADIENT] = _scaled(np.asarray(gradient), LARGE)
+        return Looked(seen(model, np.asarray(inputs)), maps)
 
 
-def last_map(model: Model, inputs: Any) -> str | None:
-    """The last stage that puts out a map (B, h, w, D) of more than one place; None where there is none."""
-    return next((name for name in reversed(map_stages(model, inputs))), None)
+def of(model: Model, images: Sequence[np.ndarray], classes: Sequence[int]) -> Looked:
+    """`HeatMaps` of a model that is asked once."""
+    return HeatMaps(model)(images, classes)
 
 
 def map_stages(model: Model, inputs: Any) -> list[str]:
