@@ -18,6 +18,7 @@ from tljax.data import class_counts, domains, labels, mixing, splits
 from tljax.data.batches import Training
 from tljax.data.splits import Subset
 from tljax.networks import network
+from tljax.networks.families import Family
 from tljax.networks.network import Built
 from tljax.tasks import Begins, Builds, ChangesInputs, Encodes, NamesItsHead
 from tljax.training import optimizer, selection
@@ -200,7 +201,7 @@ def _weighed(task: Any, classes: Sequence[str], config: ConfigDict) -> tuple[str
 
 
 def _start(
-    task: Any, family: Any, built: Built, known: Pretrained, config: ConfigDict
+    task: Any, family: Family, built: Built, known: Pretrained, config: ConfigDict
 ) -> tuple[Built, Variables, tuple[str, ...]]:
     """The network with all its names, its initial variables, and the paths with random initial values."""
     example = find("inputs", family.INPUT).example(config.data, known.card)

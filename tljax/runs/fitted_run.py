@@ -27,6 +27,7 @@ from tljax.training import features, parallel, views
 from tljax.training.features import Took
 from tljax.training.parallel import Parallel
 from tljax.transfer.method import Method
+from tljax.transfer.strategy import Fit
 
 # Keys that a fit does not use, and their values if they are not set. Rates, epochs and decay always have a value.
 OF_STEPS = {
@@ -112,7 +113,7 @@ def run(
 
 
 def _save(
-    folder: Path, strategy: str, fitted: Any, train: Batch, made: Experiment, config: ConfigDict, temperature: float
+    folder: Path, strategy: str, fitted: Fit, train: Batch, made: Experiment, config: ConfigDict, temperature: float
 ) -> None:
     """The folder model/."""
     if fitted.linear:
@@ -140,7 +141,7 @@ def _with_head(variables: Variables, kernel: np.ndarray, bias: np.ndarray) -> Va
 
 
 def _result(
-    task: Any, fitted: Any, made: Experiment, totals: Mapping[str, Any], method: Method, config: ConfigDict
+    task: Any, fitted: Fit, made: Experiment, totals: Mapping[str, Any], method: Method, config: ConfigDict
 ) -> dict[str, Any]:
     """The content of result.json, as `results.make` has it for a run in steps; and what was chosen."""
     metrics = {part: task.summarize(sums) for part, sums in totals.items()}

@@ -186,7 +186,7 @@ def _restored(task: Any, known: Mapping[str, Any], folder: Path) -> Any:
         ) from error
 
 
-def _gflops(network: Any, variables: Variables, sizes: Mapping[str, int]) -> float:
+def _gflops(network: Network, variables: Variables, sizes: Mapping[str, int]) -> float:
     """GFLOPs for one picture of these sizes, with three digits; 0 if they cannot be counted."""
     pixels = jax.ShapeDtypeStruct((1, sizes["size"], sizes["size"], sizes["channels"]), np.float32)
     try:

@@ -4,6 +4,7 @@ It also says which labels may be wrong, and what more examples would be worth.
 """
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -140,7 +141,7 @@ def linear() -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, tol=TOLERANCE, max_iter=300))
 
 
-def out_of_fold(make: Any, rows: Any, labels: np.ndarray, seed: int) -> np.ndarray:
+def out_of_fold(make: Callable[[], Any], rows: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
     """Probabilities (N, K) of every example, by classifiers that did not learn from it."""
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
@@ -148,7 +149,13 @@ def out_of_fold(make: Any, rows: Any, labels: np.ndarray, seed: int) -> np.ndarr
     return np.asarray(cross_val_predict(make(), rows, labels, cv=folds, method="predict_proba"))
 
 
-def _slope(make: Any, rows: Any, labels: Any, accuracy: float, seed: int) -> float | None:
+def _slope(
+    make: Callable[[], Any],
+    rows: Mapping[str, np.ndarray],
+    labels: Mapping[str, np.ndarray],
+    accuracy: float,
+    seed: int,
+) -> float | None:
     """What the second half of the training part added to the accuracy, the mean of `DRAWS` halves."""
     from sklearn.model_selection import train_test_split
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tljax.core.errors import ConfigError
-from tljax.core.types import EVALUATE, Variables
+from tljax.core.types import EVALUATE, Tree, Variables
 from tljax.networks.attention import WEIGHTS
 from tljax.serving.saved_model import Model
 
@@ -71,7 +71,7 @@ def of(model: Model, images: Sequence[np.ndarray], classes: Sequence[int]) -> Lo
     return HeatMaps(model)(images, classes)
 
 
-def map_stages(model: Model, inputs: Any) -> list[str]:
+def map_stages(model: Model, inputs: jax.Array) -> list[str]:
     """The stages that put out maps (B, h, w, D), input first."""
     network, found = model.network, []
     for stage in network.stages:
@@ -94,16 +94,18 @@ def seen(model: Model, inputs: np.ndarray) -> np.ndarray:
     return pixels.round().astype(np.uint8)
 
 
-def _gradients(model: Model, variables: Variables, inputs: Any, classes: Any, stage: str) -> tuple[Any, Any]:
+def _gradients(
+    model: Model, variables: Variables, inputs: jax.Array, classes: jax.Array, stage: str
+) -> tuple[jax.Array, jax.Array]:
     """(Grad-CAM of the stage, before what is below 0 is cut off; gradient x input): (N, h, w) each."""
     network, last = model.network, model.network.stages[-1]
 
-    def until(x: Any) -> Any:
+    def until(x: jax.Array) -> Tree:
         return network.apply(variables, x, EVALUATE, stop=stage, method="encoded")
 
-    def from_there(maps: Any) -> jax.Array:
+    def from_there(maps: Tree) -> jax.Array:
         if stage == last:
-            logits: Any = network.apply(variables, maps, method=lambda one, x: one.head(one.backbone.features(x)))
+            logits: Tree = network.apply(variables, maps, method=lambda one, x: one.head(one.backbone.features(x)))
         else:
             following = network.stages[network.stages.index(stage) + 1]
             logits = network.apply(variables, maps, EVALUATE, start=following)
@@ -116,11 +118,11 @@ def _gradients(model: Model, variables: Variables, inputs: Any, classes: Any, st
     return (strength * maps.astype(jnp.float32)).sum(-1), jnp.abs(of_inputs * inputs).sum(-1)
 
 
-def _attended(model: Model, variables: Variables, inputs: Any, classes: Any) -> tuple[Any, list[Any]]:
+def _attended(model: Model, variables: Variables, inputs: jax.Array, classes: jax.Array) -> tuple[Any, list[Any]]:
     """(Gradient x input (N, h, w); the attention weights of every block (N, heads, L, L), input first)."""
     network = model.network
 
-    def score(x: Any) -> tuple[jax.Array, Any]:
+    def score(x: jax.Array) -> tuple[jax.Array, Tree]:
         logits, kept = network.apply(variables, x, EVALUATE, mutable=[WEIGHTS])
         chosen = jnp.take_along_axis(logits, classes[:, None], axis=1)
         return chosen.astype(jnp.float32).sum(), kept

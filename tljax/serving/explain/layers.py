@@ -1,12 +1,10 @@
 """What the layers of a network respond to: the filters of the first one, and what each stage makes of a picture."""
 
-from typing import Any
-
 import jax
 import numpy as np
 
 from tljax.core.trees import flatten
-from tljax.core.types import EVALUATE
+from tljax.core.types import EVALUATE, Tree, Variables
 from tljax.serving.explain import heat_maps
 from tljax.serving.saved_model import Model
 
@@ -35,7 +33,7 @@ def stages(model: Model, image: np.ndarray) -> dict[str, np.ndarray]:
     inputs = model.asked.prepare(model.asked.batch([image]), jax.random.key(0), False)["inputs"]
     names = heat_maps.map_stages(model, inputs)
 
-    def run(variables: Any, x: Any) -> dict[str, Any]:
+    def run(variables: Variables, x: Tree) -> dict[str, Tree]:
         found, before = {}, None
         for name in names:  # one after another, so that no stage is computed twice
             x = model.network.backbone.apply(  # pyright: ignore[reportAttributeAccessIssue]
