@@ -42,7 +42,7 @@ def test_a_function_of_a_file_is_one_of_a_real_module_and_loaded_once(tmp_path, 
         ("math:sqr", "names no function of math. Its functions are none"),
         ("nowhere:sqrt", "No module named 'nowhere'"),
         ("math:pi", "and so a function; it is a float"),
-        ("/nowhere/roots.py:sqrt", "FileNotFoundError"),
+        ("/nowhere/roots.py:sqrt", "'/nowhere/roots.py' is none"),
     ],
 )
 def test_what_is_no_function(path, message):

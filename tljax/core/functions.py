@@ -1,15 +1,10 @@
 """Find a function by its path: "package.module:function", "package.module.function" or "path/to/file.py:function"."""
 
-import importlib
-import importlib.util
 import inspect
-import sys
-import zlib
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from tljax.core import modules
 from tljax.core.errors import ConfigError
 
 FORMS = "'package.module:function', 'package.module.function' or 'path/to/file.py:function'"
@@ -31,11 +26,9 @@ def find(path: str, what: str) -> Callable[..., Any]:
     if not place or (colon and not name):
         raise ConfigError(f"'{path}' must be {what}, or a function by its place: {FORMS}.")
     try:
-        module = _file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-    except Exception as error:  # the file is the user's, and may raise anything
-        raise ConfigError(
-            f"'{path}' must be {what}, or importable as {FORMS}: {type(error).__name__}: {error}."
-        ) from error
+        module = modules.load(place, "a function's place")
+    except ConfigError as error:
+        raise ConfigError(f"'{path}' must be {what}, or importable as {FORMS}: {error}") from error
     functions = [key for key, value in vars(module).items() if inspect.isfunction(value) and key[0] != "_"]
     own = [key for key in functions if vars(module)[key].__module__ == module.__name__]
     name = name or (own[0] if len(own) == 1 else "")
@@ -48,22 +41,3 @@ def find(path: str, what: str) -> Callable[..., Any]:
     if not callable(found):
         raise ConfigError(f"'{path}' must be {what}, and so a function; it is a {type(found).__name__}.")
     return found
-
-
-def _file(path: Path) -> ModuleType:
-    """The module of a file, loaded once; a real module, which dataclasses and pickle can find."""
-    path = path.expanduser().resolve()
-    name = f"{path.stem}_of_{zlib.crc32(bytes(path.parent)):08x}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
