@@ -123,8 +123,8 @@ def get_config() -> Any:
     # Files in tljax/reporting/writers/, which get every number: tensorboard, csv, mlflow, wandb, trackio.
     config.writers = ("tensorboard",)  # metrics.jsonl is always written
 
-    # report/index.html: full, short (nothing is computed for it: no heat maps, features, baselines) or none
-    config.report = "full"
+    # of report/index.html; short computes nothing for it: no heat maps, no map of features, no baseline
+    config.report = "full"  # full, short or none
 
     # Several runs, one table: row -> ("key=value", ...) on top of this config; "{suite}", "{seed}" are filled in.
     config.suite = suite = ConfigDict(sort_keys=False)

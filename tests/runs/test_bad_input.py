@@ -193,7 +193,11 @@ CASES = {
         CONFIG,
         ["must make less than 2**31 updates"],
     ),
-    "pictures too small": (["--config.data.size=1"], CONFIG, ["Pictures must be larger", "over 2 x 2 is 1 x 1"]),
+    "pictures too small": (
+        ["--config.data.size=1"],
+        CONFIG,
+        ["Pictures must be larger", "over 2 x 2 gets a map of 1 x 1"],
+    ),
     "unknown schedule": (
         ["--config.optimizer.schedule=cosin"],
         CONFIG,

@@ -143,11 +143,14 @@ class Said:
     def say(self, text):
         self.lines.append(text)
 
-    def table(self, title, columns, rows):
+    def table(self, title, columns, rows, *, first=()):
         self.tables.append(rows)
 
     def compiling(self, what):
         return contextlib.nullcontext()
+
+    def progress(self, what, done, total):
+        return contextlib.nullcontext(lambda step, text: None)
 
 
 def test_what_is_told():

@@ -18,7 +18,7 @@ from tljax.core import config_tables, near_names, plugins
 from tljax.core.config_tables import get, is_table, put
 from tljax.core.errors import ConfigError
 from tljax.core.modules import Plugin
-from tljax.core.types import Record
+from tljax.core.untrusted import Record
 
 Rule = tuple[str, Callable[[Any], bool]]  # (what must hold, in words; the test of it)
 

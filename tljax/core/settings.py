@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from tljax.core import config_files, config_tables, options, overrides
 from tljax.core.errors import ConfigError
 from tljax.core.options import NOT_NEGATIVE, POSITIVE, SHARE, STRINGS
-from tljax.core.types import Json
+from tljax.core.untrusted import Json
 
 # key -> its rule; names of plugins are checked at their lookup.
 RULES = {

@@ -9,11 +9,12 @@ from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 import jax
 import numpy as np
 
+from tljax.core.untrusted import Json as Json
+from tljax.core.untrusted import Record as Record
+
 # A pytree of any structure: a network's input or output, an optimizer's state. jax's own functions type such trees as
 # Any; no narrower type fits an array, a tuple and a dict of arrays.
 Tree: TypeAlias = Any
-Json = Mapping[str, Any]  # a JSON object that is read: a config.json, model.json, a strategy's looked.json
-Record = dict[str, Any]  # a JSON object that is written: result.json, a row of a table
 Params = dict[str, Any]  # nested: {"backbone": {stage: ...}, "head": ...}
 Variables = dict[str, Params]  # {"params": Params, "batch_stats": ...}: the argument of `nn.Module.apply`
 # B stored examples, {"image": (B, H, W, C) uint8, "label": (B, ...), "mask": (B,) bool, ...}; a prepared batch also has

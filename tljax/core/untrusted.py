@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
+Json = Mapping[str, Any]  # a JSON object that is read: a config.json, model.json, a strategy's looked.json
+Record = dict[str, Any]  # a JSON object that is written: result.json, a row of a table
 LONGEST = 64  # the most entries in a list of sizes: the stages of a network, the blocks of a stage
 TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # characters that change the text direction
 FINITE = 1e38  # numbers below it are finite as float32
