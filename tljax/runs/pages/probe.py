@@ -65,19 +65,9 @@ def _drawn(count: int, seed: int) -> np.ndarray:
 
 def _rows(run: Finished, places: dict[str, np.ndarray]) -> tuple[str, str, dict[str, Any], Any]:
     """(What it is called, of what, the rows of each part, what makes the classifier)."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    def words() -> Any:
-        return make_pipeline(
-            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
-            LogisticRegression(C=10, tol=TOLERANCE, max_iter=300),
-        )
-
     if run.of_texts:
         rows = {part: [run.text(part, int(i)) for i in some] for part, some in places.items()}
-        return "bag of words", "logistic regression on words and pairs of words", rows, words
+        return "bag of words", "logistic regression on words and pairs of words", rows, bag_of_words
     if run.made.published and not run.made.network.reads:
         why = "logistic regression on the features of the network as it was published"
         return "probe on frozen features", why, frozen(run, places), linear
@@ -130,6 +120,15 @@ def _pixels(run: Finished, part: str, places: np.ndarray) -> np.ndarray:
     if images.shape[1] > PIXELS:
         images = np.stack([pictures.fit(image, PIXELS) for image in images])
     return images.reshape(len(images), -1).astype(np.float32)
+
+
+def bag_of_words() -> Any:
+    """A classifier of texts. Their gradients are small: with `TOLERANCE` it would stop before it has learned."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10, max_iter=300))
 
 
 def linear() -> Any:
