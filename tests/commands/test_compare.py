@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests import run_folders
+from tests import run_folders, small
 from tljax.__main__ import main
 from tljax.commands import compare
 from tljax.core.errors import DataError
+from tljax.given import config as given
 from tljax.runs import comparison, suite
 
 ROOT = Path(__file__).parents[2]
@@ -221,3 +222,23 @@ def test_intervals_of_shares_stay_within_0_and_100(tmp_path):
     found = {"a": [run_folders.result(value, seed=i) for i, value in enumerate((1.0, 0.9, 1.0))]}
     (one,) = comparison.rows(found, {"a": tmp_path})
     assert one["interval"][1] == 1.0 and 0.8 < one["interval"][0] < 0.97
+
+
+def test_a_folder_of_ones_own_is_compared_as_it_is_trained(tmp_path, monkeypatch, capsys):
+    """The rows begin with the keys that are found out for it, and its notes are said."""
+    found, asked = small.config(strategy__name="auto"), []
+
+    def read(place, changes):
+        asked.append((place, changes))
+        return given.Given(found, "My-pictures", {}, ("data: 3 classes",))
+
+    monkeypatch.setattr(given, "read", read)
+    monkeypatch.setattr(given, "is_data", lambda place: True)
+    monkeypatch.chdir(tmp_path)
+    plans = []
+    monkeypatch.setattr(compare.suite, "each", lambda run, plan, folder, **_: plans.append((plan, folder)) or ({}, []))
+    compare.main(["My pictures", "--strategies=scratch,full", "--config.seed=3"])
+    (plan, folder), *_ = plans
+    assert asked == [("My pictures", ["seed=3"])] and folder == Path("runs/compare-My-pictures")
+    assert [planned.config.strategy.name for planned in plan] == ["scratch", "full"]
+    assert "data: 3 classes" in capsys.readouterr().out

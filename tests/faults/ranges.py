@@ -69,10 +69,13 @@ def backbone_is_as_published(scene: Scene) -> None:
 
 def one_value(scene: Scene) -> list[str]:
     """A batch of one on maps of 1 x 1: BatchNorm over one value."""
+    import jax
+
     from tljax.networks.families import resnet
 
+    one = jax.devices()[:1]
     scene.patch.setitem(resnet.VARIANTS, "tiny", small.TINY)
-    scene.patch.setattr("tljax.training.parallel.jax.device_count", lambda: 1)
+    scene.patch.setattr("tljax.training.parallel.jax.devices", lambda: one)
     pictures(scene.root, {"train/ant": 6, "train/bee": 6, "test/ant": 2, "test/bee": 2})
     return [
         *PICTURES, "--config.model.family=resnet", "--config.model.variant=tiny", "--config.groups={}",

@@ -190,6 +190,7 @@ def test_what_is_asked_wins(tmp_path):
     given = config.read(str(file), ["data.columns.label=other", "train.epochs=3", "optimizer.lr=0.1"])
     assert given.config.data.columns.label == "other" and given.config.train.epochs == 3
     assert given.config.optimizer.lr == 0.1 and not given.config.optimizer.groups  # one rate was meant for all
+    assert any("up to 3 epochs" in note and "after 20 minutes" in note for note in given.notes)
     with pytest.raises(DataError, match=r"--label must name a column of the table \(text, label, other\); got labell"):
         config.read(str(file), ["data.columns.label=labell"])
 

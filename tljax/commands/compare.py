@@ -9,14 +9,17 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from tljax import cli
-from tljax.core import atomic, config_files, overrides, plugins
+from tljax.core import atomic, overrides, plugins
 from tljax.core.errors import ConfigError
 from tljax.core.processes import agreement
 from tljax.core.untrusted import printable
+from tljax.given import config as given
 from tljax.reporting.terminal import show
 from tljax.runs import comparison, search, suite, verdict
 from tljax.runs.pages import comparison_page
 from tljax.runs.run import run
+
+DEFAULT = "configs/digits.py"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -34,7 +37,13 @@ def main(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(flags)
     # {suite} and {seed} have a meaning only in a row.
     of_rows = tuple(change for change in changes if "{suite}" in change or "{seed}" in change)
-    config = overrides.apply(config_files.load(options.config), [change for change in changes if change not in of_rows])
+    place = options.config or options.data or DEFAULT
+    if not (options.config or options.data):
+        print(f"no --config, and no folder or table: the rows are compared on {DEFAULT}")
+    read = given.read(place, [change for change in changes if change not in of_rows])
+    config = read.config
+    for note in read.notes:
+        print(printable(note))
     if options.seeds:
         config = overrides.apply(config, [f"suite.seeds={_seeds(options.seeds)}"])
     entries = cli.entries(options.strategies) if options.strategies else list(config.suite.rows)
@@ -44,7 +53,8 @@ def main(arguments: Sequence[str]) -> None:
     pairs = [(entry, added) for entry in entries for added in tried]
     rows = {":".join((entry, *added)): (*_overrides(entry, config), *added, *of_rows) for entry, added in pairs}
     sizes = _numbers("--examples", options.examples, least=1) if options.examples else (0,)
-    folder = Path(options.workdir or f"runs/compare-{Path(options.config.partition(':')[0]).stem}")
+    name = read.name if given.is_data(place) else Path(place.partition(":")[0]).stem
+    folder = Path(options.workdir or f"runs/compare-{name}")
     atomic.check_folder(folder)
 
     places = {(size, entry): _place(size, entry) for size in sizes for entry in rows}
@@ -136,12 +146,13 @@ def _numbers(flag: str, text: str, *, least: int) -> tuple[int, ...]:
 
 def _parser() -> cli.Parser:
     usage = (
-        "tljax compare [--config FILE[:ROW]] [--strategies A,B:KEY=VALUE,...] [--seeds N|A,B,...] "
+        "tljax compare [DATA | --config FILE[:ROW]] [--strategies A,B:KEY=VALUE,...] [--seeds N|A,B,...] "
         "[--grid KEY=A,B ... [--random N]] [--minutes M] [--examples N,N,...] "
         "[--config.KEY=VALUE ...] [--workdir FOLDER]"
     )
     parser = cli.Parser(prog="tljax compare", usage=usage, description=__doc__, allow_abbrev=False)
-    parser.add_argument("--config", default="configs/digits.py", help="Python file with get_config(), and a row of it")
+    parser.add_argument("data", nargs="?", help="a folder or a table of your own, as `tljax train` takes it")
+    parser.add_argument("--config", help=f"Python file with get_config(), and a row of it; default {DEFAULT}")
     parser.add_argument(
         "--strategies",
         help="rows of the config's suite, or strategies, each with overrides after colons; default: the suite's rows",

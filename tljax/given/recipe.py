@@ -41,7 +41,7 @@ def changes(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, tup
     }
     notes = [f"weights: {weights.spec} ({weights.family} {weights.variant}), {weights.why}"]
     own = "strategy.name" in asked
-    for more, said in (_task(found), ({}, []) if own else _strategy(found), _training(found), _views(found)):
+    for more, said in (_task(found), ({}, []) if own else _strategy(found), _training(found, asked), _views(found)):
         keys |= more
         notes += said
     strategy = asked.get("strategy.name", "")
@@ -80,7 +80,7 @@ def _strategy(found: Found) -> tuple[Changes, list[str]]:
     ]
 
 
-def _training(found: Found) -> tuple[Changes, list[str]]:
+def _training(found: Found, asked: Changes) -> tuple[Changes, list[str]]:
     """Optimizer and length: long enough for few examples, ended by the validation part."""
     rates, batch = RATES[found.input], 32 if found.examples < 5000 else 64
     epochs = 30.0 if found.examples <= 2000 else 15.0 if found.examples <= 20_000 else 6.0
@@ -102,9 +102,13 @@ def _training(found: Found) -> tuple[Changes, list[str]]:
         "train.patience": 10,
         "train.log_steps": 10,
     }
+    most, steps, patience, minutes = (
+        f"{asked.get(f'train.{key}', keys[f'train.{key}'])}".removesuffix(".0")
+        for key in ("epochs", "min_steps", "patience", "minutes")
+    )
     note = (
-        f"training: up to {epochs:g} epochs, and {STEPS} steps where those are fewer; ends after 10 epochs without a "
-        f"better validation result, or after {MINUTES:g} minutes (--minutes)"
+        f"training: up to {most} epochs, and {steps} steps where those are fewer; ends after {patience} epochs without "
+        f"a better validation result, or after {minutes} minutes (--minutes)"
     )
     return keys, [note]
 

@@ -98,7 +98,8 @@ def tell(found: dict[str, Any], report: Report) -> None:
     report.table("what every rule would cost, features not cached", COLUMNS, rows, first=first)
     others = dict.fromkeys(row["strategy"] for row in found["costs"])
     report.say(f"  what another rule would reach is not known before it is trained; "
-               f"`tljax compare --strategies {','.join(others)}` finds out")  # fmt: skip
+               f"`tljax compare --strategies {','.join(others)}` finds out, with this run's data or "
+               f"--config")  # fmt: skip
 
 
 def _decided(method: Method, made: Experiment, devices: Parallel, report: Report, config: ConfigDict) -> dict[str, Any]:
