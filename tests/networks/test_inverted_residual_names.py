@@ -145,7 +145,7 @@ def test_a_block_without_its_projection_is_named():
     shape = mobilenet.VARIANTS["v2"]
     theirs, _ = by_what_they_do(mobilenet, shape, published(mobilenet, shape), staged=True)
     del theirs["blocks.2.1.project.conv.weight"]
-    with pytest.raises(WeightsError, match=r"these have none: blocks\.2\.1\. The file is damaged, or of"):
+    with pytest.raises(WeightsError, match=r"these have none: blocks\.2\.1\. The file is damaged, or its"):
         names.arranged(theirs, counted=True)
 
 

@@ -123,6 +123,6 @@ def test_config_keys_reach_the_network_and_its_parameters():
     assert "remat: saves no memory on a CPU, because XLA undoes it there" in made.notes
     assert {leaf.dtype for leaf in jax.tree.leaves(made.variables["params"])} == {jnp.dtype(jnp.bfloat16)}
     with pytest.raises(
-        ConfigError, match=r"config\.model\.remat must hold stages, .*; not so conv9\. The stages are conv1, "
+        ConfigError, match=r"config\.model\.remat must hold stages, .*; got conv9\. The stages are conv1, "
     ):
         experiment.load(small.config(model__remat="conv1 conv9"), axis=None, pretrained_wanted=False)

@@ -1,6 +1,7 @@
 """A run of so many minutes, and a dry run: what is measured, kept, and left."""
 
 import json
+import re
 import time
 
 import pytest
@@ -42,12 +43,13 @@ def test_too_few_steps_are_warned_of(tmp_path, monkeypatch, capsys):
     assert "warning: 1 steps are too few" in capsys.readouterr().out
 
 
-def test_training_ends_when_the_time_is_over(tmp_path, monkeypatch):
+def test_training_ends_when_the_time_is_over(tmp_path, monkeypatch, capsys):
     """Where steps take longer than measured; what is reached is evaluated and saved."""
     loop = Loop.__init__
     over = lambda self, *rest, **more: loop(self, *rest, **(more | {"deadline": time.monotonic()}))  # noqa: E731
     monkeypatch.setattr(Loop, "__init__", over)
     result = run(small.config(train__epochs=3.0, data__validation=0.2), tmp_path / "run")
+    assert re.search(r"ends at step 1 of \d+: the time of config.train.minutes is up", capsys.readouterr().out)
     assert result["step"] == 1 and result["metrics"]["test"]["examples"]
 
 

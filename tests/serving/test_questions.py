@@ -42,6 +42,7 @@ def test_other_columns_are_named_and_missing_ones_refused(texts, tmp_path, capsy
     assert main(["predict", str(folder), str(table), "--text=body", f"--out={out}"]) == 0
     assert out.read_text().splitlines()[1].startswith(f"{table}:2,")
     assert main(["predict", str(folder), str(tmp_path / "gone.csv")]) == DATA  # and no text of that name
+    assert "gone.csv'; there is no such file" in capsys.readouterr().err
 
 
 def test_rows_that_cannot_be_asked_about_are_named_after_the_others(texts, tmp_path, capsys):  # noqa: F811

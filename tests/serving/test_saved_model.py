@@ -98,6 +98,7 @@ def test_what_predicting_needs(saved):
         "classes": list(CLASSES),
         "started_from": "timm/x",
         "input": {"resize": 8, "crop": 0, "size": 8, "channels": 1},  # resize: the digits as they are stored
+        "temperature": 1.0,
     }
     assert sorted(file.name for file in folder.iterdir()) == ["card.json", "model.json", "model.safetensors"]
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -218,10 +219,12 @@ def test_patience_does_not_end_a_phase_before_the_last(tmp_path, monkeypatch):
     assert 0.7 * 40 < max(row["step"] for row in rows) < 40  # it ended in the last phase, and did end there
 
 
-def test_the_best_epoch_on_validation_is_what_is_tested(tmp_path):
+def test_the_best_epoch_on_validation_is_what_is_tested(tmp_path, capsys):
     config = make_config(train__epochs=30.0, train__patience=3, optimizer__lr=0.02)
     config.optimizer.schedule, config.optimizer.warmup = "constant", 0.0
     result = run(config, tmp_path)
+    ended = rf"training ends at step {step_of(tmp_path)} of \d+: no better validation result in 3 evaluations"
+    assert re.search(ended, capsys.readouterr().out)
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     validation = [(row["accuracy"], row["step"]) for row in rows if row["part"] == "validation"]
     best = max(accuracy for accuracy, _ in validation)

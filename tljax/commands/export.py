@@ -48,6 +48,11 @@ def main(arguments: Sequence[str]) -> None:
         print(file)
     for line in (*said, *exports.notes(model, options.to)):
         print(printable(line))
+    if model.temperature != 1.0:
+        print(
+            f"its outputs are logits: divided by the temperature {model.temperature:.4f} before the softmax they give "
+            f"the probabilities that tljax predicts"
+        )
     if options.to == "stablehlo":
         print(f"JAX guarantees for six months that later versions read it: until {snippets.until()}")
     print(printable(f"\n{snippet.read_text(encoding='utf-8')}"), end="")

@@ -52,6 +52,8 @@ def find(run: Path, model: Model, places: Sequence[str], columns: Mapping[str, s
     """
     found, wrong = Questions(), []
     for place in places:
+        if is_table(place) and not Path(place).is_file():
+            raise DataError(f"There must be a table '{place}'; there is no such file.")
         if is_table(place):
             _add_rows(found, run, model, Path(place), columns or {})
         elif kind(model) == "text":

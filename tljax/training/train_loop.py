@@ -168,7 +168,14 @@ class Loop:
             self.report.advance(moment.step)
             self._finish_step(index, moment, progress)
             if progress.stopped:
+                self.report.say(self._why_stopped(moment.step, progress, late=late))
                 return
+
+    def _why_stopped(self, step: int, progress: Progress, *, late: bool) -> str:
+        where = f"training ends at step {step} of {self.job.steps}"
+        if late:
+            return f"{where}: the time of config.train.minutes is up, and the learning rate has not come down yet"
+        return f"{where}: no better validation result in {progress.since_best} evaluations (config.train.patience)"
 
     def _finish_step(self, index: int, moment: "_Moment", progress: Progress) -> None:
         """Evaluate and save if that is due."""
