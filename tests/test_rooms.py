@@ -138,3 +138,9 @@ def _is_of_a_file(call: ast.Call) -> bool:
     """`path.open("w")` and `open(path)`, but not `Image.open(file)`, `tarfile.open(file)` or `os.open(file, flags)`."""
     owner = call.func.value if isinstance(call.func, ast.Attribute) else None
     return not (isinstance(owner, ast.Name) and owner.id in ("Image", "tarfile", "os", "archive"))
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """pytest takes them for one module, and does not collect the second."""
+    names = [file.name for file in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []

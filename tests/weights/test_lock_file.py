@@ -39,7 +39,7 @@ def test_what_another_recorded_meanwhile_holds(tmp_path):
     path = tmp_path / "lock.json"
     record(path, "some/one", "1")
     before = path.read_text()
-    with pytest.raises(WeightsError, match=f"'some/one' is not what .* revision must be {'1' * 40}, got 2"):
+    with pytest.raises(WeightsError, match=f"'some/one' must be the same as in .* revision must be {'1' * 40}, got 2"):
         record(path, "some/one", "2")
     assert path.read_text() == before
     record(path, "some/one", "1")
