@@ -36,8 +36,8 @@ def write(model: Model, file: Path) -> None:
         raise ConfigError(f"--to=onnx holds networks of pictures; this one reads texts. {INSTEAD}")
     with _quiet():
         try:
-            import jax2onnx
-            from jax2onnx.converter import conversion_api
+            import jax2onnx  # pyright: ignore[reportMissingImports] -- an extra
+            from jax2onnx.converter import conversion_api  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise ConfigError(f"--to=onnx needs jax2onnx and onnxruntime: {INSTALL}.") from error
         program = lambda pixels: model.network.apply(model.variables, pixels, EVALUATE)  # noqa: E731
@@ -61,7 +61,7 @@ def check(model: Model, file: Path, images: Sequence[np.ndarray]) -> str:
     """
     with _quiet():
         try:
-            import onnxruntime
+            import onnxruntime  # pyright: ignore[reportMissingImports] -- an extra
         except ImportError as error:
             raise ConfigError(f"--to=onnx needs jax2onnx and onnxruntime: {INSTALL}.") from error
         batch = np.stack(images)
