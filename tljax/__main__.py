@@ -38,8 +38,7 @@ def _run(arguments: list[str]) -> None:
     from tljax.core.errors import ConfigError
     from tljax.core.processes import agreement, joining
 
-    joining.join(arguments)
-    joining.join(arguments)
+    joining.join(arguments)  # before `required` touches a device
     arguments = required(arguments)
     if arguments[0] not in TOGETHER and not agreement.first():
         return  # process 0 is enough for it

@@ -105,3 +105,10 @@ def test_rows_that_are_equal_are_rarely_told_apart():
         seeds_only += significance.over_seeds(differences.mean(axis=1)).p < 0.05
     assert both / 600 == pytest.approx(0.05, abs=0.03)  # its own standard error is 0.009
     assert seeds_only / 600 > 0.2
+
+
+def test_a_share_of_tokens_has_no_interval_over_texts():
+    of_examples = {"accuracy": 0.75, "examples": 40}
+    assert significance.of_part("accuracy", of_examples) == significance.wilson(0.75, 40)
+    assert significance.of_part("accuracy", of_examples | {"tokens": 900}) is None
+    assert significance.of_part("loss", of_examples | {"loss": 0.75}) is None

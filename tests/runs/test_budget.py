@@ -14,20 +14,32 @@ from tljax.training.train_loop import Loop
 
 
 def test_as_many_steps_as_fit_are_taken_and_kept(tmp_path, monkeypatch, capsys):
-    """Ten seconds an epoch: of 100 epochs the ones that fit into a minute, whatever is measured the next time."""
-    price = budget.Price(step=10.0, epoch=20.0, final=0.0, bytes=1)
+    """Ten seconds a step: of 100 epochs the ones that fit into a minute, whatever is measured the next time."""
+    price = budget.Price(step=10.0, evaluation=0.0, final=0.0, bytes=1)
     monkeypatch.setattr(budget, "measure", lambda *rest: price)
     monkeypatch.setattr(budget, "RESERVE", 0.0)
     monkeypatch.setattr(Report, "seconds", 20.0)
     config = small.config(train__epochs=100.0, train__minutes=1.0, data__examples_per_class=8)
     result = run(config, tmp_path / "run")
     kept = json.loads((tmp_path / "run" / "budget.json").read_text())
-    per_epoch = kept["wanted"] / 100
-    assert result["step"] == kept["steps"] == 40 / 20 * per_epoch
+    assert result["step"] == kept["steps"] == 40 / 10
     assert "time: at most 1 minutes: a step takes 10 s" in capsys.readouterr().out
     (tmp_path / "run" / "result.json").unlink()
     monkeypatch.setattr(budget, "measure", lambda *rest: pytest.fail("a run keeps to what it has decided"))
     assert run(config, tmp_path / "run")["step"] == kept["steps"]
+
+
+def test_evaluations_count_and_stay_an_epoch_apart(tmp_path, monkeypatch):
+    """A step of 1 s and an evaluation of 4 s after every two: of 20 s six steps and three evaluations are the most."""
+    monkeypatch.setattr(budget, "measure", lambda *rest: budget.Price(1.0, 4.0, 0.0, 1))
+    monkeypatch.setattr(budget, "RESERVE", 0.0)
+    monkeypatch.setattr(Report, "seconds", 40.0)
+    config = small.config(train__epochs=100.0, train__minutes=1.0, data__examples_per_class=8)
+    config.data.fractions = (0.5, 0.1, 0.4)
+    result = run(config, tmp_path / "run")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if row["part"] == "validation"] == [2, 4, 6] and result["step"] <= 6
+    assert json.loads((tmp_path / "run" / "report" / "plan.json").read_text())["epochs"] == 3.0
 
 
 def test_a_real_measurement_fits_a_short_run(tmp_path):

@@ -13,6 +13,7 @@ from tljax.core import config_files, overrides, settings
 from tljax.core.atomic import check_folder, make_folder, write_json
 from tljax.core.errors import ConfigError
 from tljax.core.plugins import find
+from tljax.core.processes import agreement
 from tljax.reporting import figures
 from tljax.reporting.report import Report
 from tljax.runs.preparation import prepare
@@ -44,6 +45,8 @@ def main(arguments: Sequence[str]) -> None:
     folder = Path(options.out or f"runs/lr_find-{Path(options.config.partition(':')[0]).stem}")
     check_folder(folder)
     sweeps = sweep(config, options.group, np.geomspace(options.min, options.max, options.steps).tolist())
+    if not agreement.first():
+        return
     make_folder(folder)
     found = {group: one.as_json() for group, one in sweeps.items()}
     about = {"rules": lr_sweep.RULES, "rule": lr_sweep.RULE}

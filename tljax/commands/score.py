@@ -14,6 +14,7 @@ from tljax.core import config_files, overrides, plugins, settings
 from tljax.core.atomic import check_folder, make_folder, write_json
 from tljax.core.errors import ConfigError, TljaxError
 from tljax.core.experiment import Experiment
+from tljax.core.processes import agreement
 from tljax.core.trees import flatten
 from tljax.core.types import Card
 from tljax.core.untrusted import printable
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
     if ranked:
         cells = [[_name(entry, ranked), *map(_cell, row, row.values())] for entry, row in ranked.items()]
         show("by LogME; larger is better", ("weights", *next(iter(ranked.values()))), cells)
-    if options.out:
+    if options.out and agreement.first():
         make_folder(options.out)
         write_json(options.out / "scores.json", ranked)
     if failure:

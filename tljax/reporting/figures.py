@@ -12,6 +12,7 @@ import numpy as np
 matplotlib.use("agg")  # files only, no window
 from matplotlib import pyplot as plt
 from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from tljax.core.atomic import make_folder, whole
@@ -46,7 +47,16 @@ def confusion(counts: np.ndarray, classes: Sequence[str], stem: Path) -> None:
         rows = csv.writer(file)
         rows.writerow(["label \\ prediction", *classes])
         rows.writerows([name, *map(int, row)] for name, row in zip(classes, counts, strict=True))
-    side = min(12.0, 2.5 + 0.45 * len(classes))
+    _save(matrix(counts, classes, side=min(12.0, 2.5 + 0.45 * len(classes)), font=7), stem.with_suffix(".png"))
+
+
+def matrix(counts: np.ndarray, classes: Sequence[str], *, side: float, font: int) -> Figure:
+    """A confusion matrix (K, K), labels vertical, predictions horizontal; a cell is as dark as its share of the label.
+
+    Args:
+      side: of the figure, in inches.
+      font: size of the counts, in points; they and the names are left out beyond `NAMED` classes.
+    """
     figure, axis = plt.subplots(figsize=(side, side), layout="constrained")
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -56,8 +66,8 @@ def confusion(counts: np.ndarray, classes: Sequence[str], stem: Path) -> None:
         axis.set_yticks(range(len(classes)), classes)
         for i, j in zip(*np.nonzero(counts), strict=True):
             color = "white" if shares[i, j] > 0.5 else "black"
-            axis.text(j, i, str(int(counts[i, j])), ha="center", va="center", fontsize=7, color=color)
-    _save(figure, stem.with_suffix(".png"))
+            axis.text(j, i, str(int(counts[i, j])), ha="center", va="center", fontsize=font, color=color)
+    return figure
 
 
 def per_class(counts: np.ndarray, classes: Sequence[str], file: Path) -> None:

@@ -58,18 +58,6 @@ def per_class(confusion: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def summary(outcome: Outcome) -> dict[str, float]:
-    """Macro F1 and balanced accuracy over the classes in the part; for two classes also the area under the ROC."""
-    from sklearn.metrics import roc_auc_score
-
-    found = per_class(outcome.confusion)
-    present = found["examples"] > 0
-    said = {"macro F1": float(found["f1"][present].mean()), "balanced accuracy": float(found["recall"][present].mean())}
-    if len(outcome.classes) == 2 and present.all():
-        said["ROC-AUC"] = float(roc_auc_score(outcome.labels, outcome.probabilities[:, 1]))
-    return said
-
-
 def commonest(outcome: Outcome, train: np.ndarray) -> tuple[str, float]:
     """(The most common class of the training labels, the accuracy of always predicting it)."""
     guess = int(np.bincount(train, minlength=len(outcome.classes)).argmax())

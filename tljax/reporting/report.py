@@ -4,7 +4,6 @@ import contextlib
 import json
 import math
 import platform
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,12 +18,11 @@ from tljax.core import settings, untrusted
 from tljax.core.atomic import make_folder, read_json, sync, write, write_json, writing
 from tljax.core.errors import DataError, TljaxError
 from tljax.core.experiment import Experiment
-from tljax.reporting import figures, plan_chart, run_folder, significance, throughput
+from tljax.reporting import figures, last_lines, plan_chart, run_folder, throughput
 from tljax.reporting.terminal import Advance, Screen
 from tljax.reporting.watchdog import Watchdog
 from tljax.reporting.writer import About, Writers
 
-SHARES = ("accuracy", "subset_accuracy")  # metrics that are the share of examples that are right
 PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml_collections")
 
 
@@ -115,7 +113,7 @@ class Report(Screen):
             self.say(note)
         if not stands:
             return None
-        self.say(f"already finished, {last_line(result, self.folder)}")
+        self.say(f"already finished, {last_lines.last_line(result, self.folder)}")
         return result
 
     def inputs(self, config: ConfigDict, made: Experiment) -> None:
@@ -243,22 +241,9 @@ class Report(Screen):
 
     def ended(self, result: dict[str, Any]) -> None:
         """Print the last lines: the metrics with an interval, the page to open and the next command."""
-        self.say(last_line(result, self.folder))
-        for line in next_lines(result, self.folder):
+        self.say(last_lines.last_line(result, self.folder))
+        for line in last_lines.next_lines(result, self.folder):
             self.say(line)
-
-
-def next_lines(result: dict[str, Any], folder: Path) -> list[str]:
-    """What comes after the result's line."""
-    best, lines = result["metric"], []
-    values = result["metrics"].get("test", {})
-    if best in SHARES and values:
-        low, high = significance.wilson(values[best], values["examples"])
-        lines.append(f"  test {best} {values[best]:.1%}, 95 % interval of {values['examples']:,} examples: "
-                     f"{low:.1%} to {high:.1%}")  # fmt: skip
-    if (page := folder / "report" / "index.html").exists():
-        lines.append(f"page: {page}")
-    return [*lines, f"next: tljax predict {shlex.quote(str(folder))} ..."]
 
 
 def _by_section(changed: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -268,13 +253,6 @@ def _by_section(changed: Mapping[str, Any]) -> dict[str, list[str]]:
         section, _, name = key.partition(".")
         found.setdefault(section, []).append(f"{name or section}={value}")
     return found
-
-
-def last_line(result: dict[str, Any], folder: Path) -> str:
-    """The last line that a run prints."""
-    best = result["metric"]
-    parts = [f"{part} {best} {values[best]:.4f} ({values['examples']})" for part, values in result["metrics"].items()]
-    return f"result: {', '.join(parts)}; {result['seconds']['total']:.1f} s; {folder}"
 
 
 def check_finite(step: int, part: str, values: Mapping[str, Any]) -> None:

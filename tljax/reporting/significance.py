@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
 ALPHA = 0.05
+SHARES = ("accuracy", "subset_accuracy")  # metrics that are a share, of examples where there are no tokens
 ROUNDING = 1e-12  # metrics that differ by less are equal
 # `Difference.test` -> its description for the user.
 TESTS = {
@@ -46,6 +48,14 @@ def wilson(share: float, examples: int) -> tuple[float, float]:
     z2 = _t(math.inf) ** 2 / examples
     half = math.sqrt(z2 * share * (1 - share) + z2**2 / 4)
     return (share + z2 / 2 - half) / (1 + z2), (share + z2 / 2 + half) / (1 + z2)
+
+
+def of_part(metric: str, values: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The 95 % interval of a metric of one part, as `Task.summarize` gives them; None if it is not a share of examples.
+
+    A share of hidden tokens is none: a text has many of them, and they are not independent.
+    """
+    return wilson(values[metric], values["examples"]) if metric in SHARES and "tokens" not in values else None
 
 
 def over_seeds(differences: np.ndarray) -> Difference | None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 
 import jax
-from ml_collections import ConfigDict
 
 from tljax.reporting.report import Report
 from tljax.training.job import Job
@@ -26,13 +25,17 @@ class Price:
     """What a run costs here."""
 
     step: float  # seconds a step, mean over the plan
-    epoch: float  # seconds an epoch, with its evaluation
+    evaluation: float  # seconds of one evaluation of the part that chooses the epoch
     final: float  # seconds of the last evaluations, of all parts
     bytes: int  # memory of the largest step
 
-    def seconds(self, epochs: float) -> float:
+    def a_step(self, job: Job) -> float:
+        """Seconds of a step, with its share of the evaluations that are due."""
+        return self.step + self.evaluation / max(1.0, job.config.train.eval_epochs * job.steps_per_epoch)
+
+    def seconds(self, job: Job) -> float:
         """From the first step to the end."""
-        return epochs * self.epoch + self.final + RESERVE
+        return job.steps * self.a_step(job) + self.final + RESERVE
 
 
 def measure(job: Job, views: Sequence[View], begin: TrainState, devices: Parallel, report: Report) -> Price:
@@ -58,18 +61,17 @@ def measure(job: Job, views: Sequence[View], begin: TrainState, devices: Paralle
     an_example = FORWARD * step / train.batch_size
     validation = len(view.selection.evaluation.pictures) if view.selection else 0
     every = sum(len(part.pictures) for part in view.evaluations.values())
-    epoch = view.training.steps(1.0) * step + validation * an_example / train.eval_epochs
-    return Price(step, epoch, every * an_example, largest)
+    return Price(step, validation * an_example, every * an_example, largest)
 
 
-def steps(wanted: int, job: Job, views: Sequence[View], begin: TrainState, devices: Parallel, report: Report) -> int:
-    """As many of the `wanted` steps as fit into what is left of `train.minutes`. A run that has begun keeps to its."""
-    config: ConfigDict = job.config
+def steps(job: Job, views: Sequence[View], begin: TrainState, devices: Parallel, report: Report) -> int:
+    """As many of the job's steps as fit into what is left of `train.minutes`. A run that has begun keeps its number."""
+    config, wanted = job.config, job.steps
     found = report.stored(FILE)
     if found is None:
         price = measure(job, views, begin, devices, report)
         left = 60 * config.train.minutes - report.seconds - price.final - RESERVE
-        fits = int(left / price.epoch * views[-1].training.steps(1.0))
+        fits = int(left / price.a_step(job))
         found = {"steps": max(1, min(wanted, fits)), "wanted": wanted, "seconds a step": round(price.step, 4)}
     report.keep(FILE, json.dumps(found, indent=2))
     said = f"a step takes {found['seconds a step']:.3g} s; {found['steps']:,} of {found['wanted']:,} steps fit"

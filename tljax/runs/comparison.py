@@ -15,7 +15,6 @@ from tljax.runs import results
 
 Hits = Mapping[str, Mapping[int, tuple[str, np.ndarray] | None]]  # row -> seed -> the result of `read_hits`
 Failure = tuple[str, int, Exception]  # row, seed and why
-SHARES = ("accuracy",)  # metrics that are a share of examples, which have a known confidence interval
 COLUMNS = (
     "row", "test %", "sd", "95 % seeds", "95 % test size", "validation %", "to the best (95 %)", "p", "resolved",
     "seeds", "seconds", "step MiB", "trainable", "optimizer KiB",
@@ -72,7 +71,7 @@ def read_hits(folder: Path, result: dict[str, Any]) -> tuple[str, np.ndarray] | 
       result: the run's result. None is returned if its metric is not a share of examples, or it has no predictions.
     """
     file = folder / "report" / "test_predictions.csv"
-    if result["metric"] not in SHARES or not file.exists():
+    if result["metric"] not in significance.SHARES or not file.exists():
         return None
     with file.open(newline="", encoding="utf-8") as lines:
         right = np.array([row["label"] == row["prediction"] for row in csv.DictReader(lines)])
@@ -190,7 +189,7 @@ def _row(name: str, members: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "mean": mean,
         "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
         "interval": _within(significance.interval(values), metric),
-        "wilson": significance.wilson(mean, examples) if metric in SHARES else None,
+        "wilson": significance.of_part(metric, members[0]["metrics"]["test"] | {metric: mean, "examples": examples}),
         "examples": examples,
         "validation": float(np.mean(validation)) if validation else None,
         "updates": [member["step"] for member in members],
@@ -203,7 +202,7 @@ def _row(name: str, members: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _within(ends: tuple[float, float] | None, metric: str) -> tuple[float, float] | None:
     """An interval over seeds cut where no share can be."""
-    return (max(ends[0], 0.0), min(ends[1], 1.0)) if ends and metric in SHARES else ends
+    return (max(ends[0], 0.0), min(ends[1], 1.0)) if ends and metric in significance.SHARES else ends
 
 
 def _value(result: dict[str, Any]) -> float:

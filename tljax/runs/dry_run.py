@@ -1,5 +1,6 @@
 """What a run does, once, in a folder that is removed: what would fail fails now, and the price is said."""
 
+import math
 import tempfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from ml_collections import ConfigDict
 from tljax.core import overrides, settings
 from tljax.core.errors import ConfigError
 from tljax.core.plugins import find
+from tljax.core.processes import agreement
 from tljax.reporting.report import Report
 from tljax.runs import budget
 from tljax.runs.budget import Price
@@ -33,6 +35,9 @@ def run(config: ConfigDict) -> dict[str, float]:
     Raises:
       TljaxError: what the run itself would raise.
     """
+    if agreement.count() > 1:
+        raise ConfigError(f"--dry-run computes in one process, and this run has {agreement.count()}. Start one alone.")
+    limit = 60 * config.train.minutes or math.inf
     auto = find("strategies", config.strategy.name).__name__.endswith(".auto")
     changes = [*CHANGES, *([f"strategy.name={DEAREST}"] if auto else [])]
     config, _ = settings.resolve(overrides.apply(config, changes))
@@ -55,7 +60,7 @@ def run(config: ConfigDict) -> dict[str, float]:
         report.say("checked: data, weights, groups and plan; one step of every phase")
         _saved_and_restored(folder, job, begin, prepared, config)
         report.say("checked: a checkpoint is saved and restored; model/ is saved, loaded, and answers")
-        return _told(price, prepared, config, report, steps, auto=auto)
+        return _told(price, job, prepared, report, limit, auto=auto)
 
 
 def _saved_and_restored(folder: Path, job: Job, begin: TrainState, prepared: Prepared, config: ConfigDict) -> None:
@@ -68,20 +73,19 @@ def _saved_and_restored(folder: Path, job: Job, begin: TrainState, prepared: Pre
     model.logits(model.variables, made.parts["test"].take(np.array([0])))
 
 
-def _told(
-    price: Price, prepared: Prepared, config: ConfigDict, report: Report, steps: int, *, auto: bool
-) -> dict[str, float]:
-    made = prepared.experiment
-    epochs = steps * config.train.batch_size / len(made.parts["train"])
-    seconds = report.seconds + price.seconds(epochs)
+def _told(price: Price, job: Job, prepared: Prepared, report: Report, limit: float, *, auto: bool) -> dict[str, float]:
+    made, config = prepared.experiment, job.config
+    seconds = report.seconds + price.seconds(job)
     data = sum(getattr(getattr(part, "images", None), "nbytes", 0) for part in made.parts.values())
     frozen = views.frozen_stages(made.groups, made.stages, prepared.phases)
     if len(frozen) == len(made.stages):  # a step is the features' own cost: they are computed once
         rows = (1 + config.data.cached_views) * sum(map(len, made.parts.values()))
         seconds = report.seconds + rows * price.step / config.train.batch_size + price.final + budget.RESERVE
+    over = f", which config.train.minutes={limit / 60:g} will cut" if seconds > limit else ""
+    seconds = min(seconds, limit)
     report.say(
-        f"expected: {seconds / 60:.1f} minutes at most ({steps:,} steps of {price.step:.3g} s; early stopping may end "
-        f"it before); {price.bytes / 2**20:,.0f} MiB a step, {data / 2**20:,.0f} MiB of pictures"
+        f"expected: {seconds / 60:.1f} minutes at most ({job.steps:,} steps of {price.step:.3g} s{over}; early stop "
+        f"may end it before); {price.bytes / 2**20:,.0f} MiB a step, {data / 2**20:,.0f} MiB of pictures"
     )
     if auto:
         report.say(f"  auto chooses when it has seen the features; this is the price of '{DEAREST}', the dearest")

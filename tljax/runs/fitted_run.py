@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,15 @@ from ml_collections import ConfigDict
 from tljax.core import settings
 from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
-from tljax.core.processes import agreement
 from tljax.core.trees import count
 from tljax.core.types import Batch, Variables
 from tljax.data import domains
 from tljax.reporting import throughput
 from tljax.reporting.report import Report
 from tljax.runs import records
-from tljax.runs.pages import run_page
-from tljax.runs.pages.finished import Finished
-from tljax.serving import model_card, refitted_classifier, saved_model
-from tljax.training import features, parallel, views
+from tljax.runs.finish import finish
+from tljax.serving import refitted_classifier, saved_model
+from tljax.training import features, views
 from tljax.training.features import Took
 from tljax.training.parallel import Parallel
 from tljax.transfer.method import Method
@@ -57,9 +54,7 @@ def check(config: ConfigDict) -> None:
         )
 
 
-def run(
-    method: Method, made: Experiment, devices: Parallel, report: Report, config: ConfigDict, workdir: Path
-) -> dict[str, Any]:
+def run(method: Method, made: Experiment, devices: Parallel, report: Report, config: ConfigDict) -> dict[str, Any]:
     """Compute features of all parts, `fit` the classifier to those of the training part, evaluate every part once.
 
     A linear classifier becomes the head of the network in model/. For any other classifier this head is 0, and the
@@ -101,15 +96,10 @@ def run(
             "temperature": temperature,
         }
 
-        def finish() -> dict[str, Any]:
-            _save(workdir / "model", method.name, fitted, train, made, config, temperature)
-            result = report.finish(found, totals, partial(records.files, made, config, temperature))
-            model_card.save(workdir)
-            run_page.write(Finished(workdir, made, config, totals, result, parallel.own(devices), report))
-            report.ended(result)
-            return result
+        def save(folder: Path) -> None:
+            _save(folder, method.name, fitted, train, made, config, temperature)
 
-        return agreement.told(finish)
+        return finish(save, found, totals, made, devices, report, config)
 
 
 def _save(

@@ -1,21 +1,19 @@
 """One experiment: pretrained weights in; a fine-tuned network, its numbers and its run folder out."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from tljax.core import settings
+from tljax.core import overrides, settings
 from tljax.core.errors import ConfigError
 from tljax.core.plugins import find
 from tljax.core.processes import agreement
 from tljax.reporting import silent
 from tljax.runs import budget, fitted_run, records, results
-from tljax.runs.pages import run_page
-from tljax.runs.pages.finished import Finished
+from tljax.runs.finish import finish
 from tljax.runs.preparation import prepare
-from tljax.serving import model_card, saved_model
+from tljax.serving import saved_model
 from tljax.training import parallel, plan_rates, views
 from tljax.training.checkpoints.shared import opened
 from tljax.training.train_loop import Loop
@@ -39,21 +37,22 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     prepared = prepare(config, devices, report)
     made, phases, task = prepared.experiment, prepared.phases, prepared.experiment.task
     if prepared.method.fits:
-        return fitted_run.run(prepared.method, made, devices, report, config, workdir)
+        return fitted_run.run(prepared.method, made, devices, report, config)
     seen = views.make(made, phases, task, devices, report, config)
     steps = max(seen[0].training.steps(config.train.epochs), config.train.min_steps)
     begin = TrainState.create(made.variables, seed=config.seed)
     job = prepared.job(steps, config, devices.axis)
-    if config.train.minutes:
-        steps = budget.steps(steps, job, seen, begin, devices, report)
-        job = prepared.job(steps, config, devices.axis)
+    if config.train.minutes and (fits := budget.steps(job, seen, begin, devices, report)) < steps:
+        # Fewer epochs of the same length, so that evaluations stay as far apart.
+        shorter = overrides.apply(config, (f"train.epochs={config.train.epochs * fits / steps!r}",))
+        job = prepared.job(fits, shorter, devices.axis)
     tables = job.tables(begin)
 
     with report.opened(made.fingerprints()):
         report.inputs(config, made)
         for line in left:
             report.say(f"  {line}")
-        report.plan(tables, plan_rates.chart(phases, steps, config.train.epochs, config.optimizer))
+        report.plan(tables, plan_rates.chart(phases, job.steps, job.config.train.epochs, config.optimizer))
         for view in seen:
             report.say(view.note)
         with opened(workdir / "checkpoints", keep=config.train.keep_checkpoints) as checkpoints:
@@ -65,12 +64,7 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         learned = devices.get_state(final)
         found = results.make(job, trained, totals, views.took(seen)) | {"temperature": temperature}
 
-        def finish() -> dict[str, Any]:
-            saved_model.save(workdir / "model", learned, made, config, temperature=temperature)
-            result = report.finish(found, totals, partial(records.files, made, config, temperature))
-            model_card.save(workdir)
-            run_page.write(Finished(workdir, made, config, totals, result, parallel.own(devices), report))
-            report.ended(result)
-            return result
+        def save(folder: Path) -> None:
+            saved_model.save(folder, learned, made, config, temperature=temperature)
 
-        return agreement.told(finish)
+        return finish(save, found, totals, made, devices, report, config)

@@ -17,8 +17,6 @@ from tljax.serving.saved_model import Model
 from tljax.training import parallel
 from tljax.training.evaluate import Evaluator
 
-SHARES = ("accuracy",)  # metrics that are a share of examples, which have a known confidence interval
-
 
 class _Answered:
     """Logits and labels of examples, in the form of a part for evaluation."""
@@ -68,12 +66,11 @@ def summary(predictor: Predictor, found: dict[str, np.ndarray]) -> dict[str, Any
     """Metrics, the name of the main one, its 95 % interval if it is a share of examples, and metrics of each class."""
     model = predictor.model
     metrics = model.task.summarize(found)
-    value, number = metrics[model.task.BEST], int(metrics["examples"])
-    share = model.task.BEST in SHARES
+    value = metrics[model.task.BEST]
     return {
         "metric": model.task.BEST,
         "value": value,
-        "interval": significance.wilson(value, number) if share else None,
+        "interval": significance.of_part(model.task.BEST, metrics),
         "metrics": metrics,
         "classes": [_of_class(*row) for row in _counts(model, found)],
     }

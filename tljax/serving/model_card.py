@@ -9,7 +9,6 @@ from tljax.core.untrusted import printable
 from tljax.reporting import significance
 
 FILE = "README.md"
-SHARES = ("accuracy",)  # metrics that are the share of examples that are right: their interval is known
 LISTED = 50  # classes that are named
 
 
@@ -75,7 +74,7 @@ def _row(part: str, values: Mapping[str, Any], names: list[str]) -> str:
         if value is None:
             cells.append("-")
             continue
-        ends = significance.wilson(value, values["examples"]) if name in SHARES and part != "train" else None
+        ends = significance.of_part(name, values) if part != "train" else None
         between = f" (95 %: {ends[0]:.3f} to {ends[1]:.3f})" if ends else ""
         cells.append(f"{value:.4f}{between}")
     return f"| {' | '.join(cells)} |"

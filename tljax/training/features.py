@@ -75,7 +75,9 @@ class Cached:
         self.examples, self.views, self.skipped = examples, views, examples.skipped
         self.lengths = getattr(examples, "lengths", None)  # for texts: batches are ordered by them
         self.took = Took()
-        self._name, self._prefix, self._screen, self._where = name, prefix, screen, where
+        # A store has one writer, and rows of several processes have no keys of their own (`_keys`).
+        self._where = "process" if prefix.share.count > 1 else where
+        self._name, self._prefix, self._screen = name, prefix, screen
         self._batch_size, self._rows = batch_size, None
 
     def __len__(self) -> int:

@@ -56,7 +56,8 @@ def join(arguments: MutableSequence[str], environment: Mapping[str, str] = os.en
     except (RuntimeError, ValueError) as error:
         raise ConfigError(
             f"All processes of a job must come together within {place.join} s, and they did not: "
-            f"{str(error).splitlines()[0]}. {FLAG} takes auto, or HOST:PORT,INDEX,COUNT: of process 0, and of this one."
+            f"{str(error).splitlines()[0]}. {FLAG} takes auto, or HOST:PORT,INDEX,COUNT "
+            f"(of process 0, and of this one); {FLAG}=off where this process is alone."
         ) from error
     if agreement.count() > 1:
         ending.watch(place.heartbeat)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tljax.reporting import figures
 from tljax.reporting.figures import plt
 from tljax.reporting.measures import Outcome, coverage, reliability
 from tljax.reporting.page.pictures import Picture, figure
@@ -12,7 +13,6 @@ from tljax.reporting.page.pictures import Picture, figure
 # Tol's bright scheme, which colour-blind people can distinguish.
 PARTS = {"train": "#4477aa", "validation": "#ccbb44", "test": "#228833"}
 OTHER, RIGHT, WRONG = "#aa3377", "#4477aa", "#ee6677"
-NAMED = 30  # with at most this many classes, a confusion matrix shows names and counts
 
 
 def color(part: str) -> str:
@@ -48,17 +48,7 @@ def curves(log: Sequence[Mapping[str, Any]], metrics: Sequence[str], *, per_epoc
 def confusion(outcome: Outcome) -> Picture:
     """The confusion matrix: labels vertical, predictions horizontal."""
     counts, classes = outcome.confusion, outcome.classes
-    side = min(9.0, 2.2 + 0.4 * len(classes))
-    drawn, axis = plt.subplots(figsize=(side, side), layout="constrained")
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axis.set(xlabel="prediction", ylabel="label")
-    if len(classes) <= NAMED:
-        axis.set_xticks(range(len(classes)), classes, rotation=60, ha="right")
-        axis.set_yticks(range(len(classes)), classes)
-        for i, j in zip(*np.nonzero(counts), strict=True):
-            shade = "white" if shares[i, j] > 0.5 else "black"
-            axis.text(j, i, str(int(counts[i, j])), ha="center", va="center", fontsize=8, color=shade)
+    drawn = figures.matrix(counts, classes, side=min(9.0, 2.2 + 0.4 * len(classes)), font=8)
     wrong = int(counts.sum() - np.trace(counts))
     return figure(drawn, f"Confusion matrix of {len(classes)} classes: {wrong} of {counts.sum()} off the diagonal.")
 

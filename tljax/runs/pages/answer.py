@@ -6,7 +6,13 @@ from tljax.reporting import measures
 from tljax.reporting.page import charts
 from tljax.reporting.significance import wilson
 from tljax.runs.pages.finished import Finished
+from tljax.training import selection
 
+# Metrics of the run beside its accuracy -> what they are called.
+MEASURES = {
+    "f1_macro": "macro F1", "balanced_accuracy": "balanced accuracy", "mcc": "MCC", "auroc": "ROC-AUC",
+    "loss": "loss (nats)",
+}  # fmt: skip
 NAMED = 60  # classes up to which all are in the table; of more the worst
 
 
@@ -14,7 +20,7 @@ def gather(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
     """What stands first.
 
     Args:
-      baseline: "name", "accuracy" and "why" of the cheapest honest way; None where none was measured.
+      baseline: "name", "value" (its accuracy), "examples" and "why" of the cheapest honest way; None: not measured.
     """
     best, values = run.result["metric"], run.result["metrics"]["test"]
     found: dict[str, Any] = {
@@ -38,17 +44,18 @@ def _classes(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
     test, values = run.test, run.result["metrics"]["test"]
     accuracy, count = values["accuracy"], values["examples"]
     guess, guessed = measures.commonest(test, run.made.parts["train"].subset.labels)
-    rows = [{"name": "this run", "value": accuracy, "why": ""}]
+    rows = [{"name": "this run", "value": accuracy, "why": "", "examples": count}]
     if baseline:
-        rows.append({"name": baseline["name"], "value": baseline["accuracy"], "why": baseline["why"]})
-    rows.append({"name": f"always “{guess}”", "value": guessed, "why": "the commonest class of the training part"})
+        rows.append(baseline)
+    commonest = "the commonest class of the training part"
+    rows.append({"name": f"always “{guess}”", "value": guessed, "why": commonest, "examples": count})
     table = measures.per_class(test.confusion)
     order = sorted(range(len(test.classes)), key=lambda k: table["f1"][k])
     shown = range(len(test.classes)) if len(test.classes) <= NAMED else order[:NAMED]
     return {
         "interval": wilson(accuracy, count),
-        "rows": [row | {"interval": wilson(row["value"], count)} for row in rows],
-        "measures": measures.summary(test) | {"loss (nats)": values["loss"]},
+        "rows": [row | {"interval": wilson(row["value"], row["examples"])} for row in rows],
+        "measures": {said: values[name] for name, said in MEASURES.items() if name in values},
         "per_class": [
             {"name": test.classes[k]} | {name: column[k].item() for name, column in table.items()} for k in shown
         ],
@@ -92,13 +99,14 @@ def _kept(run: Finished) -> str:
             f"The last of {run.chart['epochs']:g} epochs is kept: there is no validation part to choose another by "
             f"(config.data.validation=0.1 holds one out)."
         )
-    metric, part = run.result["metric"], "validation"
+    metric, sign = selection.chosen_by(run.config.train.best, run.made.task, len(run.made.classes))
+    part = "validation"
     if run.config.train.select == "entropy":
-        metric, part = "entropy", "unlabelled"
+        metric, sign, part = "entropy", -1, "unlabelled"
     rows = [row for row in run.log if row["part"] == part]
     value = next((row[metric] for row in rows if row["step"] == run.result["step"]), None)
     said = "" if value is None else f", {value:.4f}"
-    best = "lowest" if metric == "entropy" else "highest"
+    best = "highest" if sign > 0 else "lowest"
     return f"Epoch {run.epoch:.3g} of {run.chart['epochs']:g} is kept: the {best} {metric} on the {part} part{said}."
 
 

@@ -7,6 +7,7 @@ from tljax.reporting.page import charts
 from tljax.runs.pages.finished import Finished
 
 ENOUGH = 0.01  # of the metric: smaller differences are no reason to do anything
+STILL = ("linear_probe", "classic")  # strategies that hold the backbone still
 WIDE = 0.05  # half an interval from which on more test examples are worth it
 
 
@@ -39,20 +40,22 @@ def advice(run: Finished, baseline: dict[str, Any] | None, slope: float | None, 
     """What to try next, each with its reason, the most promising first."""
     best, metrics = run.result["metric"], run.result["metrics"]
     test, found = metrics["test"][best], []
-    if baseline and baseline["accuracy"] > test + ENOUGH:
-        more = f"{100 * (baseline['accuracy'] - test):.1f} points more, for seconds of work."
-        why = f"{baseline['name']} reaches {100 * baseline['accuracy']:.1f} %, {more}"
+    if baseline and baseline["value"] > test + ENOUGH:
+        more = f"{100 * (baseline['value'] - test):.1f} points more, for seconds of work."
+        why = f"{baseline['name']} reaches {100 * baseline['value']:.1f} %, {more}"
         found.append(_line("Check the learning rate, or take the probe", why))
     if run.chart and run.chosen and run.result["step"] == run.chart["steps"]:
         epochs = f"--config.train.epochs={2 * run.chart['epochs']:g}"
         found.append(_line(epochs, "The best epoch is the last one: it was still learning."))
+    if run.config.train.minutes and run.chart and run.chart["epochs"] < run.config.train.epochs:
+        had = f"The time allowed {run.chart['epochs']:.3g} of {run.config.train.epochs:g} epochs."
+        found.append(_line(f"More time: --config.train.minutes={2 * run.config.train.minutes:g}", had))
     if slope is not None and slope > ENOUGH:
         found.append(_line("More training examples", f"Twice as many add about {100 * slope:.1f} points to a probe."))
     if "train" in metrics and best == "accuracy" and metrics["train"][best] - test > 0.1:
         gap = f"{100 * (metrics['train'][best] - test):.0f} points"
-        what = "Hold more of the network still, or augment (--config.strategy.name=lp_ft, --config.data.flip=true)"
         why = f"The training part is {gap} ahead of the test part: examples are learned by heart."
-        found.append(_line(what, why))
+        found += [_line(what, why) for what in _less_by_heart(run)]
     if "validation" not in metrics:
         why = "Without one the last epoch is kept, and probabilities are as sure as training left them."
         found.append(_line("A validation part: --config.data.validation=0.1", why))
@@ -62,6 +65,17 @@ def advice(run: Finished, baseline: dict[str, Any] | None, slope: float | None, 
         half = f"{100 * (interval[1] - interval[0]) / 2:.1f} points"
         found.append(_line("More test examples", f"The interval is {half} to each side: it hides most changes."))
     return found
+
+
+def _less_by_heart(run: Finished) -> list[str]:
+    """What of the usual remedies this run has not got yet."""
+    found = []
+    strategy = run.result.get("chosen_strategy", run.result["strategy"])
+    if run.made.published and strategy not in STILL:
+        found.append("Hold the backbone still: --config.strategy.name=linear_probe")
+    if "flip" in run.config.data and not run.config.data.flip:
+        found.append("Augment, where a mirrored picture is of the same class: --config.data.flip=true")
+    return found or ["Stop sooner, or decay: --config.train.patience=3, --config.optimizer.weight_decay=0.1"]
 
 
 def _size(run: Finished) -> int:

@@ -28,7 +28,8 @@ class Probe:
 
     name: str
     why: str
-    accuracy: float  # on the test part
+    accuracy: float  # on the test part, of which it saw `examples`
+    examples: int
     slope: float | None  # what twice the training examples would add, by what the second half added
     suspects: np.ndarray  # positions in the training part, the likeliest wrong label first
     out_of_fold: np.ndarray  # (N, K) probabilities of the looked-at training examples
@@ -37,7 +38,7 @@ class Probe:
     @property
     def baseline(self) -> dict[str, Any]:
         """As the first section of a page takes it."""
-        return {"name": self.name, "accuracy": self.accuracy, "why": self.why}
+        return {"name": self.name, "value": self.accuracy, "why": self.why, "examples": self.examples}
 
 
 def fit(run: Finished) -> Probe | None:
@@ -54,7 +55,7 @@ def fit(run: Finished) -> Probe | None:
     outside = out_of_fold(make, rows["train"], labels["train"], run.config.seed)
     order = label_errors.candidates(labels["train"], outside)
     slope = _slope(make, rows, labels, accuracy, run.config.seed)
-    return Probe(name, why, accuracy, slope, places["train"][order], outside, places["train"])
+    return Probe(name, why, accuracy, len(labels["test"]), slope, places["train"][order], outside, places["train"])
 
 
 def _drawn(count: int, seed: int) -> np.ndarray:

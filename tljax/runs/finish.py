@@ -1,0 +1,49 @@
+"""The end of every run: model/, numbers and figures, the page, the last lines."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from tljax.core.experiment import Experiment
+from tljax.core.processes import agreement
+from tljax.reporting.report import Report
+from tljax.runs import records
+from tljax.runs.pages import run_page
+from tljax.runs.pages.finished import Finished
+from tljax.serving import model_card
+from tljax.training import parallel
+from tljax.training.parallel import Parallel
+
+
+def finish(
+    save: Callable[[Path], None],
+    found: dict[str, Any],
+    totals: Mapping[str, dict[str, Any]],
+    made: Experiment,
+    devices: Parallel,
+    report: Report,
+    config: ConfigDict,
+) -> dict[str, Any]:
+    """Write everything that a finished run leaves. Process 0 does it; the others get the result.
+
+    Args:
+      save: writes the folder model/ of this path.
+      found: the content of result.json without what the report adds; "temperature" is in it.
+      totals: part -> the sums of its evaluation.
+
+    Returns:
+      The content of result.json.
+    """
+
+    def written() -> dict[str, Any]:
+        save(report.folder / "model")
+        result = report.finish(found, totals, partial(records.files, made, config, found["temperature"]))
+        model_card.save(report.folder)
+        run_page.write(Finished(report.folder, made, config, totals, result, parallel.own(devices), report))
+        report.ended(result)
+        return result
+
+    return agreement.told(written)
