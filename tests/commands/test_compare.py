@@ -242,3 +242,8 @@ def test_a_folder_of_ones_own_is_compared_as_it_is_trained(tmp_path, monkeypatch
     assert asked == [("My pictures", ["seed=3"])] and folder == Path("runs/compare-My-pictures")
     assert [planned.config.strategy.name for planned in plan] == ["scratch", "full"]
     assert "data: 3 classes" in capsys.readouterr().out
+
+
+def test_a_folder_and_a_config_are_two_things_to_compare(capsys):
+    assert main(["compare", "My pictures", "--config=digits", "--strategies=full"]) == 2
+    assert "got --config=digits and 'My pictures'" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import threading
 import numpy as np
 import pytest
 
+from tljax.__main__ import main
 from tljax.core import signals
 from tljax.core.errors import ConfigError
 from tljax.core.processes import agreement, ending, joining
@@ -54,6 +55,14 @@ def test_launchers_that_are_recognised(environment, several):
     assert joining.launched(environment) is several
     assert (joining.placed([], environment) is not None) is several
     assert joining.placed(["--distributed=off"], environment) is None
+
+
+def test_a_verb_comes_together_once(monkeypatch):
+    """A launcher's variables stay where they are: a second call would join again, which jax refuses."""
+    calls = []
+    monkeypatch.setattr(joining, "join", lambda arguments: calls.append(list(arguments)))
+    assert main(["options", "strategies", "lora"]) == 0
+    assert calls == [["options", "strategies", "lora"]]
 
 
 def test_one_process_decides_for_itself():

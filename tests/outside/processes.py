@@ -1,12 +1,15 @@
 """A process of a run, as a cluster starts it: `processes.py PLACE FOLDER KIND`; see runs/test_several_processes.py."""
 
+import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import small
 from ml_collections import ConfigDict
 
 from tljax.cli import guarded, keep_compiled
+from tljax.commands import lr_find, score
 from tljax.core.processes import agreement, joining
 from tljax.networks.families import resnet
 from tljax.runs.run import run
@@ -48,6 +51,15 @@ def runs(kind, folder):
         yield "failing", with_norms(strategy__name="full" if here else "scratch", model__weights=here)
 
 
+def asked(folder):
+    """What other verbs find with the network of the first experiment, as process 0 has it."""
+    config = with_norms(strategy__name="full", model__weights=str(folder / "norms" / "model"))
+    scores = {name: x for name, x in score.score(config).items() if not name.endswith(" s")}
+    losses = lr_find.sweep(config, "all", np.geomspace(1e-4, 1e-2, 12).tolist())["all"].losses
+    if agreement.first():
+        (folder / "asked.json").write_text(json.dumps({"scores": scores, "losses": losses}))
+
+
 def main(place, folder, kind="all"):
     arguments = [f"--distributed={place}"] if place else []
 
@@ -56,6 +68,8 @@ def main(place, folder, kind="all"):
         keep_compiled()
         for name, config in runs(kind, folder):
             run(config, folder / name)
+        if kind == "all":
+            asked(folder)
         print("all", agreement.count())
 
     return guarded(begin)

@@ -79,6 +79,9 @@ def test_two_processes_give_the_run_of_one(alone, tmp_path):
         if name != "fitted":
             compare(rows(tmp_path / name)[:8], rows(alone / name)[:8])
     assert "in the memory of each process" in said(tmp_path, 0)
+    found, expected = (json.loads((f / "asked.json").read_text()) for f in (tmp_path, alone))
+    assert found["scores"] == pytest.approx(expected["scores"], rel=1e-3, abs=1e-4)
+    assert found["losses"] == pytest.approx(expected["losses"], rel=1e-4)
 
 
 def test_a_signal_to_one_saves_the_step_of_all_and_another_number_of_processes_goes_on(tmp_path):

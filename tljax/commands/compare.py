@@ -1,8 +1,9 @@
 """Run strategies side by side on the same splits and seeds, and say which one won."""
 
+import argparse
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,23 +38,10 @@ def main(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(flags)
     # {suite} and {seed} have a meaning only in a row.
     of_rows = tuple(change for change in changes if "{suite}" in change or "{seed}" in change)
-    place = options.config or options.data or DEFAULT
-    if not (options.config or options.data):
-        print(f"no --config, and no folder or table: the rows are compared on {DEFAULT}")
-    read = given.read(place, [change for change in changes if change not in of_rows])
-    config = read.config
-    for note in read.notes:
-        print(printable(note))
-    if options.seeds:
-        config = overrides.apply(config, [f"suite.seeds={_seeds(options.seeds)}"])
-    entries = cli.entries(options.strategies) if options.strategies else list(config.suite.rows)
-    tried = _tried(options, config.seed)
-    if tried != [()] and not entries:
-        entries = [config.strategy.name]
-    pairs = [(entry, added) for entry in entries for added in tried]
-    rows = {":".join((entry, *added)): (*_overrides(entry, config), *added, *of_rows) for entry, added in pairs}
+    asked = [change for change in changes if change not in of_rows]
+    config, name = _config(options, asked)
+    rows = _rows(options, config, of_rows)
     sizes = _numbers("--examples", options.examples, least=1) if options.examples else (0,)
-    name = read.name if given.is_data(place) else Path(place.partition(":")[0]).stem
     folder = Path(options.workdir or f"runs/compare-{name}")
     atomic.check_folder(folder)
 
@@ -63,28 +51,71 @@ def main(arguments: Sequence[str]) -> None:
     if len(wanted) < len(places):
         raise ConfigError(f"--strategies must differ in more than signs, for their folders; got {', '.join(rows)}.")
     plan = suite.expand(config, folder, wanted)
-    suite.check_heeded([change for change in changes if change not in of_rows], config, plan)
+    suite.check_heeded(asked, config, plan)
     cli.keep_compiled()
     found, failed = suite.each(run, plan, folder, minutes=options.minutes)
+    if agreement.first():
+        _report(found, failed, places, folder, config)
+    if failed:
+        raise failed[-1][2]
+
+
+def _config(options: argparse.Namespace, asked: Sequence[str]) -> tuple[ConfigDict, str]:
+    """What is compared, and what its folder is called after."""
+    if options.config and options.data:
+        raise ConfigError(
+            f"compare takes one of --config and a folder or table; got --config={options.config} and '{options.data}'. "
+            f"Leave one out."
+        )
+    place = options.config or options.data or DEFAULT
+    if place is DEFAULT:
+        print(f"no --config, and no folder or table: the rows are compared on {DEFAULT}")
+    read = given.read(place, asked)
+    for note in read.notes:
+        print(printable(note))
+    config = read.config
+    if options.seeds:
+        config = overrides.apply(config, [f"suite.seeds={_seeds(options.seeds)}"])
+    return config, read.name if given.is_data(place) else Path(place.partition(":")[0]).stem
+
+
+def _rows(options: argparse.Namespace, config: ConfigDict, of_rows: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Row -> its overrides: every strategy with every setting that is tried."""
+    entries = cli.entries(options.strategies) if options.strategies else list(config.suite.rows)
+    tried = _tried(options, config.seed)
+    if tried != [()] and not entries:
+        entries = [config.strategy.name]
+    pairs = [(entry, added) for entry in entries for added in tried]
+    return {":".join((entry, *added)): (*_overrides(entry, config), *added, *of_rows) for entry, added in pairs}
+
+
+def _report(
+    found: suite.Found, failed: suite.Failed, places: Mapping[tuple[int, str], str], folder: Path, config: ConfigDict
+) -> None:
+    """Write and print the tables and the page.
+
+    Args:
+      places: (training examples a class or 0, row) -> the folder of its runs, below `folder`.
+    """
+    sizes: dict[int, list[str]] = {}
+    for size, entry in places:
+        sizes.setdefault(size, []).append(entry)
     tables = {
         size: comparison.rows(
-            {entry: found.get(places[size, entry], []) for entry in rows},
-            {entry: folder / places[size, entry] for entry in rows},
+            {entry: found.get(places[size, entry], []) for entry in entries},
+            {entry: folder / places[size, entry] for entry in entries},
         )
-        for size in sizes
+        for size, entries in sizes.items()
     }
-    names = {place: entry + (f" ({size} a class)" if size else "") for (size, entry), place in places.items()}
-    ended = {place: len(found.get(place, ())) + sum(row == place for row, _, _ in failed) for place in wanted}
+    ended = {place: len(found.get(place, ())) + sum(row == place for row, _, _ in failed) for place in places.values()}
     for size, table in tables.items():
         for row in table:
             row["waiting"] = ended[places[size, row["name"]]] < len(config.suite.seeds)
-    failed = [(names.get(place, place), seed, error) for place, seed, error in failed]
-    if agreement.first():
-        _tell(tables, failed, folder)
-        homes, say = {key: folder / place for key, place in places.items()}, lambda line: print(printable(line))
-        comparison_page.write(tables, homes, failed, folder, asked=config.report, say=say)
-    if failed:
-        raise failed[-1][2]
+    names = {place: entry + (f" ({size} a class)" if size else "") for (size, entry), place in places.items()}
+    told = [(names.get(place, place), seed, error) for place, seed, error in failed]
+    _tell(tables, told, folder)
+    homes, say = {key: folder / place for key, place in places.items()}, lambda line: print(printable(line))
+    comparison_page.write(tables, homes, told, folder, asked=config.report, say=say)
 
 
 def _tell(tables: dict[int, Any], failed: Sequence[comparison.Failure], folder: Path) -> None:
@@ -98,7 +129,7 @@ def _tell(tables: dict[int, Any], failed: Sequence[comparison.Failure], folder: 
         print(printable((f"{size} a class: " if size else "") + verdict.sentence(table)))
 
 
-def _tried(options: Any, seed: int) -> list[tuple[str, ...]]:
+def _tried(options: argparse.Namespace, seed: int) -> list[tuple[str, ...]]:
     """The overrides that --grid, and --random, put on top of every row; one of none where nothing is asked."""
     if options.random is not None and (not options.grid or options.random < 1):
         raise ConfigError(
