@@ -181,5 +181,5 @@ def test_classifiers_without_gradients_are_for_classes(pairs):
     one = config(pairs, "regression", "score")
     made = experiment.load(one, axis=None, pretrained_wanted=False)
     with pytest.raises(ConfigError, match=r"needs classes; config\.task\.name=regression has numbers"):
-        fitted_run.run(Method.of(classic, one.strategy), made, parallel.make("jit"), None, one, pairs / "run")
+        fitted_run.run(Method.of(classic, one.strategy), made, parallel.make("jit"), None, one)
     assert not (pairs / "run").exists()
