@@ -17,7 +17,20 @@ from tljax.core.types import Dataset, Params, Phase, VariantLike
 from tljax.data import builders, inputs, sources
 from tljax.data.builders import cifar10
 from tljax.data.inputs import image, tokens
-from tljax.data.sources import digits, docstrings, image_folder, picture_table, reviews, text_csv, text_folder, tfds
+from tljax.data.sources import (
+    coco,
+    digits,
+    docstrings,
+    image_folder,
+    instance_masks,
+    picture_table,
+    reviews,
+    text_csv,
+    text_folder,
+    tfds,
+    voc,
+    yolo,
+)
 from tljax.networks import families
 from tljax.networks.backbone import Backbone
 from tljax.networks.families import (
@@ -79,8 +92,8 @@ KNOWS_ITS_SIZE: tuple[families.KnowsItsSize, ...] = (vit,)
 PUBLISHES: tuple[families.Publishes, ...] = (vit,)
 
 SOURCES: tuple[sources.Source, ...] = (
-    *(digits, docstrings, image_folder, picture_table),
-    *(reviews, text_csv, text_folder, tfds),
+    *(coco, digits, docstrings, image_folder, instance_masks, picture_table),
+    *(reviews, text_csv, text_folder, tfds, voc, yolo),
 )
 INPUTS: tuple[inputs.InputKind, ...] = (image, tokens)
 BUILDERS: tuple[builders.Builder, ...] = (cifar10,)

@@ -64,7 +64,7 @@ def load(
     shape = one_shape(parts)
     if subsets["train"].info.labels == "boxes":
         for part in parts.values():  # equal lengths in all parts, so that one compiled program is enough
-            part.rows = max(other.most for other in parts.values())
+            part.rows = max(other.most for other in parts.values()) or 1
     changes = backbone.resized(card.size, preprocess.sizes(config.data, card).size)
     note = preprocess.note(config.data, card, shape[0], pretrained=pretrained, changes=changes)
     return Inputs(
