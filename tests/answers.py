@@ -14,7 +14,7 @@ from tljax.training.train_step import make_eval_step
 def totals(task: Any, labels: Any, answers: Any, mask: Any = None) -> dict[str, np.ndarray]:
     """Of the examples where `mask` is set; None: of all."""
     batch = {"label": jnp.array(labels), "mask": jnp.ones(len(labels), bool) if mask is None else jnp.array(mask)}
-    found = task.sums(jnp.array(answers), batch) | task.each(jnp.array(answers), batch)
+    found = task.totals(jnp.array(answers), batch) | task.per_example(jnp.array(answers), batch)
     return {name: np.asarray(x) for name, x in found.items()}
 
 

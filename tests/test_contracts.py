@@ -115,15 +115,15 @@ PLANS: tuple[strategy.Plans, ...] = (
 )
 CHOOSES: tuple[strategy.Chooses, ...] = (auto,)
 PLANS_BY_FACTS: tuple[strategy.PlansByFacts, ...] = (surgical,)
-BEGINS: tuple[strategy.Begins, ...] = (adapter, bitfit, l2_sp, lora, mixout, norm_only)
+INITIALIZES: tuple[strategy.Initializes, ...] = (adapter, bitfit, l2_sp, lora, mixout, norm_only)
 CHANGES: tuple[strategy.Changes, ...] = (adapter, l2_sp, lora, mixout)
 PENALIZES: tuple[strategy.Penalizes, ...] = (l2_sp,)
 FITS: tuple[strategy.Fits, ...] = (classic,)
-FITS_AGAIN: tuple[strategy.FitsAgain, ...] = (classic,)
+REFITS: tuple[strategy.Refits, ...] = (classic,)
 
 TASKS: tuple[tasks.Task, ...] = (classification, masked_lm)
 BEGUN: tuple[Callable[..., tasks.Task], ...] = (multilabel.MultiLabel, regression.Regression)
-TASKS_BEGIN: tuple[tasks.Begins, ...] = (multilabel, regression)
+TASKS_DEPEND: tuple[tasks.DependsOnTraining, ...] = (multilabel, regression)
 
 TABLES: Mapping[str, tuple[Plugin, ...]] = {
     "adaptation": ADAPTATIONS,
@@ -146,7 +146,7 @@ class Wrong:
 
     def load(self, folder: str) -> Dataset: ...
     def plan(self, groups: Groups) -> tuple[Phase, ...]: ...
-    def begin(self, width: str, config: ConfigDict) -> Params: ...
+    def initialize(self, width: str, config: ConfigDict) -> Params: ...
     def term(self, source: jax.Array, config: ConfigDict) -> jax.Array: ...
     def read(self, path: str) -> Mapping[str, np.ndarray]: ...
     def build(self, variant: VariantLike) -> Backbone: ...
@@ -156,7 +156,7 @@ class Wrong:
 
 IS_SOURCE: sources.Source = Wrong()  # pyright: ignore[reportAssignmentType]
 IS_STRATEGY: strategy.Plans = Wrong()  # pyright: ignore[reportAssignmentType]
-IS_BEGIN: strategy.Begins = Wrong()  # pyright: ignore[reportAssignmentType]
+IS_INITIALIZES: strategy.Initializes = Wrong()  # pyright: ignore[reportAssignmentType]
 IS_ADAPTATION: adaptation.Adaptation = Wrong()  # pyright: ignore[reportAssignmentType]
 IS_FORMAT: formats.Format = Wrong()  # pyright: ignore[reportAssignmentType]
 IS_WEIGHT_SOURCE: weight_sources.WeightSource = Wrong()  # pyright: ignore[reportAssignmentType]
@@ -192,11 +192,11 @@ OPTIONAL = {
     strategy.Plans: (STRATEGIES, (*PLANS, *PLANS_BY_FACTS)),
     strategy.Chooses: (STRATEGIES, CHOOSES),
     strategy.Looks: (STRATEGIES, PLANS_BY_FACTS),
-    strategy.Begins: (STRATEGIES, BEGINS),
+    strategy.Initializes: (STRATEGIES, INITIALIZES),
     strategy.Changes: (STRATEGIES, CHANGES),
     strategy.Penalizes: (STRATEGIES, PENALIZES),
     strategy.Fits: (STRATEGIES, FITS),
-    strategy.FitsAgain: (STRATEGIES, FITS_AGAIN),
+    strategy.Refits: (STRATEGIES, REFITS),
     writer.Loads: (WRITERS, LOADS),
 }
 

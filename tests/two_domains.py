@@ -79,7 +79,7 @@ def make(scales: Any = None, *, steps: int = 300, **changes: Any) -> tuple[Job, 
     )
     phases = (Phase("only", 1.0, scales or dict.fromkeys(groups, 1.0)),)
     alignment = Alignment.of(config.adaptation)
-    made, phases = alignment.begin(made, phases, seed=0)
+    made, phases = alignment.initialize(made, phases, seed=0)
     job = Job(network, classification, prepare, made.groups, phases, steps, config, None, alignment=alignment)
     return job, job.enter(0, TrainState.create(made.variables, seed=0))
 

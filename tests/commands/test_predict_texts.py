@@ -47,7 +47,7 @@ def lines(capsys):
 def evaluated(one, model):
     """The logits that the run's evaluation computes of its test part."""
     made, devices = experiment.load(one, axis=None, pretrained_wanted=False), parallel.make("jit")
-    task = SimpleNamespace(sums=lambda logits, batch: {}, each=lambda logits, batch: {"logits": logits})
+    task = SimpleNamespace(totals=lambda logits, batch: {}, per_example=lambda logits, batch: {"logits": logits})
     evaluator = Evaluator(make_eval_step(made.network, task, made.prepare), devices)
     batches = Evaluation(made.parts["test"], batch_size=one.train.eval_batch_size)
     return evaluator(devices.put_state(model.variables), batches)["logits"]

@@ -13,8 +13,8 @@ import optax
 from tljax.core.types import IGNORED, Batch, Mode
 from tljax.networks.layers import BatchNorm
 
-LABELS = "maps"
-BEST = "mean_iou"
+LABEL_KIND = "maps"
+BEST_METRIC = "mean_iou"
 WIDTH = 16
 CLASSES = 2  # ground, and what stands on it
 
@@ -51,11 +51,11 @@ def metrics(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     return {"pixel_accuracy": (_classes(logits, batch) == label).mean(where=label != IGNORED)}
 
 
-def sums(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+def totals(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     return {"loss": (_losses(logits, batch) * batch["mask"]).sum(), "examples": batch["mask"].sum()}
 
 
-def each(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+def per_example(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     """Pixels of each class that are both said and true, and either: a ratio of these does not add up over batches."""
     label, said = jax.nn.one_hot(batch["label"], CLASSES), jax.nn.one_hot(_classes(logits, batch), CLASSES)
     said = said * (batch["label"] != IGNORED)[..., None]
@@ -67,7 +67,7 @@ def summarize(totals: dict[str, Any]) -> dict[str, float]:
     both, either, examples = totals["both"], totals["either"], int(totals["examples"])
     return {
         "loss": float(totals["loss"]) / examples,
-        BEST: float((both.sum(0) / np.maximum(either.sum(0), 1)).mean()),
+        BEST_METRIC: float((both.sum(0) / np.maximum(either.sum(0), 1)).mean()),
         "mean_iou_per_picture": float((both / np.maximum(either, 1)).mean()),
         "examples": examples,
     }

@@ -95,7 +95,7 @@ def make_job(config, devices) -> tuple[Job, TrainState, dict]:
     config, _ = settings.resolve(config)
     method = Method.of(plugins.find("strategies", config.strategy.name), config.strategy)
     loaded = experiment.load(config, axis=devices.axis, pretrained_wanted=method.pretrained)
-    prepared = experiment.begin(loaded, method, config)
+    prepared = experiment.with_plan(loaded, method, config)
     made, job = prepared.experiment, prepared.job(STEPS, config, devices.axis)
     batch = {**made.parts["train"].take(np.arange(48)), "position": np.arange(48, dtype=np.int32)}
     return job, TrainState.create(made.variables, seed=config.seed), batch

@@ -41,7 +41,7 @@ def lines(capsys):
 def evaluated(config, model):
     """The logits that the run's evaluation computes of its test part."""
     made, devices = experiment.load(config, axis=None, pretrained_wanted=False), parallel.make("jit")
-    task = SimpleNamespace(sums=lambda logits, batch: {}, each=lambda logits, batch: {"logits": logits})
+    task = SimpleNamespace(totals=lambda logits, batch: {}, per_example=lambda logits, batch: {"logits": logits})
     evaluator = Evaluator(make_eval_step(made.network, task, made.prepare), devices)
     part = made.parts["test"]
     batches = Evaluation(part, batch_size=config.train.eval_batch_size)

@@ -35,7 +35,7 @@ def test_label_smoothing():
 def test_sums_count_masked_examples_once_and_others_not():
     logits, labels = make()
     mask = np.arange(len(labels)) % 3 > 0
-    totals = task.sums(jnp.array(logits), {"label": jnp.array(labels), "mask": jnp.array(mask)})
+    totals = task.totals(jnp.array(logits), {"label": jnp.array(labels), "mask": jnp.array(mask)})
     predicted = logits.argmax(-1)
     expected = sklearn.metrics.confusion_matrix(labels[mask], predicted[mask], labels=range(4))
     np.testing.assert_array_equal(totals["confusion"], expected)
@@ -100,7 +100,7 @@ def test_weights_that_do_not_fit_the_classes(given, why):
 
 def test_what_is_kept_of_each_example():
     logits, labels = make()
-    found = task.each(jnp.array(logits), {"label": jnp.array(labels)})
+    found = task.per_example(jnp.array(logits), {"label": jnp.array(labels)})
     np.testing.assert_array_equal(found["prediction"], logits.argmax(-1))
     assert found["prediction"].dtype == np.int32 and (found["label"] == labels).all()
 
@@ -177,7 +177,7 @@ def test_metrics_where_nothing_can_be_told():
 
 def summary(logits, labels):
     batch = {"label": jnp.array(labels), "mask": jnp.ones(len(labels), bool)}
-    totals = task.sums(jnp.array(logits), batch) | task.each(jnp.array(logits), batch)
+    totals = task.totals(jnp.array(logits), batch) | task.per_example(jnp.array(logits), batch)
     return task.summarize({name: np.asarray(value) for name, value in totals.items()})
 
 

@@ -115,14 +115,14 @@ def test_the_loss_is_the_mean_of_the_texts_means():
 
 def test_sums_are_over_the_hidden_tokens_of_the_texts_that_count():
     said, batch = example()
-    totals = {name: np.asarray(x) for name, x in task.sums(said, batch).items()}
+    totals = {name: np.asarray(x) for name, x in task.totals(said, batch).items()}
     assert (totals["correct"], totals["tokens"], totals["examples"]) == (3, 3, 2)
     nats = 2 * np.log(2) + np.log(8 / 6)
     assert totals["loss"] == pytest.approx(nats, rel=1e-6)
     metrics = task.summarize(totals)
     assert metrics["perplexity"] == pytest.approx(np.exp(nats / 3), rel=1e-6) and metrics["accuracy"] == 1.0
     assert task.summarize({**totals, "loss": 3e3})["perplexity"] == np.inf  # e^1000; the run then ends by its own error
-    first = task.sums(said, {**batch, "mask": jnp.array([True, False])})
+    first = task.totals(said, {**batch, "mask": jnp.array([True, False])})
     assert (int(first["tokens"]), int(first["examples"])) == (2, 1)
     assert float(first["loss"]) == pytest.approx(2 * np.log(2), rel=1e-6)
     with pytest.raises(DataError, match="a token that can be masked"):

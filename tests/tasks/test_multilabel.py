@@ -23,7 +23,7 @@ LOGITS = (2 * LABELS - 1 + 2 * RNG.normal(size=(45, 3))).round(1).astype(np.floa
 
 
 def begin(labels, **changes):
-    return multilabel.begin(ConfigDict(CONFIG | changes), np.array(labels, bool), NAMES)
+    return multilabel.from_training(ConfigDict(CONFIG | changes), np.array(labels, bool), NAMES)
 
 
 def test_the_loss_by_hand():

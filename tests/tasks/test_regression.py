@@ -20,7 +20,7 @@ PLAIN = Regression(("length", "score"), (0.0, 0.0), (1.0, 1.0), 0.0)
 
 
 def begin(labels, names, **changes):
-    return regression.begin(ConfigDict(CONFIG | changes), np.array(labels, float), names)
+    return regression.from_training(ConfigDict(CONFIG | changes), np.array(labels, float), names)
 
 
 def made(n=45, targets=2):

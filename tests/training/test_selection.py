@@ -74,4 +74,4 @@ def test_every_example_counts_once_and_no_label_at_all(mode):
 
 def test_a_task_without_entropy_cannot_be_selected_so():
     with pytest.raises(ConfigError, match="select=entropy needs a task whose predictions have an entropy"):
-        make("entropy", task=SimpleNamespace(BEST="r2", summarize=None))
+        make("entropy", task=SimpleNamespace(BEST_METRIC="r2", summarize=None))

@@ -54,7 +54,7 @@ def test_what_has_learned_is_not_taken_as_frozen_later(cache, monkeypatch, tmp_p
     made, task = experiment.load(config, axis=None, pretrained_wanted=False), find("tasks", "classification")
     head, everything = ({group: float(group in learns) for group in made.groups} for learns in (("head",), made.groups))
     phases = (Phase("head", 0.3, head), Phase("all", 0.6, everything), Phase("again", 1.0, head))
-    seen = views.make(made, phases, task, parallel.make("jit"), Report(tmp_path, config, best=task.BEST), config)
+    seen = views.make(made, phases, task, parallel.make("jit"), Report(tmp_path, config, best=task.BEST_METRIC), config)
     assert [view.network.start for view in seen] == ["head", None, None]
     assert seen[1].evaluator is seen[2].evaluator, "phases that see the same compile once"
 

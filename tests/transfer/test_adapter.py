@@ -19,7 +19,7 @@ GROUPS = {"all": tuple(f"backbone/{path}" for path in flatten(BACKBONE)), "head"
 def begun(**keys):
     config = default.get_config().strategy
     config.update(keys)
-    params, groups = adapter.begin(PARAMS, GROUPS, config, stages=tuple(SHAPES), seed=0)
+    params, groups = adapter.initialize(PARAMS, GROUPS, config, stages=tuple(SHAPES), seed=0)
     return params, groups, config
 
 
@@ -78,4 +78,4 @@ def test_normalisation_is_left_alone_where_asked_or_absent():
     without = {"backbone": {"fc": BACKBONE["fc"]}, "head": PARAMS["head"]}
     groups = {"all": ("backbone/fc/layer/kernel",), "head": ("head/kernel",)}
     config = default.get_config().strategy
-    assert list(adapter.begin(without, groups, config, stages=("fc",), seed=0)[1]) == ["all", "adapter", "head"]
+    assert list(adapter.initialize(without, groups, config, stages=("fc",), seed=0)[1]) == ["all", "adapter", "head"]

@@ -127,7 +127,7 @@ def test_parameters_of_its_own_learn_and_are_not_the_networks():
 def test_no_adaptation_changes_nothing():
     assert Alignment.of(two_domains.make()[0].config.adaptation) is NONE
     made, phases = object(), ("phases",)
-    assert NONE.begin(made, phases, seed=0) == (made, phases)
+    assert NONE.initialize(made, phases, seed=0) == (made, phases)
     batch, outputs = {"image": 1}, object()
     assert NONE.inputs(batch) is batch and NONE.method is None and not NONE.has_parameters
     assert NONE(outputs, {}, jnp.float32(0), None) == (outputs, {}, {})

@@ -53,9 +53,9 @@ def test_the_classifier_learns_at_full_rate_and_features_go_the_other_way(weight
 @pytest.mark.parametrize(("hidden", "sizes"), [((), [(5, 1)]), ((7, 3), [(5, 7), (7, 3), (3, 1)])])
 def test_the_classifier_at_the_start(hidden, sizes):
     config = SimpleNamespace(hidden=hidden)
-    params = dann.begin(5, config, seed=1)
+    params = dann.initialize(5, config, seed=1)
     assert [params[f"layer{i}"]["kernel"].shape for i in range(len(params))] == sizes
     assert all(np.abs(layer["kernel"]).max() <= layer["kernel"].shape[0] ** -0.5 for layer in params.values())
-    again, other = dann.begin(5, config, seed=1), dann.begin(5, config, seed=2)
+    again, other = dann.initialize(5, config, seed=1), dann.initialize(5, config, seed=2)
     jax.tree.map(np.testing.assert_array_equal, params, again)
     assert (params["layer0"]["kernel"] != other["layer0"]["kernel"]).all()

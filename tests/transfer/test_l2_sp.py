@@ -21,7 +21,7 @@ def config():
 
 
 def begun():
-    return l2_sp.begin(PARAMS, GROUPS, config(), stages=("stem",), seed=0)
+    return l2_sp.initialize(PARAMS, GROUPS, config(), stages=("stem",), seed=0)
 
 
 def test_the_start_is_a_copy_of_the_kernels_in_a_frozen_group():

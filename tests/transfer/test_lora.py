@@ -32,7 +32,7 @@ def config(**keys):
 
 
 def begun(seed=0, **keys):
-    return lora.begin(PARAMS, GROUPS, config(**keys), stages=tuple(KERNELS), seed=seed)
+    return lora.initialize(PARAMS, GROUPS, config(**keys), stages=tuple(KERNELS), seed=seed)
 
 
 def stirred(params):
@@ -113,7 +113,7 @@ def lora_job(kernels, rank=4):
     """The tiny ResNet of `make_job` with updates of chosen kernels, and the state it begins with."""
     plain, state = make_job({"stem": 1.0, "stage1": 1.0, "stage2": 1.0, "head": 1.0}, kwargs={"momentum": 0.9})
     keys = config(kernels=kernels, rank=rank)
-    params, groups = lora.begin(state.params, plain.groups, keys, stages=("stem", "stage1", "stage2"), seed=0)
+    params, groups = lora.initialize(state.params, plain.groups, keys, stages=("stem", "stage1", "stage2"), seed=0)
     job: Job = dataclasses.replace(plain, groups=groups, phases=lora.plan(groups, keys), method=Method.of(lora, keys))
     return job, job.enter(0, TrainState.create({"params": params, **state.model_state}, seed=0))
 

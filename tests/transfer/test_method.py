@@ -24,7 +24,7 @@ def experiment(**fields):
 def test_a_strategy_that_defines_nothing_changes_nothing():
     made = experiment(variables={"params": PARAMS}, groups={"all": ()})
     for method in (PLAIN, Method.of(plugins.find("strategies", "full"), None)):
-        assert method.begin(made, seed=0) is made
+        assert method.initialize(made, seed=0) is made
         assert method.effective(PARAMS, jax.random.key(0)) is PARAMS
         assert method.penalty(PARAMS) == {} and method.changes is None
 
@@ -32,11 +32,14 @@ def test_a_strategy_that_defines_nothing_changes_nothing():
 def test_a_strategys_functions_are_given_its_config():
     method = Method(
         config="mine",
-        begins=lambda params, groups, config, *, stages, seed: ({**params, config: seed}, {**groups, config: stages}),
+        initializes=lambda params, groups, config, *, stages, seed: (
+            {**params, config: seed},
+            {**groups, config: stages},
+        ),
         changes=lambda params, config, rng=None: (params, config, rng),
         penalizes=lambda params, config: (params, config),
     )
-    begun = method.begin(experiment(variables={"params": {}, "batch_stats": "s"}, groups={}), seed=7)
+    begun = method.initialize(experiment(variables={"params": {}, "batch_stats": "s"}, groups={}), seed=7)
     assert begun.variables == {"params": {"mine": 7}, "batch_stats": "s"} and begun.groups == {"mine": ("stem",)}
     assert method.effective(PARAMS, 1) == (PARAMS, "mine", 1) and method.effective(PARAMS) == (PARAMS, "mine", None)
     assert method.penalty(PARAMS) == {"penalty": (PARAMS, "mine")} and method.changes is not None

@@ -25,7 +25,7 @@ def config(p=P):
 
 def params():
     """Begun at START, now at NOW."""
-    begun, groups = mixout.begin({"backbone": START, "head": HEAD}, GROUPS, config(), stages=tuple(SHAPES), seed=0)
+    begun, groups = mixout.initialize({"backbone": START, "head": HEAD}, GROUPS, config(), stages=tuple(SHAPES), seed=0)
     assert "start" not in mixout.plan(groups, config())[0].learning
     return {**begun, "backbone": NOW}
 

@@ -12,7 +12,7 @@ GROUPS = {
     "body": ("backbone/stage1/conv/kernel",),
     "head": ("head/kernel", "head/bias"),
 }
-# Groups as a strategy's own `begin` leaves them.
+# Groups as a strategy's own `initialize` leaves them.
 BIASES = {
     "stem": ("backbone/stem/conv/kernel", "backbone/stem/bn/scale"),
     "stem_biases": ("backbone/stem/conv/bias", "backbone/stem/bn/bias"),
@@ -122,7 +122,7 @@ def test_without_its_key_the_normalisation_beside_adapters_is_frozen():
 
 @pytest.mark.parametrize(("name", "own", "expected"), [("bitfit", "biases", BIASES), ("norm_only", "norms", NORMS)])
 def test_every_group_is_split(name, own, expected):
-    begin, config = plugins.find("strategies", name).begin, default.get_config().strategy
+    begin, config = plugins.find("strategies", name).initialize, default.get_config().strategy
     members = [path for group, paths in expected.items() if group != "head" for path in paths]
     groups = {"stem": tuple(members), "head": expected["head"]}
     assert begin({}, groups, config, stages=("stem",), seed=0) == ({}, expected)

@@ -43,9 +43,9 @@ def main(arguments: Sequence[str]) -> None:
     keep_compiled()
     run, note = chosen_run.of(options.run)
     model = saved_model.load(run)
-    if model.task.LABELS != "classes":
+    if model.task.LABEL_KIND != "classes":
         raise ConfigError(
-            f"What is explained is a class; the run '{run}' answers with {model.task.LABELS}. Name a run of "
+            f"What is explained is a class; the run '{run}' answers with {model.task.LABEL_KIND}. Name a run of "
             f"config.task.name=classification."
         )
     if note:

@@ -62,28 +62,32 @@ def sweep(config: ConfigDict, group: str, rates: Sequence[float]) -> dict[str, l
     if config.adaptation.name:  # if the weight rose during the sweep, the loss would rise with it
         config = overrides.apply(config, ("adaptation.ramp=0.0",))
     devices = parallel.make(config.parallel)
-    report = Report(features.folder(), config, best=find("tasks", config.task.name).BEST)  # for what it says: no folder
+    report = Report(
+        features.folder(), config, best=find("tasks", config.task.name).BEST_METRIC
+    )  # for what it says: no folder
     prepared = prepare(config, devices, report)
     if prepared.method.fits:
         raise ConfigError(
             f"lr_find needs a strategy that takes steps; '{config.strategy.name}' has no learning rate. Choose another "
             f"config.strategy.name."
         )
-    made, phases = prepared.experiment, prepared.phases
-    learning = [name for name in made.groups if any(name in phase.learning for phase in phases)]
+    experiment, phases = prepared.experiment, prepared.phases
+    learning = [name for name in experiment.groups if any(name in phase.learning for phase in phases)]
     names = {"all": ("all",), "each": tuple(learning)}.get(group, (group,))
     if unknown := [name for name in names if name not in (*learning, "all")]:
-        frozen = f" ({', '.join(unknown)} never learns)" if group in made.groups else ""
+        frozen = f" ({', '.join(unknown)} never learns)" if group in experiment.groups else ""
         raise ConfigError(f"--group must be all, each, or one of {', '.join(learning)}; got '{group}'{frozen}.")
     steps = len(rates)
     job = prepared.job(steps, config, devices.axis)
-    start, sweeps = TrainState.create(made.variables, seed=config.seed), {}
+    start, sweeps = TrainState.create(experiment.variables, seed=config.seed), {}
     for name in names:
-        scales = phases[0].scales if name == "all" else {other: float(other == name) for other in made.groups}
+        scales = phases[0].scales if name == "all" else {other: float(other == name) for other in experiment.groups}
         one = lr_sweep.job_of(job, scales, rates)
-        epochs = steps * config.train.batch_size / len(made.parts["train"])
+        epochs = steps * config.train.batch_size / len(experiment.parts["train"])
         passes = overrides.apply(config, (f"train.epochs={epochs!r}", "train.min_steps=0"))
-        (view,) = views.make(made, one.phases, made.task, devices, report, passes)  # a frozen prefix runs once
+        (view,) = views.make(
+            experiment, one.phases, experiment.task, devices, report, passes
+        )  # a frozen prefix runs once
         report.say(view.note)
         one = dataclasses.replace(one, network=view.network, prepare=view.prepare)
         sweeps[name] = lr_sweep.run(one, start, view.training, devices, rates)

@@ -96,7 +96,7 @@ def _printed(options: Any, found: Questions, predictor: Predictor) -> int:
         best = model.task.answer(answer, model.classes, options.top)
         line = "  ".join(f"{name} {value:.4f}" for name, value in best) or "none"
         plain = printable(f"{shown}  {line}")
-        print(json.dumps({kind: str(shown), model.task.LABELS: best}) if options.json else plain, flush=True)
+        print(json.dumps({kind: str(shown), model.task.LABEL_KIND: best}) if options.json else plain, flush=True)
     return answered
 
 

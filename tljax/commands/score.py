@@ -71,8 +71,8 @@ def score(config: ConfigDict) -> dict[str, Any]:
     """One row: sizes, the scores of `transferability.scores`, and the seconds that features and scores took."""
     devices, task = parallel.make(config.parallel), plugins.find("tasks", config.task.name)
     settings.batch_size(config.train, devices.devices)
-    if task.LABELS != "classes":
-        has = "no labels" if task.LABELS == "none" else task.LABELS
+    if task.LABEL_KIND != "classes":
+        has = "no labels" if task.LABEL_KIND == "none" else task.LABEL_KIND
         raise ConfigError(f"score is about classes; config.task.name={config.task.name} has {has}.")
     made = experiment.load(config, axis=devices.axis)
     parts = features.vectors(made, "memory", devices, Screen(), config)

@@ -18,7 +18,7 @@ class Experiment:
     """The examples, and the network that learns from them."""
 
     info: Info
-    task: Any  # a file in tasks/, or what its `begin` made of the training part
+    task: Any  # a file in tasks/, or what its `from_training` made of the training part
     classes: Sequence[str]  # of the task, in the order of its labels
     parts: dict[str, Any]  # train, test, validation if there is one, targets, unlabelled -> `batches.Examples`
     augmented: bool  # whether training changes the inputs at random

@@ -116,25 +116,28 @@ class Report(Screen):
         self.say(f"already finished, {last_lines.last_line(result, self.folder)}")
         return result
 
-    def inputs(self, config: ConfigDict, made: Experiment) -> None:
+    def inputs(self, config: ConfigDict, experiment: Experiment) -> None:
         """Print the devices, changed keys, the origin of data and weights, and what is left out or random."""
         self.say(f"computes on {_devices()}; the run's folder is {self.folder.absolute()}")
         self.say("config: what differs from the default (all of it is in config.json)")
         for section, values in _by_section(settings.changed(config)).items():
             self.say(f"  {section}: " + "  ".join(values))
-        self.say(f"data: {made.info.source}: " + ", ".join(f"{len(part)} {name}" for name, part in made.parts.items()))
-        if skipped := made.skipped:
+        self.say(
+            f"data: {experiment.info.source}: "
+            + ", ".join(f"{len(part)} {name}" for name, part in experiment.parts.items())
+        )
+        if skipped := experiment.skipped:
             write(self.folder / "skipped.txt", "\n".join(skipped) + "\n")
             self.say(f"skipped {len(skipped)} (all in skipped.txt): " + "; ".join(skipped[:3]))
-        for name, text in made.lists.items():
+        for name, text in experiment.lists.items():
             write(self.folder / name, text)
-        if made.published:
-            self.say(f"weights: {made.published.where}; starting at random: {', '.join(made.drawn)}")
+        if experiment.published:
+            self.say(f"weights: {experiment.published.where}; starting at random: {', '.join(experiment.drawn)}")
         else:
-            self.say(f"weights: none; all {len(made.drawn)} parameters start at random (seed {config.seed})")
-        for note in made.notes:
+            self.say(f"weights: none; all {len(experiment.drawn)} parameters start at random (seed {config.seed})")
+        for note in experiment.notes:
             self.say(f"  {note}")
-        self._cut = {name: part.cut for name, part in made.parts.items() if hasattr(part, "cut")}
+        self._cut = {name: part.cut for name, part in experiment.parts.items() if hasattr(part, "cut")}
 
     def plan(self, tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]], chart: dict[str, Any]) -> None:
         """Print the table of groups of every phase, and the plan's chart; write report/plan.json and .png.

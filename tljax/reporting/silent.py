@@ -28,7 +28,7 @@ class Silent(Report):
     def keep(self, name: str, text: str) -> None:
         pass
 
-    def inputs(self, config: ConfigDict, made: Experiment) -> None:
+    def inputs(self, config: ConfigDict, experiment: Experiment) -> None:
         pass
 
     def plan(self, tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]], chart: dict[str, Any]) -> None:

@@ -38,9 +38,9 @@ class Price:
         return job.steps * self.a_step(job) + self.final + RESERVE
 
 
-def measure(job: Job, views: Sequence[View], begin: TrainState, devices: Parallel, report: Report) -> Price:
+def measure(job: Job, views: Sequence[View], initial: TrainState, devices: Parallel, report: Report) -> Price:
     """Compile and time the step of every phase; features that are cached are computed."""
-    total, largest, before, entered = 0.0, 0, 0, begin
+    total, largest, before, entered = 0.0, 0, 0, initial
     for index, (view, end) in enumerate(zip(views, job.ends, strict=True)):
         view.fill()
         one = dataclasses.replace(job, network=view.network, prepare=view.prepare)
@@ -64,12 +64,12 @@ def measure(job: Job, views: Sequence[View], begin: TrainState, devices: Paralle
     return Price(step, validation * an_example, every * an_example, largest)
 
 
-def steps(job: Job, views: Sequence[View], begin: TrainState, devices: Parallel, report: Report) -> int:
+def steps(job: Job, views: Sequence[View], initial: TrainState, devices: Parallel, report: Report) -> int:
     """As many of the job's steps as fit into what is left of `train.minutes`. A run that has begun keeps its number."""
     config, wanted = job.config, job.steps
     found = report.stored(FILE)
     if found is None:
-        price = measure(job, views, begin, devices, report)
+        price = measure(job, views, initial, devices, report)
         left = 60 * config.train.minutes - report.seconds - price.final - RESERVE
         fits = int(left / price.a_step(job))
         found = {"steps": max(1, min(wanted, fits)), "wanted": wanted, "seconds a step": round(price.step, 4)}

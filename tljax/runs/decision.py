@@ -133,7 +133,7 @@ def cost(method: Method, made: Experiment, devices: Parallel, config: ConfigDict
     are no updates, or they cannot be counted.
     """
     config = overrides.apply(config, [f"task.{name}=0" for name in mixing.OPTIONS if name in config.task])
-    prepared = experiment.begin(made, method, config)
+    prepared = experiment.with_plan(made, method, config)
     begun = prepared.experiment
     training = Training(begun.parts["train"], batch_size=config.train.batch_size, seed=config.seed)
     steps = max(training.steps(config.train.epochs), config.train.min_steps)

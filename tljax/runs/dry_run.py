@@ -43,7 +43,7 @@ def run(config: ConfigDict) -> dict[str, float]:
     config, _ = settings.resolve(overrides.apply(config, changes))
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "run"
-        report = Report(folder, config, best=find("tasks", config.task.name).BEST)
+        report = Report(folder, config, best=find("tasks", config.task.name).BEST_METRIC)
         devices = parallel.make(config.parallel)
         prepared = prepare(config, devices, report)
         if prepared.method.fits:
@@ -51,35 +51,35 @@ def run(config: ConfigDict) -> dict[str, float]:
                 f"--dry-run needs a strategy that takes steps; '{config.strategy.name}' takes none. Run it: it is "
                 f"features once, and a fit."
             )
-        made = prepared.experiment
-        seen = views.make(made, prepared.phases, made.task, devices, report, config)
+        experiment = prepared.experiment
+        seen = views.make(experiment, prepared.phases, experiment.task, devices, report, config)
         steps = max(seen[0].training.steps(config.train.epochs), config.train.min_steps)
         job = prepared.job(steps, config, devices.axis)
-        begin = TrainState.create(made.variables, seed=config.seed)
-        price = budget.measure(job, seen, begin, devices, report)
+        initial = TrainState.create(experiment.variables, seed=config.seed)
+        price = budget.measure(job, seen, initial, devices, report)
         report.say("checked: data, weights, groups and plan; one step of every phase")
-        _saved_and_restored(folder, job, begin, prepared, config)
+        _saved_and_restored(folder, job, initial, prepared, config)
         report.say("checked: a checkpoint is saved and restored; model/ is saved, loaded, and answers")
         return _told(price, job, prepared, report, limit, auto=auto)
 
 
-def _saved_and_restored(folder: Path, job: Job, begin: TrainState, prepared: Prepared, config: ConfigDict) -> None:
-    made, state = prepared.experiment, job.enter(0, begin)
+def _saved_and_restored(folder: Path, job: Job, initial: TrainState, prepared: Prepared, config: ConfigDict) -> None:
+    experiment, state = prepared.experiment, job.enter(0, initial)
     with opened(folder / "checkpoints", keep=1) as checkpoints:
         checkpoints.save("latest", state, Progress())
-        checkpoints.restore("latest", lambda _: job.at(job.ends[0], begin))
-    saved_model.save(folder / "model", job.variables(begin), made, config)
+        checkpoints.restore("latest", lambda _: job.at(job.ends[0], initial))
+    saved_model.save(folder / "model", job.variables(initial), experiment, config)
     model = saved_model.load(folder / "model")
-    model.logits(model.variables, made.parts["test"].take(np.array([0])))
+    model.logits(model.variables, experiment.parts["test"].take(np.array([0])))
 
 
 def _told(price: Price, job: Job, prepared: Prepared, report: Report, limit: float, *, auto: bool) -> dict[str, float]:
-    made, config = prepared.experiment, job.config
+    experiment, config = prepared.experiment, job.config
     seconds = report.seconds + price.seconds(job)
-    data = sum(getattr(getattr(part, "images", None), "nbytes", 0) for part in made.parts.values())
-    frozen = views.frozen_stages(made.groups, made.stages, prepared.phases)
-    if len(frozen) == len(made.stages):  # a step is the features' own cost: they are computed once
-        rows = (1 + config.data.cached_views) * sum(map(len, made.parts.values()))
+    data = sum(getattr(getattr(part, "images", None), "nbytes", 0) for part in experiment.parts.values())
+    frozen = views.frozen_stages(experiment.groups, experiment.stages, prepared.phases)
+    if len(frozen) == len(experiment.stages):  # a step is the features' own cost: they are computed once
+        rows = (1 + config.data.cached_views) * sum(map(len, experiment.parts.values()))
         seconds = report.seconds + rows * price.step / config.train.batch_size + price.final + budget.RESERVE
     over = f", which config.train.minutes={limit / 60:g} will cut" if seconds > limit else ""
     seconds = min(seconds, limit)

@@ -20,7 +20,7 @@ from tljax.data.splits import Subset
 from tljax.networks import network
 from tljax.networks.families import Family
 from tljax.networks.network import Built
-from tljax.tasks import Begins, Builds, ChangesInputs, Encodes, NamesItsHead
+from tljax.tasks import Builds, ChangesInputs, DependsOnTraining, Encodes, NamesItsHead
 from tljax.training import optimizer, selection
 from tljax.training.job import Job
 from tljax.training.look import FirstBatches
@@ -130,7 +130,7 @@ class Prepared:
         )
 
 
-def begin(experiment: Experiment, method: Method, config: ConfigDict, *, facts: Facts | None = None) -> Prepared:
+def with_plan(experiment: Experiment, method: Method, config: ConfigDict, *, facts: Facts | None = None) -> Prepared:
     """The experiment at the beginning of training, with its plan.
 
     Args:
@@ -139,26 +139,26 @@ def begin(experiment: Experiment, method: Method, config: ConfigDict, *, facts: 
     Raises:
       ConfigError: the strategy or the adaptation does not fit.
     """
-    experiment = method.begin(experiment, seed=config.seed)
+    experiment = method.initialize(experiment, seed=config.seed)
     if method.looks and facts is None:
         train = experiment.parts["train"]
         training = Training(train, batch_size=config.train.batch_size, seed=config.seed)
         view = FirstBatches(experiment, training, config.task, seed=config.seed)
         facts = json.loads(json.dumps(method.looks(view, config.strategy)))  # the same as a resumed run will read
     alignment = Alignment.of(config.adaptation)
-    experiment, phases = alignment.begin(experiment, method.plan(experiment.groups, facts), seed=config.seed)
+    experiment, phases = alignment.initialize(experiment, method.plan(experiment.groups, facts), seed=config.seed)
     return Prepared(experiment, method, alignment, phases, facts)
 
 
 def _labelled(task: Any, dataset: Dataset, config: ConfigDict) -> tuple[Any, Info, dict[str, Subset], Sequence[str]]:
     """(The task for this training part, the data's info, the parts, the classes)."""
     info = dataset.info
-    if task.LABELS == "none":
+    if task.LABEL_KIND == "none":
         info = dataclasses.replace(info, classes=(), labels="none")
         dataset = dataclasses.replace(dataset, info=info)
-    elif info.labels != task.LABELS:
+    elif info.labels != task.LABEL_KIND:
         raise ConfigError(
-            f"config.task.name={config.task.name} needs labels that are {task.LABELS}; those of {info.source} are "
+            f"config.task.name={config.task.name} needs labels that are {task.LABEL_KIND}; those of {info.source} are "
             f"{info.labels}. For tables, set config.data.labels (classes, numbers or sets); for TFDS sets, features "
             f"decide; other sources have classes."
         )
@@ -169,8 +169,8 @@ def _labelled(task: Any, dataset: Dataset, config: ConfigDict) -> tuple[Any, Inf
     info = dataclasses.replace(
         info, notes=(*info.notes, *unread, *how, *counts, *_weighed(task, classes, config), *_repeated(subsets, config))
     )
-    if isinstance(task, Begins):
-        task = task.begin(config.task, subsets["train"].labels, classes)
+    if isinstance(task, DependsOnTraining):
+        task = task.from_training(config.task, subsets["train"].labels, classes)
     selection.chosen_by(config.train.best, task, len(classes))
     if isinstance(task, Encodes):
         known = {name: one.labels for name, one in subsets.items() if one.labels is not None}
@@ -192,7 +192,7 @@ def _repeated(subsets: Mapping[str, Subset], config: ConfigDict) -> tuple[str, .
 
 def _weighed(task: Any, classes: Sequence[str], config: ConfigDict) -> tuple[str, ...]:
     """A note of the class weights in the loss, if they are set: by name, in the order of classes."""
-    key = {"classes": "class_weights", "sets": "pos_weight"}.get(task.LABELS, "")
+    key = {"classes": "class_weights", "sets": "pos_weight"}.get(task.LABEL_KIND, "")
     if not key or not config.task[key] or tuple(config.task[key]) == ("balanced",):
         return ()
     found = labels.numbers_by_name(tuple(config.task[key]), classes, f"config.task.{key}")

@@ -22,7 +22,7 @@ def finish(
     save: Callable[[Path], None],
     found: dict[str, Any],
     totals: Mapping[str, dict[str, Any]],
-    made: Experiment,
+    experiment: Experiment,
     devices: Parallel,
     report: Report,
     config: ConfigDict,
@@ -40,9 +40,9 @@ def finish(
 
     def written() -> dict[str, Any]:
         save(report.folder / "model")
-        result = report.finish(found, totals, partial(records.files, made, config, found["temperature"]))
+        result = report.finish(found, totals, partial(records.files, experiment, config, found["temperature"]))
         model_card.save(report.folder)
-        run_page.write(Finished(report.folder, made, config, totals, result, parallel.own(devices), report))
+        run_page.write(Finished(report.folder, experiment, config, totals, result, parallel.own(devices), report))
         report.ended(result)
         return result
 

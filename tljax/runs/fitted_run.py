@@ -54,7 +54,9 @@ def check(config: ConfigDict) -> None:
         )
 
 
-def run(method: Method, made: Experiment, devices: Parallel, report: Report, config: ConfigDict) -> dict[str, Any]:
+def run(
+    method: Method, experiment: Experiment, devices: Parallel, report: Report, config: ConfigDict
+) -> dict[str, Any]:
     """Compute features of all parts, `fit` the classifier to those of the training part, evaluate every part once.
 
     A linear classifier becomes the head of the network in model/. For any other classifier this head is 0, and the
@@ -66,23 +68,25 @@ def run(method: Method, made: Experiment, devices: Parallel, report: Report, con
     Raises:
       ConfigError: labels are not classes, or the config sets keys that need gradient steps.
     """
-    task = made.task
-    if task.LABELS != "classes":
-        has = "no labels" if task.LABELS == "none" else task.LABELS
+    task = experiment.task
+    if task.LABEL_KIND != "classes":
+        has = "no labels" if task.LABEL_KIND == "none" else task.LABEL_KIND
         raise ConfigError(
             f"config.strategy.name={config.strategy.name} needs classes; config.task.name={config.task.name} has "
             f"{has}. Choose linear_probe, which learns a head on the same features, or another strategy."
         )
-    with report.opened(made.fingerprints()):
-        report.inputs(config, made)
-        where, why = views.decide(made, made.stages, config.data, devices, passes=float("inf"), augmented=False)
+    with report.opened(experiment.fingerprints()):
+        report.inputs(config, experiment)
+        where, why = views.decide(
+            experiment, experiment.stages, config.data, devices, passes=float("inf"), augmented=False
+        )
         report.say(f"features: {why}")
-        parts = features.vectors(made, where or "process", devices, report, config)
+        parts = features.vectors(experiment, where or "process", devices, report, config)
         batches = {part: rows.take(np.arange(len(rows))) for part, rows in domains.labelled(parts).items()}
         train = batches["train"]
         began = time.monotonic()
         assert method.fits  # checked by the caller
-        together = made.parts["train"].subset.together
+        together = experiment.parts["train"].subset.together
         fitted = method.fits(train["features"], train["label"], config.strategy, seed=config.seed, together=together)
         seconds = {"train": time.monotonic() - began}
         held = "too few examples for folds" if fitted.accuracy is None else f"{fitted.accuracy:.4f} in cross-validation"
@@ -90,37 +94,45 @@ def run(method: Method, made: Experiment, devices: Parallel, report: Report, con
         totals = {part: _totals(task, fitted.scores(batch["features"]), batch) for part, batch in batches.items()}
         temperature = records.temperature(task, totals)
         took = sum((part.took for part in parts.values()), Took())
-        found = _result(task, fitted, made, totals, method, config) | {
+        found = _result(task, fitted, experiment, totals, method, config) | {
             "seconds": {"features": took.seconds, **seconds},
             "throughput": throughput.padding(took.tokens, took.places),
             "temperature": temperature,
         }
 
         def save(folder: Path) -> None:
-            _save(folder, method.name, fitted, train, made, config, temperature)
+            _save(folder, method.name, fitted, train, experiment, config, temperature)
 
-        return finish(save, found, totals, made, devices, report, config)
+        return finish(save, found, totals, experiment, devices, report, config)
 
 
 def _save(
-    folder: Path, strategy: str, fitted: Fit, train: Batch, made: Experiment, config: ConfigDict, temperature: float
+    folder: Path,
+    strategy: str,
+    fitted: Fit,
+    train: Batch,
+    experiment: Experiment,
+    config: ConfigDict,
+    temperature: float,
 ) -> None:
     """The folder model/."""
     if fitted.linear:
-        saved_model.save(folder, _with_head(made.variables, *fitted.linear), made, config, temperature=temperature)
+        saved_model.save(
+            folder, _with_head(experiment.variables, *fitted.linear), experiment, config, temperature=temperature
+        )
         return
     classifier, rows = config.strategy.classifier, train["features"]
-    nothing = np.zeros((rows.shape[1], len(made.classes))), np.zeros(len(made.classes))
+    nothing = np.zeros((rows.shape[1], len(experiment.classes))), np.zeros(len(experiment.classes))
     how = {"classifier": classifier, "chosen": fitted.chosen, "seed": config.seed}
     known = {"classifier": classifier, "temperature": temperature}
-    saved_model.save(folder, _with_head(made.variables, *nothing), made, config, **known)
+    saved_model.save(folder, _with_head(experiment.variables, *nothing), experiment, config, **known)
     refitted_classifier.save(folder, rows, train["label"], fitted.scores, strategy=strategy, **how)
 
 
 def _totals(task: Any, scores: np.ndarray, batch: Batch) -> dict[str, np.ndarray]:
     """What `Evaluator` returns, of scores (N, K) that are there already."""
     logits, batch = jnp.asarray(scores, jnp.float32), {**batch, "mask": np.ones(len(scores), bool)}
-    return {name: np.asarray(x) for name, x in (task.sums(logits, batch) | task.each(logits, batch)).items()}
+    return {name: np.asarray(x) for name, x in (task.totals(logits, batch) | task.per_example(logits, batch)).items()}
 
 
 def _with_head(variables: Variables, kernel: np.ndarray, bias: np.ndarray) -> Variables:
@@ -131,19 +143,19 @@ def _with_head(variables: Variables, kernel: np.ndarray, bias: np.ndarray) -> Va
 
 
 def _result(
-    task: Any, fitted: Fit, made: Experiment, totals: Mapping[str, Any], method: Method, config: ConfigDict
+    task: Any, fitted: Fit, experiment: Experiment, totals: Mapping[str, Any], method: Method, config: ConfigDict
 ) -> dict[str, Any]:
     """The content of result.json, as `results.make` has it for a run in steps; and what was chosen."""
     metrics = {part: task.summarize(sums) for part, sums in totals.items()}
     return {
-        "metric": task.BEST,
+        "metric": task.BEST_METRIC,
         "metrics": metrics,
         "counts": {part: values["examples"] for part, values in metrics.items()},
         "seed": config.seed,
         **method.named(config.strategy.name),
         "source": domains.source(config.data),
         "step": 0,
-        "parameters": {"total": count(made.variables["params"]), "trainable": fitted.learned},
+        "parameters": {"total": count(experiment.variables["params"]), "trainable": fitted.learned},
         "optimizer_bytes": 0,
         "step_bytes": 0,
         "classifier": {"name": config.strategy.classifier, "accuracy": fitted.accuracy, **fitted.chosen},

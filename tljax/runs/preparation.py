@@ -30,7 +30,7 @@ def prepare(config: ConfigDict, devices: Parallel, report: Report) -> Prepared:
     experiment.check(config, devices.devices, pretrained_wanted=method.pretrained)
     loaded = experiment.load(config, axis=devices.axis, pretrained_wanted=method.pretrained, fits=method.check)
     method, loaded = decision.settle(method, loaded, devices, report, config)
-    prepared = experiment.begin(loaded, method, config, facts=agreement.told(lambda: report.stored(LOOKED)))
+    prepared = experiment.with_plan(loaded, method, config, facts=agreement.told(lambda: report.stored(LOOKED)))
     if prepared.facts is not None:
         report.keep(LOOKED, json.dumps(prepared.facts, indent=2))
         report.say(f"{method.name} looked at the first batches: " + _shown(prepared.facts))

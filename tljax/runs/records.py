@@ -20,21 +20,21 @@ def temperature(task: Any, totals: Mapping[str, dict[str, Any]]) -> float:
 
 
 def columns(
-    made: Experiment, config: ConfigDict, temperature: float, part: str, sums: dict[str, Any]
+    experiment: Experiment, config: ConfigDict, temperature: float, part: str, sums: dict[str, Any]
 ) -> records.Columns:
     """Name or text, label and answer of every example of a part; {} if the task does not list answers."""
-    if not isinstance(made.task, Lists):
+    if not isinstance(experiment.task, Lists):
         return {}
     reader = find("inputs", find("families", config.model.family).INPUT)
-    answers = made.task.columns(sums, made.classes, temperature)
-    known = reader.said(made.parts[part])  # a target of a regression may have such a name too
+    answers = experiment.task.columns(sums, experiment.classes, temperature)
+    known = reader.said(experiment.parts[part])  # a target of a regression may have such a name too
     return {f"{name} of example" if name in answers else name: x for name, x in known.items()} | dict(answers)
 
 
 def files(
-    made: Experiment, config: ConfigDict, temperature: float, part: str, sums: dict[str, Any], stem: Path
+    experiment: Experiment, config: ConfigDict, temperature: float, part: str, sums: dict[str, Any], stem: Path
 ) -> None:
     """Write <stem>_predictions.csv, and the task's own files."""
-    made.task.files(sums, stem, classes=made.classes)
-    if found := columns(made, config, temperature, part, sums):
+    experiment.task.files(sums, stem, classes=experiment.classes)
+    if found := columns(experiment, config, temperature, part, sums):
         records.save(stem.with_name(f"{stem.name}_predictions.csv"), found)

@@ -33,7 +33,7 @@ def make(job: Job, trained: Trained, totals: Mapping[str, Any], took: Took) -> d
     metrics = {part: job.task.summarize(sums) for part, sums in totals.items()}
     learning = {group for phase in job.phases for group in phase.learning}
     return {
-        "metric": job.task.BEST,
+        "metric": job.task.BEST_METRIC,
         "metrics": metrics,
         "counts": {part: values["examples"] for part, values in metrics.items()},
         "seed": job.config.seed,

@@ -23,7 +23,7 @@ from tljax.training.train_state import TrainState
 def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     """Run the experiment; in an interrupted run's folder, the rest; in that of a finished run, its result."""
     config, left = settings.resolve(config)
-    report = silent.of(workdir, config, best=find("tasks", config.task.name).BEST)
+    report = silent.of(workdir, config, best=find("tasks", config.task.name).BEST_METRIC)
     if finished := agreement.told(report.finished):
         return finished
     devices = parallel.make(config.parallel)
@@ -35,21 +35,21 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 
     # Which groups learn, how fast, and when. All faults of the input are reported here, before anything is written.
     prepared = prepare(config, devices, report)
-    made, phases, task = prepared.experiment, prepared.phases, prepared.experiment.task
+    experiment, phases, task = prepared.experiment, prepared.phases, prepared.experiment.task
     if prepared.method.fits:
-        return fitted_run.run(prepared.method, made, devices, report, config)
-    seen = views.make(made, phases, task, devices, report, config)
+        return fitted_run.run(prepared.method, experiment, devices, report, config)
+    seen = views.make(experiment, phases, task, devices, report, config)
     steps = max(seen[0].training.steps(config.train.epochs), config.train.min_steps)
-    begin = TrainState.create(made.variables, seed=config.seed)
+    initial = TrainState.create(experiment.variables, seed=config.seed)
     job = prepared.job(steps, config, devices.axis)
-    if config.train.minutes and (fits := budget.steps(job, seen, begin, devices, report)) < steps:
+    if config.train.minutes and (fits := budget.steps(job, seen, initial, devices, report)) < steps:
         # Fewer epochs of the same length, so that evaluations stay as far apart.
         shorter = overrides.apply(config, (f"train.epochs={config.train.epochs * fits / steps!r}",))
         job = prepared.job(fits, shorter, devices.axis)
-    tables = job.tables(begin)
+    tables = job.tables(initial)
 
-    with report.opened(made.fingerprints()):
-        report.inputs(config, made)
+    with report.opened(experiment.fingerprints()):
+        report.inputs(config, experiment)
         for line in left:
             report.say(f"  {line}")
         report.plan(tables, plan_rates.chart(phases, job.steps, job.config.train.epochs, config.optimizer))
@@ -57,7 +57,7 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
             report.say(view.note)
         with opened(workdir / "checkpoints", keep=config.train.keep_checkpoints) as checkpoints:
             loop = Loop(job, seen, devices, checkpoints, report, deadline=report.deadline(config.train.minutes))
-            trained = loop.fit(begin)
+            trained = loop.fit(initial)
         final, last = loop.variables(devices.put_state(trained.state)), seen[-1]
         totals = {part: last.evaluator(final, examples) for part, examples in last.evaluations.items()}
         temperature = records.temperature(task, totals)
@@ -65,6 +65,6 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         found = results.make(job, trained, totals, views.took(seen)) | {"temperature": temperature}
 
         def save(folder: Path) -> None:
-            saved_model.save(folder, learned, made, config, temperature=temperature)
+            saved_model.save(folder, learned, experiment, config, temperature=temperature)
 
-        return finish(save, found, totals, made, devices, report, config)
+        return finish(save, found, totals, experiment, devices, report, config)

@@ -48,7 +48,7 @@ class Answers:
         """Column -> a value for each row: the name, "prediction" and "p(<class>)"; numbers as "<name> predicted"."""
         model, outputs = self._model, np.array(self._outputs, np.float32).reshape(len(self), -1)
         found: dict[str, Any] = {self._name: self._names}
-        if model.task.LABELS == "numbers":
+        if model.task.LABEL_KIND == "numbers":
             return found | {f"{name} predicted": outputs[:, i] for i, name in enumerate(model.classes)}
         said = [[name for name, _ in model.task.answer(row, model.classes, 1)] for row in outputs]
         found |= {"prediction": [SEPARATOR.join(names) for names in said]}

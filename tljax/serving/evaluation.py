@@ -58,7 +58,7 @@ def totals(predictor: Predictor, examples: Labelled, *, skip: bool = False) -> d
         warnings.warn(f"{len(faults)} of {place} cannot be read and are left out: {'; '.join(faults)}", stacklevel=2)
     task, logits = predictor.model.task, jax.tree.map(lambda *parts: np.concatenate(parts), *found)
     batches = Evaluation(_Answered(logits, examples.labels[kept]), batch_size=predictor.batch_size)
-    step = lambda _, batch: (task.sums(batch["logits"], batch), task.each(batch["logits"], batch))  # noqa: E731
+    step = lambda _, batch: (task.totals(batch["logits"], batch), task.per_example(batch["logits"], batch))  # noqa: E731
     return Evaluator(step, parallel.alone())({}, batches)
 
 
@@ -66,11 +66,11 @@ def summary(predictor: Predictor, found: dict[str, np.ndarray]) -> dict[str, Any
     """Metrics, the name of the main one, its 95 % interval if it is a share of examples, and metrics of each class."""
     model = predictor.model
     metrics = model.task.summarize(found)
-    value = metrics[model.task.BEST]
+    value = metrics[model.task.BEST_METRIC]
     return {
-        "metric": model.task.BEST,
+        "metric": model.task.BEST_METRIC,
         "value": value,
-        "interval": significance.of_part(model.task.BEST, metrics),
+        "interval": significance.of_part(model.task.BEST_METRIC, metrics),
         "metrics": metrics,
         "classes": [_of_class(*row) for row in _counts(model, found)],
     }

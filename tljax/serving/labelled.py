@@ -141,10 +141,10 @@ def _seen(config: ConfigDict | None, place: Path, split: str) -> tuple[str, ...]
 
 
 def _check_kind(dataset: Dataset, model: Model) -> None:
-    if dataset.info.loaded or dataset.info.labels != model.task.LABELS:
+    if dataset.info.loaded or dataset.info.labels != model.task.LABEL_KIND:
         raise DataError(
-            f"Labels must be {model.task.LABELS}, as the run's task asks, and known without their examples; those of "
-            f"{dataset.info.source} are {dataset.info.labels}."
+            f"Labels must be {model.task.LABEL_KIND}, as the run's task asks, and known without their examples; "
+            f"those of {dataset.info.source} are {dataset.info.labels}."
         )
 
 

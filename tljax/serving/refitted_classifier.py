@@ -26,11 +26,11 @@ Scores = Callable[[np.ndarray], np.ndarray]  # features (N, D) -> (N, K)
 def save(
     folder: Path, rows: np.ndarray, labels: np.ndarray, scores: Scores, *, strategy: str, **how: str | int | Mapping
 ) -> None:
-    """Write `FILE`: features (N, D) float32, labels (N,), and the other arguments for `again` of `strategy`.
+    """Write `FILE`: features (N, D) float32, labels (N,), and the other arguments for `refit` of `strategy`.
 
     Args:
       scores: those of the fitted classifier.
-      how: keyword arguments of `again`.
+      how: keyword arguments of `refit`.
     """
     arrays = {"features": rows, "labels": labels, "scores": scores(rows[:CHECKED])}
     about = {"strategy": strategy, "how": how, "packages": _packages()}
@@ -54,7 +54,7 @@ def load(folder: Path) -> Scores:
         raise WeightsError(
             f"'{file}' must hold what the run's classifier was fitted to: {error}. Run it again."
         ) from error
-    scores = plugins.find_known("strategies", about["strategy"]).again(rows, labels, **about["how"])
+    scores = plugins.find_known("strategies", about["strategy"]).refit(rows, labels, **about["how"])
     if not np.allclose(scores(rows[:CHECKED]), expected, rtol=1e-5, atol=1e-6):
         raise WeightsError(
             f"The classifier of '{folder}' must be fitted again as it was, and comes out otherwise: then with "

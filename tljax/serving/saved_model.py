@@ -66,7 +66,7 @@ class Model:
 def save(
     folder: Path,
     variables: Variables,
-    made: Experiment,
+    experiment: Experiment,
     config: ConfigDict,
     *,
     classifier: str = "",
@@ -84,28 +84,30 @@ def save(
     """
     with filled(folder):
         said = ({"classifier": classifier} if classifier else {}) | {"temperature": temperature}
-        _write(folder, variables, made, config, said)
+        _write(folder, variables, experiment, config, said)
 
 
-def _write(folder: Path, variables: Variables, made: Experiment, config: ConfigDict, said: Mapping[str, Any]) -> None:
-    started_from = (made.published.card.repository or made.published.where) if made.published else ""
+def _write(
+    folder: Path, variables: Variables, experiment: Experiment, config: ConfigDict, said: Mapping[str, Any]
+) -> None:
+    started_from = (experiment.published.card.repository or experiment.published.where) if experiment.published else ""
     family = plugins.short("families", config.model.family)
-    arrays = published_arrays(variables, made.names, family)
+    arrays = published_arrays(variables, experiment.names, family)
     with whole(folder / "model.safetensors") as part:
         safetensors.numpy.save_file(arrays, part, metadata={"format": "pt"})
-    sizes = find("inputs", find("families", family).INPUT).sizes(made.parts, config, card=made.card)
-    made.save_inputs(folder)
+    sizes = find("inputs", find("families", family).INPUT).sizes(experiment.parts, config, card=experiment.card)
+    experiment.save_inputs(folder)
     # The weights are new: source, revision and hash of the original file do not hold any more.
     card = dataclasses.replace(
-        made.card,
+        experiment.card,
         family=family,
-        variant=made.variant if isinstance(made.variant, str) else pretrained.AUTO,
-        classes=len(made.classes),
+        variant=experiment.variant if isinstance(experiment.variant, str) else pretrained.AUTO,
+        classes=len(experiment.classes),
         parameters=count(variables["params"]),
-        gflops=_gflops(made.network, made.variables, sizes) if "size" in sizes else 0.0,
+        gflops=_gflops(experiment.network, experiment.variables, sizes) if "size" in sizes else 0.0,
         size=sizes.get("size", 0),
         crop=(sizes["crop"] or sizes["resize"]) / sizes["resize"] if "resize" in sizes else 0.0,
-        licence=made.card.licence if started_from else "",  # of the original weights
+        licence=experiment.card.licence if started_from else "",  # of the original weights
         repository="",
         revision="",
         file="model.safetensors",
@@ -115,16 +117,16 @@ def _write(folder: Path, variables: Variables, made: Experiment, config: ConfigD
     write_json(folder / "card.json", card.as_dict())
     model = {
         "family": family,
-        "variant": variant_as_json(made.variant),
+        "variant": variant_as_json(experiment.variant),
         "dtype": config.model.dtype,
         "task": plugins.short("tasks", config.task.name),
-        "classes": list(made.classes),
+        "classes": list(experiment.classes),
         "started_from": started_from,
         "input": sizes,
         **said,
     }
-    if dataclasses.is_dataclass(made.task):  # what it knows of the training part
-        model["known"] = dataclasses.asdict(made.task)  # pyright: ignore[reportArgumentType]: no class
+    if dataclasses.is_dataclass(experiment.task):  # what it knows of the training part
+        model["known"] = dataclasses.asdict(experiment.task)  # pyright: ignore[reportArgumentType]: no class
     write_json(folder / "model.json", model)
 
 

@@ -3,8 +3,8 @@
 Logits and a batch go in; losses, exact sums and answers come out.
 Nothing in this room may know the backbone, the strategy, or the source of the data.
 
-A task is its file, or the object that the file's `begin` makes from the training part. Every task has the functions of
-`Task`. The other protocols are optional; the flow asks for an optional part by its protocol.
+A task is its file, or the object that the file's `from_training` makes from the training part. Every task has the
+functions of `Task`. The other protocols are optional; the flow asks for an optional part by its protocol.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,12 +29,12 @@ class Task(Protocol):
     """
 
     @property
-    def LABELS(self) -> str:  # noqa: N802 -- a constant of the file
+    def LABEL_KIND(self) -> str:  # noqa: N802 -- a constant of the file
         """The kind of labels that the task learns, one of `Info.labels`; "none": labels are not read."""
         ...
 
     @property
-    def BEST(self) -> str:  # noqa: N802
+    def BEST_METRIC(self) -> str:  # noqa: N802
         """The metric in tables, which selects the best epoch: larger is better, at most 1."""
         ...
 
@@ -60,18 +60,18 @@ class Task(Protocol):
         """Metrics of a training batch for the log, besides its loss: means over the batch, ()."""
         ...
 
-    def sums(self, logits: Tree, batch: Batch, /) -> dict[str, jax.Array]:
+    def totals(self, logits: Tree, batch: Batch, /) -> dict[str, jax.Array]:
         """Sums over the examples where batch["mask"] is True; they are added over batches and devices."""
         ...
 
-    def each(self, logits: Tree, batch: Batch, /) -> dict[str, jax.Array]:
+    def per_example(self, logits: Tree, batch: Batch, /) -> dict[str, jax.Array]:
         """Values of every example, (B, ...), for metrics that are not made of sums; {} if all are."""
         ...
 
     def summarize(self, totals: Totals) -> dict[str, float]:
         """Metrics of a part, on the host, from its sums and the values of all its examples in order.
 
-        They must include `BEST` and "examples", the number of examples.
+        They must include `BEST_METRIC` and "examples", the number of examples.
         """
         ...
 
@@ -81,10 +81,10 @@ class Task(Protocol):
 
 
 @runtime_checkable
-class Begins(Protocol):
+class DependsOnTraining(Protocol):
     """A task that depends on the training part: a dataclass, whose fields are saved in model.json."""
 
-    def begin(self, config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> Task:
+    def from_training(self, config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> Task:
         """The task for a training part.
 
         Args:
@@ -186,10 +186,10 @@ class ChangesInputs(Protocol):
 
 @runtime_checkable
 class Chooses(Protocol):
-    """`train.best` may name other metrics of `summarize` than `BEST`."""
+    """`train.best` may name other metrics of `summarize` than `BEST_METRIC`."""
 
     def choices(self, classes: int, /) -> Mapping[str, int]:
-        """Metric -> 1 if larger is better, -1 if smaller is better; `BEST` too."""
+        """Metric -> 1 if larger is better, -1 if smaller is better; `BEST_METRIC` too."""
         ...
 
 

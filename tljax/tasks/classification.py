@@ -17,8 +17,8 @@ from tljax.data.labels import NUMBERS_BY_NAME, numbers_by_name
 from tljax.networks.layers import TORCH_LINEAR
 from tljax.reporting import temperatures
 
-LABELS = "classes"  # the kind of labels
-BEST = "accuracy"  # the metric for tables and for the choice of the best epoch
+LABEL_KIND = "classes"  # the kind of labels
+BEST_METRIC = "accuracy"  # the metric for tables and for the choice of the best epoch
 LISTED = 100  # with at most this many classes, predictions.csv holds the probability of each class
 OPTIONS = {
     "label_smoothing": Option(0.0, "Szegedy et al. 2015, section 7.", SHARE),
@@ -85,7 +85,7 @@ def metrics(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     return {"accuracy": (logits.argmax(-1) == batch["label"]).mean()}
 
 
-def sums(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+def totals(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     """Exact sums over the examples where `mask` is True; they are added over batches and devices.
 
     Returns:
@@ -98,7 +98,7 @@ def sums(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     return {"loss": (losses * mask).sum(), "confusion": confusion.reshape(classes, classes)}
 
 
-def each(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+def per_example(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     """Label and predicted class of every example, (B,) int32; its logits, (B, K) float32."""
     logits = logits.astype(jnp.float32)
     return {"label": batch["label"], "prediction": logits.argmax(-1).astype(jnp.int32), "logits": logits}

@@ -25,8 +25,8 @@ from tljax.networks.families import Family, HidesWords
 from tljax.networks.masked_network import Head, MaskedNetwork
 from tljax.networks.network import Built
 
-LABELS = "none"  # labels are not read
-BEST = "accuracy"  # of the masked tokens
+LABEL_KIND = "none"  # labels are not read
+BEST_METRIC = "accuracy"  # of the masked tokens
 OPTIONS = {
     "mask_share": Option(0.15, "Share of a text's tokens that are masked.", ("in (0, 1)", lambda x: 0 < x < 1)),
     "whole_words": Option(False, "Mask whole words, not tokens; needs a WordPiece tokenizer."),
@@ -112,7 +112,7 @@ def loss(said: Said, batch: Batch, config: ConfigDict) -> jax.Array:
     """Cross-entropy in nats: the mean over a text's masked tokens, then the mean over the batch.
 
     So the loss of a batch is the mean of the losses of its parts (devices, micro-batches). A mean over all masked
-    tokens would not be; `sums` gives that one. The two are close, because a batch holds texts of similar length.
+    tokens would not be; `totals` gives that one. The two are close, because a batch holds texts of similar length.
     """
     del config
     return (_nats(said, batch) * said["weight"]).sum(-1).mean()
@@ -123,7 +123,7 @@ def metrics(said: Said, batch: Batch) -> dict[str, jax.Array]:
     return {"accuracy": (_right(said, batch) * said["weight"]).sum(-1).mean()}
 
 
-def sums(said: Said, batch: Batch) -> dict[str, jax.Array]:
+def totals(said: Said, batch: Batch) -> dict[str, jax.Array]:
     """Exact sums over the masked tokens of the texts where `mask` is True; they are added over batches and devices.
 
     Returns:
@@ -135,7 +135,7 @@ def sums(said: Said, batch: Batch) -> dict[str, jax.Array]:
     return {"loss": (_nats(said, batch) * counts).sum()} | {name: x.sum(dtype=jnp.int32) for name, x in found.items()}
 
 
-def each(said: Said, batch: Batch) -> dict[str, jax.Array]:
+def per_example(said: Said, batch: Batch) -> dict[str, jax.Array]:
     """Nothing is kept of a text."""
     del said, batch
     return {}

@@ -20,8 +20,8 @@ from tljax.data import mixing
 from tljax.data.labels import NUMBERS_BY_NAME, numbers_by_name
 from tljax.networks.layers import TORCH_LINEAR
 
-LABELS = "sets"  # the kind of labels
-BEST = "mean_average_precision"  # the metric for tables and for the choice of the best epoch
+LABEL_KIND = "sets"  # the kind of labels
+BEST_METRIC = "mean_average_precision"  # the metric for tables and for the choice of the best epoch
 OPTIONS = {
     "threshold": Option(0.5, "A label is predicted from this probability on.", ("in (0, 1)", lambda x: 0 < x < 1)),
     "pos_weight": Option(
@@ -35,11 +35,11 @@ SEPARATOR = "|"  # between the labels of an example in predictions.csv
 def choices(classes: int) -> dict[str, int]:
     """The metrics that `train.best` may name: 1 if larger is better, -1 if smaller is better."""
     del classes
-    larger = (BEST, "f1_micro", "f1_macro", "subset_accuracy", "hamming_accuracy")
+    larger = (BEST_METRIC, "f1_micro", "f1_macro", "subset_accuracy", "hamming_accuracy")
     return {"loss": -1, **dict.fromkeys(larger, 1)}
 
 
-def begin(config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> "MultiLabel":
+def from_training(config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> "MultiLabel":
     """The task for a training part.
 
     Args:
@@ -71,8 +71,8 @@ class MultiLabel:
     threshold: float  # the answer is yes from this probability on
     pos_weight: tuple[float, ...]  # for each label, the weight of a yes in the loss; that of a no is 1
 
-    LABELS = LABELS
-    BEST = BEST
+    LABEL_KIND = LABEL_KIND
+    BEST_METRIC = BEST_METRIC
     choices = staticmethod(choices)
 
     def head(self, classes: int) -> nn.Module:
@@ -84,14 +84,14 @@ class MultiLabel:
 
     def loss(self, logits: jax.Array, batch: Batch, config: ConfigDict) -> jax.Array:
         """Mean loss over batch and labels; for mixed examples (`mixing`) weighted by the shares of both label sets."""
-        del config  # `begin` has read it
+        del config  # `from_training` has read it
         return mixing.loss(partial(self._losses, logits), batch)
 
     def metrics(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         """The share of right answers in a training batch (average precision is not a mean over examples)."""
         return {"hamming_accuracy": (self._yes(logits) == batch["label"]).mean()}
 
-    def sums(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    def totals(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         """Sums over the examples where `mask` is True; they are added over batches and devices.
 
         Returns:
@@ -109,7 +109,7 @@ class MultiLabel:
             "hits": (yes & label & inside).sum(axis=0),
         }
 
-    def each(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    def per_example(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         """Labels of every example, (B, K) bool, and its logits, float32."""
         return {"label": batch["label"] > 0, "prediction": logits.astype(jnp.float32)}
 
@@ -125,7 +125,7 @@ class MultiLabel:
         precision = _average_precision(totals)[present]
         return {
             "loss": float(totals["loss"]) / examples,
-            BEST: float(precision.mean()) if present.any() else 0.0,
+            BEST_METRIC: float(precision.mean()) if present.any() else 0.0,
             "f1_micro": float(_f1(labels.sum(), found.sum(), hits.sum())),
             "f1_macro": float(_f1(labels, found, hits)[present].mean()) if present.any() else 0.0,
             "subset_accuracy": int(totals["exact"]) / examples,

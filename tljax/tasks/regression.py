@@ -18,8 +18,8 @@ from tljax.core.types import Batch, Json, Totals
 from tljax.data import mixing
 from tljax.networks.layers import TORCH_LINEAR
 
-LABELS = "numbers"  # the kind of labels
-BEST = "r2"  # the metric for tables and for the choice of the best epoch
+LABEL_KIND = "numbers"  # the kind of labels
+BEST_METRIC = "r2"  # the metric for tables and for the choice of the best epoch
 OPTIONS = {
     "huber": Option(0.0, "The loss is linear from this many standard deviations on; 0: squared error.", NOT_NEGATIVE),
     **mixing.OPTIONS,
@@ -32,7 +32,7 @@ def choices(classes: int) -> dict[str, int]:
     return {"loss": -1, "r2": 1, "mse": -1, "mae": -1, "pearson": 1, "spearman": 1}
 
 
-def begin(config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> "Regression":
+def from_training(config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> "Regression":
     """The task for a training part.
 
     Args:
@@ -68,8 +68,8 @@ class Regression:
     std: tuple[float, ...]
     huber: float  # the loss is linear beyond this many standard deviations; 0: never
 
-    LABELS = LABELS
-    BEST = BEST
+    LABEL_KIND = LABEL_KIND
+    BEST_METRIC = BEST_METRIC
     choices = staticmethod(choices)
 
     def encode(self, labels: np.ndarray) -> np.ndarray:
@@ -89,18 +89,18 @@ class Regression:
 
     def loss(self, logits: jax.Array, batch: Batch, config: ConfigDict) -> jax.Array:
         """Mean loss over batch and targets; for mixed examples (`mixing`) weighted by the shares of both targets."""
-        del config  # `begin` has read it
+        del config  # `from_training` has read it
         return mixing.loss(partial(self._losses, logits), batch)
 
     def metrics(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         """R^2 of a training batch with the training part's variance, which is 1: so it is a mean over examples."""
-        return {BEST: 1 - jnp.square(logits.astype(jnp.float32) - batch["label"]).mean()}
+        return {BEST_METRIC: 1 - jnp.square(logits.astype(jnp.float32) - batch["label"]).mean()}
 
-    def sums(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    def totals(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         """Sums over the examples where `mask` is True: losses, float32, and the number of examples, int32."""
         return {"loss": (self._losses(logits, batch) * batch["mask"]).sum(), "examples": batch["mask"].sum()}
 
-    def each(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    def per_example(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         """Target and prediction of every example, (B, T) float32, standardised."""
         return {"label": batch["label"], "prediction": logits.astype(jnp.float32)}
 

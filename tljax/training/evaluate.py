@@ -36,7 +36,7 @@ class Evaluator:
         return totals | {name: np.concatenate([some[name] for some in each])[places] for name in each[0]}
 
     def _add(self, totals: Tree, each: list[dict[str, np.ndarray]], found: Tree) -> Tree:
-        """The totals plus a batch's sums; the values of its examples are appended to `each`, without padding."""
+        """The totals plus a batch's sums; the values of its examples are appended to `per_example`, without padding."""
         if found is None:
             return totals
         (sums, values), count = self._parallel.get(found[0]), found[1]

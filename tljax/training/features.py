@@ -218,29 +218,31 @@ def _gather_one(found: Sequence[Found]) -> Callable[[np.ndarray], np.ndarray]:
     return rows
 
 
-def vectors(made: Experiment, where: str, devices: Parallel, screen: Screen, config: ConfigDict) -> dict[str, Cached]:
+def vectors(
+    experiment: Experiment, where: str, devices: Parallel, screen: Screen, config: ConfigDict
+) -> dict[str, Cached]:
     """Every part as features (N, D) before the head, without augmentation; see `cached`.
 
     Raises:
       ConfigError: the head's input is not one vector.
     """
-    if made.network.reads:
+    if experiment.network.reads:
         raise ConfigError(
             f"This needs one feature vector for each example; the head of config.task.name={config.task.name} reads "
-            f"the stages {', '.join(made.network.reads)}. Choose another task, or a strategy that takes steps."
+            f"the stages {', '.join(experiment.network.reads)}. Choose another task, or a strategy that takes steps."
         )
-    parts, _ = cached(made, None, where, devices, screen, config)
+    parts, _ = cached(experiment, None, where, devices, screen, config)
     return parts
 
 
 def cached(
-    made: Experiment, stop: str | None, where: str, devices: Parallel, screen: Screen, config: ConfigDict
+    experiment: Experiment, stop: str | None, where: str, devices: Parallel, screen: Screen, config: ConfigDict
 ) -> tuple[dict[str, Cached], Cached]:
     """Features after stage `stop` (see `Prefix`): every part for evaluation, and the training part for training."""
-    size, views, train = config.train.eval_batch_size, config.data.cached_views, made.parts["train"]
-    plain = Prefix(made, stop, devices)
-    parts = {n: Cached(part, n, plain, screen, where=where, batch_size=size) for n, part in made.parts.items()}
-    if not made.augmented:
+    size, views, train = config.train.eval_batch_size, config.data.cached_views, experiment.parts["train"]
+    plain = Prefix(experiment, stop, devices)
+    parts = {n: Cached(part, n, plain, screen, where=where, batch_size=size) for n, part in experiment.parts.items()}
+    if not experiment.augmented:
         return parts, parts["train"]
-    drawn = Prefix(made, stop, devices, augment=True)
+    drawn = Prefix(experiment, stop, devices, augment=True)
     return parts, Cached(train, "train, augmented", drawn, screen, where=where, batch_size=size, views=views)

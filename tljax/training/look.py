@@ -14,7 +14,7 @@ from tljax.core.types import Batch, Mode, Params
 from tljax.data.batches import Training
 from tljax.training import optimizer
 from tljax.training.train_state import TrainState
-from tljax.training.train_step import Moment, Objective
+from tljax.training.train_step import Objective, StepKeys
 
 
 class FirstBatches:
@@ -39,8 +39,8 @@ class FirstBatches:
 
         @jax.jit
         def gradient(learns: Params, batch: Batch, step: int) -> Params:
-            moment = Moment.of(self._state.replace(step=step), None)
-            return self._objective.gradients(learns, rest, self._state.model_state, batch, moment)[0]
+            keys = StepKeys.of(self._state.replace(step=step), None)
+            return self._objective.gradients(learns, rest, self._state.model_state, batch, keys)[0]
 
         total = None
         for step, batch in enumerate(self._batches(batches)):
@@ -53,9 +53,9 @@ class FirstBatches:
 
         @jax.jit
         def loss(params: Params, batch: Batch, step: int) -> jax.Array:
-            moment = Moment.of(self._state.replace(step=step), None)
-            batch = self._objective.prepared(batch, moment)
-            return self._objective.loss(params, self._state.model_state, batch, moment)[0]
+            keys = StepKeys.of(self._state.replace(step=step), None)
+            batch = self._objective.prepared(batch, keys)
+            return self._objective.loss(params, self._state.model_state, batch, keys)[0]
 
         found = [float(loss(self.params, batch, step)) for step, batch in enumerate(self._batches(batches))]
         return np.array(found)

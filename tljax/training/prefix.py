@@ -24,21 +24,21 @@ from tljax.training.parallel import Parallel, Program
 class Prefix:
     """The frozen first stages of an experiment's network: a program from stored examples to the stages' outputs."""
 
-    def __init__(self, made: Experiment, stop: str | None, devices: Parallel, *, augment: bool = False) -> None:
+    def __init__(self, experiment: Experiment, stop: str | None, devices: Parallel, *, augment: bool = False) -> None:
         """
         Args:
           stop: the last of the stages; None: all stages, up to the head's input features.
           augment: whether examples are augmented as in training, or prepared as in evaluation.
         """
-        inside = tuple(f"backbone/{stage}/" for stage in between(made.stages, None, stop))
+        inside = tuple(f"backbone/{stage}/" for stage in between(experiment.stages, None, stop))
         self.variables: Variables = {
             collection: unflatten({path: x for path, x in flatten(tree).items() if path.startswith(inside)})
-            for collection, tree in made.variables.items()
+            for collection, tree in experiment.variables.items()
         }
-        self.augment, self._made, self._stop, self._devices = augment, made, stop, devices
+        self.augment, self._made, self._stop, self._devices = augment, experiment, stop, devices
         self.share = devices.share
         self._program: Program | None = None
-        train = made.parts["train"]
+        train = experiment.parts["train"]
         longest = int(np.argmax(getattr(train, "lengths", 0)))  # texts differ in length; the key must not
         first = inputs_of(train, np.array([longest])) | {"position": np.zeros(1, np.int32)}
         self._example = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in first.items()}

@@ -85,7 +85,7 @@ def chosen_by(wanted: str, task: Task, classes: int) -> tuple[str, int]:
     Raises:
       ConfigError: the task has no such metric for this number of classes.
     """
-    own = task.BEST
+    own = task.BEST_METRIC
     known = task.choices(classes) if isinstance(task, Chooses) else {own: 1}
     metric = wanted or own
     if metric not in known:

@@ -134,41 +134,41 @@ class Loop:
         view = self.views[index]
         view.fill()
         on_device = self.parallel.put_state(state)
-        moment = _Moment(on_device, int(state.step), began=self._clock(), saved=time.monotonic())
+        current = _Current(on_device, int(state.step), began=self._clock(), saved=time.monotonic())
         with signals.held():
             try:
                 if progress.owed:
-                    self._finish_step(index, moment, progress)
+                    self._finish_step(index, current, progress)
                 if not progress.stopped:
-                    self._steps(index, moment, progress)
+                    self._steps(index, current, progress)
             except signals.Stopped as stop:
-                self._save(moment, progress)
-                self.report.say(f"stopped by {stop} after step {moment.step}, which is saved")
+                self._save(current, progress)
+                self.report.say(f"stopped by {stop} after step {current.step}, which is saved")
                 raise
-        return self.parallel.get_state(moment.state)
+        return self.parallel.get_state(current.state)
 
-    def _steps(self, index: int, moment: "_Moment", progress: Progress) -> None:
+    def _steps(self, index: int, current: "_Current", progress: Progress) -> None:
         """Take every step of the phase, and do what is due after each."""
         view, end, train = self.views[index], self.job.ends[index], self.job.config.train
         job = dataclasses.replace(self.job, network=view.network, prepare=view.prepare)
         say = partial(self.report.compiling, f"phase '{job.phases[index].name}'")
         program = Program(job.step(index), self.parallel, say)
-        for step, batch, (tokens, places) in self._batches(view, moment.step, end):
-            train_step = program.compiled(moment.state, batch, donate=True)
+        for step, batch, (tokens, places) in self._batches(view, current.step, end):
+            train_step = program.compiled(current.state, batch, donate=True)
             progress.step_bytes = max(progress.step_bytes, program.bytes)
             signals.poll()
             with jax.transfer_guard("disallow"):
-                moment.state, metrics = train_step(moment.state, batch)
-            moment.step = step + 1
+                current.state, metrics = train_step(current.state, batch)
+            current.step = step + 1
             progress.tokens, progress.places = progress.tokens + tokens, progress.places + places
             late = time.monotonic() > self.deadline
-            progress.owed = job.due(moment.step, train.eval_epochs) or moment.step == end or late
+            progress.owed = job.due(current.step, train.eval_epochs) or current.step == end or late
             progress.stopped = progress.stopped or late
-            self._log.add(moment.step, metrics, partial(self.parallel.get_state, moment.state))
-            self.report.advance(moment.step)
-            self._finish_step(index, moment, progress)
+            self._log.add(current.step, metrics, partial(self.parallel.get_state, current.state))
+            self.report.advance(current.step)
+            self._finish_step(index, current, progress)
             if progress.stopped:
-                self.report.say(self._why_stopped(moment.step, progress, late=late))
+                self.report.say(self._why_stopped(current.step, progress, late=late))
                 return
 
     def _why_stopped(self, step: int, progress: Progress, *, late: bool) -> str:
@@ -177,22 +177,22 @@ class Loop:
             return f"{where}: the time of config.train.minutes is up, and the learning rate has not come down yet"
         return f"{where}: no better validation result in {progress.since_best} evaluations (config.train.patience)"
 
-    def _finish_step(self, index: int, moment: "_Moment", progress: Progress) -> None:
+    def _finish_step(self, index: int, current: "_Current", progress: Progress) -> None:
         """Evaluate and save if that is due."""
         end, train, better = self.job.ends[index], self.job.config.train, False
         signals.poll()
         if progress.owed:
             last = index == len(self.job.ends) - 1
-            better = self._evaluate(self.views[index], moment, progress, last=last)
+            better = self._evaluate(self.views[index], current, progress, last=last)
             progress.owed = False
-        due = self.job.due(moment.step, train.checkpoint_epochs) or moment.step == end or signals.save_asked()
-        late = train.checkpoint_minutes and time.monotonic() - moment.saved > 60 * train.checkpoint_minutes
+        due = self.job.due(current.step, train.checkpoint_epochs) or current.step == end or signals.save_asked()
+        late = train.checkpoint_minutes and time.monotonic() - current.saved > 60 * train.checkpoint_minutes
         if late and self.parallel.share.count > 1:  # clocks differ: all save at the step that they agree on
-            moment.saved, late = time.monotonic(), False
+            current.saved, late = time.monotonic(), False
             if agreement.first():
                 signals.wish_save()
         if better or progress.stopped or due or late:
-            self._save(moment, progress, better=better)
+            self._save(current, progress, better=better)
 
     def _clock(self) -> float:
         """Seconds, without those in which XLA compiles."""
@@ -208,52 +208,52 @@ class Loop:
         if ahead:
             yield ahead
 
-    def _save(self, moment: "_Moment", progress: Progress, *, better: bool = False) -> None:
+    def _save(self, current: "_Current", progress: Progress, *, better: bool = False) -> None:
         """Save the state, which must be finite. Waiting for the devices to compute it counts as training time."""
-        jax.block_until_ready(moment.state)
-        progress.seconds += self._clock() - moment.began
-        state = self.parallel.get_state(moment.state)
+        jax.block_until_ready(current.state)
+        progress.seconds += self._clock() - current.began
+        state = self.parallel.get_state(current.state)
         self._log.flush(lambda: state)
         self._log.check(state)
         self.report.sync()
         for kind in ("latest", "best") if better else ("latest",):  # this order matters: see `_resume`
             self.checkpoints.save(kind, state, progress)
-        moment.began, moment.saved = self._clock(), time.monotonic()
+        current.began, current.saved = self._clock(), time.monotonic()
 
-    def _evaluate(self, view: View, moment: "_Moment", progress: Progress, *, last: bool) -> bool:
+    def _evaluate(self, view: View, current: "_Current", progress: Progress, *, last: bool) -> bool:
         """Evaluate for the selection; returns whether the state is the best. Patience ends the last phase only."""
         if view.selection is None and not view.oracle:
             return False
-        state = self.parallel.get_state(moment.state)
+        state = self.parallel.get_state(current.state)
         self._log.flush(lambda: state)
         self._log.check(state)
-        variables = self.variables(moment.state)
+        variables = self.variables(current.state)
         # Everything is computed before anything is recorded, so that a signal in between does not leave a half record.
         by_target = {name: view.evaluator(variables, evaluation) for name, evaluation in view.oracle.items()}
         values, score = view.selection(variables) if view.selection else ({}, 0.0)
-        self._note_oracle({name: self.job.task.summarize(sums) for name, sums in by_target.items()}, moment, progress)
+        self._note_oracle({name: self.job.task.summarize(sums) for name, sums in by_target.items()}, current, progress)
         if view.selection is None:
             return False
-        self.report.metrics(moment.step, view.selection.part, values)
+        self.report.metrics(current.step, view.selection.part, values)
         if score > progress.best:
-            progress.best, progress.best_step, progress.since_best = score, moment.step, 0
+            progress.best, progress.best_step, progress.since_best = score, current.step, 0
             return True
         progress.since_best += 1
         patience = self.job.config.train.patience
         progress.stopped = progress.stopped or (last and bool(patience) and progress.since_best >= patience)
         return False
 
-    def _note_oracle(self, found: dict[str, dict[str, float]], moment: "_Moment", progress: Progress) -> None:
+    def _note_oracle(self, found: dict[str, dict[str, float]], current: "_Current", progress: Progress) -> None:
         """Record the best epoch by each target's own labels. It is only reported, not used for a choice."""
-        metric = self.job.task.BEST
+        metric = self.job.task.BEST_METRIC
         for target, values in found.items():
-            self.report.metrics(moment.step, f"oracle {target}", values)
+            self.report.metrics(current.step, f"oracle {target}", values)
             if target not in progress.oracle or values[metric] > progress.oracle[target][metric]:
-                progress.oracle[target] = {metric: values[metric], "step": moment.step}
+                progress.oracle[target] = {metric: values[metric], "step": current.step}
 
 
 @dataclasses.dataclass
-class _Moment:
+class _Current:
     """The current point of a phase."""
 
     state: Tree  # on the devices

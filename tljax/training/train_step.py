@@ -22,11 +22,11 @@ from tljax.transfer.method import PLAIN, Method
 
 Metrics = dict[str, jax.Array]
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
-Sums = dict[str, jax.Array]  # what a task's `sums` returns
-Each = dict[str, jax.Array]  # what its `each` returns
+TaskTotals = dict[str, jax.Array]  # what a task's `totals` returns
+PerExample = dict[str, jax.Array]  # what its `per_example` returns
 
 
-class Moment(NamedTuple):
+class StepKeys(NamedTuple):
     """The number of a step in the run, and its random keys."""
 
     step: jax.Array  # () int32, updates before this step
@@ -35,15 +35,15 @@ class Moment(NamedTuple):
     params: jax.Array  # random numbers of a strategy
 
     @classmethod
-    def of(cls, state: TrainState, axis: str | None) -> "Moment":
+    def of(cls, state: TrainState, axis: str | None) -> "StepKeys":
         key = jax.random.fold_in(jax.random.wrap_key_data(state.rng), state.step)
         inputs, network, params = jax.random.split(key, 3)
         if axis:  # dropout masks must differ between devices, as they do between examples
             network = jax.random.fold_in(network, lax.axis_index(axis))
         return cls(state.step, inputs, network, params)
 
-    def of_part(self, number: jax.Array | None) -> "Moment":
-        """The moment of a micro-batch, which has its own dropout masks; None: that of the whole batch."""
+    def of_part(self, number: jax.Array | None) -> "StepKeys":
+        """The keys of a micro-batch, which has its own dropout masks; None: that of the whole batch."""
         return self if number is None else self._replace(network=jax.random.fold_in(self.network, number))
 
 
@@ -61,40 +61,40 @@ class Objective:
     alignment: Alignment = NONE  # the adaptation to a second, unlabelled domain
     steps: int = 1  # number of updates in the whole run
 
-    def prepared(self, batch: Batch, moment: Moment) -> Batch:
+    def prepared(self, batch: Batch, keys: StepKeys) -> Batch:
         """A training batch with "inputs", the network's input; mixed, if mixup or CutMix is on (`mixing`)."""
-        batch = self.prepare(self.alignment.inputs(batch), moment.inputs, True)
-        return mixing.mix(batch, moment.inputs, self.task_config)
+        batch = self.prepare(self.alignment.inputs(batch), keys.inputs, True)
+        return mixing.mix(batch, keys.inputs, self.task_config)
 
     def loss(
-        self, params: Params, model_state: Variables, batch: Batch, moment: Moment
+        self, params: Params, model_state: Variables, batch: Batch, keys: StepKeys
     ) -> tuple[jax.Array, tuple[Tree, Metrics]]:
         """The loss of a `prepared` batch, (); and (new model_state, metrics for the log)."""
         with norm_statistics.enough_values():
             outputs, new_state = self.network.apply(
-                {"params": self.method.effective(params, moment.params), **model_state},
+                {"params": self.method.effective(params, keys.params), **model_state},
                 batch["inputs"],
                 self.mode,
                 mutable=list(model_state),
-                rngs={"dropout": moment.network},
+                rngs={"dropout": keys.network},
                 method=self.alignment.method,
             )
-        logits, terms, logged = self.alignment(outputs, params, moment.step / self.steps, self.axis)
+        logits, terms, logged = self.alignment(outputs, params, keys.step / self.steps, self.axis)
         terms |= self.method.penalty(params)
         loss = sum(terms.values(), self.task.loss(logits, batch, self.task_config))
         return loss, (new_state, {"loss": loss, **terms, **logged, **self.task.metrics(logits, batch)})
 
     def gradients(
-        self, learns: Params, rest: Params, model_state: Variables, batch: Batch, moment: Moment
+        self, learns: Params, rest: Params, model_state: Variables, batch: Batch, keys: StepKeys
     ) -> tuple[Params, Variables, Metrics]:
         """(gradients, model_state, metrics) of a batch; gradients with respect to learning parameters only.
 
         So XLA never builds the backward pass of frozen stages before them.
         """
-        batch = self.prepared(batch, moment)
+        batch = self.prepared(batch, keys)
 
         def loss(learns: Params) -> tuple[jax.Array, tuple[Tree, Metrics]]:
-            return self.loss(optimizer.merge(learns, rest), model_state, batch, moment)
+            return self.loss(optimizer.merge(learns, rest), model_state, batch, keys)
 
         (_, (new_state, metrics)), grads = jax.value_and_grad(loss, has_aux=True)(learns)
         return grads, new_state, metrics
@@ -118,13 +118,13 @@ def make_train_step(
     with_loss = optax.with_extra_args_support(tx)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        moment = Moment.of(state, objective.axis)
+        keys = StepKeys.of(state, objective.axis)
         learns, rest = optimizer.split(state.params, labels)
 
         def gradients(
             model_state: Variables, part: Batch, number: jax.Array | None
         ) -> tuple[Params, Variables, Metrics]:
-            return objective.gradients(learns, rest, model_state, part, moment.of_part(number))
+            return objective.gradients(learns, rest, model_state, part, keys.of_part(number))
 
         grads, model_state, metrics = accumulated(gradients, state.model_state, batch, accumulate)
         if objective.axis:
@@ -142,13 +142,13 @@ def make_train_step(
 
 def make_eval_step(
     network: Network, task: Task, prepare: Prepare, *, axis: str | None = None
-) -> Callable[[Variables, Batch], tuple[Sums, Each]]:
-    """`(variables, batch) -> (sums, each)`: sums over the examples where `mask` is True, and values (B,) of each."""
+) -> Callable[[Variables, Batch], tuple[TaskTotals, PerExample]]:
+    """`(variables, batch) -> (totals, per_example)`: sums where `mask` is True, and values (B,) of every example."""
 
-    def step(variables: Variables, batch: Batch) -> tuple[Sums, Each]:
+    def step(variables: Variables, batch: Batch) -> tuple[TaskTotals, PerExample]:
         batch = prepare(batch, jax.random.key(0), False)
         logits = network.apply(variables, batch["inputs"], EVALUATE)
-        sums, each = task.sums(logits, batch), task.each(logits, batch)
-        return (lax.psum(sums, axis), lax.all_gather(each, axis, tiled=True)) if axis else (sums, each)
+        totals, values = task.totals(logits, batch), task.per_example(logits, batch)
+        return (lax.psum(totals, axis), lax.all_gather(values, axis, tiled=True)) if axis else (totals, values)
 
     return step

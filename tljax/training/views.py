@@ -63,24 +63,24 @@ def took(views: Sequence[View]) -> Took:
 
 
 def make(
-    made: Experiment, phases: Sequence[Phase], task: Task, devices: Parallel, screen: Screen, config: ConfigDict
+    experiment: Experiment, phases: Sequence[Phase], task: Task, devices: Parallel, screen: Screen, config: ConfigDict
 ) -> tuple[View, ...]:
     """One view for each phase; phases with the same frozen stages share one. Nothing is computed yet."""
     views: dict[tuple[str | None, str], View] = {}
-    chosen, begin, train = [], 0.0, made.parts["train"]
+    chosen, begin, train = [], 0.0, experiment.parts["train"]
     epochs = max(config.train.epochs, config.train.min_steps * config.train.batch_size / len(train))
     for index, phase in enumerate(phases):
         moving = tuple(config.strategy.moving_statistics)
-        stages = frozen_stages(made.groups, made.stages, phases[: index + 1], moving)
+        stages = frozen_stages(experiment.groups, experiment.stages, phases[: index + 1], moving)
         passes, begin = (phase.until - begin) * epochs, phase.until
-        where, why = decide(made, stages, config.data, devices, passes=passes, augmented=made.augmented)
+        where, why = decide(experiment, stages, config.data, devices, passes=passes, augmented=experiment.augmented)
         if where and mixing.asked(config.task):
             where, why = "", "not cached: training pictures are mixed (config.task.mixup, config.task.cutmix)"
-        if where and made.augmented and config.adaptation.name:
+        if where and experiment.augmented and config.adaptation.name:
             where, why = "", "not cached: the unlabelled examples are augmented too, differently in every step"
         key = (stages[-1] if where else None, where)
         if key not in views:
-            views[key] = _view(made, stages if where else (), where, task, devices, screen, config)
+            views[key] = _view(experiment, stages if where else (), where, task, devices, screen, config)
         chosen.append(dataclasses.replace(views[key], note=f"features, phase '{phase.name}': {why}"))
     return tuple(chosen)
 
@@ -102,7 +102,13 @@ def frozen_stages(
 
 
 def decide(
-    made: Experiment, stages: Sequence[str], config: ConfigDict, devices: Parallel, *, passes: float, augmented: bool
+    experiment: Experiment,
+    stages: Sequence[str],
+    config: ConfigDict,
+    devices: Parallel,
+    *,
+    passes: float,
+    augmented: bool,
 ) -> tuple[str, str]:
     """("disk", "memory", "process" or "", the reason): where to keep the features of the frozen `stages`.
 
@@ -114,8 +120,10 @@ def decide(
     if config.cache == "off":
         return "", "not cached, as config.data.cache asks"
     if not stages:
-        return "", f"not cached: {made.stages[0]} is not frozen all the time until then"
-    if len(stages) < len(made.stages) and not all(isinstance(part, Pictures) for part in made.parts.values()):
+        return "", f"not cached: {experiment.stages[0]} is not frozen all the time until then"
+    if len(stages) < len(experiment.stages) and not all(
+        isinstance(part, Pictures) for part in experiment.parts.values()
+    ):
         return "", "not cached: before the last stage, the outputs differ in length between texts"
     if augmented and not config.cached_views:
         return "", (
@@ -125,8 +133,8 @@ def decide(
     if config.cache == "auto" and passes < FEW_PASSES:
         return "", f"not cached: {passes:g} passes over the examples are too few to save time"
     views = config.cached_views if augmented else 0
-    prefix = Prefix(made, _stop(made, stages), devices)
-    rows = sum(len(part) for part in made.parts.values()) + views * len(made.parts["train"])
+    prefix = Prefix(experiment, _stop(experiment, stages), devices)
+    rows = sum(len(part) for part in experiment.parts.values()) + views * len(experiment.parts["train"])
     size = rows * prefix.row_bytes
     what = f"after {stages[-1]} {prefix.shapes}, {size / 2**20:,.1f} MiB"
     what += f", {views} views of each example" if views else ""
@@ -149,7 +157,7 @@ def decide(
 
 
 def _view(
-    made: Experiment,
+    experiment: Experiment,
     stages: Sequence[str],
     where: str,
     task: Task,
@@ -158,13 +166,13 @@ def _view(
     config: ConfigDict,
 ) -> View:
     """The view after the frozen `stages`; without any, the view of examples."""
-    network, prepare, size = made.network, made.prepare, config.train.eval_batch_size
-    parts: Mapping[str, Examples] = made.parts
+    network, prepare, size = experiment.network, experiment.prepare, config.train.eval_batch_size
+    parts: Mapping[str, Examples] = experiment.parts
     train = parts["train"]
     if stages:
-        network, prepare = network.clone(start=(*made.stages, "head")[len(stages)]), _features
-        parts, train = features.cached(made, _stop(made, stages), where, devices, screen, config)
-    weights = task.weights(config.task, made.parts["train"].subset.labels, made.classes)
+        network, prepare = network.clone(start=(*experiment.stages, "head")[len(stages)]), _features
+        parts, train = features.cached(experiment, _stop(experiment, stages), where, devices, screen, config)
+    weights = task.weights(config.task, experiment.parts["train"].subset.labels, experiment.classes)
     training = Training(
         train, batch_size=config.train.batch_size, seed=config.seed, weights=weights, share=devices.share
     )
@@ -177,15 +185,15 @@ def _view(
         Paired(training, parts[domains.UNLABELLED]) if config.adaptation.name else training,
         domains.labelled(everything),
         evaluator,
-        selection.make(everything, evaluator, network, task, len(made.classes), prepare, devices, screen, config),
+        selection.make(everything, evaluator, network, task, len(experiment.classes), prepare, devices, screen, config),
         {name: everything[name] for name in config.data.targets if config.train.oracle},
         "",
     )
 
 
-def _stop(made: Experiment, stages: Sequence[str]) -> str | None:
+def _stop(experiment: Experiment, stages: Sequence[str]) -> str | None:
     """The last of the frozen `stages`; None if all stages are frozen (then the head's input is cached)."""
-    return None if len(stages) == len(made.stages) else stages[-1]
+    return None if len(stages) == len(experiment.stages) else stages[-1]
 
 
 def _features(batch: Batch, key: jax.Array, train: bool) -> Batch:

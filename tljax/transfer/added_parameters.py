@@ -56,7 +56,7 @@ def add(params: Params, groups: Groups, name: str, leaves: Mapping[str, np.ndarr
 def start(
     params: Params, groups: Groups, config: ConfigDict, *, stages: Sequence[str], seed: int
 ) -> tuple[Params, Groups]:
-    """A strategy's `begin`: the parameters with "start", a copy of the chosen kernels, in its own group.
+    """A strategy's `initialize`: the parameters with "start", a copy of the chosen kernels, in its own group.
 
     Args:
       config: config.strategy; `kernels` is used.

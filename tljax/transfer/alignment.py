@@ -36,26 +36,28 @@ class Alignment:
         """The adaptation that `config.adaptation` names."""
         return cls(find("adaptation", config.name), config) if config.name else NONE
 
-    def begin(self, made: Experiment, phases: Sequence[Phase], *, seed: int) -> tuple[Experiment, tuple[Phase, ...]]:
+    def initialize(
+        self, experiment: Experiment, phases: Sequence[Phase], *, seed: int
+    ) -> tuple[Experiment, tuple[Phase, ...]]:
         """The experiment with the adaptation's own parameters and their group, which learns in every phase.
 
         Raises:
           ConfigError: features are not (B, D), nothing before the head learns, or a group is called "domain".
         """
         if self.adaptation is None:
-            return made, tuple(phases)
-        width = _width(made)
-        _check_that_features_learn(made, phases, self.config.name)
+            return experiment, tuple(phases)
+        width = _width(experiment)
+        _check_that_features_learn(experiment, phases, self.config.name)
         if not isinstance(self.adaptation, HasParameters):
-            return made, tuple(phases)
-        if GROUP in made.groups:
+            return experiment, tuple(phases)
+        if GROUP in experiment.groups:
             raise ConfigError(f"{self.config.name} adds a group '{GROUP}'; give yours in config.groups another name.")
-        own = self.adaptation.begin(width, self.config, seed=seed)
-        variables = {**made.variables, "params": {**made.variables["params"], GROUP: own}}
-        groups = {**made.groups, GROUP: tuple(f"{GROUP}/{path}" for path in flatten(own))}
+        own = self.adaptation.initialize(width, self.config, seed=seed)
+        variables = {**experiment.variables, "params": {**experiment.variables["params"], GROUP: own}}
+        groups = {**experiment.groups, GROUP: tuple(f"{GROUP}/{path}" for path in flatten(own))}
         scale = self.config.classifier_scale
         phases = tuple(dataclasses.replace(phase, scales={**phase.scales, GROUP: scale}) for phase in phases)
-        return dataclasses.replace(made, variables=variables, groups=groups), phases
+        return dataclasses.replace(experiment, variables=variables, groups=groups), phases
 
     @property
     def has_parameters(self) -> bool:
@@ -112,15 +114,15 @@ def ramp(progress: jax.Array, gamma: float) -> jax.Array:
     return 2 / (1 + jnp.exp(-gamma * progress)) - 1 if gamma else jnp.ones_like(progress)
 
 
-def _width(made: Experiment) -> int:
+def _width(experiment: Experiment) -> int:
     """D of the head's input features (B, D)."""
-    batch = made.parts["train"].take(np.array([0])) | {"position": np.zeros(1, np.int32)}
+    batch = experiment.parts["train"].take(np.array([0])) | {"position": np.zeros(1, np.int32)}
 
     def features(variables: Variables) -> Tree:
-        inputs = made.prepare(batch, jax.random.key(0), False)["inputs"]
-        return made.network.apply(variables, inputs, method="features")
+        inputs = experiment.prepare(batch, jax.random.key(0), False)["inputs"]
+        return experiment.network.apply(variables, inputs, method="features")
 
-    shape = jax.tree.map(lambda x: x.shape, jax.eval_shape(features, made.variables))
+    shape = jax.tree.map(lambda x: x.shape, jax.eval_shape(features, experiment.variables))
     if not isinstance(shape, tuple) or len(shape) != 2:
         raise ConfigError(
             f"config.adaptation needs one feature vector for each example, (B, D), before the head; got {shape}. "
@@ -129,9 +131,9 @@ def _width(made: Experiment) -> int:
     return shape[1]
 
 
-def _check_that_features_learn(made: Experiment, phases: Sequence[Phase], name: str) -> None:
+def _check_that_features_learn(experiment: Experiment, phases: Sequence[Phase], name: str) -> None:
     learning = {group for phase in phases for group in phase.learning}
-    if all(path.startswith("head/") for group in learning for path in made.groups[group]):
+    if all(path.startswith("head/") for group in learning for path in experiment.groups[group]):
         raise ConfigError(
             f"config.adaptation.name={name} changes the features before the head, but no group before the head "
             f"learns. Choose a strategy that learns more (full, last_k, lora ...), or set it to ''."

@@ -109,7 +109,7 @@ def fit(x: np.ndarray, y: np.ndarray, config: ConfigDict, *, seed: int, together
     )
 
 
-def again(x: np.ndarray, y: np.ndarray, *, classifier: str, chosen: Json, seed: int) -> Scores:
+def refit(x: np.ndarray, y: np.ndarray, *, classifier: str, chosen: Json, seed: int) -> Scores:
     """The scores of a classifier that is not linear: fitted again to the same `x` and `y` with the chosen settings."""
     return partial(_scores, _fitted(np.asarray(x, np.float64), y, classifier, chosen, seed))
 

@@ -14,10 +14,22 @@ from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
 from tljax.core.layer_groups import Groups
 from tljax.core.types import Params, Phase
-from tljax.transfer.strategy import Begins, Changes, Chooses, Facts, Fit, Fits, Look, Looks, Penalizes, Plans, Strategy
+from tljax.transfer.strategy import (
+    Changes,
+    Chooses,
+    Facts,
+    Fit,
+    Fits,
+    Initializes,
+    Look,
+    Looks,
+    Penalizes,
+    Plans,
+    Strategy,
+)
 
 Plan = Callable[..., Sequence[Phase]]  # (groups, config), and facts where it looks
-NAMES = ("plan", "choose", "look", "fit", "begin", "effective", "penalty")
+NAMES = ("plan", "choose", "look", "fit", "initialize", "effective", "penalty")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +43,7 @@ class Method:
     chooses: Callable[..., str] | None = None
     looks: Callable[[Look, ConfigDict], Facts] | None = None
     fits: Callable[..., Fit] | None = None
-    begins: Callable[..., tuple[Params, Groups]] | None = None
+    initializes: Callable[..., tuple[Params, Groups]] | None = None
     changes: Callable[..., Params] | None = None
     penalizes: Callable[..., jax.Array] | None = None
 
@@ -59,7 +71,7 @@ class Method:
             chooses=chooses,
             looks=strategy.look if isinstance(strategy, Looks) else None,
             fits=strategy.fit if isinstance(strategy, Fits) else None,
-            begins=strategy.begin if isinstance(strategy, Begins) else None,
+            initializes=strategy.initialize if isinstance(strategy, Initializes) else None,
             changes=strategy.effective if isinstance(strategy, Changes) else None,
             penalizes=strategy.penalty if isinstance(strategy, Penalizes) else None,
         )
@@ -74,17 +86,19 @@ class Method:
             raise TypeError(f"'{self.name}' chooses a strategy and has no plan of its own")
         return tuple(self.plans(groups, self.config) if facts is None else self.plans(groups, self.config, facts))
 
-    def begin(self, made: Experiment, *, seed: int) -> Experiment:
+    def initialize(self, experiment: Experiment, *, seed: int) -> Experiment:
         """The experiment with the run's initial parameters and their groups."""
-        if self.begins is None:
-            return made
-        params, groups = self.begins(made.variables["params"], made.groups, self.config, stages=made.stages, seed=seed)
-        return dataclasses.replace(made, variables={**made.variables, "params": params}, groups=groups)
+        if self.initializes is None:
+            return experiment
+        params, groups = self.initializes(
+            experiment.variables["params"], experiment.groups, self.config, stages=experiment.stages, seed=seed
+        )
+        return dataclasses.replace(experiment, variables={**experiment.variables, "params": params}, groups=groups)
 
     def check(self, params: Params, groups: Groups, stages: Sequence[str]) -> None:
         """Raise ConfigError if the strategy does not fit these groups, as far as this is known before `look`."""
-        if self.begins:
-            _, groups = self.begins(params, groups, self.config, stages=stages, seed=0)
+        if self.initializes:
+            _, groups = self.initializes(params, groups, self.config, stages=stages, seed=0)
         layer_groups.check_moving(groups, self.config.moving_statistics)
         if self.plans and not self.looks:
             self.plan(groups)

@@ -113,10 +113,10 @@ class Fits(Protocol):
 
 
 @runtime_checkable
-class FitsAgain(Protocol):
+class Refits(Protocol):
     """One whose classifiers need not be linear: such a one is not saved, but fitted again where the run is asked."""
 
-    def again(
+    def refit(
         self, x: np.ndarray, y: np.ndarray, *, classifier: str, chosen: Json, seed: int
     ) -> Callable[[np.ndarray], np.ndarray]:
         """The scores as `fit` found them: of the same `x` and `y`, with what it chose."""
@@ -124,10 +124,10 @@ class FitsAgain(Protocol):
 
 
 @runtime_checkable
-class Begins(Protocol):
+class Initializes(Protocol):
     """Other groups; parameters of its own beside "backbone" and "head", in groups of their own (`added_parameters`)."""
 
-    def begin(
+    def initialize(
         self, params: Params, groups: Groups, config: ConfigDict, *, stages: Sequence[str], seed: int
     ) -> tuple[Params, Groups]:
         """Both as the run begins. Arrays or shapes that stand for them go in; ConfigError where they do not fit.

@@ -58,10 +58,10 @@ def _check(path: Path, known: Mapping[str, str]) -> None:
             head = file.read(512)
     except OSError as error:
         raise WeightsError(f"The weights '{path}' cannot be read: {error}.") from error
-    if plugins.find("formats", known[path.suffix]).begins(head):
+    if plugins.find("formats", known[path.suffix]).recognizes(head):
         return
     looks = [what for start, what in LOOKS if re.match(start, head.removeprefix(b"\xef\xbb\xbf"))]
-    others = [suffix for suffix, name in known.items() if plugins.find("formats", name).begins(head)]
+    others = [suffix for suffix, name in known.items() if plugins.find("formats", name).recognizes(head)]
     looks += [f"{known[suffix]}: rename it to end in {suffix}" for suffix in others]
     if looks:
         raise WeightsError(f"'{path}' must hold weights as {path.suffix}, but is {looks[0]}.")

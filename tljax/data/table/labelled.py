@@ -16,7 +16,7 @@ from tljax.data.table import columns
 from tljax.data.tables import SUFFIXES
 from tljax.data.texts import Row
 
-LABELS = one_of("classes", "numbers", "sets", "none")
+LABEL_KIND = one_of("classes", "numbers", "sets", "none")
 SEPARATOR: Rule = ("a text that is no space", lambda x: bool(x.strip()))
 DELIMITER: Rule = ("'', tab, or one character", lambda x: len(x) <= 1 or x in ("tab", r"\t"))
 MISSING = ("nan", "NaN", "NAN", "NaT", "<NA>", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "None")
@@ -25,7 +25,7 @@ OPTIONS: Options = {
     "encoding": texts.ENCODING_OPTION,
     "columns.label": Option("label", 'The column of the label; for numbers and sets several, "a,b".'),
     "columns.split": Option("", "The column with the split of each row; '': no such column."),
-    "labels": Option("classes", "The kind of labels: classes (one per row), numbers, sets or none.", LABELS),
+    "labels": Option("classes", "The kind of labels: classes (one per row), numbers, sets or none.", LABEL_KIND),
     "missing": Option(MISSING, "Cells that count as empty, as pandas writes them; (): none.", STRINGS),
     "delimiter": Option("", "The character between fields; '': tab in .tsv, else by the header.", DELIMITER),
     "header": Option((), "Names of all columns, if the first line of a table is not a header.", STRINGS),

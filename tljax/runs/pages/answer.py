@@ -37,13 +37,13 @@ def gather(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
         "parts": _parts(run, best),
     }
     kinds = {"classes": _classes, "sets": _sets, "numbers": _numbers}
-    return found | (kinds[kind](run, baseline) if (kind := run.made.task.LABELS) in kinds else {})
+    return found | (kinds[kind](run, baseline) if (kind := run.experiment.task.LABEL_KIND) in kinds else {})
 
 
 def _classes(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
     test, values = run.test, run.result["metrics"]["test"]
     accuracy, count = values["accuracy"], values["examples"]
-    guess, guessed = measures.commonest(test, run.made.parts["train"].subset.labels)
+    guess, guessed = measures.commonest(test, run.experiment.parts["train"].subset.labels)
     rows = [{"name": "this run", "value": accuracy, "why": "", "examples": count}]
     if baseline:
         rows.append(baseline)
@@ -66,7 +66,7 @@ def _classes(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
 def _sets(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
     del baseline
     sums = run.totals["test"]
-    columns = zip(run.made.classes, sums["labels"], sums["found"], sums["hits"], strict=True)
+    columns = zip(run.experiment.classes, sums["labels"], sums["found"], sums["hits"], strict=True)
     return {
         "per_class": [
             {
@@ -83,11 +83,11 @@ def _sets(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
 
 def _numbers(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
     del baseline
-    decode, sums = run.made.task.decode, run.totals["test"]
+    decode, sums = run.experiment.task.decode, run.totals["test"]
     labels, found = decode(sums["label"]), decode(sums["prediction"])
     mean = {"name": "always the mean", "value": 0.0, "why": "R² of the mean of the same examples", "interval": None}
     this = {"name": "this run", "value": run.result["metrics"]["test"]["r2"], "why": "", "interval": None}
-    return {"rows": [this, mean], "picture": charts.scatter(labels, found, run.made.classes)}
+    return {"rows": [this, mean], "picture": charts.scatter(labels, found, run.experiment.classes)}
 
 
 def _kept(run: Finished) -> str:
@@ -99,7 +99,7 @@ def _kept(run: Finished) -> str:
             f"The last of {run.chart['epochs']:g} epochs is kept: there is no validation part to choose another by "
             f"(config.data.validation=0.1 holds one out)."
         )
-    metric, sign = selection.chosen_by(run.config.train.best, run.made.task, len(run.made.classes))
+    metric, sign = selection.chosen_by(run.config.train.best, run.experiment.task, len(run.experiment.classes))
     part = "validation"
     if run.config.train.select == "entropy":
         metric, sign, part = "entropy", -1, "unlabelled"
@@ -112,10 +112,11 @@ def _kept(run: Finished) -> str:
 
 def _facts(run: Finished) -> dict[str, str]:
     """What was run, in a few words."""
-    made, result = run.made, run.result
-    source = made.published.where if made.published else "none: all parameters started at random"
+    experiment, result = run.experiment, run.result
+    source = experiment.published.where if experiment.published else "none: all parameters started at random"
     return {
-        "data": f"{made.info.source}: " + ", ".join(f"{len(part):,} {name}" for name, part in made.parts.items()),
+        "data": f"{experiment.info.source}: "
+        + ", ".join(f"{len(part):,} {name}" for name, part in experiment.parts.items()),
         "network": f"{run.config.model.family} {run.config.model.variant}".strip(),
         "weights": source,
         "strategy": result.get("chosen_strategy", result["strategy"]),

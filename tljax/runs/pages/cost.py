@@ -59,7 +59,7 @@ def advice(run: Finished, baseline: dict[str, Any] | None, slope: float | None, 
     if "validation" not in metrics:
         why = "Without one the last epoch is kept, and probabilities are as sure as training left them."
         found.append(_line("A validation part: --config.data.validation=0.1", why))
-    if run.made.published and (saw := run.made.card.size) and (gets := _size(run)) and gets < saw:
+    if run.experiment.published and (saw := run.experiment.card.size) and (gets := _size(run)) and gets < saw:
         found.append(_line(f"--config.data.size={saw}", f"The weights saw pictures of {saw} pixels, and get {gets}."))
     if interval and (interval[1] - interval[0]) / 2 > WIDE:
         half = f"{100 * (interval[1] - interval[0]) / 2:.1f} points"
@@ -71,7 +71,7 @@ def _less_by_heart(run: Finished) -> list[str]:
     """What of the usual remedies this run has not got yet."""
     found = []
     strategy = run.result.get("chosen_strategy", run.result["strategy"])
-    if run.made.published and strategy not in STILL:
+    if run.experiment.published and strategy not in STILL:
         found.append("Hold the backbone still: --config.strategy.name=linear_probe")
     if "flip" in run.config.data and not run.config.data.flip:
         found.append("Augment, where a mirrored picture is of the same class: --config.data.flip=true")

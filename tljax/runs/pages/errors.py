@@ -22,7 +22,7 @@ def gather(run: Finished, found_by: Probe | None) -> dict[str, Any]:
     kinds = {"classes": _classes, "sets": _sets, "numbers": _numbers}
     found: dict[str, Any] = {"worst": [], "title": "", "sheet": [], "more": 0, "wrong": 0, "pairs": []}
     found |= {"suspects": [], "all_suspects": 0, "probe": ""}
-    kind = run.made.task.LABELS
+    kind = run.experiment.task.LABEL_KIND
     found |= {"copies": _copies(run), "notes": _notes(run)}
     found |= _suspects(run, found_by) if found_by else {}
     return found | (kinds[kind](run) if kind in kinds else {})
@@ -30,7 +30,7 @@ def gather(run: Finished, found_by: Probe | None) -> dict[str, Any]:
 
 def _suspects(run: Finished, probe: Probe) -> dict[str, Any]:
     """Training examples whose label may be wrong, with what a classifier says that did not learn from them."""
-    labels, classes = np.asarray(run.made.parts["train"].subset.labels), run.made.classes
+    labels, classes = np.asarray(run.experiment.parts["train"].subset.labels), run.experiment.classes
     shown = []
     for i in map(int, probe.suspects[:SHOWN]):
         row = probe.out_of_fold[np.searchsorted(probe.looked_at, i)]
@@ -62,14 +62,14 @@ def _classes(run: Finished) -> dict[str, Any]:
 
 
 def _sets(run: Finished) -> dict[str, Any]:
-    sums, classes = run.totals["test"], run.made.classes
-    labels, probabilities = np.asarray(sums["label"]), run.made.task.outputs(sums["prediction"])
+    sums, classes = run.totals["test"], run.experiment.classes
+    labels, probabilities = np.asarray(sums["label"]), run.experiment.task.outputs(sums["prediction"])
     losses = -np.log(np.maximum(np.where(labels, probabilities, 1 - probabilities), 1e-7)).mean(axis=1)
 
     def names(row: np.ndarray) -> str:
         return ", ".join(name for name, holds in zip(classes, row, strict=True) if holds) or "none"
 
-    yes = probabilities >= run.made.task.threshold
+    yes = probabilities >= run.experiment.task.threshold
     order = [int(i) for i in np.argsort(-losses, kind="stable")[:SHOWN] if (yes[i] != labels[i]).any()]
     worst = [
         run.card("test", i, f"labels {names(labels[i])}, predicted {names(yes[i])}")
@@ -80,7 +80,7 @@ def _sets(run: Finished) -> dict[str, Any]:
 
 
 def _numbers(run: Finished) -> dict[str, Any]:
-    sums, decode = run.totals["test"], run.made.task.decode
+    sums, decode = run.totals["test"], run.experiment.task.decode
     far = np.abs(sums["prediction"] - sums["label"]).max(axis=1)
     labels, found = decode(sums["label"]), decode(sums["prediction"])
 
@@ -97,12 +97,12 @@ def _numbers(run: Finished) -> dict[str, Any]:
 
 def _copies(run: Finished) -> list[str]:
     """The first lines of copies.txt, for people."""
-    lines = run.made.lists.get(copies.FILE, "").splitlines()
-    root = f"{run.made.info.source}/"
+    lines = run.experiment.lists.get(copies.FILE, "").splitlines()
+    root = f"{run.experiment.info.source}/"
     more = [f"and {len(lines) - COPIES} more in {copies.FILE}"] if len(lines) > COPIES else []
     return [line.replace(root, "").replace("\t", " · ") for line in lines[:COPIES]] + more
 
 
 def _notes(run: Finished) -> list[str]:
     """What was said of copies and repeats between parts."""
-    return [note for note in run.made.notes if note.startswith(("copies:", "repeats:"))]
+    return [note for note in run.experiment.notes if note.startswith(("copies:", "repeats:"))]

@@ -24,7 +24,7 @@ class Finished:
     """The results of a run, with its experiment and config."""
 
     folder: Path
-    made: Experiment
+    experiment: Experiment
     config: ConfigDict
     totals: Mapping[str, dict[str, Any]]  # part -> the sums of its evaluation, and what was kept of each example
     result: Mapping[str, Any]  # result.json
@@ -48,7 +48,7 @@ class Finished:
         """What is said of every example of a part, where labels are classes; by default as `predict` says it."""
         sums = self.totals[part]
         logits = scaled(sums["logits"], self.temperature if temperature is None else temperature)
-        return Outcome(self.made.classes, np.asarray(sums["label"]), self.made.task.outputs(logits))
+        return Outcome(self.experiment.classes, np.asarray(sums["label"]), self.experiment.task.outputs(logits))
 
     @functools.cached_property
     def test(self) -> Outcome:
@@ -84,17 +84,17 @@ class Finished:
 
     def name(self, part: str, position: int) -> str:
         """What people call an example: its file, without what all files have before it."""
-        name, root = self.made.parts[part].subset.name(position), str(self.made.info.source)
+        name, root = self.experiment.parts[part].subset.name(position), str(self.experiment.info.source)
         return name.removeprefix(root).lstrip("/") if root else name
 
     def text(self, part: str, position: int) -> str:
         """The text of an example, or both of a pair."""
-        row = self.made.parts[part].subset[position]
+        row = self.experiment.parts[part].subset[position]
         return f"{row['text']} ⇥ {row['pair']}" if row["pair"] else row["text"]
 
     def picture(self, part: str, position: int, alternative: str, **size: int) -> Picture:
         """The stored picture of an example, small."""
-        image = self.made.parts[part].take(np.array([position]))["image"][0]
+        image = self.experiment.parts[part].take(np.array([position]))["image"][0]
         return thumbnail(image, alternative, **size)
 
     def card(self, part: str, position: int, alternative: str, **size: int) -> dict[str, Any]:

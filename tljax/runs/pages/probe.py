@@ -43,11 +43,11 @@ class Probe:
 
 def fit(run: Finished) -> Probe | None:
     """The probe of a run; None where labels are no classes, or too few for folds."""
-    if run.made.task.LABELS != "classes" or not run.full:
+    if run.experiment.task.LABEL_KIND != "classes" or not run.full:
         return None
-    places = {part: _drawn(len(run.made.parts[part]), run.config.seed) for part in ("train", "test")}
-    labels = {part: np.asarray(run.made.parts[part].subset.labels)[some] for part, some in places.items()}
-    if np.bincount(labels["train"], minlength=len(run.made.classes)).min() < 2:
+    places = {part: _drawn(len(run.experiment.parts[part]), run.config.seed) for part in ("train", "test")}
+    labels = {part: np.asarray(run.experiment.parts[part].subset.labels)[some] for part, some in places.items()}
+    if np.bincount(labels["train"], minlength=len(run.experiment.classes)).min() < 2:
         return None
     name, why, rows, make = _rows(run, places)
     fitted = make().fit(rows["train"], labels["train"])
@@ -69,7 +69,7 @@ def _rows(run: Finished, places: dict[str, np.ndarray]) -> tuple[str, str, dict[
     if run.of_texts:
         rows = {part: [run.text(part, int(i)) for i in some] for part, some in places.items()}
         return "bag of words", "logistic regression on words and pairs of words", rows, bag_of_words
-    if run.made.published and not run.made.network.reads:
+    if run.experiment.published and not run.experiment.network.reads:
         why = "logistic regression on the features of the network as it was published"
         return "probe on frozen features", why, frozen(run, places), linear
     rows = {part: _pixels(run, part, some) for part, some in places.items()}
@@ -83,12 +83,12 @@ def _rows(run: Finished, places: dict[str, np.ndarray]) -> tuple[str, str, dict[
 
 def frozen(run: Finished, places: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Features (N, D) of the examples at `places` of each part, by the network as training began with it."""
-    data, made = run.config.data, run.made
+    data, experiment = run.config.data, run.experiment
     where = "process" if data.cache in ("off", "memory") else "memory"
-    prefix, size = Prefix(made, None, run.devices), run.config.train.eval_batch_size
+    prefix, size = Prefix(experiment, None, run.devices), run.config.train.eval_batch_size
     found = {}
     for part, some in places.items():
-        chosen = Some(made.parts[part], some)
+        chosen = Some(experiment.parts[part], some)
         cached = features.Cached(chosen, f"{part}, for the page", prefix, run.screen, where=where, batch_size=size)
         found[part] = np.asarray(cached.take(np.arange(len(some)))["features"], np.float32)
     return found
@@ -117,7 +117,7 @@ def _pixels(run: Finished, part: str, places: np.ndarray) -> np.ndarray:
     """(N, PIXELS * PIXELS * C): each picture by blocks, as they are where it is smaller."""
     from tljax.data import pictures
 
-    images = run.made.parts[part].take(places)["image"]
+    images = run.experiment.parts[part].take(places)["image"]
     if images.shape[1] > PIXELS:
         images = np.stack([pictures.fit(image, PIXELS) for image in images])
     return images.reshape(len(images), -1).astype(np.float32)

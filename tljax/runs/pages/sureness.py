@@ -11,7 +11,7 @@ SHARE = 0.9  # of the cases in which a conformal set holds the label
 
 def gather(run: Finished) -> dict[str, Any] | None:
     """Reliability, calibration error before and after the temperature, coverage; None where labels are no classes."""
-    if run.made.task.LABELS != "classes":
+    if run.experiment.task.LABEL_KIND != "classes":
         return None
     after = run.test
     fitted = run.temperature != 1

@@ -16,7 +16,7 @@ SHOWN, TEXTS, POINTS = 6, 4, 1_200
 
 def gather(run: Finished) -> dict[str, Any] | None:
     """Explanations of some of the test part, wrong and right; None where there is no class to ask about."""
-    if run.made.task.LABELS != "classes" or not run.full or run.made.network.reads:
+    if run.experiment.task.LABEL_KIND != "classes" or not run.full or run.experiment.network.reads:
         return None
     model = saved_model.load(run.folder)
     wrong, right = run.test.mistakes(), np.flatnonzero(run.test.right)
@@ -35,7 +35,7 @@ def gather(run: Finished) -> dict[str, Any] | None:
 def _heat(run: Finished, model: Model, chosen: list[int]) -> dict[str, Any]:
     """For each picture what the network saw, and the map of each method over it, for the class that is predicted."""
     test = run.test
-    images = list(run.made.parts["test"].take(np.array(chosen))["image"])
+    images = list(run.experiment.parts["test"].take(np.array(chosen))["image"])
     looked = heat_maps.of(model, images, [int(test.predicted[i]) for i in chosen])
     rows = []
     for n, i in enumerate(chosen):
@@ -53,7 +53,7 @@ def _heat(run: Finished, model: Model, chosen: list[int]) -> dict[str, Any]:
 def _words(run: Finished, model: Model, chosen: list[int]) -> list[dict[str, Any]]:
     predictor, test, found = Predictor(model), run.test, []
     for i in chosen:
-        row = run.made.parts["test"].subset[i]
+        row = run.experiment.parts["test"].subset[i]
         text = f"{row['text']}\t{row['pair']}" if row["pair"] else row["text"]
         pieces = words.of(predictor, text, int(test.predicted[i]))
         most = max((abs(piece.effect) for piece in pieces), default=0) or 1
@@ -67,7 +67,7 @@ def _words(run: Finished, model: Model, chosen: list[int]) -> list[dict[str, Any
 def _layers(run: Finished, model: Model, shown: int) -> dict[str, Any]:
     """The first layer's filters, and what each stage makes of one picture."""
     filters = layers.filters(model)
-    maps = layers.stages(model, run.made.parts["test"].take(np.array([shown]))["image"][0])
+    maps = layers.stages(model, run.experiment.parts["test"].take(np.array([shown]))["image"][0])
     return {
         "filters": None
         if filters is None
@@ -78,7 +78,7 @@ def _layers(run: Finished, model: Model, shown: int) -> dict[str, Any]:
 
 def _map(run: Finished, model: Model) -> dict[str, Any]:
     """The test part's features of the trained network in three dimensions."""
-    part, test = run.made.parts["test"], run.test
+    part, test = run.experiment.parts["test"], run.test
     count = min(len(part), POINTS)
     places = np.sort(np.random.default_rng([run.config.seed, 9]).permutation(len(part))[:count])
     asked: Any = list(part.take(places)["image"]) if not run.of_texts else [_read(run, model, int(i)) for i in places]
@@ -90,5 +90,5 @@ def _map(run: Finished, model: Model) -> dict[str, Any]:
 
 
 def _read(run: Finished, model: Model, place: int) -> Any:
-    row = run.made.parts["test"].subset[place]
+    row = run.experiment.parts["test"].subset[place]
     return model.asked.read(f"{row['text']}\t{row['pair']}" if row["pair"] else row["text"])

@@ -71,8 +71,8 @@ class Answering:
         """What `tljax predict` says."""
         task, classes = self.model.task, self.model.classes
         answer = task.answer(output, classes, SHOWN)
-        more = len(classes) - SHOWN if task.LABELS == "classes" else 0
-        return {"labels": task.LABELS, "answer": answer, "more": max(more, 0), "notes": []}
+        more = len(classes) - SHOWN if task.LABEL_KIND == "classes" else 0
+        return {"labels": task.LABEL_KIND, "answer": answer, "more": max(more, 0), "notes": []}
 
     def _heat(self, example: Json, output: np.ndarray) -> dict[str, Any]:
         """What the network saw, and each map over it, for the most probable class."""
@@ -88,7 +88,7 @@ class Answering:
 
     def _words(self, asked: str, output: np.ndarray) -> dict[str, Any]:
         """By how much the probability of the most probable class falls without each word."""
-        if self.model.task.LABELS != "classes":
+        if self.model.task.LABEL_KIND != "classes":
             return {"words": [], "about": ""}
         number = int(np.argmax(output))
         pieces = words.of(self._many, asked, number)
@@ -103,7 +103,7 @@ class Answering:
 def _maps(model: Model) -> tuple[HeatMaps | None, str]:
     """(The heat maps of a model, "") or (None, why it has none)."""
     try:
-        if model.task.LABELS != "classes" or model.network.reads:
+        if model.task.LABEL_KIND != "classes" or model.network.reads:
             raise ConfigError("A heat map is of one class, told from one feature vector; this run's answer is not.")
         return HeatMaps(model), ""
     except ConfigError as error:

@@ -56,7 +56,7 @@ class Nearest:
     def _label(self, i: int) -> str:
         """Its classes; "" of numbers."""
         label, classes = self._examples.labels[i], self._model.classes
-        if self._model.task.LABELS == "numbers":
+        if self._model.task.LABEL_KIND == "numbers":
             return ""
         return ", ".join(classes[k] for k in (np.flatnonzero(label) if np.ndim(label) else [int(label)])) or "none"
 

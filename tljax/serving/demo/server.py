@@ -60,7 +60,7 @@ class Server(ThreadingHTTPServer):
         content = {
             "name": untrusted.printable(self.name),
             "classes": [untrusted.printable(one) for one in asking.model.classes],
-            "labels": asking.model.task.LABELS,
+            "labels": asking.model.task.LABEL_KIND,
             "kind": asking.kind,
             "pairs": asking.pairs,
             "largest": LARGEST[PICTURE if asking.kind == "picture" else TEXT],

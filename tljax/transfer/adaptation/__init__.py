@@ -20,7 +20,7 @@ class Adaptation(Plugin, Protocol):
         Args:
           source: features as the head is given them, (B, D) float32, of the global batch.
           target: the same of the unlabelled target.
-          params: what `begin` gave, {} without it.
+          params: what `initialize` gave, {} without it.
           weight: () in [0, config.weight], what the ramp has come to.
           config: `config.adaptation`.
         """
@@ -31,6 +31,6 @@ class Adaptation(Plugin, Protocol):
 class HasParameters(Protocol):
     """An adaptation with parameters of its own: "domain" beside "backbone" and "head", a group that always learns."""
 
-    def begin(self, width: int, config: ConfigDict, *, seed: int) -> Params:
+    def initialize(self, width: int, config: ConfigDict, *, seed: int) -> Params:
         """Those at the start, numpy, for features of `width`."""
         ...

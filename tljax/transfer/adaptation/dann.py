@@ -24,7 +24,7 @@ OPTIONS = {
 }
 
 
-def begin(width: int, config: ConfigDict, *, seed: int) -> Params:
+def initialize(width: int, config: ConfigDict, *, seed: int) -> Params:
     """The initial domain classifier for features of `width`: {"layer0": {"kernel", "bias"}, ...}, numpy."""
     sizes = (width, *config.hidden, 1)
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), len(sizes) - 1)

@@ -33,7 +33,7 @@ OPTIONS = {
 }
 
 
-def begin(
+def initialize(
     params: Params, groups: Groups, config: ConfigDict, *, stages: Sequence[str], seed: int
 ) -> tuple[Params, Groups]:
     """The parameters with "adapter", zeros in a group of its own; normalisation in groups "<group>_norms".

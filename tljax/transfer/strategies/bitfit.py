@@ -21,7 +21,7 @@ OPTIONS = {
 }
 
 
-def begin(
+def initialize(
     params: Params, groups: Groups, config: ConfigDict, *, stages: Sequence[str], seed: int
 ) -> tuple[Params, Groups]:
     """Every group of the backbone split in two.

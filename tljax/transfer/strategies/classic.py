@@ -53,10 +53,10 @@ def fit(x: np.ndarray, y: np.ndarray, config: ConfigDict, *, seed: int, together
     return classifiers.fit(x, y, config, seed=seed, together=together)
 
 
-def again(
+def refit(
     x: np.ndarray, y: np.ndarray, *, classifier: str, chosen: Json, seed: int
 ) -> Callable[[np.ndarray], np.ndarray]:
     """The scores of a classifier that is not linear: fitted again to the same `x` and `y` with the chosen settings."""
     from tljax.transfer import classifiers
 
-    return classifiers.again(x, y, classifier=classifier, chosen=chosen, seed=seed)
+    return classifiers.refit(x, y, classifier=classifier, chosen=chosen, seed=seed)

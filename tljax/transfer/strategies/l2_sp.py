@@ -29,7 +29,7 @@ OPTIONS = {
     "kernels": Option("backbone/.*/kernel", "The kernels with a penalty, chosen as in config.groups."),
     "backbone_scale": Option(1.0, "Scale of the backbone; that of the head is 1; paper: 0.1.", POSITIVE),
 }
-begin = added_parameters.start
+initialize = added_parameters.start
 
 
 def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:

@@ -44,7 +44,7 @@ OPTIONS = {
 }
 
 
-def begin(
+def initialize(
     params: Params, groups: Groups, config: ConfigDict, *, stages: Sequence[str], seed: int
 ) -> tuple[Params, Groups]:
     """The parameters with "lora", {..."kernel": {"a": (inputs, rank), "b": (rank, outputs)}}, in a group of its own.

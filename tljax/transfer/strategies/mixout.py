@@ -28,7 +28,7 @@ OPTIONS = {
     "kernels": Option("backbone/.*/kernel", "The kernels that are mixed, chosen as in config.groups."),
     "backbone_scale": Option(1.0, "Scale of what learns in the backbone; the head's is 1.", POSITIVE),
 }
-begin = added_parameters.start
+initialize = added_parameters.start
 
 
 def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:

@@ -17,7 +17,7 @@ class Format(Plugin, Protocol):
         """How names of such files end: (".npz",)."""
         ...
 
-    def begins(self, head: bytes) -> bool:
+    def recognizes(self, head: bytes) -> bool:
         """Whether a file of this format can begin with these bytes, 512 or all there are."""
         ...
 

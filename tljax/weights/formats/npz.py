@@ -13,7 +13,7 @@ from tljax.core.types import Arrays
 SUFFIXES = (".npz",)
 
 
-def begins(head: bytes) -> bool:
+def recognizes(head: bytes) -> bool:
     return head.startswith(b"PK")
 
 

@@ -19,7 +19,7 @@ SUFFIXES = (".pth", ".pt", ".bin")
 OLDEST = (2, 10)
 
 
-def begins(head: bytes) -> bool:
+def recognizes(head: bytes) -> bool:
     """Whether a file begins as a zip archive (since torch 1.6) or a bare pickle (before)."""
     return re.match(rb"PK\x03\x04|\x80[\x02-\x05]", head) is not None
 

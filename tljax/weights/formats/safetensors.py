@@ -33,7 +33,7 @@ DTYPES = {
 }
 
 
-def begins(head: bytes) -> bool:
+def recognizes(head: bytes) -> bool:
     """Whether a file begins with the length of the header (8 bytes, little-endian) and a JSON object."""
     return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= LARGEST_HEADER
 
