@@ -1,6 +1,7 @@
 """A backbone and a task's head as one module, so that parameters are {"backbone": ..., "head": ...}."""
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -150,7 +151,7 @@ def build(
 
 
 def plain(
-    head: nn.Module,
+    head: Callable[[Backbone], nn.Module],
     family: Family,
     variant: VariantLike,
     published: Published | None,
@@ -159,11 +160,10 @@ def plain(
     dtype: DTypeLike,
     bn_axis: str | None,
 ) -> Built:
-    """The backbone with `head`, whose weights are random: the network of every task without a `build` of its own."""
+    """The backbone with `head(backbone)`, whose weights are random: the network of tasks without a `build`."""
     del published
-    return Built(
-        with_head(family.build(variant, dtype=dtype, bn_axis=bn_axis), head), tuple(family.names(variant)), variant
-    )
+    backbone = family.build(variant, dtype=dtype, bn_axis=bn_axis)
+    return Built(with_head(backbone, head(backbone)), tuple(family.names(variant)), variant)
 
 
 def with_head(backbone: Backbone, head: nn.Module) -> Network:

@@ -20,7 +20,7 @@ from tljax.data.splits import Subset
 from tljax.networks import network
 from tljax.networks.families import Family
 from tljax.networks.network import Built
-from tljax.tasks import Builds, ChangesInputs, DependsOnTraining, Encodes, NamesItsHead
+from tljax.tasks import Builds, ChangesInputs, DependsOnTraining, Encodes, NamesItsHead, head_of
 from tljax.training import optimizer, selection
 from tljax.training.job import Job
 from tljax.training.look import FirstBatches
@@ -71,7 +71,7 @@ def load(
         lambda: pretrained.fetch(config.model, channels=config.data.channels, wanted=pretrained_wanted),
     )
     task, info, subsets, classes = _labelled(task, dataset, config)
-    build = task.build if isinstance(task, Builds) else partial(network.plain, task.head(len(classes)))
+    build = task.build if isinstance(task, Builds) else partial(network.plain, partial(head_of, task, len(classes)))
     built = network.build(build, family, known.variant, known.published, config.model, axis=axis)
     backbone, own = built.network.backbone, known.published is not None
     built, variables, drawn = _start(task, family, built, known, config)

@@ -22,7 +22,7 @@ from tljax.networks import flops
 from tljax.networks.network import Network, with_head
 from tljax.reporting import temperatures
 from tljax.serving import model_json, refitted_classifier
-from tljax.tasks import Answers, NamesItsHead
+from tljax.tasks import Answers, NamesItsHead, head_of
 from tljax.weights import head_names, placement, pretrained
 
 
@@ -152,7 +152,7 @@ def load(folder: Path) -> Model:
     published = pretrained.read(str(folder), card=None, lock=folder)
     pretrained.check_cost(family, said["variant"], published)
     backbone = family.build(said["variant"], dtype=said["dtype"])
-    network = with_head(backbone, task.head(len(said["classes"])))
+    network = with_head(backbone, head_of(task, len(said["classes"]), backbone))
     asked = find("inputs", family.INPUT).reopen(folder, said["input"], card=published.card, backbone=backbone)
     own = task.head_names() if isinstance(task, NamesItsHead) else ()
     names = head_names.complete(network, asked.example, family.names(said["variant"]), own)

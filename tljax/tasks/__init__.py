@@ -9,7 +9,7 @@ functions of `Task`. The other protocols are optional; the flow asks for an opti
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -18,6 +18,7 @@ from jax.typing import DTypeLike
 from ml_collections import ConfigDict
 
 from tljax.core.types import Batch, Inputs, Json, Name, Published, Totals, Tree, VariantLike
+from tljax.networks.backbone import Backbone
 from tljax.networks.families import Family
 from tljax.networks.network import Built
 
@@ -105,8 +106,8 @@ class Encodes(Protocol):
 
 
 @runtime_checkable
-class Answers(Protocol):
-    """A task with a head that answers for one example: `tljax predict` works."""
+class HasHead(Protocol):
+    """A task with one head for all backbones: what most tasks have."""
 
     def head(self, outputs: int, /) -> nn.Module:
         """The head: features -> `outputs` logits.
@@ -115,6 +116,29 @@ class Answers(Protocol):
         {stage: output} and the `Mode`.
         """
         ...
+
+
+@runtime_checkable
+class FitsBackbone(Protocol):
+    """A task whose head depends on what the backbone's stages give (`stage_maps`)."""
+
+    def head_on(self, backbone: Backbone, outputs: int, /) -> nn.Module:
+        """The head, as `HasHead.head` returns it.
+
+        Raises:
+          ConfigError: the backbone has no stages that the head could read.
+        """
+        ...
+
+
+def head_of(task: Any, outputs: int, backbone: Backbone) -> nn.Module:
+    """The head for a backbone, of a task that `HasHead` or `FitsBackbone`."""
+    return task.head_on(backbone, outputs) if isinstance(task, FitsBackbone) else task.head(outputs)
+
+
+@runtime_checkable
+class Answers(Protocol):
+    """A task with a head (`HasHead` or `FitsBackbone`) that answers for one example: `tljax predict` works."""
 
     def outputs(self, logits: Tree) -> Tree:
         """Logits of N examples -> the outputs for the user, a sequence of N."""
