@@ -52,6 +52,8 @@ def get_config() -> Any:
     model.draw = 0  # another number gives other random initial values, with everything else of the seed unchanged
     model.copied_stages = -1  # number of stages, from the input on, that take the weights; others are random; -1: all
     model.tokenizer = ""  # text encoders: the tokenizer's folder; "" is that of the weights
+    # CLIP and SigLIP: the head begins from the texts of the class names: "a photo of a {}"; "|" between templates
+    model.text_head = ""  # "": a random head
     model.lock_file = "tljax.lock.json"  # the commit and sha256 of every hub file, recorded at its first download
     model.drop_path = 0.0  # stochastic depth: probability of skipping the last block; vit, convnext, efficientnet
     model.dtype = "float32"  # of the computation: float32 or bfloat16

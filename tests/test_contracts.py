@@ -46,6 +46,7 @@ from tljax.networks.families import (
     mobilenet,
     resnet,
     roberta,
+    text_tower,
     vgg,
     vit,
 )
@@ -81,11 +82,11 @@ from tljax.weights.spellings import authors, timm, torchvision, transformers, tr
 
 FAMILIES: tuple[families.Family, ...] = (
     *(bert, bit, convnext, deberta, densenet, distilbert, efficientnet),
-    *(electra, lenet, mobilenet, resnet, roberta, vgg, vit),
+    *(electra, lenet, mobilenet, resnet, roberta, text_tower, vgg, vit),
 )
 INFERS: tuple[families.Infers, ...] = (bert, bit, convnext, deberta, densenet, distilbert, efficientnet)
-INFERS_TOO: tuple[families.Infers, ...] = (electra, lenet, mobilenet, resnet, roberta, vgg, vit)
-ADAPTS: tuple[families.Adapts, ...] = (bert, bit, deberta, distilbert, electra, roberta, vit)
+INFERS_TOO: tuple[families.Infers, ...] = (electra, lenet, mobilenet, resnet, roberta, text_tower, vgg, vit)
+ADAPTS: tuple[families.Adapts, ...] = (bert, bit, deberta, distilbert, electra, roberta, text_tower, vit)
 DESCRIBES: tuple[families.Describes, ...] = (bert, deberta, distilbert, electra, roberta)
 HIDES_WORDS: tuple[families.HidesWords, ...] = (bert, deberta, distilbert, electra, roberta)
 KNOWS_ITS_SIZE: tuple[families.KnowsItsSize, ...] = (vit,)

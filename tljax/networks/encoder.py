@@ -8,6 +8,7 @@ int32}: the mask is True at tokens and False at the padding after them. Each sta
 import dataclasses
 from collections.abc import Mapping
 from functools import partial
+from typing import Protocol
 
 import flax.linen as nn
 import jax
@@ -84,7 +85,18 @@ class Variant:
         return optional.get(layer, True)
 
 
-def check(tokens: Mapping[str, np.ndarray], shape: Variant) -> None:
+class HasTokens(Protocol):
+    """Sizes that say which tokens a network has."""
+
+    @property
+    def vocabulary(self) -> int: ...
+    @property
+    def types(self) -> int: ...
+    @property
+    def longest(self) -> int: ...
+
+
+def check(tokens: Mapping[str, np.ndarray], shape: HasTokens) -> None:
     """Check on the host that the network has every token in its tables: on a device, an id beyond a table gives NaN.
 
     Raises:
@@ -110,7 +122,7 @@ def check(tokens: Mapping[str, np.ndarray], shape: Variant) -> None:
         )
 
 
-def check_length(length: int, shape: Variant) -> None:
+def check_length(length: int, shape: HasTokens) -> None:
     """Raise ConfigError if texts have more tokens than the network has positions."""
     if length > shape.longest:
         raise ConfigError(

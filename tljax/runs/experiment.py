@@ -24,6 +24,7 @@ from tljax.tasks import Builds, ChangesInputs, DependsOnTraining, Encodes, Names
 from tljax.training import optimizer, selection
 from tljax.training.job import Job
 from tljax.training.look import FirstBatches
+from tljax.transfer import text_head
 from tljax.transfer.alignment import Alignment
 from tljax.transfer.method import Facts, Method
 from tljax.weights import head_names, placement, pretrained
@@ -82,7 +83,7 @@ def load(
     reader = find("inputs", family.INPUT)
     inputs = reader.load(subsets, config, card=known.card, backbone=backbone, pretrained=own)
     inputs = task.inputs(inputs, config.task) if isinstance(task, ChangesInputs) else inputs
-    return Experiment(
+    experiment = Experiment(
         info=info,
         task=task,
         classes=classes,
@@ -101,6 +102,7 @@ def load(
         drawn=drawn,
         groups=groups,
     )
+    return text_head.begun(experiment, config) if config.model.text_head else experiment
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundE
 from tljax.core import downloads
 from tljax.core.errors import WeightsError
 from tljax.core.types import Card, Published
-from tljax.weights import local_weights, lock_file, tensors
+from tljax.weights import cards, local_weights, lock_file, tensors
 
 ZOO = Path(__file__).parents[1] / "zoo"
 LOCK = Path("tljax.lock.json")
@@ -91,6 +91,8 @@ def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Pu
     if fresh != entry and (complete or not entry):
         lock_file.record(lock, spec, fresh, file=path, beside=BESIDE)
     said = local_weights.config(path.parent, path, beside=places)
+    if not card.mean and places.keys() & {cards.PROCESSOR, "config.json"} and (found := cards.beside(path.parent)):
+        card = dataclasses.replace(found, repository=card.repository, file=card.file)  # none in the zoo, none given
     return Published(arrays, dataclasses.replace(card, **got), str(path), said)
 
 

@@ -1,0 +1,139 @@
+"""The tower for texts of CLIP (Radford et al. 2021) and of SigLIP (Zhai et al. 2023; SigLIP 2, Tschannen et al. 2025).
+
+Stages, inputs and outputs are those of `encoder.py`: embed, block0 ... blockN, pool. LayerNorm comes before attention
+and MLP. CLIP's tokens see only the tokens before them, and a text's vector is that of its last token. SigLIP's tokens
+see all, padding too: it was trained on texts padded to a fixed length, and its vector is that of the last position.
+"""
+
+import dataclasses
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from tljax.core.errors import ConfigError
+from tljax.core.types import Mode
+from tljax.networks.backbone import Backbone, RunnableStage
+from tljax.networks.encoder import Hidden, Tokens, check_length
+from tljax.networks.latent_attention import ACTIVATIONS, NORMAL, Mlp
+from tljax.networks.layers import LayerNorm
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """Sizes of one published tower."""
+
+    width: int
+    heads: int
+    depth: int
+    units: int  # of the layer inside a block's MLP
+    vocabulary: int = 49_408
+    positions: int = 77
+    projection: int = 0  # width of the space shared with pictures; 0: no projection to it
+    causal: bool = True  # CLIP's; False: SigLIP's, whose projection has a bias
+    activation: str = "gelu"  # of the MLP, one of `latent_attention.ACTIVATIONS`
+    epsilon: float = 1e-5
+    padding: int | None = None  # SigLIP: the id of padding, which its tokens see
+    types: int = 0  # no segment types
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads or self.activation not in ACTIVATIONS or self.causal != (self.padding is None):
+            raise ConfigError(
+                f"A tower for texts needs a width that is a multiple of its heads, an activation of "
+                f"{', '.join(ACTIVATIONS)}, and an id of padding if it is not causal, only then; got width "
+                f"{self.width}, {self.heads} heads, '{self.activation}', causal {self.causal}, padding {self.padding}."
+            )
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return ("embed", *(f"block{i}" for i in range(self.depth)), "pool")
+
+    @property
+    def longest(self) -> int:
+        """The number of tokens that have a position: the longest text."""
+        return self.positions
+
+
+class Embed(nn.Module):
+    """Words and positions: {"ids", "mask", "types"} -> {"hidden", "mask"}. SigLIP's texts are padded to the end."""
+
+    shape: Variant
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: Tokens, mode: Mode) -> Hidden:
+        del mode  # nothing here differs between training and evaluation
+        shape, ids, mask = self.shape, x["ids"], x["mask"]
+        check_length(ids.shape[1], shape)
+        if shape.padding is not None:
+            rest = ((0, 0), (0, shape.positions - ids.shape[1]))
+            ids = jnp.pad(jnp.where(mask, ids, shape.padding), rest, constant_values=shape.padding)
+            mask = jnp.pad(mask, rest)
+
+        def embedded(count: int, indices: jax.Array, name: str) -> jax.Array:
+            y = nn.Embed(count, shape.width, embedding_init=NORMAL, name=name)(indices)  # (B or 1, L, D)
+            return y.astype(self.dtype)
+
+        y = embedded(shape.vocabulary, ids, "word")
+        return {"hidden": y + embedded(shape.positions, jnp.arange(ids.shape[1])[None], "position"), "mask": mask}
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention on (B, L, D), and its dense layer. Padding after a text is no part of CLIP's past."""
+
+    shape: Variant
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        dense = partial(nn.Dense, self.shape.width, dtype=self.dtype, kernel_init=NORMAL)
+        q, k, v = (
+            dense(name=name)(x).reshape(*x.shape[:2], self.shape.heads, -1)  # (B, L, D) -> (B, L, heads, D / heads)
+            for name in ("query", "key", "value")
+        )
+        y = jax.nn.dot_product_attention(q, k, v, is_causal=self.shape.causal)
+        return dense(name="out")(y.reshape(x.shape))
+
+
+class Block(nn.Module):
+    """Attention and MLP, each with LayerNorm before it and a residual connection."""
+
+    shape: Variant
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: Hidden, mode: Mode) -> Hidden:
+        del mode  # nothing here differs between training and evaluation
+        shape, y = self.shape, x["hidden"]
+        norm = partial(LayerNorm, shape.epsilon, dtype=self.dtype)
+        y = y + Attention(shape, self.dtype, name="attention")(norm(name="norm1")(y))
+        y = y + Mlp(self.dtype, shape.units, shape.activation, name="mlp")(norm(name="norm2")(y))
+        return {"hidden": y, "mask": x["mask"]}
+
+
+class Pool(nn.Module):
+    """The vector of each text, in the space shared with pictures: {"hidden": (B, L, D), "mask"} -> (B, P) float32."""
+
+    shape: Variant
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: Hidden, mode: Mode) -> jax.Array:
+        del mode  # nothing here differs between training and evaluation
+        shape = self.shape
+        last = x["mask"].sum(axis=1) - 1 if shape.causal else jnp.full(len(x["hidden"]), -1)  # (B,)
+        y = jnp.take_along_axis(x["hidden"], last[:, None, None], axis=1)[:, 0]  # (B, L, D) -> (B, D)
+        y = LayerNorm(shape.epsilon, dtype=self.dtype, name="norm")(y)
+        if shape.projection:
+            y = nn.Dense(shape.projection, not shape.causal, dtype=self.dtype, kernel_init=NORMAL, name="project")(y)
+        return y.astype(jnp.float32)
+
+
+class TextTower(Backbone):
+    """A tower for texts without a head, for tokens that passed `encoder.check`. Features are (B, P) in float32."""
+
+    def stage(self, name: str) -> RunnableStage:
+        kind = {"embed": Embed, "pool": Pool}.get(name, Block)
+        return kind(self.variant, self.dtype, name=name)
