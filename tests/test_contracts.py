@@ -22,6 +22,7 @@ from tljax.data.sources import (
     digits,
     docstrings,
     image_folder,
+    image_masks,
     instance_masks,
     picture_table,
     reviews,
@@ -52,7 +53,7 @@ from tljax.networks.families import (
 )
 from tljax.reporting import writer
 from tljax.reporting.writers import csv, jsonl, mlflow, tensorboard, trackio, wandb
-from tljax.tasks import classification, masked_lm, multilabel, regression
+from tljax.tasks import classification, masked_lm, multilabel, regression, segmentation
 from tljax.transfer import adaptation, strategy
 from tljax.transfer.adaptation import coral, dann, mmd
 from tljax.transfer.strategies import (
@@ -93,7 +94,7 @@ KNOWS_ITS_SIZE: tuple[families.KnowsItsSize, ...] = (vit,)
 PUBLISHES: tuple[families.Publishes, ...] = (vit,)
 
 SOURCES: tuple[sources.Source, ...] = (
-    *(coco, digits, docstrings, image_folder, instance_masks, picture_table),
+    *(coco, digits, docstrings, image_folder, image_masks, instance_masks, picture_table),
     *(reviews, text_csv, text_folder, tfds, voc, yolo),
 )
 INPUTS: tuple[inputs.InputKind, ...] = (image, tokens)
@@ -123,8 +124,14 @@ FITS: tuple[strategy.Fits, ...] = (classic,)
 REFITS: tuple[strategy.Refits, ...] = (classic,)
 
 TASKS: tuple[tasks.Task, ...] = (classification, masked_lm)
-BEGUN: tuple[Callable[..., tasks.Task], ...] = (multilabel.MultiLabel, regression.Regression)
-TASKS_DEPEND: tuple[tasks.DependsOnTraining, ...] = (multilabel, regression)
+BEGUN: tuple[Callable[..., tasks.Task], ...] = (
+    multilabel.MultiLabel,
+    regression.Regression,
+    segmentation.Segmentation,
+)
+TASKS_DEPEND: tuple[tasks.DependsOnTraining, ...] = (multilabel, regression, segmentation)
+TABULATES: tuple[Callable[..., tasks.Tabulates], ...] = (segmentation.Segmentation,)
+RANKS: tuple[Callable[..., tasks.Ranks], ...] = (segmentation.Segmentation,)
 
 TABLES: Mapping[str, tuple[Plugin, ...]] = {
     "adaptation": ADAPTATIONS,
@@ -177,7 +184,8 @@ def test_every_plugin_of_a_kind_stands_in_its_table(kind):
 
 def test_every_task_stands_in_a_table():
     assert sorted(
-        plugin.__name__.rpartition(".")[2] for plugin in (classification, masked_lm, multilabel, regression)
+        plugin.__name__.rpartition(".")[2]
+        for plugin in (classification, masked_lm, multilabel, regression, segmentation)
     ) == (plugins.available("tasks"))
 
 

@@ -166,6 +166,22 @@ class Lists(Protocol):
 
 
 @runtime_checkable
+class Tabulates(Protocol):
+    """Metrics of each class, for `evaluate` and the page."""
+
+    def per_class(self, totals: Totals, classes: Sequence[str]) -> Mapping[str, Sequence[object] | np.ndarray]:
+        """Name of a column -> one value for each class; the first is "class". NaN: undefined."""
+        ...
+
+
+@runtime_checkable
+class Ranks(Protocol):
+    """A score of every example: the page shows those with the lowest."""
+
+    def scores(self, totals: Totals) -> np.ndarray: ...
+
+
+@runtime_checkable
 class Calibrates(Protocol):
     """Probabilities that can be calibrated by one number (Guo et al. 2017, temperature scaling)."""
 

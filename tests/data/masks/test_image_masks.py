@@ -1,0 +1,193 @@
+"""Pictures with masks: the layouts, what values mean, and every usual mistake by name."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from configs import default
+from tljax.core.errors import DataError
+from tljax.core.plugins import find
+from tljax.data.masks import class_file, layout
+
+SHAPE = (8, 10)
+
+
+def save(file, pixels, mode=None):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels, mode).save(file)
+
+
+def mask(*values):
+    """Columns of these values."""
+    return np.repeat(np.resize(np.array(values, np.uint8), SHAPE[1])[None], SHAPE[0], 0)
+
+
+def lay(root, masks, images="images/{}.jpg", named="masks/{}.png"):
+    """A picture and a mask for each of `masks`: name -> array."""
+    for name, pixels in masks.items():
+        save(root / images.format(name), np.full((*SHAPE, 3), 90, np.uint8))
+        save(root / named.format(name), pixels)
+    return root
+
+
+def load(root, **changes):
+    config = default.get_config().data
+    config.source = "image_masks"
+    source = find("sources", "image_masks")
+    with config.unlocked():
+        for name, option in source.OPTIONS.items():
+            config[name] = option.default
+        config.update(dir=str(root), fractions=(0.5, 0.0, 0.5), **changes)
+    return source.load(config)
+
+
+def labels(dataset, split="all"):
+    one = dataset.splits[split]
+    return [one[i]["label"] for i in range(len(one))]
+
+
+TWO = {"a": mask(0, 1, 2), "b": mask(0, 2)}
+LAYOUTS = {
+    "images and masks": (["images/{}.jpg", "masks/{}.png"], "all"),
+    "words in names": (["images/{}.jpg", "masks/{}_mask.png"], "all"),
+    "splits above": (["train/images/{}.jpg", "train/masks/{}.png"], "train"),
+    "splits below": (["images/train/{}.jpg", "annotations/train/{}.png"], "train"),
+    "annot": (["train/{}.png", "trainannot/{}.png"], "train"),
+    "camvid": (["train/{}.png", "train_labels/{}_L.png"], "train"),
+    "cityscapes": (["leftImg8bit/train/x/{}_leftImg8bit.png", "gtFine/train/x/{}_gtFine_labelIds.png"], "train"),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_layouts(tmp_path, name):
+    (images, masks), split = LAYOUTS[name]
+    (plain,) = {
+        layout._split(one.pictures.parts) and one.split for one in layout.pairs(lay(tmp_path, TWO, images, masks))
+    }
+    assert plain == split
+    found = load(tmp_path)
+    assert [label.tolist() for label in labels(found, split)] == [mask(0, 1, 2).tolist(), mask(0, 2).tolist()]
+    assert found.info.classes == ("0", "1", "2") and found.info.labels == "maps"
+
+
+def test_masks_in_a_folder_of_their_own(tmp_path):
+    for split in ("train", "test"):
+        lay(tmp_path, TWO, f"photos/{split}/{{}}.jpg", f"elsewhere/{split}/{{}}.png")
+    found = load(tmp_path / "photos", masks=str(tmp_path / "elsewhere"))
+    assert {name: len(one) for name, one in found.splits.items()} == {"train": 2, "test": 2}
+
+
+def colour(*colours):
+    return np.repeat(np.resize(np.array(colours, np.uint8), (SHAPE[1], 3))[None], SHAPE[0], 0)
+
+
+SKY, ROAD = (128, 128, 128), (128, 64, 128)
+FILES = {
+    "names": ("sky\nroad\ncar\n", TWO, ("sky", "road", "car")),
+    "values": ("0 sky\n2 car\n1 wide road\n", TWO, ("sky", "car", "wide road")),
+    "colours": ("128 128 128\tsky\n128 64 128\troad\n", {"a": colour(SKY, ROAD)}, ("sky", "road")),
+    "a table": ("name,r,g,b\nsky,128,128,128\nroad,128,64,128\n", {"a": colour(SKY, ROAD)}, ("sky", "road")),
+    "a void class": ("sky\nvoid\ncar\n", TWO, ("sky", "car")),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_of_classes(tmp_path, name):
+    text, masks, classes = FILES[name]
+    lay(tmp_path, masks)
+    (tmp_path / "classes.txt").write_text(text)
+    found = load(tmp_path)
+    assert found.info.classes == classes
+    first = labels(found)[0]
+    expected = {"names": [0, 1, 2], "values": [0, 2, 1], "a void class": [0, 255, 1]}.get(name, [0, 1])
+    assert first[0, : len(expected)].tolist() == expected
+
+
+def test_what_values_mean_without_a_file(tmp_path):
+    cases = {
+        "gaps": ({"a": mask(0, 50, 255), "b": mask(50, 99)}, ("0", "50", "99"), [0, 1, 255]),
+        "white": ({"a": mask(0, 255), "b": mask(0)}, ("ground", "object"), [0, 1]),
+        "colours": ({"a": colour(SKY, ROAD)}, ("#804080", "#808080"), [1, 0]),
+        "grey colours": ({"a": colour((0,) * 3, (1,) * 3)}, ("0", "1"), [0, 1]),
+    }
+    for name, (masks, classes, first) in cases.items():
+        found = load(lay(tmp_path / name, masks))
+        assert found.info.classes == classes, name
+        assert labels(found)[0][0, : len(first)].tolist() == first, name
+
+
+def test_values_that_number_objects_are_one_class(tmp_path):
+    blocks = np.zeros(SHAPE, np.uint8)
+    blocks[:, 2:4], blocks[:, 5:7], blocks[:, 8:] = 1, 2, 3
+    lay(tmp_path, {"a": blocks, "b": np.where(blocks > 2, 0, blocks)})
+    found = load(tmp_path)
+    assert found.info.classes == ("ground", "object") and (labels(found)[0] == (blocks > 0)).all()
+    assert any("as it seems" in note for note in found.info.notes)
+    assert load(tmp_path, mask_values="classes").info.classes == ("0", "1", "2", "3")
+    assert load(tmp_path, mask_values="classes", ignore=("3",)).info.classes == ("0", "1", "2")
+
+
+def test_palettes_are_indices(tmp_path):
+    save(tmp_path / "images" / "a.jpg", np.zeros((*SHAPE, 3), np.uint8))
+    (tmp_path / "masks").mkdir()
+    image = Image.fromarray(mask(0, 1, 2)).convert("P")
+    image.putpalette([0, 0, 0, 200, 0, 0, 0, 200, 0])
+    image = Image.fromarray(mask(0, 1, 2), "P")
+    image.putpalette([9, 9, 9, 200, 0, 0, 0, 200, 0])
+    image.save(tmp_path / "masks" / "a.png")
+    assert labels(load(tmp_path))[0][0, :3].tolist() == [0, 1, 2]
+
+
+def test_every_mistake_is_named_with_its_file(tmp_path):
+    lay(tmp_path, {name: mask(0, 1) for name in "abcdefgh"})
+    (tmp_path / "classes.txt").write_text("sky\nroad\n")
+    (tmp_path / "masks" / "a.png").unlink()
+    save(tmp_path / "masks" / "b.png", mask(0, 7))
+    (tmp_path / "masks" / "c.png").write_bytes(b"no picture")
+    save(tmp_path / "masks" / "z.png", mask(0, 1))
+    with pytest.raises(DataError) as error:
+        load(tmp_path)
+    for line in (r"a.jpg: no mask", r"b.png: its mask holds 7, of no class", "c.png: not a whole mask", "3 of 8"):
+        assert line in str(error.value)
+    kept = load(tmp_path, unreadable="skip")
+    assert len(kept.splits["all"]) == 5 and len(kept.info.skipped) == 4
+    save(tmp_path / "masks" / "d.png", mask(0, 1)[:, :9])
+    with pytest.raises(ValueError, match=r"d\.png' must be as large as the picture, 10 x 8 pixels; it is 9 x 8"):
+        labels(load(tmp_path, unreadable="skip"))
+
+
+def test_modes_that_are_no_masks(tmp_path):
+    lay(tmp_path, {"a": mask(0, 1), "b": mask(0, 1)})
+    save(tmp_path / "masks" / "a.png", np.full((*SHAPE, 4), 9, np.uint8))
+    with pytest.raises(DataError, match=r"a\.png: a mask must have one channel.*its mode is RGBA"):
+        load(tmp_path)
+    save(tmp_path / "masks" / "a.png", colour(SKY, ROAD))
+    with pytest.raises(DataError, match=r"all be colours, or all be values; .*a\.png' has colours, .*b\.png' values"):
+        load(tmp_path)
+
+
+def test_files_of_classes_that_do_not_fit(tmp_path):
+    file = tmp_path / "classes.txt"
+    for text, message in {
+        "sky\n": "at least two",
+        "0 sky\nroad\n": "it does not",
+        "1 2 sky\n3 4 road\n": "not so line 1, 2",
+        "0 sky\n0 road\n": "twice",
+    }.items():
+        file.write_text(text)
+        with pytest.raises(DataError, match=message):
+            class_file.read(file)
+
+
+def test_folders_without_masks(tmp_path):
+    save(tmp_path / "photos" / "a.jpg", np.zeros((*SHAPE, 3), np.uint8))
+    with pytest.raises(DataError, match=r"must hold pictures and their masks; .*photos.*--masks FOLDER"):
+        load(tmp_path)
+
+
+def test_real_pedestrians(shared):
+    found = load(shared / "data" / "pennfudan", object="pedestrian")
+    assert found.info.classes == ("ground", "pedestrian") and len(found.splits["all"]) == 170
+    assert any("pedestrian 1" in note or "pedestrian" in note for note in found.info.notes)
+    one = found.splits["all"][0]
+    assert one["label"].shape == one["image"].shape[:2] and set(np.unique(one["label"])) == {0, 1}

@@ -1,0 +1,128 @@
+"""Pictures with masks: folders of pictures and of masks with equal names, with or without splits (`masks.layout`)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from tljax.core.errors import DataError
+from tljax.core.options import STRINGS, Option, one_of
+from tljax.core.types import IGNORED, Dataset, Info, Record
+from tljax.data import labels, pictures, splits
+from tljax.data.masks import class_file, layout, values
+from tljax.data.masks.values import Meaning, Seen
+
+OPTIONS = {
+    "dir": Option("", "The folder of pictures, or that of pictures and masks."),
+    "masks": Option("", 'The folder of masks; "": folders below `dir` whose names say so.'),
+    "class_file": Option(
+        "", 'Names of classes, with their values or colours; "": one of a known name beside the masks.'
+    ),
+    "mask_values": Option(
+        "auto", "A value is a class, or numbers an object of one class.", one_of("auto", "classes", "instances")
+    ),
+    "object": Option("object", "The class of objects, in masks that number them or hold 0 and 255."),
+    "ignore": Option(
+        (), "Values, colours (#rrggbb) or names of classes that count for nothing; 255 does not.", STRINGS
+    ),
+}
+
+
+class Masked:
+    """The pictures of one split with their maps; both are decoded when they are read."""
+
+    labels = None  # loaded with each picture
+
+    def __init__(self, both: Sequence[tuple[Path, Path]], meaning: Meaning, config: ConfigDict) -> None:
+        self.files = [picture for picture, _ in both]
+        self._masks, self._meaning, self._config = [mask for _, mask in both], meaning, config
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Record:
+        path, mask = self.files[index], self._masks[index]
+        image = pictures.read(path, channels=self._config.channels, most=self._config.max_pixels)
+        codes, _ = values.read(mask)
+        if codes.shape != image.shape[:2]:
+            raise ValueError(
+                f"its mask '{mask}' must be as large as the picture, {_size(image.shape)} pixels; it is "
+                f"{_size(codes.shape)}"
+            )
+        try:
+            return {"image": image, "label": self._meaning.of(codes), "id": str(path)}
+        except ValueError as error:
+            raise ValueError(f"{error} ('{mask}')") from error
+
+
+def load(config: ConfigDict) -> Dataset:
+    """The splits that `config.data` names. All masks are read once, to know their values.
+
+    Raises:
+      DataError: there are no pictures with masks; a picture has no mask; masks are damaged or hold values of no class:
+        all are named, unless `data.unreadable` is "skip".
+    """
+    root = Path(config.dir).expanduser()
+    if not config.dir:
+        raise DataError(f"Set config.data.dir to a folder of pictures with masks:\n{layout.LAYOUT}")
+    masks = Path(config.masks).expanduser() if config.masks else None
+    tables = layout.splits(root, masks)
+    used = splits.used(list(tables), config)
+    table = {name: tables[name] for name in used}
+    seen, faults = values.look([mask for one in table.values() for _, mask in one.both])
+    if not seen:
+        raise DataError(f"'{root}' must hold masks that can be read:\n  " + "\n  ".join(_lines(faults)))
+    file = Path(config.class_file).expanduser() if config.class_file else class_file.find(root, masks or root)
+    known = class_file.read(file) if file else None
+    meaning = values.meaning(
+        seen, known, kind=config.mask_values, thing=config.object, ignore=tuple(map(str, config.ignore))
+    )
+    faults |= _unknown(seen, meaning)
+    wrong = [f"{path}: no mask" for one in table.values() for path in one.without] + _lines(faults)
+    kept = {name: [pair for pair in one.both if pair[1] not in faults] for name, one in table.items()}
+    number = sum(len(one.both) + len(one.without) for one in table.values())
+    if wrong and (config.unreadable != "skip" or sum(map(len, kept.values())) < number / 2):
+        raise DataError(
+            f"Every picture must have a mask of its name, with values of classes; {len(wrong)} of {number:,} have "
+            f"not:\n  " + "\n  ".join(wrong) + "\nCorrect them, or set config.data.unreadable=skip to leave these "
+            "pictures out, up to half of all, counted and listed."
+        )
+    skipped = [*wrong, *(f"{mask}: a mask without a picture" for one in table.values() for mask in one.left)]
+    notes = [meaning.note] if meaning.note else []
+    notes += [_shares(name, [seen[mask] for _, mask in both], meaning) for name, both in kept.items() if both]
+    info = Info(
+        meaning.classes, str(root), tuple(skipped), labels="maps", notes=tuple(notes),
+        unread=tuple(name for name in tables if name not in used),
+    )  # fmt: skip
+    return Dataset({name: Masked(both, meaning, config) for name, both in kept.items()}, info)
+
+
+def _unknown(seen: Mapping[Path, Seen], meaning: Meaning) -> dict[Path, str]:
+    """The masks with values of no class."""
+    wrong = {}
+    for path, one in seen.items():
+        try:
+            meaning.of(one.codes)
+        except ValueError as error:
+            wrong[path] = str(error)
+    return wrong
+
+
+def _shares(split: str, seen: Sequence[Seen], meaning: Meaning) -> str:
+    """A line with the share of the pixels of each class."""
+    counts = np.zeros(IGNORED + 1, np.int64)
+    for one in seen:
+        np.add.at(counts, meaning.of(one.codes), one.counts)
+    whole = max(int(counts.sum()), 1)
+    shares = [f"{name} {100 * counts[i] / whole:.2g} %" for i, name in enumerate(meaning.classes)]
+    ignored = [f"of no class {100 * counts[IGNORED] / whole:.2g} %"] if counts[IGNORED] else []
+    return f"pixels of {split}: {len(seen):,} pictures, {labels.cut([*shares, *ignored])}"
+
+
+def _lines(faults: Mapping[Path, str]) -> list[str]:
+    return [f"{path}: {why}" for path, why in faults.items()]
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]} x {shape[0]}"
