@@ -53,7 +53,7 @@ from tljax.networks.families import (
 )
 from tljax.reporting import writer
 from tljax.reporting.writers import csv, jsonl, mlflow, tensorboard, trackio, wandb
-from tljax.tasks import classification, masked_lm, multilabel, regression, segmentation
+from tljax.tasks import classification, detection, masked_lm, multilabel, regression, segmentation
 from tljax.transfer import adaptation, strategy
 from tljax.transfer.adaptation import coral, dann, mmd
 from tljax.transfer.strategies import (
@@ -125,11 +125,12 @@ REFITS: tuple[strategy.Refits, ...] = (classic,)
 
 TASKS: tuple[tasks.Task, ...] = (classification, masked_lm)
 BEGUN: tuple[Callable[..., tasks.Task], ...] = (
+    detection.Detection,
     multilabel.MultiLabel,
     regression.Regression,
     segmentation.Segmentation,
 )
-TASKS_DEPEND: tuple[tasks.DependsOnTraining, ...] = (multilabel, regression, segmentation)
+TASKS_DEPEND: tuple[tasks.DependsOnTraining, ...] = (detection, multilabel, regression, segmentation)
 TABULATES: tuple[Callable[..., tasks.Tabulates], ...] = (segmentation.Segmentation,)
 RANKS: tuple[Callable[..., tasks.Ranks], ...] = (segmentation.Segmentation,)
 
@@ -185,7 +186,7 @@ def test_every_plugin_of_a_kind_stands_in_its_table(kind):
 def test_every_task_stands_in_a_table():
     assert sorted(
         plugin.__name__.rpartition(".")[2]
-        for plugin in (classification, masked_lm, multilabel, regression, segmentation)
+        for plugin in (classification, detection, masked_lm, multilabel, regression, segmentation)
     ) == (plugins.available("tasks"))
 
 

@@ -16,7 +16,7 @@ from tljax.networks.layers import Conv
 SMALL = nn.initializers.normal(0.01)
 PRIOR = 0.01  # of an object at a place, in the first step: RetinaNet, arXiv 1708.02002, section 4.1
 START = 4.0  # strides from a place to each side of its box in the first step: the middle of what a level is asked for
-GROUPS = 32  # of GroupNorm in the towers
+GROUPS, LEAST = 32, 8  # groups of GroupNorm in the towers, and the least channels of one: FCOS's at 256 channels
 
 
 class Tower(nn.Module):
@@ -30,7 +30,12 @@ class Tower(nn.Module):
     def __call__(self, levels: list[jax.Array]) -> list[jax.Array]:
         for i in range(self.depth):
             conv = Conv(self.width, 3, padding=1, bias=True, dtype=self.dtype, kernel_init=SMALL, name=f"conv{i}")
-            norm = nn.GroupNorm(math.gcd(GROUPS, self.width), epsilon=1e-5, dtype=self.dtype, name=f"norm{i}")
+            norm = nn.GroupNorm(
+                math.gcd(self.width, max(1, min(GROUPS, self.width // LEAST))),
+                epsilon=1e-5,
+                dtype=self.dtype,
+                name=f"norm{i}",
+            )
             levels = [nn.relu(norm(conv(x))) for x in levels]
         return levels
 

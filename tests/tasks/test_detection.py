@@ -1,0 +1,127 @@
+"""Detection: which stages it reads, what it counts, and whole runs on pictures of bright squares."""
+
+import json
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from PIL import Image
+
+from configs import default
+from tests import small
+from tljax.core import settings
+from tljax.core.errors import ConfigError, DataError
+from tljax.core.types import NO_BOX
+from tljax.networks.families import mobilenet, resnet, vit
+from tljax.networks.vision_transformer import Variant
+from tljax.runs.run import run
+from tljax.tasks import detection
+
+PICTURES, SIDE = 24, 32
+
+
+def squares(root):
+    """Photographs of grey noise with one to three squares each, red ones and blue ones, and their COCO json."""
+    rng, images, annotations = np.random.default_rng(0), [], []
+    (root / "images").mkdir(parents=True)
+    for i in range(PICTURES):
+        image = rng.integers(60, 120, (SIDE, SIDE + 4, 3), np.uint8)
+        for j in range(0 if i == 3 else rng.integers(1, 4)):  # the fourth picture has none
+            side, corner = rng.integers(7, 11), (rng.integers(0, 21), 2 + j * 11)
+            kind = rng.integers(0, 2)
+            image[corner[0] : corner[0] + side, corner[1] : corner[1] + side] = (20, 20, 20)
+            image[corner[0] : corner[0] + side, corner[1] : corner[1] + side, 2 * kind] = 250
+            box = [*map(int, (corner[1], corner[0], side, side))]
+            annotations.append({"id": len(annotations), "image_id": i, "category_id": int(kind), "bbox": box})
+        Image.fromarray(image).save(root / "images" / f"{i:02}.png")
+        images.append({"id": i, "file_name": f"{i:02}.png", "width": SIDE + 4, "height": SIDE})
+    categories = [{"id": 0, "name": "red"}, {"id": 1, "name": "blue"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (root / "boxes.json").write_text(json.dumps(content))
+    return root / "boxes.json"
+
+
+def make_config(file, **changes):
+    one = default.get_config()
+    one.data.update(source="coco", dir=str(file), fractions=(0.5, 0.25, 0.25), resize=SIDE, size=SIDE, flip=True)
+    one.model.update(family="resnet", variant="tiny")
+    one.model.card.update(mean=(0.4,) * 3, std=(0.2,) * 3)
+    one.task.name, one.strategy.name = "detection", "scratch"
+    one.task.update(stages=("stage1", "stage2"), width=32, depth=1, extra_levels=0, detections=10, candidates=100)
+    one.optimizer.update(name="adam", lr=5e-3)
+    one.train.update(epochs=40.0, batch_size=4, eval_batch_size=8, log_steps=1, eval_epochs=20.0, checkpoint_epochs=20)
+    return small.changed(one, changes)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny():
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(resnet.VARIANTS, "tiny", small.TINY)
+        yield
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    root = tmp_path_factory.mktemp("squares")
+    file = squares(root)
+    return run(make_config(file), root / "run"), root / "run", file
+
+
+def test_it_finds_squares(ran):
+    result, folder, _ = ran
+    assert result["metric"] == "AP" and result["counts"] == {"train": 12, "validation": 6, "test": 6}
+    assert result["metrics"]["test"]["AP50"] > 0.5 > result["metrics"]["test"]["AP"] > 0.1
+    losses = small.losses(folder)
+    assert losses[-3:].mean() < losses[:3].mean() / 2
+    row = json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])
+    parts = [row[f"loss_{name}"] for name in ("classes", "boxes", "centre")]
+    assert sum(parts) == pytest.approx(row["loss"], rel=1e-5)
+    lines = (folder / "report" / "test_per_class.csv").read_text().splitlines()
+    assert lines[0] == "class,AP,AP50,AP75,boxes,answers" and [line.split(",")[0] for line in lines[1:]] == [
+        "red",
+        "blue",
+    ]
+    mean = np.mean([float(line.split(",")[1]) for line in lines[1:]])
+    assert mean == pytest.approx(result["metrics"]["test"]["AP"], abs=1e-4)
+    assert (folder / "report" / "test_precision_recall.png").exists()
+
+
+def test_a_part_without_a_box_has_no_precision():
+    task = detection.restore({**{name: one.default for name, one in detection.OPTIONS.items()}, "classes": 2})
+    totals = {
+        "label": np.array([[[0, 0, 0, 0, NO_BOX]]]), "found": np.zeros((1, 10, 6)),
+        "loss": np.array(1.0), "examples": np.array(1),
+    }  # fmt: skip
+    with pytest.raises(DataError, match="the 1 pictures of a part have none"):
+        task.summarize(totals)
+
+
+def head(family, variant, **options):
+    config = default.get_config()
+    config.task.name = "detection"
+    config.task.update(**options)
+    own, _ = settings.resolve(config)
+    return detection.from_training(own.task, None, "ab").head_on(family.build(variant), 2)
+
+
+def test_the_stages_of_the_pyramid():
+    assert head(resnet, "18").stages == ("stage2", "stage3", "stage4")
+    found = head(mobilenet, "v2", stages=("stage5", "stage7"))
+    assert found.stages == ("stage5", "stage7") and found.strides == (16, 32)
+    assert head(mobilenet, "v2").stages == ("stage3", "stage5", "stage7")  # the last of each stride
+    found = head(vit, Variant(16, 32, 2, 2))
+    assert (found.stages, found.strides, found.before) == (("norm",), (16,), 1)
+
+
+@pytest.mark.parametrize("stages", [("stage4", "stage3"), ("stage2", "stage4"), ("stage2", "block7")])
+def test_stages_that_make_no_pyramid_are_refused(stages):
+    with pytest.raises(ConfigError, match=r"strides double, finest first.*stage3 16, stage4 32"):
+        head(resnet, "18", stages=stages)
+
+
+def test_options_are_checked():
+    with pytest.raises(ConfigError, match=r"config\.task\.least_score must be in \(0, 1\); got 2"):
+        head(resnet, "18", least_score=2.0)
+    one = make_config("x")
+    one.groups = ConfigDict()
+    assert settings.resolve(one)[0].task.width == 32
