@@ -20,6 +20,8 @@ from tljax.weights import placement
 PARAMETERS = {"tiny": 28_589_128, "small": 50_223_688, "base": 88_591_464}
 LARGE = 197_767_336  # torchvision's num_params
 VARIANTS = tuple(PARAMETERS)
+# timm's, with 1,000 classes.
+V2 = {"atto": 3_695_520, "v2_atto": 3_708_400, "v2_tiny": 28_635_496, "v2_base": 88_717_800}
 STAGES = ("stem", "stage1", "stage2", "stage3", "stage4", "norm")
 TRAIN = Mode(train=True)
 SMALL = (2, 32, 32, 3)
@@ -44,14 +46,31 @@ def test_names_shapes_and_counts_are_the_published_ones(variant):
     net = shared.network(convnext, variant)
     assert shared.published_shapes(convnext, net) == shared.stored_shapes(f"convnext_{variant}")
     assert count(shared.shapes(net)) == PARAMETERS[variant]
-    assert tuple(convnext.VARIANTS) == (*VARIANTS, "large")
+
+
+@pytest.mark.parametrize("variant", V2)
+def test_those_of_version_2_have_the_published_counts(variant):
+    assert count(shared.shapes(shared.network(convnext, variant))) == V2[variant]
+
+
+def test_response_norm_is_its_equation():
+    x = jax.random.normal(jax.random.key(0), (2, 3, 5, 4))
+    params = {"scale": jnp.arange(4.0), "bias": jnp.arange(4.0) / 3}
+    found = np.asarray(convnext.ResponseNorm(jnp.float32).apply({"params": params}, x))
+    energy = np.linalg.norm(np.asarray(x).reshape(2, 15, 4), axis=1)
+    for i, channel in itertools.product(range(2), range(4)):
+        own = np.asarray(x)[i, :, :, channel]
+        share = energy[i, channel] / (energy[i].mean() + 1e-6)
+        np.testing.assert_allclose(
+            found[i, :, :, channel], own + channel / 3 + channel * own * share, rtol=1e-5, atol=1e-6
+        )
 
 
 def test_the_large_one_has_the_published_count():
     assert count(shared.shapes(shared.network(convnext, "large"))) == LARGE
 
 
-@pytest.mark.parametrize("variant", [*VARIANTS, "large"])
+@pytest.mark.parametrize("variant", [*VARIANTS, "large", "v2_atto"])
 def test_name_table_covers_every_variable_once(variant):
     rows = convnext.names(variant)
     paths = flatten(shared.shapes(shared.network(convnext, variant))["params"])
@@ -96,7 +115,7 @@ def test_a_network_without_layer_scale_is_known_by_its_tensors():
 
 
 def test_unknown_variant_lists_those_that_exist():
-    with pytest.raises(ConfigError, match=r"'convnext' must be one of tiny, small, base, large; got 'huge'"):
+    with pytest.raises(ConfigError, match=r"'convnext' must be one of tiny, small, base, large, .*v2_huge; got 'huge'"):
         convnext.build("huge")
 
 
@@ -141,7 +160,10 @@ def seed(number: int) -> dict:
 
 
 def test_a_block_is_dropped_for_whole_examples_and_else_scaled():
-    x, block = draw.image((256, 2, 2, 8)), convnext.Block(8, drop_path=0.25, layer_scale=True, dtype=jnp.float32)
+    x, block = (
+        draw.image((256, 2, 2, 8)),
+        convnext.Block(8, drop_path=0.25, variant=convnext.VARIANTS["tiny"], dtype=jnp.float32),
+    )
     shapes = jax.eval_shape(lambda key: block.init(key, x, EVALUATE), jax.random.key(0))
     variables = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.5), shapes)
     run = jax.jit(block.apply, static_argnums=2)
@@ -193,7 +215,7 @@ def test_layer_norm_epsilon_is_1e_6_and_its_variance_is_exact():
 
 
 def test_layer_scale_begins_at_1e_6_and_kernels_at_0_02():
-    block, x = convnext.Block(64, 0.0, True, jnp.float32), jnp.zeros((1, 2, 2, 64))
+    block, x = convnext.Block(64, 0.0, convnext.VARIANTS["tiny"], jnp.float32), jnp.zeros((1, 2, 2, 64))
     params = jax.jit(lambda key: block.init(key, x, EVALUATE))(jax.random.key(0))["params"]
     np.testing.assert_array_equal(params["layer_scale"], np.full(64, 1e-6, np.float32))
     for name in ("conv", "expand", "project"):

@@ -275,8 +275,41 @@ def test_dinov3_of_convnext_is_recognised_and_translated_exactly():
     assert {name: x.tobytes() for name, x in found.items()} == {name: x.tobytes() for name, x in ours.items()}
 
 
+V2 = convnext.Variant((1, 2), (4, 8), layer_scale=False, response_norm=True)
+
+
+@pytest.mark.parametrize("library", ["its authors", "transformers"])
+def test_version_2_of_convnext_is_recognised_and_translated_exactly(library):
+    network = Network(convnext.build(V2), classification.head(3))
+    empty = placement.shapes(network, np.zeros((1, 32, 32, 3), np.float32))
+    variables = {c: fill(tree, np.random.default_rng(1)) for c, tree in empty.items()}
+    ours, theirs = placement.publish(variables, convnext.names(V2)), {}
+    for name, x in ours.items():
+        block = r"stages\.(\d)\.blocks\.(\d)\."
+        if library == "transformers":
+            swaps = {block: r"encoder.stages.\1.layers.\2.",
+                     r"stages\.1\.downsample": "encoder.stages.1.downsampling_layer", r"stem\.0": "embeddings.patch_embeddings", r"stem\.1": "embeddings.layernorm", r"\.norm\.": ".layernorm.",
+                     r"^head\.layernorm": "layernorm", r"^head\.fc": "classifier"}  # fmt: skip
+        else:
+            swaps = {block: r"stages.\1.\2.", r"stages\.1\.downsample": "downsample_layers.1",
+                     r"stem\.": "downsample_layers.0.", r"^head\.norm": "norm", r"^head\.fc": "head",
+                     r"grn\.weight": "grn.gamma", r"grn\.bias": "grn.beta"}  # fmt: skip
+        swaps |= {"mlp\\.grn": "grn", "mlp\\.fc": "pwconv", "conv_dw": "dwconv"}
+        spelled = name
+        for old, new in swaps.items():
+            spelled = re.sub(old, new, spelled)
+        theirs[spelled] = x.reshape(1, 1, 1, -1) if "grn" in spelled else x
+    spelling = translation.recognise(theirs, "convnext", "a file")
+    assert spelling is not None and spelling.library == library
+    found = translation.translate(theirs, spelling, "a file")
+    assert {name: x.tobytes() for name, x in found.items()} == {name: x.tobytes() for name, x in ours.items()}
+    assert translation.recognise(ours, "convnext", "a file") is None
+    assert convnext.infer(ours, None) == V2
+
+
 def test_every_spelling_is_tested():
-    elsewhere = {("authors", "vit"), ("transformers_vit", "vit"), ("timm", "vit")}  # test_vit_spellings.py
+    v2 = {("authors", "convnext"), ("transformers_convnext_v2", "convnext")}  # above
+    elsewhere = v2 | {("authors", "vit"), ("transformers_vit", "vit"), ("timm", "vit")}  # test_vit_spellings.py
     rows = [(name, row.family) for name in available("spellings") for row in find("spellings", name).SPELLINGS]
     assert set(rows) == set(LIBRARIES) | elsewhere
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 # Layout of a published tensor -> the transposition to ours.
-# The last three layouts also change the number of axes: see `published_shape`.
+# The last four layouts also change the number of axes: see `published_shape`.
 TO_OURS = {
     "same": None,
     "conv": (2, 3, 1, 0),
@@ -13,6 +13,7 @@ TO_OURS = {
     "dense": (1, 0),
     "dense on map": (2, 3, 1, 0),
     "dense as 1x1": None,
+    "dense as conv": (1, 0),
     "channels": None,
 }
 TO_THEIRS = TO_OURS | {"conv": (3, 2, 0, 1), "dense on map": (3, 2, 0, 1)}
@@ -22,7 +23,7 @@ def published_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
     """The published shape of a parameter of `shape`.
 
     A dense layer on a flattened map is published as (out, C H W); ours, (H, W, C, out), keeps H and W.
-    A dense layer that is published as a 1x1 convolution, (1, 1, in, out), is (in, out) here.
+    A dense layer that is published as a 1x1 convolution, (1, 1, in, out) or (out, in, 1, 1), is (in, out) here.
     A vector over the channels of a map is published as (C, 1, 1), for torch to broadcast; ours is (C,).
     """
     moved = _axes_moved(shape, TO_THEIRS[layout])
@@ -30,7 +31,7 @@ def published_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
         return moved[0], math.prod(moved[1:])
     if layout == "dense as 1x1":
         return 1, 1, *moved
-    return (*moved, 1, 1) if layout == "channels" else moved
+    return (*moved, 1, 1) if layout in ("channels", "dense as conv") else moved
 
 
 def to_ours(array: np.ndarray, layout: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -1,11 +1,11 @@
-"""ConvNeXt (Liu et al. 2022): torchvision's naming, NHWC.
+"""ConvNeXt (Liu et al. 2022): torchvision's naming, NHWC; and ConvNeXt V2 (Woo et al. 2023): timm's naming.
 
 Stages: stem, stage1 ... stage4, norm. The downsampling between two stages is a part of the later stage.
 norm is the mean over positions and the LayerNorm; in torchvision this LayerNorm is a part of the classifier.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import flax.linen as nn
 import jax
@@ -18,6 +18,7 @@ from tljax.core.types import Json, Mode, Name, VariantLike
 from tljax.networks import sizes
 from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.layers import Conv, LayerNorm
+from tljax.networks.naming import convnext as published
 
 INPUT = "image"
 UNUSED = ()
@@ -33,17 +34,33 @@ class Variant:
     widths: tuple[int, ...]
     eps: float = 1e-6  # of the last LayerNorm; all others have 1e-6
     layer_scale: bool = True  # a learned factor for each channel of a block's residual branch
+    response_norm: bool = False  # V2: global response normalisation inside of a block's MLP, no layer_scale
+    convolutions: bool = False  # V2: whether the dense layers of blocks are published as 1x1 convolutions
 
     @property
     def stages(self) -> tuple[str, ...]:
         return ("stem", *(f"stage{i + 1}" for i in range(len(self.blocks))), "norm")
 
 
+SIZES = {
+    "tiny": ((3, 3, 9, 3), (96, 192, 384, 768)),
+    "small": ((3, 3, 27, 3), (96, 192, 384, 768)),
+    "base": ((3, 3, 27, 3), (128, 256, 512, 1024)),
+    "large": ((3, 3, 27, 3), (192, 384, 768, 1536)),
+}
+SMALLER = {  # timm's, and those of V2
+    "atto": ((2, 2, 6, 2), (40, 80, 160, 320)),
+    "femto": ((2, 2, 6, 2), (48, 96, 192, 384)),
+    "pico": ((2, 2, 6, 2), (64, 128, 256, 512)),
+    "nano": ((2, 2, 8, 2), (80, 160, 320, 640)),
+}
+HUGE = {"huge": ((3, 3, 27, 3), (352, 704, 1408, 2816))}
 VARIANTS = {
-    "tiny": Variant((3, 3, 9, 3), (96, 192, 384, 768)),
-    "small": Variant((3, 3, 27, 3), (96, 192, 384, 768)),
-    "base": Variant((3, 3, 27, 3), (128, 256, 512, 1024)),
-    "large": Variant((3, 3, 27, 3), (192, 384, 768, 1536)),
+    **{name: Variant(*shape) for name, shape in (SIZES | SMALLER).items()},
+    **{
+        f"v2_{name}": Variant(*shape, layer_scale=False, response_norm=True, convolutions=name in SMALLER)
+        for name, shape in (SMALLER | SIZES | HUGE).items()
+    },
 }
 
 
@@ -55,6 +72,11 @@ def variant_of(choice: VariantLike) -> Variant:
 def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
     """The sizes of published tensors; KeyError if they do not belong to a ConvNeXt."""
     del config  # the tensors show all sizes
+    if "stages.0.blocks.0.mlp.grn.weight" in arrays:
+        blocks = sizes.depths(arrays, r"stages\.(\d+)\.blocks\.\d+\.norm\.weight")
+        widths = tuple(arrays[f"stages.{s}.blocks.0.norm.weight"].shape[0] for s in range(len(blocks)))
+        convolutions = arrays["stages.0.blocks.0.mlp.fc1.weight"].ndim == 4
+        return Variant(blocks, widths, layer_scale=False, response_norm=True, convolutions=convolutions)
     blocks = sizes.depths(arrays, r"features\.(\d+)\.\d+\.block\.2\.weight")
     widths = tuple(arrays[f"features.{2 * s + 1}.0.block.2.weight"].shape[0] for s in range(len(blocks)))
     return Variant(blocks, widths, layer_scale="features.1.0.layer_scale" in arrays)
@@ -89,12 +111,31 @@ class Stem(nn.Module):
         return LayerNorm(dtype=self.dtype, name="norm")(x)
 
 
+class ResponseNorm(nn.Module):
+    """Global response normalisation (Woo et al. 2023, algorithm 1): a channel's share of its map's energy scales it.
+
+    y = x + bias + scale * x * g / (mean of g over channels + 1e-6), where g is a channel's L2 norm over positions.
+    """
+
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        scale, bias = (
+            self.param(name, nn.initializers.zeros, (x.shape[-1],), jnp.float32) for name in ("scale", "bias")
+        )
+        whole = x.astype(jnp.float32)
+        energy = jnp.sqrt(jnp.square(whole).sum(axis=(1, 2), keepdims=True))  # (B, 1, 1, C)
+        share = energy / (energy.mean(axis=-1, keepdims=True) + 1e-6)
+        return (whole + bias[None, None, None] + scale[None, None, None] * whole * share).astype(self.dtype)
+
+
 class Block(nn.Module):
     """7x7 depthwise convolution, LayerNorm, dense to 4 times the width, exact GELU, dense back; scaled and added."""
 
     width: int
     drop_path: float
-    layer_scale: bool
+    variant: Variant
     dtype: DTypeLike
 
     @nn.compact
@@ -104,8 +145,10 @@ class Block(nn.Module):
         y = LayerNorm(dtype=self.dtype, name="norm")(y)
         y = nn.Dense(4 * self.width, dtype=self.dtype, kernel_init=NORMAL, name="expand")(y)
         y = nn.gelu(y, approximate=False)
+        if self.variant.response_norm:
+            y = ResponseNorm(self.dtype, name="response_norm")(y)
         y = nn.Dense(self.width, dtype=self.dtype, kernel_init=NORMAL, name="project")(y)
-        if self.layer_scale:
+        if self.variant.layer_scale:
             scale = self.param("layer_scale", nn.initializers.constant(1e-6), (self.width,), jnp.float32)
             y = y * scale.astype(self.dtype)[None, None, None]  # (B, H, W, width)
         # One random decision for each example: torchvision's mode "row".
@@ -119,7 +162,7 @@ class Stage(nn.Module):
     width: int
     halves: bool
     drop_paths: tuple[float, ...]  # one for every block
-    layer_scale: bool
+    variant: Variant
     dtype: DTypeLike
 
     @nn.compact
@@ -133,7 +176,7 @@ class Stage(nn.Module):
             x = LayerNorm(dtype=self.dtype, name="down_norm")(x)
             x = Conv(self.width, 2, stride=2, bias=True, dtype=self.dtype, kernel_init=NORMAL, name="down_conv")(x)
         for i, drop_path in enumerate(self.drop_paths):
-            x = Block(self.width, drop_path, self.layer_scale, self.dtype, name=f"block{i}")(x, mode)
+            x = Block(self.width, drop_path, self.variant, self.dtype, name=f"block{i}")(x, mode)
         return x
 
 
@@ -162,36 +205,9 @@ class ConvNeXt(Backbone):
         i = self.stages.index(name) - 1
         before, steps = sum(blocks[:i]), max(sum(blocks) - 1, 1)
         drop_paths = tuple(self.drop_path * (before + b) / steps for b in range(blocks[i]))
-        scaled = self.variant.layer_scale
-        return Stage(widths[i], i > 0, drop_paths, scaled, self.dtype, name=name)
+        return Stage(widths[i], i > 0, drop_paths, self.variant, self.dtype, name=name)
 
 
 def names(variant: VariantLike) -> tuple[Name, ...]:
-    """Torchvision's name of every tensor, and its path here."""
-    return tuple(rows(variant_of(variant)))
-
-
-def rows(shape: Variant) -> Iterator[Name]:
-    """The name table of a network of these sizes."""
-    yield from _pair("features.0.0", "backbone/stem/conv/kernel", "conv")
-    yield from _pair("features.0.1", "backbone/stem/norm/scale")
-    for s, blocks in enumerate(shape.blocks, start=1):
-        if s > 1:  # in torchvision the downsampling between two stages has an index of its own
-            yield from _pair(f"features.{2 * s - 2}.0", f"backbone/stage{s}/down_norm/scale")
-            yield from _pair(f"features.{2 * s - 2}.1", f"backbone/stage{s}/down_conv/kernel", "conv")
-        for b in range(blocks):
-            theirs, ours = f"features.{2 * s - 1}.{b}", f"backbone/stage{s}/block{b}"
-            if shape.layer_scale:
-                yield Name(f"{theirs}.layer_scale", "params", f"{ours}/layer_scale", "channels")
-            yield from _pair(f"{theirs}.block.0", f"{ours}/conv/kernel", "conv")
-            yield from _pair(f"{theirs}.block.2", f"{ours}/norm/scale")
-            yield from _pair(f"{theirs}.block.3", f"{ours}/expand/kernel", "dense")
-            yield from _pair(f"{theirs}.block.5", f"{ours}/project/kernel", "dense")
-    yield from _pair("classifier.0", "backbone/norm/scale")
-    yield from _pair("classifier.2", "head/kernel", "dense")
-
-
-def _pair(theirs: str, ours: str, layout: str = "same") -> Iterator[Name]:
-    """The rows of a weight and its bias."""
-    yield Name(f"{theirs}.weight", "params", ours, layout)
-    yield Name(f"{theirs}.bias", "params", f"{ours.rpartition('/')[0]}/bias")
+    """The published name of every tensor, and its path here: torchvision's, of a V2 timm's."""
+    return tuple(published.rows(variant_of(variant)))

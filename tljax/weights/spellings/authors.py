@@ -34,8 +34,27 @@ CLIP = (
         None,
     ),
 )
+# Meta's ConvNeXt V2; the family has timm's names.
+V2_LAYERS = {"dwconv": "conv_dw", "norm": "norm", "pwconv1": "mlp.fc1", "pwconv2": "mlp.fc2"}
+V2_GRN = {"gamma": "weight", "beta": "bias"}
+CONVNEXT_V2 = (
+    Rule(rf"downsample_layers\.0\.(\d)\.{LEAF}", lambda i, leaf: f"stem.{i}.{leaf}"),
+    Rule(rf"downsample_layers\.(\d)\.(\d)\.{LEAF}", lambda s, i, leaf: f"stages.{s}.downsample.{i}.{leaf}"),
+    Rule(
+        rf"stages\.(\d)\.(\d+)\.({'|'.join(V2_LAYERS)})\.{LEAF}",
+        lambda s, b, layer, leaf: f"stages.{s}.blocks.{b}.{V2_LAYERS[layer]}.{leaf}",
+    ),
+    Rule(
+        r"stages\.(\d)\.(\d+)\.grn\.(gamma|beta)",
+        lambda s, b, leaf: f"stages.{s}.blocks.{b}.mlp.grn.{V2_GRN[leaf]}",
+        change=lambda x: x.reshape(-1),
+    ),
+    Rule(rf"norm\.{LEAF}", lambda leaf: f"head.norm.{leaf}"),
+    Rule(rf"head\.{LEAF}", lambda leaf: f"head.fc.{leaf}"),
+)
 
 SPELLINGS = (
+    Spelling("its authors", "convnext", CONVNEXT_V2),
     Spelling("its authors", "vit", DINOV2, arrange=fold_class_position),
     Spelling("its authors", "vit", MAE),
     Spelling("its authors", "vit", CLIP, arrange=add_bias),

@@ -1,6 +1,7 @@
 """timm's names, for families that follow another naming. timm's ResNets have torchvision's names."""
 
 import re
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -23,14 +24,22 @@ def _as_dense(kernel: np.ndarray) -> np.ndarray:
     return kernel.reshape(len(kernel), -1)  # a convolution over the whole map, (O, I, H, W) -> (O, I H W)
 
 
+def _as_matrix(array: np.ndarray) -> np.ndarray:
+    return _as_dense(array) if array.ndim == 4 else array  # small networks have 1x1 convolutions; a bias is a vector
+
+
+def _inside(number: int) -> Callable[..., str]:
+    return lambda s, b, leaf: f"features.{2 * s + 1}.{b}.block.{number}.{leaf}"
+
+
 CONVNEXT = (
     Rule(rf"stem\.(\d)\.{LEAF}", lambda i, leaf: f"features.0.{i}.{leaf}"),
     Rule(rf"stages\.(\d+)\.downsample\.(\d)\.{LEAF}", lambda s, i, leaf: f"features.{2 * s}.{i}.{leaf}"),
     Rule(rf"{BLOCK}gamma", lambda s, b: f"features.{2 * s + 1}.{b}.layer_scale", change=_as_channels),
     Rule(rf"{BLOCK}conv_dw\.{LEAF}", lambda s, b, leaf: f"features.{2 * s + 1}.{b}.block.0.{leaf}"),
     Rule(rf"{BLOCK}norm\.{LEAF}", lambda s, b, leaf: f"features.{2 * s + 1}.{b}.block.2.{leaf}"),
-    Rule(rf"{BLOCK}mlp\.fc1\.{LEAF}", lambda s, b, leaf: f"features.{2 * s + 1}.{b}.block.3.{leaf}"),
-    Rule(rf"{BLOCK}mlp\.fc2\.{LEAF}", lambda s, b, leaf: f"features.{2 * s + 1}.{b}.block.5.{leaf}"),
+    Rule(rf"{BLOCK}mlp\.fc1\.{LEAF}", _inside(3), change=_as_matrix),
+    Rule(rf"{BLOCK}mlp\.fc2\.{LEAF}", _inside(5), change=_as_matrix),
     Rule(rf"head\.norm\.{LEAF}", lambda leaf: f"classifier.0.{leaf}"),
     Rule(rf"head\.fc\.{LEAF}", lambda leaf: f"classifier.2.{leaf}"),
 )
