@@ -287,9 +287,15 @@ def test_version_2_of_convnext_is_recognised_and_translated_exactly(library):
     for name, x in ours.items():
         block = r"stages\.(\d)\.blocks\.(\d)\."
         if library == "transformers":
-            swaps = {block: r"encoder.stages.\1.layers.\2.",
-                     r"stages\.1\.downsample": "encoder.stages.1.downsampling_layer", r"stem\.0": "embeddings.patch_embeddings", r"stem\.1": "embeddings.layernorm", r"\.norm\.": ".layernorm.",
-                     r"^head\.layernorm": "layernorm", r"^head\.fc": "classifier"}  # fmt: skip
+            swaps = {
+                block: r"encoder.stages.\1.layers.\2.",
+                r"stages\.1\.downsample": "encoder.stages.1.downsampling_layer",
+                r"stem\.0": "embeddings.patch_embeddings",
+                r"stem\.1": "embeddings.layernorm",
+                r"\.norm\.": ".layernorm.",
+                r"^head\.layernorm": "layernorm",
+                r"^head\.fc": "classifier",
+            }
         else:
             swaps = {block: r"stages.\1.\2.", r"stages\.1\.downsample": "downsample_layers.1",
                      r"stem\.": "downsample_layers.0.", r"^head\.norm": "norm", r"^head\.fc": "head",
