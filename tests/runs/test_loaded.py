@@ -38,6 +38,7 @@ def test_a_folder_is_trained_and_asked_from_python(photos, tmp_path, monkeypatch
     assert found.result["counts"] == {"train": 16, "validation": 4, "test": 4}
     loaded = tljax.load(found.folder)
     (one,) = loaded.predict(photos / "red" / "0.png")
+    assert {type(value) for value in one.values()} <= {str, float}  # as json.dumps takes them
     assert one["prediction"] in ("red", "blue") and one["p(red)"] + one["p(blue)"] == pytest.approx(1)
     assert len(loaded.predict([photos])) == 24
     with pytest.raises(DataError, match="neither: nowhere"):

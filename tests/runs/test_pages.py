@@ -1,12 +1,14 @@
 """The page of a run: opened in a browser, complete without its network; a fault while drawing loses nothing but it."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from tests import browser, small
 from tljax.reporting.page import charts
 from tljax.runs.pages import drawing
+from tljax.runs.pages.finished import Finished
 from tljax.runs.run import run
 
 pytestmark = [pytest.mark.page, pytest.mark.renders]
@@ -113,3 +115,13 @@ def test_the_map_opens_in_the_browser_and_lies_in_a_file(full, tmp_path):
     with (full / "map.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     assert len(rows) == 15 and set(rows[0]) == {"example", "name", "label", "prediction", "x", "y", "z"}
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "shown"),
+    [("data/photos", "data/photos/red/0.png", "red/0.png"), ("data/mail.csv", "data/mail.csv:153", "mail.csv:153")],
+)
+def test_an_example_goes_by_its_file_or_by_the_tables_name_and_its_line(source, name, shown):
+    part = SimpleNamespace(subset=SimpleNamespace(name=lambda _: name))
+    run = SimpleNamespace(experiment=SimpleNamespace(parts={"test": part}, info=SimpleNamespace(source=source)))
+    assert Finished.name(run, "test", 0) == shown

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tljax.core.errors import DataError
 from tljax.runs import chosen_run, results
 from tljax.serving import answers, questions, saved_model
@@ -49,5 +51,5 @@ class Loaded:
                 table.add(name, answer)
         if faults:
             raise DataError(f"What is asked must be readable; {len(faults)} are not:\n  " + "\n  ".join(faults))
-        columns = {name: list(values) for name, values in table.columns.items()}
+        columns = {name: np.asarray(values).tolist() for name, values in table.columns.items()}
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
