@@ -131,8 +131,14 @@ BEGUN: tuple[Callable[..., tasks.Task], ...] = (
     segmentation.Segmentation,
 )
 TASKS_DEPEND: tuple[tasks.DependsOnTraining, ...] = (detection, multilabel, regression, segmentation)
-TABULATES: tuple[Callable[..., tasks.Tabulates], ...] = (segmentation.Segmentation,)
-RANKS: tuple[Callable[..., tasks.Ranks], ...] = (segmentation.Segmentation,)
+TABULATES: tuple[Callable[..., tasks.Tabulates], ...] = (
+    detection.Detection,
+    segmentation.Segmentation,
+)
+RANKS: tuple[Callable[..., tasks.Ranks], ...] = (
+    detection.Detection,
+    segmentation.Segmentation,
+)
 
 TABLES: Mapping[str, tuple[Plugin, ...]] = {
     "adaptation": ADAPTATIONS,

@@ -9,6 +9,7 @@ from PIL import Image
 
 from configs import default
 from tests import small
+from tljax.__main__ import main
 from tljax.core import settings
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.types import NO_BOX
@@ -84,6 +85,27 @@ def test_it_finds_squares(ran):
     mean = np.mean([float(line.split(",")[1]) for line in lines[1:]])
     assert mean == pytest.approx(result["metrics"]["test"]["AP"], abs=1e-4)
     assert (folder / "report" / "test_precision_recall.png").exists()
+
+
+def test_evaluate_gives_the_numbers_of_the_run(ran, capsys):
+    result, folder, file = ran
+    main(["evaluate", str(folder), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    for name, value in result["metrics"]["test"].items():
+        assert found["metrics"][name] == pytest.approx(value, abs=1e-5)
+    assert [row["class"] for row in found["per_class"]] == ["red", "blue"]
+    content, other = json.loads(file.read_text()), file.with_name("other.json")
+    for one in content["annotations"]:
+        one["category_id"] = 1 - one["category_id"]
+    content["categories"] = [{"id": 1, "name": "red"}, {"id": 0, "name": "blue"}]  # another order of classes
+    other.write_text(json.dumps(content))
+    main(["evaluate", str(folder), str(other), "--json"])
+    every = json.loads(capsys.readouterr().out)
+    assert every["metrics"]["examples"] == PICTURES and every["metrics"]["AP50"] > 0.5
+    content["categories"][0]["name"] = "green"
+    other.write_text(json.dumps(content))
+    assert main(["evaluate", str(folder), str(other)]) == DataError.code
+    assert "red, blue. " in (said := capsys.readouterr().err) and "others: green" in said
 
 
 def test_a_part_without_a_box_has_no_precision():

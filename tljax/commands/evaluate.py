@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any
 from tljax.cli import keep_compiled
 from tljax.core.atomic import make_folder, write_json
 from tljax.core.errors import ConfigError
+from tljax.core.types import Totals
 from tljax.core.untrusted import printable
 from tljax.reporting.terminal import show
 from tljax.runs import chosen_run
-from tljax.serving import evaluation, labelled, saved_model, stored_config
+from tljax.serving import evaluation, labelled, loaded_labels, saved_model, stored_config
 from tljax.serving.predictor import Predictor
+from tljax.serving.saved_model import Model
+from tljax.tasks import Tabulates
 
 COLUMNS = ("class", "examples", "recall % (95 %)", "precision %", "F1 %")
 
@@ -34,6 +38,20 @@ def main(arguments: Sequence[str]) -> None:
     keep_compiled()
     run, note = chosen_run.of(options.run)
     model = saved_model.load(run)
+    totals, notes = (_loaded if model.task.LABEL_KIND in loaded_labels.LOADED else _counted)(options, run, model)
+    for line in (note, *notes):
+        print(printable(line), file=sys.stderr, end="\n" if line else "")
+    found = evaluation.summary(model, totals)
+    found |= {"per_class": rows} if (rows := _per_class(model, totals)) else {}
+    if options.out:
+        make_folder(options.out)
+        write_json(options.out / "evaluation.json", {"run": str(run), "data": str(options.data or ""), **found})
+        model.task.files(totals, options.out / "evaluation", classes=model.classes)
+    _tell(found, as_json=options.json)
+
+
+def _counted(options: argparse.Namespace, run: Path, model: Model) -> tuple[Totals, tuple[str, ...]]:
+    """(The task's totals, notes), where labels are known without their examples."""
     file = stored_config.place(run)
     config = stored_config.read(file, model.family) if file else None
     columns = {name: getattr(options, name) for name in ("text", "pair", "image", "label")}
@@ -41,16 +59,30 @@ def main(arguments: Sequence[str]) -> None:
         examples = labelled.of_data(run, model, options.data, split=options.split, columns=columns)
     else:
         examples = labelled.of_part(run, model, options.part or "test")
-    for line in (note, *examples.notes):
-        print(printable(line), file=sys.stderr, end="\n" if line else "")
     predictor = Predictor(model, batch_size=config.train.eval_batch_size if config else 32)
-    totals = evaluation.totals(predictor, examples, skip=bool(config and config.data.unreadable == "skip"))
-    found = evaluation.summary(predictor, totals)
-    if options.out:
-        make_folder(options.out)
-        write_json(options.out / "evaluation.json", {"run": str(run), "data": str(options.data or ""), **found})
-        model.task.files(totals, options.out / "evaluation", classes=model.classes)
-    _tell(found, as_json=options.json)
+    skip = bool(config and config.data.unreadable == "skip")
+    return evaluation.totals(predictor, examples, skip=skip), examples.notes
+
+
+def _loaded(options: argparse.Namespace, run: Path, model: Model) -> tuple[Totals, tuple[str, ...]]:
+    """The same, where labels are loaded with their pictures."""
+    if options.data:
+        return loaded_labels.of_data(run, model, options.data, split=options.split)
+    return loaded_labels.of_part(run, model, options.part or "test")
+
+
+def _per_class(model: Model, totals: Totals) -> list[dict[str, Any]]:
+    """A row for each class, of tasks that have such a table."""
+    if not isinstance(model.task, Tabulates):
+        return []
+    table = model.task.per_class(totals, model.classes)
+    return [dict(zip(table, map(_plain, row), strict=True)) for row in zip(*table.values(), strict=True)]
+
+
+def _plain(value: Any) -> Any:
+    """A number or a word for JSON; None for NaN."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _tell(found: dict[str, Any], *, as_json: bool) -> None:
@@ -59,6 +91,8 @@ def _tell(found: dict[str, Any], *, as_json: bool) -> None:
         return
     if found["classes"]:
         show("", COLUMNS, [_cells(row) for row in found["classes"]])
+    if rows := found.get("per_class"):
+        show("", tuple(rows[0]), [[_shown(value) for value in row.values()] for row in rows])
     metrics = found["metrics"]
     others = [f"{name} {value:.4f}" for name, value in metrics.items() if name not in ("examples", found["metric"])]
     between = f", 95 % interval {_range(found['interval'])} %" if found["interval"] else ""
@@ -70,6 +104,10 @@ def _cells(row: dict[str, Any]) -> list[str]:
     recall = f"{100 * row['recall']:.2f} ({_range(row['interval'])})" if row["interval"] else "-"
     others = ["-" if row[name] is None else f"{100 * row[name]:.2f}" for name in ("precision", "f1")]
     return [row["class"], f"{row['examples']:,}", recall, *others]
+
+
+def _shown(value: Any) -> str:
+    return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _range(ends: tuple[float, float]) -> str:

@@ -88,7 +88,7 @@ def _evaluated(model: Model, options: argparse.Namespace) -> None:
     for note in examples.notes:
         print(printable(note), file=sys.stderr)
     predictor = Predictor(model, batch_size=BATCH)
-    found = evaluation.summary(predictor, evaluation.totals(predictor, examples))
+    found = evaluation.summary(model, evaluation.totals(predictor, examples))
     if options.json:
         print(json.dumps(found))
         return

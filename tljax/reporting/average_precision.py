@@ -88,6 +88,13 @@ def matched(label: np.ndarray, answer: np.ndarray) -> np.ndarray:
     return right
 
 
+def f1(label: np.ndarray, answer: np.ndarray, classes: int, least: float) -> float:
+    """The F1 of one picture's answers with at least the score `least`, at IoU 0.5; 1 if nothing is there or found."""
+    pairs = [(of_class(label, k), of_class(answer[answer[:, 5] >= least], k)) for k in range(classes)]
+    both = sum(len(boxes) + len(answers) for boxes, answers in pairs)
+    return 2 * sum(int(matched(*pair)[0].sum()) for pair in pairs) / both if both else 1.0
+
+
 def _curve(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> Curve:
     best = [(label, answer[np.argsort(-answer[:, 5], kind="stable")[:MOST]]) for label, answer in pairs]
     scores = np.concatenate([answer[:, 5] for _, answer in best])

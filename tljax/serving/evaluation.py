@@ -62,9 +62,8 @@ def totals(predictor: Predictor, examples: Labelled, *, skip: bool = False) -> d
     return Evaluator(step, parallel.alone())({}, batches)
 
 
-def summary(predictor: Predictor, found: dict[str, np.ndarray]) -> dict[str, Any]:
+def summary(model: Model, found: dict[str, np.ndarray]) -> dict[str, Any]:
     """Metrics, the name of the main one, its 95 % interval if it is a share of examples, and metrics of each class."""
-    model = predictor.model
     metrics = model.task.summarize(found)
     value = metrics[model.task.BEST_METRIC]
     return {

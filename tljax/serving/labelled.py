@@ -64,14 +64,14 @@ def of_part(run: Path, model: Model, part: str) -> Labelled:
       DataError: there is no such part, or its examples have changed.
       ConfigError: there is only the folder model/, not the run.
     """
-    file = _config_file(run)
+    file = config_file(run)
     config = stored_config.read(file, model.family)
     config.model.weights = config.model.tokenizer = str(file.parent / "model")
     dataset = plugins.find_known("sources", config.data.source).load(config.data)
     _check_kind(dataset, model)
     chosen = splits.choose(dataset, config.data, config.seed)
     if chosen.classes != model.classes:
-        raise _changed(run, f"the classes are {labels.cut(chosen.classes)}")
+        raise changed(run, f"the classes are {labels.cut(chosen.classes)}")
     subsets = domains.add(chosen.parts, dataset, config.data, config.seed)
     known = list(domains.labelled(subsets))
     if part not in known:
@@ -84,7 +84,7 @@ def of_part(run: Path, model: Model, part: str) -> Labelled:
     reader = plugins.find("inputs", plugins.find_known("families", model.family).INPUT)
     parts = reader.load(subsets, config, card=model.card, backbone=model.network.backbone, pretrained=False).parts
     if (was := atomic.read_json(file.parent / "inputs.json").get(part)) != parts[part].fingerprint():
-        raise _changed(run, f"those of '{part}' are others" if was else f"it has no part '{part}'")
+        raise changed(run, f"those of '{part}' are others" if was else f"it has no part '{part}'")
     subset = parts[part].subset
     names = _names(subset.split, subset.indices)
     return Labelled([functools.partial(subset.__getitem__, i) for i in range(len(subset))], names, subset.labels)
@@ -96,7 +96,7 @@ def some(run: Path, model: Model, number: int) -> Labelled:
     Raises:
       DataError, ConfigError: its data are not there any more.
     """
-    file = _config_file(run)
+    file = config_file(run)
     config = stored_config.read(file, model.family)
     dataset = plugins.find_known("sources", config.data.source).load(config.data)
     subset = splits.choose(dataset, config.data, config.seed).parts["test"]
@@ -106,7 +106,7 @@ def some(run: Path, model: Model, number: int) -> Labelled:
     return Labelled(asked, _names(subset.split, subset.indices[positions]), found)
 
 
-def _config_file(run: Path) -> Path:
+def config_file(run: Path) -> Path:
     file = stored_config.place(run)
     if file is None:
         raise ConfigError(f"A run's own parts stand in its config.json; '{run}' has none. Name the run, or give DATA.")
@@ -194,7 +194,7 @@ def _names(split: Split, positions: np.ndarray) -> list[str]:
     return [str(files[i]) if files else f"example {i}" for i in map(int, positions)]
 
 
-def _changed(run: Path, why: str) -> DataError:
+def changed(run: Path, why: str) -> DataError:
     return DataError(
         f"A run's own part must hold the examples that it counted; in the data of '{run}' {why}. Put them back as they "
         f"were, or give DATA."

@@ -146,18 +146,33 @@ class Detection:
         del top
         return [(classes[int(row[4])], float(row[5])) for row in outputs if row[5] >= self.shown]
 
+    def per_class(self, totals: Totals, classes: Sequence[str]) -> dict[str, list[Any]]:
+        """AP, AP50, AP75 of every class, NaN without boxes; the number of its boxes, and of answers."""
+        curves = self._curves(totals)
+        averages = [average_precision.summary([curve]) for curve in curves]
+        return {
+            "class": list(classes),
+            **{name: [one[name] for one in averages] for name in ("AP", "AP50", "AP75")},
+            "boxes": [curve.boxes for curve in curves],
+            "answers": [len(curve.scores) for curve in curves],
+        }
+
+    def scores(self, totals: Totals) -> np.ndarray:
+        """The F1 of every picture at IoU 0.5, of the answers that are shown; 1 where there is nothing, and none is."""
+        return np.array([average_precision.f1(label, answer, self.classes, self.shown)
+                         for label, answer in zip(totals["label"], totals["found"], strict=True)])  # fmt: skip
+
     def files(self, totals: Totals, stem: Path, *, classes: Sequence[str]) -> None:
         """Write AP of each class, <stem>_per_class.csv, and its curve, <stem>_precision_recall.png."""
-        curves = self._curves(totals)
+        curves, table = self._curves(totals), self.per_class(totals, classes)
         with (
             whole(stem.with_name(f"{stem.name}_per_class.csv")) as part,
             part.open("w", newline="", encoding="utf-8") as out,
         ):
             rows = csv.writer(out)
-            rows.writerow(["class", "AP", "AP50", "AP75", "boxes", "answers"])
-            for name, curve in zip(classes, curves, strict=True):
-                found = average_precision.summary([curve]).values()
-                rows.writerow([name, *(f"{value:.4f}" for value in found), curve.boxes, len(curve.scores)])
+            rows.writerow(table)
+            for row in zip(*table.values(), strict=True):
+                rows.writerow([f"{value:.4f}" if isinstance(value, float) else value for value in row])
         box_figures.save_precision_recall(curves, classes, stem.with_name(f"{stem.name}_precision_recall.png"))
 
     def _found(self, logits: dict[str, jax.Array]) -> jax.Array:
