@@ -15,6 +15,12 @@ def get_config() -> Any:
     config: Any = ConfigDict(sort_keys=False)
     config.seed = 0  # of all random numbers in a run: splits, initial values, order of examples, augmentation
     config.parallel = "jit"  # jit (over a mesh) or pmap; without dropout both give the same run
+    # The mesh of devices: a batch is divided over all; parameters, frozen ones too, and optimizer states over fsdp.
+    config.mesh = mesh = ConfigDict(sort_keys=False)
+    mesh.data = 0  # devices / fsdp; 0: that number
+    mesh.fsdp = 1  # number of parts of a state; 1: every device has all of it
+    # (("backbone.stage1.*.kernel", 1), ...): path -> axis to divide, -1: none. Others: the largest that fsdp divides.
+    mesh.rules = ()
 
     config.data = data = ConfigDict(sort_keys=False)
     data.source = "digits"  # a file in tljax/data/sources/

@@ -61,7 +61,7 @@ def sweep(config: ConfigDict, group: str, rates: Sequence[float]) -> dict[str, l
     """Group, or "all", -> its sweep; each from the same start and over the same batches."""
     if config.adaptation.name:  # if the weight rose during the sweep, the loss would rise with it
         config = overrides.apply(config, ("adaptation.ramp=0.0",))
-    devices = parallel.make(config.parallel)
+    devices = parallel.of(config)
     report = Report(
         features.folder(), config, best=find("tasks", config.task.name).BEST_METRIC
     )  # for what it says: no folder

@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def score(config: ConfigDict) -> dict[str, Any]:
     """One row: sizes, the scores of `transferability.scores`, and the seconds that features and scores took."""
-    devices, task = parallel.make(config.parallel), plugins.find("tasks", config.task.name)
+    devices, task = parallel.of(config), plugins.find("tasks", config.task.name)
     settings.batch_size(config.train, devices.devices)
     if task.LABEL_KIND != "classes":
         has = "no labels" if task.LABEL_KIND == "none" else task.LABEL_KIND

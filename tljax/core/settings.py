@@ -15,6 +15,19 @@ from tljax.core.untrusted import Json
 # key -> its rule; names of plugins are checked at their lookup.
 RULES = {
     "seed": ("in [0, 2**31)", lambda x: 0 <= x < 2**31),
+    "mesh.data": NOT_NEGATIVE,
+    "mesh.fsdp": POSITIVE,
+    "mesh.rules": (
+        "pairs of a dotted path and an axis (>= -1)",
+        lambda rules: all(
+            isinstance(one, tuple | list)
+            and len(one) == 2
+            and isinstance(one[0], str)
+            and isinstance(one[1], int)
+            and one[1] >= -1
+            for one in rules
+        ),
+    ),
     "data.fractions": (
         "() or three shares (train, validation, test) that sum to 1, those of train and test above 0",
         lambda shares: (

@@ -45,7 +45,7 @@ def measure(job: Job, views: Sequence[View], initial: TrainState, devices: Paral
         view.fill()
         one = dataclasses.replace(job, network=view.network, prepare=view.prepare)
         program = Program(one.step(index), devices, lambda index=index: report.compiling(f"phase {index + 1}"))
-        entered = job.enter(index, entered)
+        entered = job.enter(index, entered, devices.compute)
         state = devices.put_state(entered)
         seconds = []
         for batch in view.training.stream(0, STEPS + 1):

@@ -44,7 +44,7 @@ def run(config: ConfigDict) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "run"
         report = Report(folder, config, best=find("tasks", config.task.name).BEST_METRIC)
-        devices = parallel.make(config.parallel)
+        devices = parallel.of(config)
         prepared = prepare(config, devices, report)
         if prepared.method.fits:
             raise ConfigError(

@@ -26,7 +26,7 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     report = silent.of(workdir, config, best=find("tasks", config.task.name).BEST_METRIC)
     if finished := agreement.told(report.finished):
         return finished
-    devices = parallel.make(config.parallel)
+    devices = parallel.of(config)
     if config.train.minutes and devices.share.count > 1:
         raise ConfigError(
             f"config.train.minutes={config.train.minutes:g} is measured by one clock, and this run has "
@@ -47,6 +47,8 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         shorter = overrides.apply(config, (f"train.epochs={config.train.epochs * fits / steps!r}",))
         job = prepared.job(fits, shorter, devices.axis)
     tables = job.tables(initial)
+    if devices.layout:
+        devices.layout.check(initial.params)
 
     with report.opened(experiment.fingerprints()):
         report.inputs(config, experiment)
@@ -55,7 +57,8 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         report.plan(tables, plan_rates.chart(phases, job.steps, job.config.train.epochs, config.optimizer))
         for view in seen:
             report.say(view.note)
-        with opened(workdir / "checkpoints", keep=config.train.keep_checkpoints) as checkpoints:
+        keep, layout = config.train.keep_checkpoints, devices.layout
+        with opened(workdir / "checkpoints", keep=keep, layout=layout) as checkpoints:
             loop = Loop(job, seen, devices, checkpoints, report, deadline=report.deadline(config.train.minutes))
             trained = loop.fit(initial)
         final, last = loop.variables(devices.put_state(trained.state)), seen[-1]

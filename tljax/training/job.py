@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from tljax.core import layer_groups
 from tljax.core.errors import ConfigError
 from tljax.core.layer_groups import Groups
 from tljax.core.trees import count, flatten
-from tljax.core.types import Mode, Phase, Prepare, Record, Variables
+from tljax.core.types import Mode, Phase, Prepare, Record, Tree, Variables
 from tljax.networks.network import Network
 from tljax.tasks import Task
 from tljax.training import group_settings, optimizer, plan_rates, schedules
@@ -29,6 +29,10 @@ from tljax.transfer.method import PLAIN, Method
 
 OWN_COLUMNS = ("optimizer", "schedule")  # more columns, if groups have their own
 GROUP_COLUMNS = ("group", "stages", "parameters", "share", "lr", "decay", "BatchNorm", "optimizer bytes")
+
+
+def _on_host(function: Callable[[Tree], Tree], tree: Tree) -> Tree:
+    return jax.tree.map(np.array, jax.jit(function)(tree))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,16 +138,19 @@ class Job:
         moved = self.method.changes is not None or self.alignment.has_parameters
         return moved or mean or self.evaluated_elsewhere
 
-    def enter(self, index: int, state: TrainState) -> TrainState:
+    def enter(self, index: int, state: TrainState, compute: Callable[..., Tree] = _on_host) -> TrainState:
         """The state at the first step of phase `index`.
 
         Groups that continue to learn keep their optimizer state. Groups that stop get their running mean, if any.
+
+        Args:
+          compute: `Parallel.compute`, which begins the optimizer's state where it will lie.
         """
         before = state.opt_state.inner_states if state.opt_state else {}
         stopped = {group: kept for group, kept in before.items() if group not in self.phases[index].learning}
         params = averaged(state.params, stopped)
         learns, _ = optimizer.split(params, self.labels(index))
-        fresh = jax.tree.map(np.array, jax.jit(self.tx(index).init)(learns))
+        fresh = compute(self.tx(index).init, learns)
         opt_state = optimizer.carry(state.opt_state, fresh) if state.opt_state else fresh
         return state.replace(params=params, opt_state=opt_state)
 

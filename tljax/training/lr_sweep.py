@@ -69,7 +69,7 @@ def run(job: Job, start: TrainState, training: Training | Paired, devices: Paral
       job: from `job_of`.
       rates: plain numbers.
     """
-    state: Tree = devices.put_state(job.enter(0, start))
+    state: Tree = devices.put_state(job.enter(0, start, devices.compute))
     compiled, losses, ended = None, [], ""
     for host_batch in training.stream(0, len(rates)):
         batch = devices.put_batch(host_batch)

@@ -11,6 +11,7 @@ import numpy as np
 
 from tljax.core.errors import TljaxError
 from tljax.core.layer_groups import Groups, stage_of
+from tljax.core.processes import agreement
 from tljax.core.trees import flatten
 from tljax.core.types import Tree
 from tljax.reporting.report import Report
@@ -135,7 +136,7 @@ def _change(pairs: Sequence[tuple[Tree, Tree]]) -> float:
 
 
 def faults(state: TrainState, groups: Groups) -> list[str]:
-    """The parts of a state (on the host) that are not finite: groups, statistics of stages, optimizer states.
+    """The parts of a state that are not finite: groups, statistics of stages, optimizer states.
 
     An optimizer's state may hold infinities (a lowest loss so far starts at infinity), but not NaN.
     """
@@ -145,16 +146,21 @@ def faults(state: TrainState, groups: Groups) -> list[str]:
     bad += [f"statistics of {stage}" for stage in dict.fromkeys(stages)]
     inner = getattr(state.opt_state, "inner_states", {})
     bad += [f"optimizer state of {group}" for group, kept in inner.items() if any(map(_nan, jax.tree.leaves(kept)))]
-    return bad
+    return list(dict.fromkeys(name for some in agreement.gathered(bad) for name in some))
 
 
-def _finite(x: np.ndarray) -> bool:
-    return bool(np.isfinite(np.asarray(x)).all())
+def _finite(x: Tree) -> bool:
+    return all(bool(np.isfinite(part).all()) for part in _parts(x))
 
 
-def _nan(x: np.ndarray) -> bool:
-    x = np.asarray(x)
-    return x.dtype.kind not in "biu" and bool(np.isnan(x).any())
+def _nan(x: Tree) -> bool:
+    return x.dtype.kind not in "biu" and any(bool(np.isnan(part).any()) for part in _parts(x))
+
+
+def _parts(x: Tree) -> list[np.ndarray]:
+    """The parts of an array that this process has, one after the other: of a divided state, never the whole."""
+    whole = not isinstance(x, jax.Array) or x.is_fully_replicated
+    return [np.asarray(x)] if whole else [np.asarray(shard.data) for shard in x.addressable_shards]
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -29,7 +29,7 @@ from tljax.training.views import View
 class Trained:
     """The result of training."""
 
-    state: TrainState  # the best, or the last if there is no selection; on the host
+    state: TrainState  # the best, or the last if there is no selection; as `Parallel.to_save` has it
     seconds: float  # of training, over all starts of this run, without compiling and saving
     step_bytes: int  # memory of the largest step: `parallel.step_bytes`
     throughput: dict[str, float]  # from `throughput.summary`
@@ -57,7 +57,7 @@ class Loop:
                 step = int(state.step)
                 if (step < end or (step == end and progress.owed)) and not progress.stopped:
                     if step == (self.job.ends[index - 1] if index else 0):
-                        state, progress.since_best = self.job.enter(index, state), 0
+                        state, progress.since_best = self.job.enter(index, state, self.parallel.compute), 0
                     state = self._run_phase(index, state, progress)
         examples = int(state.step) * self.job.config.train.batch_size
         speed = throughput.summary(examples, progress.seconds, progress.tokens, progress.places)
@@ -145,7 +145,7 @@ class Loop:
                 self._save(current, progress)
                 self.report.say(f"stopped by {stop} after step {current.step}, which is saved")
                 raise
-        return self.parallel.get_state(current.state)
+        return self.parallel.to_save(current.state)
 
     def _steps(self, index: int, current: "_Current", progress: Progress) -> None:
         """Take every step of the phase, and do what is due after each."""
@@ -212,8 +212,8 @@ class Loop:
         """Save the state, which must be finite. Waiting for the devices to compute it counts as training time."""
         jax.block_until_ready(current.state)
         progress.seconds += self._clock() - current.began
-        state = self.parallel.get_state(current.state)
-        self._log.flush(lambda: state)
+        self._log.flush(partial(self.parallel.get_state, current.state))
+        state = self.parallel.to_save(current.state)
         self._log.check(state)
         self.report.sync()
         for kind in ("latest", "best") if better else ("latest",):  # this order matters: see `_resume`
@@ -224,9 +224,8 @@ class Loop:
         """Evaluate for the selection; returns whether the state is the best. Patience ends the last phase only."""
         if view.selection is None and not view.oracle:
             return False
-        state = self.parallel.get_state(current.state)
-        self._log.flush(lambda: state)
-        self._log.check(state)
+        self._log.flush(partial(self.parallel.get_state, current.state))
+        self._log.check(self.parallel.to_save(current.state))
         variables = self.variables(current.state)
         # Everything is computed before anything is recorded, so that a signal in between does not leave a half record.
         by_target = {name: view.evaluator(variables, evaluation) for name, evaluation in view.oracle.items()}

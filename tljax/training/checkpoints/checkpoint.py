@@ -20,6 +20,7 @@ from tljax.core.errors import ConfigError, WeightsError
 from tljax.core.processes import agreement
 from tljax.core.quiet import quiet
 from tljax.core.types import Record, Tree
+from tljax.training.sharding import Layout
 from tljax.training.train_state import TrainState
 
 CHECKSUMS = "checksums.json"
@@ -44,12 +45,13 @@ class Progress:
 class Checkpoints:
     """The folder `checkpoints/` of a run: `latest/` (the last `keep`) and `best/` (one)."""
 
-    def __init__(self, folder: Path, *, keep: int = 2) -> None:
-        self._folder_of_all, self._keep = folder, {"latest": keep, "best": 1}
-        self._managers = {kind: _manager(folder / kind) for kind in self._keep}
+    def __init__(self, folder: Path, *, keep: int = 2, layout: Layout | None = None) -> None:
+        """`layout`: where the parts of a restored state lie; None: all of it on the host."""
+        self._folder_of_all, self._keep, self._layout = folder, {"latest": keep, "best": 1}, layout
+        self._managers = {kind: _manager(folder / kind, all_write=layout is not None) for kind in self._keep}
 
     def save(self, kind: str, state: TrainState, progress: Progress) -> None:
-        """Write `state` (on the host) as "latest" or "best". When this returns, the whole checkpoint is on disk.
+        """Write `state` (`Parallel.to_save`) as "latest" or "best". When this returns, the whole checkpoint is on disk.
 
         Raises:
           WeightsError: it cannot be written; earlier checkpoints are untouched.
@@ -67,9 +69,7 @@ class Checkpoints:
             with quiet():
                 manager.save(step, args=args)
                 manager.wait_until_finished()
-            # The checksums are written last, when the files are on disk: a checkpoint without checksums is incomplete.
-            atomic.sync(self._folder(kind, step))
-            atomic.write(self._folder(kind, step) / CHECKSUMS, json.dumps(_checksums(self._folder(kind, step))))
+            self._seal(kind, step)
         except (ConfigError, OSError, ValueError) as error:
             shutil.rmtree(self._folder(kind, step), ignore_errors=True)  # half of it would take the room
             raise WeightsError(
@@ -99,7 +99,7 @@ class Checkpoints:
         return sorted(self._managers[kind].all_steps())
 
     def restore(self, kind: str, template: Tree) -> tuple[TrainState, Progress] | None:
-        """The newest whole checkpoint, as numpy, or None if there is none.
+        """The newest whole checkpoint, or None if there is none.
 
         An incomplete checkpoint (after a kill) is ignored. A damaged one is reported and deleted, and the one before it
         is used.
@@ -143,9 +143,17 @@ class Checkpoints:
     def _folder(self, kind: str, step: int) -> Path:
         return Path(self._managers[kind].directory) / str(step)
 
+    def _seal(self, kind: str, step: int) -> None:
+        """Write the checksums, last, when the files are on disk: a checkpoint without checksums is incomplete."""
+        atomic.sync(self._folder(kind, step))
+        atomic.write(self._folder(kind, step) / CHECKSUMS, json.dumps(_checksums(self._folder(kind, step))))
+
+    def _sealed(self, kind: str, step: int) -> bool:
+        return (self._folder(kind, step) / CHECKSUMS).exists()
+
     def _drop_cut_off(self, kind: str) -> None:
         for step in self.steps(kind):
-            if not (self._folder(kind, step) / CHECKSUMS).exists():
+            if not self._sealed(kind, step):
                 warnings.warn(f"The {kind} checkpoint at step {step} is incomplete, and is left out.", stacklevel=3)
                 self._managers[kind].delete(step)
 
@@ -176,12 +184,20 @@ class Checkpoints:
                 f"{k}: {found.get(k)}, not {shapes.get(k)}" for k in found | shapes if found.get(k) != shapes.get(k)
             ]
             raise WeightsError(f"it is of another network or optimizer (tljax {writer}): {'; '.join(other[:10])}")
-        abstract = {name: jax.ShapeDtypeStruct(np.shape(x), x.dtype) for name, x in wanted.items() if np.size(x)}
-        read = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)))["state"]
-        leaves = [
-            np.array(read[name]) if name in read else np.zeros(np.shape(x), x.dtype) for name, x in wanted.items()
-        ]
+        read = self._arrays(kind, step, template)
+        leaves = [read.get(name, np.zeros(np.shape(x), x.dtype)) for name, x in wanted.items()]
         return jax.tree.unflatten(jax.tree.structure(template), leaves), Progress(**note["progress"])
+
+    def _arrays(self, kind: str, step: int, template: TrainState) -> dict[str, Tree]:
+        """Name -> array: as numpy, or each part where the layout has it."""
+        where = _named(self._layout.of(template)) if self._layout else {}
+        abstract = {
+            name: jax.ShapeDtypeStruct(np.shape(x), x.dtype, sharding=where.get(name))
+            for name, x in _named(template).items()
+            if np.size(x)
+        }
+        read = self._managers[kind].restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)))
+        return read["state"] if self._layout else {name: np.array(x) for name, x in read["state"].items()}
 
 
 def _numbers(version: str) -> list[int]:
@@ -190,19 +206,19 @@ def _numbers(version: str) -> list[int]:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, *, keep: int = 2) -> Iterator[Checkpoints]:
+def opened(folder: Path, *, keep: int = 2, layout: Layout | None = None) -> Iterator[Checkpoints]:
     """`Checkpoints` that are closed at the end."""
-    checkpoints = Checkpoints(folder, keep=keep)
+    checkpoints = Checkpoints(folder, keep=keep, layout=layout)
     try:
         yield checkpoints
     finally:
         checkpoints.close()
 
 
-def _manager(folder: Path) -> ocp.CheckpointManager:
+def _manager(folder: Path, *, all_write: bool) -> ocp.CheckpointManager:
     make_folder(folder)
-    # Of several processes one writes (`shared_checkpoints`), and orbax must not wait for the others.
-    active = {0} if agreement.count() > 1 else None
+    # Where one of several processes writes (`shared`), orbax must not wait for the others.
+    active = {0} if agreement.count() > 1 and not all_write else None
     options = ocp.CheckpointManagerOptions(
         max_to_keep=None,  # else orbax deletes the old one before the new one's checksums are written
         create=False,

@@ -1,4 +1,4 @@
-"""Checkpoints of a run of several processes: process 0 reads and writes them, the others are told what it found."""
+"""Checkpoints of several processes: process 0 reads and writes and tells the others; a divided state is of all."""
 
 import contextlib
 import dataclasses
@@ -9,9 +9,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from tljax.core.atomic import make_folder
+from tljax.core.errors import ConfigError
 from tljax.core.processes import agreement
 from tljax.training.checkpoints import checkpoint
 from tljax.training.checkpoints.checkpoint import Checkpoints, Progress
+from tljax.training.sharding import Layout
 from tljax.training.train_state import TrainState
 
 
@@ -60,14 +63,51 @@ class SharedCheckpoints(Checkpoints):
         return self._own
 
 
+class DividedCheckpoints(Checkpoints):
+    """Each process writes and reads its parts of a divided state (FSDP). Process 0 seals and checks for all."""
+
+    def check_room(self, size: int, *, best: bool) -> None:
+        agreement.told(lambda: super(DividedCheckpoints, self).check_room(size, best=best))
+
+    def _seal(self, kind: str, step: int) -> None:
+        agreement.told(lambda: super(DividedCheckpoints, self)._seal(kind, step))
+
+    def _sealed(self, kind: str, step: int) -> bool:
+        return agreement.told(lambda: super(DividedCheckpoints, self)._sealed(kind, step))
+
+    def _trouble(self, kind: str, step: int) -> str:
+        return agreement.told(lambda: super(DividedCheckpoints, self)._trouble(kind, step))
+
+
 @contextlib.contextmanager
-def opened(folder: Path, *, keep: int = 2) -> Iterator[Checkpoints]:
-    """The checkpoints of a run, of one process or of several; closed at the end."""
+def opened(folder: Path, *, keep: int = 2, layout: Layout | None = None) -> Iterator[Checkpoints]:
+    """The checkpoints of a run, of one process or of several; closed at the end.
+
+    Args:
+      layout: of a divided state: then all processes write, into the same folder.
+
+    Raises:
+      ConfigError: the layout is given, and a process does not see the folder.
+    """
     if agreement.count() == 1:
-        with checkpoint.opened(folder, keep=keep) as own:
+        with checkpoint.opened(folder, keep=keep, layout=layout) as own:
             yield own
+    elif layout:
+        _check_all_see(folder)
+        with contextlib.closing(DividedCheckpoints(folder, keep=keep, layout=layout)) as all_of_them:
+            yield all_of_them
     elif agreement.first():
         with checkpoint.opened(folder, keep=keep) as own:
             yield SharedCheckpoints(own)
     else:
         yield SharedCheckpoints(None)
+
+
+def _check_all_see(folder: Path) -> None:
+    agreement.told(lambda: make_folder(folder))
+    blind = [index for index, sees in enumerate(agreement.gathered(folder.is_dir())) if not sees]
+    if blind:
+        raise ConfigError(
+            f"With config.mesh.fsdp above 1 every process writes its part of a checkpoint: all must see '{folder}'; "
+            f"processes {blind} do not. Name a --workdir on a disk that all machines share."
+        )
