@@ -164,7 +164,7 @@ CASES = {
     "unknown source": (
         ["--config.data.source=folder"],
         CONFIG,
-        ["tljax/data/sources/: digits, docstrings, image_folder"],
+        ["tljax/data/sources/: coco, digits, docstrings, image_folder"],
     ),
     "unknown optimizer": (["--config.optimizer.name=sgdd"], CONFIG, ["got 'sgdd'. Did you mean 'sgd'?", "adamw"]),
     "optimizer's argument": (["--config.optimizer.kwargs.momentun=0.9"], CONFIG, ["must fit 'sgd'", "momentun"]),
