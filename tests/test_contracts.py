@@ -73,6 +73,7 @@ from tljax.transfer.strategies import (
     mixout,
     norm_only,
     scratch,
+    ssf,
     surgical,
 )
 from tljax.weights import formats, spellings
@@ -109,16 +110,16 @@ LOADS: tuple[writer.Loads, ...] = (mlflow, trackio, wandb)
 
 STRATEGIES: tuple[strategy.Strategy, ...] = (
     *(adapter, auto, bitfit, classic, full, gradual_unfreeze, groups, l2_sp, last_k),
-    *(layer_decay, linear_probe, lora, lp_ft, mixout, norm_only, scratch, surgical),
+    *(layer_decay, linear_probe, lora, lp_ft, mixout, norm_only, scratch, ssf, surgical),
 )
 PLANS: tuple[strategy.Plans, ...] = (
     *(adapter, bitfit, classic, full, gradual_unfreeze, groups, l2_sp, last_k),
-    *(layer_decay, linear_probe, lora, lp_ft, mixout, norm_only, scratch),
+    *(layer_decay, linear_probe, lora, lp_ft, mixout, norm_only, scratch, ssf),
 )
 CHOOSES: tuple[strategy.Chooses, ...] = (auto,)
 PLANS_BY_FACTS: tuple[strategy.PlansByFacts, ...] = (surgical,)
-INITIALIZES: tuple[strategy.Initializes, ...] = (adapter, bitfit, l2_sp, lora, mixout, norm_only)
-CHANGES: tuple[strategy.Changes, ...] = (adapter, l2_sp, lora, mixout)
+INITIALIZES: tuple[strategy.Initializes, ...] = (adapter, bitfit, l2_sp, lora, mixout, norm_only, ssf)
+CHANGES: tuple[strategy.Changes, ...] = (adapter, l2_sp, lora, mixout, ssf)
 PENALIZES: tuple[strategy.Penalizes, ...] = (l2_sp,)
 FITS: tuple[strategy.Fits, ...] = (classic,)
 REFITS: tuple[strategy.Refits, ...] = (classic,)

@@ -10,6 +10,7 @@ from jax import lax
 
 from configs import default
 from tests.training.test_train_step import compiled, flops, make_batch, make_job
+from tljax.core.errors import ConfigError
 from tljax.core.trees import flatten, unflatten
 from tljax.training.job import Job
 from tljax.training.train_state import TrainState
@@ -142,3 +143,42 @@ def test_only_the_updates_and_the_head_have_optimizer_state():
     stepped, _ = jax.jit(job.step(0))(state, make_batch())
     before, after = (flatten({"stats": s.model_state}) for s in (state, stepped))
     assert all(np.asarray(after[p]).tobytes() == np.asarray(before[p]).tobytes() for p in before)
+
+
+def test_rslora_divides_alpha_by_the_root_of_the_rank():
+    params = stirred(begun()[0])
+    kernel, start = params["lora"]["fc"]["layer"]["kernel"], PARAMS["backbone"]["fc"]["layer"]["kernel"]
+    layer = lora.effective(params, config(rslora=True))["backbone"]["fc"]["layer"]["kernel"]
+    np.testing.assert_allclose(layer - start, 3 / math.sqrt(2) * kernel["a"] @ kernel["b"], rtol=1e-5, atol=1e-5)
+
+
+def test_b_learns_faster_by_its_ratio_in_a_group_of_its_own():
+    params, groups = begun(b_ratio=16.0)
+    assert set(flatten(params["lora"])) == set(flatten(begun()[0]["lora"]))
+    assert [path[-1] for path in groups["lora"]] == ["a", "a"] and [path[-1] for path in groups["lora_b"]] == ["b", "b"]
+    (phase,) = lora.plan(groups, config(b_ratio=16.0, backbone_scale=0.5))
+    assert phase.scales == {"conv": 0, "fc": 0, "lora": 0.5, "lora_b": 8.0, "head": 1}
+
+
+JOINT = {
+    "backbone": {"block0": {"qkv": {"kernel": jax.numpy.asarray(RNG.normal(size=(4, 12)), np.float32)}}},
+    "head": PARAMS["head"],
+}
+
+
+def test_parts_of_a_joint_kernel_get_an_update_each_and_the_rest_none():
+    groups = {"block0": ("backbone/block0/qkv/kernel",), "head": ("head/kernel",)}
+    params, _ = lora.initialize(JOINT, groups, config(qkv="qv"), stages=("block0",), seed=0)
+    params = stirred(params)
+    factors = params["lora"]["block0"]["qkv"]["kernel"]
+    assert {name: (f["a"].shape, f["b"].shape) for name, f in factors.items()} == dict.fromkeys("qv", ((4, 2), (2, 4)))
+    update = lora.effective(params, config(qkv="qv"))["backbone"]["block0"]["qkv"]["kernel"]
+    update = update - JOINT["backbone"]["block0"]["qkv"]["kernel"]
+    np.testing.assert_allclose(update[:, :4], 1.5 * factors["q"]["a"] @ factors["q"]["b"], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(update[:, 8:], 1.5 * factors["v"]["a"] @ factors["v"]["b"], rtol=1e-5, atol=1e-5)
+    assert (update[:, 4:8] == 0).all()
+
+
+def test_parts_of_a_joint_kernel_need_one():
+    with pytest.raises(ConfigError, match=r"needs joint kernels .* there are conv/layer/kernel, fc/layer/kernel"):
+        begun(qkv="qv")

@@ -79,6 +79,11 @@ PLANS = {
         (Phase("adapter", 1.0, {"stem": 0.0, "stem_norms": 0.5, "adapter": 0.5, "head": 1.0}),),
         having("adapter", NORMS),
     ),
+    "ssf": (
+        {"backbone_scale": 0.5},
+        (Phase("ssf", 1.0, {"stem": 0.0, "body": 0.0, "ssf": 0.5, "head": 1.0}),),
+        having("ssf", GROUPS),
+    ),
     "l2_sp": (
         {"backbone_scale": 0.5},
         (Phase("l2_sp", 1.0, {"stem": 0.5, "body": 0.5, "start": 0.0, "head": 1.0}),),

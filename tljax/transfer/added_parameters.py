@@ -15,28 +15,36 @@ from tljax.core.types import Params, Phase
 
 
 def kernels(params: Params, stages: Sequence[str], words: str) -> dict[str, np.ndarray]:
-    """The backbone's kernels that `words` (config.strategy.kernels) choose: path below "backbone/" -> kernel.
+    """The backbone's kernels that `words` (config.strategy.kernels) choose: path below "backbone/" -> kernel."""
+    return weights(params, stages, words, key="kernels", leaves=("kernel",))
+
+
+def weights(
+    params: Params, stages: Sequence[str], words: str, *, key: str, leaves: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """The backbone's arrays called one of `leaves` that `words` choose: path below "backbone/" -> array.
 
     Args:
       stages: the backbone's stages, input first.
       words: as in config.groups, stages ("stem"), ranges of stages ("stem..stage2") or patterns of whole
-        paths ("backbone/.*/conv1/kernel"); of the matching parameters, only kernels are taken.
+        paths ("backbone/.*/conv1/kernel"); of the matching parameters, only those called one of `leaves` are taken.
+      key: the option in config.strategy that holds `words`.
 
     Raises:
-      ConfigError: a word chooses no kernel; all such words are listed.
+      ConfigError: a word chooses none; all such words are listed.
     """
-    key = "config.strategy.kernels"
-    leaves = {f"backbone/{path}": x for path, x in flatten(params["backbone"]).items() if path.endswith("/kernel")}
-    found = {word: layer_groups.chosen(word, tuple(leaves), stages, key) for word in words.split()}
+    key, what = f"config.strategy.{key}", " or ".join(f"{leaf}s" for leaf in leaves)
+    ours = {f"backbone/{p}": x for p, x in flatten(params["backbone"]).items() if p.rpartition("/")[2] in leaves}
+    found = {word: layer_groups.chosen(word, tuple(ours), stages, key) for word in words.split()}
     unmatched = [layer_groups.advice(word, stages) for word in found if not found[word]]
-    order = layer_groups.network_order(tuple(leaves), stages)
+    order = layer_groups.network_order(tuple(ours), stages)
     if unmatched or not found:
         raise ConfigError(
-            f"{key} must choose kernels of the backbone: {'; '.join(unmatched) or 'it is empty'}.\n"
-            f"The stages are {', '.join(stages)}; the kernels are {', '.join(order)}."
+            f"{key} must choose {what} of the backbone: {'; '.join(unmatched) or 'it is empty'}.\n"
+            f"The stages are {', '.join(stages)}; the {what} are {', '.join(order)}."
         )
     wanted = set().union(*found.values())
-    return {path.removeprefix("backbone/"): leaves[path] for path in order if path in wanted}
+    return {path.removeprefix("backbone/"): ours[path] for path in order if path in wanted}
 
 
 def add(params: Params, groups: Groups, name: str, leaves: Mapping[str, np.ndarray]) -> tuple[Params, Groups]:
