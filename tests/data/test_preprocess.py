@@ -243,7 +243,7 @@ VIT = Card(mean=(0.5,) * 3, std=(0.5,) * 3, size=224, crop=0.875)
 def test_sizes_that_are_not_named_are_the_cards(changes, card, expected):
     config = default.get_config().data
     config.update(**changes)
-    assert preprocess.sizes(config, card) == expected
+    assert preprocess.sizes(config, card)[:3] == expected
     assert preprocess.example(config, card).shape == (1, expected[2], expected[2], 3)
 
 

@@ -42,7 +42,8 @@ class Pictures:
             or the classes.
         """
         self.subset, self.skipped, self.in_memory = subset, (), config.in_memory
-        self._resize, self._interpolation = preprocess.sizes(config, card).resize, card.interpolation
+        sizes, self._interpolation = preprocess.sizes(config, card), card.interpolation
+        self._resize, self._shape = sizes.resize, sizes.shape
         self._channels, self._window = config.channels, config.window
         self.levels = grey_levels.Levels(*config.window, given=True) if config.window else None
         self.images: np.ndarray | None = None  # (N, S, S, C)
@@ -147,6 +148,10 @@ class Pictures:
     def _as_stored(self, image: np.ndarray, label: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
         if image.dtype != np.uint8:
             image = grey_levels.eight_bits(image, self.levels, self._channels)
+        if self._shape:
+            if label is not None:
+                label = pictures.label_into(label, self._shape, image.shape[:2], self.subset.info.labels)
+            return pictures.fit_into(image, self._shape, interpolation=self._interpolation), label
         if not self._resize:
             return image, label
         if label is not None:

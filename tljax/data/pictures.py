@@ -131,6 +131,34 @@ def fit(image: np.ndarray, size: int, *, interpolation: str = "bilinear") -> np.
     return np.stack([square(np.ascontiguousarray(image[..., i])) for i in range(channels)], axis=-1)
 
 
+def fit_into(image: np.ndarray, shape: tuple[int, int], *, interpolation: str = "bilinear") -> np.ndarray:
+    """Resize with antialiasing to the largest size that lies in `shape`; black below or on the right: (*shape, C)."""
+    height, width = inside(image.shape[:2], shape)
+    method = Image.Resampling[interpolation.upper()]
+    planes = [
+        np.asarray(Image.fromarray(np.ascontiguousarray(image[..., i])).resize((width, height), method))
+        for i in range(image.shape[-1])
+    ]
+    return np.pad(np.stack(planes, axis=-1), ((0, shape[0] - height), (0, shape[1] - width), (0, 0)))
+
+
+def inside(whole: tuple[int, ...], shape: tuple[int, int]) -> tuple[int, int]:
+    """The size of a picture of `whole` pixels after `fit_into`, without the padding."""
+    scale = min(shape[0] / whole[0], shape[1] / whole[1])
+    return max(1, min(shape[0], round(whole[0] * scale))), max(1, min(shape[1], round(whole[1] * scale)))
+
+
+def label_into(label: np.ndarray, shape: tuple[int, int], whole: tuple[int, ...], kind: str) -> np.ndarray:
+    """The label after `fit_into` of its picture of `whole` pixels; a map is IGNORED where the picture is padded."""
+    height, width = inside(whole, shape)
+    if kind == "maps":
+        small = np.asarray(Image.fromarray(label).resize((width, height), Image.Resampling.NEAREST))
+        edges = ((0, shape[0] - height), (0, shape[1] - width))
+        return np.pad(small, edges, constant_values=IGNORED)
+    scale = np.array([height / whole[0], width / whole[1]] * 2 + [1.0], np.float32)
+    return (label * scale).astype(np.float32)
+
+
 def checked_label(label: Any, shape: tuple[int, ...], info: Info) -> np.ndarray:
     """The label as an array, checked against its picture and the classes.
 

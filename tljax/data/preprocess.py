@@ -15,19 +15,35 @@ WITHOUT_CARD = 32  # input size if neither the config nor a card gives it
 METHODS = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic", "lanczos": "lanczos3"}
 
 
+Side = int | tuple[int, int]  # pixels: of a square's side, or (height, width)
+
+
 class Sizes(NamedTuple):
     """Sizes of pictures, in pixels on a side."""
 
     resize: int  # the stored picture; 0: the file's size
     crop: int  # the crop of the stored picture; 0: no crop
     size: int  # the network's input
+    shape: tuple[int, int] | None = None  # (height, width) of all three, if pictures keep their proportions
 
 
 def sizes(config: ConfigDict, card: Card) -> Sizes:
     """`data.resize`, `.crop` and `.size`. If `data.size` is 0, those of them that are 0 come from the card.
 
     If the card has no size, the input size is that of the crop, else of the resized picture, else `WITHOUT_CARD`.
+    With `data.shape`, pictures are fitted into it whole.
+
+    Raises:
+      ConfigError: `data.shape` is set together with `resize`, `crop`, `size` or `pad`.
     """
+    if config.shape:
+        if config.resize or config.crop or config.size or ("pad" in config and config.pad):
+            raise ConfigError(
+                f"config.data.shape fits whole pictures into {config.shape[0]} x {config.shape[1]} pixels; "
+                f"config.data.resize, crop, size and pad are for squares. Set them to 0, or shape to ()."
+            )
+        height, width = map(int, config.shape)
+        return Sizes(max(height, width), 0, max(height, width), (height, width))
     if config.size:
         return Sizes(config.resize, config.crop, config.size)
     if not card.size:
@@ -55,11 +71,12 @@ def make(config: ConfigDict, card: Card, shape: tuple[int, ...], labels: str = "
       ConfigError: sizes or channels do not fit together.
     """
     asked = sizes(config, card)
-    stored, channels, crop = shape[0], shape[-1], asked.crop or shape[0]
-    square = stored if config.crop else crop  # side of the central square that augmentation works on
-    if shape[0] != shape[1] or crop > stored:
+    stored, channels, crop = (shape[0], shape[1]), shape[-1], (asked.crop or shape[0], asked.crop or shape[1])
+    inner = stored if config.crop else crop  # the central part that augmentation works on
+    out = asked.shape or (asked.size, asked.size)
+    if (shape[0] != shape[1] and not asked.shape) or max(crop) > max(stored):
         raise ConfigError(
-            f"config.data.crop must be at most the stored size, of square pictures; got crop {crop} of {shape[:2]}. "
+            f"config.data.crop must be at most the stored size, of square pictures; got crop {crop[0]} of {shape[:2]}. "
             f"Set config.data.resize to make every picture square."
         )
     if not len(card.mean) == len(card.std) == channels:
@@ -69,20 +86,20 @@ def make(config: ConfigDict, card: Card, shape: tuple[int, ...], labels: str = "
         )
 
     def prepare(batch: Batch, key: jax.Array, train: bool) -> Batch:
-        x, moved = _centre(batch["image"], square), {}
-        if train and draws(config, stored):
+        x, moved = _centre(batch["image"], inner), {}
+        if train and draws(config, stored[0]):
             keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["position"])
-            window = jax.vmap(lambda k: draw_window(k, square, crop, config))(keys)
+            window = jax.vmap(lambda k: draw_window(k, inner, crop, config))(keys)
             x = jax.vmap(lambda image, one: of_picture(image, one, crop, config))(x, window)
         else:
             x, rows = _centre(x, crop), (x.shape[0],)
-            window = jax.tree.map(lambda v: jnp.broadcast_to(v, (*rows, *v.shape)), centre_window(square, crop))
+            window = jax.tree.map(lambda v: jnp.broadcast_to(v, (*rows, *v.shape)), centre_window(inner, crop))
         if labels in MOVES and "label" in batch:
-            move, centre = MOVES[labels], centre_window(stored, square)
-            moved["label"] = jax.vmap(lambda label, one: move(move(label, centre, square), one, asked.size))(
+            move, centre = MOVES[labels], centre_window(stored, inner)
+            moved["label"] = jax.vmap(lambda label, one: move(move(label, centre, inner), one, out))(
                 batch["label"], window
             )
-        return {**batch, **moved, "inputs": normalise(resize(x, asked.size, card.interpolation), card)}
+        return {**batch, **moved, "inputs": normalise(resize(x, out, card.interpolation), card)}
 
     return prepare
 
@@ -95,8 +112,8 @@ def draws(config: ConfigDict, stored: int) -> bool:
 
 def example(config: ConfigDict, card: Card) -> np.ndarray:
     """One input of the form that `prepare` returns: (1, size, size, C) float32, zeros."""
-    size = sizes(config, card).size
-    return np.zeros((1, size, size, config.channels), np.float32)
+    asked = sizes(config, card)
+    return np.zeros((1, *(asked.shape or (asked.size, asked.size)), config.channels), np.float32)
 
 
 def note(config: ConfigDict, card: Card, stored: int, *, pretrained: bool, changes: str = "") -> str:
@@ -106,7 +123,10 @@ def note(config: ConfigDict, card: Card, stored: int, *, pretrained: bool, chang
       stored: pixels on a side of the stored pictures.
       changes: what the size changes in the network, "position embeddings 14x14 -> 4x4".
     """
-    _, crop, size = sizes(config, card)
+    _, crop, size, shape = sizes(config, card)
+    if shape:
+        trained = f"; the weights were trained with {card.size} px" if pretrained and card.size else ""
+        return f"pictures whole, in {shape[0]} x {shape[1]} px (height x width){trained}" + (changes and f": {changes}")
     share, seen = (crop or stored) / stored, card.crop or 1.0
     if pretrained and card.size and (size != card.size or abs(share - seen) > 0.02):
         ours, theirs = (f"{pixels} px ({part:.0%} of the side)" for pixels, part in ((size, share), (card.size, seen)))
@@ -117,12 +137,12 @@ def note(config: ConfigDict, card: Card, stored: int, *, pretrained: bool, chang
     return f"pictures {size} px, the central {crop or stored} of {stored}: {why}"
 
 
-def resize(x: jax.Array, size: int, interpolation: str) -> jax.Array:
+def resize(x: jax.Array, size: Side, interpolation: str) -> jax.Array:
     """(B, H, W, C) uint8 or float -> (B, size, size, C) float32, antialiased when it shrinks."""
     x = x.astype(jnp.float32)
-    if x.shape[1:3] == (size, size):
+    if x.shape[1:3] == _pair(size):
         return x
-    return jax.image.resize(x, (x.shape[0], size, size, x.shape[-1]), METHODS[interpolation])
+    return jax.image.resize(x, (x.shape[0], *_pair(size), x.shape[-1]), METHODS[interpolation])
 
 
 def normalise(x: jax.Array, card: Card) -> jax.Array:
@@ -134,88 +154,98 @@ def normalise(x: jax.Array, card: Card) -> jax.Array:
     return x * scale[None, None, None] - shift[None, None, None]  # (B, H, W, C)
 
 
-def _centre(x: jax.Array, crop: int) -> jax.Array:
-    """(B, S, S, C) -> (B, crop, crop, C)."""
-    edge = (x.shape[1] - crop) // 2
-    return x[:, edge : edge + crop, edge : edge + crop]
+def _pair(side: Side) -> tuple[int, int]:
+    """(height, width)."""
+    return side if isinstance(side, tuple) else (side, side)
+
+
+def _centre(x: jax.Array, crop: Side) -> jax.Array:
+    """(B, H, W, C) -> (B, crop, crop, C)."""
+    height, width = _pair(crop)
+    top, left = (x.shape[1] - height) // 2, (x.shape[2] - width) // 2
+    return x[:, top : top + height, left : left + width]
 
 
 class Window(NamedTuple):
-    """A rectangle in a stored picture of S x S pixels; it may extend beyond the edge."""
+    """A rectangle in a stored picture; it may extend beyond the edge."""
 
     corner: jax.Array  # (2,) row and column of its first pixel, in stored pixels; int32 if it is not scaled
     sides: jax.Array  # (2,) height and width, in stored pixels
     flip: jax.Array  # () bool: mirrored, left becomes right
 
 
-def draw_window(key: jax.Array, stored: int, crop: int, config: ConfigDict) -> Window:
+def draw_window(key: jax.Array, stored: Side, crop: Side, config: ConfigDict) -> Window:
     """The random window of one training example.
 
     Args:
-      stored: S, pixels of the stored picture's side.
-      crop: pixels of the window's side; with `min_area`, the size that the window is resized to.
+      stored: pixels of the stored picture.
+      crop: pixels of the window; with `min_area`, the size that the window is resized to.
       config: config.data; `min_area`, `pad` and `flip` are used.
     """
     for_crop, for_flip = jax.random.split(key)
     if config.min_area:
-        corner, sides = _draw_area(for_crop, stored, config.min_area)
+        corner, sides = _draw_area(for_crop, _pair(stored), config.min_area)
     else:
-        padded = stored + 2 * config.pad
-        corner = jax.random.randint(for_crop, (2,), 0, jnp.array((padded, padded)) - crop + 1) - config.pad
-        sides = jnp.full(2, crop, jnp.float32)
+        room = jnp.array(_pair(stored)) + 2 * config.pad - jnp.array(_pair(crop))
+        corner = jax.random.randint(for_crop, (2,), 0, room + 1) - config.pad
+        sides = jnp.array(_pair(crop), jnp.float32)
     return Window(corner, sides, jax.random.bernoulli(for_flip) if config.flip else jnp.array(False))
 
 
-def centre_window(stored: int, crop: int) -> Window:
+def centre_window(stored: Side, crop: Side) -> Window:
     """The window of evaluation."""
-    edge = (stored - crop) // 2
-    return Window(jnp.full(2, edge), jnp.full(2, crop, jnp.float32), jnp.array(False))
+    edges = [(whole - part) // 2 for whole, part in zip(_pair(stored), _pair(crop), strict=True)]
+    return Window(jnp.array(edges), jnp.array(_pair(crop), jnp.float32), jnp.array(False))
 
 
-def of_picture(image: jax.Array, window: Window, crop: int, config: ConfigDict) -> jax.Array:
-    """The window of a picture (S, S, C) uint8: (crop, crop, C); black beyond the edge."""
+def of_picture(image: jax.Array, window: Window, crop: Side, config: ConfigDict) -> jax.Array:
+    """The window of a picture (H, W, C) uint8: (crop, crop, C); black beyond the edge."""
+    height, width = _pair(crop)
     if config.min_area:
-        scale = crop / window.sides
-        shape, start = (crop, crop, image.shape[-1]), -window.corner * scale
+        scale = jnp.array((height, width), jnp.float32) / window.sides
+        shape, start = (height, width, image.shape[-1]), -window.corner * scale
         floats = image.astype(jnp.float32)
         image = jax.image.scale_and_translate(floats, shape, (0, 1), scale, start, "linear", antialias=True)
     else:
         pad = config.pad
         if pad:
             image = jnp.pad(image, ((pad, pad), (pad, pad), (0, 0)))
-        image = jax.lax.dynamic_slice(image, (*(window.corner + pad), 0), (crop, crop, image.shape[-1]))
+        image = jax.lax.dynamic_slice(image, (*(window.corner + pad), 0), (height, width, image.shape[-1]))
     return jnp.where(window.flip, image[:, ::-1], image) if config.flip else image
 
 
-def of_map(label: jax.Array, window: Window, size: int) -> jax.Array:
-    """The window of a label map (S, S): (size, size), by nearest pixels; IGNORED beyond the edge."""
-    side, places = label.shape[0], (jnp.arange(size) + 0.5) / size
-    rows, columns = (jnp.floor(window.corner[i] + places * window.sides[i]).astype(jnp.int32) for i in (0, 1))
-    inside = ((rows >= 0) & (rows < side))[:, None] & ((columns >= 0) & (columns < side))[None, :]
-    seen = label[rows.clip(0, side - 1)[:, None], columns.clip(0, side - 1)[None, :]]
+def of_map(label: jax.Array, window: Window, size: Side) -> jax.Array:
+    """The window of a label map (H, W): (size, size), by nearest pixels; IGNORED beyond the edge."""
+    height, width = label.shape
+    places = [(jnp.arange(n) + 0.5) / n for n in _pair(size)]
+    rows, columns = (jnp.floor(window.corner[i] + places[i] * window.sides[i]).astype(jnp.int32) for i in (0, 1))
+    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))[None, :]
+    seen = label[rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)[None, :]]
     seen = jnp.where(inside, seen, jnp.asarray(IGNORED, label.dtype))
     return jnp.where(window.flip, seen[:, ::-1], seen)
 
 
-def of_boxes(label: jax.Array, window: Window, size: int) -> jax.Array:
+def of_boxes(label: jax.Array, window: Window, size: Side) -> jax.Array:
     """Boxes (M, 5), [top, left, bottom, right, class], in the window's pixels, `size` x `size`.
 
     Boxes are cut at the edges of the window. A box outside of it becomes a row of zeros with the class NO_BOX.
     """
-    scale = size / window.sides
+    height, width = _pair(size)
+    scale = jnp.array((height, width), jnp.float32) / window.sides
     top, left = ((label[:, i] - window.corner[i]) * scale[i] for i in (0, 1))
     bottom, right = ((label[:, 2 + i] - window.corner[i]) * scale[i] for i in (0, 1))
-    left, right = jnp.where(window.flip, size - right, left), jnp.where(window.flip, size - left, right)
-    top, left, bottom, right = (x.clip(0, size) for x in (top, left, bottom, right))
+    left, right = jnp.where(window.flip, width - right, left), jnp.where(window.flip, width - left, right)
+    top, bottom, left, right = top.clip(0, height), bottom.clip(0, height), left.clip(0, width), right.clip(0, width)
     is_seen = (label[:, 4] >= 0) & (bottom > top) & (right > left)
     boxes = jnp.stack([top, left, bottom, right, label[:, 4]], axis=-1)
     nothing = jnp.array([0, 0, 0, 0, NO_BOX], label.dtype)
     return jnp.where(is_seen[:, None], boxes, nothing[None]).astype(label.dtype)
 
 
-def _draw_area(key: jax.Array, stored: int, min_area: float) -> tuple[jax.Array, jax.Array]:
+def _draw_area(key: jax.Array, shape: tuple[int, int], min_area: float) -> tuple[jax.Array, jax.Array]:
     """Corner and sides of a random rectangle: area min_area..1, aspect ratio 3/4..4/3 (Szegedy et al. 2015)."""
     area_key, aspect_key, corner_key = jax.random.split(key, 3)
+    stored = jnp.array(shape, jnp.float32)
     area = jax.random.uniform(area_key, minval=min_area, maxval=1.0)
     aspect = jnp.exp(jax.random.uniform(aspect_key, minval=jnp.log(3 / 4), maxval=jnp.log(4 / 3)))
     sides = jnp.minimum(1.0, jnp.sqrt(area * jnp.array([1 / aspect, aspect]))) * stored  # height, width

@@ -12,7 +12,14 @@ from tljax.reporting import temperatures
 FILE = "model.json"
 DTYPES = ("float32", "bfloat16")
 SIDES = (0, 2**13)  # pixels on a side
-RANGES = {"resize": (1, SIDES[1]), "size": (1, SIDES[1]), "crop": SIDES, "channels": (1, 64), "lengths": (1, 2**16)}
+RANGES = {
+    "resize": (1, SIDES[1]),
+    "size": (1, SIDES[1]),
+    "crop": SIDES,
+    "channels": (1, 64),
+    "shape": (1, SIDES[1]),
+    "lengths": (1, 2**16),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +45,7 @@ class Pictures:
     crop: int
     size: int
     channels: int
+    shape: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

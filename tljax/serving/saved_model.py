@@ -45,8 +45,9 @@ class Model:
 
     @property
     def stored(self) -> tuple[int, int, int]:
-        """(S, S, C) of the pictures for `logits`."""
-        return self.input["resize"], self.input["resize"], self.input["channels"]
+        """(H, W, C) of the pictures for `logits`."""
+        height, width = self.input.get("shape") or (self.input["resize"], self.input["resize"])
+        return height, width, self.input["channels"]
 
     def logits(self, variables: Variables, batch: Batch) -> jax.Array:
         """The computation of the run's evaluation: a batch from `asked.batch` -> logits (B, K). Pure."""
@@ -188,9 +189,10 @@ def _restored(task: Any, known: Mapping[str, Any], folder: Path) -> Any:
         ) from error
 
 
-def _gflops(network: Network, variables: Variables, sizes: Mapping[str, int]) -> float:
+def _gflops(network: Network, variables: Variables, sizes: Mapping[str, Any]) -> float:
     """GFLOPs for one picture of these sizes, with three digits; 0 if they cannot be counted."""
-    pixels = jax.ShapeDtypeStruct((1, sizes["size"], sizes["size"], sizes["channels"]), np.float32)
+    shape = sizes.get("shape") or (sizes["size"], sizes["size"])
+    pixels = jax.ShapeDtypeStruct((1, *shape, sizes["channels"]), np.float32)
     try:
         return float(f"{flops.count(network.apply, variables, pixels) / 1e9:.3g}")
     except ValueError:  # a loop of unknown length: this must not lose a finished run

@@ -24,6 +24,10 @@ WINDOW: Rule = (
     "() or two finite numbers (black, white), the first the smaller",
     lambda xs: not xs or (len(xs) == 2 and all(map(math.isfinite, xs)) and xs[0] < xs[1]),
 )
+SHAPE: Rule = (
+    "() or (height, width), whole numbers > 0",
+    lambda xs: not xs or (len(xs) == 2 and all(isinstance(x, int) and x > 0 for x in xs)),
+)
 OPTIONS = {
     "in_memory": Option(True, "Decode once into memory, or again for every batch."),
     "near_copies": Option(8, "Near-copies: the most bits of 64 in which their hashes differ; -1: not searched.", BITS),
@@ -32,6 +36,11 @@ OPTIONS = {
     "crop": Option(0, "Then crop to these pixels: random in training, central in evaluation; 0: no.", NOT_NEGATIVE),
     "size": Option(
         0, "Input size of the network; 0: size, resize and crop of the weights' card (else 32).", NOT_NEGATIVE
+    ),
+    "shape": Option(
+        (),
+        "(height, width): pictures keep their proportions and are fitted in whole, the rest is black; (): squares.",
+        SHAPE,
     ),
     "pad": Option(0, "Training: black pixels added on each side before the random crop.", NOT_NEGATIVE),
     "min_area": Option(0.0, "Training: random resized crop of at least this share of the picture; 0: none.", AREA),
@@ -78,12 +87,18 @@ def load(
 
 def sizes(parts: Mapping[str, Pictures], config: ConfigDict, *, card: Card) -> Record:
     """The settings for `reopen`: pixels on a side of stored pictures, of the crop (0: none) and of the network's input;
-    channels; for pictures of more than 8 bits, black and white, and whether values beyond them are clipped; the most
-    pixels of a picture, if not the default.
+    channels; (height, width) if pictures keep their proportions; for pictures of more than 8 bits, black and white, and
+    whether values beyond them are clipped; the most pixels of a picture, if not the default.
     """
     asked = preprocess.sizes(config.data, card)
     levels = next((part.levels for part in parts.values() if part.levels), None)
-    found = {"resize": one_shape(parts)[0], "crop": asked.crop, "size": asked.size, "channels": config.data.channels}
+    found = {
+        "resize": asked.resize or one_shape(parts)[0],
+        "crop": asked.crop,
+        "size": asked.size,
+        "channels": config.data.channels,
+    }
+    found |= {"shape": list(asked.shape)} if asked.shape else {}
     found |= {"window": [levels.black, levels.white], "window_given": levels.given} if levels else {}
     return found | ({"max_pixels": config.data.max_pixels} if config.data.max_pixels != pictures.MOST else {})
 
@@ -96,7 +111,10 @@ def said(part: Pictures) -> dict[str, list[str]]:
 def reopen(folder: Path, said: Json, *, card: Card, backbone: Backbone) -> Asked:
     """Read picture files, or a source's examples, in the same way as a run with these `sizes`: uint8 (S, S, C)."""
     del folder, backbone
-    found = ConfigDict(dict(said))
+    found = ConfigDict({"shape": (), **said})
+    into = tuple(said.get("shape", ()))
+    if into:  # `preprocess.sizes` takes either
+        found.update(resize=0, size=0)
     window = said.get("window")
     levels = grey_levels.Levels(*window, given=said["window_given"]) if window else None
 
@@ -109,9 +127,11 @@ def reopen(folder: Path, said: Json, *, card: Card, backbone: Backbone) -> Asked
             if image.dtype != np.uint8:
                 grey_levels.known(image, window or ())
                 image = grey_levels.eight_bits(image, levels, found.channels)
+            if into:
+                return pictures.fit_into(image, into, interpolation=card.interpolation)
             return pictures.fit(image, found.resize, interpolation=card.interpolation)
 
-    prepare = preprocess.make(found, card, (found.resize, found.resize, found.channels))
+    prepare = preprocess.make(found, card, (*(into or (found.resize, found.resize)), found.channels))
     return Asked(read, lambda images: {"image": np.stack(images)}, prepare, example(found, card))
 
 
@@ -132,12 +152,13 @@ def _settle(parts: Mapping[str, Pictures]) -> tuple[str, ...]:
 
 def _check_memory(subsets: Mapping[str, Subset], config: ConfigDict, card: Card) -> None:
     """Raise DataError if the decoded pictures of all parts do not fit into memory."""
-    side, free = preprocess.sizes(config, card).resize, memory.available()
+    asked, free = preprocess.sizes(config, card), memory.available()
+    height, width = asked.shape or (asked.resize, asked.resize)
     number = sum(len(subset) for subset in subsets.values())
-    need = number * side * side * config.channels
+    need = number * height * width * config.channels
     if config.in_memory and free and need > free:
         raise DataError(
-            f"Decoded pictures must fit into memory: {number:,} of {side} x {side} x {config.channels} need "
+            f"Decoded pictures must fit into memory: {number:,} of {height} x {width} x {config.channels} need "
             f"{need / 2**30:.1f} GiB, and {free / 2**30:.1f} are free. Set config.data.in_memory=false to decode them "
-            f"again for every batch, or lower config.data.resize."
+            f"again for every batch, or lower config.data.resize or shape."
         )
