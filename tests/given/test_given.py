@@ -19,7 +19,7 @@ CHOICE = Choice("weights.safetensors", "lenet", "small", "for a test")
 @pytest.fixture(autouse=True)
 def weights(monkeypatch):
     """Weights are looked for in their own tests."""
-    monkeypatch.setattr(search, "find", lambda kind, wanted="": CHOICE)
+    monkeypatch.setattr(search, "find", lambda kind, wanted="", last=(): CHOICE)
 
 
 def lay(root: Path, *names: str) -> Path:
@@ -92,7 +92,7 @@ BAD_FOLDERS = {
     "flat": (["1.jpg", "2.jpg"], "2 pictures lie in it at once, and nothing says their classes.*FOLDER/cat/1.jpg"),
     "empty": ([], "must hold class folders with pictures or texts, or a table; it holds neither"),
     "one class": (["cat/1.jpg"], "must hold class folders"),
-    "masks": (["images/1.jpg", "masks/1.png"], "'images' and 'masks' look like pictures and their masks"),
+    "masks": (["images/1.jpg", "masks/2.png"], "'images' and 'masks' look like pictures and their masks"),
     "some nested": (["cat/1.jpg", "dog/1.jpg", "dog/2.jpg", "dog/old/3.jpg"], "dog have folders of files in them"),
 }
 
@@ -287,9 +287,50 @@ def test_a_config_is_taken_as_it_is():
 
 
 def test_weights_that_nobody_has_are_an_error_with_two_commands(tmp_path, monkeypatch):
-    def none(kind, wanted=""):
+    def none(kind, wanted="", last=()):
         raise WeightsError("none")
 
     monkeypatch.setattr(search, "find", none)
     with pytest.raises(WeightsError):
         config.read(str(lay(tmp_path, *classes())))
+
+
+def masks(root, images, named, numbers=2):
+    """Pictures of 30 x 40 pixels and masks of 0, 1 and 2."""
+    for i in range(numbers):
+        for place, pixels in (
+            (images, np.full((30, 40, 3), 9 * i, np.uint8)),
+            (named, np.eye(30, 40, dtype=np.uint8) * 2),
+        ):
+            (root / place).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(root / place / f"{i}.png")
+    return root
+
+
+def test_street_scenes_in_train_and_trainannot_need_no_key(tmp_path):
+    for part in ("train", "val", "test"):
+        masks(tmp_path, part, f"{part}annot")
+    found = changes(tmp_path)
+    assert found["data.source"] == "image_masks" and found["task.name"] == "segmentation"
+    assert (found["data.splits.train"], found["data.splits.validation"], found["data.splits.test"]) == (
+        "train", "val", "test",
+    )  # fmt: skip
+    assert found["data.shape"] == (224, 288)  # 3:4, in steps of 32
+    assert changes(tmp_path, "data.size=64")["data.resize"] == "64" and "data.shape" not in changes(
+        tmp_path, "data.size=64"
+    )
+
+
+def test_masks_elsewhere_are_named(tmp_path):
+    masks(tmp_path, "photos", "drawn")
+    found = changes(tmp_path / "photos", f"data.masks={tmp_path / 'drawn'}")
+    assert found["data.source"] == "image_masks" and found["data.fractions"] == (0.6, 0.2, 0.2)
+
+
+def test_class_folders_called_masks_of_photographs_are_classes(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("bare", "face_mask"):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            Image.fromarray(rng.integers(0, 256, (20, 20, 3), np.uint8)).save(tmp_path / name / f"{i}.png")
+    assert changes(tmp_path)["data.source"] == "image_folder"

@@ -10,9 +10,11 @@ from ml_collections import ConfigDict
 from tljax.core import config_files, overrides
 from tljax.core.errors import DataError
 from tljax.data.tables import SUFFIXES as TABLES
-from tljax.given import folder, recipe, table
+from tljax.given import folder, masks, recipe, table
 from tljax.given.found import Changes, Found
 from tljax.weights import search
+
+FLAT = ("vit",)  # families whose maps are all of one stride; for maps of pixels others are better
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +44,9 @@ def read(place: str, asked: Sequence[str] = ()) -> Given:
     set_: Changes = {key: value for key, _, value in (one.partition("=") for one in asked)}
     root = Path(place).expanduser()
     # Examples of further kinds, pictures with masks or boxes, get a file beside `folder` and `table`, and a line here.
-    found = folder.look(root, set_) if root.is_dir() else table.look(root, set_)
-    weights = search.find(found.input, str(set_.get("model.weights", "")))
+    found = (masks.look(root, set_) or folder.look(root, set_)) if root.is_dir() else table.look(root, set_)
+    last = FLAT if found.labels == "maps" else ()
+    weights = search.find(found.input, str(set_.get("model.weights", "")), last=last)
     keys, notes = recipe.changes(found, weights, set_)
     keys = {**keys, **found.changes}
     changes = {key: value for key, value in keys.items() if key not in set_ or key == "model.weights"}

@@ -28,11 +28,13 @@ SHORT = {
     "label": "data.columns.label",
     "labels": "data.labels",
     "group": "data.group",
+    "masks": "data.masks",
+    "ignore": "data.ignore",
 }
 USAGE = "tljax train [FOLDER | TABLE | CONFIG[:ROW]] [--lr 0.01 ...] [--config.KEY=VALUE ...] [--workdir FOLDER]"
 WHAT_HELP = (
-    "a folder of class folders (pictures or texts), with or without train, val and test above them; a table (csv, tsv, "
-    "jsonl, parquet) of texts or of paths of pictures; or a config"
+    "a folder of class folders (pictures or texts), with or without train, val and test above them; a folder of "
+    "pictures and of their masks; a table (csv, tsv, jsonl, parquet) of texts or of paths of pictures; or a config"
 )
 CONFIG_HELP = "a Python file with get_config(), or the name of one that comes with tljax; and a row of it"
 

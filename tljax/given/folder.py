@@ -13,7 +13,8 @@ from tljax.given.found import Changes, Found
 
 LAYOUTS = """  FOLDER/cat/1.jpg  FOLDER/dog/2.jpg                    a folder a class
   FOLDER/train/cat/1.jpg  FOLDER/test/cat/2.jpg         parts above them
-  FOLDER/labels.csv  FOLDER/images/1.jpg                a table with a column of paths"""
+  FOLDER/labels.csv  FOLDER/images/1.jpg                a table with a column of paths
+  FOLDER/images/1.jpg  FOLDER/masks/1.png               pictures and their masks (or --masks FOLDER)"""
 MASKS = {"masks", "mask", "annotations", "labels", "gt", "segmentation"}
 DEEP = 4  # the most nested folders that hold only one folder
 
@@ -106,7 +107,8 @@ def _refuse_masks(root: Path, counts: Mapping[str, int]) -> None:
         other = next(name for name in names if name not in masks)
         raise DataError(
             f"The folders in '{root}' must be classes; '{names[other]}' and '{names[masks.pop()]}' look like pictures "
-            f"and their masks. Rename the folders where they are classes."
+            f"and their masks. Give a picture and its mask one name (1.jpg, 1.png); rename the folders where they are "
+            f"classes."
         )
 
 

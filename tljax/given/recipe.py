@@ -6,10 +6,12 @@ from tljax.data.class_counts import UNEVEN
 from tljax.given.found import Changes, Found
 from tljax.weights.search import Choice
 
-TASKS = {"classes": "classification", "sets": "multilabel", "numbers": "regression"}
+TASKS = {"classes": "classification", "sets": "multilabel", "numbers": "regression", "maps": "segmentation"}
 MINUTES = 20.0  # that a run takes at most, where nobody says how many
 STEPS = 300  # updates at least, however few the examples
 SCRATCH = 1e-3  # Adam's learning rate from random weights
+MAPS = 8  # pictures in a batch, where labels are maps
+SHORT, STEP = 224, 32  # pixels of the shorter side of such pictures; networks halve them five times
 LITTLE = 1000  # with fewer examples only a new head learns, if `auto` cannot choose (numbers, sets)
 
 
@@ -41,7 +43,12 @@ def changes(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, tup
     }
     notes = [f"weights: {weights.spec} ({weights.family} {weights.variant}), {weights.why}"]
     own = "strategy.name" in asked
-    for more, said in (_task(found), ({}, []) if own else _strategy(found), _training(found, asked), _views(found)):
+    for more, said in (
+        _task(found),
+        ({}, []) if own else _strategy(found),
+        _training(found, asked),
+        _views(found, weights, asked),
+    ):
         keys |= more
         notes += said
     strategy = asked.get("strategy.name", "")
@@ -55,9 +62,7 @@ def changes(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, tup
 
 def _task(found: Found) -> tuple[Changes, list[str]]:
     """The task, and the weights of classes."""
-    keys: Changes = {
-        "task.name": {"classes": "classification", "sets": "multilabel", "numbers": "regression"}[found.labels]
-    }
+    keys: Changes = {"task.name": TASKS[found.labels]}
     if not found.counts:
         return keys, []
     most, least = max(found.counts, key=found.counts.__getitem__), min(found.counts, key=found.counts.__getitem__)
@@ -72,6 +77,8 @@ def _task(found: Found) -> tuple[Changes, list[str]]:
 def _strategy(found: Found) -> tuple[Changes, list[str]]:
     if found.labels == "classes":
         return {"strategy.name": "auto"}, ["strategy: auto, which measures the examples and says why"]
+    if found.labels == "maps":  # a new head has most of the parameters, and pixels are many
+        return {"strategy.name": "layer_decay"}, ["strategy: layer_decay, all layers, early ones slower"]
     name = "linear_probe" if found.examples < LITTLE else "layer_decay"
     what = "a new head alone" if name == "linear_probe" else "all layers, early ones slower"
     return {"strategy.name": name}, [
@@ -83,6 +90,7 @@ def _strategy(found: Found) -> tuple[Changes, list[str]]:
 def _training(found: Found, asked: Changes) -> tuple[Changes, list[str]]:
     """Optimizer and length: long enough for few examples, ended by the validation part."""
     rates, batch = RATES[found.input], 32 if found.examples < 5000 else 64
+    batch = MAPS if found.labels == "maps" else batch
     epochs = 30.0 if found.examples <= 2000 else 15.0 if found.examples <= 20_000 else 6.0
     keys: Changes = {
         "optimizer.name": "adamw",
@@ -97,7 +105,7 @@ def _training(found: Found, asked: Changes) -> tuple[Changes, list[str]]:
         "train.minutes": MINUTES,
         "train.min_steps": STEPS,
         "train.batch_size": batch,
-        "train.eval_batch_size": 64,
+        "train.eval_batch_size": min(64, 2 * batch),
         "train.checkpoint_epochs": 5.0,
         "train.patience": 10,
         "train.log_steps": 10,
@@ -113,11 +121,24 @@ def _training(found: Found, asked: Changes) -> tuple[Changes, list[str]]:
     return keys, [note]
 
 
-def _views(found: Found) -> tuple[Changes, list[str]]:
+def _views(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, list[str]]:
     """The augmentation of pictures, and the lengths of texts."""
     if found.input != "image":
         return {}, []
     keys: Changes = {"data.min_area": 0.5, "data.cached_views": max(1, min(4, 1000 // max(found.examples, 1)))}
+    if found.labels == "maps":
+        return {"data.min_area": 0.25, "data.flip": True, **_shape(found, weights, asked)}, []
     if all(len(name) == 1 for name in found.counts) and found.counts:
         return keys, ["pictures: not mirrored, for the classes are single characters"]
     return keys | {"data.flip": True}, []
+
+
+def _shape(found: Found, weights: Choice, asked: Changes) -> Changes:
+    """The shape of the network's input, by the proportions of most pictures; a ViT needs a square."""
+    if size := asked.get("data.size"):
+        return {} if "data.resize" in asked else {"data.resize": size}
+    if "data.resize" in asked or "data.crop" in asked:
+        return {}
+    height, width = (1, 1) if weights.family == "vit" else found.proportions
+    shape = (SHORT * height / min(height, width), SHORT * width / min(height, width))
+    return {"data.shape": tuple(STEP * max(1, min(2 * SHORT // STEP, round(side / STEP))) for side in shape)}

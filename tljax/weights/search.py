@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -33,23 +33,29 @@ class Choice:
     parameters: int = 0
 
 
-def find(kind: str, wanted: str = "") -> Choice:
+def find(kind: str, wanted: str = "", *, last: Collection[str] = ()) -> Choice:
     """The weights for this INPUT of a family, "image" or "tokens".
 
     Of several in $TLJAX_WEIGHTS the smallest network is taken.
 
     Args:
       wanted: the name of one in $TLJAX_WEIGHTS, or what config.model.weights takes; "": what is found first.
+      last: families that are taken only where there is no other.
 
     Raises:
       WeightsError: there are none, or nothing says of what network `wanted` is.
     """
-    here = sorted(inside(kind), key=lambda choice: (choice.parameters, choice.spec))
+    here = sorted(inside(kind), key=lambda choice: (choice.family in last, choice.parameters, choice.spec))
     if wanted:
         return next((one for one in here if wanted in (Path(one.spec).name, Path(one.spec).stem)), None) or _of(wanted)
     if here:
         others = ", ".join(Path(one.spec).stem for one in here[1:])
-        more = f"the smallest network there; --weights takes {others} too" if others else "the only ones there that fit"
+        kind_of = f" that is no {' or '.join(last)}" if last and here[0].family not in last else ""
+        more = (
+            f"the smallest network there{kind_of}; --weights takes {others} too"
+            if others
+            else "the only ones there that fit"
+        )
         return dataclasses.replace(here[0], why=f"{here[0].why}: {more}")
     cached = next((one for one in HUB[kind] if _is_cached(one)), None)
     if cached:
