@@ -7,12 +7,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tljax.core.errors import DataError
-from tljax.core.options import STRINGS, Option, one_of
+from tljax.core.options import Option, Rule, one_of
 from tljax.core.types import IGNORED, Dataset, Info, Record
 from tljax.data import labels, pictures, splits
 from tljax.data.masks import class_file, layout, values
 from tljax.data.masks.values import Meaning, Seen
 
+CODES: Rule = ("a tuple of values or names", lambda xs: all(isinstance(x, str | int) for x in xs))
 OPTIONS = {
     "dir": Option("", "The folder of pictures, or that of pictures and masks."),
     "masks": Option("", 'The folder of masks; "": folders below `dir` whose names say so.'),
@@ -23,9 +24,7 @@ OPTIONS = {
         "auto", "A value is a class, or numbers an object of one class.", one_of("auto", "classes", "instances")
     ),
     "object": Option("object", "The class of objects, in masks that number them or hold 0 and 255."),
-    "ignore": Option(
-        (), "Values, colours (#rrggbb) or names of classes that count for nothing; 255 does not.", STRINGS
-    ),
+    "ignore": Option((), "Values, colours (#rrggbb) or names of classes that count for nothing; 255 does not.", CODES),
 }
 
 
