@@ -67,7 +67,7 @@ def _counted(options: argparse.Namespace, run: Path, model: Model) -> tuple[Tota
 def _loaded(options: argparse.Namespace, run: Path, model: Model) -> tuple[Totals, tuple[str, ...]]:
     """The same, where labels are loaded with their pictures."""
     if options.data:
-        return loaded_labels.of_data(run, model, options.data, split=options.split)
+        return loaded_labels.of_data(run, model, options.data, split=options.split, masks=options.masks)
     return loaded_labels.of_part(run, model, options.part or "test")
 
 
@@ -124,6 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pair", default="", help="of a table: that of the second text")
     parser.add_argument("--image", default="", help="of a table: that of the picture's path")
     parser.add_argument("--label", default="", help="of a table: that of the label")
+    parser.add_argument(
+        "--masks", default="", help="of a folder of pictures: that of their masks; default: found in it"
+    )
     parser.add_argument("--out", type=Path, help="folder for evaluation.json, predictions, confusion matrix")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     return parser

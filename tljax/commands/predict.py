@@ -13,11 +13,13 @@ from tljax.core.errors import ConfigError, DataError
 from tljax.core.untrusted import printable
 from tljax.data import texts
 from tljax.runs import chosen_run
-from tljax.serving import answers, questions, saved_model
+from tljax.serving import answers, pixel_maps, questions, saved_model
 from tljax.serving.predictor import Predictor
 from tljax.serving.questions import Questions
 from tljax.serving.saved_model import Model
 
+# Kinds of labels whose answers are files in a folder.
+FOLDERS = {"maps": pixel_maps.save}
 BATCH = 32  # the most pictures or texts in a batch; smaller batches compile and run faster
 
 
@@ -31,7 +33,8 @@ def main(arguments: Sequence[str]) -> None:
     RUN is the folder of a run; or the folder of a suite or a comparison, of which the best row by validation is used.
     Standard output has a line for each picture or text: its name or text, then the task's answer: classes with
     probabilities; numbers; or the predicted labels with probabilities, or "none". With --out there is a row for each in
-    a .csv, .jsonl or .parquet, with the probability of every class. Weights, card, tokenizer, classes and sizes come
+    a .csv, .jsonl or .parquet, with the probability of every class; of a segmentation, FOLDER gets a mask for each
+    picture, a PNG with a palette, and the mask laid over the picture. Weights, card, tokenizer, classes and sizes come
     from the run's model/ folder. Standard error shows how many texts were cut to the run's longest length.
 
     Raises:
@@ -40,16 +43,17 @@ def main(arguments: Sequence[str]) -> None:
     options = _parser().parse_intermixed_args(arguments)  # arguments may stand before and after the flags
     if options.top < 1:
         raise ConfigError(f"--top must be at least 1; got {options.top}.")
-    if options.out:
-        answers.writer_of(options.out)
     keep_compiled()
     run, note = chosen_run.of(options.run)
     model = saved_model.load(run)
+    save = FOLDERS.get(model.task.LABEL_KIND, _saved)
+    if options.out and save is _saved:
+        answers.writer_of(options.out)
     found = _asked(options, run, model)
     for line in (note, *found.notes):
         print(printable(line), file=sys.stderr, end="\n" if line else "")
     predictor = Predictor(model, batch_size=min(BATCH, max(len(found.asked), 1)))
-    answered = _saved(options.out, found, predictor) if options.out else _printed(options, found, predictor)
+    answered = save(options.out, found, predictor) if options.out else _printed(options, found, predictor)
     if predictor.cut:
         longest = model.input["lengths"][-1]
         print(f"{predictor.cut} of {answered} texts were cut to {longest} tokens", file=sys.stderr)
@@ -123,7 +127,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "asked", nargs="*", metavar="IMAGE, TEXT or TABLE", help="pictures, or folders that hold them; texts; tables"
     )
-    parser.add_argument("--out", type=Path, help=f"write all answers here: {', '.join(answers.WRITERS)}")
+    parser.add_argument(
+        "--out", type=Path, help=f"write all answers here: {', '.join(answers.WRITERS)}; masks: a folder"
+    )
     parser.add_argument("--file", help="texts, one a line; - is standard input")
     parser.add_argument("--encoding", default="utf-8", help="of --file; default utf-8")
     parser.add_argument("--text", default="", help="of a table: the column of the text; default: as in training")

@@ -69,8 +69,13 @@ def of_part(run: Path, model: Model, part: str) -> tuple[dict[str, np.ndarray], 
     return _totals(inputs, part, model, config), ()
 
 
-def of_data(run: Path, model: Model, place: Path, *, split: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+def of_data(
+    run: Path, model: Model, place: Path, *, split: str, masks: str = ""
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """The same of all pictures in `place`, read by the run's source.
+
+    Args:
+      masks: the folder of their masks; "": it is found in `place`.
 
     Raises:
       DataError: there is nothing to read, or the run does not know some classes; all are named.
@@ -81,6 +86,8 @@ def of_data(run: Path, model: Model, place: Path, *, split: str) -> tuple[dict[s
     config = stored_config.read(file, model.family)
     data = questions.everything(config)
     data.update(dir=str(place), divide=(split,) if split else (), near_copies=-1)
+    if "masks" in data:
+        data.masks = masks
     dataset = plugins.find_known("sources", data.source).load(data)
     _check_kind(dataset.info.labels, model, dataset.info.source)
     if unknown := [name for name in dataset.info.classes if name not in model.classes]:

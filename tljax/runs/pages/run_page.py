@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tljax.runs.pages import answer, cost, drawing, errors, probe, sureness, why
+from tljax.runs.pages import answer, cost, drawing, errors, maps, probe, sureness, why
 from tljax.runs.pages.finished import Finished
 
 
@@ -25,5 +25,6 @@ def gather(run: Finished) -> dict[str, Any]:
         "sureness": sureness.gather(run),
         "cost": cost.gather(run, baseline, found.slope if found else None, first["interval"]),
         "why": why.gather(run),
+        "maps": maps.gather(run),
         "texts": run.of_texts,
     }

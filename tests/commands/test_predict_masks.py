@@ -1,0 +1,117 @@
+"""`tljax train`, `predict` and `evaluate` on pictures with masks, and the page of such a run."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tljax.__main__ import main
+from tljax.core.types import IGNORED
+from tljax.networks.families import resnet
+from tljax.serving import pixel_maps, saved_model
+
+TWO = resnet.Variant((1, 1), bottleneck=False, width=8)
+FLAGS = (
+    "--config.data.shape=(24,32)", "--config.model.family=resnet", "--config.model.variant=two", "--strategy=scratch",
+    "--config.train.epochs=1", "--config.train.min_steps=1", "--config.train.minutes=0", "--lr=0.01",
+    "--config.writers=()", "--config.model.card.mean=(0.4,0.4,0.4)", "--config.model.card.std=(0.2,0.2,0.2)",
+)  # fmt: skip
+
+
+def scenes(root, part, number, rng):
+    """Pictures of 30 x 40 pixels: a bright block is class 2 on ground of classes 0 and 1; the edge is of no class."""
+    for folder in (part, f"{part}annot"):
+        (root / folder).mkdir(parents=True)
+    for i in range(number):
+        label = np.zeros((30, 40), np.uint8)
+        label[15:] = 1
+        top, left = rng.integers(0, 18), rng.integers(0, 28)
+        label[top : top + 12, left : left + 12] = 2
+        image = (label[..., None] * 90 + rng.integers(0, 40, (30, 40, 3))).astype(np.uint8)
+        label[0] = IGNORED
+        Image.fromarray(image).save(root / part / f"{i}.png")
+        Image.fromarray(label).save(root / f"{part}annot" / f"{i}.png")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """(the folder of scenes, the run's folder)"""
+    root = tmp_path_factory.mktemp("scenes")
+    rng = np.random.default_rng(0)
+    for part, number in (("train", 8), ("val", 4), ("test", 4)):
+        scenes(root / "data", part, number, rng)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setitem(resnet.VARIANTS, "two", TWO)
+        monkeypatch.setenv("TLJAX_WEIGHTS", str(no_weights(root)))
+        main(["train", str(root / "data"), "--workdir", str(root / "run"), *FLAGS])
+        yield root / "data", root / "run"
+
+
+def no_weights(root):
+    """A folder with a file of weights, which scratch does not read."""
+    (root / "weights").mkdir()
+    (root / "weights" / "r.safetensors").write_bytes(b"")
+    (root / "weights" / "r.card.json").write_text(
+        json.dumps({"family": "resnet", "variant": "18", "mean": [0.4] * 3, "std": [0.2] * 3})
+    )
+    return root / "weights"
+
+
+def opened(path):
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
+def test_it_reports_on_all_pixels(trained):
+    _, run = trained
+    result = json.loads((run / "result.json").read_text())
+    assert result["metric"] == "mean_iou" and result["counts"]["test"] == 4
+    # All of 24 x 32 but the row of no class; padding and that row count for nothing.
+    assert result["metrics"]["test"]["pixels"] == 4 * 23 * 32
+    model = saved_model.load(run)
+    assert model.classes == ("0", "1", "2") and model.stored == (24, 32, 3)
+
+
+def test_masks_and_overlays_have_the_size_of_their_pictures(trained, tmp_path, capsys):
+    data, run = trained
+    Image.fromarray(np.zeros((50, 20, 3), np.uint8)).save(tmp_path / "0.png")  # another shape, and a name that is taken
+    main(["predict", str(run), str(data / "test"), str(tmp_path / "0.png"), "--out", str(tmp_path / "out")])
+    assert "5 masks in masks/" in capsys.readouterr().out
+    masks = {path.name: opened(path) for path in sorted((tmp_path / "out" / "masks").iterdir())}
+    assert list(masks) == ["0-2.png", "0.png", "1.png", "2.png", "3.png"]
+    assert masks["0-2.png"].size == (20, 50) and masks["1.png"].size == (40, 30) and masks["1.png"].mode == "P"
+    assert set(np.unique(masks["1.png"])) <= {0, 1, 2}
+    assert opened(tmp_path / "out" / "overlays" / "1.png").size == (40, 30)
+
+
+def test_evaluate_counts_what_the_run_counted(trained, capsys):
+    data, run = trained
+    test = json.loads((run / "result.json").read_text())["metrics"]["test"]
+    for arguments in ([], [str(data), "--split", "test"]):
+        capsys.readouterr()
+        main(["evaluate", str(run), *arguments, "--json"])
+        found = json.loads(capsys.readouterr().out)
+        assert found["metrics"]["pixels"] == test["pixels"]
+        assert found["value"] == pytest.approx(test["mean_iou"], abs=2e-3)
+        assert [row["class"] for row in found["per_class"]] == ["0", "1", "2"]
+
+
+def test_a_square_of_the_middle_is_put_back_where_it_was():
+    model = SimpleNamespace(input={"resize": 20, "crop": 10, "size": 8, "channels": 3})
+    probabilities = np.zeros((4, 4, 2), np.float32)
+    probabilities[..., 1] = 1
+    label = pixel_maps.full_size(probabilities, (40, 60), model)
+    assert (label[10:30, 20:40] == 1).all() and (label == 1).sum() == 400 and (label == IGNORED).sum() == 2000
+
+
+@pytest.mark.page
+@pytest.mark.renders
+def test_the_page_shows_classes_and_the_worst_pictures(trained, tmp_path):
+    data, _ = trained
+    main(["train", str(data), "--workdir", str(tmp_path / "run"), *FLAGS])
+    page = (tmp_path / "run" / "report" / "index.html").read_text()
+    assert "Classes and pictures" in page and page.count("picture, label, answer") == 4
+    assert "boundary F1" in page and "percent said to be of each" in page

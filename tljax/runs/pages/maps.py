@@ -1,0 +1,81 @@
+"""Answers about places in a picture: metrics of each class, and for maps the worst pictures, label and answer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from tljax.networks.segmentation.heads import enlarged
+from tljax.reporting import figures, overlays
+from tljax.reporting.page import pictures
+from tljax.reporting.page.pictures import Picture
+from tljax.runs.pages.finished import Finished
+from tljax.serving import saved_model
+from tljax.serving.explain import heat_maps
+from tljax.serving.predictor import Predictor
+from tljax.tasks import Ranks, Tabulates
+
+WORST, BEST = 8, 2  # pictures that are shown
+WIDE = 260  # pixels of their longer side
+
+
+def gather(run: Finished) -> dict[str, Any] | None:
+    """The table of the classes, their confusion, and pictures; None for other tasks."""
+    task, totals = run.experiment.task, run.totals["test"]
+    if not isinstance(task, Tabulates):
+        return None
+    table = task.per_class(totals, run.experiment.classes)
+    rows = [[_cell(value) for value in row] for row in zip(*table.values(), strict=True)]
+    found: dict[str, Any] = {"columns": list(table), "rows": rows, "confusion": None, "legend": [], "pictures": []}
+    if run.experiment.task.LABEL_KIND != "maps" or not isinstance(task, Ranks):
+        return found
+    found["confusion"] = _confusion(np.asarray(totals["pixels"]), run.experiment.classes)
+    if not run.full:
+        return found
+    colours = overlays.palette(run.experiment.classes)
+    shades = ["#" + bytes(row).hex() for row in colours.tolist()]
+    found["legend"] = [
+        {"name": name, "color": color} for name, color in zip(run.experiment.classes, shades, strict=True)
+    ]
+    return found | {"pictures": _pictures(run, task.scores(totals), colours)}
+
+
+def _pictures(run: Finished, scores: np.ndarray, colours: np.ndarray) -> list[dict[str, Any]]:
+    """The worst pictures of the test part, worst first, then the best ones: picture, label and answer."""
+    order, model = np.argsort(scores, kind="stable"), saved_model.load(run.folder)
+    chosen = list(dict.fromkeys(map(int, (*order[:WORST], *order[-BEST:]))))
+    stored = run.experiment.parts["test"].take(np.array(chosen))
+    logits = Predictor(model, batch_size=len(chosen))(stored["image"])
+    moved = run.experiment.prepare(stored | {"position": np.arange(len(chosen))}, jax.random.key(0), False)
+    images, labels = heat_maps.seen(model, np.asarray(moved["inputs"])), np.asarray(moved["label"])
+    answers = np.asarray(enlarged(logits, labels.shape[1:])).argmax(-1)
+    rows = []
+    for n, i in enumerate(chosen):
+        drawn = {
+            "picture": images[n],
+            "label": overlays.overlaid(images[n], labels[n], colours),
+            "answer": overlays.overlaid(images[n], answers[n], colours),
+        }
+        name = run.name("test", i)
+        shown = [pictures.thumbnail(x, f"{name}: {what}", WIDE) for what, x in drawn.items()]
+        rows.append({"name": name, "score": float(scores[i]), "pictures": shown})
+    return rows
+
+
+def _confusion(pixels: np.ndarray, classes: Sequence[str]) -> Picture:
+    """Which class pixels of each class are said to be, in percent."""
+    shares = np.rint(100 * pixels / np.maximum(pixels.sum(axis=1, keepdims=True), 1)).astype(int)
+    drawn = figures.matrix(shares, classes, side=min(9.0, 2.2 + 0.4 * len(classes)), font=8)
+    wrong = 1 - np.trace(pixels) / max(pixels.sum(), 1)
+    return pictures.figure(
+        drawn, f"Of the pixels of each class, the percent said to be of each: {wrong:.1%} are wrong."
+    )
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | np.integer):
+        return f"{value:,}"
+    return "-" if np.isnan(value) else f"{value:.3f}"

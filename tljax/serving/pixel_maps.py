@@ -1,0 +1,87 @@
+"""Answers that are maps: a mask in each picture's own size as PNG with a palette, and laid over the picture."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tljax.core.atomic import make_folder, whole
+from tljax.core.types import IGNORED
+from tljax.data import pictures
+from tljax.reporting import overlays
+from tljax.serving.predictor import Predictor
+from tljax.serving.questions import Questions
+from tljax.serving.saved_model import Model
+
+MASKS, OVERLAYS = "masks", "overlays"  # folders below --out
+
+
+def save(out: Path, found: Questions, predictor: Predictor) -> int:
+    """Write <out>/masks/<name>.png and <out>/overlays/<name>.png for every picture; returns their number.
+
+    A mask holds the number of the class of each pixel, and 255 where the network saw nothing of the picture.
+    """
+    model, number = predictor.model, 0
+    colours = overlays.palette(model.classes)
+    stems = _stems(found.names)
+    for folder in (MASKS, OVERLAYS):
+        make_folder(out / folder)
+    for (asked, answer), name, stem in zip(predictor.answers(found.asked), found.names, stems, strict=True):
+        if isinstance(answer, ValueError):
+            found.faults.append(f"{name}: {answer}")
+            continue
+        image = _picture(asked, model)
+        label = full_size(answer, image.shape[:2], model)
+        mask = Image.fromarray(label)
+        mask.putpalette([*colours.reshape(-1).tolist(), *[255] * (3 * (256 - len(colours)))])
+        drawn = Image.fromarray(overlays.overlaid(image, label, colours))
+        for folder, picture in ((MASKS, mask), (OVERLAYS, drawn)):
+            with whole(out / folder / f"{stem}.png") as part:
+                picture.save(part, format="PNG")
+        number += 1
+    print(f"{out}: {number:,} masks in {MASKS}/, the same over their pictures in {OVERLAYS}/")
+    return number
+
+
+def full_size(probabilities: np.ndarray, shape: tuple[int, ...], model: Model) -> np.ndarray:
+    """Probabilities (h, w, K) of what the network saw -> the class of every pixel of a picture of `shape`, uint8."""
+    top, left, height, width, box = _seen(shape, model.input)
+    rows, columns = probabilities.shape[:2]
+    corner = (0, 0, columns * box[1], rows * box[0])
+    planes = [
+        np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR, corner))
+        for plane in np.ascontiguousarray(np.moveaxis(probabilities.astype(np.float32), -1, 0))
+    ]
+    label = np.full(shape, IGNORED, np.uint8)
+    label[top : top + height, left : left + width] = np.argmax(planes, axis=0)
+    return label
+
+
+def _seen(shape: tuple[int, ...], sizes: Mapping[str, Any]) -> tuple[int, int, int, int, tuple[float, float]]:
+    """Top, left, height and width of what the network saw of a picture; and the share of its input that this is."""
+    if into := sizes.get("shape"):
+        height, width = pictures.inside(shape, tuple(into))
+        return 0, 0, shape[0], shape[1], (height / into[0], width / into[1])
+    side = round(min(shape) * (sizes["crop"] or sizes["resize"]) / sizes["resize"])
+    return (shape[0] - side) // 2, (shape[1] - side) // 2, side, side, (1.0, 1.0)
+
+
+def _picture(asked: Any, model: Model) -> np.ndarray:
+    """The picture (H, W, C) uint8 in its own size."""
+    asked = asked() if callable(asked) else asked
+    image = asked["image"] if isinstance(asked, Mapping) else pictures.read(asked, channels=model.input["channels"])
+    return image if image.dtype == np.uint8 else model.asked.read(asked)
+
+
+def _stems(names: list[str]) -> list[str]:
+    """A file's name for each picture; pictures of the same name in several folders are numbered."""
+    stems: list[str] = []
+    for name in names:
+        stem = plain = Path(name).stem
+        number = 2
+        while stem in stems:
+            stem, number = f"{plain}-{number}", number + 1
+        stems.append(stem)
+    return stems
