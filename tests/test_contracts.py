@@ -45,6 +45,7 @@ from tljax.networks.families import (
     electra,
     lenet,
     mobilenet,
+    modernbert,
     resnet,
     roberta,
     text_tower,
@@ -80,16 +81,16 @@ from tljax.weights import formats, spellings
 from tljax.weights import sources as weight_sources
 from tljax.weights.formats import npz, pth, safetensors
 from tljax.weights.sources import file, hub, package
-from tljax.weights.spellings import authors, timm, torchvision, transformers, transformers_vit
+from tljax.weights.spellings import authors, timm, torchvision, transformers, transformers_convnext_v2, transformers_vit
 
 FAMILIES: tuple[families.Family, ...] = (
     *(bert, bit, convnext, deberta, densenet, distilbert, efficientnet),
-    *(electra, lenet, mobilenet, resnet, roberta, text_tower, vgg, vit),
+    *(electra, lenet, mobilenet, modernbert, resnet, roberta, text_tower, vgg, vit),
 )
 INFERS: tuple[families.Infers, ...] = (bert, bit, convnext, deberta, densenet, distilbert, efficientnet)
-INFERS_TOO: tuple[families.Infers, ...] = (electra, lenet, mobilenet, resnet, roberta, text_tower, vgg, vit)
-ADAPTS: tuple[families.Adapts, ...] = (bert, bit, deberta, distilbert, electra, roberta, text_tower, vit)
-DESCRIBES: tuple[families.Describes, ...] = (bert, deberta, distilbert, electra, roberta)
+INFERS_TOO: tuple[families.Infers, ...] = (electra, lenet, mobilenet, modernbert, resnet, roberta, text_tower, vgg, vit)
+ADAPTS: tuple[families.Adapts, ...] = (bert, bit, deberta, distilbert, electra, modernbert, roberta, text_tower, vit)
+DESCRIBES: tuple[families.Describes, ...] = (bert, deberta, distilbert, electra, modernbert, roberta)
 HIDES_WORDS: tuple[families.HidesWords, ...] = (bert, deberta, distilbert, electra, roberta)
 KNOWS_ITS_SIZE: tuple[families.KnowsItsSize, ...] = (vit,)
 PUBLISHES: tuple[families.Publishes, ...] = (vit,)
@@ -104,7 +105,14 @@ ADAPTATIONS: tuple[adaptation.Adaptation, ...] = (coral, dann, mmd)
 HAS_PARAMETERS: tuple[adaptation.HasParameters, ...] = (dann,)
 WEIGHT_SOURCES: tuple[weight_sources.WeightSource, ...] = (file, hub, package)
 FORMATS: tuple[formats.Format, ...] = (npz, pth, safetensors)
-SPELLINGS: tuple[spellings.Library, ...] = (authors, timm, torchvision, transformers, transformers_vit)
+SPELLINGS: tuple[spellings.Library, ...] = (
+    authors,
+    timm,
+    torchvision,
+    transformers,
+    transformers_convnext_v2,
+    transformers_vit,
+)
 WRITERS: tuple[writer.Starts, ...] = (csv, jsonl, mlflow, tensorboard, trackio, wandb)
 LOADS: tuple[writer.Loads, ...] = (mlflow, trackio, wandb)
 
