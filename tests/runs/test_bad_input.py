@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests import run_folders, small
 from tljax import cli
-from tljax.core import settings
+from tljax.core import plugins, settings
 from tljax.core.errors import DataError
 from tljax.core.types import Card
 from tljax.data import preprocess
@@ -39,6 +39,11 @@ BASE = (
     "--config.optimizer.lr=0.1",
 )
 CIFAR = ROOT / "configs" / "cifar10_4000.py"
+
+
+def known(kind: str, folder: str) -> str:
+    """What an error says of a name that no plugin has: every name of its kind."""
+    return f"{folder}/: {', '.join(plugins.available(kind))}"
 
 
 def pictures(root: Path, *, cut: tuple[str, ...] = (), **folders: int) -> list[str]:
@@ -158,13 +163,13 @@ CASES = {
     "unknown strategy": (
         ["--config.strategy.name=fulll"],
         CONFIG,
-        ["tljax/transfer/strategies/: adapter, auto, bitfit", "Did you mean 'full'?"],
+        [known("strategies", "tljax/transfer/strategies"), "Did you mean 'full'?"],
     ),
-    "unknown task": (["--config.task.name=detection"], CONFIG, ["tljax/tasks/: classification"]),
+    "unknown task": (["--config.task.name=captioning"], CONFIG, [known("tasks", "tljax/tasks")]),
     "unknown source": (
         ["--config.data.source=folder"],
         CONFIG,
-        ["tljax/data/sources/: coco, digits, docstrings, image_folder"],
+        [known("sources", "tljax/data/sources")],
     ),
     "unknown optimizer": (["--config.optimizer.name=sgdd"], CONFIG, ["got 'sgdd'. Did you mean 'sgd'?", "adamw"]),
     "optimizer's argument": (["--config.optimizer.kwargs.momentun=0.9"], CONFIG, ["must fit 'sgd'", "momentun"]),
