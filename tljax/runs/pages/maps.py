@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from tljax.core.types import IGNORED
 from tljax.networks.segmentation.heads import enlarged
 from tljax.reporting import figures, overlays
 from tljax.reporting.page import pictures
@@ -52,15 +53,26 @@ def _pictures(run: Finished, scores: np.ndarray, colours: np.ndarray) -> list[di
     answers = np.asarray(enlarged(logits, labels.shape[1:])).argmax(-1)
     rows = []
     for n, i in enumerate(chosen):
+        inside = _without_padding(stored["image"][n], stored["label"][n], labels.shape[1:])
+        image, label, answer = images[n][inside], labels[n][inside], answers[n][inside]
         drawn = {
-            "picture": images[n],
-            "label": overlays.overlaid(images[n], labels[n], colours),
-            "answer": overlays.overlaid(images[n], answers[n], colours),
+            "picture": image,
+            "label": overlays.overlaid(image, label, colours),
+            "answer": overlays.overlaid(image, answer, colours),
         }
         name = run.name("test", i)
         shown = [pictures.thumbnail(x, f"{name}: {what}", WIDE) for what, x in drawn.items()]
         rows.append({"name": name, "score": float(scores[i]), "pictures": shown})
     return rows
+
+
+def _without_padding(image: np.ndarray, label: np.ndarray, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """The rows and columns of what the network saw, without the black ones of no class at its lower and right edge."""
+    empty = (image == 0).all(axis=-1) & (label == IGNORED)
+    if label.shape != shape or empty.all():
+        return slice(None), slice(None)
+    filled = ~empty
+    return slice(int(filled.any(axis=1).nonzero()[0][-1]) + 1), slice(int(filled.any(axis=0).nonzero()[0][-1]) + 1)
 
 
 def _confusion(pixels: np.ndarray, classes: Sequence[str]) -> Picture:
