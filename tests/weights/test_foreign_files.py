@@ -73,24 +73,24 @@ def test_a_mutated_file_is_read_or_refused_in_words(name, tmp_path):
     assert pretrained.fetch(one, wanted=True).published
     for what, text in mutated(files[which]):
         (tmp_path / f"{which}.json").write_text(text)
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             pretrained.fetch(one, wanted=True)
         except TljaxError as error:
             refused, longest = refused + 1, max(longest, len(str(error)))
         except Exception as error:
             raise AssertionError(f"{what}: {error!r}") from error
-        slow = max(slow, time.perf_counter() - began)
+        slow = max(slow, time.process_time() - began)
     assert refused > 6 and longest < 4000 and slow < SECONDS
 
 
 @pytest.mark.parametrize("depth", [10**9, 10**400, 1200], ids=["huge", "longer", "possible"])
 def test_a_network_that_the_file_cannot_hold_is_refused_before_it_is_built(tmp_path, depth, capsys):
     save(tmp_path, bert_arrays(), config=bert.describe(BERT, ()) | {"num_hidden_layers": depth})
-    began = time.perf_counter()
+    began = time.process_time()
     assert main(["zoo", "check", str(tmp_path)]) == 4
     said = capsys.readouterr().err
-    assert time.perf_counter() - began < SECONDS and len(said) < 1000
+    assert time.process_time() - began < SECONDS and len(said) < 1000
     expected = (
         "depth must be a whole number in [1, 1200]; got 1000000000" if depth > 1200 else "has 19,209 tensors; the file"
     )
