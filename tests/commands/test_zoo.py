@@ -103,6 +103,7 @@ def test_text_encoders_of_the_zoo():
         "google-bert/bert-base-uncased": 109_482_240, "sentence-transformers/all-MiniLM-L6-v2": 22_565_376,
         "google/electra-small-discriminator": 13_483_008, "google/electra-base-discriminator": 108_891_648,
         "microsoft/deberta-v3-small": 141_304_320, "microsoft/deberta-v3-base": 183_831_552,
+        "FacebookAI/xlm-roberta-base": 277_453_056, "answerdotai/ModernBERT-base": 149_014_272,
     }  # fmt: skip
 
 

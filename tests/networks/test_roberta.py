@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from reference import draw, ours_text
 
-from tljax.core.errors import WeightsError
+from tljax.core.errors import ConfigError, WeightsError
 from tljax.networks import encoder
 from tljax.networks.families import roberta
 
 SHAPE = roberta.VARIANTS["base"]
+SIZES = ("base", "large", "xlm_base", "xlm_large")
 
 
 def test_positions_count_tokens_from_the_one_after_the_paddings_id():
@@ -32,6 +33,13 @@ def test_the_published_file_without_a_pooler_fits_the_plain_variant():
 
 def test_variants_are_the_published_ones_and_their_poolings():
     poolings = ("", "_class", "_mean", "_normalised", "_pooler")
-    assert set(roberta.VARIANTS) == {f"{size}{pooling}" for size in ("base", "large") for pooling in poolings}
+    assert set(roberta.VARIANTS) == {f"{size}{pooling}" for size in SIZES for pooling in poolings}
     assert {shape.epsilon for shape in roberta.VARIANTS.values()} == {1e-5}
     assert roberta.VARIANTS["base_class"] == SHAPE
+
+
+def test_xlm_roberta_is_one_of_other_words():
+    config = roberta.describe("xlm_base", ()) | {"model_type": "xlm-roberta"}
+    assert roberta.infer({}, config) == roberta.VARIANTS["xlm_base_class"]
+    with pytest.raises(ConfigError, match="model_type 'camembert', not 'roberta'"):
+        roberta.infer({}, config | {"model_type": "camembert"})

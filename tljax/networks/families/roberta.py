@@ -1,10 +1,15 @@
-"""RoBERTa (Liu et al. 2019): BERT's network with one segment type; positions begin after the id of padding.
+"""RoBERTa (Liu et al. 2019), and XLM-RoBERTa of 100 languages (Conneau et al. 2020): BERT's network with one segment
+type; positions begin after the id of padding.
 
 Hugging Face's naming. The published files hold no pooler, so a text's vector is its first token; "base_mean" takes the
 mean over all tokens, "base_normalised" that mean divided by its length, "base_pooler" a pooler, for weights with one.
 """
 
-from tljax.core.types import Record
+from collections.abc import Mapping
+
+import numpy as np
+
+from tljax.core.types import Json, Record
 from tljax.networks.encoder import Variant
 from tljax.networks.encoder_family import BERT_KEYS, BERT_LAYERS, Family, pooled
 
@@ -18,7 +23,15 @@ UNUSED = (
     r"qa_outputs\..*",
 )
 SHARED: Record = {"vocabulary": 50_265, "positions": 514, "types": 1, "padding": 1, "epsilon": 1e-5}
-VARIANTS = pooled({"base": Variant(768, 12, 12, 3072, **SHARED), "large": Variant(1024, 16, 24, 4096, **SHARED)})
+XLM: Record = {**SHARED, "vocabulary": 250_002}
+VARIANTS = pooled(
+    {
+        "base": Variant(768, 12, 12, 3072, **SHARED),
+        "large": Variant(1024, 16, 24, 4096, **SHARED),
+        "xlm_base": Variant(768, 12, 12, 3072, **XLM),
+        "xlm_large": Variant(1024, 16, 24, 4096, **XLM),
+    }
+)
 MASKED = {
     "dense": "lm_head.dense",
     "norm": "lm_head.layer_norm",
@@ -27,6 +40,12 @@ MASKED = {
 }
 KEYS = {**BERT_KEYS, "padding": "pad_token_id"}
 FAMILY = Family("roberta", BERT_LAYERS, KEYS, VARIANTS, MASKED, classifies=False)
-build, names, adapt, infer, describe = FAMILY.build, FAMILY.names, FAMILY.adapt, FAMILY.infer, FAMILY.describe
+build, names, adapt, describe = FAMILY.build, FAMILY.names, FAMILY.adapt, FAMILY.describe
 variant_of, unpooled = FAMILY.variant_of, FAMILY.unpooled
 masked_names, has_masked_head = FAMILY.masked_names, FAMILY.has_masked_head
+
+
+def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
+    """As the family's `infer`. XLM-RoBERTa is this network with other words; it is exported as a RoBERTa."""
+    told = {**config, "model_type": "roberta"} if config and config.get("model_type") == "xlm-roberta" else config
+    return FAMILY.infer(arrays, told)
