@@ -1,6 +1,7 @@
 """Detection: which stages it reads, what it counts, and whole runs on pictures of bright squares."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,6 +107,34 @@ def test_evaluate_gives_the_numbers_of_the_run(ran, capsys):
     other.write_text(json.dumps(content))
     assert main(["evaluate", str(folder), str(other)]) == DataError.code
     assert "red, blue. " in (said := capsys.readouterr().err) and "others: green" in said
+
+
+def test_predict_in_the_pixels_of_the_picture(ran, tmp_path, capsys):
+    _, folder, file = ran
+    out, drawn = tmp_path / "found.json", tmp_path / "drawn"
+    pictures = str(file.parent / "images")
+    assert main(["predict", str(folder), pictures, "--out", str(out), "--overlays", str(drawn)]) == 0
+    found, truth = json.loads(out.read_text()), json.loads(file.read_text())
+    assert len(found["images"]) == PICTURES == len(list(drawn.glob("*.png")))
+    best = max(found["annotations"], key=lambda one: one["score"])
+    name = Path(found["images"][best["image_id"] - 1]["file_name"]).name
+    x, y, width, height = best["bbox"]
+    kind = found["categories"][best["category_id"] - 1]["name"]
+    near = [
+        one["bbox"]
+        for one in truth["annotations"]
+        if truth["images"][one["image_id"]]["file_name"] == name and ("red", "blue")[one["category_id"]] == kind
+    ]
+    wanted = np.array([[a, b, a + c, b + d] for a, b, c, d in near])
+    assert np.abs(wanted - [x, y, x + width, y + height]).max(axis=1).min() < 4
+    capsys.readouterr()
+    assert main(["predict", str(folder), f"{pictures}/{name}", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    np.testing.assert_allclose(said["boxes"][0][2], [x, y, x + width, y + height], atol=0.06)
+    assert main(["predict", str(folder), pictures, "--out", str(tmp_path / "found.csv")]) == 0
+    lines = (tmp_path / "found.csv").read_text().splitlines()
+    assert lines[0] == "file,class,score,left,top,right,bottom" and len(lines) == len(found["annotations"]) + 1
+    assert main(["predict", str(folder), pictures, "--out", "x.txt"]) == 2
 
 
 def test_a_part_without_a_box_has_no_precision():

@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from tljax.core.errors import ConfigError, DataError
 from tljax.core.untrusted import printable
 from tljax.data import texts
 from tljax.runs import chosen_run
-from tljax.serving import answers, pixel_maps, questions, saved_model
+from tljax.serving import answers, found_boxes, pixel_maps, questions, saved_model
 from tljax.serving.predictor import Predictor
 from tljax.serving.questions import Questions
 from tljax.serving.saved_model import Model
@@ -33,9 +34,10 @@ def main(arguments: Sequence[str]) -> None:
     RUN is the folder of a run; or the folder of a suite or a comparison, of which the best row by validation is used.
     Standard output has a line for each picture or text: its name or text, then the task's answer: classes with
     probabilities; numbers; or the predicted labels with probabilities, or "none". With --out there is a row for each in
-    a .csv, .jsonl or .parquet, with the probability of every class; of a segmentation, FOLDER gets a mask for each
-    picture, a PNG with a palette, and the mask laid over the picture. Weights, card, tokenizer, classes and sizes come
-    from the run's model/ folder. Standard error shows how many texts were cut to the run's longest length.
+    a .csv, .jsonl or .parquet, with the probability of every class; of boxes a row for each, or COCO's .json; of a
+    segmentation, FOLDER gets a mask for each picture, a PNG with a palette, and the mask laid over the picture.
+    Weights, card, tokenizer, classes and sizes come from the run's model/ folder. Standard error shows how many texts
+    were cut to the run's longest length.
 
     Raises:
       DataError: there is no such run or picture, or some are unreadable: all are named, after all other answers.
@@ -46,14 +48,19 @@ def main(arguments: Sequence[str]) -> None:
     keep_compiled()
     run, note = chosen_run.of(options.run)
     model = saved_model.load(run)
-    save = FOLDERS.get(model.task.LABEL_KIND, _saved)
+    save, of_boxes = FOLDERS.get(model.task.LABEL_KIND, _saved), model.task.LABEL_KIND == "boxes"
     if options.out and save is _saved:
-        answers.writer_of(options.out)
+        (found_boxes.check if of_boxes else answers.writer_of)(options.out)
+    if options.overlays and not of_boxes:
+        raise ConfigError(f"--overlays draws boxes; this run answers with {model.task.LABEL_KIND}. Leave it out.")
     found = _asked(options, run, model)
     for line in (note, *found.notes):
         print(printable(line), file=sys.stderr, end="\n" if line else "")
     predictor = Predictor(model, batch_size=min(BATCH, max(len(found.asked), 1)))
-    answered = save(options.out, found, predictor) if options.out else _printed(options, found, predictor)
+    if of_boxes:
+        answered = _boxes(options, found, predictor)
+    else:
+        answered = save(options.out, found, predictor) if options.out else _printed(options, found, predictor)
     if predictor.cut:
         longest = model.input["lengths"][-1]
         print(f"{predictor.cut} of {answered} texts were cut to {longest} tokens", file=sys.stderr)
@@ -104,6 +111,27 @@ def _printed(options: Any, found: Questions, predictor: Predictor) -> int:
     return answered
 
 
+def _boxes(options: Any, found: Questions, predictor: Predictor) -> int:
+    """Print, save and draw the boxes that are found; returns the number of pictures."""
+    model, every, answered = predictor.model, [], 0
+    for one in found_boxes.each(predictor, found):
+        answered += 1
+        if options.overlays:
+            found_boxes.draw(one, model, options.overlays)
+        if options.out:
+            every.append(dataclasses.replace(one, image=one.image[..., :0].copy()))  # its size without its pixels
+            continue
+        listed = found_boxes.listed(one, model)
+        line = "  ".join(f"{name} {score:.4f} {box}" for name, score, box in listed) or "none"
+        said = json.dumps({"picture": one.name, "boxes": listed}) if options.json else printable(f"{one.name}  {line}")
+        print(said, flush=True)
+    if options.out:
+        print(
+            printable(f"{options.out}: {found_boxes.save(every, model, options.out):,} boxes of {answered:,} pictures")
+        )
+    return answered
+
+
 def _saved(out: Path, found: Questions, predictor: Predictor) -> int:
     """Write the answers, and print their number; returns it."""
     model = predictor.model
@@ -128,7 +156,12 @@ def _parser() -> argparse.ArgumentParser:
         "asked", nargs="*", metavar="IMAGE, TEXT or TABLE", help="pictures, or folders that hold them; texts; tables"
     )
     parser.add_argument(
-        "--out", type=Path, help=f"write all answers here: {', '.join(answers.WRITERS)}; masks: a folder"
+        "--out",
+        type=Path,
+        help=f"write all answers here: {', '.join(answers.WRITERS)}; masks: a folder; boxes: .json too",
+    )
+    parser.add_argument(
+        "--overlays", type=Path, metavar="FOLDER", help="of boxes: write pictures with boxes drawn here"
     )
     parser.add_argument("--file", help="texts, one a line; - is standard input")
     parser.add_argument("--encoding", default="utf-8", help="of --file; default utf-8")
