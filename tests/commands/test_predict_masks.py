@@ -3,6 +3,7 @@
 import json
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,7 +11,7 @@ from PIL import Image
 from tljax.__main__ import main
 from tljax.core.types import IGNORED
 from tljax.networks.families import resnet
-from tljax.serving import pixel_maps, saved_model
+from tljax.serving import pixel_maps, saved_model, snippets
 
 TWO = resnet.Variant((1, 1), bottleneck=False, width=8)
 FLAGS = (
@@ -97,6 +98,17 @@ def test_evaluate_counts_what_the_run_counted(trained, capsys):
         assert found["metrics"]["pixels"] == test["pixels"]
         assert found["value"] == pytest.approx(test["mean_iou"], abs=2e-3)
         assert [row["class"] for row in found["per_class"]] == ["0", "1", "2"]
+
+
+def test_what_an_export_prints_prepares_a_picture_as_the_run_did(trained):
+    data, run = trained
+    model, place = saved_model.load(run), {}
+    exec("import numpy as np\nfrom PIL import Image\n" + "\n".join(snippets._prepare(model)), place)
+    with Image.open(data / "test" / "0.png") as picture:
+        ours = place["prepare"](picture)
+    batch = model.asked.batch([model.asked.read(data / "test" / "0.png")])
+    expected = model.asked.prepare(batch, jax.random.key(0), False)["inputs"]
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
 def test_a_square_of_the_middle_is_put_back_where_it_was():

@@ -103,6 +103,21 @@ def _prepare(model: Model) -> list[str]:
     flipped = "[..., ::-1]" if card.channel_order == "BGR" else ""
     mode = {1: "L", 3: "RGB", 4: "RGBA"}[said["channels"]]
     shape = "[..., None]" if mode == "L" else ""
+    normalised = [
+        f"    pixels = (pixels - np.array({list(card.mean)!r})) / np.array({list(card.std)!r})",
+        "    return pixels.astype(np.float32)[None]",
+    ]
+    if into := said.get("shape"):
+        return [
+            "def prepare(image):",
+            f"    scale = min({into[0]} / image.height, {into[1]} / image.width)",
+            f"    high = max(1, min({into[0]}, round(image.height * scale)))",
+            f"    wide = max(1, min({into[1]}, round(image.width * scale)))",
+            f'    image = image.convert("{mode}").resize((wide, high), Image.Resampling.{card.interpolation.upper()})',
+            f"    edges = ((0, {into[0]} - high), (0, {into[1]} - wide), (0, 0))",
+            f"    pixels = np.pad(np.asarray(image, np.float32){shape}, edges){flipped} / {card.scale!r}",
+            *normalised,
+        ]
     return [
         "def prepare(image):",
         f"    scale = {stored} / min(image.size)",
@@ -116,18 +131,19 @@ def _prepare(model: Model) -> list[str]:
             else []
         ),
         f"    pixels = np.asarray(image, np.float32){shape}{flipped} / {card.scale!r}",
-        f"    pixels = (pixels - np.array({list(card.mean)!r})) / np.array({list(card.std)!r})",
-        "    return pixels.astype(np.float32)[None]",
+        *normalised,
     ]
 
 
 def _stablehlo(model: Model, file: Path) -> list[str]:
     texts = "lengths" in model.input
     call = "program.call(ids, types, tokens)" if texts else "program.call(pictures)"
+    fitted = "fitted in whole, black below or on the right"
+    fitted = fitted if model.input.get("shape") else "their shorter side resized and the centre cut out"
     what = (
         "ids and types (b, l) int32, tokens (b, l) bool"
         if texts
-        else f"pictures: {('b', *model.stored)} uint8, RGB, their shorter side resized and the centre cut out"
+        else f"pictures: {('b', *model.stored)} uint8, RGB, {fitted}"
     )
     return [
         "from pathlib import Path", "", "import jax", "",
