@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 
 COMPUTING := tests/core tests/networks tests/transfer tests/tasks tests/training
 
-.PHONY: demo demo-text test soak test-newest lint format docs parity bench clean
+.PHONY: demo demo-text test soak test-slurm test-newest lint format docs parity bench clean
 
 demo: .venv/.installed
 	$(BIN)/python main.py --config configs/digits.py --workdir runs/digits
@@ -28,6 +28,10 @@ soak: .venv/.dev
 	$(BIN)/python -m tests.faults.soak stops 50
 	$(BIN)/python -m tests.faults.soak corruptions 1000
 	$(BIN)/python -m tests.faults.soak fuzz 10000
+
+# A real Slurm on this machine: preempted twice, requeued, bit-equal; an array job. 4 minutes; skipped where it is not.
+test-slurm: .venv/.dev
+	$(BIN)/python -m tests.cluster.slurm
 
 # The rooms that compute, on a newer Python with newer releases: constraints-newest.txt.
 test-newest: .venv-newest/.dev

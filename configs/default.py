@@ -139,6 +139,7 @@ def get_config() -> Any:
     suite.rows = ConfigDict(sort_keys=False)  # empty: one plain run
     suite.seeds = (0,)  # every row runs with every seed
     suite.first = ()  # overrides of one run before all rows, in {suite}/first
+    suite.only = ""  # run this row alone, or "first", and write no table: a task of an array job
 
     config.lock()
     for open_table in (

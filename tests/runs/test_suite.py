@@ -102,6 +102,17 @@ def test_the_folder_of_one_run_is_none_of_a_suite_nor_the_other_way_round(tmp_pa
         Report(tmp_path / "many", config(), best="accuracy")
 
 
+def test_a_row_alone_is_the_same_run_and_leaves_the_table_to_others(tmp_path):
+    """So the tasks of an array job are the runs of the suite."""
+    whole = {(row, seed): (str(one), folder) for row, seed, one, folder in suite.expand(config(), tmp_path)}
+    alone = suite.expand(config("suite.only=high", "suite.seeds=(4,)"), tmp_path)
+    assert {(row, seed): (str(one), folder) for row, seed, one, folder in alone} == {("high", 4): whole["high", 4]}
+    suite.run(Fake(), config("suite.only=high"), tmp_path)
+    assert not (tmp_path / "table.json").exists()
+    with pytest.raises(ConfigError, match=re.escape("must be a row of the suite: low, high; got 'hihg'")):
+        suite.expand(config("suite.only=hihg"), tmp_path)
+
+
 def test_a_suite_ends_in_a_table(tmp_path, capsys):
     summaries = suite.run(Fake(), config(), tmp_path)
     assert [(row["name"], row["values"], row["seeds"]) for row in summaries] == [

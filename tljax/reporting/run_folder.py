@@ -17,7 +17,7 @@ from tljax.data import folders
 FILES = "files"  # key of inputs.json: facts about the files of `data.dir`, known without reading them
 COUNTS = "examples"  # key of inputs.json: part -> number of examples; earlier runs have none
 RATES = ("optimizer.lr", "optimizer.clip")  # keys that may change when a run has diverged
-FREE = ("report", "mesh.data", "mesh.fsdp", "mesh.rules")  # keys that do not change a run's result
+FREE = ("report", "mesh.data", "mesh.fsdp", "mesh.rules", "suite.only")  # keys that do not change a run's result
 # The files of a run. config.json is written first; without it the others belong to somebody else.
 OURS = ("checkpoints", "model", "report", "inputs.json", "env.json", "result.json", "metrics.jsonl", "decision.json")
 WEIGHTS = "weights"  # key of inputs.json: the checksum of variables from published arrays; earlier runs have none

@@ -50,7 +50,7 @@ def run(run_one: Run, config: ConfigDict, folder: Path, *, flags: Sequence[str] 
     found, failed = each(run_one, plan, folder)
     rows = {row: found[row] for row in config.suite.rows if row in found}
     summaries, domains = results.summarize(rows), domain_transfer.summarize(rows)
-    if summaries and agreement.first():
+    if summaries and agreement.first() and not config.suite.only:
         results.save(summaries, folder)
         domain_transfer.save(domains, folder)
         show(f"{folder}", results.COLUMNS, [results.cells(summary) for summary in summaries], first=results.COLUMNS)
@@ -143,7 +143,7 @@ def expand(config: ConfigDict, folder: Path, rows: Mapping[str, Sequence[str]] |
         raise ConfigError("config.suite.rows must not hold 'first', the name of the run that comes before all rows.")
     plain = overrides.apply(config, ())
     plain.suite.rows = ConfigDict()
-    plain.suite.first, plain.suite.seeds = (), (0,)
+    plain.suite.first, plain.suite.seeds, plain.suite.only = (), (0,), ""
     runs = []
     if config.suite.first:
         first = _of_row("first", plain, _filled(config.suite.first, folder, config.seed))
@@ -154,7 +154,14 @@ def expand(config: ConfigDict, folder: Path, rows: Mapping[str, Sequence[str]] |
             runs.append(Planned(row, seed, one, folder / row / f"seed{seed}"))
     if faults := dict.fromkeys(str(planned.config) for planned in runs if isinstance(planned.config, ConfigError)):
         raise ConfigError("\n".join(faults))
-    return runs
+    return _only(config.suite.only, runs)
+
+
+def _only(row: str, runs: list[Planned]) -> list[Planned]:
+    names = list(dict.fromkeys(planned.row for planned in runs))
+    if row and row not in names:
+        raise ConfigError(f"config.suite.only must be a row of the suite: {', '.join(names)}; got '{row}'.")
+    return [planned for planned in runs if row in ("", planned.row)]
 
 
 def check_heeded(flags: Sequence[str], config: ConfigDict, plan: Sequence[Planned]) -> None:
