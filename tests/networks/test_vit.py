@@ -195,3 +195,30 @@ def test_the_single_classifier_of_a_distilled_network_is_on_its_class_token():
     np.testing.assert_array_equal(found["head.weight"], [[0, 1, 2, 0, 0, 0], [3, 4, 5, 0, 0, 0]])
     joined = vit.adapt(dict(found), (1, 8, 8, 3))  # one on both tokens stays as it is
     np.testing.assert_array_equal(joined["head.weight"], found["head.weight"])
+
+
+def others(**more):
+    """Tensors of a ViT of one block, as timm names those of EVA and of others that share its names."""
+    block = {"norm1.weight": (8,), "attn.qkv.weight": (24, 8), "mlp.fc1.weight": (32, 8), "mlp.fc2.weight": (8, 32)}
+    shapes = {"patch_embed.proj.weight": (8, 3, 4, 4), "cls_token": (1, 1, 8)} | more
+    return {**{f"blocks.0.{name}": np.zeros(shape) for name, shape in block.items()},
+            **{name: np.zeros(shape) for name, shape in shapes.items()}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("named", "more"),
+    [
+        ("EVA", {"pos_embed": (1, 5, 8), "blocks.0.attn.q_bias": (8,), "blocks.0.attn.v_bias": (8,)}),
+        ("rotary", {"blocks.0.gamma_1": (8,), "blocks.0.gamma_2": (8,)}),
+        ("rotary", {"blocks.0.gamma_1": (8,), "pos_embed": (1, 4, 8)}),
+        ("Perception", {"pos_embed": (1, 5, 8), "norm_pre.weight": (8,), "attn_pool.latent": (1, 1, 8)}),
+    ],
+)
+def test_networks_that_only_look_like_a_vit_are_refused(named, more):
+    with pytest.raises(WeightsError, match=rf"{named}.*computed otherwise"):
+        vit.infer(others(**more), {"heads": 2, "activation": "gelu"})
+
+
+def test_dinov3_is_not_taken_for_another():
+    more = {"blocks.0.gamma_1": (8,), "reg_token": (1, 4, 8), "blocks.0.attn.q_bias": (8,)}
+    assert vit.infer(others(**more), {"heads": 2}).rotary
