@@ -29,7 +29,7 @@ soak: .venv/.dev
 	$(BIN)/python -m tests.faults.soak corruptions 1000
 	$(BIN)/python -m tests.faults.soak fuzz 10000
 
-# A real Slurm on this machine: preempted twice, requeued, bit-equal; an array job. 4 minutes; skipped where it is not.
+# A real Slurm on this machine: preempted twice, requeued, bit-equal; an array job. 10 minutes; skipped where it is not.
 test-slurm: .venv/.dev
 	$(BIN)/python -m tests.cluster.slurm
 

@@ -3,9 +3,11 @@
 import dataclasses
 import datetime
 import json
+import re
 import runpy
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -219,3 +221,18 @@ def test_what_a_flatbuffer_cannot_hold_is_an_error(trained, tmp_path, monkeypatc
     monkeypatch.setattr(exports, "LARGEST", 1000)
     assert main(["export", str(trained[0]), "--to=stablehlo", f"--out={tmp_path / 'x.stablehlo'}"]) == CONFIG
     assert "--to=stablehlo holds at most 1,000 bytes of weights; these are " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("task", "outputs", "said"),
+    [
+        (SimpleNamespace(LABEL_KIND="classes"), [[1.0, 3.0]], "right"),
+        (SimpleNamespace(LABEL_KIND="sets"), [[0.0, 100.0]], "{'left': 0.5, 'right': 1.0}"),
+        (SimpleNamespace(LABEL_KIND="numbers", mean=(5.0, 0.0), std=(2.0, 1.0)), [[1.0, 3.0]], "{'left': 7.0, 'right': 3.0}"),  # noqa: E501
+        (SimpleNamespace(LABEL_KIND="maps"), [[[[1.0, 3.0], [3.0, 1.0]]]], "[[[1 0]]]"),
+    ],
+)  # fmt: skip
+def test_the_snippets_answer_is_of_the_kind_of_labels(task, outputs, said, capsys):
+    line = snippets._answer(SimpleNamespace(task=task), "outputs")
+    exec(line, {"np": np, "CLASSES": ["left", "right"], "outputs": np.array(outputs)})
+    assert re.sub(r"np.float64\(([\d.]+)\)", r"\1", capsys.readouterr().out.strip()) == said

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import inspect
 import sys
 import types
 from pathlib import Path
@@ -30,6 +31,8 @@ def load(name: str) -> ConfigDict:
     module = modules.load_file(place, f"--config={path}")
     if not hasattr(module, "get_config"):
         raise ConfigError(f"--config={path} must define get_config(); '{place}' does not.")
+    if row and not inspect.signature(module.get_config).parameters:
+        raise ConfigError(f"--config={name} must name a row that there is; get_config() of '{place}' has no rows.")
     try:
         return module.get_config(*([row] if row else []))
     except Exception as error:  # a config is code and may raise anything; its author needs the error

@@ -7,6 +7,7 @@ from pathlib import Path
 from tljax.core.plugins import find
 from tljax.networks import sizes
 from tljax.serving.saved_model import Model
+from tljax.tasks import FitsBackbone
 
 MONTHS = 6  # for which jax.export guarantees that a later JAX reads its files
 # family -> the name of a variant in the library whose names the tensors have
@@ -35,7 +36,10 @@ def until(today: datetime.date | None = None) -> datetime.date:
 
 
 def named(model: Model) -> str:
-    """The call that builds the network in the library whose names its tensors have; "" where it has none such."""
+    """The call that builds the network in the library whose names its tensors have; "" where it has none such.
+
+    A head on several stages is no library's.
+    """
     family = find("families", model.family)
     if isinstance(model.variant, str):
         variant = model.variant
@@ -43,7 +47,7 @@ def named(model: Model) -> str:
         variant, others = sizes.nearest(family.VARIANTS, family.variant_of(model.variant))
         variant = "" if others else variant
     classes = len(model.classes)
-    if not variant or model.input.get("channels", 3) != 3:
+    if not variant or model.input.get("channels", 3) != 3 or isinstance(model.task, FitsBackbone):
         return ""
     if model.family in TORCHVISION:
         return f"torchvision.models.{TORCHVISION[model.family](variant)}(num_classes={classes})"
@@ -68,7 +72,7 @@ def _torch(model: Model, file: Path) -> list[str]:
         return [
             "from pathlib import Path", "", "from safetensors.torch import load_file", "",
             f"tensors = load_file(Path(__file__).with_name({file.name!r}))",
-            "# No network of torchvision or timm has these sizes: build one that has, and load them with strict=True.",
+            "# No network of torchvision or timm has these sizes and this head: build it, and load with strict=True.",
             f"CLASSES = {list(model.classes)!r}",
         ]  # fmt: skip
     library = build.partition(".")[0]
@@ -91,8 +95,23 @@ def _torch(model: Model, file: Path) -> list[str]:
         "",
         "# with torch.no_grad():",
         '#     pixels = torch.from_numpy(prepare(Image.open("picture.jpg"))).permute(0, 3, 1, 2)',
-        "#     print(CLASSES[model(pixels).argmax()])",
+        f"#     {_answer(model, 'model(pixels).numpy()')}",
     ]
+
+
+def _answer(model: Model, logits: str) -> str:
+    """The line that makes the answer from an expression for the network's output, by the kind of labels."""
+    kind = model.task.LABEL_KIND
+    if kind == "classes":
+        return f"print(CLASSES[{logits}.argmax()])"
+    if kind == "sets":
+        return f"print(dict(zip(CLASSES, 1 / (1 + np.exp(-{logits}[0])))))  # the probability of each"
+    if kind == "numbers":
+        mean, std = ([float(x) for x in values] for values in (model.task.mean, model.task.std))
+        return f"print(dict(zip(CLASSES, {logits}[0] * np.array({std!r}) + np.array({mean!r}))))"
+    if kind == "maps":
+        return f"print({logits}.argmax(-1))  # (1, h, w): the place of each pixel's class in CLASSES"
+    return f"outputs = {logits}"
 
 
 def _prepare(model: Model) -> list[str]:
@@ -174,7 +193,7 @@ def _onnx(model: Model, file: Path) -> list[str]:
         "    return session.run(None, {session.get_inputs()[0].name: prepare(image)})[0]",
         "",
         "",
-        '# print(CLASSES[logits(Image.open("picture.jpg")).argmax()])',
+        "# " + _answer(model, 'logits(Image.open("picture.jpg"))'),
     ]
 
 
