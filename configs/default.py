@@ -19,8 +19,7 @@ def get_config() -> Any:
     config.mesh = mesh = ConfigDict(sort_keys=False)
     mesh.data = 0  # devices / fsdp; 0: that number
     mesh.fsdp = 1  # number of parts of a state; 1: every device has all of it
-    # (("backbone.stage1.*.kernel", 1), ...): path -> axis to divide, -1: none. Others: the largest that fsdp divides.
-    mesh.rules = ()
+    mesh.rules = ()  # (path, axis to divide or -1), "backbone.stage1.*.kernel"; others: the largest that fsdp divides
 
     config.data = data = ConfigDict(sort_keys=False)
     data.source = "digits"  # a file in tljax/data/sources/

@@ -158,7 +158,7 @@ def test_a_family_without_cards_is_an_error(capsys):
     assert main(["zoo", "--family=lenet"]) == CONFIG
     assert (
         "must be one of those with cards, bert, bit, convnext, deberta, densenet, distilbert, efficientnet, electra, "
-        "mobilenet, resnet, roberta, vgg, vit; got 'lenet'" in capsys.readouterr().err
+        "mobilenet, modernbert, resnet, roberta, vgg, vit; got 'lenet'" in capsys.readouterr().err
     )
 
 

@@ -32,7 +32,9 @@ def test_a_folder_is_trained_and_asked_from_python(photos, tmp_path, monkeypatch
     card = {"model__card__mean": (0.3,) * 3, "model__card__std": (0.4,) * 3}
     run(small.config(data__channels=3, data__size=16, **card), tmp_path / "digits")
     weights = tmp_path / "digits" / "model"
-    monkeypatch.setattr(search, "find", lambda kind, wanted="": search.Choice(str(weights), "lenet", "small", "here"))
+    monkeypatch.setattr(
+        search, "find", lambda kind, wanted="", **_: search.Choice(str(weights), "lenet", "small", "here")
+    )
     found = tljax.train(photos, workdir=tmp_path / "run", strategy="full", epochs=3, lr=0.01, data__near_copies=-1)
     assert found.folder == tmp_path / "run" and found.classes == ("blue", "red")
     assert found.result["counts"] == {"train": 16, "validation": 4, "test": 4}
@@ -46,6 +48,6 @@ def test_a_folder_is_trained_and_asked_from_python(photos, tmp_path, monkeypatch
 
 
 def test_the_config_of_a_folder_is_one_that_every_plugin_takes(photos, monkeypatch):
-    monkeypatch.setattr(search, "find", lambda kind, wanted="": search.Choice("w", "lenet", "small", "here"))
+    monkeypatch.setattr(search, "find", lambda kind, wanted="", **_: search.Choice("w", "lenet", "small", "here"))
     given = config.read(str(photos))
     assert find("sources", given.config.data.source) and given.config.train.minutes

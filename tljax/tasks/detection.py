@@ -23,7 +23,7 @@ from tljax.core.types import Batch, Json, Totals
 from tljax.networks import stage_maps
 from tljax.networks.backbone import Backbone
 from tljax.networks.detection import boxes, fcos, targets
-from tljax.reporting import average_precision, box_figures
+from tljax.reporting import average_precision
 
 LABEL_KIND = "boxes"  # the kind of labels
 BEST_METRIC = "AP"  # the metric for tables and for the choice of the best epoch
@@ -164,6 +164,8 @@ class Detection:
 
     def files(self, totals: Totals, stem: Path, *, classes: Sequence[str]) -> None:
         """Write AP of each class, <stem>_per_class.csv, and its curve, <stem>_precision_recall.png."""
+        from tljax.reporting import box_figures
+
         curves, table = self._curves(totals), self.per_class(totals, classes)
         with (
             whole(stem.with_name(f"{stem.name}_per_class.csv")) as part,
