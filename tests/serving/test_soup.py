@@ -1,4 +1,4 @@
-"""Soups: the mean of runs, greedy selection on validation, and what has no useful mean."""
+"""Soups: the mean of runs, greedy selection on validation, WiSE-FT, and what has no useful mean."""
 
 import json
 import shutil
@@ -7,25 +7,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
+from PIL import Image
 
 from tests import small
 from tljax.__main__ import main
 from tljax.core.errors import DataError
 from tljax.runs.run import run
-from tljax.serving import soup
-
-RATES = (0.02, 0.05)
+from tljax.serving import saved_model, soup, wise_ft
+from tljax.serving.predictor import Predictor
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A LeNet, and two runs from it that differ in their rates."""
+    """A LeNet; two runs from it that differ in their rates; a linear probe of it."""
     root = tmp_path_factory.mktemp("soup")
     run(small.config(train__epochs=1.0), root / "weights")
-    for number, rate in enumerate(RATES):
+    for name, strategy, rate in (("run0", "full", 0.02), ("run1", "full", 0.05), ("probe", "linear_probe", 0.02)):
         config = small.config(model__weights=str(root / "weights" / "model"), data__validation=0.2, optimizer__lr=rate)
-        config.strategy.name, config.train.epochs = "full", 1.0
-        run(config, root / f"run{number}")
+        config.strategy.name, config.train.epochs = strategy, 1.0
+        run(config, root / name)
     return root
 
 
@@ -70,7 +70,7 @@ def test_the_mean_of_one_is_itself_to_the_last_bit():
 
 def test_what_has_no_useful_mean_is_refused(runs, tmp_path):
     with pytest.raises(DataError, match="needs two finished runs or more"):
-        soup.members([runs / "run0"])
+        soup.make(soup.members([runs / "run0"]), "greedy")
     with pytest.raises(DataError, match="'.*weights' began from none"):
         soup.check([runs / "weights", runs / "run0"])
     shutil.copytree(runs / "run1", tmp_path / "other")
@@ -91,3 +91,62 @@ def test_a_folder_with_something_in_it_is_not_replaced(runs, capsys):
     assert main(["soup", str(runs / "run0"), str(runs / "run1"), "--out", str(runs / "run1")]) != 0
     assert "--out must be a new folder" in capsys.readouterr().err
     assert (runs / "run1" / "model" / "model.safetensors").read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def between(runs):
+    """WiSE-FT between the probe and run0 as if 0.3 were the best alpha: the two ends are easy to find by chance."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(wise_ft, "chosen", lambda line: 0.3)
+        parts = [str(runs / "probe"), str(runs / "run0")]
+        assert main(["soup", *parts, "--recipe", "wise_ft", "--out", str(runs / "between")]) == 0
+    return runs / "between"
+
+
+def said(folder: Path):
+    return json.loads((folder / "soup.json").read_text())
+
+
+def test_wise_ft_is_a_point_on_the_line_from_the_probe_to_the_run(runs, between):
+    mixed, first, tuned = (arrays(folder) for folder in (between, runs / "probe", runs / "run0"))
+    for name, array in mixed.items():
+        np.testing.assert_allclose(array, 0.7 * first[name] + 0.3 * tuned[name], rtol=1e-6, atol=1e-7)
+    assert [float(alpha) for alpha in said(between)["alphas"]] == list(wise_ft.ALPHAS)
+    for name, alpha in (("probe", "0.0"), ("run0", "1.0")):  # the ends are the runs
+        value = json.loads((runs / name / "result.json").read_text())["metrics"]["validation"]["accuracy"]
+        assert said(between)["alphas"][alpha] == said(between)["alone"][str(runs / name)] == value
+
+
+def test_wise_ft_says_the_score_of_every_alpha_and_which_is_chosen(runs, tmp_path, capsys):
+    parts = [str(runs / "probe"), str(runs / "run0")]
+    main(["soup", *parts, "--recipe", "wise_ft", "--out", str(tmp_path)])
+    rows, found = [row.split() for row in capsys.readouterr().out.splitlines()], said(tmp_path)
+    for alpha, score in found["alphas"].items():
+        chosen = ["chosen"] if float(alpha) == found["alpha"] else []
+        assert [alpha, f"{score:.4f}", *chosen] in rows
+    assert found["validation"] == found["alphas"][str(found["alpha"])] == max(found["alphas"].values())
+
+
+def test_of_equal_alphas_the_one_nearest_to_the_first_network_is_chosen():
+    assert wise_ft.chosen({1.0: 0.5, 0.5: 0.9, 0.3: 0.9, 0.0: 0.1}) == 0.3
+
+
+def test_a_mixed_network_is_evaluated_predicts_and_is_exported_as_any_run(between, tmp_path, capsys):
+    capsys.readouterr()
+    assert main(["evaluate", str(between), "--part", "validation", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["value"] == said(between)["alphas"]["0.3"] == said(between)["validation"]
+    picture = tmp_path / "0.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8), np.uint8)).save(picture)
+    assert main(["predict", str(between), str(picture), "--json"]) == 0
+    ((name, chance),) = json.loads(capsys.readouterr().out)["classes"]
+    model = saved_model.load(between)
+    ((_, chances),) = Predictor(model).answers([picture])
+    assert (model.classes[int(np.argmax(chances))], pytest.approx(chances.max(), abs=1e-6)) == (name, chance)
+    assert main(["export", str(between), "--to", "safetensors-torch", "--out", str(tmp_path / "x.safetensors")]) == 0
+    exported = safetensors.numpy.load_file(tmp_path / "x.safetensors")
+    assert small.bits(exported) == small.bits(arrays(between))
+
+
+def test_wise_ft_needs_two_runs(runs):
+    with pytest.raises(DataError, match=r"needs two runs.*got 1: .*run0\. The weights alone cannot be the first"):
+        wise_ft.make([runs / "run0"])

@@ -29,6 +29,10 @@ class Predictor:
         self.batch_size = -(-batch_size // self._devices.devices) * self._devices.devices
         self._variables = self._devices.put_state(model.variables)
 
+    def take(self, variables: Variables) -> None:
+        """Answer with other variables of the same shapes from now on; nothing is compiled again."""
+        self._variables = self._devices.put_state(variables)
+
     def __call__(self, examples: Sequence[Any] | np.ndarray) -> Any:
         """Results of `model.asked.read` (pictures: (N, S, S, C) uint8) -> logits (N, K) float32, or another output of
         the task's head: an array or a tree of arrays, (N, ...).

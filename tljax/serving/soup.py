@@ -14,8 +14,9 @@ Statistics of BatchNorm are averaged too. They are not those of the averaged net
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -24,13 +25,13 @@ import safetensors.numpy
 
 from tljax.core.atomic import filled, read_json, write_json
 from tljax.core.errors import DataError
-from tljax.core.types import Variables
+from tljax.core.types import Totals, Variables
 from tljax.serving import evaluation, labelled, model_card, saved_model, stored_config
 from tljax.serving.predictor import Predictor
 from tljax.serving.saved_model import Model
 from tljax.tasks import Calibrates
 
-RECIPES = ("uniform", "greedy")
+RECIPES = ("uniform", "greedy")  # besides `wise_ft`
 ALIKE = ("classes", "weights", "validation", "test")  # of inputs.json: what all runs of a soup must share
 PART = "validation"
 
@@ -43,46 +44,79 @@ class Soup(NamedTuple):
     score: float  # of the soup
     scores: dict[Path, float]  # of every run that was given
     temperature: float
+    alpha: float | None = None  # of WiSE-FT: how far along the line (`wise_ft`)
+    line: Mapping[float, float] = MappingProxyType({})  # of WiSE-FT: the score at every alpha
 
 
 def members(places: Sequence[Path]) -> tuple[Path, ...]:
-    """The runs in `places`: each a run, or a folder of a suite or a comparison, which holds several.
-
-    Raises:
-      DataError: there are fewer than two.
-    """
+    """The runs in `places`: each a run, or a folder of a suite or a comparison, which holds several."""
     found = [run for place in places for run in ((place,) if (place / "model").is_dir() else _below(place))]
-    if len(runs := tuple(dict.fromkeys(found))) < 2:
-        raise DataError(f"A soup needs two finished runs or more; {', '.join(map(str, places))} hold {len(runs)}.")
-    return runs
+    return tuple(dict.fromkeys(found))
 
 
 def make(runs: Sequence[Path], recipe: str) -> Soup:
     """The soup of `runs` by one of `RECIPES`.
 
     Raises:
-      DataError: the runs differ in network, classes, first weights or parts, or have no validation part.
+      DataError: there are fewer than two, they differ in network, classes, first weights or parts, or have no
+        validation part.
+    """
+    models = loaded(runs)
+    first = models[runs[0]]
+    totals = measured(runs[0], first)
+
+    def mixed(taken: Sequence[Path]) -> Variables:
+        return mean([models[run].variables for run in taken])
+
+    def score(taken: Sequence[Path]) -> float:
+        return best_metric(first, totals(mixed(taken)))
+
+    scores = {run: score((run,)) for run in runs}
+    taken = greedy(scores, score) if recipe == "greedy" else tuple(runs)
+    return of(first, mixed(taken), taken, scores, totals)
+
+
+def loaded(runs: Sequence[Path]) -> dict[Path, Model]:
+    """The models of runs whose weights may be mixed.
+
+    Raises:
+      DataError: there are fewer than two, they differ in network, classes, first weights or parts, or have no
+        validation part.
     """
     check(runs)
     models = {run: saved_model.load(run) for run in runs}
     _check_networks(models)
-    first = models[runs[0]]
-    examples = labelled.of_part(runs[0], first, PART)
+    return models
 
-    def totals(taken: Sequence[Path]) -> dict[str, np.ndarray]:
-        mixed = dataclasses.replace(first, variables=mean([models[run].variables for run in taken]))
-        return evaluation.totals(Predictor(mixed, batch_size=_batch_size(runs[0], first)), examples)
 
-    def score(taken: Sequence[Path]) -> float:
-        return float(first.task.summarize(totals(taken))[first.task.BEST_METRIC])
+def measured(run: Path, model: Model) -> Callable[[Variables], Totals]:
+    """A function of variables: the task's totals over the validation part of `run`."""
+    examples = labelled.of_part(run, model, PART)
+    predictor = Predictor(model, batch_size=_batch_size(run, model))
 
-    scores = {run: score((run,)) for run in runs}
-    taken = greedy(scores, score) if recipe == "greedy" else tuple(runs)
-    found = totals(taken)
-    value = float(first.task.summarize(found)[first.task.BEST_METRIC])
-    temperature = first.task.temperature(found) if isinstance(first.task, Calibrates) else 1.0
-    model = dataclasses.replace(first, variables=mean([models[run].variables for run in taken]))
-    return Soup(model, taken, value, scores, temperature)
+    def totals(variables: Variables) -> Totals:
+        predictor.take(variables)
+        return evaluation.totals(predictor, examples)
+
+    return totals
+
+
+def best_metric(model: Model, totals: Totals) -> float:
+    return float(model.task.summarize(totals)[model.task.BEST_METRIC])
+
+
+def of(
+    model: Model,
+    variables: Variables,
+    runs: Sequence[Path],
+    scores: dict[Path, float],
+    totals: Callable[[Variables], Totals],
+) -> Soup:
+    """The soup with these variables, with its score and its temperature on the validation part."""
+    found = totals(variables)
+    temperature = model.task.temperature(found) if isinstance(model.task, Calibrates) else 1.0
+    model = dataclasses.replace(model, variables=variables)
+    return Soup(model, tuple(runs), best_metric(model, found), scores, temperature)
 
 
 def greedy(scores: dict[Path, float], score: Callable[[Sequence[Path]], float]) -> tuple[Path, ...]:
@@ -123,11 +157,14 @@ def save(soup: Soup, folder: Path) -> None:
     for name in (stored_config.FILE, "inputs.json"):
         shutil.copyfile(first / name, folder / name)
     scores = {str(run): score for run, score in soup.scores.items()}
-    write_json(folder / "soup.json", {"runs": list(map(str, soup.runs)), PART: soup.score, "alone": scores})
+    line = {"alpha": soup.alpha, "alphas": {str(alpha): x for alpha, x in soup.line.items()}} if soup.line else {}
+    write_json(folder / "soup.json", {"runs": list(map(str, soup.runs)), PART: soup.score, "alone": scores, **line})
 
 
 def check(runs: Sequence[Path]) -> None:
-    """Raise DataError if the runs did not begin from the same weights, or their parts are not the same."""
+    """Raise DataError if there are fewer than two, they began from different weights, or their parts differ."""
+    if len(runs) < 2:
+        raise DataError(f"A soup needs two finished runs or more; got {', '.join(map(str, runs)) or 'none'}.")
     facts = {run: read_json(run / "inputs.json") for run in runs}
     first = facts[runs[0]]
     if not first.get("weights"):
