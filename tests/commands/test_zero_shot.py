@@ -12,6 +12,7 @@ from tests import small, two_towers
 from tests.weights.test_hub import FIRST, cache, server  # noqa: F401 -- fixtures
 from tljax.__main__ import main
 from tljax.runs.run import run
+from tljax.serving import wise_ft
 from tljax.transfer import text_head
 
 CONFIG, DATA, WEIGHTS = 2, 3, 4
@@ -79,17 +80,24 @@ def test_from_a_hub(towers, data, server, tmp_path, monkeypatch, capsys):  # noq
     assert "tokenizer.json" in (tmp_path / "tljax.lock.json").read_text()
 
 
-@pytest.mark.parametrize("kind", ["clip", "siglip"])
-def test_a_run_begins_with_the_head_of_its_classes(kind, towers, data, tmp_path):
-    """At a rate of nearly 0 the head stays as it began."""
+def from_names(towers, data):
+    """A run on the pictures whose head begins from the names of their classes."""
     config = small.config(data__source="image_folder", model__family="vit", model__variant="auto")
-    config.model.update(weights=str(towers[kind]), text_head="a photo of a {}|{}")
+    config.model.update(weights=str(towers), text_head="a photo of a {}|{}")
     config.data.update(
         dir=str(data), resize=16, size=16, augment=False, channels=3, classes=(), fractions=(), examples_per_class=0
     )
     config.model.card.update(mean=(), std=(), scale=255.0)
-    config.strategy.name, config.optimizer.lr, config.groups = "linear_probe", 1e-12, ConfigDict()
+    config.groups = ConfigDict()
     config.train.update(epochs=1.0, batch_size=4)
+    return config
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_a_run_begins_with_the_head_of_its_classes(kind, towers, data, tmp_path):
+    """At a rate of nearly 0 the head stays as it began."""
+    config = from_names(towers[kind], data)
+    config.strategy.name, config.optimizer.lr = "linear_probe", 1e-12
     run(config, tmp_path / "run")
     head = safetensors.numpy.load_file(tmp_path / "run" / "model" / "model.safetensors")
     tower = text_head.read(str(towers[kind]), lock=tmp_path / "lock.json")
@@ -101,6 +109,29 @@ def test_a_run_begins_with_the_head_of_its_classes(kind, towers, data, tmp_path)
     found = head["head.weight"].reshape(1, -1)
     np.testing.assert_allclose(text_head.unit(found), text_head.unit(expected), atol=1e-5)
     np.testing.assert_allclose(head["head.bias"], tower.bias, atol=1e-6)
+
+
+def test_wise_ft_from_the_zero_shot_network_to_the_run(towers, data, tmp_path, capsys):
+    config = from_names(towers["clip"], data)
+    config.strategy.name, config.optimizer.lr, config.data.validation = "full", 0.1, 0.34
+    run(config, tmp_path / "tuned")
+    words = ["soup", str(tmp_path / "tuned"), "--recipe", "wise_ft", "--out"]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(wise_ft, "chosen", lambda line: 0.0)
+        assert main([*words, str(tmp_path / "first")]) == 0
+    arrays = [safetensors.numpy.load_file(tmp_path / one / "model" / "model.safetensors") for one in ("first", "tuned")]
+    published = safetensors.numpy.load_file(towers["clip"] / "model.safetensors")
+    tower = text_head.read(str(towers["clip"]), lock=tmp_path / "lock.json")
+    expected = tower.classes(["cat", "hot dog"], ["a photo of a {}", "{}"]) @ published["visual_projection.weight"]
+    found = arrays[0]["head.weight"]
+    np.testing.assert_allclose(text_head.unit(found.reshape(1, -1)), text_head.unit(expected.reshape(1, -1)), atol=1e-5)
+    assert all((x != arrays[1][name]).any() for name, x in arrays[0].items() if name.endswith("weight"))
+    patches = "vision_model.embeddings.patch_embedding.weight"
+    assert (arrays[0]["patch_embed.proj.weight"] == published[patches]).all()
+    file = tmp_path / "tuned" / "inputs.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"weights": "others"}))
+    assert main([*words, str(tmp_path / "refused")]) == WEIGHTS
+    assert "must begin at the network that" in capsys.readouterr().err
 
 
 def test_only_what_has_texts_begins_from_them(tmp_path):

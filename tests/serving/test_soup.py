@@ -140,13 +140,19 @@ def test_a_mixed_network_is_evaluated_predicts_and_is_exported_as_any_run(betwee
     assert main(["predict", str(between), str(picture), "--json"]) == 0
     ((name, chance),) = json.loads(capsys.readouterr().out)["classes"]
     model = saved_model.load(between)
-    ((_, chances),) = Predictor(model).answers([picture])
+    ((_, answer),) = Predictor(model).answers([picture])
+    chances = np.asarray(answer)
     assert (model.classes[int(np.argmax(chances))], pytest.approx(chances.max(), abs=1e-6)) == (name, chance)
     assert main(["export", str(between), "--to", "safetensors-torch", "--out", str(tmp_path / "x.safetensors")]) == 0
     exported = safetensors.numpy.load_file(tmp_path / "x.safetensors")
     assert small.bits(exported) == small.bits(arrays(between))
 
 
-def test_wise_ft_needs_two_runs(runs):
-    with pytest.raises(DataError, match=r"needs two runs.*got 1: .*run0\. The weights alone cannot be the first"):
-        wise_ft.make([runs / "run0"])
+def test_wise_ft_of_one_run_whose_head_was_random_says_what_to_do(runs, tmp_path, capsys):
+    with pytest.raises(DataError, match=r"needs one run whose head .* or two, .*; got 3: "):
+        wise_ft.make([runs / name for name in ("run0", "run1", "probe")])
+    assert main(["soup", str(runs / "run0"), "--recipe", "wise_ft", "--out", str(tmp_path / "x")]) != 0
+    found = capsys.readouterr().err
+    assert "run0' began with has a random head" in found
+    assert "tljax soup PROBE TUNED --recipe wise_ft" in found
+    assert not (tmp_path / "x").exists()

@@ -9,6 +9,7 @@ from tljax.core.atomic import check_folder
 from tljax.core.errors import ConfigError
 from tljax.core.untrusted import printable
 from tljax.reporting.terminal import show
+from tljax.runs import initial
 from tljax.serving import soup, wise_ft
 from tljax.serving.soup import Soup
 
@@ -16,7 +17,8 @@ from tljax.serving.soup import Soup
 def main(arguments: Sequence[str]) -> None:
     """`tljax soup RUN RUN ... --out FOLDER [--recipe greedy|uniform]`; a RUN may be the folder of a comparison.
 
-    `tljax soup PROBE TUNED --recipe wise_ft --out FOLDER`: the best network on the line between two runs.
+    `tljax soup PROBE TUNED --recipe wise_ft --out FOLDER`: the best network on the line between two runs; of one run,
+    on the line from the network that it began with, if its head began from the names of classes.
 
     Raises:
       TljaxError: the runs have no useful mean, or FOLDER cannot be written.
@@ -27,12 +29,16 @@ def main(arguments: Sequence[str]) -> None:
     check_folder(options.out)
     keep_compiled()
     runs = soup.members(options.runs)
-    made = wise_ft.make(runs) if options.recipe == wise_ft.RECIPE else soup.make(runs, options.recipe)
+    made = _line(runs) if options.recipe == wise_ft.RECIPE else soup.make(runs, options.recipe)
     soup.save(made, options.out)
     (_tell_line if made.line else _tell)(made)
     if "batch_stats" in made.model.variables:
         print("BatchNorm's statistics are averaged too: they are not those of the averaged network")
     print(f"next: tljax evaluate {printable(str(options.out))}")
+
+
+def _line(runs: Sequence[Path]) -> Soup:
+    return wise_ft.from_initial(initial.variables(runs[0]), runs[0]) if len(runs) == 1 else wise_ft.make(runs)
 
 
 def _tell(made: Soup) -> None:
@@ -47,8 +53,9 @@ def _tell(made: Soup) -> None:
 
 def _tell_line(made: Soup) -> None:
     """Every alpha with its score, and the one that was chosen."""
-    metric, (tuned, first) = made.model.task.BEST_METRIC, made.runs
-    print(f"alpha 0 is {printable(str(first))}, alpha 1 is {printable(str(tuned))}")
+    metric, (tuned, *first) = made.model.task.BEST_METRIC, map(str, made.runs)
+    start = printable(first[0]) if first else "the network that it began with"
+    print(f"alpha 1 is {printable(tuned)}, alpha 0 is {start}")
     rows = [
         [f"{alpha:.1f}", f"{score:.4f}", "chosen" if alpha == made.alpha else ""] for alpha, score in made.line.items()
     ]

@@ -61,6 +61,8 @@ def make(runs: Sequence[Path], recipe: str) -> Soup:
       DataError: there are fewer than two, they differ in network, classes, first weights or parts, or have no
         validation part.
     """
+    if len(runs) < 2:
+        raise DataError(f"A soup needs two finished runs or more; got {', '.join(map(str, runs)) or 'none'}.")
     models = loaded(runs)
     first = models[runs[0]]
     totals = measured(runs[0], first)
@@ -80,8 +82,7 @@ def loaded(runs: Sequence[Path]) -> dict[Path, Model]:
     """The models of runs whose weights may be mixed.
 
     Raises:
-      DataError: there are fewer than two, they differ in network, classes, first weights or parts, or have no
-        validation part.
+      DataError: the runs differ in network, classes, first weights or parts, or have no validation part.
     """
     check(runs)
     models = {run: saved_model.load(run) for run in runs}
@@ -162,9 +163,7 @@ def save(soup: Soup, folder: Path) -> None:
 
 
 def check(runs: Sequence[Path]) -> None:
-    """Raise DataError if there are fewer than two, they began from different weights, or their parts differ."""
-    if len(runs) < 2:
-        raise DataError(f"A soup needs two finished runs or more; got {', '.join(map(str, runs)) or 'none'}.")
+    """Raise DataError if the runs did not begin from the same weights, or their parts are not the same."""
     facts = {run: read_json(run / "inputs.json") for run in runs}
     first = facts[runs[0]]
     if not first.get("weights"):

@@ -1,7 +1,7 @@
 """The config that a run keeps in its folder, read again: how its data are read. A folder travels, so it is checked."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,34 @@ def read(file: Path, family: str) -> ConfigDict:
       DataError: config.json is damaged, or of another version.
       ConfigError: the source is a plugin that the user must give.
     """
-    said = atomic.read_json(file, keys=NEEDED)
+    return _read(file, _default(family), ("data",))
+
+
+def read_network(file: Path, *, family: str, task: str) -> ConfigDict:
+    """As `read`, and what says with which network the run began: the table `model` too, and the task.
+
+    Args:
+      family: see `read`.
+      task: of the run, as its model.json names it.
+
+    Raises:
+      DataError, ConfigError: see `read`.
+    """
     config = _default(family)
+    config.task.name = plugins.name(plugins.find_known("tasks", task))
+    return _read(file, config, ("data", "model"))
+
+
+def _read(file: Path, config: ConfigDict, tables: Sequence[str]) -> ConfigDict:
+    """`config` with the seed, `train.eval_batch_size` and these tables of a config.json; the family stays."""
+    said = atomic.read_json(file, keys=(*NEEDED, *tables))
     try:
         source = _known(str(said["data"]["source"]))
         config.seed = options.typed(said["seed"], 0)
         config.train.eval_batch_size = options.typed(said["train"]["eval_batch_size"], 0)
-        _fill(config.data, {**said["data"], "source": source})
+        own = {"data": {"source": source}, "model": {"family": config.model.family}}
+        for table in tables:
+            _fill(config, table, {**said[table], **own[table]})
         return settings.resolve(config)[0]
     except (AttributeError, KeyError, TypeError, ConfigError) as error:
         raise DataError(
@@ -60,11 +81,12 @@ def _default(family: str) -> ConfigDict:
     return config
 
 
-def _fill(data: ConfigDict, said: Mapping[str, Any]) -> None:
-    """Put the stored keys into the data's table; those that all runs share must have the default's type."""
+def _fill(config: ConfigDict, table: str, said: Mapping[str, Any]) -> None:
+    """Put the stored keys into a table of `config`; those that all runs share must have the default's type."""
+    values = config[table]
     for key, value in config_tables.flat(said).items():
-        typed = options.typed(value, config_tables.get(data, key)) if options.is_shared("data", key) else value
-        config_tables.put(data, key, typed)
+        typed = options.typed(value, config_tables.get(values, key)) if options.is_shared(table, key) else value
+        config_tables.put(values, key, typed)
 
 
 def _known(source: str) -> str:

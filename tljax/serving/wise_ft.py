@@ -6,8 +6,9 @@ is measured on the validation part, which chooses alpha; of equal ones the small
 test part is never used. Networks between the two are often better on other data than both ends, and as good on these.
 
 The head is on the line too, so the first network must have a head that means something. Weights alone have none: their
-head is random. A linear probe of the same weights has one (`linear_probe`, or `classic` with a linear classifier), and
-its backbone is that of the weights. The paper's first networks are zero-shot ones, or such probes (its appendix).
+head is random. A run whose head began from the names of classes (config.model.text_head) gives its own first network,
+the zero-shot one of the paper. Otherwise the first network is a linear probe of the same weights (`linear_probe`, or
+`classic` with a linear classifier), whose backbone is that of the weights.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ import numpy as np
 from tljax.core.errors import DataError
 from tljax.core.types import Variables
 from tljax.serving import soup
+from tljax.serving.saved_model import Model
 from tljax.serving.soup import Soup
 
 RECIPE = "wise_ft"
@@ -35,21 +37,30 @@ def make(runs: Sequence[Path]) -> Soup:
     """
     if len(runs) != 2:
         raise DataError(
-            f"--recipe {RECIPE} needs two runs, the first network and the fine-tuned one; got {len(runs)}: "
-            f"{', '.join(map(str, runs))}. The weights alone cannot be the first: their head is random. Run "
-            f"linear_probe from the same weights, with the same seed, and give: tljax soup PROBE TUNED."
+            f"--recipe {RECIPE} needs one run whose head began from the names of classes, or two, the first network "
+            f"and the fine-tuned one; got {len(runs)}: {', '.join(map(str, runs))}."
         )
     first, tuned = runs
     models = soup.loaded(runs)
-    model, totals = models[tuned], soup.measured(tuned, models[tuned])
+    found = _best(models[first].variables, tuned, models[tuned])
+    return found._replace(runs=(tuned, first), scores={first: found.line[0.0], tuned: found.line[1.0]})
 
-    def at(alpha: float) -> Variables:
-        return between(models[first].variables, models[tuned].variables, alpha)
 
-    line = {alpha: soup.best_metric(model, totals(at(alpha))) for alpha in ALPHAS}
+def from_initial(variables: Variables, run: Path) -> Soup:
+    """The best network on the line from the initial variables of a run to its own.
+
+    Raises:
+      DataError: the run began from no weights, or has no validation part.
+    """
+    return _best(variables, run, soup.loaded((run,))[run])
+
+
+def _best(first: Variables, run: Path, model: Model) -> Soup:
+    totals = soup.measured(run, model)
+    line = {alpha: soup.best_metric(model, totals(between(first, model.variables, alpha))) for alpha in ALPHAS}
     alpha = chosen(line)
-    scores = {first: line[0.0], tuned: line[1.0]}
-    return soup.of(model, at(alpha), (tuned, first), scores, totals)._replace(alpha=alpha, line=line)
+    found = soup.of(model, between(first, model.variables, alpha), (run,), {run: line[1.0]}, totals)
+    return found._replace(alpha=alpha, line=line)
 
 
 def chosen(line: dict[float, float]) -> float:
@@ -62,6 +73,6 @@ def between(first: Variables, tuned: Variables, alpha: float) -> Variables:
 
     def of(x: Any, y: Any) -> np.ndarray:
         mixed = (1 - alpha) * np.asarray(x, np.float64) + alpha * np.asarray(y, np.float64)
-        return mixed.astype(x.dtype)
+        return mixed.astype(y.dtype)
 
     return jax.tree.map(of, first, tuned)
