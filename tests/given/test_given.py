@@ -122,7 +122,7 @@ def test_what_is_not_there_is_said(tmp_path, monkeypatch, place, text):
 
 def test_what_is_no_table_is_said(tmp_path):
     (tmp_path / "a.xlsx").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"must be a folder, or a table that ends in .*save a spreadsheet as \.csv"):
+    with pytest.raises(DataError, match=r"must be a folder, a table that ends in .*save a spreadsheet as \.csv"):
         config.read(str(tmp_path / "a.xlsx"))
 
 

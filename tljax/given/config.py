@@ -10,11 +10,11 @@ from ml_collections import ConfigDict
 from tljax.core import config_files, overrides
 from tljax.core.errors import DataError
 from tljax.data.tables import SUFFIXES as TABLES
-from tljax.given import folder, masks, recipe, table
+from tljax.given import boxes, folder, masks, recipe, table
 from tljax.given.found import Changes, Found
 from tljax.weights import search
 
-FLAT = ("vit",)  # families whose maps are all of one stride; for maps of pixels others are better
+FLAT = ("vit",)  # families whose maps are all of one stride; for pixels and boxes others are better
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,8 @@ def read(place: str, asked: Sequence[str] = ()) -> Given:
     """The config for `place`.
 
     Args:
-      place: a folder of examples, a table (csv, tsv, jsonl, parquet), a config's file or the name of one, "name:row".
+      place: a folder of examples, a table (csv, tsv, jsonl, parquet), a COCO json, a config's file, or the name
+        of one, "name:row".
       asked: "key=value" from the command line; these override guesses.
 
     Raises:
@@ -43,9 +44,8 @@ def read(place: str, asked: Sequence[str] = ()) -> Given:
         return Given(config, "-".join(filter(None, (Path(path).stem, row))), {}, ())
     set_: Changes = {key: value for key, _, value in (one.partition("=") for one in asked)}
     root = Path(place).expanduser()
-    # Examples of further kinds, pictures with masks or boxes, get a file beside `folder` and `table`, and a line here.
-    found = (masks.look(root, set_) or folder.look(root, set_)) if root.is_dir() else table.look(root, set_)
-    last = FLAT if found.labels == "maps" else ()
+    found = _look(root, set_)
+    last = FLAT if found.labels in ("maps", "boxes") else ()
     weights = search.find(found.input, str(set_.get("model.weights", "")), last=last)
     keys, notes = recipe.changes(found, weights, set_)
     keys = {**keys, **found.changes}
@@ -57,6 +57,21 @@ def read(place: str, asked: Sequence[str] = ()) -> Given:
     return Given(config, _name(root), changes, (_counted(found), *found.notes, *notes))
 
 
+def _look(root: Path, asked: Changes) -> Found:
+    """What a folder or a file holds. Examples of another kind get a file beside `folder` and `table`, and a line here.
+
+    Raises:
+      DataError: there are no examples, or a .json file is not COCO's.
+    """
+    if root.is_dir():
+        return boxes.look(root, asked) or masks.look(root, asked) or folder.look(root, asked)
+    if root.suffix.lower() != boxes.COCO:
+        return table.look(root, asked)
+    if not (found := boxes.look(root, asked)):
+        raise DataError(f"Masks belong to a folder of pictures; '{root}' is a file. Leave out --masks.")
+    return found
+
+
 def is_data(place: str) -> bool:
     """Whether `place` holds examples, or is a config.
 
@@ -64,13 +79,12 @@ def is_data(place: str) -> bool:
       DataError: it looks like a folder or a table, but does not exist.
     """
     path = Path(place).expanduser()
-    if path.is_dir() or (path.is_file() and path.suffix.lower() in TABLES):
+    if path.is_dir() or (path.is_file() and path.suffix.lower() in (*TABLES, boxes.COCO)):
         return True
     if path.is_file() and path.suffix != ".py":
         raise DataError(
-            f"Examples must be a folder, or a table that ends in {', '.join(TABLES)}; '{place}' is neither. Unpack "
-            f"an archive; save a spreadsheet as .csv; of a .json file with one array, write each object on a line of a "
-            f".jsonl file."
+            f"Examples must be a folder, a table that ends in {', '.join(TABLES)}, or a COCO json; '{place}' is none "
+            f"of these. Unpack an archive; save a spreadsheet as .csv."
         )
     if not path.exists() and path.suffix not in ("", ".py") and ":" not in place:
         raise DataError(f"There must be a file '{place}'; there is none.")

@@ -29,12 +29,14 @@ SHORT = {
     "labels": "data.labels",
     "group": "data.group",
     "masks": "data.masks",
+    "pictures": "data.pictures",
     "ignore": "data.ignore",
 }
 USAGE = "tljax train [FOLDER | TABLE | CONFIG[:ROW]] [--lr 0.01 ...] [--config.KEY=VALUE ...] [--workdir FOLDER]"
 WHAT_HELP = (
     "a folder of class folders (pictures or texts), with or without train, val and test above them; a folder of "
-    "pictures and of their masks; a table (csv, tsv, jsonl, parquet) of texts or of paths of pictures; or a config"
+    "pictures and of their masks, or of boxes (COCO, Pascal VOC, YOLO); a COCO json; "
+    "a table (csv, tsv, jsonl, parquet) of texts or of paths of pictures; or a config"
 )
 CONFIG_HELP = "a Python file with get_config(), or the name of one that comes with tljax; and a row of it"
 

@@ -14,7 +14,8 @@ from tljax.given.found import Changes, Found
 LAYOUTS = """  FOLDER/cat/1.jpg  FOLDER/dog/2.jpg                    a folder a class
   FOLDER/train/cat/1.jpg  FOLDER/test/cat/2.jpg         parts above them
   FOLDER/labels.csv  FOLDER/images/1.jpg                a table with a column of paths
-  FOLDER/images/1.jpg  FOLDER/masks/1.png               pictures and their masks (or --masks FOLDER)"""
+  FOLDER/images/1.jpg  FOLDER/masks/1.png               pictures and their masks (or --masks FOLDER)
+  FOLDER/x.json  FOLDER/images/1.jpg                    COCO's boxes; or Pascal VOC's, or YOLO's"""
 MASKS = {"masks", "mask", "annotations", "labels", "gt", "segmentation"}
 DEEP = 4  # the most nested folders that hold only one folder
 
@@ -28,7 +29,7 @@ def look(root: Path, asked: Changes) -> Found:
     Raises:
       DataError: the folder has no examples; the message shows the layouts.
     """
-    root, notes = _inside(root)
+    root, notes = inside(root)
     texts = plugins.find("sources", "text_folder").SUFFIXES
     kinds = (("image_folder", "image", pictures.SUFFIXES), ("text_folder", "tokens", texts))
     for source, kind, suffixes in kinds:
@@ -44,13 +45,13 @@ def look(root: Path, asked: Changes) -> Found:
     )
 
 
-def _inside(root: Path) -> tuple[Path, tuple[str, ...]]:
+def inside(root: Path) -> tuple[Path, tuple[str, ...]]:
     """The folder; if it holds only one folder, as after unpacking an archive, that inner folder."""
     place = root
     for _ in range(DEEP):
-        inside = folders.entries(place)
-        below = [path for path in inside if path.is_dir()]
-        if len(below) != 1 or any(path.suffix.lower() in TABLES for path in inside):
+        entries = folders.entries(place)
+        below = [path for path in entries if path.is_dir()]
+        if len(below) != 1 or any(path.suffix.lower() in TABLES for path in entries):
             break
         if any(folders.is_example(path, pictures.SUFFIXES) for path in folders.entries(below[0])):
             break  # a single class; what is said of it then names this folder

@@ -32,7 +32,7 @@ def look(root: Path, asked: Changes) -> Found | None:
     pictures = [picture for name in learned for picture, _ in tables[name].both]
     keys: Changes = {"data.source": "image_masks", "data.dir": str(root), **changes}
     folders = "; ".join(f"'{pair.pictures}' with masks in '{pair.masks}'" for pair in layout.pairs(root, place))
-    return Found("image", "maps", keys, {}, len(pictures), (f"folders: {folders}", *notes), _proportions(pictures))
+    return Found("image", "maps", keys, {}, len(pictures), (f"folders: {folders}", *notes), proportions(pictures))
 
 
 def _are_masks(root: Path) -> bool:
@@ -52,7 +52,7 @@ def _has_few_values(mask: Path) -> bool:
         return True  # a damaged mask is named when it is read
 
 
-def _proportions(pictures: list[Path]) -> tuple[int, int]:
+def proportions(pictures: list[Path]) -> tuple[int, int]:
     """Height and width of the picture in the middle, by their quotient, of some that can be read."""
     sizes = []
     for path in pictures[:: max(1, len(pictures) // MEASURED)]:

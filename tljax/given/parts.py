@@ -17,7 +17,8 @@ SHARES = {True: (0.6, 0.2, 0.2), False: (0.7, 0.15, 0.15)}  # of all: train, val
 
 def role(name: str) -> str:
     """The part that a split's name means; "" if none."""
-    plain = re.sub(r"[ _-]?(set|data|split|images|pictures|part)$", "", name.strip().lower())
+    plain = re.sub(r"^instances[_-]|[_-]?(19|20)\d\d$", "", name.strip().lower())  # COCO's instances_val2017
+    plain = re.sub(r"[ _-]?(set|data|split|images|pictures|part)$", "", plain)
     return next((part for part, names in NAMES.items() if plain in names), "")
 
 

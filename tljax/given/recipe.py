@@ -6,11 +6,21 @@ from tljax.data.class_counts import UNEVEN
 from tljax.given.found import Changes, Found
 from tljax.weights.search import Choice
 
-TASKS = {"classes": "classification", "sets": "multilabel", "numbers": "regression", "maps": "segmentation"}
+TASKS = {
+    "classes": "classification",
+    "sets": "multilabel",
+    "numbers": "regression",
+    "maps": "segmentation",
+    "boxes": "detection",
+}
 MINUTES = 20.0  # that a run takes at most, where nobody says how many
 STEPS = 300  # updates at least, however few the examples
 SCRATCH = 1e-3  # Adam's learning rate from random weights
-MAPS = 8  # pictures in a batch, where labels are maps
+PLACES = ("maps", "boxes")  # labels that are places in a picture
+# Of the config for Penn-Fudan, which was tried: small pictures need a smaller head than FCOS's, and one rate.
+DETECTION = {"task.width": 128, "task.depth": 2, "task.extra_levels": 1}
+DETECTOR_RATE, DETECTOR_CLIP = 1e-3, 10.0
+MAPS = 8  # pictures in a batch, where labels are places
 SHORT, STEP = 224, 32  # pixels of the shorter side of such pictures; networks halve them five times
 LITTLE = 1000  # with fewer examples only a new head learns, if `auto` cannot choose (numbers, sets)
 
@@ -62,7 +72,7 @@ def changes(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, tup
 
 def _task(found: Found) -> tuple[Changes, list[str]]:
     """The task, and the weights of classes."""
-    keys: Changes = {"task.name": TASKS[found.labels]}
+    keys: Changes = {"task.name": TASKS[found.labels], **(DETECTION if found.labels == "boxes" else {})}
     if not found.counts:
         return keys, []
     most, least = max(found.counts, key=found.counts.__getitem__), min(found.counts, key=found.counts.__getitem__)
@@ -77,7 +87,7 @@ def _task(found: Found) -> tuple[Changes, list[str]]:
 def _strategy(found: Found) -> tuple[Changes, list[str]]:
     if found.labels == "classes":
         return {"strategy.name": "auto"}, ["strategy: auto, which measures the examples and says why"]
-    if found.labels == "maps":  # a new head has most of the parameters, and pixels are many
+    if found.labels in PLACES:  # a new head has most of the parameters, and pixels are many
         return {"strategy.name": "layer_decay"}, ["strategy: layer_decay, all layers, early ones slower"]
     name = "linear_probe" if found.examples < LITTLE else "layer_decay"
     what = "a new head alone" if name == "linear_probe" else "all layers, early ones slower"
@@ -90,7 +100,7 @@ def _strategy(found: Found) -> tuple[Changes, list[str]]:
 def _training(found: Found, asked: Changes) -> tuple[Changes, list[str]]:
     """Optimizer and length: long enough for few examples, ended by the validation part."""
     rates, batch = RATES[found.input], 32 if found.examples < 5000 else 64
-    batch = MAPS if found.labels == "maps" else batch
+    batch = MAPS if found.labels in PLACES else batch
     epochs = 30.0 if found.examples <= 2000 else 15.0 if found.examples <= 20_000 else 6.0
     keys: Changes = {
         "optimizer.name": "adamw",
@@ -110,6 +120,9 @@ def _training(found: Found, asked: Changes) -> tuple[Changes, list[str]]:
         "train.patience": 10,
         "train.log_steps": 10,
     }
+    if found.labels == "boxes":
+        keys |= dict.fromkeys(("optimizer.lr", "optimizer.groups.head.lr"), DETECTOR_RATE)
+        keys["optimizer.clip"] = DETECTOR_CLIP
     most, steps, patience, minutes = (
         f"{asked.get(f'train.{key}', keys[f'train.{key}'])}".removesuffix(".0")
         for key in ("epochs", "min_steps", "patience", "minutes")
@@ -126,7 +139,7 @@ def _views(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, list
     if found.input != "image":
         return {}, []
     keys: Changes = {"data.min_area": 0.5, "data.cached_views": max(1, min(4, 1000 // max(found.examples, 1)))}
-    if found.labels == "maps":
+    if found.labels in PLACES:
         return {"data.min_area": 0.25, "data.flip": True, **_shape(found, weights, asked)}, []
     if all(len(name) == 1 for name in found.counts) and found.counts:
         return keys, ["pictures: not mirrored, for the classes are single characters"]

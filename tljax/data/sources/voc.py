@@ -87,6 +87,11 @@ def find(root: Path) -> dict[str, list[Path]]:
     )
 
 
+def is_voc(file: Path) -> bool:
+    """Whether an XML file holds boxes as Pascal VOC writes them."""
+    return bool(_read(file).objects)
+
+
 def _xmls(folder: Path) -> list[Path]:
     return [path for path in folders.entries(folder) if path.suffix.lower() == ".xml" and path.is_file()]
 

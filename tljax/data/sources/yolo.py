@@ -62,6 +62,16 @@ def find(root: Path) -> dict[str, Path]:
     )
 
 
+def has_boxes(place: Path) -> bool:
+    """Whether the first text that belongs to a folder of pictures begins with a line of numbers, as boxes have."""
+    texts = sorted(file for file in _text(place / "x").parent.glob("*.txt") if file.name != "classes.txt")
+    try:
+        lines = [line for file in texts[:1] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return len([float(word) for line in lines[:1] for word in line.split()]) >= 5
+    except ValueError:
+        return False
+
+
 def _classes(root: Path) -> tuple[str, ...]:
     """The names of classes, by number: from data.yaml (any .yaml), else classes.txt."""
     import yaml
