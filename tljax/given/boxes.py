@@ -1,6 +1,6 @@
 """Pictures with boxes: a COCO json, or a folder of COCO's, Pascal VOC's or YOLO's annotations, and its parts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -49,24 +49,25 @@ def look(place: Path, asked: Changes) -> Found | None:
 
 def _kind(root: Path) -> tuple[str, Sequence[str], tuple[str, ...]]:
     """(The source, "" if there is none; its splits; notes)."""
-    if root.is_file() or _is(coco, root):
+    if root.is_file() or _is(coco.find, root):
         files = coco.find(root)
         splits = [name for name, file in files.items() if root.is_file() or coco.is_coco(file)]
         others = [str(file) for name, file in files.items() if name not in splits]
         if splits:
             return "coco", splits, (f"boxes: no COCO json with boxes: {labels.cut(others)}",) if others else ()
-    if _is(voc, root):
+    if _is(voc.find, root):
         files = voc.find(root)
         if any(voc.is_voc(file) for inside in files.values() for file in inside[:LOOKED_AT]):
             return "voc", list(files), ()
-    if _is(yolo, root) and any(map(yolo.has_boxes, (places := yolo.find(root)).values())):
+    if _is(yolo.find, root) and any(map(yolo.has_boxes, (places := yolo.find(root)).values())):
         return "yolo", list(places), ()
     return "", (), ()
 
 
-def _is(source: object, root: Path) -> bool:
+def _is(find: Callable[[Path], object], root: Path) -> bool:
+    """Whether a source's `find` knows the layout of a folder."""
     try:
-        source.find(root)  # type: ignore[attr-defined]
+        find(root)
     except DataError:
         return False
     return True
@@ -79,5 +80,5 @@ def _loaded(kind: str, root: Path, splits: Sequence[str], asked: Changes) -> Dat
     data |= {"dir": str(root), "unreadable": "skip", "divide": tuple(splits), "fractions": parts.SHARES[True]}
     for name in ("pictures", "first_pixel", "unreadable"):
         if (value := asked.get(f"data.{name}")) is not None:
-            data[name] = int(value) if name == "first_pixel" else value
+            data[name] = int(str(value)) if name == "first_pixel" else value
     return source.load(ConfigDict(data))

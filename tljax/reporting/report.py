@@ -18,6 +18,7 @@ from tljax.core import settings, untrusted
 from tljax.core.atomic import make_folder, read_json, sync, write, write_json, writing
 from tljax.core.errors import DataError, TljaxError
 from tljax.core.experiment import Experiment
+from tljax.data import labels
 from tljax.reporting import figures, last_lines, plan_chart, run_folder, throughput
 from tljax.reporting.terminal import Advance, Screen
 from tljax.reporting.watchdog import Watchdog
@@ -132,7 +133,7 @@ class Report(Screen):
         for name, text in experiment.lists.items():
             write(self.folder / name, text)
         if experiment.published:
-            self.say(f"weights: {experiment.published.where}; starting at random: {', '.join(experiment.drawn)}")
+            self.say(f"weights: {experiment.published.where}; starting at random: {labels.cut(experiment.drawn)}")
         else:
             self.say(f"weights: none; all {len(experiment.drawn)} parameters start at random (seed {config.seed})")
         for note in experiment.notes:
