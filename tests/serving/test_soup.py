@@ -156,3 +156,9 @@ def test_wise_ft_of_one_run_whose_head_was_random_says_what_to_do(runs, tmp_path
     assert "run0' began with has a random head" in found
     assert "tljax soup PROBE TUNED --recipe wise_ft" in found
     assert not (tmp_path / "x").exists()
+
+
+def test_a_soup_goes_into_no_file(tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    assert main(["soup", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "file")]) == 2
+    assert "Not a directory" in capsys.readouterr().err and (tmp_path / "file").read_text() == "mine"

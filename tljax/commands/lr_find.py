@@ -62,9 +62,8 @@ def sweep(config: ConfigDict, group: str, rates: Sequence[float]) -> dict[str, l
     if config.adaptation.name:  # if the weight rose during the sweep, the loss would rise with it
         config = overrides.apply(config, ("adaptation.ramp=0.0",))
     devices = parallel.of(config)
-    report = Report(
-        features.folder(), config, best=find("tasks", config.task.name).BEST_METRIC
-    )  # for what it says: no folder
+    best = find("tasks", config.task.name).BEST_METRIC
+    report = Report(features.folder(), config, best=best)  # for what it says: no folder
     prepared = prepare(config, devices, report)
     if prepared.method.fits:
         raise ConfigError(
@@ -85,9 +84,8 @@ def sweep(config: ConfigDict, group: str, rates: Sequence[float]) -> dict[str, l
         one = lr_sweep.job_of(job, scales, rates)
         epochs = steps * config.train.batch_size / len(experiment.parts["train"])
         passes = overrides.apply(config, (f"train.epochs={epochs!r}", "train.min_steps=0"))
-        (view,) = views.make(
-            experiment, one.phases, experiment.task, devices, report, passes
-        )  # a frozen prefix runs once
+        # A frozen prefix runs once.
+        (view,) = views.make(experiment, one.phases, experiment.task, devices, report, passes)
         report.say(view.note)
         one = dataclasses.replace(one, network=view.network, prepare=view.prepare)
         sweeps[name] = lr_sweep.run(one, start, view.training, devices, rates)

@@ -24,9 +24,9 @@ def main(arguments: Sequence[str]) -> None:
       TljaxError: the runs have no useful mean, or FOLDER cannot be written.
     """
     options = _parser().parse_args(arguments)
+    check_folder(options.out)
     if options.out.exists() and any(options.out.iterdir()):
         raise ConfigError(f"--out must be a new folder: a soup does not replace a run; '{options.out}' is not empty.")
-    check_folder(options.out)
     keep_compiled()
     runs = soup.members(options.runs)
     made = _line(runs) if options.recipe == wise_ft.RECIPE else soup.make(runs, options.recipe)

@@ -34,8 +34,18 @@ Tokens = Mapping[str, jax.Array]
 Hidden = dict[str, jax.Array]
 
 
+class TextStages:
+    """The stages of every network for texts: embed, block0 ... blockN, pool."""
+
+    depth: int
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return ("embed", *(f"block{i}" for i in range(self.depth)), "pool")
+
+
 @dataclasses.dataclass(frozen=True)
-class Variant:
+class Variant(TextStages):
     """Sizes of one published network, and the pooling that makes one vector of a text."""
 
     width: int
@@ -60,10 +70,6 @@ class Variant:
                 f"{', '.join(ACTIVATIONS)}, and its width a multiple of its heads; got pooling '{self.pooling}', "
                 f"activation '{self.activation}', width {self.width}, {self.heads} heads."
             )
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        return ("embed", *(f"block{i}" for i in range(self.depth)), "pool")
 
     @property
     def longest(self) -> int:

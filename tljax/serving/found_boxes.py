@@ -10,6 +10,7 @@ from PIL import Image
 
 from tljax.core.atomic import make_folder, whole, write_json
 from tljax.core.errors import ConfigError
+from tljax.core.types import Record
 from tljax.data import pictures
 from tljax.data.boxes import placing
 from tljax.reporting import box_figures
@@ -72,7 +73,7 @@ def save(every: Sequence[Found], model: Model, out: Path) -> int:
         write_json(out, coco(every, model))
         return number
     rows = np.concatenate([one.boxes for one in every]).astype(np.float32)
-    columns: dict[str, Any] = {"file": [one.name for one in every for _ in one.boxes]}
+    columns: Record = {"file": [one.name for one in every for _ in one.boxes]}
     columns |= {"class": [model.classes[int(number)] for number in rows[:, 4]]}
     for place, name in ((5, "score"), (1, "left"), (0, "top"), (3, "right"), (2, "bottom")):
         columns[name] = rows[:, place]
@@ -80,7 +81,7 @@ def save(every: Sequence[Found], model: Model, out: Path) -> int:
     return number
 
 
-def coco(every: Sequence[Found], model: Model) -> dict[str, Any]:
+def coco(every: Sequence[Found], model: Model) -> Record:
     """COCO's JSON: images, categories, and annotations with bbox [x, y, width, height] and score."""
     return {
         "images": [

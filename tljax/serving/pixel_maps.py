@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from tljax.core.atomic import make_folder, whole
-from tljax.core.types import IGNORED
+from tljax.core.types import IGNORED, Json
 from tljax.data import pictures
 from tljax.reporting import overlays
 from tljax.serving.predictor import Predictor
@@ -59,7 +59,7 @@ def full_size(probabilities: np.ndarray, shape: tuple[int, ...], model: Model) -
     return label
 
 
-def _seen(shape: tuple[int, ...], sizes: Mapping[str, Any]) -> tuple[int, int, int, int, tuple[float, float]]:
+def _seen(shape: tuple[int, ...], sizes: Json) -> tuple[int, int, int, int, tuple[float, float]]:
     """Top, left, height and width of what the network saw of a picture; and the share of its input that this is."""
     if into := sizes.get("shape"):
         height, width = pictures.inside(shape, tuple(into))

@@ -17,7 +17,7 @@ from tljax.core.errors import ConfigError, DataError
 from tljax.core.experiment import Experiment
 from tljax.core.plugins import find, find_known
 from tljax.core.trees import count
-from tljax.core.types import EVALUATE, Asked, Batch, Card, Name, Variables
+from tljax.core.types import EVALUATE, Asked, Batch, Card, Json, Name, Variables
 from tljax.networks import flops
 from tljax.networks.network import Network, with_head
 from tljax.reporting import temperatures
@@ -38,7 +38,7 @@ class Model:
     names: tuple[Name, ...]
     classes: tuple[str, ...]  # logit i belongs to classes[i]
     card: Card
-    input: Mapping[str, Any]  # for pictures resize, crop, size and channels; for texts lengths and pairs
+    input: Json  # for pictures resize, crop, size and channels; for texts lengths and pairs
     asked: Asked
     classifier: refitted_classifier.Scores | None = None  # replaces the head: features -> scores
     temperature: float = 1.0  # logits are divided by it before probabilities are shown
@@ -88,9 +88,7 @@ def save(
         _write(folder, variables, experiment, config, said)
 
 
-def _write(
-    folder: Path, variables: Variables, experiment: Experiment, config: ConfigDict, said: Mapping[str, Any]
-) -> None:
+def _write(folder: Path, variables: Variables, experiment: Experiment, config: ConfigDict, said: Json) -> None:
     started_from = (experiment.published.card.repository or experiment.published.where) if experiment.published else ""
     family = plugins.short("families", config.model.family)
     arrays = published_arrays(variables, experiment.names, family)
@@ -178,7 +176,7 @@ def load(folder: Path) -> Model:
     )
 
 
-def _restored(task: Any, known: Mapping[str, Any], folder: Path) -> Any:
+def _restored(task: Any, known: Json, folder: Path) -> Any:
     """The task, with its fields in model.json about the training part."""
     try:
         return task.restore(known)
@@ -189,7 +187,7 @@ def _restored(task: Any, known: Mapping[str, Any], folder: Path) -> Any:
         ) from error
 
 
-def _gflops(network: Network, variables: Variables, sizes: Mapping[str, Any]) -> float:
+def _gflops(network: Network, variables: Variables, sizes: Json) -> float:
     """GFLOPs for one picture of these sizes, with three digits; 0 if they cannot be counted."""
     shape = sizes.get("shape") or (sizes["size"], sizes["size"])
     pixels = jax.ShapeDtypeStruct((1, *shape, sizes["channels"]), np.float32)

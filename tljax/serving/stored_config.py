@@ -1,14 +1,14 @@
 """The config that a run keeps in its folder, read again: how its data are read. A folder travels, so it is checked."""
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ml_collections import ConfigDict
 
 from tljax.core import atomic, config_files, config_tables, options, plugins, settings
 from tljax.core.errors import ConfigError, DataError
+from tljax.core.types import Json
 
 NEEDED = ("seed", "data", "train")  # of config.json
 FILE = "config.json"
@@ -81,7 +81,7 @@ def _default(family: str) -> ConfigDict:
     return config
 
 
-def _fill(config: ConfigDict, table: str, said: Mapping[str, Any]) -> None:
+def _fill(config: ConfigDict, table: str, said: Json) -> None:
     """Put the stored keys into a table of `config`; those that all runs share must have the default's type."""
     values = config[table]
     for key, value in config_tables.flat(said).items():

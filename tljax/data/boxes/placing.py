@@ -1,14 +1,12 @@
 """From boxes in the network's input back to the user's picture: the way back through `fit`, crop and resize."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
+from tljax.core.types import Json
 from tljax.data import pictures
 
 
-def in_picture(found: np.ndarray, sizes: Mapping[str, Any], shape: tuple[int, ...]) -> np.ndarray:
+def in_picture(found: np.ndarray, sizes: Json, shape: tuple[int, ...]) -> np.ndarray:
     """Boxes (n, 4+) in pixels of the input -> in pixels of the picture, cut at its edges; further columns stay.
 
     Args:
@@ -20,7 +18,7 @@ def in_picture(found: np.ndarray, sizes: Mapping[str, Any], shape: tuple[int, ..
     return np.concatenate([boxes.clip(0, [*shape, *shape]), found[:, 4:]], axis=1)
 
 
-def _window(sizes: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _window(sizes: Json, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """The input in the picture: where it begins, and how many pixels of the picture one of the input is: (2,) each."""
     whole = np.array(shape, float)
     if into := tuple(sizes.get("shape") or ()):

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from tljax.core.errors import DataError
 from tljax.core.options import Option
-from tljax.core.types import Dataset
+from tljax.core.types import Dataset, Json
 from tljax.data import folders, labels, splits
 from tljax.data.boxes import annotated
 from tljax.data.boxes.annotated import Annotated
@@ -84,7 +84,7 @@ def _jsons(folder: Path) -> list[Path]:
     return [path for path in folders.entries(folder) if path.suffix.lower() == ".json" and path.is_file()]
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def _read(file: Path) -> Json:
     try:
         content = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
@@ -98,7 +98,7 @@ def _read(file: Path) -> Mapping[str, Any]:
     return content
 
 
-def _classes(read: Mapping[Path, Mapping[str, Any]]) -> tuple[str, ...]:
+def _classes(read: Mapping[Path, Json]) -> tuple[str, ...]:
     """Names of categories in the order of their ids, which must be the same in all files."""
     tables = {file: _table(content, file) for file, content in read.items()}
     first, *others = tables
@@ -110,7 +110,7 @@ def _classes(read: Mapping[Path, Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(name for _, name in sorted(tables[first].items(), key=lambda pair: str(pair[0]).zfill(20)))
 
 
-def _table(content: Mapping[str, Any], file: Path) -> dict[Any, str]:
+def _table(content: Json, file: Path) -> dict[Any, str]:
     """Id of a category -> its name."""
     pairs = [(one.get("id"), one.get("name")) for one in content["categories"]]
     bad = [f"{pair}" for pair in pairs if not isinstance(pair[0], int | str) or not isinstance(pair[1], str)]
@@ -124,7 +124,7 @@ def _table(content: Mapping[str, Any], file: Path) -> dict[Any, str]:
 
 
 def _pictures(
-    content: Mapping[str, Any], file: Path, classes: tuple[str, ...], config: ConfigDict
+    content: Json, file: Path, classes: tuple[str, ...], config: ConfigDict
 ) -> tuple[list[Annotated], list[str], int]:
     """(Every picture with its boxes; "place: reason" of annotations without a picture; the number of crowds)."""
     known = {one.get("id"): one for one in content["images"]}
@@ -165,12 +165,12 @@ def _pictures(
     return found, orphans, crowds
 
 
-def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
+def _size(image: Json) -> tuple[int, int] | None:
     height, width = image.get("height"), image.get("width")
     return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
 
-def _fault(one: Mapping[str, Any], categories: Mapping[Any, int]) -> str:
+def _fault(one: Json, categories: Mapping[Any, int]) -> str:
     """Why an annotation cannot be used; "" if it can."""
     box = one.get("bbox")
     if one.get("category_id") not in categories:

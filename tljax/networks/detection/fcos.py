@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from tljax.core.errors import ConfigError
-from tljax.core.types import Mode
+from tljax.core.types import Mode, Record
 from tljax.networks.detection.pyramid import FeaturePyramid, SimplePyramid
 from tljax.networks.layers import Conv
 
@@ -57,7 +57,7 @@ class Head(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, outputs: dict[str, Any], mode: Mode) -> dict[str, jax.Array]:
+    def __call__(self, outputs: Record, mode: Mode) -> dict[str, jax.Array]:
         del mode  # GroupNorm computes the same in training and evaluation
         if self.before is None:
             pyramid = FeaturePyramid(self.width, self.extra, self.dtype, name="pyramid")

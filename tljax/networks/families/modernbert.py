@@ -10,7 +10,7 @@ import numpy as np
 from tljax.core.errors import ConfigError
 from tljax.core.types import Json, Name, Record, VariantLike
 from tljax.networks import sizes
-from tljax.networks.encoder_family import Family
+from tljax.networks.encoder_family import BERT_KEYS, Family
 from tljax.networks.modern.encoder import Encoder, Variant
 
 INPUT = "tokens"
@@ -27,13 +27,8 @@ LAYERS = {
     "block{i}/fc2": "/model.layers.{i}.mlp.Wo",
     "pool/norm": "/model.final_norm",
 }
-KEYS = {
-    "width": "hidden_size",
-    "heads": "num_attention_heads",
-    "depth": "num_hidden_layers",
-    "units": "intermediate_size",
-    "vocabulary": "vocab_size",
-    "positions": "max_position_embeddings",
+SIZES = ("width", "heads", "depth", "units", "vocabulary", "positions")
+KEYS = {key: BERT_KEYS[key] for key in SIZES} | {
     "epsilon": "norm_eps",
     "dropout": "mlp_dropout",
     "attention_dropout": "attention_dropout",
@@ -42,7 +37,6 @@ KEYS = {
     "global_theta": "global_rope_theta",
     "local_theta": "local_rope_theta",
 }
-SIZES = ("width", "heads", "depth", "units", "vocabulary", "positions")
 # The values that a config.json may have for these keys.
 BUILT: Json = {"hidden_activation": "gelu", "norm_bias": False, "attention_bias": False, "mlp_bias": False}
 KINDS = {"global": "full_attention", "local": "sliding_attention"}

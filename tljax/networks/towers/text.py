@@ -16,13 +16,13 @@ from jax.typing import DTypeLike
 from tljax.core.errors import ConfigError
 from tljax.core.types import Mode
 from tljax.networks.backbone import Backbone, RunnableStage
-from tljax.networks.encoder import Hidden, Tokens, check_length
+from tljax.networks.encoder import Hidden, TextStages, Tokens, check_length
 from tljax.networks.latent_attention import ACTIVATIONS, NORMAL, Mlp
 from tljax.networks.layers import LayerNorm
 
 
 @dataclasses.dataclass(frozen=True)
-class Variant:
+class Variant(TextStages):
     """Sizes of one published tower."""
 
     width: int
@@ -45,10 +45,6 @@ class Variant:
                 f"{', '.join(ACTIVATIONS)}, and an id of padding if it is not causal, only then; got width "
                 f"{self.width}, {self.heads} heads, '{self.activation}', causal {self.causal}, padding {self.padding}."
             )
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        return ("embed", *(f"block{i}" for i in range(self.depth)), "pool")
 
     @property
     def longest(self) -> int:

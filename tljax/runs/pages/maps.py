@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from tljax.core.types import IGNORED
+from tljax.core.types import IGNORED, Record
 from tljax.networks.segmentation.heads import enlarged
 from tljax.reporting import figures, overlays
 from tljax.reporting.page import pictures
@@ -21,14 +21,14 @@ WORST, BEST = 8, 2  # pictures that are shown
 WIDE = 260  # pixels of their longer side
 
 
-def gather(run: Finished) -> dict[str, Any] | None:
+def gather(run: Finished) -> Record | None:
     """The table of the classes, their confusion, and pictures; None for other tasks."""
     task, totals = run.experiment.task, run.totals["test"]
     if not isinstance(task, Tabulates):
         return None
     table = task.per_class(totals, run.experiment.classes)
     rows = [[_cell(value) for value in row] for row in zip(*table.values(), strict=True)]
-    found: dict[str, Any] = {"columns": list(table), "rows": rows, "confusion": None, "legend": [], "pictures": []}
+    found: Record = {"columns": list(table), "rows": rows, "confusion": None, "legend": [], "pictures": []}
     if run.experiment.task.LABEL_KIND != "maps" or not isinstance(task, Ranks):
         return found
     found["confusion"] = _confusion(np.asarray(totals["pixels"]), run.experiment.classes)
@@ -42,7 +42,7 @@ def gather(run: Finished) -> dict[str, Any] | None:
     return found | {"pictures": _pictures(run, task.scores(totals), colours)}
 
 
-def _pictures(run: Finished, scores: np.ndarray, colours: np.ndarray) -> list[dict[str, Any]]:
+def _pictures(run: Finished, scores: np.ndarray, colours: np.ndarray) -> list[Record]:
     """The worst pictures of the test part, worst first, then the best ones: picture, label and answer."""
     order, model = np.argsort(scores, kind="stable"), saved_model.load(run.folder)
     chosen = list(dict.fromkeys(map(int, (*order[:WORST], *order[-BEST:]))))
