@@ -3,6 +3,7 @@
     python -m bench.bag_of_words $DATA/reviews
     python -m bench.bag_of_words $DATA/reviews --seeds 0 1 2 --out bar
     python -m bench.bag_of_words $DATA/reviews --examples 1000    # as configs/reviews_finetune.py
+    python -m bench.bag_of_words $DATA/reviews --examples 8 --few --seeds 0 1 2 3 4    # as configs/reviews_few.py
 
 A row a source, as `tljax table` prints it. scikit-learn's defaults, but that the logarithm of counts is taken.
 """
@@ -11,10 +12,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from configs import reviews
+from configs import reviews, reviews_few
 from tljax.core.plugins import find
 from tljax.data import splits
 from tljax.data.splits import Subset
@@ -26,8 +28,14 @@ def main() -> None:
     parser.add_argument("dir", help="of the domains")
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     parser.add_argument("--examples", type=int, default=0, help="a class to learn from; 0: all")
+    parser.add_argument("--few", action="store_true", help="the parts of configs/reviews_few.py")
     parser.add_argument("--out", type=Path, help="a folder for domain_transfer.md, .json and .png")
     args = parser.parse_args()
+    if args.few:
+        for source in reviews.DOMAINS:
+            found = [100 * result(source, seed, args)["metrics"]["test"]["accuracy"] for seed in args.seeds]
+            print(f"{source}: {np.mean(found):.1f} (sd {np.std(found, ddof=1):.1f}), {len(found)} seeds")
+        return
     rows = domain_transfer.summarize(
         {source: [result(source, seed, args) for seed in args.seeds] for source in reviews.DOMAINS}
     )
@@ -38,7 +46,7 @@ def main() -> None:
 
 def result(source: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """What a run that learns from `source` would leave of its test part and of the other domains."""
-    config = reviews.get_config(source).data
+    config = (reviews_few if args.few else reviews).get_config(source).data
     config.update(dir=args.dir, examples_per_class=args.examples)
     parts, _ = splits.choose(find("sources", config.source).load(config), config, seed)
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)

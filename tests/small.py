@@ -12,11 +12,12 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from configs import digits
-from tljax.networks.families import resnet
+from tljax.networks.families import resnet, vit
 from tljax.reporting.report import Report
 from tljax.runs.run import run
 
 TINY = resnet.Variant((1, 1), bottleneck=False, width=8)
+TINY_VIT = vit.Variant(patch=2, width=16, heads=2, depth=2, average=True)
 
 
 def changed(config: Any, changes: dict[str, Any]) -> Any:
@@ -46,6 +47,14 @@ def resnet_config(monkeypatch: Any, **changes: Any) -> Any:
     one.groups = ConfigDict({"low": "stem", "high": "stage1..stage2", "head": "head"}, sort_keys=False)
     one.strategy.scales = ConfigDict({"low": 0.1, "high": 1.0, "head": 1.0}, sort_keys=False)
     one.optimizer.lr = 0.02
+    return changed(one, changes)
+
+
+def vit_config(monkeypatch: Any, **changes: Any) -> Any:
+    """The same with a tiny ViT, which takes prompts."""
+    monkeypatch.setitem(vit.VARIANTS, "least", TINY_VIT)
+    one = config(model__family="vit", model__variant="least")
+    one.groups = ConfigDict()
     return changed(one, changes)
 
 

@@ -62,6 +62,7 @@ from tljax.transfer.strategies import (
     auto,
     bitfit,
     classic,
+    distill,
     full,
     gradual_unfreeze,
     groups,
@@ -74,8 +75,10 @@ from tljax.transfer.strategies import (
     mixout,
     norm_only,
     scratch,
+    setfit,
     ssf,
     surgical,
+    vpt,
 )
 from tljax.weights import formats, spellings
 from tljax.weights import sources as weight_sources
@@ -94,6 +97,7 @@ DESCRIBES: tuple[families.Describes, ...] = (bert, deberta, distilbert, electra,
 HIDES_WORDS: tuple[families.HidesWords, ...] = (bert, deberta, distilbert, electra, roberta)
 KNOWS_ITS_SIZE: tuple[families.KnowsItsSize, ...] = (vit,)
 PUBLISHES: tuple[families.Publishes, ...] = (vit,)
+HAS_OWN_PARTS: tuple[families.HasOwnParts, ...] = (vit,)
 
 SOURCES: tuple[sources.Source, ...] = (
     *(coco, digits, docstrings, image_folder, image_masks, instance_masks, picture_table),
@@ -117,19 +121,24 @@ WRITERS: tuple[writer.Starts, ...] = (csv, jsonl, mlflow, tensorboard, trackio, 
 LOADS: tuple[writer.Loads, ...] = (mlflow, trackio, wandb)
 
 STRATEGIES: tuple[strategy.Strategy, ...] = (
+    *(distill, vpt),
     *(adapter, auto, bitfit, classic, full, gradual_unfreeze, groups, l2_sp, last_k),
-    *(layer_decay, linear_probe, lora, lp_ft, mixout, norm_only, scratch, ssf, surgical),
+    *(layer_decay, linear_probe, lora, lp_ft, mixout, norm_only, scratch, setfit, ssf, surgical),
 )
 PLANS: tuple[strategy.Plans, ...] = (
+    *(distill, vpt),
     *(adapter, bitfit, classic, full, gradual_unfreeze, groups, l2_sp, last_k),
-    *(layer_decay, linear_probe, lora, lp_ft, mixout, norm_only, scratch, ssf),
+    *(layer_decay, linear_probe, lora, lp_ft, mixout, norm_only, scratch, setfit, ssf),
 )
 CHOOSES: tuple[strategy.Chooses, ...] = (auto,)
 PLANS_BY_FACTS: tuple[strategy.PlansByFacts, ...] = (surgical,)
-INITIALIZES: tuple[strategy.Initializes, ...] = (adapter, bitfit, l2_sp, lora, mixout, norm_only, ssf)
+INITIALIZES: tuple[strategy.Initializes, ...] = (vpt, adapter, bitfit, l2_sp, lora, mixout, norm_only, ssf)
 CHANGES: tuple[strategy.Changes, ...] = (adapter, l2_sp, lora, mixout, ssf)
 PENALIZES: tuple[strategy.Penalizes, ...] = (l2_sp,)
 FITS: tuple[strategy.Fits, ...] = (classic,)
+HAS_LOSS: tuple[strategy.HasLoss, ...] = (distill, setfit)
+HAS_TEACHERS: tuple[strategy.HasTeachers, ...] = (distill,)
+VARIES: tuple[strategy.Varies, ...] = (vpt,)
 REFITS: tuple[strategy.Refits, ...] = (classic,)
 
 TASKS: tuple[tasks.Task, ...] = (classification, masked_lm)
@@ -222,6 +231,10 @@ OPTIONAL = {
     strategy.Penalizes: (STRATEGIES, PENALIZES),
     strategy.Fits: (STRATEGIES, FITS),
     strategy.Refits: (STRATEGIES, REFITS),
+    strategy.HasLoss: (STRATEGIES, HAS_LOSS),
+    strategy.HasTeachers: (STRATEGIES, HAS_TEACHERS),
+    strategy.Varies: (STRATEGIES, VARIES),
+    families.HasOwnParts: (FAMILIES, HAS_OWN_PARTS),
     writer.Loads: (WRITERS, LOADS),
 }
 

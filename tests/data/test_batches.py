@@ -36,6 +36,15 @@ def test_examples_carry_the_weight_of_their_class():
     assert "weight" not in Training(pictures(), batch_size=4, seed=0)(3)
 
 
+def test_what_stands_beside_the_examples_goes_with_them_through_epochs_and_shares():
+    beside = {"teacher": np.arange(2.0 * N).reshape(N, 2)}
+    for share in (Share(), Share(1, 2)):
+        training = Training(pictures(), batch_size=4, seed=0, beside=beside, share=share)
+        for step in range(N):
+            batch = training(step)
+            assert batch["teacher"].tolist() == beside["teacher"][which(batch)].tolist()
+
+
 def test_epochs_and_seeds_differ_in_order():
     drawn = {
         seed: [i for step in range(3) for i in which(Training(pictures(Greys(30)), batch_size=20, seed=seed)(step))]

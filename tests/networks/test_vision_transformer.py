@@ -46,6 +46,8 @@ PARTS = [
     {"class_token": False, "average_after": True, "registers": 1},
     {"rotary": 100.0, "layer_scale": True, "registers": 2},
     {"class_token": False, "attention_pool": True, "activation": "gelu_tanh"},
+    {"prompts": 2},
+    {"prompts": 3, "deep_prompts": True, "rotary": 100.0, "layer_scale": True, "registers": 2},
 ]
 
 

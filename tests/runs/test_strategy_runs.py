@@ -1,5 +1,6 @@
 """Every strategy on digits: what is frozen stays, the rest learns, under jit and pmap alike, and through a cut."""
 
+import shutil
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from tests.training.test_train_loop import CutError, cut_at, everything, last_st
 from tljax.core import plugins, settings
 from tljax.core.trees import flatten
 from tljax.data.batches import Evaluation
-from tljax.runs import experiment
+from tljax.runs import experiment, teachers
 from tljax.runs.run import run
 from tljax.serving import saved_model
 from tljax.training import parallel
@@ -44,8 +45,11 @@ STRATEGIES = {
     "l2_sp": ({"backbone_scale": 0.1}, 13381),
     "mixout": ({"mixout": 0.3}, 13381),
     "surgical": ({"batches": 2}, 160 + 325),
+    "vpt": ({"prompts": 3}, 2 * 3 * 16 + 85),
+    "setfit": ({"encoder_scale": 0.5}, 13381),
+    "distill": ({"own": 0.5, "features": 1.0}, 13381),
 }
-NETWORKS = {"lenet": 13381, "resnet": 5357}  # parameters in all
+NETWORKS = {"lenet": 13381, "resnet": 5357, "vit": 7141}  # parameters in all
 BAR, STEPS = 1.0, 60  # nats, below which the loss must fall; as it starts, the network is above
 FEW = 5  # steps of a phase over which a rounding stays a rounding
 
@@ -59,10 +63,16 @@ def weights(tmp_path_factory):
     """The model/ folders of a LeNet and a tiny ResNet; what they know does not matter here."""
     folder = tmp_path_factory.mktemp("weights")
     with pytest.MonkeyPatch.context() as patched:
-        for name, config in (("lenet", small.config()), ("resnet", small.resnet_config(patched))):
+        configs = {
+            "lenet": small.config(),
+            "resnet": small.resnet_config(patched),
+            "vit": small.vit_config(patched),
+        }
+        for name, config in configs.items():
             config.seed = 1
             made = experiment.load(config, axis=None, pretrained_wanted=False)
             saved_model.save(folder / name, made.variables, made, config)
+    shutil.copytree(folder / "lenet", folder / "teacher" / "model")
     return folder
 
 
@@ -74,16 +84,24 @@ def _no_figures(monkeypatch):
 
 
 def family(name):
-    return "resnet" if name == "norm_only" else "lenet"  # LeNet has no normalisation
+    return {"norm_only": "resnet", "vpt": "vit"}.get(name, "lenet")  # LeNet has no normalisation, and no tokens
 
 
 def make_config(name, weights, monkeypatch, **changes) -> Any:
     """Strategy `name` from these weights: AdamW with weight decay, a schedule, one group a stage."""
     keys, _ = STRATEGIES[name]
     changes |= {"strategy__name": name, "model__weights": "" if name == "scratch" else str(weights / family(name))}
-    config = small.config(**changes) if family(name) == "lenet" else small.resnet_config(monkeypatch, **changes)
+    if name == "distill":  # its teachers see each picture once
+        changes["data__pad"] = 0
+    network = family(name)
+    if network == "lenet":
+        config = small.config(**changes)
+    else:
+        config = (small.resnet_config if network == "resnet" else small.vit_config)(monkeypatch, **changes)
     config.strategy.scales = ConfigDict(keys.get("scales", {}))
     config.strategy.update({key: value for key, value in keys.items() if key != "scales"})
+    if name == "distill":
+        config.strategy.teachers = (str(weights / "teacher"),)
     config.groups = ConfigDict()
     config.optimizer.update(name="adamw", lr=0.03, weight_decay=0.01, schedule="cosine")
     del config.optimizer.kwargs.momentum
@@ -98,10 +116,11 @@ def make_job(config, devices) -> tuple[Job, TrainState, dict]:
     """The job, the state it starts from, and its only batch: the first 48 pictures, not augmented."""
     config, _ = settings.resolve(config)
     method = Method.of(plugins.find("strategies", config.strategy.name), config.strategy)
-    loaded = experiment.load(config, axis=devices.axis, pretrained_wanted=method.pretrained)
-    prepared = experiment.with_plan(loaded, method, config)
+    loaded = experiment.load(config, axis=devices.axis, pretrained_wanted=method.pretrained, method=method)
+    prepared = experiment.with_plan(teachers.beside(loaded, method, config), method, config)
     made, job = prepared.experiment, prepared.job(STEPS, config, devices.axis)
-    batch = {**made.parts["train"].take(np.arange(48)), "position": np.arange(48, dtype=np.int32)}
+    beside = {name: rows[:48] for name, rows in made.beside.items()}
+    batch = {**made.parts["train"].take(np.arange(48)), "position": np.arange(48, dtype=np.int32), **beside}
     return job, TrainState.create(made.variables, seed=config.seed), batch
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tljax.core.layer_groups import Groups
 from tljax.core.trees import flatten
-from tljax.core.types import Card, Info, Name, Prepare, Published, Record, Variables, VariantLike
+from tljax.core.types import Card, Info, Name, Prepare, Published, Record, Rows, Variables, VariantLike
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Experiment:
     variables: Variables  # the initial variables, on the host
     drawn: tuple[str, ...]  # the paths with random initial values
     groups: Groups
+    beside: Rows = dataclasses.field(default_factory=dict)  # more of every training example: what teachers answer
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -46,10 +47,14 @@ class Experiment:
         return [*self.info.skipped, *(row for part in self.parts.values() for row in part.skipped)]
 
     def fingerprints(self) -> Record:
-        """Checksums of the examples of every part and of the weights; the numbers of examples; the classes."""
+        """Checksums of the examples of every part, of the weights and of what teachers answer; the numbers of examples;
+        the classes.
+        """
         counts = {name: len(part) for name, part in self.parts.items()}
         found = {name: part.fingerprint() for name, part in self.parts.items()}
-        return found | {"classes": ", ".join(self.classes), "examples": counts, "weights": self._weights()}
+        about = {"classes": ", ".join(self.classes), "examples": counts, "weights": self._weights()}
+        beside = b"".join(self.beside[name].tobytes() for name in sorted(self.beside))
+        return found | about | ({"teachers": hashlib.sha256(beside).hexdigest()} if beside else {})
 
     def _weights(self) -> str:
         """sha256 of all variables from published arrays; "" if there are none."""

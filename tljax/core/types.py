@@ -20,6 +20,8 @@ Variables = dict[str, Params]  # {"params": Params, "batch_stats": ...}: the arg
 # B stored examples, {"image": (B, H, W, C) uint8, "label": (B, ...), "mask": (B,) bool, ...}; a prepared batch also has
 # "inputs", the input of the network.
 Batch = dict[str, Any]
+# Something of every example of a part, by name, (N, ...).
+Rows = Mapping[str, np.ndarray]
 # What evaluation has of one part, by name: sums over its examples, (), and values of every example in order, (N, ...).
 Totals = dict[str, np.ndarray]
 # (batch, key, train) -> the batch with "inputs"; maps and boxes are cropped and flipped with the picture. Pure.

@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Iterator
+from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 import grain
@@ -10,11 +11,12 @@ import numpy as np
 
 from tljax.core.errors import ConfigError
 from tljax.core.processes.agreement import Share
-from tljax.core.types import Batch
+from tljax.core.types import Batch, Rows
 from tljax.data.pictures import THREADS
 
 ALL = Share()
 WINDOW = 32  # texts are sorted by length within windows of this many batches
+NOTHING: Rows = MappingProxyType({})
 Made = TypeVar("Made")
 
 
@@ -38,15 +40,17 @@ class Training:
         batch_size: int,
         seed: int,
         weights: np.ndarray | None = None,
+        beside: Rows = NOTHING,
         share: Share = ALL,
     ) -> None:
         """
         Args:
+          beside: more of every example, (N, ...), which stands in a batch under its name.
           weights: (K,), where given, puts the "weight" of its class beside every example.
           share: which rows of every batch are read; those of the other processes they read themselves.
         """
         self.pictures, self.batch_size, self.seed, self.weights = pictures, batch_size, seed, weights
-        self.share = share
+        self.share, self.beside = share, beside
         self._order = functools.lru_cache(maxsize=4)(self._shuffled)
 
     @property
@@ -59,9 +63,10 @@ class Training:
         places = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
         epochs, offsets = np.divmod(places, len(self.pictures))
         positions = np.array([self._order(int(e))[o] for e, o in zip(epochs, offsets, strict=True)])
+        rows = {name: self.share.of(rows[positions]) for name, rows in self.beside.items()}
         positions += epochs % self.pictures.views * len(self.pictures)
         place = np.arange(self.batch_size, dtype=np.int32)
-        batch = {**taken(self.pictures, positions, self.share), "position": self.share.of(place)}
+        batch = {**taken(self.pictures, positions, self.share), "position": self.share.of(place), **rows}
         return batch if self.weights is None else batch | {"weight": self.weights[batch["label"]]}
 
     def steps(self, epochs: float) -> int:

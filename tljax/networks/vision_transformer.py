@@ -5,6 +5,8 @@ distillation, registers, patches. Each later addition to the first ViT is a fiel
 """
 
 import dataclasses
+import math
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -43,6 +45,8 @@ class Variant:
     average_after: bool = False  # features are the mean of the normalised patches: timm's fc_norm=False
     rotary: float = 0.0  # DINOv3: theta of the rotary positions, which replace the added ones; 0: added positions
     attention_pool: bool = False  # SigLIP: features are the attention of a learned query over the patches
+    prompts: int = 0  # VPT (Jia et al. 2022): learned tokens before all others, without positions, never pooled
+    deep_prompts: bool = False  # whether every block has prompts of its own; else they pass from the first to the norm
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -56,6 +60,8 @@ class Variant:
                 "A ViT's features must be one of: its class token, the patches' mean with LayerNorm after it (average) "
                 "or before it (average_after), attention of a query (attention_pool). Got none, or several, of these."
             )
+        if self.deep_prompts and not self.prompts:
+            raise ConfigError("A ViT with deep_prompts must have prompts, 1 or more; got 0.")
         if self.rotary and self.width // self.heads % 4:
             raise ConfigError(f"Rotary positions need a head width that 4 divides; got {self.width // self.heads}.")
 
@@ -69,6 +75,11 @@ class Variant:
         """The number of tokens of each kind before the patches, in order."""
         counts = {"cls_token": int(self.class_token), "dist_token": int(self.distilled), "reg_token": self.registers}
         return {name: count for name, count in counts.items() if count}
+
+    @property
+    def prompted(self) -> tuple[str, ...]:
+        """The stages with prompts of their own."""
+        return self.stages[1 : 1 + (self.depth if self.deep_prompts else 1)] if self.prompts else ()
 
     @property
     def positions_of_all(self) -> bool:
@@ -128,7 +139,8 @@ class Attention(nn.Module):
         if places is not None:
             q, k = (rotary.rotated(one, places, shape.rotary) for one in (q, k))
         if self.is_mutable_collection(WEIGHTS):  # somebody explains a prediction; else nothing is computed for it
-            self.sow(WEIGHTS, "weights", weights_of(q, k))
+            between = weights_of(q, k)[:, :, shape.prompts :, shape.prompts :]  # of the picture's tokens alone
+            self.sow(WEIGHTS, "weights", between)
         x = jax.nn.dot_product_attention(q, k, v).reshape(batch, tokens, width)
         return nn.Dense(width, dtype=self.dtype, kernel_init=NORMAL, name="proj")(x)
 
@@ -142,6 +154,7 @@ class Block(nn.Module):
     variant: Variant
     drop_path: float
     dtype: DTypeLike
+    prompted: bool = False  # whether prompts of its own are put before the tokens
 
     @nn.compact
     def __call__(self, x: Tree, mode: Mode) -> Tree:
@@ -157,10 +170,17 @@ class Block(nn.Module):
 
         shape = self.variant
         x, places = x if shape.rotary else (x, None)
+        if self.prompted:
+            bound = math.sqrt(6 / (3 * shape.patch**2 + shape.width))  # of the authors' code
+            uniform = partial(jax.random.uniform, minval=-bound, maxval=bound)
+            prompts = self.param("prompts", uniform, (1, shape.prompts, shape.width), jnp.float32)
+            prompts = jnp.broadcast_to(prompts.astype(self.dtype), (x.shape[0], *prompts.shape[1:]))
+            x = jnp.concatenate([prompts, x], axis=1)
         y = LayerNorm(epsilon=shape.eps, dtype=self.dtype, name="norm1")(x)
         x = x + kept(Attention(shape, self.dtype, name="attn")(y, places), 1)
         y = LayerNorm(epsilon=shape.eps, dtype=self.dtype, name="norm2")(x)
         x = x + kept(Mlp(self.dtype, shape.hidden, shape.activation, shape.gated, name="mlp")(y), 2)
+        x = x[:, shape.prompts :] if shape.deep_prompts else x
         return (x, places) if shape.rotary else x
 
 
@@ -168,10 +188,12 @@ class Norm(LayerNorm):
     """The last LayerNorm: (B, N, D) -> (B, N, D); in averaging variants, on the patches' mean: -> (B, D)."""
 
     average_from: int | None = None  # the index of the first patch
+    prompts: int = 0  # prompts before the tokens, which end here
 
     def __call__(self, x: Tree, mode: Mode) -> jax.Array:  # pyright: ignore[reportIncompatibleMethodOverride]
         del mode
         x = x[0] if isinstance(x, tuple) else x  # the centres of the patches are not needed any more
+        x = x[:, self.prompts :]
         if self.average_from is not None:
             x = x[:, self.average_from :].mean(axis=1)
         return super().__call__(x)
@@ -205,8 +227,9 @@ class ViT(Backbone):
             return Embed(shape, self.dtype, name=name)
         if name == "norm":
             average_from = sum(shape.tokens.values()) if shape.average else None
-            return Norm(epsilon=shape.eps, dtype=self.dtype, average_from=average_from, name=name)
+            prompts = 0 if shape.deep_prompts else shape.prompts
+            return Norm(epsilon=shape.eps, dtype=self.dtype, average_from=average_from, prompts=prompts, name=name)
         if name == "pool":
             return LatentAttention(shape.heads, shape.hidden, shape.activation, shape.eps, self.dtype, name=name)
         rate = self.drop_path * int(name.removeprefix("block")) / max(shape.depth - 1, 1)
-        return Block(shape, rate, self.dtype, name=name)
+        return Block(shape, rate, self.dtype, name in shape.prompted, name=name)

@@ -20,6 +20,7 @@ RATES = ("optimizer.lr", "optimizer.clip")  # keys that may change when a run ha
 FREE = ("report", "mesh.data", "mesh.fsdp", "mesh.rules", "suite.only")  # keys that do not change a run's result
 # The files of a run. config.json is written first; without it the others belong to somebody else.
 OURS = ("checkpoints", "model", "report", "inputs.json", "env.json", "result.json", "metrics.jsonl", "decision.json")
+TEACHERS = "teachers"  # key of inputs.json: the checksum of what they answer, in a run that has some
 WEIGHTS = "weights"  # key of inputs.json: the checksum of variables from published arrays; earlier runs have none
 
 
@@ -162,6 +163,8 @@ def _change(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str
         return "the pretrained weights are others"
     if name not in before or name not in now:
         return "there was none" if name not in before else "there is none now"
+    if name == TEACHERS:
+        return "they answer otherwise"
     if name == "classes":
         return f"{before[name]} -> {now[name]}"
     then, found = before.get(COUNTS, {}).get(name), now.get(COUNTS, {}).get(name)

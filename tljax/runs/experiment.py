@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,9 +11,8 @@ from ml_collections import ConfigDict
 from tljax.core import layer_groups, settings
 from tljax.core.errors import ConfigError, gather
 from tljax.core.experiment import Experiment
-from tljax.core.layer_groups import Groups
 from tljax.core.plugins import find
-from tljax.core.types import Dataset, Info, Params, Phase, Variables
+from tljax.core.types import Dataset, Info, Phase, Variables
 from tljax.data import class_counts, domains, labels, mixing, splits
 from tljax.data.batches import Training
 from tljax.data.splits import Subset
@@ -26,11 +25,9 @@ from tljax.training.job import Job
 from tljax.training.look import FirstBatches
 from tljax.transfer import text_head
 from tljax.transfer.alignment import Alignment
-from tljax.transfer.method import Facts, Method
+from tljax.transfer.method import PLAIN, Facts, Method
 from tljax.weights import head_names, placement, pretrained
 from tljax.weights.pretrained import Pretrained
-
-Fits = Callable[[Params, Groups, Sequence[str]], None]
 
 
 def check(config: ConfigDict, devices: int, *, pretrained_wanted: bool = True) -> None:
@@ -51,15 +48,13 @@ def check(config: ConfigDict, devices: int, *, pretrained_wanted: bool = True) -
     )
 
 
-def load(
-    config: ConfigDict, *, axis: str | None, pretrained_wanted: bool = True, fits: Fits | None = None
-) -> Experiment:
+def load(config: ConfigDict, *, axis: str | None, pretrained_wanted: bool = True, method: Method = PLAIN) -> Experiment:
     """Read everything that `config` names; one error lists the faults of data and of weights.
 
     Args:
       axis: the pmap axis that BatchNorm statistics span, None under jit.
       pretrained_wanted: whether the network starts from `config.model.weights`.
-      fits: a function that raises if the strategy does not fit parameters, groups and stages.
+      method: the strategy, which may change the network's sizes, and is checked as far as it can be.
 
     Raises:
       TljaxError: of config, data or weights; see `errors`.
@@ -71,14 +66,15 @@ def load(
         lambda: source.load(config.data),
         lambda: pretrained.fetch(config.model, channels=config.data.channels, wanted=pretrained_wanted),
     )
+    known, fresh = _varied(family, known, method)
     task, info, subsets, classes = _labelled(task, dataset, config)
     build = task.build if isinstance(task, Builds) else partial(network.plain, partial(head_of, task, len(classes)))
     built = network.build(build, family, known.variant, known.published, config.model, axis=axis)
     backbone, own = built.network.backbone, known.published is not None
-    built, variables, drawn = _start(task, family, built, known, config)
+    built, variables, drawn = _start(task, family, built, known, fresh, config)
     groups = layer_groups.assign(variables["params"], backbone.stages, config.groups)
-    if fits:
-        fits(variables["params"], groups, backbone.stages)
+    if method is not PLAIN:
+        method.check(variables["params"], groups, backbone.stages)
     # Last, because it takes longest: all other faults are reported before a picture is decoded.
     reader = find("inputs", family.INPUT)
     inputs = reader.load(subsets, config, card=known.card, backbone=backbone, pretrained=own)
@@ -141,6 +137,8 @@ def with_plan(experiment: Experiment, method: Method, config: ConfigDict, *, fac
     Raises:
       ConfigError: the strategy or the adaptation does not fit.
     """
+    if method.losses:
+        _check_loss(experiment, config)
     experiment = method.initialize(experiment, seed=config.seed)
     if method.looks and facts is None:
         train = experiment.parts["train"]
@@ -150,6 +148,23 @@ def with_plan(experiment: Experiment, method: Method, config: ConfigDict, *, fac
     alignment = Alignment.of(config.adaptation)
     experiment, phases = alignment.initialize(experiment, method.plan(experiment.groups, facts), seed=config.seed)
     return Prepared(experiment, method, alignment, phases, facts)
+
+
+def _check_loss(experiment: Experiment, config: ConfigDict) -> None:
+    """Raise ConfigError if the run cannot train by a strategy's own loss."""
+    faults = {
+        f"classes, one of each example: config.task.name={config.task.name} has others": (
+            experiment.task.LABEL_KIND == "classes"
+        ),
+        "a head that reads one vector of an example": not experiment.network.reads,
+        f"no adaptation: config.adaptation.name={config.adaptation.name}": not config.adaptation.name,
+        "no mixed pictures: set config.task.mixup and cutmix to 0": not mixing.asked(config.task),
+    }
+    if wrong := [need for need, holds in faults.items() if not holds]:
+        raise ConfigError(
+            f"config.strategy.name={config.strategy.name} trains by a loss of its own and needs {'; '.join(wrong)}. "
+            f"Change this, or choose another strategy."
+        )
 
 
 def _labelled(task: Any, dataset: Dataset, config: ConfigDict) -> tuple[Any, Info, dict[str, Subset], Sequence[str]]:
@@ -202,8 +217,17 @@ def _weighed(task: Any, classes: Sequence[str], config: ConfigDict) -> tuple[str
     return (f"config.task.{key}: {labels.cut(pairs)}",)
 
 
+def _varied(family: Family, known: Pretrained, method: Method) -> tuple[Pretrained, frozenset[str]]:
+    """The weights with the run's variant, and the paths of what the strategy adds to theirs."""
+    before = family.variant_of(known.variant)
+    if (after := method.variant(before)) == before:
+        return known, frozenset()
+    theirs = {row.path for row in family.names(before)}
+    return dataclasses.replace(known, variant=after), frozenset({row.path for row in family.names(after)} - theirs)
+
+
 def _start(
-    task: Any, family: Family, built: Built, known: Pretrained, config: ConfigDict
+    task: Any, family: Family, built: Built, known: Pretrained, fresh: Collection[str], config: ConfigDict
 ) -> tuple[Built, Variables, tuple[str, ...]]:
     """The network with all its names, its initial variables, and the paths with random initial values."""
     example = find("inputs", family.INPUT).example(config.data, known.card)
@@ -222,6 +246,7 @@ def _start(
         adapt=getattr(family, "adapt", None),
         head=built.published_head,
         stages=_copied(built.network.backbone.stages, config.model.copied_stages),
+        fresh=fresh,
         dtype=config.model.param_dtype,
     )
     return built, variables, drawn

@@ -7,7 +7,7 @@ from tljax.core.errors import DataError, WeightsError
 from tljax.core.types import Variables
 from tljax.reporting import run_folder
 from tljax.runs import experiment
-from tljax.serving import labelled, model_json, stored_config
+from tljax.serving import labelled, model_json, saved_model, stored_config
 
 
 def variables(run: Path) -> Variables:
@@ -28,6 +28,11 @@ def variables(run: Path) -> Variables:
             f"--recipe wise_ft. Or begin the run from the names of its classes, by config.model.text_head."
         )
     began = experiment.load(config, axis=None)
+    if saved_model.variant_as_json(began.variant) != said["variant"]:
+        raise DataError(
+            f"The line of WiSE-FT needs two networks of the same sizes; the strategy of '{run}' gave its network parts "
+            f"that the weights do not have. Give two runs of this strategy, or a run of another one."
+        )
     if began.fingerprints()[run_folder.WEIGHTS] != read_json(file.parent / "inputs.json")[run_folder.WEIGHTS]:
         raise WeightsError(
             f"The line of WiSE-FT must begin at the network that '{run}' began with; the weights in "

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from tljax.core.plugins import find
 from tljax.core.processes import agreement
 from tljax.reporting.report import Report
-from tljax.runs import decision, experiment, fitted_run
+from tljax.runs import decision, experiment, fitted_run, teachers
 from tljax.runs.experiment import Prepared
 from tljax.training.parallel import Parallel
 from tljax.transfer.method import Method
@@ -28,8 +28,9 @@ def prepare(config: ConfigDict, devices: Parallel, report: Report) -> Prepared:
     if method.fits:
         fitted_run.check(config)
     experiment.check(config, devices.devices, pretrained_wanted=method.pretrained)
-    loaded = experiment.load(config, axis=devices.axis, pretrained_wanted=method.pretrained, fits=method.check)
+    loaded = experiment.load(config, axis=devices.axis, pretrained_wanted=method.pretrained, method=method)
     method, loaded = decision.settle(method, loaded, devices, report, config)
+    loaded = teachers.beside(loaded, method, config)
     prepared = experiment.with_plan(loaded, method, config, facts=agreement.told(lambda: report.stored(LOOKED)))
     if prepared.facts is not None:
         report.keep(LOOKED, json.dumps(prepared.facts, indent=2))

@@ -15,6 +15,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.plugins import entry, find
 from tljax.core.trees import count, flatten
 from tljax.networks import ops, sizes
+from tljax.networks.families import HasOwnParts
 from tljax.serving import onnx_export, saved_model, snippets
 from tljax.serving.saved_model import Model
 
@@ -65,7 +66,16 @@ def save(model: Model, to: str, file: Path, check: Callable[[Path], None] = lamb
 def torch(model: Model, file: Path) -> None:
     """Published names and layouts: torchvision (ResNet, VGG, ConvNeXt, ...), timm (ViT, DeiT) and transformers (text
     encoders) can load them.
+
+    Raises:
+      ConfigError: the network has parts that none of these libraries has.
     """
+    family = find("families", model.family)
+    if parts := family.own_parts(model.variant) if isinstance(family, HasOwnParts) else "":
+        raise ConfigError(
+            f"--to=safetensors-torch is for torchvision, timm and transformers, and none of them has {parts}. Choose "
+            f"--to=stablehlo or onnx, which hold the program, or safetensors-flax or npz, which hold the arrays."
+        )
     safetensors.numpy.save_file(published(model), file, metadata={"format": "pt"})
 
 

@@ -122,6 +122,7 @@ class Job:
             method=self.method,
             alignment=self.alignment,
             steps=self.steps,
+            phase=self.phases[index].name,
         )
         clip, accumulate = self.config.optimizer.clip, self.config.optimizer.accumulate
         return make_train_step(objective, self.tx(index), self.labels(index), clip=clip, accumulate=accumulate)

@@ -19,6 +19,7 @@ from tljax.training.optimizer import Labels
 from tljax.training.train_state import TrainState
 from tljax.transfer.alignment import NONE, Alignment
 from tljax.transfer.method import PLAIN, Method
+from tljax.transfer.strategy import Given
 
 Metrics = dict[str, jax.Array]
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -60,6 +61,7 @@ class Objective:
     method: Method = PLAIN  # the strategy, which may change the parameters before the network gets them
     alignment: Alignment = NONE  # the adaptation to a second, unlabelled domain
     steps: int = 1  # number of updates in the whole run
+    phase: str = ""  # its name, for a strategy whose loss depends on it
 
     def prepared(self, batch: Batch, keys: StepKeys) -> Batch:
         """A training batch with "inputs", the network's input; mixed, if mixup or CutMix is on (`mixing`)."""
@@ -77,11 +79,17 @@ class Objective:
                 self.mode,
                 mutable=list(model_state),
                 rngs={"dropout": keys.network},
-                method=self.alignment.method,
+                method="with_features" if self.method.losses else self.alignment.method,
             )
+        # A strategy with a loss of its own is not aligned (`runs.experiment`), and needs the head's input.
+        features, outputs = outputs if self.method.losses else (None, outputs)
         logits, terms, logged = self.alignment(outputs, params, keys.step / self.steps, self.axis)
         terms |= self.method.penalty(params)
-        loss = sum(terms.values(), self.task.loss(logits, batch, self.task_config))
+        loss = self.task.loss(logits, batch, self.task_config)
+        if features is not None:
+            loss, more = self.method.loss(Given(features, logits, batch, loss, self.phase, self.axis))
+            logged |= more
+        loss = sum(terms.values(), loss)
         return loss, (new_state, {"loss": loss, **terms, **logged, **self.task.metrics(logits, batch)})
 
     def gradients(

@@ -174,7 +174,12 @@ def _view(
         parts, train = features.cached(experiment, _stop(experiment, stages), where, devices, screen, config)
     weights = task.weights(config.task, experiment.parts["train"].subset.labels, experiment.classes)
     training = Training(
-        train, batch_size=config.train.batch_size, seed=config.seed, weights=weights, share=devices.share
+        train,
+        batch_size=config.train.batch_size,
+        seed=config.seed,
+        weights=weights,
+        beside=experiment.beside,
+        share=devices.share,
     )
     step = make_eval_step(network, task, prepare, axis=devices.axis)
     evaluator = Evaluator(step, devices, partial(screen.compiling, "evaluation"))

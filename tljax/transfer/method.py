@@ -13,23 +13,27 @@ from tljax.core import layer_groups, plugins
 from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
 from tljax.core.layer_groups import Groups
-from tljax.core.types import Params, Phase
+from tljax.core.types import NetworkSizes, Params, Phase
 from tljax.transfer.strategy import (
     Changes,
     Chooses,
     Facts,
     Fit,
     Fits,
+    Given,
+    HasLoss,
+    HasTeachers,
     Initializes,
     Look,
     Looks,
     Penalizes,
     Plans,
     Strategy,
+    Varies,
 )
 
 Plan = Callable[..., Sequence[Phase]]  # (groups, config), and facts where it looks
-NAMES = ("plan", "choose", "look", "fit", "initialize", "effective", "penalty")
+NAMES = ("plan", "choose", "look", "fit", "initialize", "effective", "penalty", "variant", "loss")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +50,9 @@ class Method:
     initializes: Callable[..., tuple[Params, Groups]] | None = None
     changes: Callable[..., Params] | None = None
     penalizes: Callable[..., jax.Array] | None = None
+    varies: Callable[[NetworkSizes, ConfigDict], NetworkSizes] | None = None
+    losses: Callable[[Given, ConfigDict], tuple[jax.Array, dict[str, jax.Array]]] | None = None
+    taught: HasTeachers | None = None
 
     @classmethod
     def of(cls, strategy: Strategy, config: ConfigDict) -> "Method":
@@ -74,6 +81,9 @@ class Method:
             initializes=strategy.initialize if isinstance(strategy, Initializes) else None,
             changes=strategy.effective if isinstance(strategy, Changes) else None,
             penalizes=strategy.penalty if isinstance(strategy, Penalizes) else None,
+            varies=strategy.variant if isinstance(strategy, Varies) else None,
+            losses=strategy.loss if isinstance(strategy, HasLoss) else None,
+            taught=strategy if isinstance(strategy, HasTeachers) else None,
         )
 
     def plan(self, groups: Groups, facts: Facts | None = None) -> tuple[Phase, ...]:
@@ -95,6 +105,10 @@ class Method:
         )
         return dataclasses.replace(experiment, variables={**experiment.variables, "params": params}, groups=groups)
 
+    def variant(self, sizes: NetworkSizes) -> NetworkSizes:
+        """The sizes of the run's network, of those of its weights."""
+        return self.varies(sizes, self.config) if self.varies else sizes
+
     def check(self, params: Params, groups: Groups, stages: Sequence[str]) -> None:
         """Raise ConfigError if the strategy does not fit these groups, as far as this is known before `look`."""
         if self.initializes:
@@ -110,6 +124,10 @@ class Method:
     def effective(self, params: Params, rng: jax.Array | None = None) -> Params:
         """The network's parameters: {"backbone": ..., "head": ...}."""
         return self.changes(params, self.config, rng) if self.changes else params
+
+    def loss(self, given: Given) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """The loss of a batch without penalties, (), and values for the log."""
+        return self.losses(given, self.config) if self.losses else (given.own, {})
 
     def penalty(self, params: Params) -> dict[str, jax.Array]:
         """{"penalty": ()}, a term of the loss; {} if the strategy has none."""

@@ -5,7 +5,7 @@ and the optimizer know nothing of strategies. `Method.of` (`transfer.method`) is
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from tljax.core.layer_groups import Groups
 from tljax.core.modules import Plugin
-from tljax.core.types import Json, Params, Phase, Tree
+from tljax.core.types import Batch, Json, NetworkSizes, Params, Phase, Rows, Tree
 
 Facts = Json  # the facts that a strategy measured; they are saved as JSON
 
@@ -147,6 +147,61 @@ class Changes(Protocol):
 
         Args:
           rng: a training step's key; None in evaluation.
+        """
+        ...
+
+
+class Given(NamedTuple):
+    """What a strategy's own loss is computed from: a training batch in the network."""
+
+    features: jax.Array  # (B, D), the head's input
+    logits: jax.Array  # (B, K)
+    batch: Batch  # "label" (B,), and what stands beside the examples
+    own: jax.Array  # (), the task's loss
+    phase: str  # the name of the phase
+    axis: str | None  # of pmap, which holds the other examples of the batch; None under jit
+
+    def whole(self, rows: jax.Array) -> jax.Array:
+        """The rows of the whole batch, of all devices. The mean of the devices' gradients is then that of the batch."""
+        return jax.lax.all_gather(rows, self.axis, tiled=True) if self.axis else rows
+
+
+@runtime_checkable
+class HasLoss(Protocol):
+    """The loss of training is the strategy's own; evaluation keeps the task's. For classes, from one vector."""
+
+    def loss(self, given: Given, config: ConfigDict) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """(The loss, (); more values for the log, name -> ())."""
+        ...
+
+
+@runtime_checkable
+class HasTeachers(Protocol):
+    """Finished runs answer for the training part; their answers stand beside its examples (`runs.teachers`)."""
+
+    def teachers(self, config: ConfigDict) -> tuple[str, ...]:
+        """The folders of the runs."""
+        ...
+
+    def answers(self, logits: Sequence[np.ndarray], features: Sequence[np.ndarray], config: ConfigDict) -> Rows:
+        """What stands beside the examples: name -> (N, ...).
+
+        Args:
+          logits: of every teacher, (N, K), in the order of the run's classes.
+          features: of every teacher, (N, D).
+        """
+        ...
+
+
+@runtime_checkable
+class Varies(Protocol):
+    """The network has other sizes than its weights; the parameters that only the new sizes have begin random."""
+
+    def variant(self, sizes: NetworkSizes, config: ConfigDict) -> NetworkSizes:
+        """The sizes of the run's network.
+
+        Args:
+          sizes: those of the weights; ConfigError where they do not fit.
         """
         ...
 

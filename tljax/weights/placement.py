@@ -33,6 +33,7 @@ def start(
     adapt: Adapt | None = None,
     head: bool = False,
     stages: Collection[str] | None = None,
+    fresh: Collection[str] = (),
     dtype: str = "float32",
 ) -> tuple[Variables, tuple[str, ...]]:
     """The initial variables of a run, and the paths of those that are random.
@@ -46,6 +47,7 @@ def start(
       adapt: the family's function that makes published arrays fit inputs of this shape, if it has one.
       head: take the published classifier too, see `place`.
       stages: the backbone's stages that take published arrays; the others are random. Default: all.
+      fresh: paths of parameters that no published array is for: a strategy adds them to the network.
       dtype: the dtype of stored parameters; modules compute in their own. Statistics keep their dtype.
     """
     if published is None:
@@ -54,12 +56,12 @@ def start(
     if adapt is not None:
         published = dataclasses.replace(published, arrays=adapt(published.arrays, jax.tree.map(np.shape, example)))
     empty = {collection: flatten(leaves) for collection, leaves in shapes(network, example).items()}
-    left = [path for leaves in empty.values() for path in leaves if not _takes(path, stages, head)]
+    left = [path for leaves in empty.values() for path in leaves if path in fresh or not _takes(path, stages, head)]
     # Random values come first: XLA needs memory to compile, and published arrays would add to it.
     drawn = init(network, example, seed=seed, draw=draw, only=left) if left else {}
     memory.give_back()
     begin = {c: unflatten(leaves | flatten(drawn.get(c, {}))) for c, leaves in empty.items()}
-    return place(_stored(begin, dtype), published, names, unused=unused, head=head, stages=stages)
+    return place(_stored(begin, dtype), published, names, unused=unused, head=head, stages=stages, fresh=fresh)
 
 
 def _stored(variables: Variables, dtype: str) -> Variables:
@@ -118,6 +120,7 @@ def place(
     unused: Iterable[str] = (),
     head: bool = False,
     stages: Collection[str] | None = None,
+    fresh: Collection[str] = (),
 ) -> tuple[Variables, tuple[str, ...]]:
     """Replace initial arrays by published ones.
 
@@ -126,6 +129,7 @@ def place(
       unused: patterns of published tensors that the network does not need.
       head: take the published classifier too; otherwise the head keeps its random values.
       stages: the backbone's stages that take published arrays; by default all.
+      fresh: paths of parameters that keep their random values whatever their stage.
 
     Returns:
       New variables, and the paths that kept their random values.
@@ -134,7 +138,7 @@ def place(
       WeightsError: tensors are missing, extra, of a wrong shape, integer or not finite, or a variance is negative; one
         error lists them all.
     """
-    table = tuple(names)
+    table = tuple(row for row in names if row.path not in fresh)
     known = {row.published for row in table}
     extra = [name for name in published.arrays if name not in known and not _matches(name, unused)]
     ours = {collection: {p: _own(x) for p, x in flatten(variables[collection]).items()} for collection in variables}
@@ -142,7 +146,7 @@ def place(
     _raise_differences(published, **problems | {"extra": extra})
     kept = tuple(path for collection in ours for path in ours[collection] if (collection, path) not in filled)
     unfilled = [path for path in kept if layer_groups.stage_of(path) != "head" and _takes(path, stages, head)]
-    if unfilled:
+    if unfilled := [path for path in unfilled if path not in fresh]:
         raise WeightsError(f"The name table must cover every parameter; it lacks: {', '.join(unfilled)}.")
     return {collection: unflatten(leaves) for collection, leaves in ours.items()}, kept
 

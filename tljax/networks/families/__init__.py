@@ -119,6 +119,15 @@ class Describes(Protocol):
 
 
 @runtime_checkable
+class HasOwnParts(Protocol):
+    """Some of its networks have parts that no other library has, under whatever names."""
+
+    def own_parts(self, variant: VariantLike, /) -> str:
+        """The parts, for the user; "" if there are none."""
+        ...
+
+
+@runtime_checkable
 class HidesWords(Protocol):
     """A text encoder that can be trained on masked language modelling: `task.name=masked_lm`."""
 

@@ -117,6 +117,8 @@ def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
         average_after="cls_token" not in arrays and "norm.weight" in arrays and not pool,
         rotary=THETA if rotary else 0.0,
         attention_pool=pool,
+        prompts=arrays["blocks.0.prompts"].shape[1] if "blocks.0.prompts" in arrays else 0,
+        deep_prompts="blocks.1.prompts" in arrays,
     )
 
 
@@ -183,6 +185,8 @@ def _rows(shape: Variant) -> Iterator[Name]:
     yield from _affine("patch_embed.proj", "backbone/embed/proj", "kernel", "conv", bias=not shape.pre_norm)
     if shape.pre_norm:
         yield from _affine("norm_pre", "backbone/embed/norm", "scale")
+    for stage in shape.prompted:
+        yield Name(f"blocks.{stage.removeprefix('block')}.prompts", "params", f"backbone/{stage}/prompts")
     for i in range(shape.depth):
         for n in (1, 2) if shape.layer_scale else ():
             theirs = f"blocks.{i}.gamma_{n}" if shape.rotary else f"blocks.{i}.ls{n}.gamma"
@@ -206,6 +210,11 @@ def _affine(theirs: str, ours: str, weight: str, layout: str = "same", *, bias: 
     yield Name(f"{theirs}.weight", "params", f"{ours}/{weight}", layout)
     if bias:
         yield Name(f"{theirs}.bias", "params", f"{ours}/bias")
+
+
+def own_parts(variant: VariantLike) -> str:
+    """What no other library has of such a network."""
+    return "learned prompts (vpt)" if variant_of(variant).prompts else ""
 
 
 def adapt(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Arrays:
