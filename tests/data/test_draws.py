@@ -21,6 +21,23 @@ def test_groups_are_drawn_whole_and_near_the_share():
     ).any()
 
 
+def test_of_each_class_its_own_permutation_chooses():
+    """However classes are found, a draw is the one that finished runs had: they would be resumed on other examples."""
+    strata = np.random.default_rng(0).integers(0, 40, 200).astype(np.int32)
+    chosen = draws.mask(strata, 5, 2, share=0.4)
+    for label in range(40):
+        members = np.flatnonzero(strata == label)
+        order = np.random.default_rng([5, 2, label]).permutation(len(members))
+        assert set(np.flatnonzero(chosen & (strata == label))) == set(members[order[: round(0.4 * len(members))]])
+    assert not draws.mask(np.zeros(0, np.int32), 5, 2, share=0.4).size
+
+
+def test_a_group_is_of_the_class_that_most_of_its_examples_have():
+    groups = np.array(["a", "a", "a", "b", "b", "c"])
+    found = draws._class_of_each(np.unique(groups, return_inverse=True)[1], np.array([2, 1, 2, 3, 0, 1]))
+    assert found.tolist() == [2, 0, 1]  # of b's two classes, which are as frequent, the first
+
+
 def test_of_two_groups_one_goes_each_way():
     strata, groups = np.zeros(10, np.int32), np.array([0] * 9 + [1])
     for share in (0.01, 0.99):

@@ -1,5 +1,7 @@
 """Seeded random samples of examples, stratified by class; groups stay together."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 
@@ -18,25 +20,38 @@ def mask(
     chosen = np.zeros(len(strata), bool)
     if groups is not None and share:
         return _whole_groups(strata, groups, share, [seed, draw])
-    for label in np.unique(strata):
-        members = np.flatnonzero(strata == label)
+    for label, members in by_class(strata):
         size = number or round(share * len(members))
-        order = np.random.default_rng([seed, draw, int(label)]).permutation(len(members))
+        order = np.random.default_rng([seed, draw, label]).permutation(len(members))
         chosen[members[order[:size]]] = True
     return chosen
 
 
+def by_class(strata: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Each class that occurs, with the positions of its examples in order; one sort, however many classes there are."""
+    labels, starts = np.unique(np.sort(strata), return_index=True)
+    members = np.split(np.argsort(strata, kind="stable"), starts[1:])
+    return zip(map(int, labels), members, strict=True) if len(strata) else iter(())
+
+
 def _whole_groups(strata: np.ndarray, groups: np.ndarray, share: float, seed: list[int]) -> np.ndarray:
-    names, sizes = np.unique(groups, return_counts=True)
-    of = {name: np.bincount(strata[groups == name]).argmax() for name in names}
-    drawn: list[int] = []
-    for label in np.unique(list(of.values())):
-        units = np.array([name for name in names if of[name] == label])
-        order = units[np.random.default_rng([*seed, int(label)]).permutation(len(units))]
-        ends = np.cumsum([sizes[names == name][0] for name in order])
+    names, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    place = place.reshape(-1)
+    drawn = np.zeros(len(names), bool)
+    for label, units in by_class(_class_of_each(place, strata)):
+        order = units[np.random.default_rng([*seed, label]).permutation(len(units))]
+        ends = np.cumsum(sizes[order])
         number = int(np.abs(np.array([0, *ends]) - share * ends[-1]).argmin())
-        drawn += list(order[: min(max(number, 1), len(order) - 1) if len(order) > 1 else number])
-    return np.isin(groups, drawn)
+        drawn[order[: min(max(number, 1), len(order) - 1) if len(order) > 1 else number]] = True
+    return drawn[place]
+
+
+def _class_of_each(groups: np.ndarray, strata: np.ndarray) -> np.ndarray:
+    """The class of most examples of each group 0 ... G-1, the first of those that have as many: (G,)."""
+    pairs, counts = np.unique(np.stack([groups, strata], axis=1), axis=0, return_counts=True)
+    order = np.lexsort((pairs[:, 1], -counts, pairs[:, 0]))
+    _, first = np.unique(pairs[order, 0], return_index=True)
+    return pairs[order[first], 1]
 
 
 def is_sorted(rows: np.ndarray) -> bool:
@@ -57,7 +72,6 @@ def is_sorted(rows: np.ndarray) -> bool:
 def first_of_each(strata: np.ndarray, number: int, seed: int) -> np.ndarray:
     """`number` random positions, in order: each class gets its share, and at least one if `number` allows it."""
     rng, places = np.random.default_rng([seed, 7]), np.zeros(len(strata))
-    for label in np.unique(strata):
-        members = np.flatnonzero(strata == label)
+    for _, members in by_class(strata):
         places[members] = rng.permutation(len(members)) / len(members)
     return np.sort(np.lexsort((rng.random(len(strata)), places))[:number])

@@ -1,6 +1,7 @@
 """Choose the examples for training, validation and test: by name or by shares, seeded and stratified by class."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -116,7 +117,8 @@ def choose(dataset: Dataset, config: ConfigDict, seed: int) -> Parts:
     """
     _no_choice_by_class(dataset.info, config)
     classes = _half(_classes(dataset, config.classes), config.half, seed)
-    numbers = [dataset.info.classes.index(name) for name in classes]
+    number = {name: i for i, name in enumerate(dataset.info.classes)}
+    numbers = [number[name] for name in classes]
     parts = _by_fractions(dataset, config, numbers, seed) if config.fractions else _by_name(dataset, config, numbers)
     notes = []
     if config.train_examples:
@@ -155,9 +157,10 @@ def _first(train: Subset, info: Info, number: int, seed: int) -> tuple[Subset, s
 
 
 def _classes(dataset: Dataset, wanted: Sequence[object]) -> tuple[str, ...]:
-    known = dataset.info.classes
+    known, there = dataset.info.classes, set(dataset.info.classes)
     wanted = tuple(str(name) for name in wanted) or known
-    bad = [name for name in dict.fromkeys(wanted) if name not in known or wanted.count(name) > 1]
+    times = Counter(wanted)
+    bad = [name for name in times if times[name] > 1 or name not in there]
     if bad:
         raise ConfigError(
             f"config.data.classes must be distinct names among {labels.cut(known)}; unknown or twice: "
@@ -173,7 +176,7 @@ def _half(classes: tuple[str, ...], half: str, seed: int) -> tuple[str, ...]:
     """
     if not half:
         return classes
-    drawn = np.random.default_rng([seed, 5]).permutation(len(classes))[: -(-len(classes) // 2)]
+    drawn = set(np.random.default_rng([seed, 5]).permutation(len(classes))[: -(-len(classes) // 2)].tolist())
     return tuple(name for i, name in enumerate(classes) if (i in drawn) == (half == "a"))
 
 
