@@ -16,7 +16,7 @@ def made(n=400, classes=3):
 def test_classes_are_measured_as_scikit_learn_does():
     one = made()
     precision, recall, f1, examples = sklearn.metrics.precision_recall_fscore_support(one.labels, one.predicted)
-    found = measures.per_class(one.confusion)
+    found = measures.per_class(one)
     for name, expected in {"precision": precision, "recall": recall, "f1": f1, "examples": examples}.items():
         np.testing.assert_allclose(found[name], expected, rtol=1e-12, err_msg=name)
 
@@ -30,7 +30,7 @@ def test_the_surest_mistakes_come_first():
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]])
     one = Outcome(["a", "b"], np.array([1, 0, 0, 0]), probabilities)
     assert one.mistakes().tolist() == [0, 1, 2]
-    assert measures.confused(one.confusion, one.classes, 5) == [
+    assert measures.confused(one, 5) == [
         {"label": "a", "said": "b", "count": 2, "of": 3},
         {"label": "b", "said": "a", "count": 1, "of": 1},
     ]

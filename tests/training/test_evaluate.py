@@ -51,9 +51,10 @@ def test_every_example_counts_once(mode, batch_size, lengths):
     logits = np.asarray(network.apply(variables, IMAGES.astype(np.float32) / 255))
     expected = np.zeros((CLASSES, CLASSES), int)
     np.add.at(expected, (LABELS, logits.argmax(-1)), 1)
-    np.testing.assert_array_equal(totals["confusion"], expected)
+    found = [totals[name] for name in ("labels", "found", "hits")]
+    np.testing.assert_array_equal(found, [expected.sum(axis=1), expected.sum(axis=0), np.diag(expected)])
     np.testing.assert_array_equal(totals["prediction"], logits.argmax(-1))  # one an example, in order, no filling
     np.testing.assert_array_equal(totals["label"], LABELS)
-    assert totals["confusion"].dtype == np.int64 and totals["loss"].dtype == np.float64
+    assert totals["hits"].dtype == np.int64 and totals["loss"].dtype == np.float64
     loss = classification.loss(logits, {"label": LABELS}, ConfigDict({"label_smoothing": 0.0})) * N
     assert float(totals["loss"]) == pytest.approx(float(loss), rel=1e-5)

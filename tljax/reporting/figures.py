@@ -70,9 +70,14 @@ def matrix(counts: np.ndarray, classes: Sequence[str], *, side: float, font: int
     return figure
 
 
-def per_class(counts: np.ndarray, classes: Sequence[str], file: Path) -> None:
-    """Precision, recall, F1 and the number of examples of every class, as CSV."""
-    hits, labels, predictions = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+def per_class(
+    labels: np.ndarray, predictions: np.ndarray, hits: np.ndarray, *, classes: Sequence[str], file: Path
+) -> None:
+    """Precision, recall, F1 and the number of examples of every class, as CSV.
+
+    Args:
+      labels, predictions, hits: (K,), how often a class is the label, the prediction, and both.
+    """
     with whole(file) as part, part.open("w", newline="", encoding="utf-8") as out:
         rows = csv.writer(out)
         rows.writerow(["class", "precision", "recall", "f1", "examples"])

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+DRAWN = 1000  # classes up to which a confusion matrix is made: its size is their square
 BINS = 15  # bins of equal width for the calibration error, as in Guo et al. 2017
 
 
@@ -38,8 +39,7 @@ class Outcome:
     @property
     def confusion(self) -> np.ndarray:
         """(K, K) counts."""
-        size = len(self.classes)
-        return np.bincount(self.labels * size + self.predicted, minlength=size**2).reshape(size, size)
+        return matrix(self.labels, self.predicted, len(self.classes))
 
     def mistakes(self) -> np.ndarray:
         """Positions of wrong predictions, the surest first."""
@@ -47,9 +47,18 @@ class Outcome:
         return wrong[np.argsort(-self.sureness[wrong], kind="stable")]
 
 
-def per_class(confusion: np.ndarray) -> dict[str, np.ndarray]:
+def matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """The confusion matrix (K, K) of labels (N,) and predictions (N,): row = label, column = prediction."""
+    cells = np.asarray(labels, np.int64) * classes + predicted
+    return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+
+
+def per_class(outcome: Outcome) -> dict[str, np.ndarray]:
     """Precision, recall, F1 and number of examples of every class, (K,) each; 0 if the divisor is 0."""
-    hits, labels, said = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    said_of, size = outcome.predicted, len(outcome.classes)
+    labels, said, hits = (
+        np.bincount(some, minlength=size) for some in (outcome.labels, said_of, said_of[said_of == outcome.labels])
+    )
     return {
         "precision": hits / np.maximum(said, 1),
         "recall": hits / np.maximum(labels, 1),
@@ -64,15 +73,15 @@ def commonest(outcome: Outcome, train: np.ndarray) -> tuple[str, float]:
     return outcome.classes[guess], float((outcome.labels == guess).mean())
 
 
-def confused(confusion: np.ndarray, classes: Sequence[str], most: int) -> list[dict[str, Any]]:
+def confused(outcome: Outcome, most: int) -> list[dict[str, Any]]:
     """The pairs of classes that are confused most often."""
-    wrong = confusion - np.diag(np.diag(confusion))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
-    cells = [np.unravel_index(i, wrong.shape) for i in order]
+    classes, wrong = outcome.classes, ~outcome.right
+    mistakes = np.stack([outcome.labels[wrong], outcome.predicted[wrong]], axis=1)
+    pairs, counts = np.unique(mistakes, axis=0, return_counts=True)
+    of = np.bincount(outcome.labels, minlength=len(classes))
     return [
-        {"label": classes[a], "said": classes[b], "count": int(wrong[a, b]), "of": int(confusion[a].sum())}
-        for a, b in cells
-        if wrong[a, b]
+        {"label": classes[a], "said": classes[b], "count": int(count), "of": int(of[a])}
+        for (a, b), count in ((pairs[i], counts[i]) for i in np.argsort(-counts, kind="stable")[:most])
     ]
 
 

@@ -77,13 +77,9 @@ def summary(model: Model, found: dict[str, np.ndarray]) -> dict[str, Any]:
 
 def _counts(model: Model, found: dict[str, np.ndarray]) -> list[tuple[str, int, int, int]]:
     """For every class: its name, and how many examples have it as label, as prediction, and as both; else []."""
-    if "confusion" in found:
-        counts = np.asarray(found["confusion"])
-        labels, said, hits = counts.sum(axis=1), counts.sum(axis=0), np.diag(counts)
-    elif "hits" in found:
-        labels, said, hits = (np.asarray(found[name]) for name in ("labels", "found", "hits"))
-    else:
+    if "hits" not in found:
         return []
+    labels, said, hits = (np.asarray(found[name]) for name in ("labels", "found", "hits"))
     return [(name, int(labels[k]), int(said[k]), int(hits[k])) for k, name in enumerate(model.classes)]
 
 

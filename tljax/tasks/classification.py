@@ -15,7 +15,7 @@ from tljax.core.types import Batch, Totals
 from tljax.data import mixing
 from tljax.data.labels import NUMBERS_BY_NAME, numbers_by_name
 from tljax.networks.layers import TORCH_LINEAR
-from tljax.reporting import temperatures
+from tljax.reporting import measures, temperatures
 
 LABEL_KIND = "classes"  # the kind of labels
 BEST_METRIC = "accuracy"  # the metric for tables and for the choice of the best epoch
@@ -89,13 +89,21 @@ def totals(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     """Exact sums over the examples where `mask` is True; they are added over batches and devices.
 
     Returns:
-      loss: float32; confusion: (K, K) int32, row = label, column = prediction.
+      loss: float32; labels, found, hits: (K,) int32, how often a class is the label, the prediction, and both.
     """
     logits, mask, classes = logits.astype(jnp.float32), batch["mask"], logits.shape[-1]
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
-    cell = batch["label"] * classes + logits.argmax(-1)
-    confusion = jnp.zeros(classes * classes, jnp.int32).at[cell].add(mask.astype(jnp.int32))
-    return {"loss": (losses * mask).sum(), "confusion": confusion.reshape(classes, classes)}
+    label, found = batch["label"], logits.argmax(-1)
+
+    def counts(numbers: jax.Array, counted: jax.Array) -> jax.Array:
+        return jnp.zeros(classes, jnp.int32).at[numbers].add(counted.astype(jnp.int32))
+
+    return {
+        "loss": (losses * mask).sum(),
+        "labels": counts(label, mask),
+        "found": counts(found, mask),
+        "hits": counts(label, mask & (label == found)),
+    }
 
 
 def per_example(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
@@ -112,9 +120,8 @@ def summarize(totals: Totals) -> dict[str, float]:
     either is constant. auroc: the mean area under the ROC curve of each class against all others, for up to `LISTED`
     classes. f1, for two classes: the F1 of the second.
     """
-    confusion = np.asarray(totals["confusion"], np.float64)
-    examples, hits = confusion.sum(), np.diag(confusion)
-    labels, found = confusion.sum(axis=1), confusion.sum(axis=0)
+    labels, found, hits = (np.asarray(totals[name], np.float64) for name in ("labels", "found", "hits"))
+    examples = labels.sum()
     present, f1 = labels > 0, 2 * hits / np.maximum(labels + found, 1)
     return {
         "loss": float(totals["loss"]) / int(examples),
@@ -142,11 +149,14 @@ def answer(outputs: np.ndarray, classes: Sequence[str], top: int) -> list[tuple[
 
 
 def files(totals: Totals, stem: Path, *, classes: Sequence[str]) -> None:
-    """Write one part's confusion matrix and report per class: <stem>_confusion.png and so on."""
+    """Write one part's report per class; for up to `measures.DRAWN` classes also its confusion matrix."""
     from tljax.reporting import figures
 
-    figures.per_class(totals["confusion"], classes, stem.with_name(f"{stem.name}_per_class.csv"))
-    figures.confusion(totals["confusion"], classes, stem.with_name(f"{stem.name}_confusion"))
+    counts = totals["labels"], totals["found"], totals["hits"]
+    figures.per_class(*counts, classes=classes, file=stem.with_name(f"{stem.name}_per_class.csv"))
+    if len(classes) <= measures.DRAWN:
+        matrix = measures.matrix(totals["label"], totals["prediction"], len(classes))
+        figures.confusion(matrix, classes, stem.with_name(f"{stem.name}_confusion"))
 
 
 def columns(totals: Totals, classes: Sequence[str], temperature: float) -> Mapping[str, Sequence[object] | np.ndarray]:

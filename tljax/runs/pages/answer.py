@@ -49,7 +49,7 @@ def _classes(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
         rows.append(baseline)
     commonest = "the commonest class of the training part"
     rows.append({"name": f"always “{guess}”", "value": guessed, "why": commonest, "examples": count})
-    table = measures.per_class(test.confusion)
+    table = measures.per_class(test)
     order = sorted(range(len(test.classes)), key=lambda k: table["f1"][k])
     shown = range(len(test.classes)) if len(test.classes) <= NAMED else order[:NAMED]
     return {
@@ -59,7 +59,7 @@ def _classes(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
         "per_class": [
             {"name": test.classes[k]} | {name: column[k].item() for name, column in table.items()} for k in shown
         ],
-        "picture": charts.confusion(test),
+        "picture": charts.confusion(test) if len(test.classes) <= measures.DRAWN else None,
     }
 
 

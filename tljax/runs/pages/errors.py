@@ -57,7 +57,7 @@ def _classes(run: Finished) -> dict[str, Any]:
         "sheet": sheet,
         "more": len(wrong) - len(worst) - len(sheet),
         "wrong": len(wrong),
-        "pairs": measures.confused(test.confusion, test.classes, PAIRS),
+        "pairs": measures.confused(test, PAIRS),
     }
 
 
