@@ -86,7 +86,9 @@ def _rows(options: argparse.Namespace, config: ConfigDict, of_rows: Sequence[str
     if tried != [()] and not entries:
         entries = [config.strategy.name]
     pairs = [(entry, added) for entry in entries for added in tried]
-    return {":".join((entry, *added)): (*_overrides(entry, config), *added, *of_rows) for entry, added in pairs}
+    return {
+        ":".join((entry, *added)): (*_overrides(entry, config.suite.rows), *added, *of_rows) for entry, added in pairs
+    }
 
 
 def _report(
@@ -143,15 +145,15 @@ def _tried(options: argparse.Namespace, seed: int) -> list[tuple[str, ...]]:
     return search.drawn(axes, options.random, seed) if options.random else search.grid(axes)
 
 
-def _overrides(entry: str, config: ConfigDict) -> tuple[str, ...]:
+def _overrides(entry: str, rows: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """ "full:optimizer.lr=0.1:data.flip=true" as overrides; "full" is a row of the config's suite, else a strategy."""
     name, *changes = re.split(r":(?=[\w.]+=)", entry)
-    if name in config.suite.rows:
-        return (*config.suite.rows[name], *changes)
+    if name in rows:
+        return (*rows[name], *changes)
     known = plugins.available("strategies")
     if name not in known:
         raise ConfigError(
-            f"--strategies must be rows of the config ({', '.join(config.suite.rows) or 'it has none'}) "
+            f"--strategies must be rows of the config ({', '.join(rows) or 'it has none'}) "
             f"or files in tljax/transfer/strategies/ ({', '.join(known)}); got '{name}'."
         )
     return (f"strategy.name={name}", *changes)

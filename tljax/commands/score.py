@@ -112,7 +112,7 @@ def _configured(config: ConfigDict, entry: str) -> Any:
     if not spec:
         raise ConfigError("tljax score needs weights: --weights A,B or --config.model.weights=A.")
     said = {change.partition("=")[0] for change in changes}
-    card = _card(spec, config)
+    card = _card(spec, Path(config.model.lock_file))
     known = [f"model.{key}={getattr(card, key)}" for key in ("family", "variant") if getattr(card, key)]
     known = [change for change in known if change.partition("=")[0] not in said]
     if known and not any(key.startswith("model.card.") for key in said):
@@ -122,10 +122,10 @@ def _configured(config: ConfigDict, entry: str) -> Any:
     return settings.resolve(one)[0]
 
 
-def _card(spec: str, config: ConfigDict) -> Card:
+def _card(spec: str, lock: Path) -> Card:
     """The card of weights that have one; else an empty one."""
     try:
-        return pretrained.read_card(spec, card=None, lock=Path(config.model.lock_file))
+        return pretrained.read_card(spec, card=None, lock=lock)
     except TljaxError:
         return Card(mean=(), std=())  # faults of the weights are reported when they are read
 

@@ -50,7 +50,7 @@ def settle(
         found = agreement.told(lambda: decided)
     report.keep(FILE, json.dumps(found, indent=2))
     tell(found, report)
-    chosen = _method(found["strategy"], config)
+    chosen = _method(found["strategy"], config.strategy)
     if not chosen.pretrained:
         made = experiment.load(config, axis=devices.axis, pretrained_wanted=False)
     return chosen, made
@@ -107,7 +107,7 @@ def _decided(method: Method, made: Experiment, devices: Parallel, report: Report
     assert method.chooses  # checked by `settle`
     table, rules = find("strategies", method.name), config.strategy.auto
     cells: tuple[str, ...] = table.CELLS
-    priced = {cell: _method(rules[cell], config) for cell in cells}
+    priced = {cell: _method(rules[cell], config.strategy) for cell in cells}
     if other := [f"{cell}={rules[cell]}" for cell, one in priced.items() if one.chooses]:
         raise ConfigError(f"config.strategy.auto must name strategies that have a plan; got {', '.join(other)}.")
     facts = measure(made, devices, report, config)
@@ -170,7 +170,7 @@ def _operations(step: Any, state: Any, batch: Any, devices: Parallel) -> int | N
 
 
 def _method(name: str, config: ConfigDict) -> Method:
-    return Method.of(find("strategies", name), config.strategy)
+    return Method.of(find("strategies", name), config)
 
 
 def _cells(row: dict[str, Any], own: dict[str, Any]) -> list[str]:

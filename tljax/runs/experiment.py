@@ -77,7 +77,7 @@ def load(config: ConfigDict, *, axis: str | None, pretrained_wanted: bool = True
         method.check(variables["params"], groups, backbone.stages)
     # Last, because it takes longest: all other faults are reported before a picture is decoded.
     reader = find("inputs", family.INPUT)
-    inputs = reader.load(subsets, config, card=known.card, backbone=backbone, pretrained=own)
+    inputs = reader.load(subsets, config.data, model=config.model, card=known.card, backbone=backbone, pretrained=own)
     inputs = task.inputs(inputs, config.task) if isinstance(task, ChangesInputs) else inputs
     experiment = Experiment(
         info=info,
@@ -98,7 +98,7 @@ def load(config: ConfigDict, *, axis: str | None, pretrained_wanted: bool = True
         drawn=drawn,
         groups=groups,
     )
-    return text_head.begun(experiment, config) if config.model.text_head else experiment
+    return text_head.begun(experiment, config.model) if config.model.text_head else experiment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,9 +183,9 @@ def _labelled(task: Any, dataset: Dataset, config: ConfigDict) -> tuple[Any, Inf
     subsets, classes, how = splits.choose(dataset, config.data, config.seed)
     counts = class_counts.notes(subsets, classes, info.labels)
     unread = (f"not read, because config.data does not name it: {labels.cut(info.unread)}",) if info.unread else ()
-    info = dataclasses.replace(
-        info, notes=(*info.notes, *unread, *how, *counts, *_weighed(task, classes, config), *_repeated(subsets, config))
-    )
+    weighed = _weighed(task, classes, config.task)
+    repeated = _repeated(len(subsets["train"]), config.train.batch_size)
+    info = dataclasses.replace(info, notes=(*info.notes, *unread, *how, *counts, *weighed, *repeated))
     if isinstance(task, DependsOnTraining):
         task = task.from_training(config.task, subsets["train"].labels, classes)
     selection.chosen_by(config.train.best, task, len(classes))
@@ -196,9 +196,8 @@ def _labelled(task: Any, dataset: Dataset, config: ConfigDict) -> tuple[Any, Inf
     return task, info, domains.add(subsets, dataset, config.data, config.seed), classes
 
 
-def _repeated(subsets: Mapping[str, Subset], config: ConfigDict) -> tuple[str, ...]:
-    """A warning if a batch holds more examples than the training part has."""
-    size, number = config.train.batch_size, len(subsets["train"])
+def _repeated(number: int, size: int) -> tuple[str, ...]:
+    """A warning if a batch holds more examples, `size`, than the training part has, `number`."""
     if size <= number:
         return ()
     return (
@@ -210,9 +209,9 @@ def _repeated(subsets: Mapping[str, Subset], config: ConfigDict) -> tuple[str, .
 def _weighed(task: Any, classes: Sequence[str], config: ConfigDict) -> tuple[str, ...]:
     """A note of the class weights in the loss, if they are set: by name, in the order of classes."""
     key = {"classes": "class_weights", "sets": "pos_weight"}.get(task.LABEL_KIND, "")
-    if not key or not config.task[key] or tuple(config.task[key]) == ("balanced",):
+    if not key or not config[key] or tuple(config[key]) == ("balanced",):
         return ()
-    found = labels.numbers_by_name(tuple(config.task[key]), classes, f"config.task.{key}")
+    found = labels.numbers_by_name(tuple(config[key]), classes, f"config.task.{key}")
     pairs = [f"{name} {number:g}" for name, number in zip(classes, found, strict=True)]
     return (f"config.task.{key}: {labels.cut(pairs)}",)
 

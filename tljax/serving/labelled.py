@@ -82,7 +82,9 @@ def of_part(run: Path, model: Model, part: str) -> Labelled:
             for name, one in subsets.items()
         }
     reader = plugins.find("inputs", plugins.find_known("families", model.family).INPUT)
-    parts = reader.load(subsets, config, card=model.card, backbone=model.network.backbone, pretrained=False).parts
+    parts = reader.load(
+        subsets, config.data, model=config.model, card=model.card, backbone=model.network.backbone, pretrained=False
+    ).parts
     if (was := atomic.read_json(file.parent / "inputs.json").get(part)) != parts[part].fingerprint():
         raise changed(run, f"those of '{part}' are others" if was else f"it has no part '{part}'")
     subset = parts[part].subset

@@ -66,7 +66,7 @@ def of_part(run: Path, model: Model, part: str) -> tuple[dict[str, np.ndarray], 
     was = atomic.read_json(file.parent / "inputs.json").get(part)
     if chosen.classes != model.classes or was != inputs.parts[part].fingerprint():
         raise labelled.changed(run, f"those of '{part}' are others")
-    return _totals(inputs, part, model, config), ()
+    return _totals(inputs, part, model, config.train.eval_batch_size), ()
 
 
 def of_data(
@@ -101,17 +101,18 @@ def of_data(
     everything = Subset(joined, np.arange(len(joined)), None, info=info)
     config.data = data
     inputs = _inputs({"train": everything}, model, config)
-    return _totals(inputs, "train", model, config), (*dataset.info.notes, *dataset.info.skipped)
+    return _totals(inputs, "train", model, config.train.eval_batch_size), (*dataset.info.notes, *dataset.info.skipped)
 
 
 def _inputs(subsets: dict[str, Subset], model: Model, config: ConfigDict) -> Inputs:
     reader = plugins.find("inputs", plugins.find_known("families", model.family).INPUT)
-    return reader.load(subsets, config, card=model.card, backbone=model.network.backbone, pretrained=False)
+    card, backbone = model.card, model.network.backbone
+    return reader.load(subsets, config.data, model=config.model, card=card, backbone=backbone, pretrained=False)
 
 
-def _totals(inputs: Inputs, part: str, model: Model, config: ConfigDict) -> dict[str, np.ndarray]:
+def _totals(inputs: Inputs, part: str, model: Model, batch_size: int) -> dict[str, np.ndarray]:
     devices = parallel.alone()
-    size = -(-config.train.eval_batch_size // devices.devices) * devices.devices
+    size = -(-batch_size // devices.devices) * devices.devices
     step: Any = make_eval_step(model.network, model.task, inputs.prepare)
     variables = devices.put_state(jax.tree.map(np.asarray, model.variables))
     return Evaluator(step, devices)(variables, Evaluation(inputs.parts[part], batch_size=size))

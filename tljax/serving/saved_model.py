@@ -94,7 +94,7 @@ def _write(folder: Path, variables: Variables, experiment: Experiment, config: C
     arrays = published_arrays(variables, experiment.names, family)
     with whole(folder / "model.safetensors") as part:
         safetensors.numpy.save_file(arrays, part, metadata={"format": "pt"})
-    sizes = find("inputs", find("families", family).INPUT).sizes(experiment.parts, config, card=experiment.card)
+    sizes = find("inputs", find("families", family).INPUT).sizes(experiment.parts, config.data, card=experiment.card)
     experiment.save_inputs(folder)
     # The weights are new: source, revision and hash of the original file do not hold any more.
     card = dataclasses.replace(

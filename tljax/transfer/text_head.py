@@ -163,30 +163,33 @@ def head(
 
 
 def begun(experiment: Experiment, config: ConfigDict) -> Experiment:
-    """The experiment with a head from the names of its classes, by the templates of config.model.text_head.
+    """The experiment with a head from the names of its classes, by the templates of `text_head`.
 
     The length of pictures' vectors is that of the first training examples.
+
+    Args:
+      config: `config.model`.
 
     Raises:
       ConfigError: the network does not begin from published weights for pictures, or its head is not one linear layer.
       WeightsError: the weights hold no tower for texts.
     """
-    weights, families = experiment.published, config.model.family
+    weights, family = experiment.published, config.family
     given = experiment.variables["params"]["head"]
     shapes = {path: leaf.shape for path, leaf in flatten(given).items()}
-    if weights is None or families != "vit" or {*map(len, shapes.values())} != {1, 2} or shapes.keys() != KEYS:
+    if weights is None or family != "vit" or {*map(len, shapes.values())} != {1, 2} or shapes.keys() != KEYS:
         raise ConfigError(
             f"config.model.text_head needs config.model.family=vit, weights, and a task with one linear layer on "
-            f"classes; got family '{families}', {'weights' if weights else 'no weights'}, a head of "
+            f"classes; got family '{family}', {'weights' if weights else 'no weights'}, a head of "
             f"{', '.join(shapes)}. Set it to '' for a random head."
         )
-    tower = read(config.model.weights, lock=Path(config.model.lock_file), tokenizer=config.model.tokenizer)
-    classes = tower.classes(experiment.classes, config.model.text_head.split("|"))
+    tower = read(config.weights, lock=Path(config.lock_file), tokenizer=config.tokenizer)
+    classes = tower.classes(experiment.classes, config.text_head.split("|"))
     found = head(_features(experiment), projection(weights.arrays), classes, tower)
     if wrong := [f"{key} {x.shape}, not {shapes[key]}" for key, x in found.items() if x.shape != shapes[key]]:
         raise WeightsError(f"The tower for texts in '{weights.where}' makes another head: {', '.join(wrong)}.")
     params = {**experiment.variables["params"], "head": {k: x.astype(given[k].dtype) for k, x in found.items()}}
-    first = config.model.text_head.split("|")[0].replace("{}", experiment.classes[0])
+    first = config.text_head.split("|")[0].replace("{}", experiment.classes[0])
     return dataclasses.replace(
         experiment,
         variables={**experiment.variables, "params": params},

@@ -28,6 +28,7 @@ class InputKind(Plugin, Protocol):
         subsets: Mapping[str, Subset],
         config: ConfigDict,
         *,
+        model: ConfigDict,
         card: Card,
         backbone: Backbone,
         pretrained: bool = True,
@@ -35,7 +36,8 @@ class InputKind(Plugin, Protocol):
         """Read every part.
 
         Args:
-          config: the whole: texts need `model` for their tokenizer besides `data`.
+          config: `config.data`.
+          model: `config.model`, which may name the tokenizer of texts.
           pretrained: whether the network starts from weights.
 
         Raises:
@@ -45,7 +47,11 @@ class InputKind(Plugin, Protocol):
         ...
 
     def sizes(self, parts: Mapping[str, Any], config: ConfigDict, *, card: Card) -> Record:
-        """What `reopen` must know of what `load` made of all parts; it stands in model.json."""
+        """What `reopen` must know of what `load` made of all parts; it stands in model.json.
+
+        Args:
+          config: `config.data`.
+        """
         ...
 
     def said(self, part: Any) -> dict[str, list[str]]:

@@ -52,12 +52,17 @@ example = preprocess.example
 
 
 def load(
-    subsets: Mapping[str, Subset], config: ConfigDict, *, card: Card, backbone: Backbone, pretrained: bool = True
+    subsets: Mapping[str, Subset],
+    config: ConfigDict,
+    *,
+    model: ConfigDict,
+    card: Card,
+    backbone: Backbone,
+    pretrained: bool = True,
 ) -> Inputs:
     """Decode every part.
 
     Args:
-      config: the whole; its `data` is used.
       card: the scaling of pixels, and the size of pictures if the config does not give it.
       backbone: its `resized` describes what another size of pictures changes.
       pretrained: whether the run starts from pretrained weights, which were trained with the card's size.
@@ -65,21 +70,22 @@ def load(
     Raises:
       DataError: the pictures do not fit into memory; see also `Pictures` and `one_shape`.
     """
-    _check_memory(subsets, config.data, card)
-    decoded = gather(*(partial(Pictures, subset, config.data, card) for subset in subsets.values()))
+    del model  # texts find their tokenizer by it
+    _check_memory(subsets, config, card)
+    decoded = gather(*(partial(Pictures, subset, config, card) for subset in subsets.values()))
     parts: dict[str, Pictures] = dict(zip(subsets, decoded, strict=True))
     notes = _settle(parts)
-    said, listed = copies.look(domains.labelled(parts), config.data)
+    said, listed = copies.look(domains.labelled(parts), config)
     shape = one_shape(parts)
     if subsets["train"].info.labels == "boxes":
         for part in parts.values():  # equal lengths in all parts, so that one compiled program is enough
             part.rows = max(other.most for other in parts.values()) or 1
-    changes = backbone.resized(card.size, preprocess.sizes(config.data, card).size)
-    note = preprocess.note(config.data, card, shape[0], pretrained=pretrained, changes=changes)
+    changes = backbone.resized(card.size, preprocess.sizes(config, card).size)
+    note = preprocess.note(config, card, shape[0], pretrained=pretrained, changes=changes)
     return Inputs(
         parts,
-        preprocess.make(config.data, card, shape, subsets["train"].info.labels),
-        augmented=preprocess.draws(config.data, shape[0]),
+        preprocess.make(config, card, shape, subsets["train"].info.labels),
+        augmented=preprocess.draws(config, shape[0]),
         notes=tuple(line for line in (note, *notes, *said) if line),
         lists=listed,
     )
@@ -90,17 +96,17 @@ def sizes(parts: Mapping[str, Pictures], config: ConfigDict, *, card: Card) -> R
     channels; (height, width) if pictures keep their proportions; for pictures of more than 8 bits, black and white, and
     whether values beyond them are clipped; the most pixels of a picture, if not the default.
     """
-    asked = preprocess.sizes(config.data, card)
+    asked = preprocess.sizes(config, card)
     levels = next((part.levels for part in parts.values() if part.levels), None)
     found = {
         "resize": asked.resize or one_shape(parts)[0],
         "crop": asked.crop,
         "size": asked.size,
-        "channels": config.data.channels,
+        "channels": config.channels,
     }
     found |= {"shape": list(asked.shape)} if asked.shape else {}
     found |= {"window": [levels.black, levels.white], "window_given": levels.given} if levels else {}
-    return found | ({"max_pixels": config.data.max_pixels} if config.data.max_pixels != pictures.MOST else {})
+    return found | ({"max_pixels": config.max_pixels} if config.max_pixels != pictures.MOST else {})
 
 
 def said(part: Pictures) -> dict[str, list[str]]:

@@ -38,14 +38,21 @@ class Read(NamedTuple):
 
 
 def load(
-    subsets: Mapping[str, Subset], config: ConfigDict, *, card: Card, backbone: Backbone, pretrained: bool = True
+    subsets: Mapping[str, Subset],
+    config: ConfigDict,
+    *,
+    model: ConfigDict,
+    card: Card,
+    backbone: Backbone,
+    pretrained: bool = True,
 ) -> Inputs:
     """Tokenise every part.
 
     Args:
-      config: the whole; `data.lengths`, `model.tokenizer` and `model.weights` are used.
+      config: `config.data`; its `lengths` and `duplicates` are used.
+      model: `config.model`; its `tokenizer`, `weights` and `lock_file` are used.
       backbone: the encoder; its `variant` has the number of positions and of words.
-      pretrained: whether the run starts from `model.weights`; the tokenizer must then belong to them.
+      pretrained: whether the run starts from `weights`; the tokenizer must then belong to them.
 
     Raises:
       ConfigError: `data.lengths` has a length beyond the encoder's positions.
@@ -53,19 +60,19 @@ def load(
       WeightsError: there is no tokenizer, or it is not the encoder's, as far as can be checked.
     """
     del card  # of pixels
-    if config.data.lengths and max(config.data.lengths) > backbone.variant.longest:
+    if config.lengths and max(config.lengths) > backbone.variant.longest:
         raise ConfigError(
             f"config.data.lengths must be at most the {backbone.variant.longest} tokens of this encoder; got "
-            f"{tuple(config.data.lengths)}."
+            f"{tuple(config.lengths)}."
         )
-    tokenizer = Tokenizer(place(config.model))
+    tokenizer = Tokenizer(place(model))
     _same_padding(tokenizer, backbone.variant)
-    said = vocabularies.check(tokenizer, _folder(config.model)) if pretrained else ()
-    parts = {name: Tokens(subset, config.data, tokenizer) for name, subset in subsets.items()}
+    said = vocabularies.check(tokenizer, _folder(model)) if pretrained else ()
+    parts = {name: Tokens(subset, config, tokenizer) for name, subset in subsets.items()}
     if fault := _unknown(tokenizer, max(part.highest for part in parts.values()), backbone.variant):
         raise WeightsError(f"{fault} Set config.model.tokenizer to the folder of the weights' own tokenizer.")
-    repeats = _repeats(subsets, strict=config.data.duplicates == "error")
-    notes = (*said, *_notes(parts, config.data.lengths[-1]), *_unknown_words(parts, tokenizer), *repeats)
+    repeats = _repeats(subsets, strict=config.duplicates == "error")
+    notes = (*said, *_notes(parts, config.lengths[-1]), *_unknown_words(parts, tokenizer), *repeats)
     vocabulary = tokenizer.vocabulary(backbone.variant.vocabulary)
     return Inputs(parts, _prepare, augmented=False, notes=notes, save=tokenizer.save, vocabulary=vocabulary)
 
@@ -75,7 +82,7 @@ def sizes(parts: Mapping[str, Tokens], config: ConfigDict, *, card: Card) -> Rec
     del card  # of pixels
     (vocabulary,) = {part.vocabulary for part in parts.values()}
     pairs = any(part.paired for part in parts.values())
-    return {"lengths": list(config.data.lengths), "pairs": pairs, "vocabulary": vocabulary}
+    return {"lengths": list(config.lengths), "pairs": pairs, "vocabulary": vocabulary}
 
 
 def said(part: Tokens) -> dict[str, list[str]]:
