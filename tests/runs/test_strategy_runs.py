@@ -51,6 +51,9 @@ STRATEGIES = {
 }
 NETWORKS = {"lenet": 13381, "resnet": 5357, "vit": 7141}  # parameters in all
 BAR, STEPS = 1.0, 60  # nats, below which the loss must fall; as it starts, the network is above
+# Others: (least loss at the start, most at the end of the last phases). A random ViT says little; setfit and distill
+# have losses of their own, over pairs and against a teacher.
+BARS = {"vpt": (1.8, 1.4), "setfit": (0.4, 0.1, 1.2), "distill": (0.75, 0.5)}
 FEW = 5  # steps of a phase over which a rounding stays a rounding
 
 # Those that take gradient steps by a plan of their own; what chooses another is in tests/runs/test_decision.py.
@@ -152,7 +155,9 @@ def test_frozen_stays_the_rest_learns_and_every_phase_begins_alike_under_pmap(na
             assert {path for path in before if before[path] != after[path]} == learning
         np.testing.assert_allclose(few, losses[:FEW], rtol=0, atol=1e-5)
         curve += losses
-    assert curve[0] > 1.2 * BAR and curve[-1] < BAR, curve
+    first, *bars = BARS.get(name, (1.2 * BAR, BAR))
+    ends = [curve[end - 1] for end in job.ends][-len(bars) :]
+    assert curve[0] > first and all(end < bar for end, bar in zip(ends, bars, strict=True)), curve
     sizes = {group: sum(flatten(start.params)[path].size for path in paths) for group, paths in job.groups.items()}
     rows = [dict(zip(GROUP_COLUMNS, row, strict=True)) for row in job.group_table(start, len(job.phases) - 1)]
     assert {row["group"]: row["optimizer bytes"] for row in rows} == {
