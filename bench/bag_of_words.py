@@ -48,7 +48,7 @@ def result(source: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """What a run that learns from `source` would leave of its test part and of the other domains."""
     config = (reviews_few if args.few else reviews).get_config(source).data
     config.update(dir=args.dir, examples_per_class=args.examples)
-    parts, _ = splits.choose(find("sources", config.source).load(config), config, seed)
+    parts = splits.choose(find("sources", config.source).load(config), config, seed).parts
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     found = LogisticRegression(max_iter=1000).fit(words.fit_transform(texts(parts["train"])), parts["train"].labels)
     metrics = {
