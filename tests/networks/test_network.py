@@ -46,9 +46,13 @@ BACKBONES: dict[str, tuple[Any, Any]] = {
 
 
 def drawn(net: Network, x: Any) -> Any:
-    """Variables under which every part of the network matters."""
-    leaves = flatten(placement.shapes(net, x))
-    return unflatten({path: draw.uniform(path, leaf.shape, 0.1, 0.4) for path, leaf in leaves.items()})
+    """Variables under which every part of the network matters, and no gradient is a small difference of large sums."""
+
+    def leaf(path: str, shape: tuple[int, ...]) -> Any:
+        positive = path.startswith("batch_stats") or path.endswith("scale")
+        return draw.uniform(path, shape, 0.1 if positive else -0.4, 0.4)
+
+    return unflatten({path: leaf(path, one.shape) for path, one in flatten(placement.shapes(net, x)).items()})
 
 
 @cache
