@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-# Most of the suite's time is compiling: a sixth of it where LLVM leaves out its optimisations, and XLA writes a program's
-# code in one piece, and fusions by its older emitters. What is fused stays the same. Flags of the environment come last
-# and win: `make parity` compiles as users do, and so do tests that begin a process.
+# Most of the suite's time is compiling: a sixth of it where LLVM leaves out its optimisations, and XLA writes the code of
+# a program in one piece, and fusions by its older emitters. What is fused stays the same. Flags of the environment come
+# last and win: `make parity` compiles as users do, and so do tests that begin a process.
 os.environ["XLA_FLAGS"] = (
     "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
     "--xla_cpu_parallel_codegen_split_count=1 " + os.environ.get("XLA_FLAGS", "")
