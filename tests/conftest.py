@@ -3,15 +3,18 @@
 import gc
 import importlib.util
 import os
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-# Most of the suite's time is compiling: a sixth of it where LLVM leaves out its optimisations, and XLA writes the code of
-# a program in one piece, and fusions by its older emitters. What is fused stays the same. Flags of the environment come
-# last and win: `make parity` compiles as users do, and so do tests that begin a process.
+# Most of the suite's time is compiling: a sixth of it where LLVM leaves out its optimisations, and XLA writes the code
+# of a program in one piece, and fusions by its older emitters (jaxlib 0.10 has them). What is fused stays the same.
+# Flags of the environment come last and win: `make parity` compiles as users do, and so do tests that begin a process.
 os.environ["XLA_FLAGS"] = (
-    "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
-    "--xla_cpu_parallel_codegen_split_count=1 " + os.environ.get("XLA_FLAGS", "")
+    "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0 "
+    "--xla_cpu_parallel_codegen_split_count=1 "
+    f"{'--xla_cpu_use_fusion_emitters=false' if version('jaxlib').startswith('0.10.') else ''} "
+    f"{os.environ.get('XLA_FLAGS', '')}"
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
