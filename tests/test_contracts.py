@@ -19,6 +19,7 @@ from tljax.data.builders import cifar10
 from tljax.data.inputs import image, tokens
 from tljax.data.sources import (
     coco,
+    covidx,
     digits,
     docstrings,
     image_folder,
@@ -56,7 +57,7 @@ from tljax.reporting import writer
 from tljax.reporting.writers import csv, jsonl, mlflow, tensorboard, trackio, wandb
 from tljax.tasks import classification, detection, masked_lm, multilabel, regression, segmentation
 from tljax.transfer import adaptation, strategy
-from tljax.transfer.adaptation import coral, dann, mmd
+from tljax.transfer.adaptation import adabn, coral, dann, mcc, mmd
 from tljax.transfer.strategies import (
     adapter,
     auto,
@@ -100,12 +101,13 @@ PUBLISHES: tuple[families.Publishes, ...] = (vit,)
 HAS_OWN_PARTS: tuple[families.HasOwnParts, ...] = (vit,)
 
 SOURCES: tuple[sources.Source, ...] = (
-    *(coco, digits, docstrings, image_folder, image_masks, instance_masks, picture_table),
+    *(coco, covidx, digits, docstrings, image_folder, image_masks, instance_masks, picture_table),
     *(reviews, text_csv, text_folder, tfds, voc, yolo),
 )
 INPUTS: tuple[inputs.InputKind, ...] = (image, tokens)
 BUILDERS: tuple[builders.Builder, ...] = (cifar10,)
-ADAPTATIONS: tuple[adaptation.Adaptation, ...] = (coral, dann, mmd)
+ADAPTATIONS: tuple[adaptation.Adaptation, ...] = (adabn, coral, dann, mcc, mmd)
+ALIGNS: tuple[adaptation.Aligns, ...] = (coral, dann, mcc, mmd)
 HAS_PARAMETERS: tuple[adaptation.HasParameters, ...] = (dann,)
 WEIGHT_SOURCES: tuple[weight_sources.WeightSource, ...] = (file, hub, package)
 FORMATS: tuple[formats.Format, ...] = (npz, pth, safetensors)
@@ -191,6 +193,7 @@ IS_SOURCE: sources.Source = Wrong()  # pyright: ignore[reportAssignmentType]
 IS_STRATEGY: strategy.Plans = Wrong()  # pyright: ignore[reportAssignmentType]
 IS_INITIALIZES: strategy.Initializes = Wrong()  # pyright: ignore[reportAssignmentType]
 IS_ADAPTATION: adaptation.Adaptation = Wrong()  # pyright: ignore[reportAssignmentType]
+IS_ALIGNS: adaptation.Aligns = Wrong()  # pyright: ignore[reportAssignmentType]
 IS_FORMAT: formats.Format = Wrong()  # pyright: ignore[reportAssignmentType]
 IS_WEIGHT_SOURCE: weight_sources.WeightSource = Wrong()  # pyright: ignore[reportAssignmentType]
 IS_FAMILY: families.Family = Wrong()  # pyright: ignore[reportAssignmentType]
@@ -222,6 +225,7 @@ OPTIONAL = {
     families.HidesWords: (FAMILIES, HIDES_WORDS),
     families.KnowsItsSize: (FAMILIES, KNOWS_ITS_SIZE),
     families.Publishes: (FAMILIES, PUBLISHES),
+    adaptation.Aligns: (ADAPTATIONS, ALIGNS),
     adaptation.HasParameters: (ADAPTATIONS, HAS_PARAMETERS),
     strategy.Plans: (STRATEGIES, (*PLANS, *PLANS_BY_FACTS)),
     strategy.Chooses: (STRATEGIES, CHOOSES),

@@ -3,6 +3,7 @@
 import csv
 import json
 
+import jax
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -15,7 +16,7 @@ from tljax.commands import lr_find
 from tljax.core.errors import ConfigError
 from tljax.core.types import Dataset, Info
 from tljax.data.sources import digits
-from tljax.runs import domain_transfer
+from tljax.runs import domain_transfer, experiment
 from tljax.runs.run import run
 
 
@@ -118,6 +119,28 @@ def test_the_domain_classifier_is_in_no_model(two_domains, tmp_path):
     assert "oracle" not in plain and adapted["metrics"]["test"] != plain["metrics"]["test"]
 
 
+def test_batchnorm_statistics_of_the_target(two_domains, tmp_path, monkeypatch):
+    """Training is that of the source alone; evaluation and model/ have the target's statistics, of plain pictures."""
+    one = small.resnet_config(monkeypatch, train__epochs=1.0, train__batch_size=60)
+    one.data.update(config().data.to_dict() | {"size": 16, "unlabelled_share": 540 / 1797, "pad": 1})
+    plain = run(one, tmp_path / "plain")
+    one.adaptation.name = "adabn"
+    adapted = run(one, tmp_path / "adapted")
+    assert last_state(tmp_path / "plain") == last_state(tmp_path / "adapted")
+    assert plain["metrics"]["bright"] != adapted["metrics"]["bright"]
+    before, after = weights(tmp_path / "plain"), weights(tmp_path / "adapted")
+    moved = {name for name in before if before[name].tobytes() != after[name].tobytes()}
+    assert moved == {name for name in before if "running_" in name}
+    seen = experiment.load(one, axis=None, pretrained_wanted=False)
+    pictures = seen.parts["unlabelled"].take(np.arange(540)) | {"position": np.arange(540)}
+    inputs = seen.prepare(pictures, jax.random.key(0), False)["inputs"]
+    stem = jax.lax.conv_general_dilated(
+        inputs, after["conv1.weight"], (2, 2), ((3, 3), (3, 3)), dimension_numbers=("NHWC", "OIHW", "NHWC")
+    )
+    np.testing.assert_allclose(after["bn1.running_mean"], stem.mean((0, 1, 2)), rtol=1e-4, atol=1e-5)
+    assert np.abs(before["bn1.running_mean"] - after["bn1.running_mean"]).max() > 0.01
+
+
 def test_features_of_a_frozen_prefix_are_computed_once(two_domains, tmp_path, capsys, pretrained):
     changes = {"strategy__name": "last_k", "train__epochs": 3.0, "groups": {}, "model__weights": pretrained}
     cached = run(config("coral", adaptation__weight=100.0, **changes), tmp_path / "cached")
@@ -166,6 +189,7 @@ def test_a_sweep_of_rates_has_the_loss_of_the_run(two_domains, tmp_path, name):
         ({"task__mixup": 0.2}, "must be 0 with config.adaptation.name: mixed examples have no domain"),
         ({"data__targets": (), "train__oracle": True}, "config.train.oracle needs config.data.targets"),
         ({"train__select": "luck"}, "config.train.select must be validation or entropy; got 'luck'"),
+        ({"name": "adabn"}, "name=adabn measures BatchNorm statistics, and this network has no BatchNorm"),
         ({"name": "mmd", "adaptation__estimator": "best"}, "estimator must be one of 'unbiased', 'biased'; got 'best'"),
         ({"strategy__name": "linear_probe"}, "name=dann changes the features .* no group before the head learns"),
         ({"strategy__name": "classic"}, "no group before the head learns"),

@@ -14,7 +14,7 @@ from tljax.training import parallel
 from tljax.transfer import alignment
 from tljax.transfer.alignment import GROUP, NONE, Alignment
 
-REMEDIES = {"coral": {"weight": 100.0}, "mmd": {}, "dann": {}}
+REMEDIES = {"coral": {"weight": 100.0}, "mmd": {}, "dann": {}, "mcc": {}}
 BAR = 0.15  # of the target's error: what is told from the cue that means the same reaches 1 to 3 %
 
 
@@ -32,7 +32,7 @@ def test_a_remedy_lowers_the_targets_error(name):
     assert two_domains.error(job, end, target=True) < BAR
     assert two_domains.error(job, end, target=False) < 0.05
     assert log[0]["adaptation"] == 0.0 or name == "dann"  # the weight begins at 0
-    measure = {"coral": "coral", "mmd": "mmd", "dann": "domain_accuracy"}[name]
+    measure = {"dann": "domain_accuracy", "mcc": "class_confusion"}.get(name, name)
     assert min(row[measure] for row in log[-50:]) < max(row[measure] for row in log[:100])
 
 
@@ -170,5 +170,17 @@ def test_one_example_of_a_domain_is_too_few(monkeypatch):
 
 
 def test_an_unknown_adaptation_lists_those_there_are():
-    with pytest.raises(ConfigError, match="'corral' must be one of .*coral, dann, mmd. Did you mean 'coral'"):
+    with pytest.raises(ConfigError, match="'corral' must be one of .*coral, dann, mcc, mmd. Did you mean 'coral'"):
         two_domains.make(name="corral")
+
+
+def test_an_adaptation_has_a_term_or_statistics(tmp_path):
+    neither = tmp_path / "neither.py"
+    neither.write_text("USES = 'features'\n")
+    with pytest.raises(ConfigError, match="has USES = 'features' and no `term`"):
+        two_domains.make(name=str(neither))
+
+
+def test_statistics_need_a_batchnorm():
+    with pytest.raises(ConfigError, match="name=adabn measures BatchNorm statistics, and this network has no"):
+        two_domains.make(name="adabn")

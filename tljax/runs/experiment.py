@@ -19,7 +19,7 @@ from tljax.data.splits import Subset
 from tljax.networks import network
 from tljax.networks.families import Family
 from tljax.networks.network import Built
-from tljax.tasks import Builds, ChangesInputs, DependsOnTraining, Encodes, NamesItsHead, head_of
+from tljax.tasks import Builds, ChangesInputs, DependsOnTraining, Encodes, HasEntropy, NamesItsHead, head_of
 from tljax.training import optimizer, selection
 from tljax.training.job import Job
 from tljax.training.look import FirstBatches
@@ -146,6 +146,11 @@ def with_plan(experiment: Experiment, method: Method, config: ConfigDict, *, fac
         view = FirstBatches(experiment, training, config.task, seed=config.seed)
         facts = json.loads(json.dumps(method.looks(view, config.strategy)))  # the same as a resumed run will read
     alignment = Alignment.of(config.adaptation)
+    if alignment.uses == "logits" and not isinstance(experiment.task, HasEntropy):
+        raise ConfigError(
+            f"config.adaptation.name={config.adaptation.name} needs a task whose predictions have an entropy "
+            f"(classification); those of config.task.name={config.task.name} have none. Choose coral, mmd or dann."
+        )
     experiment, phases = alignment.initialize(experiment, method.plan(experiment.groups, facts), seed=config.seed)
     return Prepared(experiment, method, alignment, phases, facts)
 

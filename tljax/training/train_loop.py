@@ -78,14 +78,14 @@ class Loop:
 
     def variables(self, state: TrainState) -> Variables:
         """The variables for evaluation (`Job.variables`), on the devices; for averaged weights, BatchNorm statistics
-        are measured again.
+        are measured again, and all of them on the target if the adaptation asks for it.
         """
-        found, step = self._variables(state), int(self.parallel.get(state.step))
-        mode = self.job.mode_until(step)
-        if not self.job.is_mean(step) or not norm_statistics.moving(found, mode):
+        found, step, view = self._variables(state), int(self.parallel.get(state.step)), self.views[-1]
+        mode = Mode(True) if view.statistics else self.job.mode_until(step)
+        if not view.statistics and (not self.job.is_mean(step) or not norm_statistics.moving(found, mode)):
             return found
-        training = self.views[-1].training
-        return self._measured(mode)(found, state.rng, training.stream(0, training.steps_to_all))
+        examples = view.statistics or view.training
+        return self._measured(mode)(found, state.rng, examples.stream(0, examples.steps_to_all))
 
     @functools.cached_property
     def _log(self) -> StepLog:
@@ -101,7 +101,7 @@ class Loop:
         view, say = self.views[-1], partial(self.report.compiling, "BatchNorm statistics")
 
         def prepare(batch: Batch, key: jax.Array, train: bool) -> Tree:
-            return view.prepare(self.job.alignment.inputs(batch), key, train)
+            return view.prepare(self.job.alignment.inputs(batch), key, train and not view.statistics)
 
         return norm_statistics.measured(view.network, prepare, mode, self.parallel, say)
 

@@ -27,6 +27,7 @@ from tljax.training.parallel import Parallel
 from tljax.training.prefix import Prefix
 from tljax.training.selection import Selection
 from tljax.training.train_step import make_eval_step
+from tljax.transfer.alignment import Alignment
 
 FEW_PASSES = 2.0  # with fewer passes over the examples caching saves nothing, because computing features is one pass
 DISK_SHARE = 0.5  # the largest share of the free disk that "auto" uses
@@ -43,6 +44,7 @@ class View:
     evaluator: Evaluator
     selection: Selection | None  # how the epoch to keep is chosen; None: the last step is kept
     oracle: dict[str, Evaluation]  # the targets whose best epoch by their own labels is reported
+    statistics: Training | None  # the examples whose BatchNorm statistics evaluation has; None: those of training
     note: str  # what is cached, or why nothing is cached
 
     def fill(self) -> None:
@@ -78,6 +80,8 @@ def make(
             where, why = "", "not cached: training pictures are mixed (config.task.mixup, config.task.cutmix)"
         if where and experiment.augmented and config.adaptation.name:
             where, why = "", "not cached: the unlabelled examples are augmented too, differently in every step"
+        if where and Alignment.of(config.adaptation).measures:
+            where, why = "", f"not cached: {config.adaptation.name} measures the statistics of every stage"
         key = (stages[-1] if where else None, where)
         if key not in views:
             views[key] = _view(experiment, stages if where else (), where, task, devices, screen, config)
@@ -181,19 +185,27 @@ def _view(
         beside=experiment.beside,
         share=devices.share,
     )
+    alignment = Alignment.of(config.adaptation)
     step = make_eval_step(network, task, prepare, axis=devices.axis)
     evaluator = Evaluator(step, devices, partial(screen.compiling, "evaluation"))
     everything = {name: Evaluation(part, batch_size=size, share=devices.share) for name, part in parts.items()}
     return View(
         network,
         prepare,
-        Paired(training, parts[domains.UNLABELLED]) if config.adaptation.name else training,
+        Paired(training, parts[domains.UNLABELLED]) if alignment.pairs else training,
         domains.labelled(everything),
         evaluator,
         selection.make(everything, evaluator, network, task, len(experiment.classes), prepare, devices, screen, config),
         {name: everything[name] for name in config.data.targets if config.train.oracle},
+        _of_target(parts, devices, config) if alignment.measures else None,
         "",
     )
+
+
+def _of_target(parts: Mapping[str, Examples], devices: Parallel, config: ConfigDict) -> Training:
+    """The unlabelled examples in batches as large as those of training."""
+    examples, size = parts[domains.UNLABELLED], config.train.batch_size
+    return Training(examples, batch_size=size, seed=config.seed, share=devices.share)
 
 
 def _stop(experiment: Experiment, stages: Sequence[str]) -> str | None:

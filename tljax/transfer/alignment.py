@@ -1,7 +1,8 @@
-"""Unsupervised domain adaptation (`config.adaptation`): align the features of a source and an unlabelled target.
+"""Unsupervised domain adaptation (`config.adaptation`): align a source and an unlabelled target.
 
 Each step takes a batch of both (`paired_batches`) in one pass through the network, so BatchNorm's statistics are over
-both. A file in `adaptation/` is an `Adaptation`. Strategies, tasks and models do not know of adaptations.
+both; unless the adaptation only changes the statistics of evaluation. A file in `adaptation/` is an `Adaptation`.
+Strategies, tasks and models do not know of adaptations.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ from tljax.core.plugins import find
 from tljax.core.trees import flatten
 from tljax.core.types import Batch, Params, Phase, Tree, Variables
 from tljax.data import paired_batches
-from tljax.transfer.adaptation import Adaptation, HasParameters
+from tljax.transfer.adaptation import Adaptation, Aligns, HasParameters
 
 GROUP = "domain"
 
@@ -33,8 +34,35 @@ class Alignment:
 
     @classmethod
     def of(cls, config: ConfigDict) -> "Alignment":
-        """The adaptation that `config.adaptation` names."""
-        return cls(find("adaptation", config.name), config) if config.name else NONE
+        """The adaptation that `config.adaptation` names.
+
+        Raises:
+          ConfigError: it has neither a term nor statistics.
+        """
+        if not config.name:
+            return NONE
+        one = cls(find("adaptation", config.name), config)
+        if one.pairs == one.measures or one.uses not in ("features", "logits", "statistics"):
+            raise ConfigError(
+                f"An adaptation must have USES = 'features' or 'logits' and `term`, or USES = 'statistics' and no "
+                f"`term`; {config.name} has USES = {one.uses!r} and {'a' if one.pairs else 'no'} `term`."
+            )
+        return one
+
+    @property
+    def uses(self) -> str:
+        """What it uses of the target; "" without an adaptation."""
+        return getattr(self.adaptation, "USES", "")
+
+    @property
+    def pairs(self) -> bool:
+        """Whether each step takes a batch of both domains."""
+        return isinstance(self.adaptation, Aligns)
+
+    @property
+    def measures(self) -> bool:
+        """Whether evaluation has BatchNorm statistics of the unlabelled examples."""
+        return self.uses == "statistics"
 
     def initialize(
         self, experiment: Experiment, phases: Sequence[Phase], *, seed: int
@@ -42,9 +70,15 @@ class Alignment:
         """The experiment with the adaptation's own parameters and their group, which learns in every phase.
 
         Raises:
-          ConfigError: features are not (B, D), nothing before the head learns, or a group is called "domain".
+          ConfigError: features are not (B, D), nothing before the head learns, a group is called "domain", or there
+            is no BatchNorm whose statistics could be measured.
         """
-        if self.adaptation is None:
+        if self.measures and not experiment.variables.get("batch_stats"):
+            raise ConfigError(
+                f"config.adaptation.name={self.config.name} measures BatchNorm statistics, and this network has no "
+                f"BatchNorm. Choose another adaptation (mcc, dann, coral, mmd), or another config.model.family."
+            )
+        if self.uses != "features":
             return experiment, tuple(phases)
         width = _width(experiment)
         _check_that_features_learn(experiment, phases, self.config.name)
@@ -70,11 +104,11 @@ class Alignment:
     @property
     def method(self) -> str | None:
         """The name of the method of `Network` whose output is the argument of `__call__`."""
-        return None if self.adaptation is None else "with_features"
+        return "with_features" if self.pairs else None
 
     def inputs(self, batch: Batch) -> Batch:
         """A training batch for `prepare`."""
-        return batch if self.adaptation is None else paired_batches.flat(batch)
+        return paired_batches.flat(batch) if self.pairs else batch
 
     def __call__(
         self, outputs: Tree, params: Params, progress: jax.Array, axis: str | None
@@ -84,18 +118,18 @@ class Alignment:
         Args:
           params: the run's parameters, with "domain" if the adaptation has parameters.
           progress: the share of the run that is done, () in [0, 1).
-          axis: the pmap axis over which features are gathered, so that statistics are over the global batch.
+          axis: the pmap axis over which outputs are gathered, so that statistics are over the global batch.
 
         Raises:
           ConfigError: fewer than two examples of a domain.
         """
-        if self.adaptation is None:
+        if not isinstance(self.adaptation, Aligns):
             return outputs, {}, {}
         features, logits = outputs
-        features = features.astype(jnp.float32)  # (2B, D)
+        both = (logits if self.uses == "logits" else features).astype(jnp.float32)  # (2B, D) or (2B, K)
         if axis:  # its gradient is a sum over devices, and the step takes their mean: the global gradient
-            features = lax.all_gather(features, axis, tiled=True)
-        source, target = paired_batches.split(features)
+            both = lax.all_gather(both, axis, tiled=True)
+        source, target = paired_batches.split(both)
         if len(source) < 2:
             raise ConfigError(
                 f"{self.config.name} needs at least 2 examples of each domain in a batch; got {len(source)}. "

@@ -1,4 +1,6 @@
-"""HOW the features of two domains are brought together: a file here is a term of the loss. Functions are pure."""
+"""HOW the features of two domains are brought together: a file here is a term of the loss, or a way of evaluating.
+Functions are pure.
+"""
 
 from typing import Protocol, runtime_checkable
 
@@ -10,7 +12,19 @@ from tljax.core.types import Params
 
 
 class Adaptation(Plugin, Protocol):
-    """A file of this folder."""
+    """A file of this folder. It is `Aligns` too, unless it uses statistics."""
+
+    @property
+    def USES(self) -> str:  # noqa: N802 -- a constant of the file
+        """What it uses of the target: "features" (the head's input) or "logits", which `term` is given; or
+        "statistics": evaluation then has BatchNorm statistics of the unlabelled examples, and there is no `term`.
+        """
+        ...
+
+
+@runtime_checkable
+class Aligns(Protocol):
+    """An adaptation with a term of the loss."""
 
     def term(
         self, source: jax.Array, target: jax.Array, params: Params, weight: jax.Array, config: ConfigDict
@@ -18,7 +32,7 @@ class Adaptation(Plugin, Protocol):
         """(The term of the loss, (); what is logged of it, name -> ()).
 
         Args:
-          source: features as the head is given them, (B, D) float32, of the global batch.
+          source: features (B, D) or logits (B, K), by `USES`, float32, of the global batch.
           target: the same of the unlabelled target.
           params: what `initialize` gave, {} without it.
           weight: () in [0, config.weight], what the ramp has come to.

@@ -11,6 +11,8 @@ from ml_collections import ConfigDict
 
 from tljax.core.types import Params
 
+USES = "features"
+
 
 def term(
     source: jax.Array, target: jax.Array, params: Params, weight: jax.Array, config: ConfigDict

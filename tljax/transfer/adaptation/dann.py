@@ -19,6 +19,7 @@ from tljax.core.types import Params
 from tljax.networks.layers import TORCH_LINEAR
 
 UNITS: Rule = ("whole numbers > 0", lambda xs: all(isinstance(x, int) and x > 0 for x in xs))
+USES = "features"
 OPTIONS = {
     "hidden": Option((100,), "Units of the domain classifier's hidden layers.", UNITS),
 }

@@ -25,6 +25,7 @@ from tljax.core.options import NOT_NEGATIVE, Option, Rule, one_of
 from tljax.core.types import Params
 
 WIDTHS: Rule = ("numbers > 0, at least one", lambda xs: len(xs) > 0 and all(x > 0 for x in xs))
+USES = "features"
 OPTIONS = {
     "estimator": Option("unbiased", "unbiased or biased.", one_of("unbiased", "biased")),
     "bandwidth": Option(0.0, "Sigma of a kernel of width 1; 0: the median distance in the batch.", NOT_NEGATIVE),
