@@ -62,5 +62,5 @@ def test_the_rows_of_the_slide(row):
 
 
 def test_an_unknown_row_lists_the_rows():
-    with pytest.raises(ValueError, match="model_a_high.*model_d or all; got 'model_e'"):
+    with pytest.raises(ValueError, match="model_a_high.*model_d, all or best; got 'model_e'"):
         cifar10_4000.get_config("model_e")
