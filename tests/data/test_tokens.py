@@ -35,10 +35,10 @@ def subset(*texts, pairs=()):
     return Subset(split, np.arange(len(rows)), split.labels)
 
 
-def make(folder, *texts, lengths=(4, 8), pairs=()):
+def make(folder, *texts, lengths=(4, 8), pairs=(), prefix=""):
     config = default.get_config().data
     config.lengths = lengths
-    return Tokens(subset(*texts, pairs=pairs), config, Tokenizer(folder))
+    return Tokens(subset(*texts, pairs=pairs), config, Tokenizer(folder), prefix)
 
 
 def test_a_batch_is_as_wide_as_its_longest_text_needs(folder):
@@ -133,3 +133,13 @@ def test_pairs_are_kept_by_both_texts(folder, cache):
     assert len(list(cache.iterdir())) == 4
     assert make(folder, "good", pairs=("bad",), lengths=(8,)).fingerprint() == one.fingerprint()
     assert len(list(cache.iterdir())) == 4
+
+
+def test_a_prefix_stands_before_every_text_also_before_both_of_a_pair(folder):
+    with_prefix, without = make(folder, "good", "bad", prefix="very "), make(folder, "very good", "very bad")
+    np.testing.assert_array_equal(with_prefix.take(np.array([0, 1]))["ids"], without.take(np.array([0, 1]))["ids"])
+    pairs = make(folder, "good", "bad", pairs=("book", "book"), prefix="very ")
+    expected = make(folder, "very good", "very bad", pairs=("very book", "very book"))
+    assert pairs.fingerprint() == expected.fingerprint()
+    with pytest.raises(ConfigError, match=r"must hold a text: 5 tokens at least, .* config\.data\.prefix; got \(4,\)"):
+        make(folder, "good", lengths=(4,), prefix="very very ")

@@ -23,6 +23,8 @@ PARAMETERS = {
     ("bert", "tiny"): 4_385_920,
     ("bert", "minilm_l6_pooler"): 22_713_216,
     ("bert", "minilm_l6"): 22_713_216 - 384 * 385,
+    ("bert", "minilm_l12_pooler"): 33_360_000,
+    ("bert", "minilm_l12_multi_pooler"): 117_653_760,
     ("roberta", "base_pooler"): 124_645_632,
     ("roberta", "large_pooler"): 355_359_744,
     ("distilbert", "base"): 66_362_880,
@@ -110,7 +112,7 @@ def test_a_variant_says_how_a_text_becomes_a_vector():
     }
     with pytest.raises(ConfigError, match=r"variant of 'bert' must be one of base, large, mini, .*; got 'huge'"):
         bert.build("huge")
-    with pytest.raises(ConfigError, match=r"must be one of class, mean, normalised, pooler, .*; got pooling 'max'"):
+    with pytest.raises(ConfigError, match=r"must be one of class, mean, .*, pooler, .*; got pooling 'max'"):
         Variant(32, 4, 2, 48, pooling="max")
     with pytest.raises(ConfigError, match=r"width a multiple of its heads; got .* width 30, 4 heads"):
         Variant(30, 4, 2, 48)

@@ -13,6 +13,7 @@ def test_variants_have_no_pooler():
         "base_class": "class",
         "base_mean": "mean",
         "base_normalised": "normalised",
+        "base_class_normalised": "class_normalised",
     }
 
 

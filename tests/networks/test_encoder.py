@@ -85,6 +85,7 @@ def test_features_are_the_first_token_the_mean_over_the_mask_or_the_poolers():
         "class": states[:, 0],
         "mean": mean,
         "normalised": mean / np.sqrt((mean**2).sum(axis=1))[:, None],
+        "class_normalised": states[:, 0] / np.sqrt((states[:, 0] ** 2).sum(axis=1))[:, None],
         "pooler": np.tanh(states[:, 0] @ pooler["kernel"] + pooler["bias"][None]),
     }
     for pooling, features in expected.items():

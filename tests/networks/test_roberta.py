@@ -7,6 +7,7 @@ from reference import draw, ours_text
 
 from tljax.core.errors import ConfigError, WeightsError
 from tljax.networks import encoder
+from tljax.networks.encoder import POOLINGS
 from tljax.networks.families import roberta
 
 SHAPE = roberta.VARIANTS["base"]
@@ -32,7 +33,7 @@ def test_the_published_file_without_a_pooler_fits_the_plain_variant():
 
 
 def test_variants_are_the_published_ones_and_their_poolings():
-    poolings = ("", "_class", "_mean", "_normalised", "_pooler")
+    poolings = ("", *(f"_{pooling}" for pooling in POOLINGS))
     assert set(roberta.VARIANTS) == {f"{size}{pooling}" for size in SIZES for pooling in poolings}
     assert {shape.epsilon for shape in roberta.VARIANTS.values()} == {1e-5}
     assert roberta.VARIANTS["base_class"] == SHAPE

@@ -136,3 +136,26 @@ def test_what_does_not_belong_together(folder, monkeypatch, changes, error, text
     monkeypatch.setitem(roberta.VARIANTS, "test", Variant(16, 2, 2, 32, vocabulary=9, positions=32, padding=1))
     with pytest.raises(error, match=text):
         experiment.load(config(folder, **changes), axis=None, pretrained_wanted=False)
+
+
+@pytest.mark.parametrize(("asked", "prefix"), [("auto", "very "), ("", ""), ("book ", "book ")])
+def test_what_stands_before_every_text_is_read_from_the_weights_kept_and_put_before_what_is_asked(
+    folder, asked, prefix
+):
+    """Of the folder's default prompt; a run's model/ puts it before the texts that it is asked about."""
+    rows = [{"type": "some.Transformer", "path": ""}, {"type": "some.Pooling", "path": "1_Pooling"}]
+    (folder / "bert" / "modules.json").write_text(json.dumps(rows))
+    (folder / "bert" / "1_Pooling").mkdir()
+    (folder / "bert" / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    said = {"prompts": {"query": "very "}, "default_prompt_name": "query"}
+    (folder / "bert" / "config_sentence_transformers.json").write_text(json.dumps(said))
+    loaded = experiment.load(config(folder, data__prefix=asked), axis=None)
+    assert loaded.parts["train"].prefix == prefix
+    note = f"prefix: {prefix!r} stands before every text" if prefix else "prefix: '' stands before"
+    assert any(one.startswith(note) for one in loaded.notes)
+    assert any("these weights were trained with 'very '" in one for one in loaded.notes) == (asked != "auto")
+    kept = inputs.sizes(loaded.parts, config(folder).data, card=loaded.card)
+    assert kept["prefix"] == prefix
+    read = inputs.reopen(folder / "bert", kept, card=loaded.card, backbone=loaded.network.backbone).read
+    expected = inputs.reopen(folder / "bert", kept | {"prefix": ""}, card=loaded.card, backbone=loaded.network.backbone)
+    assert read("good").ids.tolist() == expected.read(f"{prefix}good").ids.tolist()

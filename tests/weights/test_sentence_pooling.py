@@ -35,7 +35,7 @@ def written(folder, *asked, after=(), place="1_Pooling"):
         ([MEAN], [], "mean"),
         ([MEAN], ["Normalize"], "normalised"),
         ([CLASS], [], "class"),
-        ([CLASS], ["Normalize"], ""),
+        ([CLASS], ["Normalize"], "class_normalised"),
         ([MOST], [], ""),
         ([MEAN, CLASS], [], ""),
         ([MEAN], ["Dense", "Normalize"], ""),
@@ -54,7 +54,8 @@ def test_folders_of_others_and_half_of_one(tmp_path):
     assert sentence_pooling.read(tmp_path) == {}
     (tmp_path / "modules.json").write_text(json.dumps([{"type": "some.models.Pooling", "path": "1_Pooling"}]))
     found = sentence_pooling.read(tmp_path)
-    assert found == {"pooling": "", "said": "modules.json names 1_Pooling/config.json, which does not exist"}
+    assert found["pooling"] == ""
+    assert found["said"] == "modules.json names 1_Pooling/config.json, which does not exist"
     for damaged in ("{", "{}", "[1]"):
         (tmp_path / "modules.json").write_text(damaged)
         with pytest.raises(WeightsError, match="modules.json' must hold a JSON list"):
@@ -101,3 +102,44 @@ def test_a_variant_that_is_named_stays_and_without_the_files_all_is_as_before(tm
     finally:
         del bert.VARIANTS["named"]
     assert np.isfinite(next(iter(found.published.arrays.values()))).all()
+
+
+def prompted(folder, **said):
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(said))
+    return folder
+
+
+def test_prompts_and_the_default_one(tmp_path):
+    written(tmp_path, MEAN)
+    assert {key: sentence_pooling.read(tmp_path)[key] for key in ("prefix", "prompts")} == {"prefix": "", "prompts": ""}
+    both = {"query": "query: ", "passage": "passage: ", "plain": ""}
+    found = sentence_pooling.read(prompted(tmp_path, prompts=both, default_prompt_name=None))
+    assert (found["prefix"], found["prompts"]) == ("", "query 'query: ', passage 'passage: '")
+    assert sentence_pooling.read(prompted(tmp_path, prompts=both, default_prompt_name="query"))["prefix"] == "query: "
+    assert sentence_pooling.read(tmp_path, prompts=False)["prefix"] == ""
+
+
+def test_prompts_whose_tokens_are_not_pooled_are_not_built(tmp_path):
+    written(tmp_path, MEAN, after=["Normalize"])
+    pooling = tmp_path / "1_Pooling" / "config.json"
+    pooling.write_text(json.dumps(json.loads(pooling.read_text()) | {"include_prompt": False}))
+    assert sentence_pooling.read(tmp_path)["pooling"] == "normalised"  # there is no prompt
+    found = sentence_pooling.read(prompted(tmp_path, prompts={"query": "query: "}))
+    assert found["pooling"] == "" and "without the prompt's tokens" in found["said"]
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"prompts": ["query: "]}, "must hold a text for each name"),
+        ({"prompts": {"query": 1}}, "must hold a text for each name"),
+        (
+            {"prompts": {"query": "q"}, "default_prompt_name": "passage"},
+            r"one of its prompts \(query\) .* got 'passage'",
+        ),
+        ({"default_prompt_name": "query"}, "it has none"),
+    ],
+)
+def test_damaged_prompts_are_named(tmp_path, said, message):
+    with pytest.raises(WeightsError, match=message):
+        sentence_pooling.read(prompted(written(tmp_path, MEAN), **said))

@@ -143,6 +143,7 @@ class Card:
     size: int = 0  # pixels on a side of the network's input in the authors' evaluation; 0: unknown
     crop: float = 0.0  # `size` / the shorter side of the resized picture; 0: unknown
     interpolation: str = "bilinear"
+    prefix: str = ""  # of a text encoder: what stood before every text in training, such as "query: "
     family: str = ""
     variant: str = ""
     classes: int = 0

@@ -71,6 +71,10 @@ class Tokenizer:
         found = {f"{name}_token_id": getattr(self._tokenizer, f"{name}_token_id", None) for name in SPECIAL}
         return {key: int(value) for key, value in found.items() if value is not None}
 
+    def count(self, text: str) -> int:
+        """The number of a text's own tokens."""
+        return len(self._tokenizer(text, add_special_tokens=False)["input_ids"]) if text else 0
+
     def added(self, *, pairs: bool) -> int:
         """The number of tokens that it adds to a text, or to a pair of texts."""
         return self._tokenizer.num_special_tokens_to_add(pair=pairs)

@@ -23,12 +23,13 @@ class Tokens:
 
     in_memory, views, skipped = True, 1, ()
 
-    def __init__(self, subset: Subset, config: ConfigDict, tokenizer: Tokenizer) -> None:
+    def __init__(self, subset: Subset, config: ConfigDict, tokenizer: Tokenizer, prefix: str = "") -> None:
         """Tokenise all texts, or read the cache of an earlier run, by the hash of texts, tokenizer and length.
 
         Args:
           config: config.data; batches are padded to one of `lengths`. The last is the longest length of a text: longer
             texts are cut, and counted in `cut`.
+          prefix: what stands before every text, also before both texts of a pair.
         """
         if subset.labels is None:
             raise ConfigError(f"Texts have no {subset.info.labels} for labels; choose a task with other labels.")
@@ -36,12 +37,15 @@ class Tokens:
         self._labels = subset.labels
         self.vocabulary = tokenizer.checksum
         rows = [subset[i] for i in range(len(subset))]
-        texts, pairs = [row["text"] for row in rows], [row["pair"] for row in rows]
-        least = tokenizer.added(pairs=any(pairs)) + (2 if any(pairs) else 1)
+        self.prefix = prefix
+        texts = [prefix + row["text"] for row in rows]
+        pairs = [row["pair"] and prefix + row["pair"] for row in rows]
+        number = 2 if any(pairs) else 1
+        least = tokenizer.added(pairs=any(pairs)) + number * (1 + tokenizer.count(prefix))
         if config.lengths[-1] < least:
             raise ConfigError(
                 f"The last of config.data.lengths must hold a text: {least} tokens at least, with those that the "
-                f"tokenizer adds; got {tuple(config.lengths)}."
+                f"tokenizer adds and those of config.data.prefix; got {tuple(config.lengths)}."
             )
         key = hashlib.sha256(json.dumps([texts, pairs, config.lengths[-1], tokenizer.fingerprint]).encode()).hexdigest()
         kept = _read(key)

@@ -6,7 +6,7 @@ int32}: the mask is True at tokens and False at the padding after them. Each sta
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -22,9 +22,9 @@ from tljax.networks.attention import attended
 from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.layers import LayerNorm
 
-# class: the first token; mean: the mean over the mask; normalised: that mean divided by its length (sentence
-# embeddings); pooler: a dense layer and its activation on the first token
-POOLINGS = ("class", "mean", "normalised", "pooler")
+# class: the first token; mean: the mean over the mask; normalised, class_normalised: the mean, and the first token,
+# divided by its length (sentence embeddings); pooler: a dense layer and its activation on the first token
+POOLINGS = ("class", "mean", "normalised", "class_normalised", "pooler")
 ACTIVATIONS = {"tanh": jnp.tanh, "gelu": partial(nn.gelu, approximate=False)}
 TINY = 1e-24  # the least squared length, so that a vector of zeros is not divided by 0
 NORMAL = nn.initializers.normal(0.02)
@@ -170,13 +170,13 @@ class Embed(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention on (B, L, D), and its dense layer. Padding is masked."""
+    """Multi-head self-attention on (B, L, D), and its dense layer. Padding is masked; `bias` is added to the scores."""
 
     shape: Variant
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array, mode: Mode) -> jax.Array:
+    def __call__(self, x: jax.Array, mask: jax.Array, mode: Mode, bias: jax.Array | None = None) -> jax.Array:
         shape, still = self.shape, not mode.trains(self.path)
 
         def heads(name: str) -> jax.Array:
@@ -184,7 +184,7 @@ class Attention(nn.Module):
             return y.reshape(*x.shape[:2], shape.heads, -1)  # (B, L, D) -> (B, L, heads, D / heads)
 
         q, k, v = heads("query"), heads("key"), heads("value")
-        y = attended(q, k, v, mask, dropout=0.0 if still else shape.attention_dropout)
+        y = attended(q, k, v, mask, dropout=0.0 if still else shape.attention_dropout, bias=bias)
         y = nn.Dense(shape.width, dtype=self.dtype, kernel_init=NORMAL, name="out")(y.reshape(x.shape))
         return nn.Dropout(shape.dropout, deterministic=still)(y)
 
@@ -204,15 +204,19 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each with a residual connection and then LayerNorm."""
+    """Attention and MLP, each with a residual connection and then LayerNorm.
+
+    `bias` makes what is added to the scores of texts of a length: (1, heads, L, L).
+    """
 
     shape: Variant
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, x: Hidden, mode: Mode) -> Hidden:
+    def __call__(self, x: Hidden, mode: Mode, *, bias: Callable[[int], jax.Array] | None = None) -> Hidden:
         y, mask = x["hidden"], x["mask"]
-        y = y + Attention(self.shape, self.dtype, name="attention")(y, mask, mode)
+        added = bias(y.shape[1]) if bias else None
+        y = y + Attention(self.shape, self.dtype, name="attention")(y, mask, mode, added)
         y = LayerNorm(self.shape.epsilon, dtype=self.dtype, name="norm1")(y)
         y = y + Mlp(self.shape, self.dtype, name="mlp")(y, mode)
         return {"hidden": LayerNorm(self.shape.epsilon, dtype=self.dtype, name="norm2")(y), "mask": mask}
@@ -230,9 +234,11 @@ class Pool(nn.Module):
         if self.shape.pooling in ("mean", "normalised"):
             weights = x["mask"].astype(jnp.float32)[..., None]  # (B, L, 1)
             y = (x["hidden"] * weights).sum(axis=1) / jnp.maximum(weights.sum(axis=1), 1.0)
-            squares = jnp.square(y).sum(axis=1, keepdims=True)
-            return y if self.shape.pooling == "mean" else y / jnp.sqrt(jnp.maximum(squares, TINY))
-        y = x["hidden"][:, 0]
+        else:
+            y = x["hidden"][:, 0]
+        if self.shape.pooling.endswith("normalised"):
+            y = y.astype(jnp.promote_types(y.dtype, jnp.float32))
+            y = y / jnp.sqrt(jnp.maximum(jnp.square(y).sum(axis=1, keepdims=True), TINY))
         if self.shape.pooling == "pooler":
             y = nn.Dense(self.shape.width, dtype=self.dtype, kernel_init=NORMAL, name="dense")(y)
             y = ACTIVATIONS[self.shape.activation](y)

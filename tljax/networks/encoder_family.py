@@ -71,7 +71,13 @@ class Family:
     optional: Sequence[str] = OPTIONAL  # fields whose keys a config.json may leave out
     must: Json = dataclasses.field(default_factory=dict)  # the values that every config.json must have
     model_type: str = ""  # in config.json; "": `name`
+    also: Sequence[str] = ()  # other names of the same network there
     older: Mapping[str, str] = dataclasses.field(default_factory=lambda: OLDER)
+
+    @property
+    def model_types(self) -> tuple[str, ...]:
+        """What a config.json may call this network."""
+        return (self.model_type or self.name, *self.also)
 
     def variant_of(self, variant: VariantLike) -> Variant:
         """The sizes for a variant's name, for their fields, or for a `Variant`; ConfigError lists the names."""
@@ -164,6 +170,8 @@ class Family:
         missing += [key for key in self.must if key not in config_json]
         built = {**BUILT, **self.must, "model_type": self.model_type or self.name}
         other = [key for key, value in built.items() if config_json.get(key, value) != value]
+        if config_json.get("model_type") in self.also:
+            other.remove("model_type")
         if missing or other:
             raise ConfigError(
                 f"The config.json of these weights must be that of a network that config.model.family builds.\n"

@@ -117,7 +117,7 @@ def show(
       first: the columns that matter most, in that order: where the console is too narrow for all, those that fit are
         shown, at least two, and the names of the others are said.
     """
-    console = console or Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console = console or Console(width=None if sys.stdout.isatty() else 180, highlight=False)
     kept, left = list(columns), [name for name in columns if name not in first]
     order = [*first, *left]
     wide = console.options.update(max_width=10_000)

@@ -113,7 +113,7 @@ def _family(published: Published, prefix: str) -> str:
     known = [name for name in texts if shares[name] >= max(*shares.values(), translation.MOST)]
     if known:  # several families share the names of an encoder without a head: config.json decides
         said = published.config.get("model_type")
-        return next((name for name in known if (models[name].FAMILY.model_type or name) == said), known[0])
+        return next((name for name in known if said in models[name].FAMILY.model_types), known[0])
     for name in (name for name in models if name not in texts):
         with contextlib.suppress(WeightsError):
             translation.recognise(published.arrays, name, published.where)

@@ -54,7 +54,7 @@ def build(
         raise ConfigError(
             f"config.task.name=masked_lm masks tokens of texts, but the input of config.model.family "
             f"'{plugins.name(family)}' is {family.INPUT}. Choose a text encoder: bert, roberta, distilbert, electra, "
-            f"deberta."
+            f"deberta, mpnet."
         )
     kept = family.unpooled(variant)
     backbone = family.build(kept, dtype=dtype, bn_axis=bn_axis)

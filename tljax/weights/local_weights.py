@@ -78,15 +78,16 @@ def locate(place: Path) -> Path:
 def config(place: Path, path: Path, beside: Container[str] | None = None) -> Json:
     """The config of the network, read from the folder `place` or from beside the file `path`; {} if there is none.
 
-    In a folder of sentence-transformers, `sentence_pooling.KEY` holds the pooling of its texts.
+    In a folder of sentence-transformers, `sentence_pooling.KEY` holds the pooling of its texts, and their prompts.
 
     Args:
-      beside: the files in the lock; the pooling is read only from these. None: from all files in the folder.
+      beside: the files in the lock; pooling and prompts are read only from these. None: from all files in the folder.
     """
     files = [place / name for name in CONFIGS] if place.is_dir() else [path.with_suffix(".json")]
     if not place.is_dir() and path.name == FILE:
         files.append(path.parent / "config.json")
     found = next((cards.load(file) for file in files if file.is_file()), {})
     trusted = beside is None or sentence_pooling.MODULES in beside
-    pooling = sentence_pooling.read(path.parent) if found and trusted else {}
+    prompts = beside is None or sentence_pooling.PROMPTS in beside
+    pooling = sentence_pooling.read(path.parent, prompts=prompts) if found and trusted else {}
     return found | {sentence_pooling.KEY: pooling} if pooling else found

@@ -107,14 +107,23 @@ def fetch(config: ConfigDict, *, channels: int = 3, wanted: bool) -> Pretrained:
     if not reads:
         card, _ = _agreed(read_card(config.weights, card=given, lock=lock), given, config)
         card = for_channels.card(card, channels) if family.INPUT == "image" else card
-        return Pretrained(None, card, config.variant)
+        return Pretrained(None, dataclasses.replace(card, prefix=""), config.variant)
     variant, published, notes = understood(family, config, read(config.weights, card=given, lock=lock))
     card, differs = _agreed(published.card, given, config)
+    told: Mapping[str, str] = published.config.get(sentence_pooling.KEY, {})
+    if told.get("prefix"):
+        card = dataclasses.replace(card, prefix=told["prefix"])
+    elif told.get("prompts") and not card.prefix:
+        notes += (
+            f"prompts of the weights: {told['prompts']}; none stands before a text unless config.data.prefix does",
+        )
     published, notes = dataclasses.replace(published, card=card), (*notes, *differs)
     if family.INPUT == "image":
         published, said = for_channels.fit(_sized(family, published), family.names(variant), channels)
         notes += said
-    return Pretrained(published if wanted else None, published.card, variant, notes if wanted else ())
+    if not wanted:
+        return Pretrained(None, dataclasses.replace(published.card, prefix=""), variant)
+    return Pretrained(published, published.card, variant, notes)
 
 
 def understood(

@@ -20,12 +20,14 @@ from tljax.networks.backbone import Backbone
 from tljax.weights.pretrained import folder_of
 
 MANY_UNKNOWN = 0.1  # of all tokens: a warning
+AUTO = "auto"
 LENGTHS: Rule = (
     "whole numbers > 0 that rise, at least one",
     lambda xs: len(xs) > 0 and all(isinstance(x, int) and x > 0 for x in xs) and list(xs) == sorted(set(xs)),
 )
 OPTIONS = {
     "lengths": Option((64, 128, 256), "Lengths that batches are padded to; longer texts are cut and counted.", LENGTHS),
+    "prefix": Option(AUTO, "What stands before every text; auto: what the weights were trained with, by their files."),
 }
 
 
@@ -49,8 +51,9 @@ def load(
     """Tokenise every part.
 
     Args:
-      config: `config.data`; its `lengths` and `duplicates` are used.
+      config: `config.data`; its `lengths`, `prefix` and `duplicates` are used.
       model: `config.model`; its `tokenizer`, `weights` and `lock_file` are used.
+      card: of the weights; it may hold a prefix.
       backbone: the encoder; its `variant` has the number of positions and of words.
       pretrained: whether the run starts from `weights`; the tokenizer must then belong to them.
 
@@ -59,7 +62,6 @@ def load(
       DataError: a text is in two parts, and config.data.duplicates is "error".
       WeightsError: there is no tokenizer, or it is not the encoder's, as far as can be checked.
     """
-    del card  # of pixels
     if config.lengths and max(config.lengths) > backbone.variant.longest:
         raise ConfigError(
             f"config.data.lengths must be at most the {backbone.variant.longest} tokens of this encoder; got "
@@ -68,21 +70,31 @@ def load(
     tokenizer = Tokenizer(place(model))
     _same_padding(tokenizer, backbone.variant)
     said = vocabularies.check(tokenizer, _folder(model)) if pretrained else ()
-    parts = {name: Tokens(subset, config, tokenizer) for name, subset in subsets.items()}
+    prefix = card.prefix if config.prefix == AUTO else config.prefix
+    parts = {name: Tokens(subset, config, tokenizer, prefix) for name, subset in subsets.items()}
     if fault := _unknown(tokenizer, max(part.highest for part in parts.values()), backbone.variant):
         raise WeightsError(f"{fault} Set config.model.tokenizer to the folder of the weights' own tokenizer.")
     repeats = _repeats(subsets, strict=config.duplicates == "error")
-    notes = (*said, *_notes(parts, config.lengths[-1]), *_unknown_words(parts, tokenizer), *repeats)
+    notes = (
+        *said,
+        *_notes(parts, config.lengths[-1]),
+        *_prefix_note(prefix, card.prefix),
+        *_unknown_words(parts, tokenizer),
+        *repeats,
+    )
     vocabulary = tokenizer.vocabulary(backbone.variant.vocabulary)
     return Inputs(parts, _prepare, augmented=False, notes=notes, save=tokenizer.save, vocabulary=vocabulary)
 
 
 def sizes(parts: Mapping[str, Tokens], config: ConfigDict, *, card: Card) -> Record:
-    """The lengths that batches are padded to, whether examples are pairs, and the words' checksum, for `reopen`."""
+    """For `reopen`: the lengths that batches are padded to, whether examples are pairs, what stands before each text,
+    and the words' checksum.
+    """
     del card  # of pixels
     (vocabulary,) = {part.vocabulary for part in parts.values()}
+    (prefix,) = {part.prefix for part in parts.values()}
     pairs = any(part.paired for part in parts.values())
-    return {"lengths": list(config.lengths), "pairs": pairs, "vocabulary": vocabulary}
+    return {"lengths": list(config.lengths), "pairs": pairs, "prefix": prefix, "vocabulary": vocabulary}
 
 
 def said(part: Tokens) -> dict[str, list[str]]:
@@ -108,6 +120,7 @@ def reopen(folder: Path, said: Json, *, card: Card, backbone: Backbone) -> Asked
 
     def read(asked: str | Mapping[str, Any]) -> Read:
         texts = _checked(_parts(asked, pairs=said["pairs"]), 2 if said["pairs"] else 1)
+        texts = [said.get("prefix", "") + text for text in texts]  # earlier runs kept none
         (ids,), (types,), cut = tokenizer(texts[:1], texts[1:], said["lengths"][-1])
         if not ids:
             raise ValueError("it has no tokens: the tokenizer removes all of it")
@@ -198,6 +211,14 @@ def _notes(parts: Mapping[str, Tokens], longest: int) -> tuple[str, ...]:
         f"tokens: {counts.sum():,} of {texts:,} texts, {np.mean(counts):.1f} a text, "
         f"{cut:,} texts cut to {longest} ({cut / texts:.1%})",
     )
+
+
+def _prefix_note(prefix: str, known: str) -> tuple[str, ...]:
+    """A note of what stands before every text, and of what the weights were trained with if that is another."""
+    other = (
+        f"; these weights were trained with {known!r} (config.data.prefix=auto)" if known not in ("", prefix) else ""
+    )
+    return (f"prefix: {prefix!r} stands before every text{other}",) if prefix or other else ()
 
 
 def _unknown_words(parts: Mapping[str, Tokens], tokenizer: Tokenizer) -> tuple[str, ...]:

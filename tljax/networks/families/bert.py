@@ -1,8 +1,9 @@
-"""BERT (Devlin et al. 2018), the small BERTs of Turc et al. 2019, MiniLM of six blocks (Wang et al. 2020).
+"""BERT (Devlin et al. 2018), the small BERTs of Turc et al. 2019, MiniLM of six and twelve blocks (Wang et al. 2020).
 
 Hugging Face's naming. By default a variant has its published pooling: BERT's pooler, MiniLM's mean. "base_class",
-"base_mean", "base_normalised" and "base_pooler" choose the pooling: the first token, the mean over all tokens, that
-mean divided by its length, or the pooler.
+"base_mean", "base_normalised", "base_class_normalised" and "base_pooler" choose the pooling: the first token, the mean
+over all tokens, that mean or the first token divided by its length, or the pooler.
+"minilm_l12_multi" has the words of XLM-RoBERTa.
 """
 
 from tljax.networks.encoder import Variant
@@ -23,6 +24,8 @@ VARIANTS = pooled(
         "mini": Variant(256, 4, 4, 1024, pooling="pooler"),
         "tiny": Variant(128, 2, 2, 512, pooling="pooler"),
         "minilm_l6": Variant(384, 12, 6, 1536, pooling="mean"),
+        "minilm_l12": Variant(384, 12, 12, 1536, pooling="mean"),
+        "minilm_l12_multi": Variant(384, 12, 12, 1536, vocabulary=250_037, pooling="mean"),
     }
 )
 MASKED = {

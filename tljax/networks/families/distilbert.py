@@ -34,7 +34,7 @@ KEYS = {
     "dropout": "dropout",
     "attention_dropout": "attention_dropout",
 }
-VARIANTS = pooled({"base": Variant(768, 12, 6, 3072, types=0)}, ("class", "mean", "normalised"))
+VARIANTS = pooled({"base": Variant(768, 12, 6, 3072, types=0)}, ("class", "mean", "normalised", "class_normalised"))
 MASKED = {
     "dense": "vocab_transform",
     "norm": "vocab_layer_norm",

@@ -40,7 +40,7 @@ KEYS = {key: BERT_KEYS[key] for key in SIZES} | {
 # The values that a config.json may have for these keys.
 BUILT: Json = {"hidden_activation": "gelu", "norm_bias": False, "attention_bias": False, "mlp_bias": False}
 KINDS = {"global": "full_attention", "local": "sliding_attention"}
-POOLINGS = ("class", "mean", "normalised")
+POOLINGS = ("class", "mean", "normalised", "class_normalised")
 PLAIN = {"base": Variant(768, 12, 22, 1152), "large": Variant(1024, 16, 28, 2624)}
 VARIANTS = PLAIN | {
     f"{name}_{pooling}": dataclasses.replace(shape, pooling=pooling)

@@ -5,11 +5,7 @@ Hugging Face's naming. The published files hold no pooler, so a text's vector is
 mean over all tokens, "base_normalised" that mean divided by its length, "base_pooler" a pooler, for weights with one.
 """
 
-from collections.abc import Mapping
-
-import numpy as np
-
-from tljax.core.types import Json, Record
+from tljax.core.types import Record
 from tljax.networks.encoder import Variant
 from tljax.networks.encoder_family import BERT_KEYS, BERT_LAYERS, Family, pooled
 
@@ -39,13 +35,8 @@ MASKED = {
     "decoder": "lm_head.decoder.weight",
 }
 KEYS = {**BERT_KEYS, "padding": "pad_token_id"}
-FAMILY = Family("roberta", BERT_LAYERS, KEYS, VARIANTS, MASKED, classifies=False)
-build, names, adapt, describe = FAMILY.build, FAMILY.names, FAMILY.adapt, FAMILY.describe
+# XLM-RoBERTa is this network with other words; it is exported as a RoBERTa.
+FAMILY = Family("roberta", BERT_LAYERS, KEYS, VARIANTS, MASKED, classifies=False, also=("xlm-roberta",))
+build, names, adapt, infer, describe = FAMILY.build, FAMILY.names, FAMILY.adapt, FAMILY.infer, FAMILY.describe
 variant_of, unpooled = FAMILY.variant_of, FAMILY.unpooled
 masked_names, has_masked_head = FAMILY.masked_names, FAMILY.has_masked_head
-
-
-def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
-    """As the family's `infer`. XLM-RoBERTa is this network with other words; it is exported as a RoBERTa."""
-    told = {**config, "model_type": "roberta"} if config and config.get("model_type") == "xlm-roberta" else config
-    return FAMILY.infer(arrays, told)

@@ -21,19 +21,20 @@ from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundE
 from tljax.core import downloads
 from tljax.core.errors import WeightsError
 from tljax.core.types import Card, Published
-from tljax.weights import cards, local_weights, lock_file, tensors
+from tljax.weights import cards, local_weights, lock_file, sentence_pooling, tensors
 
 ZOO = Path(__file__).parents[1] / "zoo"
 LOCK = Path("tljax.lock.json")
 FILE = "model.safetensors"  # unless the card names another file
 # Files that are downloaded at the same commit if the repository has them: the network's sizes, preprocessing, the
-# tokenizer, the pooling of sentence-transformers.
+# tokenizer, the pooling and prompts of sentence-transformers.
 BESIDE = (
     "config.json",
     "preprocessor_config.json",
     *local_weights.TOKENIZER,
-    "modules.json",
+    sentence_pooling.MODULES,
     "1_Pooling/config.json",
+    sentence_pooling.PROMPTS,
 )
 
 
