@@ -46,9 +46,13 @@ from tljax.networks.families import (
     electra,
     lenet,
     mobilenet,
+    mobilenet_v4,
     modernbert,
+    mpnet,
+    regnet,
     resnet,
     roberta,
+    swin,
     text_tower,
     vgg,
     vit,
@@ -85,19 +89,52 @@ from tljax.weights import formats, spellings
 from tljax.weights import sources as weight_sources
 from tljax.weights.formats import npz, pth, safetensors
 from tljax.weights.sources import file, hub, package
-from tljax.weights.spellings import authors, timm, torchvision, transformers, transformers_convnext_v2, transformers_vit
+from tljax.weights.spellings import (
+    authors,
+    timm,
+    timm_regnet_swin,
+    torchvision,
+    transformers,
+    transformers_convnext_v2,
+    transformers_vit,
+)
 
 FAMILIES: tuple[families.Family, ...] = (
     *(bert, bit, convnext, deberta, densenet, distilbert, efficientnet),
-    *(electra, lenet, mobilenet, modernbert, resnet, roberta, text_tower, vgg, vit),
+    *(electra, lenet, mobilenet, mobilenet_v4, modernbert, mpnet, regnet, resnet, roberta, swin, text_tower, vgg, vit),
 )
 INFERS: tuple[families.Infers, ...] = (bert, bit, convnext, deberta, densenet, distilbert, efficientnet)
-INFERS_TOO: tuple[families.Infers, ...] = (electra, lenet, mobilenet, modernbert, resnet, roberta, text_tower, vgg, vit)
-ADAPTS: tuple[families.Adapts, ...] = (bert, bit, deberta, distilbert, electra, modernbert, roberta, text_tower, vit)
-DESCRIBES: tuple[families.Describes, ...] = (bert, deberta, distilbert, electra, modernbert, roberta)
-HIDES_WORDS: tuple[families.HidesWords, ...] = (bert, deberta, distilbert, electra, roberta)
+INFERS_TOO: tuple[families.Infers, ...] = (
+    electra,
+    lenet,
+    mobilenet,
+    mobilenet_v4,
+    modernbert,
+    mpnet,
+    regnet,
+    resnet,
+    roberta,
+    swin,
+    text_tower,
+    vgg,
+    vit,
+)
+ADAPTS: tuple[families.Adapts, ...] = (
+    bert,
+    bit,
+    deberta,
+    distilbert,
+    electra,
+    modernbert,
+    mpnet,
+    roberta,
+    text_tower,
+    vit,
+)
+DESCRIBES: tuple[families.Describes, ...] = (bert, deberta, distilbert, electra, modernbert, mpnet, roberta)
+HIDES_WORDS: tuple[families.HidesWords, ...] = (bert, deberta, distilbert, electra, mpnet, roberta)
 KNOWS_ITS_SIZE: tuple[families.KnowsItsSize, ...] = (vit,)
-PUBLISHES: tuple[families.Publishes, ...] = (vit,)
+PUBLISHES: tuple[families.Publishes, ...] = (swin, vit)
 HAS_OWN_PARTS: tuple[families.HasOwnParts, ...] = (vit,)
 
 SOURCES: tuple[sources.Source, ...] = (
@@ -114,6 +151,7 @@ FORMATS: tuple[formats.Format, ...] = (npz, pth, safetensors)
 SPELLINGS: tuple[spellings.Library, ...] = (
     authors,
     timm,
+    timm_regnet_swin,
     torchvision,
     transformers,
     transformers_convnext_v2,

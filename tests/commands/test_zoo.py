@@ -132,14 +132,24 @@ def test_text_encoders_of_the_zoo():
 def test_the_numbers_in_a_repositorys_name_are_those_of_its_card(spec):
     """Patch, pixels and depth, as timm writes them into names."""
     card, name = CARDS[spec], spec.partition("/")[2]
-    if found := re.search(r"patch(\d+)(?:.*_(\d\d\d))?", name):
+    if card.family == "swin":
+        assert f"_{card.variant}_patch4_window7_224" in name and card.size == 224
+    elif card.family == "regnet":  # "y_1_6gf" is 016 there, in units of 100 MFLOPs
+        number, unit = re.fullmatch(r"y_([\d_]+)([gm])f", card.variant).groups()
+        assert f"y_{float(number.replace('_', '.')) * (10 if unit == 'g' else 0.01):03.0f}" in name
+    elif card.family == "mobilenet_v4":
+        assert f"mobilenetv4_{card.variant}." in name and f"_r{card.size}_" in name
+    elif found := re.search(r"patch(\d+)(?:.*_(\d\d\d))?", name):
         shape, (patch, size) = find("families", "vit").VARIANTS[card.variant], found.groups()
         assert (shape.patch, card.size) == (int(patch), int(size or (256 if "dinov3" in name else 518)))
         assert (shape.distilled, shape.registers) == ("distilled" in name, 4 * ("reg4" in name or "dinov3" in name))
         assert (shape.pre_norm, shape.attention_pool) == ("clip" in name and "siglip" not in name, "siglip" in name)
         assert shape.activation == ("gelu_tanh" if "siglip" in name else "quick_gelu" if "openai" in name else "gelu")
     else:
-        assert card.variant.replace("wide50_2", "50_2").replace("resnext", "").removeprefix("R") in name
+        assert (
+            card.variant.replace("wide50_2", "50_2").replace("resnext", "").removeprefix("R").removesuffix("_tf")
+            in name
+        )
     none = {
         "lvd142m": 0,
         "lvd1689m": 0,
@@ -179,7 +189,8 @@ def test_a_family_without_cards_is_an_error(capsys):
     assert main(["zoo", "--family=lenet"]) == CONFIG
     assert (
         "must be one of those with cards, bert, bit, convnext, deberta, densenet, distilbert, efficientnet, electra, "
-        "mobilenet, modernbert, mpnet, resnet, roberta, vgg, vit; got 'lenet'" in capsys.readouterr().err
+        "mobilenet, mobilenet_v4, modernbert, mpnet, regnet, resnet, roberta, swin, vgg, vit; got 'lenet'"
+        in capsys.readouterr().err
     )
 
 

@@ -22,6 +22,9 @@ PARAMETERS = {
     "b5": 30_389_784,
     "b6": 43_040_704,
     "b7": 66_347_960,
+    "v2_s": 21_458_488,
+    "v2_m": 54_139_356,
+    "v2_l": 118_515_272,
 }
 STAGES = ("stem", *(f"stage{i}" for i in range(1, 8)), "top")
 
@@ -41,7 +44,7 @@ def test_names_and_shapes_are_the_published_ones():
     assert net().backbone.stages == STAGES
 
 
-@pytest.mark.parametrize("variant", ["b0", "b1", "b5"])
+@pytest.mark.parametrize("variant", ["b0", "b1", "b5", "v2_s", "v2_m", "v2_l"])
 def test_name_table_covers_every_variable_once(variant):
     """And there are as many parameters as published: the widest and deepest are in test_parity_mobile.py."""
     rows, tree = efficientnet.names(variant), shared.shapes(net(variant))
@@ -62,7 +65,8 @@ def test_place_and_publish_are_inverse():
 
 def test_the_variant_shows_in_the_tensors():
     for variant, shape in efficientnet.VARIANTS.items():
-        assert efficientnet.infer(published(efficientnet, shape), None) is efficientnet.VARIANTS[variant]
+        shown = variant.removesuffix("_tf")  # padding does not show in tensors
+        assert efficientnet.infer(published(efficientnet, shape), None) is efficientnet.VARIANTS[shown]
     with pytest.raises(KeyError, match="a network other than b0, b1"):
         efficientnet.infer({"fc.weight": np.empty((10, 10))}, None)
 
@@ -81,6 +85,7 @@ def test_what_the_weights_were_trained_with():
     assert trained == {
         **{name: (1e-5, 0.9, dropout) for name, dropout in zip(PARAMETERS, (0.2, 0.2, 0.3, 0.3, 0.4), strict=False)},
         **{name: (1e-3, 0.99, dropout) for name, dropout in (("b5", 0.4), ("b6", 0.5), ("b7", 0.5))},
+        **{f"v2_{size}": (1e-3, 0.9, dropout) for size, dropout in (("s", 0.2), ("s_tf", 0.2), ("m", 0.3), ("l", 0.4))},
     }
     assert (efficientnet.build("b4").dropout, efficientnet.build("b4", dropout=0.0).dropout) == (0.4, 0.0)
     assert efficientnet.build("b0").drop_path == 0
@@ -89,5 +94,5 @@ def test_what_the_weights_were_trained_with():
 def test_sizes_serve_as_a_variant_and_an_unknown_one_is_an_error():
     wide = dataclasses.replace(efficientnet.VARIANTS["b0"], top=64)
     assert efficientnet.build(wide).variant == wide
-    with pytest.raises(ConfigError, match=r"'efficientnet' must be one of b0, b1, .*, b7; got 'b8'"):
+    with pytest.raises(ConfigError, match=r"'efficientnet' must be one of b0, b1, .*, b7, .*; got 'b8'"):
         efficientnet.build("b8")

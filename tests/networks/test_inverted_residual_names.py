@@ -17,24 +17,28 @@ from tljax.networks.inverted_residual import Sizes, Variant, padded
 from tljax.serving.saved_model import variant_as_json
 from tljax.weights import translation
 
-VARIANTS = [(mobilenet, name) for name in mobilenet.VARIANTS] + [(efficientnet, name) for name in ("b0", "b4")]
+VARIANTS = [(mobilenet, name) for name in mobilenet.VARIANTS] + [(efficientnet, name) for name in ("b0", "b4", "v2_s")]
 
 
 def published(module: Any, shape: Variant) -> dict[str, np.ndarray]:
     """The tensors of a network of this shape under torchvision's names, without numbers of their own."""
     channels, arrays = {"backbone/stem": shape.stem, "backbone/top": shape.top, "backbone/fc": shape.dense}, {}
-    kernels = {}
+    kernels, inputs, given = {}, {}, shape.stem
     for s, stage in enumerate(shape.blocks, start=1):
         for b, sizes in enumerate(stage):
             ours = f"backbone/stage{s}/block{b}"
             channels |= {f"{ours}/expand": sizes.inner, f"{ours}/depthwise": sizes.inner, f"{ours}/project": sizes.out}
             channels[f"{ours}/squeeze_excite"] = sizes.squeezed
-            kernels[f"{ours}/depthwise"] = sizes.kernel
+            spatial = "depthwise" if not sizes.fused else "project" if sizes.inner == given else "expand"
+            kernels[f"{ours}/{spatial}"], inputs[f"{ours}/project"] = sizes.kernel, sizes.inner
+            given = sizes.out
     for row in module.names(shape):
         part = row.path.rsplit("/", 2)[0]
         kernel = kernels.get(part, 1)
         kind = 4 if row.path.endswith("kernel") else 1
-        arrays[row.published] = np.empty((channels.get(part, 1), 1, kernel, kernel)[:kind], np.float16)
+        arrays[row.published] = np.empty(
+            (channels.get(part, 1), inputs.get(part, 1), kernel, kernel)[:kind], np.float16
+        )
     return arrays
 
 

@@ -210,6 +210,8 @@ def others(**more):
     [
         ("EVA", {"pos_embed": (1, 5, 8), "blocks.0.attn.q_bias": (8,), "blocks.0.attn.v_bias": (8,)}),
         ("rotary", {"blocks.0.gamma_1": (8,), "blocks.0.gamma_2": (8,)}),
+        ("BEiT", {"blocks.0.gamma_1": (8,), "blocks.0.attn.relative_position_bias_table": (9, 2)}),
+        ("CaiT", {"blocks.0.gamma_1": (8,), "blocks_token_only.0.gamma_1": (8,)}),
         ("rotary", {"blocks.0.gamma_1": (8,), "pos_embed": (1, 4, 8)}),
         ("Perception", {"pos_embed": (1, 5, 8), "norm_pre.weight": (8,), "attn_pool.latent": (1, 1, 8)}),
     ],

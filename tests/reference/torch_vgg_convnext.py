@@ -8,10 +8,11 @@ import torch
 
 
 def load(module: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    """Every tensor of the module by name, torch's own count of batches apart; in evaluation mode."""
+    """Every tensor of the module by name, torch's own counts of batches and places apart; in evaluation mode."""
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     missing, extra = module.load_state_dict(tensors, strict=False)
-    assert not extra and all(name.endswith("num_batches_tracked") for name in missing), (missing, extra)
+    own = ("num_batches_tracked", "relative_position_index")
+    assert not extra and all(name.endswith(own) for name in missing), (missing, extra)
     return module.eval()
 
 

@@ -316,6 +316,7 @@ def test_version_2_of_convnext_is_recognised_and_translated_exactly(library):
 def test_every_spelling_is_tested():
     v2 = {("authors", "convnext"), ("transformers_convnext_v2", "convnext")}  # above
     elsewhere = v2 | {("authors", "vit"), ("transformers_vit", "vit"), ("timm", "vit")}  # test_vit_spellings.py
+    elsewhere |= {("timm_regnet_swin", "regnet"), ("timm_regnet_swin", "swin")}  # test_stages_of_timm.py
     rows = [(name, row.family) for name in available("spellings") for row in find("spellings", name).SPELLINGS]
     assert set(rows) == set(LIBRARIES) | elsewhere
 

@@ -33,6 +33,7 @@ class Sizes:
     stride: int = 1
     squeezed: int = 0  # units of squeeze-and-excitation; 0: the block has none
     activation: str = "relu6"  # a function of flax.linen, as all activations here
+    fused: bool = False  # whether one convolution of `kernel` stands for the first 1x1 and the depthwise one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +146,8 @@ class SqueezeExcite(nn.Module):
 class InvertedResidual(nn.Module):
     """1x1 convolution to more channels, depthwise, squeeze-and-excitation, 1x1 to fewer channels.
 
-    If input and output have the same shape, the input is added.
+    In a fused block (Tan and Le 2021, figure 2) one full convolution takes the place of the first two; if the channels
+    do not grow, it is the only one. If input and output have the same shape, the input is added.
     """
 
     sizes: Sizes
@@ -160,14 +162,18 @@ class InvertedResidual(nn.Module):
         def conv_norm(y: jax.Array, features: int, kernel: int, name: str, **options: Any) -> jax.Array:
             return ConvNorm(features, kernel, self.variant, self.dtype, self.bn_axis, name=name, **options)(y, mode)
 
-        y, size, shape = x, self.sizes, self.variant
-        if size.inner != x.shape[-1]:
+        y, size, shape, grows = x, self.sizes, self.variant, self.sizes.inner != x.shape[-1]
+        options = {"stride": size.stride, "activation": size.activation, "padding": self.padding}
+        if size.fused and grows:
+            y = conv_norm(y, size.inner, size.kernel, "expand", **options)
+        elif grows:
             y = conv_norm(y, size.inner, 1, "expand", activation=size.activation)
-        options = {"stride": size.stride, "groups": size.inner, "activation": size.activation, "padding": self.padding}
-        y = conv_norm(y, size.inner, size.kernel, "depthwise", **options)
+        if not size.fused:
+            y = conv_norm(y, size.inner, size.kernel, "depthwise", groups=size.inner, **options)
         if size.squeezed:
             y = SqueezeExcite(size.squeezed, shape.squeeze_activation, shape.gate, self.dtype, name="squeeze_excite")(y)
-        y = conv_norm(y, size.out, 1, "project")
+        last = (1, {}) if grows or not size.fused else (size.kernel, options)
+        y = conv_norm(y, size.out, last[0], "project", **last[1])
         if size.stride > 1 or x.shape[-1] != size.out:
             return y
         # One random decision for each example: torchvision's mode "row".

@@ -32,8 +32,8 @@ def rows(shape: Variant, blocks: Iterable[str], top: str) -> Iterator[Name]:
 
 
 def _block(shape: Variant, sizes: Sizes, channels: int, theirs: str, ours: str) -> Iterator[Name]:
-    names = [part for part in PARTS if part != "squeeze_excite" or sizes.squeezed]
-    names = names[1:] if sizes.inner == channels else names
+    absent = {"expand": sizes.inner == channels, "depthwise": sizes.fused, "squeeze_excite": not sizes.squeezed}
+    names = [part for part in PARTS if not absent.get(part)]
     for i, name in enumerate(names):
         if name == "squeeze_excite":
             yield from _pair(f"{theirs}.{i}.fc1", f"{ours}/{name}/reduce", "conv")
@@ -84,7 +84,10 @@ def _measured(shape: Variant, shapes: Mapping[str, tuple[int, ...]]) -> Variant:
     """`shape` with the channels of these kernels. `shapes`: path here -> published shape, (O, I, H, W)."""
 
     def block(sizes: Sizes, ours: str) -> Sizes:
-        inner, _, kernel, _ = shapes[f"{ours}/depthwise/conv/kernel"]
+        spatial = next(part for part in (("expand", "project") if sizes.fused else ("depthwise",)) if
+                       f"{ours}/{part}/conv/kernel" in shapes)  # fmt: skip
+        inner, before, kernel, _ = shapes[f"{ours}/{spatial}/conv/kernel"]
+        inner = before if spatial == "project" else inner  # the only convolution of the block
         squeezed = shapes[f"{ours}/squeeze_excite/reduce/kernel"][0] if sizes.squeezed else 0
         out = shapes[f"{ours}/project/conv/kernel"][0]
         return dataclasses.replace(sizes, inner=inner, out=out, kernel=kernel, squeezed=squeezed)

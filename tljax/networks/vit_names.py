@@ -1,11 +1,39 @@
 """Changes to tensors that several spellings of vision transformers need to fit the family's names."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 
+from tljax.core.errors import WeightsError
 from tljax.core.types import Arrays
+
+
+def refuse_others(arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse networks whose tensors look like those of a ViT here, and whose positions are computed otherwise.
+
+    Raises:
+      WeightsError: EVA and EVA-02 (biases of queries and values alone), BEiT and CaiT, rotary ViTs other than DINOv3's
+        (no registers), the Perception Encoder (attention pooling beside a class token).
+    """
+    relative = "blocks.0.attn.relative_position_bias_table" in arrays
+    cait = "blocks_token_only.0.gamma_1" in arrays
+    alone = "reg_token" not in arrays
+    kinds = {
+        "EVA or EVA-02": "blocks.0.attn.q_bias" in arrays and alone and not relative,
+        "BEiT, of relative positions": relative,
+        "CaiT": cait,
+        "a ViT with rotary positions other than DINOv3's": "blocks.0.gamma_1" in arrays
+        and alone
+        and not (relative or cait),
+        "a Perception Encoder": "attn_pool.latent" in arrays and "cls_token" in arrays,
+    }
+    if found := [name for name, there in kinds.items() if there]:
+        raise WeightsError(
+            f"The file must hold a ViT that tljax computes; it holds {' and '.join(found)}, whose tensors have "
+            f"the same names and whose positions are computed otherwise: its answers would be wrong. Choose weights of "
+            f"a card of `tljax zoo`, or add the network as a family of your own (docs/how-to/network.md)."
+        )
 
 
 def fold_class_position(arrays: Arrays) -> Arrays:
@@ -26,6 +54,7 @@ def add_bias(arrays: Arrays) -> Arrays:
 
 def join_dinov3(arrays: Arrays) -> Arrays:
     """Join DINOv3's biases of queries and values, with zeros for the keys; and the two layers of a gated MLP."""
+    refuse_others(arrays)  # before biases are joined, which show EVA
     changed: dict[str, Callable[[], np.ndarray] | None] = {}
     for name in arrays:
         block, _, last = name.rpartition(".attn.")

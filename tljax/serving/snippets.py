@@ -18,6 +18,8 @@ TORCHVISION = {
     "convnext": lambda v: f"convnext_{v}",
     "mobilenet": lambda v: f"mobilenet_{v}",
     "efficientnet": lambda v: f"efficientnet_{v}",
+    "regnet": lambda v: f"regnet_{v}",
+    "swin": lambda v: f"swin_{v[0]}",
 }
 VIT = re.compile(r"(deit_)?(tiny|small|base|large)(16|32)(_distilled)?")
 
@@ -66,6 +68,7 @@ def _torch(model: Model, file: Path) -> list[str]:
             "tokenizer = transformers.AutoTokenizer.from_pretrained(HERE)",
             "encoder = transformers.AutoModel.from_pretrained(HERE).eval()  # the head's tensors lie in the same file",
             f"CLASSES = {list(model.classes)!r}",
+            f"PREFIX = {model.input.get('prefix', '')!r}  # stands before every text",
         ]  # fmt: skip
     build = named(model)
     if not build:

@@ -12,8 +12,8 @@ from tljax.core.errors import ConfigError, WeightsError
 from tljax.core.plugins import find
 from tljax.core.types import Card, Json, NetworkSizes, Published, VariantLike
 from tljax.networks.families import Family, Infers, KnowsItsSize, Pools
+from tljax.weights import architectures, sentence_pooling, translation, wrappers
 from tljax.weights import channels as for_channels
-from tljax.weights import sentence_pooling, translation, wrappers
 
 TIMES = 3  # a network may have at most this many times the file's tensors; then the missing ones are listed
 AUTO = "auto"  # the variant that is read from the weights
@@ -139,12 +139,14 @@ def understood(
     if family.INPUT == "image":  # files of text encoders differ only by a prefix, which `adapt` handles
         spelling = translation.recognise(published.arrays, plugins.name(family), published.where)
     if spelling is None:
+        architectures.check(plugins.name(family), published.config, published.where)
         variant = _variant(family, config, published, published.config or None)
         shape = _shape(family, variant, published)
         check_cost(family, shape, published)
         variant, said = _pooled(family, config, variant, published.config.get(sentence_pooling.KEY, {}))
         return _named(family, variant), published, (*notes, *_said(family, config.variant, variant), *said)
     facts = translation.facts(published.config, spelling, published.where)
+    architectures.check(plugins.name(family), published.config, published.where)
     arrays = translation.translate(published.arrays, spelling, published.where)
     published = dataclasses.replace(published, arrays=arrays, config={})
     shape = _shape(family, _variant(family, config, published, facts), published)

@@ -1,8 +1,9 @@
-"""EfficientNet (Tan and Le 2019): torchvision's naming, NHWC.
+"""EfficientNet (Tan and Le 2019) and EfficientNetV2 (Tan and Le 2021, arXiv:2104.00298): torchvision's naming, NHWC.
 
-Stages: stem; stage1 ... stage7, which are stages 2 to 8 of the paper's table 1; top.
+Stages: stem; stage1 ... stage7, which are stages 2 to 8 of the paper's table 1; top. V2-S has six stages between them.
 """
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -27,6 +28,11 @@ STAGES = (
     (6, 5, 2, 192, 4),
     (6, 3, 1, 320, 1),
 )
+
+
+# The same of V2 (table 4 of its paper) without channels and blocks, which follow; the first three stages are fused.
+V2_STAGES = ((1, 3, 1), (4, 3, 2), (4, 3, 2), (4, 3, 2), (6, 3, 1), (6, 3, 2), (6, 3, 1))
+FUSED = 3
 
 
 def scaled(width: float, depth: float, dropout: float, *, epsilon: float = 1e-5, momentum: float = 0.9) -> Variant:
@@ -61,6 +67,29 @@ def _variant(
     )
 
 
+def _v2(stem: int, numbers: Sequence[int], widths: Sequence[int] = (), dropout: float = 0.2) -> Variant:
+    """V2 with these numbers of blocks and channels in its stages; without `widths`, channels of no meaning."""
+    channels, stages = stem, []
+    for s, (blocks, out) in enumerate(zip(numbers, widths or range(stem, stem + len(numbers)), strict=True)):
+        (factor, kernel, stride), stage = V2_STAGES[s], []
+        for i in range(blocks):
+            inner, squeezed = channels * factor, 0 if s < FUSED else max(1, channels // 4)
+            stage.append(Sizes(inner, out, kernel, stride if i == 0 else 1, squeezed, "silu", fused=s < FUSED))
+            channels = out
+        stages.append(tuple(stage))
+    return Variant(
+        stem,
+        tuple(stages),
+        top=1280,
+        activation="silu",
+        squeeze_activation="silu",
+        gate="sigmoid",
+        dropout=dropout,
+        epsilon=1e-3,
+    )
+
+
+V2_S = _v2(24, (2, 4, 4, 6, 9, 15), (24, 48, 64, 128, 160, 256))
 VARIANTS = {
     "b0": scaled(1.0, 1.0, 0.2),
     "b1": scaled(1.0, 1.1, 0.2),
@@ -71,6 +100,10 @@ VARIANTS = {
     "b5": scaled(1.6, 2.2, 0.4, epsilon=1e-3, momentum=0.99),
     "b6": scaled(1.8, 2.6, 0.5, epsilon=1e-3, momentum=0.99),
     "b7": scaled(2.0, 3.1, 0.5, epsilon=1e-3, momentum=0.99),
+    "v2_s": V2_S,
+    "v2_m": _v2(24, (3, 5, 5, 7, 14, 18, 5), (24, 48, 80, 160, 176, 304, 512), 0.3),
+    "v2_s_tf": dataclasses.replace(V2_S, padding="same"),  # the authors' weights, in timm
+    "v2_l": _v2(32, (4, 7, 7, 10, 19, 25, 7), (32, 64, 96, 192, 224, 384, 640), 0.4),
 }
 
 
@@ -83,9 +116,10 @@ def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
     """The sizes of published tensors; KeyError if they do not belong to an EfficientNet."""
     del config  # the tensors show all sizes
     numbers = sizes.depths(arrays, r"features\.(\d+)\.\d+\.block\.0\.0\.weight")
-    if len(numbers) != len(STAGES):
-        raise KeyError(f"a network other than {', '.join(VARIANTS)}")
-    return inverted_residual_names.infer({"": _variant(1.0, numbers)}, VARIANTS, rows, arrays)
+    templates = {"": _variant(1.0, numbers)} if len(numbers) == len(STAGES) else {}
+    if FUSED < len(numbers) <= len(V2_STAGES):
+        templates["v2"] = _v2(24, numbers)
+    return inverted_residual_names.infer(templates, VARIANTS, rows, arrays)
 
 
 def build(

@@ -19,6 +19,7 @@ from tljax.core.errors import WeightsError
 from tljax.core.types import Arrays, Json, Name, VariantLike
 from tljax.networks import sizes
 from tljax.networks.vision_transformer import Variant, ViT
+from tljax.networks.vit_names import refuse_others
 
 INPUT = "image"
 # timm's architectures with the tanh approximation of GELU; its other SigLIPs have the exact GELU.
@@ -83,9 +84,9 @@ def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
     "activation", or from timm's "architecture".
 
     Raises:
-      WeightsError: the heads or the activation stand nowhere, or it is another kind of ViT (`_refuse_others`).
+      WeightsError: the heads or the activation stand nowhere, or it is another kind of ViT (`refuse_others`).
     """
-    _refuse_others(arrays)
+    refuse_others(arrays)
     width, _, _, patch = arrays["patch_embed.proj.weight"].shape  # (D, C, size, size)
     settings = config or {}
     heads = settings.get("heads") or settings.get("num_attention_heads") or HEADS.get(width)
@@ -120,26 +121,6 @@ def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
         prompts=arrays["blocks.0.prompts"].shape[1] if "blocks.0.prompts" in arrays else 0,
         deep_prompts="blocks.1.prompts" in arrays,
     )
-
-
-def _refuse_others(arrays: Mapping[str, np.ndarray]) -> None:
-    """Refuse networks whose tensors look like those of a ViT here, and whose positions are computed otherwise.
-
-    Raises:
-      WeightsError: EVA and EVA-02 (biases of queries and values alone), rotary ViTs other than DINOv3's (no registers),
-        the Perception Encoder (attention pooling beside a class token).
-    """
-    kinds = {
-        "EVA or EVA-02": "blocks.0.attn.q_bias" in arrays and "reg_token" not in arrays,
-        "a ViT with rotary positions other than DINOv3's": "blocks.0.gamma_1" in arrays and "reg_token" not in arrays,
-        "a Perception Encoder": "attn_pool.latent" in arrays and "cls_token" in arrays,
-    }
-    if found := [name for name, there in kinds.items() if there]:
-        raise WeightsError(
-            f"The file must hold a ViT that tljax computes; it holds {' and '.join(found)}, whose tensors have "
-            f"the same names and whose positions are computed otherwise: its answers would be wrong. Choose weights of "
-            f"a card of `tljax zoo`, or add the network as a family of your own (docs/how-to/network.md)."
-        )
 
 
 def _covers_tokens(arrays: Mapping[str, np.ndarray]) -> bool:

@@ -1,7 +1,7 @@
 """timm's names, for families that follow another naming. timm's ResNets have torchvision's names."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -64,14 +64,14 @@ OTHERS = {
 }
 
 
-def _inverted(others: str) -> tuple[Rule, ...]:
+def _inverted(others: str, first: Mapping[str, str] = FIRST) -> tuple[Rule, ...]:
     """Rules for the stem, the first stage, and the other stages; `others` is the pattern of their numbers."""
     return (
         Rule(r"conv_stem\.weight", lambda: "features.0.0.weight"),
         Rule(r"bn1\.(\w+)", lambda leaf: f"features.0.1.{leaf}"),
         Rule(
-            rf"blocks\.(0)\.(\d+)\.({'|'.join(FIRST)})\.(\w+)",
-            lambda s, b, layer, leaf: f"blocks.{s + 1}.{b}.{FIRST[layer]}.{leaf}",
+            rf"blocks\.(0)\.(\d+)\.({'|'.join(first)})\.(\w+)",
+            lambda s, b, layer, leaf: f"blocks.{s + 1}.{b}.{first[layer]}.{leaf}",
         ),
         Rule(
             rf"blocks\.({others})\.(\d+)\.({'|'.join(OTHERS)})\.(\w+)",
@@ -84,13 +84,25 @@ SQUEEZE = Rule(
     rf"blocks\.(\d+)\.(\d+)\.se\.conv_(reduce|expand)\.{LEAF}",
     lambda s, b, kind, leaf: f"blocks.{s + 1}.{b}.squeeze_excite.{kind}.{leaf}",
 )
-MOBILENET_V2 = (
-    *_inverted(r"[1-9]\d*"),
+HEAD = (
     Rule(r"conv_head\.weight", lambda: "top.conv.weight"),
     Rule(r"bn2\.(\w+)", lambda leaf: f"top.bn.{leaf}"),
     Rule(rf"classifier\.{LEAF}", lambda leaf: f"classifier.1.{leaf}"),
 )
+MOBILENET_V2 = (*_inverted(r"[1-9]\d*"), *HEAD)
 EFFICIENTNET = (*MOBILENET_V2, SQUEEZE)
+# Fused blocks of EfficientNetV2: of one convolution in the first stage, of two in the next.
+ONE = {"conv": "project.conv", "bn1": "project.bn"}
+FUSED = {"conv_exp": "expand.conv", "bn1": "expand.bn", "conv_pwl": "project.conv", "bn2": "project.bn"}
+EFFICIENTNET_V2 = (
+    *_inverted(r"[3-9]\d*", ONE),
+    Rule(
+        rf"blocks\.([12])\.(\d+)\.({'|'.join(FUSED)})\.(\w+)",
+        lambda s, b, layer, leaf: f"blocks.{s + 1}.{b}.{FUSED[layer]}.{leaf}",
+    ),
+    SQUEEZE,
+    *HEAD,
+)
 
 
 def _v3(last: int) -> tuple[Rule, ...]:
@@ -119,7 +131,7 @@ DINOV3 = (
 
 
 def _by_architecture(config: Json, where: str) -> Record:
-    """The settings of timm's "tf_" networks (their weights come from TensorFlow), which tensors do not show.
+    """The settings of timm's networks whose weights come from TensorFlow, which tensors do not show.
 
     All have torch's momentum of BatchNorm, 0.1; torchvision's MobileNetV3 and largest EfficientNets have 0.01.
 
@@ -131,7 +143,8 @@ def _by_architecture(config: Json, where: str) -> Record:
             f"The tensors of timm's MobileNets and EfficientNets do not show their padding and epsilon: put timm's "
             f"config.json, which has \"architecture\", beside '{where}'."
         )
-    tensorflow = config["architecture"].startswith("tf_")
+    name = config["architecture"]
+    tensorflow = name.startswith("tf_") or re.fullmatch(r"efficientnet_b\d_pruned", name)
     told = {"padding": "same", "epsilon": 1e-3} if tensorflow else {"padding": "half", "epsilon": 1e-5}
     return told | {"momentum": 0.9}
 
@@ -161,4 +174,5 @@ SPELLINGS = (
     Spelling("timm", "mobilenet", V3_LARGE, told=_by_v3, arrange=partial(arranged, counted=True)),
     Spelling("timm", "mobilenet", V3_SMALL, told=_by_v3, arrange=partial(arranged, counted=True)),
     Spelling("timm", "efficientnet", EFFICIENTNET, told=_by_architecture, arrange=partial(arranged, counted=False)),
+    Spelling("timm", "efficientnet", EFFICIENTNET_V2, told=_by_architecture, arrange=partial(arranged, counted=False)),
 )

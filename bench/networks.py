@@ -1,0 +1,105 @@
+"""A training step of networks for pictures, beside torchvision's own of the same sizes, measured in turn.
+
+    python bench/networks.py --names regnet_y_400mf swin_t
+    taskset -c 0 python bench/networks.py --cpu-time      # on a machine that stays busy
+
+All parameters learn, by SGD with momentum 0.9, in float32. torch runs eagerly. Rounds alternate; ratios are of medians.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from timing import Run, arguments, compared, matmul_peak, report, training
+
+from tljax.core import layer_groups
+from tljax.core.plugins import find
+from tljax.networks.network import Network
+from tljax.tasks import classification
+from tljax.training.parallel import compiler_options
+
+CLASSES = 10
+NETWORKS = {  # torchvision's name -> (family, variant)
+    "resnet18": ("resnet", "18"),
+    "mobilenet_v2": ("mobilenet", "v2"),
+    "densenet121": ("densenet", "121"),
+    "efficientnet_v2_s": ("efficientnet", "v2_s"),
+    "regnet_y_400mf": ("regnet", "y_400mf"),
+    "swin_t": ("swin", "tiny"),
+}
+
+
+def examples(args: argparse.Namespace) -> dict[str, np.ndarray]:
+    draw = np.random.default_rng(0)
+    image = draw.normal(size=(args.batch, args.size, args.size, 3)).astype(np.float32)
+    return {"image": image, "label": draw.integers(0, CLASSES, args.batch).astype(np.int32)}
+
+
+def ours(name: str, batch: dict[str, np.ndarray], args: argparse.Namespace) -> Run:
+    family, variant = NETWORKS[name]
+    backbone = find("families", family).build(variant, dtype=jnp.dtype(args.dtype))
+    network = Network(backbone, classification.head(CLASSES))
+    variables = jax.jit(network.init)(jax.random.key(0), batch["image"][:1])
+    groups = layer_groups.assign(variables["params"], backbone.stages, {})
+    options = {} if args.as_xla_chooses else compiler_options()
+    prepare: Callable[..., Any] = lambda batch, *_: {**batch, "inputs": batch["image"]}  # noqa: E731
+    tx = optax.sgd(0.01, momentum=0.9)
+    return training(network, variables, batch, groups, tuple(groups), prepare=prepare, tx=tx, options=options)
+
+
+def theirs(name: str, batch: dict[str, np.ndarray]) -> Run:
+    sys.path.append(str(Path(__file__).parents[1] / "tests"))
+    import torch
+    from reference import torch_vision
+
+    torch_vision.declare()  # torchvision's compiled operations do not load beside every build of torch
+    import torchvision
+
+    module = torchvision.models.get_model(name, weights=None, num_classes=CLASSES).train()
+    optimizer = torch.optim.SGD(module.parameters(), 0.01, momentum=0.9)
+    image = torch.from_numpy(np.ascontiguousarray(batch["image"].transpose(0, 3, 1, 2)))
+    label = torch.from_numpy(batch["label"]).long()
+
+    def steps(n: int) -> None:
+        for _ in range(n):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(module(image), label).backward()
+            optimizer.step()
+
+    return Run(steps)
+
+
+COLUMNS = {
+    "jax images/s": ("jax_s", ".1f", 1),
+    "torch images/s": ("torch_s", ".1f", 1),
+    "jax/torch": ("ratio", ".2f", 1),
+    "compile s": ("compile_s", ".1f", 1),
+    "temp MB": ("temp_bytes", ".0f", 1e-6),
+    "GFLOP": ("flops", ".2f", 1e-9),
+    "rounds": ("rounds", "d", 1),
+    "quiet": ("quiet_rounds", "d", 1),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--names", nargs="+", default=list(NETWORKS), choices=NETWORKS)
+    parser.add_argument("--size", type=int, default=96, help="pixels")
+    parser.add_argument("--batch", type=int, default=16)
+    arguments(parser)
+    args = parser.parse_args()
+    batch, peak, rows = examples(args), matmul_peak(args), []
+    for name in args.names:
+        runs = {"jax": ours(name, batch, args)} | ({} if args.no_torch else {"torch": theirs(name, batch)})
+        rows.append({"network": name, **compared(runs, args.batch, peak, args)})
+    report(f"{args.size} px, batch {args.batch}", rows, COLUMNS, "network", args)
+
+
+if __name__ == "__main__":
+    main()
