@@ -82,7 +82,7 @@ def test_timms_names_are_translated(family):
     spelling = translation.recognise(theirs, family, "a file")
     assert spelling is not None and spelling.family == family
     for name in theirs:
-        assert sum(re.fullmatch(rule.pattern, name) is not None for rule in spelling.rules) == 1, name
+        assert sum(re.fullmatch(rule.pattern, name) is not None for rule in spelling.rules) <= 1, name
     found = translation.translate(theirs, spelling, "a file")
     assert {name: x.tobytes() for name, x in found.items()} == {name: x.tobytes() for name, x in ours.items()}
     assert translation.recognise(ours, family, "a file") is None
