@@ -51,7 +51,7 @@ RIGHT = {
 # Architecture -> what the error says.
 REFUSED = {
     "resnet10t": "conv1.weight",  # three convolutions stand for it
-    "seresnet18": r"extra: layer1\.0\.se\.fc1",
+    "seresnet18": "timm's 'seresnet18'",
     "resnetblur18": "timm's 'resnetblur18'",
     "resnetaa50": "timm's 'resnetaa50'",
     "resnet50_gn": r"missing: bn1\.running_mean",
@@ -60,15 +60,15 @@ REFUSED = {
     "convnext_tiny_hnf": r"extra: .*norm_pre",
     "convnext_atto_rms": r"missing: .*features\.0\.1\.bias",
     "test_convnext": "timm's 'test_convnext'",
-    "edgenext_xx_small": r"missing: features\.3\.1\.block\.0",
-    "vit_tiny_r_s16_p8_224": r"extra: patch_embed\.backbone\.conv",
+    "edgenext_xx_small": "timm's 'edgenext_xx_small'",
+    "vit_tiny_r_s16_p8_224": "a hybrid of convolutions and a ViT",
     "vit_relpos_small_patch16_224": "pos_embed",
     "vit_little_patch16_reg4_gap_256": "number of heads of a ViT of width 320",
     "eva02_tiny_patch14_224": "EVA or EVA-02",
     "beit_base_patch16_224": "BEiT",
     "cait_xxs24_224": "CaiT",
     "vit_small_patch16_rope_224": "rotary positions other than DINOv3's",
-    "swinv2_tiny_window8_256": "cpb_mlp|logit_scale",
+    "swinv2_tiny_window8_256": r"relative_position_bias_table",
     "mobilenetv1_100": "timm's 'mobilenetv1_100'|blocks.0.0",
     "mobilenetv4_conv_medium": r"blocks\.0\.0",
     "mnasnet_050": "timm's 'mnasnet_050'",

@@ -26,12 +26,13 @@ def refuse_others(arrays: Mapping[str, np.ndarray]) -> None:
         "a ViT with rotary positions other than DINOv3's": "blocks.0.gamma_1" in arrays
         and alone
         and not (relative or cait),
+        "a hybrid of convolutions and a ViT": any(name.startswith("patch_embed.backbone.") for name in arrays),
         "a Perception Encoder": "attn_pool.latent" in arrays and "cls_token" in arrays,
     }
     if found := [name for name, there in kinds.items() if there]:
         raise WeightsError(
             f"The file must hold a ViT that tljax computes; it holds {' and '.join(found)}, whose tensors have "
-            f"the same names and whose positions are computed otherwise: its answers would be wrong. Choose weights of "
+            f"the same names and which is computed otherwise: its answers would be wrong. Choose weights of "
             f"a card of `tljax zoo`, or add the network as a family of your own (docs/how-to/network.md)."
         )
 
