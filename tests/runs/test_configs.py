@@ -20,7 +20,14 @@ def test_a_config_is_the_default_plus_what_differs(name):
     config = module.get_config()
     settings.check(config)
     known = settings.as_flat(default.get_config())
-    open_tables = ("groups", "strategy.scales", "optimizer.kwargs", "optimizer.schedule_kwargs", "suite.rows")
+    open_tables = (
+        "groups",
+        "strategy.scales",
+        "optimizer.kwargs",
+        "optimizer.schedule_kwargs",
+        "optimizer.groups",
+        "suite.rows",
+    )
     new = [k for k in settings.as_flat(config) if k not in known and not k.startswith(open_tables)]
     assert new == []
     if name != "default":
