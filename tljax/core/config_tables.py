@@ -49,8 +49,12 @@ def put(table: ConfigDict, key: str, value: object) -> None:
         if parent not in table:
             table[parent] = ConfigDict(sort_keys=False)
         table = table[parent]
+    new = copied(ConfigDict(value, sort_keys=False)) if is_table(value) else value
+    if last not in table:  # `ignore_type` visits all tables below: most of the time of a start
+        table[last] = new
+        return
     with table.ignore_type():
-        table[last] = copied(ConfigDict(value, sort_keys=False)) if is_table(value) else value
+        table[last] = new
 
 
 def flat(config: Table, prefix: str = "") -> dict[str, Any]:

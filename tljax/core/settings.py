@@ -192,11 +192,11 @@ def asks(config: ConfigDict, key: str) -> Any:
 def changed(config: ConfigDict) -> dict[str, Any]:
     """Key -> value, of the keys in which a config differs from the default with the same plugins chosen."""
     plain = config_files.default()
+    own = [key for key in overrides.CHOICES if get(config, key) != get(plain, key)]
     for key in overrides.CHOICES:
         config_tables.put(plain, key, config_tables.get(config, key))
     default, _ = options.resolve(plain)
     before = config_tables.flat(default)
-    own = [key for key in overrides.CHOICES if get(config, key) != get(config_files.default(), key)]
     return {key: value for key, value in config_tables.flat(config).items() if key in own or before.get(key) != value}
 
 
