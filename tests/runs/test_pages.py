@@ -125,3 +125,18 @@ def test_an_example_goes_by_its_file_or_by_the_tables_name_and_its_line(source, 
     part = SimpleNamespace(subset=SimpleNamespace(name=lambda _: name))
     run = SimpleNamespace(experiment=SimpleNamespace(parts={"test": part}, info=SimpleNamespace(source=source)))
     assert Finished.name(run, "test", 0) == shown
+
+
+def test_ended_while_its_page_is_drawn_a_run_is_not_finished(tmp_path, monkeypatch):
+    config = small.config(report="short")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as at_the_page:
+        at_the_page.setattr(drawing, "draw", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, tmp_path)
+    assert not (tmp_path / "result.json").exists()
+    run(config, tmp_path)
+    assert (tmp_path / "result.json").exists() and (tmp_path / "report" / "index.html").exists()

@@ -213,7 +213,7 @@ class Report(Screen):
             self._best = max(self._best, values.get(self._watched[1], -math.inf))
 
     def finish(self, result: dict[str, Any], totals: Mapping[str, Any], files: Callable[..., None]) -> dict[str, Any]:
-        """Write the figures and result.json, print the last line, and return the result with all of its seconds.
+        """Write the figures, and return the result with all of its seconds.
 
         Args:
           result: the run's result, with "seconds" and "throughput" if there are any.
@@ -240,11 +240,11 @@ class Report(Screen):
         if not self._writers.started:  # a fitted classifier has no training steps
             self._start_writers(0, evaluated=False)
         self._writers.finish(result)
-        write_json(self.folder / "result.json", result)
         return result
 
     def ended(self, result: dict[str, Any]) -> None:
-        """Print the last lines: the metrics with an interval, the page to open and the next command."""
+        """Write result.json, which marks a run as finished, after all other files; print the last lines."""
+        write_json(self.folder / "result.json", result)
         self.say(last_lines.last_line(result, self.folder))
         for line in last_lines.next_lines(result, self.folder):
             self.say(line)

@@ -41,7 +41,7 @@ def finish(
     def written() -> dict[str, Any]:
         save(report.folder / "model")
         result = report.finish(found, totals, partial(records.files, experiment, config, found["temperature"]))
-        model_card.save(report.folder)
+        model_card.save(report.folder, result)
         run_page.write(Finished(report.folder, experiment, config, totals, result, parallel.own(devices), report))
         report.ended(result)
         return result
