@@ -13,7 +13,7 @@ LISTED = 50  # classes that are named
 
 
 def save(folder: Path, result: Mapping[str, Any]) -> None:
-    """Write README.md into model/ of the run in `folder`, from what the run has measured: the content of result.json."""
+    """Write README.md into model/ of the run in `folder`. `result` is what it has measured, as in result.json."""
     config = read_json(folder / "config.json")
     model, card = (read_json(folder / "model" / name) for name in ("model.json", "card.json"))
     write(folder / "model" / FILE, text(result, config, model, card))
