@@ -2,24 +2,29 @@
 
 import random
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import orbax.checkpoint as ocp
 import safetensors.numpy
 
 from tests.faults.making import DIGITS, FULL, arrays
 from tests.faults.zygote import Zygote
-from tests.small import saved_bits
+from tests.small import bits, saved_bits
 from tljax.core import plugins
+from tljax.training.checkpoints.checkpoint import opened
 
 KINDS = [name for name in plugins.available("strategies") if name not in ("auto", "scratch")]
 MOST = 12  # kills of one run, after which it is left in peace
+LOG = "metrics.jsonl"
 
 
 class Killed:
     """The runs of one strategy in a folder of their own."""
 
-    def __init__(self, zygote: Zygote, strategy: str, folder: Path) -> None:
+    def __init__(self, zygote: Zygote, strategy: str, folder: Path, *, page: bool = False) -> None:
+        """`page`: whether each run draws its page, which takes as long as the rest of it."""
         self._zygote, self.folder = zygote, folder
         folder.mkdir(parents=True)
         safetensors.numpy.save_file(arrays("small"), folder / "net.safetensors")
@@ -27,28 +32,28 @@ class Killed:
             *(word for word in DIGITS if "strategy" not in word), *FULL[1:], f"--config.strategy.name={strategy}",
             "--config.train.epochs=4", "--config.train.checkpoint_epochs=0.4", "--config.optimizer.ema=0.5",
             "--config.data.validation=0.2", "--config.train.eval_epochs=1", "--config.optimizer.lr=0.01",
+            *(() if page else ("--config.report=none",)),
         ]  # fmt: skip
         if strategy == "classic":
             self.arguments = [word for word in self.arguments if "ema" not in word]
-        first = self.run(f"whole-{strategy}")
+        first = self.run("whole")
         assert first["code"] == 0, first["said"]
         self.seconds = first["seconds"]
-        self.whole = self.kept(f"whole-{strategy}")
+        self.whole = self.kept("whole")
 
     def run(self, name: str, **more: Any) -> dict[str, Any]:
-        return self._zygote.run([*self.arguments, f"--workdir={name}"], self.folder, **more)
+        return self._zygote.run([*self.arguments, f"--workdir={name}"], self.folder, log=f"{name}/{LOG}", **more)
 
     def kept(self, name: str) -> tuple[Any, ...]:
-        """What must be the same: every bit of the model, every line of the log."""
-        log = self.folder / name / "metrics.jsonl"
-        return saved_bits(self.folder / name), log.read_text() if log.exists() else ""
+        """What must be the same: every bit of the model, every line of the log, every bit of the last checkpoint."""
+        log = self.folder / name / LOG
+        return saved_bits(self.folder / name), log.read_text() if log.exists() else "", last_state(self.folder / name)
 
     def check(self, name: str) -> str:
         """What is wrong with a run that went on; "" if nothing is."""
-        bits, log = self.kept(name)
+        pairs = zip(("bits", "log", "last checkpoint"), self.kept(name), self.whole, strict=True)
         left = [str(path) for path in (self.folder / name).rglob("*") if ".part" in path.name or "-tmp-" in path.name]
-        wrong = {"bits": bits != self.whole[0], "log": log != self.whole[1], f"left over {left}": bool(left)}
-        return ", ".join(what for what, holds in wrong.items() if holds)
+        return ", ".join([what for what, now, whole in pairs if now != whole] + ([f"left over {left}"] if left else []))
 
     def until_done(self, name: str, draw: random.Random, *, most: int = MOST) -> tuple[int, str]:
         """Start again and again, each time killed at a time that is drawn: (kills that hit, what is wrong)."""
@@ -70,3 +75,21 @@ class Killed:
         wrong = self.check(name)
         shutil.rmtree(self.folder / name)
         return kills, wrong
+
+    def killed_at(self, name: str, steps: Sequence[int]) -> str:
+        """What is wrong with a run that was killed when its log had these steps; "" if nothing is."""
+        for step in steps:
+            done = self.run(name, step=step)
+            if done["code"] != -9:
+                return f"at step {step} code {done['code']}: {done['said'][-2000:]}"
+        done = self.run(name)
+        return self.check(name) if done["code"] == 0 else f"code {done['code']}: {done['said'][-2000:]}"
+
+
+def last_state(folder: Path) -> dict[str, bytes]:
+    """The bits of every leaf of the last checkpoint, optimizer state and all; {} if the run keeps none."""
+    if not (folder / "checkpoints/latest").is_dir():
+        return {}
+    with opened(folder / "checkpoints") as checkpoints:
+        reader = checkpoints._managers["latest"]
+        return bits(reader.restore(None, args=ocp.args.Composite(state=ocp.args.StandardRestore()))["state"])

@@ -3,7 +3,9 @@
 `python -m tests.faults.soak PART NUMBER [SEED]`: PART is kills, stops, corruptions, or fuzz of every reader.
 """
 
-import json
+import contextlib
+import io
+import os
 import random
 import resource
 import shutil
@@ -11,14 +13,16 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.faults import fuzzers
-from tests.faults.kills import KINDS, Killed
-from tests.faults.zygote import Zygote
+from tests.faults.kills import KINDS, LOG, Killed
+from tests.faults.zygote import Zygote, imported, last_step
+from tljax.core import caches
 
 MEMORY = 2 * 2**30  # bytes that a reader may take beyond what this process has
 
@@ -38,7 +42,7 @@ def kills(zygote: Zygote, root: Path, number: int, draw: random.Random) -> Count
 
 def stops(zygote: Zygote, root: Path, number: int, draw: random.Random) -> Counter[str]:
     """SIGTERM at any time: code 143, no logged step lost, gone within 10 s; and the run goes on to the same end."""
-    seen, one = Counter(), Killed(zygote, "full", root / "stops")
+    seen, one = Counter(), Killed(zygote, "full", root / "stops", page=True)
     while seen["signals"] < number:
         name = f"run{seen['signals']}"
         done = one.run(name, after=draw.uniform(0.2, 0.95) * one.seconds, number=signal.SIGTERM)
@@ -47,7 +51,7 @@ def stops(zygote: Zygote, root: Path, number: int, draw: random.Random) -> Count
             shutil.rmtree(one.folder / name)
             continue
         step = saved(one.folder / name)
-        lost = logged(one.folder / name) - step
+        lost = last_step(one.folder / name / LOG) - step
         wrong = {"code": done["code"] != 143, "steps lost": lost > 0, "slow": (done["took"] or 0) > 10}
         wrong |= {"went on": one.run(name)["code"] != 0} | {"end": bool(one.check(name))}
         seen += Counter({"signals": 1, "after a step": step > 0})
@@ -60,12 +64,6 @@ def stops(zygote: Zygote, root: Path, number: int, draw: random.Random) -> Count
     return seen
 
 
-def logged(folder: Path) -> int:
-    """The last step in the log."""
-    log = folder / "metrics.jsonl"
-    return max((json.loads(line)["step"] for line in log.read_text().splitlines()), default=0) if log.exists() else 0
-
-
 def saved(folder: Path) -> int:
     """The step of the last whole checkpoint."""
     found = (folder / "checkpoints/latest").glob("[0-9]*/checksums.json")
@@ -73,32 +71,59 @@ def saved(folder: Path) -> int:
 
 
 def corruptions(zygote: Zygote, root: Path, number: int, draw: random.Random) -> Counter[str]:
-    """One file of the folder of a run cut off is damaged: the run ends the same, or says what is wrong."""
-    seen, one = Counter(), Killed(zygote, "lp_ft", root / "corruptions")
-    while saved(one.folder / "cut") < 2 or (one.folder / "cut/result.json").exists():
-        shutil.rmtree(one.folder / "cut", ignore_errors=True)
-        one.run("cut", after=0.8 * one.seconds * draw.uniform(0.8, 1.1))
-    files = sorted(path.relative_to(one.folder / "cut") for path in (one.folder / "cut").rglob("*") if path.is_file())
-    for _ in range(number):
+    """One file of the folder of a run cut off is damaged: the run ends the same, or says what is wrong.
+
+    The runs go on in this process, which imports and begins jax once.
+    """
+    seen, cut = Counter(), [cut_off(zygote, strategy, root / strategy, draw) for strategy in ("full", "lp_ft")]
+    for turn in range(number):
+        one = cut[turn % len(cut)]
         shutil.copytree(one.folder / "cut", one.folder / "run")
-        name = draw.choice(files)
-        file = one.folder / "run" / name
-        before = file.read_bytes()
-        if draw.random() < 0.1:
-            file.unlink()
-        else:
-            file.write_bytes(draw.choice((fuzzers.mutated(before, draw), b"", b"\0" * len(before))))
-        done = one.run("run")
-        kind = {0: "went on", 2: "refused", 3: "refused", 4: "refused"}.get(done["code"], "other code")
-        bits, log = one.kept("run") if done["code"] == 0 else one.whole
-        silent = bits != one.whole[0] or (log != one.whole[1] and "metrics.jsonl" not in str(name))
-        seen += Counter({kind: 1, "corruptions": 1, "silent": silent, "tracebacks": "Traceback" in done["said"]})
-        if silent or kind == "other code" or "Traceback" in done["said"]:
-            print(f"{name}: silent {silent}, code {done['code']}: {done['said'][-1500:]}", flush=True)
-        if not seen["corruptions"] % 5:
+        name = damaged(one.folder / "run", draw)
+        code, said = answered([*one.arguments, "--workdir=run"], one.folder)
+        kind = {0: "went on", 2: "refused", 3: "refused", 4: "refused"}.get(code, "other code")
+        bits, log, state = one.kept("run") if code == 0 else one.whole
+        silent = (bits, state) != (one.whole[0], one.whole[2]) or (log != one.whole[1] and name != LOG)
+        seen += Counter({kind: 1, "corruptions": 1, "silent": silent, "tracebacks": "Traceback" in said})
+        if silent or kind == "other code" or "Traceback" in said:
+            print(f"{name}: silent {silent}, code {code}: {said[-1500:]}", flush=True)
+        if not seen["corruptions"] % 25:
             print(dict(seen), flush=True)
         shutil.rmtree(one.folder / "run")
     return seen
+
+
+def cut_off(zygote: Zygote, strategy: str, folder: Path, draw: random.Random) -> Killed:
+    """A strategy whose folder `cut` is that of a run killed in the midst of it."""
+    one = Killed(zygote, strategy, folder)
+    while saved(one.folder / "cut") < 2 or (one.folder / "cut/result.json").exists():
+        shutil.rmtree(one.folder / "cut", ignore_errors=True)
+        one.run("cut", step=draw.randint(5, 8))
+    return one
+
+
+def damaged(folder: Path, draw: random.Random) -> str:
+    """Damage one file of a folder as disks and people do; returns its name."""
+    file = draw.choice(sorted(path for path in folder.rglob("*") if path.is_file()))
+    before = file.read_bytes()
+    if draw.random() < 0.1:
+        file.unlink()
+    else:
+        file.write_bytes(draw.choice((fuzzers.mutated(before, draw), b"", b"\0" * len(before))))
+    return str(file.relative_to(folder))
+
+
+def answered(arguments: list[str], folder: Path) -> tuple[int, str]:
+    """(The exit code of `tljax ARGUMENTS` in this process, what it said); 99 for a traceback."""
+    from tljax import __main__
+
+    said, code = io.StringIO(), 99
+    with contextlib.chdir(folder), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            code = __main__.main(arguments)
+        except Exception:
+            traceback.print_exc()
+    return code, said.getvalue()
 
 
 def fuzz(zygote: Zygote, root: Path, number: int, draw: random.Random) -> Counter[str]:
@@ -126,9 +151,10 @@ def main(arguments: list[str]) -> int:
     part, number, seed = arguments[0], int(arguments[1]), int([*arguments, "0"][2])
     began, zygote = time.monotonic(), Zygote()
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["TLJAX_CACHE"] = str(caches.folder("killed"))  # a small one: every start looks through all of it
+        if part == "corruptions":
+            imported()
         if part == "fuzz":
-            import os
-
             os.environ["TLJAX_CACHE"] = f"{folder}/cache"
             limit = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + 2 * MEMORY
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
