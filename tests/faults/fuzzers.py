@@ -1,5 +1,6 @@
 """Readers of what others wrote, given mutated files: each answers, or says by a declared error what is wrong."""
 
+import functools
 import io
 import json
 import random
@@ -13,6 +14,7 @@ import safetensors.numpy
 from PIL import Image
 
 from configs import default
+from tests import mutations
 from tests.faults.making import ROWS, arrays
 from tljax.core import caches
 from tljax.core.errors import TljaxError
@@ -65,6 +67,15 @@ def mutated(content: bytes, draw: random.Random) -> bytes:
         elif place < len(found):
             found[place] = draw.randrange(256)
     return bytes(found)
+
+
+def field_changed(content: bytes, draw: random.Random) -> bytes:
+    """A JSON object with one value in the place of another, as a stranger's program may write it."""
+    said = json.loads(content)
+    *inside, key = draw.choice(list(mutations.paths(said)))
+    node = functools.reduce(lambda node, step: node[step], inside, said)
+    node[key] = draw.choice(mutations.VALUES[1:])
+    return json.dumps(said).encode()
 
 
 def saved(image: Image.Image, kind: str, **more: Any) -> bytes:
@@ -147,7 +158,8 @@ def fuzz(reader: Reader, folder: Path, number: int, seed: int) -> Iterator[str]:
     for i in range(number):
         name, content = reader.seeds[i % len(reader.seeds)]
         file = folder / name
-        file.write_bytes(found := mutated(content, draw))
+        change = field_changed if name.endswith(".json") and i % 2 else mutated
+        file.write_bytes(found := change(content, draw))
         began = time.monotonic()
         try:
             reader.read(file)

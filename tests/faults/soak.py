@@ -1,6 +1,7 @@
 """`make soak`: kills, signals, damaged run folders and mutated files by the hundreds; prints what was seen.
 
-`python -m tests.faults.soak PART NUMBER [SEED]`: PART is kills, stops, corruptions, or fuzz of every reader.
+`python -m tests.faults.soak PART NUMBER [SEED]`: PART is kills, stops, corruptions, or fuzz of every reader; after the
+seed of fuzz the names of readers may follow.
 """
 
 import contextlib
@@ -19,11 +20,12 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.faults import fuzzers
+from tests.faults import foreign_files, fuzzers
 from tests.faults.kills import KINDS, LOG, Killed
 from tests.faults.zygote import Zygote, imported, last_step
 from tljax.core import caches
 
+NAMES = sys.argv[4:]  # readers to fuzz; none: all
 MEMORY = 2 * 2**30  # bytes that a reader may take beyond what this process has
 
 
@@ -129,7 +131,9 @@ def answered(arguments: list[str], folder: Path) -> tuple[int, str]:
 def fuzz(zygote: Zygote, root: Path, number: int, draw: random.Random) -> Counter[str]:
     """So many mutated files for every reader."""
     seen: Counter[str] = Counter()
-    for name, reader in fuzzers.readers(root).items():
+    known = {**fuzzers.readers(root), **foreign_files.readers(root)}
+    for name in NAMES or known:
+        reader = known[name]
         began = time.monotonic()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

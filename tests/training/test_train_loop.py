@@ -1,11 +1,10 @@
-"""A run cut off anywhere, in any phase, ends bit-equal to one that never was; and the timing rules."""
+"""A run cut off anywhere, in any phase, ends bit-equal to one that never was; and the timing rules.
+
+Killed processes are in tests/faults/test_kills.py.
+"""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -28,8 +27,6 @@ from tljax.training import train_step
 from tljax.training.checkpoints import checkpoint
 from tljax.training.checkpoints.checkpoint import opened
 from tljax.weights import placement
-
-ROOT = Path(__file__).parents[2]
 
 
 class CutError(Exception):
@@ -106,55 +103,11 @@ def test_a_run_cut_off_anywhere_ends_the_same(tmp_path, monkeypatch, cut_at, pha
     assert last_state(tmp_path / "cut") == last_state(tmp_path / "whole")
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-from tljax.runs.run import run
-from tests.training.test_train_loop import long_config, three_phases
-from tljax.cli import keep_compiled
-from tljax.transfer.strategies import scratch
-keep_compiled()
-scratch.plan = three_phases
-run(long_config(), Path(sys.argv[1]))
-"""
-
-
-def long_config():
-    """Long enough for a kill in each of three phases."""
-    return make_config(train__epochs=100.0, train__checkpoint_epochs=6.0, train__eval_epochs=4.0)
-
-
-def start(folder: Path) -> subprocess.Popen:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", SCRIPT, str(folder)]
-    return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL)
-
-
 def step_of(folder: Path) -> int:
     """The last step that the run has logged, 0 before the first."""
     log = folder / "metrics.jsonl"
     whole = log.read_text().splitlines(keepends=True) if log.exists() else []
     return max((json.loads(line)["step"] for line in whole if line.endswith("\n")), default=0)
-
-
-def test_a_killed_process_goes_on_to_the_same_end(tmp_path, monkeypatch):
-    """kill -9, in every phase and where one ends, whatever it was doing; then the same command to its end."""
-    steps = 250
-    for step in (0.1, 0.3, 0.5, 0.8):  # 0.3: the first phase's last step, at which it saves, and compiles the second
-        process = start(tmp_path / "killed")
-        limit = time.monotonic() + 120
-        while step_of(tmp_path / "killed") < step * steps and process.poll() is None and time.monotonic() < limit:
-            time.sleep(0.005)
-        assert process.poll() is None, "the run must still be on its way when it is killed"
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        assert not (tmp_path / "killed" / "result.json").exists()
-    assert start(tmp_path / "killed").wait() == 0
-    monkeypatch.setattr("tljax.transfer.strategies.scratch.plan", three_phases)
-    run(long_config(), tmp_path / "whole")
-    assert step_of(tmp_path / "whole") == steps
-    assert everything(tmp_path / "killed") == everything(tmp_path / "whole")
-    assert last_state(tmp_path / "killed") == last_state(tmp_path / "whole")
 
 
 class CutSaves:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from tljax.core.errors import WeightsError
 from tljax.data.masking import Vocabulary
@@ -41,10 +42,11 @@ class Tokenizer:
             from transformers import AutoTokenizer  # takes two seconds, and only texts need it
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # the package tokenizers raises plain exceptions, transformers any kind
             raise WeightsError(f"The tokenizer in '{folder}' must be readable; it is not: {error}.") from error
         if self._tokenizer.pad_token_id is None:
             raise WeightsError(f"The tokenizer in '{folder}' must have a padding token; it has none.")
+        self._encoded(["a \u25a1"], ["b"])  # before texts are read: a damaged one fails at any text
         digest = hashlib.sha256()
         for file in present:
             digest.update(file.name.encode() + file.read_bytes())
@@ -89,12 +91,23 @@ class Tokenizer:
         """
         columns = (list(texts), list(pairs)) if pairs else (list(texts),)
         with self._one:
-            kept = self._tokenizer(*columns, truncation=True, max_length=longest, return_token_type_ids=True)
+            kept = self._encoded(*columns, truncation=True, max_length=longest, return_token_type_ids=True)
             full = [i for i, ids in enumerate(kept["input_ids"]) if len(ids) == longest]
             again = [[column[i] for i in full] for column in columns]
             # verbose=False: no warning about texts that are too long for the network, because we count them.
-            whole = self._tokenizer(*again, verbose=False)["input_ids"] if full else []
+            whole = self._encoded(*again, verbose=False)["input_ids"] if full else []
         return kept["input_ids"], kept["token_type_ids"], sum(len(ids) > longest for ids in whole)
+
+    def _encoded(self, *columns: list[str], **how: Any) -> Any:
+        """What the package makes of texts; WeightsError if its rules contradict each other."""
+        try:
+            return self._tokenizer(*columns, **how)
+        except BaseException as error:  # a panic of the package's Rust is no Exception
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+            raise WeightsError(
+                f"The tokenizer in '{self.folder}' must be able to read texts; it fails: {error}."
+            ) from error
 
     def vocabulary(self, size: int) -> Vocabulary:
         """The facts for masking its tokens, for an encoder with `size` words."""

@@ -2,14 +2,15 @@
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from tljax.core import overrides
-from tljax.core.errors import ConfigError
+from tljax.core import overrides, untrusted
+from tljax.core.errors import ConfigError, DataError
 from tljax.core.experiment import Experiment
 from tljax.core.plugins import find
 from tljax.core.processes import agreement
@@ -45,7 +46,9 @@ def settle(
     if method.chooses is None:
         return method, made
     found = agreement.told(lambda: report.stored(FILE))
-    if not found:
+    if found is not None:
+        check(found, (config.strategy.auto[cell] for cell in find("strategies", method.name).CELLS))
+    else:
         decided = _decided(method, made, devices, report, config)
         found = agreement.told(lambda: decided)
     report.keep(FILE, json.dumps(found, indent=2))
@@ -78,28 +81,53 @@ def measure(made: Experiment, devices: Parallel, report: Report, config: ConfigD
 
 def tell(found: dict[str, Any], report: Report) -> None:
     """Print the facts, the chosen rule, and the cost of every rule."""
-    facts, thresholds = Facts(**found["facts"]), found["thresholds"]
-    report.say(
-        f"auto: {facts.per_class:g} examples a class ({facts.smallest} to {facts.largest}; "
-        f"much from {thresholds['much']:g}, very much from {thresholds['very_much']:g})"
-    )
-    report.say(
-        f"  similarity {facts.similarity:.3f} +- {facts.error:.3f} (similar from {thresholds['similar']:g}): "
-        f"kNN {facts.knn:.4f}, the largest class alone {facts.chance:.4f}, of {facts.measured:,} examples"
-    )
-    report.say(f"  LogME {facts.logme:.4f}, shrunk H-score {facts.shrunk_h:.4f}: no rule asks for them")
-    report.say(f"  so the rule is {found['rule']}: strategy {found['strategy']}")
-    distance = abs(facts.similarity - thresholds["similar"])
-    if distance < 2 * facts.error:
-        report.say(f"  a close call: similarity is {distance:.3f} from its threshold, less than 2 standard errors")
-    own = next(row for row in found["costs"] if row["rule"] == found["rule"])
-    rows = [_cells(row, own) for row in found["costs"]]
+    lines, rows, last = _told(found)
+    for line in lines:
+        report.say(line)
     first = ("rule", "strategy", "times", "trainable")
     report.table("what every rule would cost, features not cached", COLUMNS, rows, first=first)
-    others = dict.fromkeys(row["strategy"] for row in found["costs"])
-    report.say(f"  what another rule would reach is not known before it is trained; "
-               f"`tljax compare --strategies {','.join(others)}` finds out, with this run's data or "
-               f"--config")  # fmt: skip
+    report.say(last)
+
+
+def check(found: Any, strategies: Iterable[str]) -> None:
+    """Raise DataError if this cannot be what a run has decided: a file in its folder may be damaged, or a stranger's.
+
+    Args:
+      strategies: the names among which `auto` chooses.
+    """
+    try:
+        if wrong := untrusted.faults(Facts, found["facts"], {"classes": (1, 2**20), "examples": (1, 2**40)}):
+            raise ValueError("; ".join(wrong))
+        if found["strategy"] not in (known := list(strategies)):
+            raise ValueError(f"strategy must be one of {', '.join(known)}; got {untrusted.shown(found['strategy'])}")
+        _told(found)
+    except (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError) as error:
+        raise DataError(
+            f"{FILE} of a run must hold what `auto` decided: {type(error).__name__}: {error}. Choose another "
+            f"--workdir, or remove {FILE}: then it decides again."
+        ) from error
+
+
+def _told(found: dict[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    """(Lines about the facts and the rule, the rows of the table of costs, the line below it)."""
+    facts, thresholds = Facts(**found["facts"]), found["thresholds"]
+    lines = [
+        f"auto: {facts.per_class:g} examples a class ({facts.smallest} to {facts.largest}; "
+        f"much from {thresholds['much']:g}, very much from {thresholds['very_much']:g})",
+        f"  similarity {facts.similarity:.3f} +- {facts.error:.3f} (similar from {thresholds['similar']:g}): "
+        f"kNN {facts.knn:.4f}, the largest class alone {facts.chance:.4f}, of {facts.measured:,} examples",
+        f"  LogME {facts.logme:.4f}, shrunk H-score {facts.shrunk_h:.4f}: no rule asks for them",
+        f"  so the rule is {found['rule']}: strategy {found['strategy']}",
+    ]
+    distance = abs(facts.similarity - thresholds["similar"])
+    if distance < 2 * facts.error:
+        lines.append(f"  a close call: similarity is {distance:.3f} from its threshold, less than 2 standard errors")
+    own = next(row for row in found["costs"] if row["rule"] == found["rule"])
+    rows = [_cells(row, own) for row in found["costs"]]
+    others = ",".join(dict.fromkeys(row["strategy"] for row in found["costs"]))
+    last = (f"  what another rule would reach is not known before it is trained; "
+            f"`tljax compare --strategies {others}` finds out, with this run's data or --config")  # fmt: skip
+    return lines, rows, last
 
 
 def _decided(method: Method, made: Experiment, devices: Parallel, report: Report, config: ConfigDict) -> dict[str, Any]:

@@ -127,15 +127,63 @@ def test_values_that_number_objects_are_one_class(tmp_path):
     assert load(tmp_path, mask_values="classes", ignore=("3",)).info.classes == ("0", "1", "2")
 
 
+def paint(root, **masks):
+    """Pictures with masks that have a palette: name -> (values, colours of the palette)."""
+    (root / "masks").mkdir(parents=True)
+    for name, (pixels, palette) in masks.items():
+        save(root / "images" / f"{name}.jpg", np.zeros((*SHAPE, 3), np.uint8))
+        image = Image.fromarray(pixels, "P")
+        image.putpalette([channel for one in palette for channel in one])
+        image.save(root / "masks" / f"{name}.png")
+    return root
+
+
+RED, GREEN, BLACK = (200, 0, 0), (0, 200, 0), (0, 0, 0)
+
+
 def test_palettes_are_indices(tmp_path):
-    save(tmp_path / "images" / "a.jpg", np.zeros((*SHAPE, 3), np.uint8))
-    (tmp_path / "masks").mkdir()
-    image = Image.fromarray(mask(0, 1, 2)).convert("P")
-    image.putpalette([0, 0, 0, 200, 0, 0, 0, 200, 0])
-    image = Image.fromarray(mask(0, 1, 2), "P")
-    image.putpalette([9, 9, 9, 200, 0, 0, 0, 200, 0])
-    image.save(tmp_path / "masks" / "a.png")
-    assert labels(load(tmp_path))[0][0, :3].tolist() == [0, 1, 2]
+    root = paint(tmp_path, a=(mask(0, 1, 2), [(9, 9, 9), RED, GREEN]))
+    assert labels(load(root))[0][0, :3].tolist() == [0, 1, 2]
+
+
+def test_palettes_of_which_each_has_its_own_order_are_told(tmp_path):
+    """As programs leave them that make files smaller: one colour has another number in each file."""
+    root = paint(tmp_path, a=(mask(0, 1), [BLACK, RED]), b=(mask(0, 1), [RED, BLACK]))
+    with pytest.raises(DataError, match=r"0 is #000000 in '.*a\.png' and #c80000 in '.*b\.png'.*mask_values=colours"):
+        load(root)
+    found = load(root, mask_values="colours")
+    assert found.info.classes == ("#000000", "#c80000")
+    assert [one[0, :2].tolist() for one in labels(found)] == [[0, 1], [1, 0]]
+    assert [one[0, :2].tolist() for one in labels(load(root, mask_values="classes"))] == [[0, 1], [0, 1]]
+
+
+def test_palettes_go_by_the_colours_of_a_file_of_classes(tmp_path):
+    """Whose lines may stand in another order than the palette's."""
+    root = paint(tmp_path, a=(mask(0, 1, 2), [BLACK, RED, GREEN]))
+    (root / "classes.txt").write_text("0 200 0 grass\n200 0 0 house\n0 0 0 ground\n")
+    found = load(root)
+    assert found.info.classes == ("grass", "house", "ground")
+    assert labels(found)[0][0, :3].tolist() == [2, 1, 0]
+    (root / "classes.txt").write_text("1 1 1 ground\n2 2 2 house\n3 3 3 grass\n")
+    found = load(root)
+    assert labels(found)[0][0, :3].tolist() == [0, 1, 2]
+    assert any("values go by its order" in note for note in found.info.notes)
+
+
+def test_masks_have_a_limit_of_pixels(tmp_path):
+    root = lay(tmp_path, TWO)
+    with pytest.raises(DataError, match="more than config.data.max_pixels"):
+        load(root, max_pixels=79)
+
+
+def test_pictures_that_their_tag_turns_are_told(tmp_path):
+    """A mask of a square picture, or of one upside down, is as large either way."""
+    root = lay(tmp_path, TWO)
+    exif = Image.Exif()
+    exif[274] = 3
+    Image.new("RGB", SHAPE[::-1]).save(root / "images" / "a.jpg", exif=exif)
+    found = load(root)
+    assert any("1 of 2 pictures" in note and "a.jpg" in note and "masks" in note for note in found.info.notes)
 
 
 def test_every_mistake_is_named_with_its_file(tmp_path):

@@ -12,9 +12,11 @@ from tljax.core.errors import DataError
 from tljax.core.options import Option
 from tljax.core.types import Dataset, Info, Record
 from tljax.data import folders, labels, pictures
+from tljax.data.picture import turned
 
 EDGE = 1.0  # pixels that a box may stand out of its picture: rounding, or pixels counted from 1; it is cut off
 EDGE_SHARE = 0.005  # the same of boxes in shares of the picture
+LONGEST = 2**31  # pixels: no picture has a side so long, and a size that is said to be no size
 TRIED = 50  # names of pictures by which their folder is found
 SIDES = ("top", "left", "bottom", "right")
 FIRST_PIXEL = Option(
@@ -99,6 +101,7 @@ def dataset(
     said = [_counted(split, some, classes) for split, some in kept.items()]
     if cut:
         said.append(f"boxes: {cut} stood out of their picture by {EDGE:g} pixel or less, and were cut at its edge")
+    said += turned.notes([one.file for some in kept.values() for one in some if one.file], "boxes")
     info = Info(tuple(classes), source, tuple(wrong), labels="boxes", notes=(*notes, *said), unread=tuple(unread))
     return Dataset({split: Boxed(some, config) for split, some in kept.items()}, info)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from tljax.core import untrusted
 from tljax.core.errors import DataError
 from tljax.core.options import Option
 from tljax.core.types import Dataset, Json
@@ -127,7 +128,12 @@ def _pictures(
     content: Json, file: Path, classes: tuple[str, ...], config: ConfigDict
 ) -> tuple[list[Annotated], list[str], int]:
     """(Every picture with its boxes; "place: reason" of annotations without a picture; the number of crowds)."""
-    known = {one.get("id"): one for one in content["images"]}
+    if strange := [one.get("id") for one in content["images"] if not isinstance(one.get("id"), int | str)]:
+        raise DataError(
+            f"'{file}' must give every picture an id, a whole number or a text; {len(strange):,} are not so: "
+            f"{labels.cut([untrusted.shown(one) for one in strange])}."
+        )
+    known = {one["id"]: one for one in content["images"]}
     names = [str(one.get("file_name")) for one in content["images"]]
     if len(known) < len(names) or len(set(names)) < len(names):
         double = [name for name in dict.fromkeys(names) if names.count(name) > 1][: labels.SHOWN]
@@ -141,8 +147,8 @@ def _pictures(
     for place, one in enumerate(content["annotations"]):
         crowds += bool(one.get("iscrowd"))
         said = f"{file}: annotation {one.get('id', place)}"
-        if one.get("image_id") not in known:
-            orphans.append(f"{said}: no picture has the image_id {one.get('image_id')}")
+        if not _among(one.get("image_id"), known):
+            orphans.append(f"{said}: no picture has the image_id {untrusted.shown(one.get('image_id'))}")
         elif why := _fault(one, numbers):
             faults[one["image_id"]].append(f"{said}: {why}")
         elif not one.get("iscrowd"):
@@ -166,16 +172,27 @@ def _pictures(
 
 
 def _size(image: Json) -> tuple[int, int] | None:
-    height, width = image.get("height"), image.get("width")
-    return (height, width) if isinstance(height, int) and isinstance(width, int) else None
+    """(H, W); None where they do not stand there."""
+    sides = image.get("height"), image.get("width")
+    fit = all(isinstance(side, int | float) and 0 < side < annotated.LONGEST and side == int(side) for side in sides)
+    return (int(sides[0]), int(sides[1])) if fit else None  # pyright: ignore[reportArgumentType] -- numbers
+
+
+def _among(number: object, known: Mapping[Any, object]) -> bool:
+    return isinstance(number, int | str) and number in known
+
+
+def _is_number(x: object) -> bool:
+    """Whether it is a number of the size of floats; `annotated` names those that are not finite."""
+    return isinstance(x, float) or (isinstance(x, int) and not isinstance(x, bool) and abs(x) < untrusted.FINITE)
 
 
 def _fault(one: Json, categories: Mapping[Any, int]) -> str:
     """Why an annotation cannot be used; "" if it can."""
     box = one.get("bbox")
-    if one.get("category_id") not in categories:
+    if not _among(one.get("category_id"), categories):
         known = labels.cut([*map(str, categories)])
-        return f"no category has the category_id {one.get('category_id')} (there are {known})"
-    if not (isinstance(box, list) and len(box) == 4 and all(isinstance(x, int | float) for x in box)):
-        return f"bbox must be [x, y, width, height]; it is {str(box)[:80]}"
+        return f"no category has the category_id {untrusted.shown(one.get('category_id'))} (there are {known})"
+    if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
+        return f"bbox must be [x, y, width, height]; it is {untrusted.shown(box)}"
     return ""

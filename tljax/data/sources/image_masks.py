@@ -1,5 +1,6 @@
 """Pictures with masks: folders of pictures and of masks with equal names, with or without splits (`masks.layout`)."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from tljax.core.errors import DataError
 from tljax.core.options import Option, Rule, one_of
 from tljax.core.types import IGNORED, Dataset, Info, Record
 from tljax.data import labels, pictures, splits
-from tljax.data.masks import class_file, layout, values
+from tljax.data.masks import class_file, layout, palettes, values
 from tljax.data.masks.values import Meaning, Seen
+from tljax.data.picture import turned
 
 CODES: Rule = ("a tuple of values or names", lambda xs: all(isinstance(x, str | int) for x in xs))
 OPTIONS = {
@@ -21,7 +23,9 @@ OPTIONS = {
         "", 'Names of classes, with their values or colours; "": one of a known name beside the masks.'
     ),
     "mask_values": Option(
-        "auto", "A value is a class, or numbers an object of one class.", one_of("auto", "classes", "instances")
+        "auto",
+        "A value is a class, or numbers an object of one class; or a colour of the mask's palette is a class.",
+        one_of("auto", "classes", "instances", "colours"),
     ),
     "object": Option("object", "The class of objects, in masks that number them or hold 0 and 255."),
     "ignore": Option((), "Values, colours (#rrggbb) or names of classes that count for nothing; 255 does not.", CODES),
@@ -43,7 +47,7 @@ class Masked:
     def __getitem__(self, index: int) -> Record:
         path, mask = self.files[index], self._masks[index]
         image = pictures.read(path, channels=self._config.channels, most=self._config.max_pixels)
-        codes, _ = values.read(mask)
+        codes, _ = values.read(mask, painted=self._meaning.painted, most=self._config.max_pixels)
         if codes.shape != image.shape[:2]:
             raise ValueError(
                 f"its mask '{mask}' must be as large as the picture, {_size(image.shape)} pixels; it is "
@@ -69,14 +73,15 @@ def load(config: ConfigDict) -> Dataset:
     tables = layout.splits(root, masks)
     used = splits.used(list(tables), config)
     table = {name: tables[name] for name in used}
-    seen, faults = values.look([mask for one in table.values() for _, mask in one.both])
+    seen, faults = values.look([mask for one in table.values() for _, mask in one.both], most=config.max_pixels)
     if not seen:
         raise DataError(f"'{root}' must hold masks that can be read:\n  " + "\n  ".join(_lines(faults)))
     file = Path(config.class_file).expanduser() if config.class_file else class_file.find(root, masks or root)
     known = class_file.read(file) if file else None
-    meaning = values.meaning(
-        seen, known, kind=config.mask_values, thing=config.object, ignore=tuple(map(str, config.ignore))
-    )
+    seen, painted, notes = palettes.by_colours(seen, known, kind=config.mask_values)
+    ignore = tuple(map(str, config.ignore))
+    meaning = values.meaning(seen, known, kind=config.mask_values, thing=config.object, ignore=ignore)
+    meaning = dataclasses.replace(meaning, painted=painted)
     faults |= _unknown(seen, meaning)
     wrong = [f"{path}: no mask" for one in table.values() for path in one.without] + _lines(faults)
     kept = {name: [pair for pair in one.both if pair[1] not in faults] for name, one in table.items()}
@@ -88,13 +93,17 @@ def load(config: ConfigDict) -> Dataset:
             "pictures out, up to half of all, counted and listed."
         )
     skipped = [*wrong, *(f"{mask}: a mask without a picture" for one in table.values() for mask in one.left)]
-    notes = [meaning.note] if meaning.note else []
+    notes = [*notes, *([meaning.note] if meaning.note else []), *turned.notes(_pictures(kept), "masks")]
     notes += [_shares(name, [seen[mask] for _, mask in both], meaning) for name, both in kept.items() if both]
     info = Info(
         meaning.classes, str(root), tuple(skipped), labels="maps", notes=tuple(notes),
         unread=tuple(name for name in tables if name not in used),
     )  # fmt: skip
     return Dataset({name: Masked(both, meaning, config) for name, both in kept.items()}, info)
+
+
+def _pictures(kept: Mapping[str, Sequence[tuple[Path, Path]]]) -> list[Path]:
+    return [picture for both in kept.values() for picture, _ in both]
 
 
 def _unknown(seen: Mapping[Path, Seen], meaning: Meaning) -> dict[Path, str]:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from ml_collections import ConfigDict
-from PIL import Image
 
 from tljax.core.errors import DataError
 from tljax.core.options import Option
@@ -16,12 +15,12 @@ from tljax.core.types import Dataset
 from tljax.data import folders, pictures
 from tljax.data.boxes import annotated
 from tljax.data.boxes.annotated import Annotated
+from tljax.data.masks import values
 
 OPTIONS = {
     "dir": Option("", "The folder that holds images/ and masks/."),
     "object": Option("object", "The name of the class of all objects."),
 }
-MODES = ("1", "L", "P", "I", "I;16")  # PIL's modes of one channel: bits, grey, palette, deep grey
 
 
 def load(config: ConfigDict) -> Dataset:
@@ -41,19 +40,18 @@ def load(config: ConfigDict) -> Dataset:
             f"Every picture of '{images}' must have a mask of its name in '{masks}'; {len(lost)} have none: "
             f"{', '.join(lost[:10])}."
         )
-    found = [_annotated(file, by_stem[file.stem]) for file in files]
+    found = [_annotated(file, by_stem[file.stem], most=config.max_pixels) for file in files]
     return annotated.dataset({"all": found}, (config.object,), config, source=str(root))
 
 
-def _annotated(file: Path, mask: Path) -> Annotated:
+def _annotated(file: Path, mask: Path, *, most: int) -> Annotated:
     try:
-        with Image.open(mask) as image:
-            if image.mode not in MODES:
-                raise ValueError(f"it must have one channel, the number of an object; it is {image.mode}")
-            values = np.asarray(image)
-    except (OSError, ValueError, SyntaxError) as error:
+        codes, colours = values.read(mask, most=most)
+        if colours:
+            raise ValueError("it must have one channel, the number of an object; it is RGB")
+    except ValueError as error:
         return Annotated(file.name, file, np.zeros((0, 5)), str(mask), faults=(f"{mask}: not a mask: {error}",))
-    return Annotated(file.name, file, boxes_of(values), str(mask), values.shape)
+    return Annotated(file.name, file, boxes_of(codes), str(mask), codes.shape)
 
 
 def boxes_of(mask: np.ndarray) -> np.ndarray:

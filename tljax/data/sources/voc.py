@@ -110,7 +110,7 @@ def _read(file: Path) -> Content:
         if b"<!ENTITY" in content:
             raise ValueError("it declares entities, which an annotation has no use for")
         tree = ElementTree.fromstring(content)
-    except (OSError, ValueError, ElementTree.ParseError) as error:
+    except (OSError, ValueError, LookupError, ElementTree.ParseError) as error:  # an encoding nobody knows: LookupError
         return Content(faults=(f"{file}: not an annotation of Pascal VOC: {error}",))
     objects, faults = [], []
     for place, one in enumerate(tree.iter("object"), start=1):
@@ -131,7 +131,7 @@ def _size(tree: ElementTree.Element) -> tuple[int, int] | None:
         height, width = (int(tree.findtext(f"size/{side}") or "") for side in ("height", "width"))
     except ValueError:
         return None
-    return (height, width) if height and width else None
+    return (height, width) if all(0 < side < annotated.LONGEST for side in (height, width)) else None
 
 
 def _first_pixel(asked: int, begins: Sequence[float]) -> tuple[int, list[str]]:

@@ -18,7 +18,10 @@ def read(file: Path, columns: Sequence[str]) -> tuple[Rows, tuple[str, ...]]:
     if lost := [name for name in columns if column(name, names) is None]:
         raise DataError(f"'{file}' {missing(lost[0], names)}")
     places = {name: str(column(name, names)) for name in columns}
-    rows = table.select(list(dict.fromkeys(places.values()))).to_pylist()
+    try:
+        rows = table.select(list(dict.fromkeys(places.values()))).to_pylist()
+    except (ValueError, OverflowError) as error:  # a text that is no UTF-8, a date that Python does not have
+        raise DataError(f"'{file}' must hold cells that can be read: {error}.") from error
     return [
         (line, {name: _plain(row[place]) for name, place in places.items()}) for line, row in enumerate(rows, start=1)
     ], ()
