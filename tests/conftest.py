@@ -30,6 +30,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 keep_compiled()
 gc.set_threshold(10_000)  # tracing makes many small objects: a tenth of the suite's time was spent looking through them
 
+SHARED = Path(os.environ.get("TLJAX_SHARED", Path(__file__).parents[2] / "shared"))
 LONG = ("runs", "training", "commands", "tasks")  # the rooms whose files take longest
 
 
@@ -41,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data and weights: $TLJAX_SHARED, or `shared` beside the repository."""
-    folder = Path(os.environ.get("TLJAX_SHARED", Path(__file__).parents[2] / "shared"))
+    folder = SHARED
     if not folder.is_dir():
         pytest.skip(f"the real data and weights are not here ({folder}); set TLJAX_SHARED")
     return folder
