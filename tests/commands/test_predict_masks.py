@@ -98,6 +98,8 @@ def test_evaluate_counts_what_the_run_counted(trained, capsys):
         assert found["metrics"]["pixels"] == test["pixels"]
         assert found["value"] == pytest.approx(test["mean_iou"], abs=2e-3)
         assert [row["class"] for row in found["per_class"]] == ["0", "1", "2"]
+    main(["evaluate", str(run), str(data)])
+    assert "these data hold what the run learned from" in capsys.readouterr().err
 
 
 def test_what_an_export_prints_prepares_a_picture_as_the_run_did(trained):

@@ -78,6 +78,11 @@ def test_what_has_no_useful_mean_is_refused(runs, tmp_path):
     file.write_text(json.dumps(json.loads(file.read_text()) | {"validation": "x", "weights": "y"}))
     with pytest.raises(DataError, match=r"other: weights, validation\nA validation part that is drawn"):
         soup.check([runs / "run0", tmp_path / "other"])
+    shutil.copytree(runs / "run1", tmp_path / "scaled")
+    card = tmp_path / "scaled/model/card.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"mean": [0.7]}))
+    with pytest.raises(DataError, match="the scaling of pixels of '.*run0'; others: .*scaled"):
+        soup.loaded([runs / "run0", tmp_path / "scaled"])
 
 
 def test_a_folder_of_runs_stands_for_them(runs, tmp_path):

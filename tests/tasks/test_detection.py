@@ -1,6 +1,7 @@
 """Detection: which stages it reads, what it counts, and whole runs on pictures of bright squares."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,9 @@ def test_predict_in_the_pixels_of_the_picture(ran, tmp_path, capsys):
     assert main(["predict", str(folder), pictures, "--out", str(out), "--overlays", str(drawn)]) == 0
     found, truth = json.loads(out.read_text()), json.loads(file.read_text())
     assert len(found["images"]) == PICTURES == len(list(drawn.glob("*.png")))
+    again = [pictures, str(shutil.copytree(pictures, tmp_path / "again"))]  # the same names in another folder
+    assert main(["predict", str(folder), *again, "--overlays", str(tmp_path / "both")]) == 0
+    assert len(list((tmp_path / "both").iterdir())) == 2 * PICTURES
     best = max(found["annotations"], key=lambda one: one["score"])
     name = Path(found["images"][best["image_id"] - 1]["file_name"]).name
     x, y, width, height = best["bbox"]

@@ -86,8 +86,8 @@ class Store:
                 if hashlib.file_digest(file, "sha256").hexdigest() != found["sha256"]:
                     raise ValueError("its bytes do not match their checksum")
             rows = np.memmap(data, jnp.dtype(found["dtype"]), mode="r", shape=tuple(found["shape"]))
-            if len(found["keys"]) != len(rows):
-                raise ValueError("its rows and keys differ in number")
+            if len(found["keys"]) != len(rows) or not all(isinstance(key, str) for key in found["keys"]):
+                raise ValueError("it must have a key for each row")
         except Exception as error:  # damaged bytes can raise any error
             if index not in self._said:
                 self._say(f"cached features in {data} are damaged ({error}); they are computed again")

@@ -14,7 +14,7 @@ from tljax.core.types import Record
 from tljax.data import pictures
 from tljax.data.boxes import placing
 from tljax.reporting import box_figures
-from tljax.serving import answers
+from tljax.serving import answers, questions
 from tljax.serving.predictor import Predictor
 from tljax.serving.questions import Questions
 from tljax.serving.saved_model import Model
@@ -28,6 +28,7 @@ class Found:
     """The boxes of one picture."""
 
     name: str
+    stem: str  # of a file about it, unlike that of any other picture
     image: np.ndarray  # (H, W, C), upright
     boxes: np.ndarray  # (n, 6) [top, left, bottom, right, class, score] in its pixels, best first
 
@@ -35,7 +36,8 @@ class Found:
 def each(predictor: Predictor, asked: Questions) -> Iterator[Found]:
     """What is found in every picture; `asked.faults` gets those that cannot be read."""
     model = predictor.model
-    for (one, answer), name in zip(predictor.answers(asked.asked), asked.names, strict=True):
+    stems = questions.stems(asked.names)
+    for (one, answer), name, stem in zip(predictor.answers(asked.asked), asked.names, stems, strict=True):
         if isinstance(answer, ValueError):
             asked.faults.append(f"{name}: {answer}")
             continue
@@ -43,7 +45,7 @@ def each(predictor: Predictor, asked: Questions) -> Iterator[Found]:
         image = known["image"] if isinstance(known, dict) else pictures.read(known, channels=model.input["channels"])
         rows = placing.in_picture(answer[answer[:, 5] > 0], model.input, image.shape[:2])
         inside = (rows[:, 2] > rows[:, 0]) & (rows[:, 3] > rows[:, 1])
-        yield Found(name, image, rows[inside])
+        yield Found(name, stem, image, rows[inside])
 
 
 def shown(found: Found, model: Model) -> np.ndarray:
@@ -106,9 +108,9 @@ def coco(every: Sequence[Found], model: Model) -> Record:
 
 
 def draw(found: Found, model: Model, folder: Path) -> Path:
-    """Write the picture with the boxes that are shown, as <folder>/<name>.png."""
+    """Write the picture with the boxes that are shown, as <folder>/<stem>.png."""
     make_folder(folder)
-    file = folder / f"{Path(found.name).stem}.png"
+    file = folder / f"{found.stem}.png"
     image = found.image
     if image.dtype != np.uint8:
         raise ConfigError(f"--overlays draws on pictures of 8 bits; '{found.name}' has more. Leave the flag out.")

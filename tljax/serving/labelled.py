@@ -53,7 +53,7 @@ def of_data(
     joined = splits.Joined(list(dataset.splits.values()))
     kept = bool(config and (config.data.classes or config.data.half))
     positions, found, left = _bound(joined, dataset, model, same=data.similar_labels == "merge", leave_out=kept)
-    notes = (*dataset.info.notes, *dataset.info.skipped, *left, *_seen(config, place, split))
+    notes = (*dataset.info.notes, *dataset.info.skipped, *left, *seen(config, place, split))
     return _examples(joined, positions, found, model, notes)
 
 
@@ -131,7 +131,7 @@ def _inside(folder: Path) -> list[str]:
     return [str(path) for path in folder.iterdir()]
 
 
-def _seen(config: ConfigDict | None, place: Path, split: str) -> tuple[str, ...]:
+def seen(config: ConfigDict | None, place: Path, split: str) -> tuple[str, ...]:
     """A note if these are the data that the run was trained on."""
     if config is None or not config.data.get("dir") or Path(config.data.dir).resolve() != place.resolve():
         return ()

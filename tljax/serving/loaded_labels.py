@@ -84,7 +84,7 @@ def of_data(
     if file is None:
         raise DataError(f"The run's config.json says how its {model.task.LABEL_KIND} are read; '{run}' has none.")
     config = stored_config.read(file, model.family)
-    data = questions.everything(config)
+    seen, data = labelled.seen(config, place, split), questions.everything(config)
     data.update(dir=str(place), divide=(split,) if split else (), near_copies=-1)
     if "masks" in data:
         data.masks = masks
@@ -101,7 +101,8 @@ def of_data(
     everything = Subset(joined, np.arange(len(joined)), None, info=info)
     config.data = data
     inputs = _inputs({"train": everything}, model, config)
-    return _totals(inputs, "train", model, config.train.eval_batch_size), (*dataset.info.notes, *dataset.info.skipped)
+    totals = _totals(inputs, "train", model, config.train.eval_batch_size)
+    return totals, (*dataset.info.notes, *dataset.info.skipped, *seen)
 
 
 def _inputs(subsets: dict[str, Subset], model: Model, config: ConfigDict) -> Inputs:

@@ -11,6 +11,7 @@ from tljax.core.atomic import make_folder, whole
 from tljax.core.types import IGNORED, Json
 from tljax.data import pictures
 from tljax.reporting import overlays
+from tljax.serving import questions
 from tljax.serving.predictor import Predictor
 from tljax.serving.questions import Questions
 from tljax.serving.saved_model import Model
@@ -25,7 +26,7 @@ def save(out: Path, found: Questions, predictor: Predictor) -> int:
     """
     model, number = predictor.model, 0
     colours = overlays.palette(model.classes)
-    stems = _stems(found.names)
+    stems = questions.stems(found.names)
     for folder in (MASKS, OVERLAYS):
         make_folder(out / folder)
     for (asked, answer), name, stem in zip(predictor.answers(found.asked), found.names, stems, strict=True):
@@ -73,15 +74,3 @@ def _picture(asked: Any, model: Model) -> np.ndarray:
     asked = asked() if callable(asked) else asked
     image = asked["image"] if isinstance(asked, Mapping) else pictures.read(asked, channels=model.input["channels"])
     return image if image.dtype == np.uint8 else model.asked.read(asked)
-
-
-def _stems(names: list[str]) -> list[str]:
-    """A file's name for each picture; pictures of the same name in several folders are numbered."""
-    stems: list[str] = []
-    for name in names:
-        stem = plain = Path(name).stem
-        number = 2
-        while stem in stems:
-            stem, number = f"{plain}-{number}", number + 1
-        stems.append(stem)
-    return stems

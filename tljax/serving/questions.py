@@ -71,6 +71,18 @@ def find(run: Path, model: Model, places: Sequence[str], columns: Mapping[str, s
     return found
 
 
+def stems(names: Sequence[str]) -> list[str]:
+    """A file's name for each picture; pictures of the same name in several folders are numbered."""
+    found: dict[str, None] = {}
+    for name in names:
+        stem = plain = Path(name).stem
+        number = 2
+        while stem in found:
+            stem, number = f"{plain}-{number}", number + 1
+        found[stem] = None
+    return list(found)
+
+
 def is_table(place: str) -> bool:
     """Whether an argument is a table: it has the suffix of one, and is a file, or a single word without a file."""
     suffix = Path(place).suffix.lower() in tables.SUFFIXES

@@ -196,6 +196,11 @@ def _check_networks(models: dict[Path, Model]) -> None:
         raise DataError(f"Runs of a soup must have the network and input of '{first}'; others: {', '.join(faults)}.")
 
 
+def _scaling(model: Model) -> tuple[Any, ...]:
+    """What a network is given: runs of one soup are asked in one way, that of the first."""
+    return model.input, model.card.mean, model.card.std, model.card.interpolation
+
+
 def _below(folder: Path) -> list[Path]:
     return sorted(file.parent.parent for file in folder.glob("**/seed*/model/model.json"))
 

@@ -60,7 +60,7 @@ def _read(file: Path, config: ConfigDict, tables: Sequence[str]) -> ConfigDict:
         for table in tables:
             _fill(config, table, {**said[table], **own[table]})
         return settings.resolve(config)[0]
-    except (AttributeError, KeyError, TypeError, ConfigError) as error:
+    except (AttributeError, KeyError, TypeError, OverflowError, ConfigError) as error:
         raise DataError(
             f"'{file}' must hold how a run of this version reads its data: {error} Run it again, name another run, or "
             f"give its plugins by --plugins FILE."

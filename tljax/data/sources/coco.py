@@ -115,7 +115,7 @@ def _table(content: Json, file: Path) -> dict[Any, str]:
     """Id of a category -> its name."""
     pairs = [(one.get("id"), one.get("name")) for one in content["categories"]]
     bad = [f"{pair}" for pair in pairs if not isinstance(pair[0], int | str) or not isinstance(pair[1], str)]
-    for values in zip(*pairs, strict=True):
+    for values in zip(*pairs, strict=True) if not bad else ():
         bad += [f"{value} twice" for value in dict.fromkeys(values) if values.count(value) > 1]
     if bad or not pairs:
         raise DataError(
