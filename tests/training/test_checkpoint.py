@@ -64,6 +64,13 @@ def test_the_latest_are_kept_and_the_best_apart(tmp_path):
         assert int(checkpoints.restore("best", template)[0].step) == 2
 
 
+def test_the_last_one_from_before_the_loss_ran_away_stays(tmp_path):
+    with opened(tmp_path) as checkpoints:
+        for step in range(1, 7):
+            checkpoints.save("latest", make_state(step), Progress(ran_away=0 if step < 5 else 3))
+        assert checkpoints.steps("latest") == [3, 5, 6]
+
+
 def test_nothing_saved_is_none(tmp_path):
     with opened(tmp_path) as checkpoints:
         assert checkpoints.restore("latest", template) is None

@@ -198,12 +198,13 @@ def test_without_validation_the_last_state_is_tested(tmp_path):
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in pictures)
 
 
-def poisoned(monkeypatch, at):
-    """At step `at` the loss of a training batch is NaN, and so are its gradients."""
+def poisoned(monkeypatch, at, *, high=1000):
+    """At step `at` the loss of a training batch is NaN, and so are its gradients; from step `high` on it is high."""
     loss = train_step.Objective.loss
 
     def spoiled(self, params, model_state, batch, moment):
         value, (state, logged) = loss(self, params, model_state, batch, moment)
+        value += jnp.where(moment.step + 1 >= high, 1000.0, 0.0)
         value += jnp.where(moment.step + 1 == at, jnp.nan, 0.0) * sum(x.sum() for x in jax.tree.leaves(params))
         return value, (state, logged | {"loss": value})
 
@@ -237,6 +238,24 @@ def test_no_state_that_is_not_finite_is_ever_saved(tmp_path, monkeypatch, capsys
     assert [row["step"] for row in result["diverged"]] == [at, at]
     assert (f"resuming at step {kept[-1]} of" if kept else "result: ") in capsys.readouterr().out
     assert json.loads((tmp_path / "config.json").read_text())["optimizer"]["lr"] == 0.001
+
+
+def test_a_run_whose_loss_ran_away_goes_on_from_before_it_did(tmp_path, monkeypatch, capsys):
+    """Finite and hopeless states are saved too; the last one from before stays, and a lower rate begins there."""
+    config = small.config(train__epochs=16.0, train__checkpoint_epochs=4.0)
+    with monkeypatch.context() as patched:
+        poisoned(patched, 33, high=25)  # told at 25, of ten steps: 15 is the last one that counts as sound
+        with pytest.raises(TljaxError, match="or from the last one before the loss ran away"):
+            run(config, tmp_path)
+    assert "the training loss runs away" in capsys.readouterr().out
+    with opened(tmp_path / "checkpoints") as checkpoints:
+        assert checkpoints.steps("latest") == [10, 20, 30]
+    config.optimizer.lr = 0.02
+    run(config, tmp_path)
+    assert "goes on from the checkpoint of step 10" in capsys.readouterr().out
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if row["part"] == "train"] == list(range(1, 41))
+    assert max(small.losses(tmp_path)) < 100
 
 
 def test_weights_that_are_not_finite_end_the_run_where_the_loss_is_still(tmp_path, monkeypatch):

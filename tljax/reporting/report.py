@@ -51,7 +51,9 @@ class Report(Screen):
         self._watched, self._best = ("loss", best), -math.inf
         self._advance: Advance | None = None  # while it trains
         self._config, self._data = settings.to_json(config), config.data
+        self.sound_step = 0  # the last step before the loss ran away, in a run that goes on at another rate; 0: none
         if changed := run_folder.check(folder, self._config):
+            self.sound_step = run_folder.sound_step(folder)
             self.say("the run had diverged and goes on with another config:\n  " + "\n  ".join(changed))
 
     @contextlib.contextmanager
@@ -181,19 +183,22 @@ class Report(Screen):
         if (log := self.folder / "metrics.jsonl").exists():
             sync(log)
 
-    def diverged(self, step: int, bad: Sequence[str]) -> str:
+    def diverged(self, step: int, bad: Sequence[str], ran_away: int) -> str:
         """Record in diverged.json that the state is not finite, so that the run may continue with another rate.
 
         Args:
           bad: the parts of the state that are not finite.
+          ran_away: the last step before the loss ran away; 0: it has not.
 
         Returns:
           Advice for the user on how to continue.
         """
-        run_folder.note_diverged(self.folder, {"step": step, "not finite": list(bad)})
+        before = {run_folder.SOUND: ran_away} if ran_away else {}
+        run_folder.note_diverged(self.folder, {"step": step, "not finite": list(bad), **before})
         return (
             "All checkpoints are finite. Lower config.optimizer.lr or set config.optimizer.clip, and start with the "
-            "same --workdir: it continues from the last checkpoint. In a new run, config.optimizer.warmup helps too."
+            "same --workdir: it continues from the last checkpoint, or from the last one before the loss ran away. If "
+            "that learns nothing, begin in another --workdir, where config.optimizer.warmup helps too."
         )
 
     def advance(self, step: int) -> None:

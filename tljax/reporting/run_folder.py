@@ -21,6 +21,7 @@ FREE = ("report", "mesh.data", "mesh.fsdp", "mesh.rules", "suite.only")  # keys 
 # The files of a run. config.json is written first; without it the others belong to somebody else.
 OURS = ("checkpoints", "model", "report", "inputs.json", "env.json", "result.json", "metrics.jsonl", "decision.json")
 TEACHERS = "teachers"  # key of inputs.json: the checksum of what they answer, in a run that has some
+SOUND = "sound until"  # key of an entry of diverged.json: the last step before the loss ran away
 WEIGHTS = "weights"  # key of inputs.json: the checksum of variables from published arrays; earlier runs have none
 
 
@@ -71,6 +72,13 @@ def diverged(folder: Path) -> list[dict[str, Any]]:
     """The entries of `note_diverged` for the run in `folder`."""
     file = folder / "diverged.json"
     return read_json(file, list) if file.exists() else []
+
+
+def sound_step(folder: Path) -> int:
+    """The last step before the loss ran away, when the run in `folder` last diverged; 0 if it did not run away."""
+    found = diverged(folder)
+    step = found[-1].get(SOUND, 0) if found and isinstance(found[-1], dict) else 0
+    return step if isinstance(step, int) else 0
 
 
 def note_diverged(folder: Path, what: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ class Silent(Report):
 
     def __init__(self, folder: Path) -> None:
         Screen.__init__(self)
-        self.folder = folder
+        self.folder, self.sound_step = folder, 0
 
     @contextlib.contextmanager
     def opened(self, inputs: Mapping[str, Any]) -> Iterator[None]:

@@ -32,6 +32,7 @@ class StepLog:
         self._job, self._parallel, self._report = job, parallel, report
         self._waiting: list[tuple[int, Tree]] = []  # (updates done, metrics on the devices)
         self._runaway = Runaway(job.groups)
+        self.ran_away = 0  # the last step before the loss ran away; 0: it has not
 
     def add(self, step: int, metrics: Tree, state: Callable[[], TrainState]) -> None:
         """Keep the metrics of a step, which may still be computing; read those of earlier steps if it is time.
@@ -58,6 +59,7 @@ class StepLog:
                 self._raise(step, values, state())
             if warning := self._runaway.add(step, values["loss"], state):
                 self._report.say(warning)
+            self.ran_away = self.ran_away or self._runaway.before
             if self._is_logged(step):
                 rates = plan_rates.rate_at(self._job.phases, self._job.steps, self._job.config.optimizer, step - 1)
                 self._report.metrics(step, "train", values | {f"lr/{group}": rate for group, rate in rates.items()})
@@ -67,7 +69,7 @@ class StepLog:
         if bad := faults(state, self._job.groups):
             raise TljaxError(
                 f"The learned state must be finite; after step {int(state.step)} there is NaN or infinity in: "
-                f"{_shown(bad)}. {self._report.diverged(int(state.step), bad)}"
+                f"{_shown(bad)}. {self._report.diverged(int(state.step), bad, self.ran_away)}"
             )
 
     def _raise(self, step: int, values: dict[str, float], state: TrainState) -> None:
@@ -76,7 +78,7 @@ class StepLog:
         where = f"NaN or infinity is now in: {_shown(bad)}. " if bad else ""
         raise TljaxError(
             f"The training loss must be finite; at step {step} it is {values['loss']}{norm}. {where}"
-            f"{self._report.diverged(step, bad)}"
+            f"{self._report.diverged(step, bad, self.ran_away)}"
         )
 
     def _is_logged(self, step: int) -> bool:
@@ -91,6 +93,7 @@ class Runaway:
         self._losses: list[float] = []  # of the last WINDOW steps
         self._first, self._start, self._lowest = math.nan, math.inf, math.inf  # the first mean, loss; the lowest mean
         self._seen: tuple[int, dict[str, np.ndarray]] | None = None  # step and parameters when the loss had grown
+        self.before = 0  # the last step before it grew; 0: it has not
 
     def add(self, step: int, loss: float, state: Callable[[], TrainState]) -> str:
         """Add a finite loss; returns a warning, or "".
@@ -108,6 +111,7 @@ class Runaway:
         self._first = mean if math.isnan(self._first) else self._first
         self._lowest = min(self._lowest, mean)
         if self._lowest > 0 and (mean > FIRST * self._start or (mean > LOWEST * self._lowest and mean > self._first)):
+            self.before = max(step - WINDOW, 1)
             seen = state()
             self._seen = int(seen.step), {path: np.array(x) for path, x in flatten(seen.params).items()}
         return ""

@@ -114,6 +114,9 @@ class Loop:
     def _resume(self, start: TrainState) -> tuple[TrainState, Progress]:
         """The state and progress of the latest checkpoint, with its best checkpoint; else the start."""
         restored = self.checkpoints.restore("latest", lambda step: self.job.at(step, start))
+        sound = agreement.told(lambda: self.report.sound_step)
+        if restored and 0 < sound < int(restored[0].step):
+            restored = self._before_it_ran_away(sound, start)
         state, progress = restored or (start, Progress())
         # "latest" is written first: after a kill it may name a best step whose checkpoint was not written.
         self.checkpoints.forget("best", after=progress.best_step)
@@ -126,12 +129,23 @@ class Loop:
             progress.best, progress.best_step = float("-inf"), -1
         return state, progress
 
+    def _before_it_ran_away(self, step: int, start: TrainState) -> tuple[TrainState, Progress] | None:
+        """The last checkpoint until `step`, for a run that goes on at another rate; later ones are deleted. None if there
+        is none: it begins again.
+        """
+        self.checkpoints.forget("latest", after=step)
+        found = self.checkpoints.restore("latest", lambda at: self.job.at(at, start))
+        where = f"the checkpoint of step {int(found[0].step)}" if found else "the beginning: no checkpoint is older"
+        self.report.say(f"the loss ran away after step {step}: at the new rate the run goes on from {where}")
+        return found
+
     def _run_phase(self, index: int, state: TrainState, progress: Progress) -> TrainState:
         """Train from the step of `state` to the end of the phase, or until early stopping.
 
         Signals are held meanwhile: one that ends the run raises Stopped after the state of its step has been saved.
         """
         view = self.views[index]
+        self._log.ran_away = progress.ran_away
         view.fill()
         on_device = self.parallel.put_state(state)
         current = _Current(on_device, int(state.step), began=self._clock(), saved=time.monotonic())
@@ -213,6 +227,7 @@ class Loop:
         jax.block_until_ready(current.state)
         progress.seconds += self._clock() - current.began
         self._log.flush(partial(self.parallel.get_state, current.state))
+        progress.ran_away = self._log.ran_away
         state = self.parallel.to_save(current.state)
         self._log.check(state)
         self.report.sync()

@@ -40,6 +40,7 @@ class Progress:
     tokens: int = 0  # tokens in training so far, for texts
     places: int = 0  # these tokens and their padding
     oracle: dict[str, Record] = dataclasses.field(default_factory=dict)  # target -> its best metric, and "step"
+    ran_away: int = 0  # the last step before the training loss ran away; 0: it has not
 
 
 class Checkpoints:
@@ -52,6 +53,8 @@ class Checkpoints:
 
     def save(self, kind: str, state: TrainState, progress: Progress) -> None:
         """Write `state` (`Parallel.to_save`) as "latest" or "best". When this returns, the whole checkpoint is on disk.
+
+        The last `keep` are kept, and the last one from before the loss ran away (`Progress.ran_away`).
 
         Raises:
           WeightsError: it cannot be written; earlier checkpoints are untouched.
@@ -77,8 +80,10 @@ class Checkpoints:
                 f"{str(error).splitlines()[0]}. "
                 f"Make room and start the same command again; it continues from the last whole checkpoint."
             ) from error
+        sound = [step for step in self.steps(kind) if step <= progress.ran_away][-1:]
         for old in self.steps(kind)[: -self._keep[kind]]:  # only now, when the new one is whole
-            manager.delete(old)
+            if old not in sound:  # where the loss has run away, the last one from before stays
+                manager.delete(old)
 
     def check_room(self, size: int, *, best: bool) -> None:
         """Raise WeightsError if the disk has no room for the checkpoints that will exist together, each `size` bytes.
