@@ -130,8 +130,8 @@ class Loop:
         return state, progress
 
     def _before_it_ran_away(self, step: int, start: TrainState) -> tuple[TrainState, Progress] | None:
-        """The last checkpoint until `step`, for a run that goes on at another rate; later ones are deleted. None if there
-        is none: it begins again.
+        """The last checkpoint until `step`, for a run that goes on at another rate; later ones are deleted. None if
+        there is none: it begins again.
         """
         self.checkpoints.forget("latest", after=step)
         found = self.checkpoints.restore("latest", lambda at: self.job.at(at, start))
