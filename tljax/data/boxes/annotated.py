@@ -174,5 +174,5 @@ def located(names: Iterable[str], home: Path, config: ConfigDict) -> dict[str, P
     names = list(names)
     around = [Path(config.pictures).expanduser()] if config.pictures else places(home)
     some = names[:TRIED]
-    best = max(around, key=lambda place: sum((place / name).is_file() for name in some))
+    best = max(around, key=lambda place: sum(os.path.isfile(place / name) for name in some))
     return {name: best / name if os.path.isfile(best / name) else None for name in names}

@@ -6,6 +6,7 @@ Everingham et al. 2010; pixels are counted from 1, and xmax is the last one.
 """
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
@@ -148,4 +149,4 @@ def _picture(file: Path, name: str, root: Path, config: ConfigDict) -> Path | No
     """The picture of an XML file: by the name in it, else by the file's own name."""
     homes = [Path(config.pictures).expanduser()] if config.pictures else [root / "JPEGImages", file.parent, root]
     stems = [Path(name.replace("\\", "/")).name, *(f"{file.stem}{suffix}" for suffix in sorted(pictures.SUFFIXES))]
-    return next((home / stem for home in homes for stem in stems if stem and (home / stem).is_file()), None)
+    return next((home / stem for home in homes for stem in stems if stem and os.path.isfile(home / stem)), None)
