@@ -250,7 +250,7 @@ def test_a_run_whose_loss_ran_away_goes_on_from_before_it_did(tmp_path, monkeypa
     assert "the training loss runs away" in capsys.readouterr().out
     with opened(tmp_path / "checkpoints") as checkpoints:
         assert checkpoints.steps("latest") == [10, 20, 30]
-    config.optimizer.lr = 0.02
+    config.optimizer.lr = 0.001
     run(config, tmp_path)
     assert "goes on from the checkpoint of step 10" in capsys.readouterr().out
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
