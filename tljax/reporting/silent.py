@@ -42,8 +42,8 @@ class Silent(Report):
     def sync(self) -> None:
         pass
 
-    def diverged(self, step: int, bad: Sequence[str]) -> str:
-        del step, bad
+    def diverged(self, step: int, bad: Sequence[str], ran_away: int) -> str:
+        del step, bad, ran_away
         return "Process 0 says how it goes on."
 
     def advance(self, step: int) -> None:
