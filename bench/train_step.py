@@ -1,16 +1,19 @@
-"""How fast a ResNet trains here, and beside torch where it is installed, measured in turn.
+"""How fast a ResNet or a ViT trains here, and beside torch where it is installed, measured in turn.
 
     python bench/train_step.py --size 64 --batch 64
+    python bench/train_step.py --family vit --size 224 --batch 8 --learn full --cpu-time
     python bench/train_step.py --variant 50 --size 224 --batch 64 --dtype bfloat16 --out h100.json
 
-Full: all parameters learn. Last stage: stage4 and the head. Head: the head behind a frozen backbone.
-Cached: the head on features computed before. SGD, momentum 0.9. torch runs eagerly on a CPU, and on
-CUDA compiled, channels last; in bfloat16 under autocast. Rounds alternate; ratios are of medians. Rounds in
-which other processes took more than a third of a core are run again, for up to --wait seconds. On a machine
-that stays busy, `taskset -c 0 python bench/train_step.py --cpu-time` compares what one core does.
+Full: all parameters learn. Last stage: stage4 and the head (ViT: the last block and what follows). Head: the head
+behind a frozen backbone. Cached: the head on features computed before. ResNet: SGD, momentum 0.9; ViT: AdamW.
+torch runs eagerly on a CPU, and on CUDA compiled, channels last; in bfloat16 under autocast. Rounds alternate;
+ratios are of medians. Rounds in which other processes took more than a third of a core are run again, for up to
+--wait seconds. On a machine that stays busy, `taskset -c 0 python bench/train_step.py --cpu-time` compares what one
+core does.
 """
 
 import argparse
+import importlib
 import importlib.util
 from typing import Any
 
@@ -23,13 +26,15 @@ from timing import Run, arguments, compared, matmul_peak, report, training
 
 from tljax.core import layer_groups
 from tljax.core.types import EVALUATE, Mode
-from tljax.networks.families import resnet
+from tljax.networks.families import resnet, vit
 from tljax.networks.network import Network
 from tljax.tasks import classification
 from tljax.training.parallel import compiler_options
 
 CLASSES = 10
-LEARNING = {"full": None, "last stage": ("stage4", "head"), "head": ("head",)}  # None: every group
+FAMILIES = {"resnet": resnet, "vit": vit}
+FIRST = {"resnet": "18", "vit": "tiny16"}  # the variant, if none is named
+TECHNIQUES = ("full", "last stage", "head", "cached")
 
 
 class OnFeatures(nn.Module):
@@ -42,26 +47,36 @@ class OnFeatures(nn.Module):
 
 
 def jax_runs(args: argparse.Namespace) -> dict[str, Run]:
-    backbone = resnet.build(args.variant, dtype=jnp.dtype(args.dtype))
+    backbone = FAMILIES[args.family].build(args.variant, dtype=jnp.dtype(args.dtype))
     network = Network(backbone, classification.head(CLASSES))
     batch = examples(args)
     variables = jax.jit(network.init)(jax.random.key(0), batch["image"][:1])
     groups = layer_groups.assign(variables["params"], backbone.stages, {})
     options: dict[str, Any] = {
         "prepare": lambda batch, *_: {**batch, "inputs": batch["image"]},
-        "tx": optax.sgd(0.01, momentum=0.9),
+        "tx": optax.sgd(0.01, momentum=0.9) if args.family == "resnet" else optax.adamw(1e-4, weight_decay=0.01),
         "options": {} if args.as_xla_chooses else compiler_options(),
     }
     runs = {
-        name: training(network, variables, batch, groups, tuple(learning or groups), **options)
-        for name, learning in LEARNING.items()
+        name: training(network, variables, batch, groups, learning(name, backbone.stages) or tuple(groups), **options)
+        for name in args.learn
+        if name != "cached"
     }
+    if "cached" not in args.learn:
+        return runs
     extract = jax.jit(lambda v, x: network.apply(v, x, method="features"))
     head = {"params": {"head": variables["params"]["head"]}}
     features = batch | {"image": np.asarray(extract(variables, batch["image"]))}
     only_head = {"head": groups["head"]}
     runs["cached"] = training(OnFeatures(classification.head(CLASSES)), head, features, only_head, ("head",), **options)
     return runs
+
+
+def learning(technique: str, stages: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The groups that learn; None: all of them."""
+    last = [name for name in stages if name.startswith(("stage", "block"))][-1]
+    groups = {"full": None, "last stage": (*stages[stages.index(last) :], "head")}
+    return groups.get(technique, ("head",))
 
 
 def examples(args: argparse.Namespace) -> dict[str, np.ndarray]:
@@ -74,14 +89,12 @@ def torch_runs(args: argparse.Namespace) -> dict[str, Run]:
     """The same in torch; none where it is not installed."""
     if importlib.util.find_spec("torch") is None or args.no_torch:
         return {}
-    import torch_resnet  # beside this file
-
-    batch = examples(args)
-    learning = LEARNING | {"cached": ("head",)}
-    shape = resnet.variant_of(args.variant)
+    theirs = importlib.import_module(f"torch_{args.family}")  # beside this file
+    family, batch = FAMILIES[args.family], examples(args)
+    shape, stages = family.variant_of(args.variant), family.build(args.variant).stages
     return {
-        name: Run(torch_resnet.steps(shape, batch, CLASSES, args.dtype, groups, cached=name == "cached"))
-        for name, groups in learning.items()
+        name: Run(theirs.steps(shape, batch, CLASSES, args.dtype, learning(name, stages), cached=name == "cached"))
+        for name in args.learn
     }
 
 
@@ -113,12 +126,15 @@ COLUMNS = {  # as `timing.table` takes them
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variant", default="18", choices=resnet.VARIANTS)
+    parser.add_argument("--family", default="resnet", choices=FAMILIES)
+    parser.add_argument("--variant", default="", metavar="NAME", help="of the family; default: ResNet-18, ViT-Tiny/16")
+    parser.add_argument("--learn", nargs="+", default=TECHNIQUES, choices=TECHNIQUES)
     parser.add_argument("--size", type=int, default=64, help="pixels")
     parser.add_argument("--batch", type=int, default=64)
     arguments(parser)
     args = parser.parse_args()
-    report(f"ResNet-{args.variant}, {args.size} px, batch {args.batch}", measure(args), COLUMNS, "learns", args)
+    args.variant = args.variant or FIRST[args.family]
+    report(f"{args.family} {args.variant}, {args.size} px, batch {args.batch}", measure(args), COLUMNS, "learns", args)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from tljax.networks import encoder
 from tljax.networks.attention import attended
 from tljax.networks.backbone import RunnableStage
 from tljax.networks.encoder import ACTIVATIONS, NORMAL, Hidden, Mlp, Pool, Tokens
-from tljax.networks.layers import LayerNorm
+from tljax.networks.layers import Dense, LayerNorm
 
 KINDS = ("c2p", "p2c")  # of attention scores, besides content to content: content to distance, distance to content
 NORMS = ("none", "layer_norm")
@@ -158,7 +158,7 @@ class Attention(nn.Module):
     def __call__(self, x: jax.Array, mask: jax.Array, table: jax.Array, mode: Mode) -> jax.Array:
         shape, still, length = self.shape, not mode.trains(self.path), x.shape[1]
         dense = {
-            name: nn.Dense(shape.width, dtype=self.dtype, kernel_init=NORMAL, name=name)
+            name: Dense(shape.width, dtype=self.dtype, kernel_init=NORMAL, name=name)
             for name in ("query", "key", "value", "distance_key", "distance_query")
             if shape.has(name)
         }
@@ -181,7 +181,7 @@ class Attention(nn.Module):
             bias = to_distance if bias is None else bias + to_distance
         bias = None if bias is None else bias * scale
         y = attended(q, k, v, mask, dropout=0.0 if still else shape.attention_dropout, scale=scale, bias=bias)
-        y = nn.Dense(shape.width, dtype=self.dtype, kernel_init=NORMAL, name="out")(y.reshape(x.shape))
+        y = Dense(shape.width, dtype=self.dtype, kernel_init=NORMAL, name="out")(y.reshape(x.shape))
         return nn.Dropout(shape.dropout, deterministic=still)(y)
 
 

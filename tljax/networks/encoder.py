@@ -7,7 +7,6 @@ int32}: the mask is True at tokens and False at the padding after them. Each sta
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Protocol
 
 import flax.linen as nn
@@ -20,12 +19,12 @@ from tljax.core.errors import ConfigError, DataError
 from tljax.core.types import Mode, Tree
 from tljax.networks.attention import attended
 from tljax.networks.backbone import Backbone, RunnableStage
-from tljax.networks.layers import LayerNorm
+from tljax.networks.layers import Dense, LayerNorm, gelu
 
 # class: the first token; mean: the mean over the mask; normalised, class_normalised: the mean, and the first token,
 # divided by its length (sentence embeddings); pooler: a dense layer and its activation on the first token
 POOLINGS = ("class", "mean", "normalised", "class_normalised", "pooler")
-ACTIVATIONS = {"tanh": jnp.tanh, "gelu": partial(nn.gelu, approximate=False)}
+ACTIVATIONS = {"tanh": jnp.tanh, "gelu": gelu}
 TINY = 1e-24  # the least squared length, so that a vector of zeros is not divided by 0
 NORMAL = nn.initializers.normal(0.02)
 SHOWN = 5  # places in an error
@@ -159,7 +158,7 @@ class Embed(nn.Module):
         y = LayerNorm(shape.epsilon, dtype=self.dtype, name="norm")(y)
         y = nn.Dropout(shape.dropout, deterministic=not mode.trains(self.path))(y)
         if shape.has("embed/project"):
-            y = nn.Dense(shape.width, dtype=self.dtype, kernel_init=NORMAL, name="project")(y)  # (B, L, E) -> (B, L, D)
+            y = Dense(shape.width, dtype=self.dtype, kernel_init=NORMAL, name="project")(y)  # (B, L, E) -> (B, L, D)
         return {"hidden": y, "mask": x["mask"]}
 
     def places(self, mask: jax.Array) -> jax.Array:
@@ -180,12 +179,12 @@ class Attention(nn.Module):
         shape, still = self.shape, not mode.trains(self.path)
 
         def heads(name: str) -> jax.Array:
-            y = nn.Dense(shape.width, dtype=self.dtype, kernel_init=NORMAL, name=name)(x)
+            y = Dense(shape.width, dtype=self.dtype, kernel_init=NORMAL, name=name)(x)
             return y.reshape(*x.shape[:2], shape.heads, -1)  # (B, L, D) -> (B, L, heads, D / heads)
 
         q, k, v = heads("query"), heads("key"), heads("value")
         y = attended(q, k, v, mask, dropout=0.0 if still else shape.attention_dropout, bias=bias)
-        y = nn.Dense(shape.width, dtype=self.dtype, kernel_init=NORMAL, name="out")(y.reshape(x.shape))
+        y = Dense(shape.width, dtype=self.dtype, kernel_init=NORMAL, name="out")(y.reshape(x.shape))
         return nn.Dropout(shape.dropout, deterministic=still)(y)
 
 
@@ -197,9 +196,9 @@ class Mlp(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
-        x = nn.Dense(self.shape.units, dtype=self.dtype, kernel_init=NORMAL, name="fc1")(x)
-        x = nn.gelu(x, approximate=False)
-        x = nn.Dense(self.shape.width, dtype=self.dtype, kernel_init=NORMAL, name="fc2")(x)
+        x = Dense(self.shape.units, dtype=self.dtype, kernel_init=NORMAL, name="fc1")(x)
+        x = gelu(x)
+        x = Dense(self.shape.width, dtype=self.dtype, kernel_init=NORMAL, name="fc2")(x)
         return nn.Dropout(self.shape.dropout, deterministic=not mode.trains(self.path))(x)
 
 
@@ -240,7 +239,7 @@ class Pool(nn.Module):
             y = y.astype(jnp.promote_types(y.dtype, jnp.float32))
             y = y / jnp.sqrt(jnp.maximum(jnp.square(y).sum(axis=1, keepdims=True), TINY))
         if self.shape.pooling == "pooler":
-            y = nn.Dense(self.shape.width, dtype=self.dtype, kernel_init=NORMAL, name="dense")(y)
+            y = Dense(self.shape.width, dtype=self.dtype, kernel_init=NORMAL, name="dense")(y)
             y = ACTIVATIONS[self.shape.activation](y)
         return y.astype(jnp.float32)
 

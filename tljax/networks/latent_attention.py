@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from tljax.core.types import Mode
-from tljax.networks.layers import LayerNorm
+from tljax.networks.attention import attended
+from tljax.networks.layers import Dense, LayerNorm, gelu
 
 # timm's trunc_normal_(std=.02) cuts at +-2, a hundred standard deviations: the same as a plain normal distribution.
 NORMAL = nn.initializers.normal(0.02)
@@ -21,7 +22,7 @@ def quick_gelu(x: jax.Array) -> jax.Array:
 
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
-    "gelu": partial(nn.gelu, approximate=False),  # exact, by erf
+    "gelu": gelu,  # exact, by erf
     "gelu_tanh": partial(nn.gelu, approximate=True),
     "quick_gelu": quick_gelu,
 }
@@ -39,13 +40,13 @@ class Mlp(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         width = x.shape[-1]
         hidden = self.hidden or 4 * width
-        x = nn.Dense(hidden * (1 + self.gated), dtype=self.dtype, kernel_init=NORMAL, name="fc1")(x)
+        x = Dense(hidden * (1 + self.gated), dtype=self.dtype, kernel_init=NORMAL, name="fc1")(x)
         if self.gated:
             gate, x = jnp.split(x, 2, axis=-1)
             x = nn.silu(gate) * x
         else:
             x = ACTIVATIONS[self.activation](x)
-        return nn.Dense(width, dtype=self.dtype, kernel_init=NORMAL, name="fc2")(x)
+        return Dense(width, dtype=self.dtype, kernel_init=NORMAL, name="fc2")(x)
 
 
 class LatentAttention(nn.Module):
@@ -61,12 +62,12 @@ class LatentAttention(nn.Module):
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         del mode  # nothing here differs between training and evaluation
         batch, tokens, width = x.shape
-        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=NORMAL)
+        dense = partial(Dense, dtype=self.dtype, kernel_init=NORMAL)
         latent = self.param("latent", nn.initializers.normal(width**-0.5), (1, 1, width), jnp.float32)
         q = dense(width, name="q")(latent.astype(self.dtype)).reshape(1, 1, self.heads, -1)
         k, v = jnp.moveaxis(dense(2 * width, name="kv")(x).reshape(batch, tokens, 2, self.heads, -1), 2, 0)
         q = jnp.broadcast_to(q, (batch, *q.shape[1:]))  # (B, 1, heads, D / heads)
-        found = jax.nn.dot_product_attention(q, k, v).reshape(batch, 1, width)
+        found = attended(q, k, v).reshape(batch, 1, width)
         found = dense(width, name="proj")(found)
         y = LayerNorm(epsilon=self.eps, dtype=self.dtype, name="norm")(found)
         return (found + Mlp(self.dtype, self.hidden, self.activation, name="mlp")(y))[:, 0]

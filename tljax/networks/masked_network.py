@@ -7,7 +7,7 @@ from jax.typing import DTypeLike
 
 from tljax.core.types import EVALUATE, Mode, Tree
 from tljax.networks.encoder import NORMAL, Variant
-from tljax.networks.layers import LayerNorm
+from tljax.networks.layers import Dense, LayerNorm, gelu
 from tljax.networks.network import Network
 
 
@@ -20,8 +20,8 @@ class Head(nn.Module):
     @nn.compact
     def __call__(self, x: dict[str, jax.Array]) -> dict[str, jax.Array]:
         """{"hidden": (B, K, D), "words": (V, E)} -> {"logits": (B, K, V) float32}; other entries are passed on."""
-        y = nn.Dense(self.shape.embedded, dtype=self.dtype, kernel_init=NORMAL, name="dense")(x["hidden"])
-        y = LayerNorm(self.shape.epsilon, dtype=self.dtype, name="norm")(nn.gelu(y, approximate=False))
+        y = Dense(self.shape.embedded, dtype=self.dtype, kernel_init=NORMAL, name="dense")(x["hidden"])
+        y = LayerNorm(self.shape.epsilon, dtype=self.dtype, name="norm")(gelu(y))
         bias = self.param("bias", nn.initializers.zeros, (self.shape.vocabulary,), jnp.float32)
         words = x["words"].astype(self.dtype)
         logits = jnp.einsum("bkd,vd->bkv", y, words, preferred_element_type=jnp.float32) + bias[None, None]

@@ -16,10 +16,10 @@ from jax.typing import DTypeLike
 from tljax.core.errors import ConfigError
 from tljax.core.types import Mode, Tree
 from tljax.networks import rotary
-from tljax.networks.attention import WEIGHTS, weights_of
+from tljax.networks.attention import WEIGHTS, attended, weights_of
 from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.latent_attention import ACTIVATIONS, NORMAL, LatentAttention, Mlp
-from tljax.networks.layers import TORCH_LINEAR, Conv, LayerNorm
+from tljax.networks.layers import TORCH_LINEAR, Conv, Dense, LayerNorm, rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,15 +134,15 @@ class Attention(nn.Module):
     def __call__(self, x: jax.Array, places: jax.Array | None) -> jax.Array:
         batch, tokens, width = x.shape
         shape = self.variant
-        qkv = nn.Dense(3 * width, use_bias=shape.qkv_bias, dtype=self.dtype, kernel_init=NORMAL, name="qkv")(x)
+        qkv = Dense(3 * width, use_bias=shape.qkv_bias, dtype=self.dtype, kernel_init=NORMAL, name="qkv")(x)
         q, k, v = jnp.moveaxis(qkv.reshape(batch, tokens, 3, shape.heads, -1), 2, 0)  # each (B, N, heads, D / heads)
         if places is not None:
             q, k = (rotary.rotated(one, places, shape.rotary) for one in (q, k))
         if self.is_mutable_collection(WEIGHTS):  # somebody explains a prediction; else nothing is computed for it
             between = weights_of(q, k)[:, :, shape.prompts :, shape.prompts :]  # of the picture's tokens alone
             self.sow(WEIGHTS, "weights", between)
-        x = jax.nn.dot_product_attention(q, k, v).reshape(batch, tokens, width)
-        return nn.Dense(width, dtype=self.dtype, kernel_init=NORMAL, name="proj")(x)
+        x = attended(q, k, v).reshape(batch, tokens, width)
+        return Dense(width, dtype=self.dtype, kernel_init=NORMAL, name="proj")(x)
 
 
 class Block(nn.Module):
@@ -176,10 +176,12 @@ class Block(nn.Module):
             prompts = self.param("prompts", uniform, (1, shape.prompts, shape.width), jnp.float32)
             prompts = jnp.broadcast_to(prompts.astype(self.dtype), (x.shape[0], *prompts.shape[1:]))
             x = jnp.concatenate([prompts, x], axis=1)
-        y = LayerNorm(epsilon=shape.eps, dtype=self.dtype, name="norm1")(x)
-        x = x + kept(Attention(shape, self.dtype, name="attn")(y, places), 1)
-        y = LayerNorm(epsilon=shape.eps, dtype=self.dtype, name="norm2")(x)
-        x = x + kept(Mlp(self.dtype, shape.hidden, shape.activation, shape.gated, name="mlp")(y), 2)
+        tokens, x = x.shape, rows(x)
+        y = LayerNorm(epsilon=shape.eps, dtype=self.dtype, name="norm1")(x.reshape(tokens))
+        x = x + rows(kept(Attention(shape, self.dtype, name="attn")(y, places), 1))
+        y = LayerNorm(epsilon=shape.eps, dtype=self.dtype, name="norm2")(x.reshape(tokens))
+        x = x + rows(kept(Mlp(self.dtype, shape.hidden, shape.activation, shape.gated, name="mlp")(y), 2))
+        x = x.reshape(tokens)
         x = x[:, shape.prompts :] if shape.deep_prompts else x
         return (x, places) if shape.rotary else x
 

@@ -17,7 +17,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.types import Json, Mode, Name, VariantLike
 from tljax.networks import sizes
 from tljax.networks.backbone import Backbone, RunnableStage
-from tljax.networks.layers import Conv, LayerNorm
+from tljax.networks.layers import Conv, Dense, LayerNorm, gelu
 from tljax.networks.naming import convnext as published
 
 INPUT = "image"
@@ -143,11 +143,11 @@ class Block(nn.Module):
         depthwise = {"groups": self.width, "padding": 3, "bias": True, "kernel_init": NORMAL}
         y = Conv(self.width, 7, dtype=self.dtype, name="conv", **depthwise)(x)
         y = LayerNorm(dtype=self.dtype, name="norm")(y)
-        y = nn.Dense(4 * self.width, dtype=self.dtype, kernel_init=NORMAL, name="expand")(y)
-        y = nn.gelu(y, approximate=False)
+        y = Dense(4 * self.width, dtype=self.dtype, kernel_init=NORMAL, name="expand")(y)
+        y = gelu(y)
         if self.variant.response_norm:
             y = ResponseNorm(self.dtype, name="response_norm")(y)
-        y = nn.Dense(self.width, dtype=self.dtype, kernel_init=NORMAL, name="project")(y)
+        y = Dense(self.width, dtype=self.dtype, kernel_init=NORMAL, name="project")(y)
         if self.variant.layer_scale:
             scale = self.param("layer_scale", nn.initializers.constant(1e-6), (self.width,), jnp.float32)
             y = y * scale.astype(self.dtype)[None, None, None]  # (B, H, W, width)

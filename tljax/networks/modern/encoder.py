@@ -16,7 +16,7 @@ from tljax.core.types import Mode
 from tljax.networks import encoder
 from tljax.networks.backbone import RunnableStage
 from tljax.networks.encoder import NORMAL, Hidden, Pool, Tokens, check_length
-from tljax.networks.layers import LayerNorm
+from tljax.networks.layers import Dense, LayerNorm, gelu
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +65,8 @@ class Stage(nn.Module):
     def norm(self, name: str) -> LayerNorm:
         return LayerNorm(self.shape.epsilon, use_bias=False, dtype=self.dtype, name=name)
 
-    def dense(self, units: int, name: str) -> nn.Dense:
-        return nn.Dense(units, use_bias=False, dtype=self.dtype, kernel_init=NORMAL, name=name)
+    def dense(self, units: int, name: str) -> Dense:
+        return Dense(units, use_bias=False, dtype=self.dtype, kernel_init=NORMAL, name=name)
 
 
 class Embed(Stage):
@@ -92,7 +92,7 @@ class Block(Stage):
         y = y + self.attention(self.norm("norm1")(y) if self.number else y, mask)
         inner, gate = jnp.split(self.dense(2 * self.shape.units, "fc1")(self.norm("norm2")(y)), 2, axis=-1)
         return {
-            "hidden": y + self.dense(self.shape.width, "fc2")(nn.gelu(inner, approximate=False) * gate),
+            "hidden": y + self.dense(self.shape.width, "fc2")(gelu(inner) * gate),
             "mask": mask,
         }
 

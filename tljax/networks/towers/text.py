@@ -18,7 +18,7 @@ from tljax.core.types import Mode
 from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.encoder import Hidden, TextStages, Tokens, check_length
 from tljax.networks.latent_attention import ACTIVATIONS, NORMAL, Mlp
-from tljax.networks.layers import LayerNorm
+from tljax.networks.layers import Dense, LayerNorm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Attention(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        dense = partial(nn.Dense, self.shape.width, dtype=self.dtype, kernel_init=NORMAL)
+        dense = partial(Dense, self.shape.width, dtype=self.dtype, kernel_init=NORMAL)
         q, k, v = (
             dense(name=name)(x).reshape(*x.shape[:2], self.shape.heads, -1)  # (B, L, D) -> (B, L, heads, D / heads)
             for name in ("query", "key", "value")
@@ -123,7 +123,7 @@ class Pool(nn.Module):
         y = jnp.take_along_axis(x["hidden"], last[:, None, None], axis=1)[:, 0]  # (B, L, D) -> (B, D)
         y = LayerNorm(shape.epsilon, dtype=self.dtype, name="norm")(y)
         if shape.projection:
-            y = nn.Dense(shape.projection, not shape.causal, dtype=self.dtype, kernel_init=NORMAL, name="project")(y)
+            y = Dense(shape.projection, not shape.causal, dtype=self.dtype, kernel_init=NORMAL, name="project")(y)
         return y.astype(jnp.float32)
 
 
