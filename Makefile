@@ -50,9 +50,11 @@ format: .venv/.dev
 docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-# As users' programs are compiled, not with the shortcut of tests/conftest.py.
+# As users' programs are compiled, not with the shortcuts of tests/conftest.py: XLA's defaults.
+COMPILED := --xla_backend_optimization_level=3 --xla_cpu_use_fusion_emitters=true --xla_cpu_parallel_codegen_split_count=32
+
 parity: .venv/.parity
-	XLA_FLAGS=--xla_backend_optimization_level=3 $(BIN)/python -m pytest -q -n 2 -m parity
+	XLA_FLAGS="$(COMPILED)" $(BIN)/python -m pytest -q -n 2 -m parity
 
 bench: .venv/.installed
 	$(BIN)/python bench/train_step.py
