@@ -16,7 +16,7 @@ from tljax.core.processes import agreement
 from tljax.core.untrusted import printable
 from tljax.given import config as given
 from tljax.reporting.terminal import show
-from tljax.runs import comparison, search, suite, verdict
+from tljax.runs import comparison, comparison_folder, search, suite, verdict
 from tljax.runs.pages import comparison_page
 from tljax.runs.run import run
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
     folder = Path(options.workdir or f"runs/compare-{name}")
     atomic.check_folder(folder)
 
-    places = {(size, entry): _place(size, entry) for size in sizes for entry in rows}
+    places = {(size, entry): comparison_folder.place(size, entry) for size in sizes for entry in rows}
     thin = {size: (f"data.examples_per_class={size}",) if size else () for size in sizes}
     wanted = {place: (*rows[entry], *thin[size]) for (size, entry), place in places.items()}
     if len(wanted) < len(places):
@@ -62,21 +62,13 @@ def main(arguments: Sequence[str]) -> None:
 
 def _config(options: argparse.Namespace, asked: Sequence[str]) -> tuple[ConfigDict, str]:
     """What is compared, and what its folder is called after."""
-    if options.config and options.data:
-        raise ConfigError(
-            f"compare takes one of --config and a folder or table; got --config={options.config} and '{options.data}'. "
-            f"Leave one out."
-        )
-    place = options.config or options.data or DEFAULT
-    if place is DEFAULT:
+    if not (options.config or options.data):
         print(f"no --config, and no folder or table: the rows are compared on {DEFAULT}")
-    read = given.read(place, asked)
-    for note in read.notes:
-        print(printable(note))
+    read = given.of_flags(options.data, options.config, asked, default=DEFAULT)
     config = read.config
     if options.seeds:
         config = overrides.apply(config, [f"suite.seeds={_seeds(options.seeds)}"])
-    return config, read.name if given.is_data(place) else Path(place.partition(":")[0]).stem
+    return config, read.name
 
 
 def _rows(options: argparse.Namespace, config: ConfigDict, of_rows: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -157,12 +149,6 @@ def _overrides(entry: str, rows: Mapping[str, Sequence[str]]) -> tuple[str, ...]
             f"or files in tljax/transfer/strategies/ ({', '.join(known)}); got '{name}'."
         )
     return (f"strategy.name={name}", *changes)
-
-
-def _place(size: int, entry: str) -> str:
-    """The folder of a row: the characters of its name that a path can hold, below the folder of its size."""
-    place = re.sub(r"[^\w.=+-]+", "-", entry)
-    return f"{size}_per_class/{place}" if size else place
 
 
 def _seeds(text: str) -> tuple[int, ...]:

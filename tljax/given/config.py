@@ -7,13 +7,16 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from tljax.core import config_files, overrides
-from tljax.core.errors import DataError
+from tljax.core import config_files, overrides, plugins
+from tljax.core.errors import ConfigError, DataError
+from tljax.core.near_names import paths
+from tljax.core.untrusted import printable
 from tljax.data.tables import SUFFIXES as TABLES
 from tljax.given import boxes, folder, masks, recipe, table
 from tljax.given.found import Changes, Found
 from tljax.weights import search
 
+FROM_SCRATCH = ("resnet", "18")
 FLAT = ("vit",)  # families whose maps are all of one stride; for pixels and boxes others are better
 
 
@@ -46,7 +49,7 @@ def read(place: str, asked: Sequence[str] = ()) -> Given:
     root = Path(place).expanduser()
     found = _look(root, set_)
     last = FLAT if found.labels in ("maps", "boxes") else ()
-    weights = search.find(found.input, str(set_.get("model.weights", "")), last=last)
+    weights = _random(found, set_) or search.find(found.input, str(set_.get("model.weights", "")), last=last)
     keys, notes = recipe.changes(found, weights, set_)
     keys = {**keys, **found.changes}
     changes = {key: value for key, value in keys.items() if key not in set_ or key == "model.weights"}
@@ -55,6 +58,21 @@ def read(place: str, asked: Sequence[str] = ()) -> Given:
         config_files.default(), [*(f"{key}={_text(value)}" for key, value in changes.items()), *flags]
     )
     return Given(config, _name(root), changes, (_counted(found), *found.notes, *notes))
+
+
+def _random(found: Found, asked: Changes) -> search.Choice | None:
+    """A network of pictures that begins at random, so that no weights are looked for; None where some are wanted.
+
+    Texts need the tokenizer of published weights, from scratch too.
+    """
+    if asked.get("strategy.name") != "scratch" or found.input != "image" or "model.weights" in asked:
+        return None
+    family = str(asked.get("model.family", FROM_SCRATCH[0]))
+    variant = str(asked.get("model.variant", FROM_SCRATCH[1] if family == FROM_SCRATCH[0] else ""))
+    if not variant:
+        known = plugins.find("families", family).VARIANTS
+        raise ConfigError(f"--config.model.variant must say which {family} begins at random: {', '.join(known)}.")
+    return search.Choice("", family, variant, "strategy scratch")
 
 
 def _look(root: Path, asked: Changes) -> Found:
@@ -72,6 +90,27 @@ def _look(root: Path, asked: Changes) -> Found:
     return found
 
 
+def of_flags(data: str | None, config: str | None, asked: Sequence[str], *, default: str = "") -> Given:
+    """The config for the one of DATA and --config that a verb was given; what is found out about DATA is printed.
+
+    Args:
+      default: the config where there is neither; "": that is an error.
+
+    Raises:
+      ConfigError: both were given, or neither.
+      TljaxError: see `read`.
+    """
+    if bool(data) == bool(config) and not (default and not data):
+        raise ConfigError(
+            f"Give one of a folder or table and --config; got {f'{data!r} and --config={config}' if data else 'none'}."
+        )
+    place = data or config or default
+    found = read(place, asked)
+    for note in found.notes:
+        print(printable(note))
+    return found if is_data(place) else dataclasses.replace(found, name=Path(place.partition(":")[0]).stem)
+
+
 def is_data(place: str) -> bool:
     """Whether `place` holds examples, or is a config.
 
@@ -87,9 +126,9 @@ def is_data(place: str) -> bool:
             f"of these. Unpack an archive; save a spreadsheet as .csv."
         )
     if not path.exists() and path.suffix not in ("", ".py") and ":" not in place:
-        raise DataError(f"There must be a file '{place}'; there is none.")
+        raise DataError(f"There must be a file '{place}'; there is none.{paths.near(path)}")
     if not path.exists() and (" " in place or place.endswith("/") or (path.parent != Path() and not path.suffix)):
-        raise DataError(f"There must be a folder '{place}'; there is none.")
+        raise DataError(f"There must be a folder '{place}'; there is none.{paths.near(path)}")
     return False
 
 

@@ -15,6 +15,7 @@ TASKS = {
 }
 MINUTES = 20.0  # that a run takes at most, where nobody says how many
 STEPS = 300  # updates at least, however few the examples
+GREY, SIDE = (0.5, 0.5, 0.5), 128  # scaling and pixels, where no weights' card says them
 SCRATCH = 1e-3  # Adam's learning rate from random weights
 PLACES = ("maps", "boxes")  # labels that are places in a picture
 # Of the config for Penn-Fudan, which was tried: small pictures need a smaller head than FCOS's, and one rate.
@@ -51,7 +52,9 @@ def changes(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, tup
         "model.variant": weights.variant,
         "model.weights": weights.spec,
     }
-    notes = [f"weights: {weights.spec} ({weights.family} {weights.variant}), {weights.why}"]
+    network = f"{weights.family} {weights.variant}"
+    where = f"{weights.spec} ({network})" if weights.spec else f"none, {network} begins at random"
+    notes = [f"weights: {where}, {weights.why}"]
     own = "strategy.name" in asked
     for more, said in (
         _task(found),
@@ -64,6 +67,8 @@ def changes(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, tup
     strategy = asked.get("strategy.name", "")
     if strategy == "scratch":  # nothing that must not be forgotten
         keys["optimizer.lr"] = SCRATCH
+    if not weights.spec:
+        keys |= {"model.card.mean": GREY, "model.card.std": GREY, "data.size": SIDE}
     without = ["optimizer.groups.head.lr"] if "optimizer.lr" in asked or strategy == "scratch" else []
     if strategy == "classic":  # takes no steps
         without = ["task.class_weights", "train.patience", "optimizer.clip", "optimizer.groups.head.lr"]

@@ -144,7 +144,7 @@ def claimed(folder: Path) -> Iterator[None]:
 
 
 def check_inputs(folder: Path, inputs: Mapping[str, Any]) -> None:
-    """Refuse to continue with other examples or pretrained weights than those that the run began with.
+    """Refuse other examples or pretrained weights than those that the run began with.
 
     Args:
       inputs: checksums by part, `COUNTS`, the classes, and `WEIGHTS`.
@@ -160,9 +160,9 @@ def check_inputs(folder: Path, inputs: Mapping[str, Any]) -> None:
     names = [name for name in every if before.get(name) != inputs.get(name)]
     if names:
         raise (WeightsError if names == [WEIGHTS] else DataError)(
-            f"A resumed run must learn from what it began with; in '{folder}' there differ:\n  "
+            f"The data and weights of a run must be those that it began with; of '{folder}' there differ:\n  "
             + "\n  ".join(f"{name}: {_change(name, before, inputs)}" for name in names)
-            + "\nPut what it began with back, or choose another --workdir."
+            + "\nPut what it began with back, or begin another run in another --workdir."
         )
 
 

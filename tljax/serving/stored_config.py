@@ -49,16 +49,31 @@ def read_network(file: Path, *, family: str, task: str) -> ConfigDict:
     return _read(file, config, ("data", "model"))
 
 
+def read_run(file: Path, *, family: str, task: str) -> ConfigDict:
+    """As `read_network`, and how the run evaluated and chose its epoch: the tables `task` and `train` too.
+
+    Raises:
+      DataError, ConfigError: see `read`.
+    """
+    config = _default(family)
+    config.task.name = plugins.name(plugins.find_known("tasks", task))
+    return _read(file, config, ("data", "model", "task", "train"))
+
+
 def _read(file: Path, config: ConfigDict, tables: Sequence[str]) -> ConfigDict:
-    """`config` with the seed, `train.eval_batch_size` and these tables of a config.json; the family stays."""
+    """`config` with the seed, `train.eval_batch_size` and these tables of a config.json; family and task stay."""
     said = atomic.read_json(file, keys=(*NEEDED, *tables))
     try:
         source = _known(str(said["data"]["source"]))
         config.seed = options.typed(said["seed"], 0)
         config.train.eval_batch_size = options.typed(said["train"]["eval_batch_size"], 0)
-        own = {"data": {"source": source}, "model": {"family": config.model.family}}
+        own = {
+            "data": {"source": source},
+            "model": {"family": config.model.family},
+            "task": {"name": config.task.name},
+        }
         for table in tables:
-            _fill(config, table, {**said[table], **own[table]})
+            _fill(config, table, {**said[table], **own.get(table, {})})
         return settings.resolve(config)[0]
     except (AttributeError, KeyError, TypeError, OverflowError, ConfigError) as error:
         raise DataError(

