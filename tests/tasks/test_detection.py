@@ -1,7 +1,8 @@
 """Detection: which stages it reads, what it counts, and whole runs on pictures of bright squares."""
 
+import collections
 import json
-import shutil
+import re
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,21 @@ def test_it_finds_squares(ran):
     assert (folder / "report" / "test_precision_recall.png").exists()
 
 
+@pytest.mark.page
+@pytest.mark.renders
+def test_the_page_shows_curves_and_the_worst_pictures_with_their_boxes(ran):
+    result, folder, file = ran
+    assert main(["report", str(folder)]) == 0
+    page = (folder / "report" / "index.html").read_text(encoding="utf-8")
+    assert re.search(r'alt="Precision over recall: red AP50 [01]\.\d\d, blue AP50 [01]\.\d\d\."', page)
+    pictures = dict(re.findall(r'alt="images/(\d\d)\.png: boxes there: (\d)"', page))
+    truth = collections.Counter(one["image_id"] for one in json.loads(file.read_text())["annotations"])
+    assert len(pictures) == result["counts"]["test"]
+    assert {int(i): int(number) for i, number in pictures.items()} == {int(i): truth[int(i)] for i in pictures}
+    scores = [float(x) for x in re.findall(r"F1 at IoU 0\.5 of boxes with a score from 0\.4 on ([01]\.\d+)", page)]
+    assert len(scores) == len(pictures) and min(scores) == scores[0]
+
+
 def test_evaluate_gives_the_numbers_of_the_run(ran, capsys):
     result, folder, file = ran
     main(["evaluate", str(folder), "--json"])
@@ -112,14 +128,15 @@ def test_evaluate_gives_the_numbers_of_the_run(ran, capsys):
 
 def test_predict_in_the_pixels_of_the_picture(ran, tmp_path, capsys):
     _, folder, file = ran
-    out, drawn = tmp_path / "found.json", tmp_path / "drawn"
+    out, folder_of_all = tmp_path / "found.json", tmp_path / "all"
     pictures = str(file.parent / "images")
-    assert main(["predict", str(folder), pictures, "--out", str(out), "--overlays", str(drawn)]) == 0
+    assert main(["predict", str(folder), pictures, "--out", str(out)]) == 0
     found, truth = json.loads(out.read_text()), json.loads(file.read_text())
-    assert len(found["images"]) == PICTURES == len(list(drawn.glob("*.png")))
-    again = [pictures, str(shutil.copytree(pictures, tmp_path / "again"))]  # the same names in another folder
-    assert main(["predict", str(folder), *again, "--overlays", str(tmp_path / "both")]) == 0
-    assert len(list((tmp_path / "both").iterdir())) == 2 * PICTURES
+    assert len(found["images"]) == PICTURES
+    again = [f"{pictures}/00.png", str(file.parent / "images")]  # a picture of the same name twice: none is lost
+    assert main(["predict", str(folder), *again, "--out", str(folder_of_all)]) == 0
+    assert len(list((folder_of_all / "overlays").glob("*.png"))) == PICTURES + 1
+    assert len(json.loads((folder_of_all / "boxes.json").read_text())["images"]) == PICTURES + 1
     best = max(found["annotations"], key=lambda one: one["score"])
     name = Path(found["images"][best["image_id"] - 1]["file_name"]).name
     x, y, width, height = best["bbox"]

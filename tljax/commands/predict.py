@@ -34,8 +34,9 @@ def main(arguments: Sequence[str]) -> None:
     RUN is the folder of a run; or the folder of a suite or a comparison, of which the best row by validation is used.
     Standard output has a line for each picture or text: its name or text, then the task's answer: classes with
     probabilities; numbers; or the predicted labels with probabilities, or "none". With --out there is a row for each in
-    a .csv, .jsonl or .parquet, with the probability of every class; of boxes a row for each, or COCO's .json; of a
-    segmentation, FOLDER gets a mask for each picture, a PNG with a palette, and the mask laid over the picture.
+    a .csv, .jsonl or .parquet, with the probability of every class; of boxes a row for each, or COCO's .json. For maps
+    and boxes --out may be a folder: it gets the masks (PNG with a palette) or boxes.json, and in overlays/ the pictures
+    with the answer drawn on them.
     Weights, card, tokenizer, classes and sizes come from the run's model/ folder. Standard error shows how many texts
     were cut to the run's longest length.
 
@@ -51,8 +52,6 @@ def main(arguments: Sequence[str]) -> None:
     save, of_boxes = FOLDERS.get(model.task.LABEL_KIND, _saved), model.task.LABEL_KIND == "boxes"
     if options.out and save is _saved:
         (found_boxes.check if of_boxes else answers.writer_of)(options.out)
-    if options.overlays and not of_boxes:
-        raise ConfigError(f"--overlays draws boxes; this run answers with {model.task.LABEL_KIND}. Leave it out.")
     found = _asked(options, run, model)
     for line in (note, *found.notes):
         print(printable(line), file=sys.stderr, end="\n" if line else "")
@@ -113,22 +112,24 @@ def _printed(options: Any, found: Questions, predictor: Predictor) -> int:
 
 def _boxes(options: Any, found: Questions, predictor: Predictor) -> int:
     """Print, save and draw the boxes that are found; returns the number of pictures."""
-    model, every, answered = predictor.model, [], 0
+    model, every, answered, out = predictor.model, [], 0, options.out
+    folder = out if out and not out.suffix else None
     for one in found_boxes.each(predictor, found):
         answered += 1
-        if options.overlays:
-            found_boxes.draw(one, model, options.overlays)
-        if options.out:
+        if folder:
+            found_boxes.draw(one, model, folder)
+        if out:
             every.append(dataclasses.replace(one, image=one.image[..., :0].copy()))  # its size without its pixels
             continue
         listed = found_boxes.listed(one, model)
         line = "  ".join(f"{name} {score:.4f} {box}" for name, score, box in listed) or "none"
         said = json.dumps({"picture": one.name, "boxes": listed}) if options.json else printable(f"{one.name}  {line}")
         print(said, flush=True)
-    if options.out:
-        print(
-            printable(f"{options.out}: {found_boxes.save(every, model, options.out):,} boxes of {answered:,} pictures")
-        )
+    if out:
+        file = folder / found_boxes.FILE if folder else out
+        print(printable(f"{file}: {found_boxes.save(every, model, file):,} boxes of {answered:,} pictures"))
+    if folder:
+        print(printable(f"{folder / found_boxes.OVERLAYS}: the pictures, with the boxes that are shown drawn on them"))
     return answered
 
 
@@ -158,10 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out",
         type=Path,
-        help=f"write all answers here: {', '.join(answers.WRITERS)}; masks: a folder; boxes: .json too",
-    )
-    parser.add_argument(
-        "--overlays", type=Path, metavar="FOLDER", help="of boxes: write pictures with boxes drawn here"
+        help=f"write all answers here: {', '.join(answers.WRITERS)}; masks: a folder; boxes: a folder, or .json too",
     )
     parser.add_argument("--file", help="texts, one a line; - is standard input")
     parser.add_argument("--encoding", default="utf-8", help="of --file; default utf-8")

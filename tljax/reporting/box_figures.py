@@ -38,7 +38,12 @@ def save_precision_recall(curves: Sequence[Curve], classes: Sequence[str], file:
 
 
 def drawn(
-    image: np.ndarray, found: np.ndarray, classes: Sequence[str], *, label: np.ndarray | None = None
+    image: np.ndarray,
+    found: np.ndarray,
+    classes: Sequence[str],
+    *,
+    label: np.ndarray | None = None,
+    scores: bool = True,
 ) -> np.ndarray:
     """A picture with boxes on it, (H', W', 3) uint8; a small one is enlarged.
 
@@ -46,6 +51,7 @@ def drawn(
       image: (H, W, C) uint8.
       found: (n, 6), boxes in its pixels with class and score, in the colour of their class.
       label: (m, 5), the boxes that are there, white and dashed.
+      scores: whether the score stands behind the class.
     """
     picture = Image.fromarray(np.ascontiguousarray(image.squeeze())).convert("RGB")
     scale = max(1.0, ENLARGED / max(picture.size))
@@ -57,7 +63,7 @@ def drawn(
         color = tuple(round(255 * x) for x in COLORS[int(number) % len(COLORS)])
         corner = (left * scale, top * scale)
         pen.rectangle((*corner, right * scale, bottom * scale), outline=color, width=2)
-        said = f"{classes[int(number)]} {score:.2f}"
+        said = f"{classes[int(number)]} {score:.2f}" if scores else classes[int(number)]
         pen.rectangle(pen.textbbox((corner[0] + 2, corner[1] + 1), said), fill=color)
         pen.text((corner[0] + 2, corner[1] + 1), said, fill=(255, 255, 255))
     return np.asarray(picture)

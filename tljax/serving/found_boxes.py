@@ -20,6 +20,7 @@ from tljax.serving.questions import Questions
 from tljax.serving.saved_model import Model
 
 COCO = ".json"
+FILE, OVERLAYS = "boxes.json", "overlays"  # below --out, where it is a folder
 LARGEST = 10_000  # more boxes than a picture has: ids of annotations differ
 
 
@@ -28,7 +29,7 @@ class Found:
     """The boxes of one picture."""
 
     name: str
-    stem: str  # of a file about it, unlike that of any other picture
+    stem: str  # of a file of its own
     image: np.ndarray  # (H, W, C), upright
     boxes: np.ndarray  # (n, 6) [top, left, bottom, right, class, score] in its pixels, best first
 
@@ -36,8 +37,7 @@ class Found:
 def each(predictor: Predictor, asked: Questions) -> Iterator[Found]:
     """What is found in every picture; `asked.faults` gets those that cannot be read."""
     model = predictor.model
-    stems = questions.stems(asked.names)
-    for (one, answer), name, stem in zip(predictor.answers(asked.asked), asked.names, stems, strict=True):
+    for (one, answer), name, stem in zip(predictor.answers(asked.asked), asked.names, asked.stems(), strict=True):
         if isinstance(answer, ValueError):
             asked.faults.append(f"{name}: {answer}")
             continue
@@ -62,9 +62,10 @@ def listed(found: Found, model: Model) -> list[tuple[str, float, list[float]]]:
 
 
 def check(out: Path) -> None:
-    """Raise ConfigError if such a file cannot be written."""
-    if out.suffix.lower() not in (COCO, *answers.WRITERS):
-        raise ConfigError(f"--out must be a file that ends in {', '.join((COCO, *answers.WRITERS))}; got '{out}'.")
+    """Raise ConfigError if `out` is neither a folder nor such a file."""
+    if out.suffix.lower() not in ("", COCO, *answers.WRITERS):
+        files = ", ".join((COCO, *answers.WRITERS))
+        raise ConfigError(f"--out must be a folder, or a file that ends in {files}; got '{out}'.")
 
 
 def save(every: Sequence[Found], model: Model, out: Path) -> int:
@@ -107,13 +108,15 @@ def coco(every: Sequence[Found], model: Model) -> Record:
     }
 
 
-def draw(found: Found, model: Model, folder: Path) -> Path:
-    """Write the picture with the boxes that are shown, as <folder>/<stem>.png."""
-    make_folder(folder)
-    file = folder / f"{found.stem}.png"
+def draw(found: Found, model: Model, out: Path) -> Path:
+    """Write the picture with the boxes that are shown, as <out>/overlays/<name>.png."""
+    make_folder(out / OVERLAYS)
+    file = out / OVERLAYS / f"{found.stem}.png"
     image = found.image
     if image.dtype != np.uint8:
-        raise ConfigError(f"--overlays draws on pictures of 8 bits; '{found.name}' has more. Leave the flag out.")
+        raise ConfigError(
+            f"Boxes are drawn on pictures of 8 bits; '{found.name}' has more. Give --out a file, which is not drawn."
+        )
     with whole(file) as part:
         Image.fromarray(box_figures.drawn(image, shown(found, model), model.classes)).save(part, "PNG")
     return file

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from tljax.core import atomic, plugins
 from tljax.core.errors import ConfigError, DataError
+from tljax.core.near_names import paths
 from tljax.core.types import Dataset, Split
 from tljax.data import domains, labels, spelling, splits
 from tljax.serving import questions, stored_config
@@ -118,7 +119,7 @@ def config_file(run: Path) -> Path:
 def _reading(run: Path, model: Model, place: Path, columns: Mapping[str, str]) -> ConfigDict:
     """The settings with which the run read its data; if its source cannot read `place`, those of a folder or table."""
     if not place.exists():
-        raise DataError(f"DATA must be a folder or a table with labels; there is no '{place}'.")
+        raise DataError(f"DATA must be a folder or a table with labels; there is no '{place}'.{paths.near(place)}")
     if questions.is_table(str(place)):
         return questions.of_table(run, model, place, columns)
     data = questions.reading(run, model)

@@ -26,7 +26,7 @@ def save(out: Path, found: Questions, predictor: Predictor) -> int:
     """
     model, number = predictor.model, 0
     colours = overlays.palette(model.classes)
-    stems = questions.stems(found.names)
+    stems = found.stems()
     for folder in (MASKS, OVERLAYS):
         make_folder(out / folder)
     for (asked, answer), name, stem in zip(predictor.answers(found.asked), found.names, stems, strict=True):

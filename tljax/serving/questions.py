@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from tljax.core import config_tables, plugins
 from tljax.core.errors import ConfigError, DataError
+from tljax.core.near_names import paths
 from tljax.data import folders, pictures, tables, texts
 from tljax.data.sources import text_folder
 from tljax.serving import stored_config
@@ -33,6 +34,17 @@ class Questions:
         self.names.append(name)
         self.asked.append(asked)
 
+    def stems(self) -> list[str]:
+        """A file's name for each, without its ending; pictures of the same name in several folders are numbered."""
+        found: dict[str, None] = {}
+        for name in self.names:
+            stem = plain = Path(name).stem
+            number = 2
+            while stem in found:
+                stem, number = f"{plain}-{number}", number + 1
+            found[stem] = None
+        return list(found)
+
 
 def kind(model: Model) -> str:
     """The kind of inputs of the run: "picture" or "text"."""
@@ -53,7 +65,7 @@ def find(run: Path, model: Model, places: Sequence[str], columns: Mapping[str, s
     found, wrong = Questions(), []
     for place in places:
         if is_table(place) and not Path(place).is_file():
-            raise DataError(f"There must be a table '{place}'; there is no such file.")
+            raise DataError(f"There must be a table '{place}'; there is no such file.{paths.near(place)}")
         if is_table(place):
             _add_rows(found, run, model, Path(place), columns or {})
         elif kind(model) == "text":
@@ -64,23 +76,13 @@ def find(run: Path, model: Model, places: Sequence[str], columns: Mapping[str, s
             for file in inside:
                 found.add(str(file), file)
     if wrong:
+        gone = [place for place in wrong if not Path(place).exists()]
+        said = f" There is no {', '.join(gone)}.{''.join(map(paths.near, gone))}" if gone else ""
         raise DataError(
             f"Every IMAGE must be a picture or a folder of pictures ({', '.join(sorted(pictures.SUFFIXES))}), or a "
-            f"table of the run's kind; these are neither: {', '.join(wrong)}."
+            f"table of the run's kind; these are neither: {', '.join(wrong)}.{said}"
         )
     return found
-
-
-def stems(names: Sequence[str]) -> list[str]:
-    """A file's name for each picture; pictures of the same name in several folders are numbered."""
-    found: dict[str, None] = {}
-    for name in names:
-        stem = plain = Path(name).stem
-        number = 2
-        while stem in found:
-            stem, number = f"{plain}-{number}", number + 1
-        found[stem] = None
-    return list(found)
 
 
 def is_table(place: str) -> bool:

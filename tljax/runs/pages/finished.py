@@ -85,6 +85,8 @@ class Finished:
     def name(self, part: str, position: int) -> str:
         """What people call an example: its file, without what all files have before it."""
         name, root = self.experiment.parts[part].subset.name(position), str(self.experiment.info.source)
+        if not name.startswith(root) and name.startswith(beside := f"{Path(root).parent}/"):
+            root = beside  # pictures beside the file that names them
         inside = name.removeprefix(root).lstrip("/") if root else name
         return f"{Path(root).name}{inside}" if inside.startswith(":") else inside  # a row of a table: file and line
 

@@ -1,4 +1,4 @@
-"""Answers about places in a picture: metrics of each class, and for maps the worst pictures, label and answer."""
+"""Answers about places in a picture: metrics of each class, and the worst pictures, label and answer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +11,7 @@ from tljax.networks.segmentation.heads import enlarged
 from tljax.reporting import figures, overlays
 from tljax.reporting.page import pictures
 from tljax.reporting.page.pictures import Picture
+from tljax.runs.pages import boxes
 from tljax.runs.pages.finished import Finished
 from tljax.serving import saved_model
 from tljax.serving.explain import heat_maps
@@ -28,7 +29,10 @@ def gather(run: Finished) -> Record | None:
         return None
     table = task.per_class(totals, run.experiment.classes)
     rows = [[_cell(value) for value in row] for row in zip(*table.values(), strict=True)]
-    found: Record = {"columns": list(table), "rows": rows, "confusion": None, "legend": [], "pictures": []}
+    found: Record = {"columns": list(table), "rows": rows, "confusion": None, "curves": None, "legend": []}
+    found |= {"pictures": [], "score": ""}
+    if run.experiment.task.LABEL_KIND == "boxes":
+        return found | _boxes(run)
     if run.experiment.task.LABEL_KIND != "maps" or not isinstance(task, Ranks):
         return found
     found["confusion"] = _confusion(np.asarray(totals["pixels"]), run.experiment.classes)
@@ -39,13 +43,28 @@ def gather(run: Finished) -> Record | None:
     found["legend"] = [
         {"name": name, "color": color} for name, color in zip(run.experiment.classes, shades, strict=True)
     ]
-    return found | {"pictures": _pictures(run, task.scores(totals), colours)}
+    return found | {"pictures": _pictures(run, task.scores(totals), colours), "score": "mean IoU"}
+
+
+def _boxes(run: Finished) -> Record:
+    """Precision over recall, and pictures with boxes on them."""
+    found, task = {"curves": boxes.curves(run)}, run.experiment.task
+    if not run.full or not isinstance(task, Ranks):
+        return found
+    scores = task.scores(run.totals["test"])
+    score = f"F1 at IoU 0.5 of boxes with a score from {run.experiment.task.shown:g} on"
+    return found | {"pictures": boxes.drawn(run, _extremes(scores), scores), "score": score}
+
+
+def _extremes(scores: np.ndarray) -> list[int]:
+    """The pictures to show: the worst, worst first, then the best ones."""
+    order = np.argsort(scores, kind="stable")
+    return list(dict.fromkeys(map(int, (*order[:WORST], *order[-BEST:]))))
 
 
 def _pictures(run: Finished, scores: np.ndarray, colours: np.ndarray) -> list[Record]:
-    """The worst pictures of the test part, worst first, then the best ones: picture, label and answer."""
-    order, model = np.argsort(scores, kind="stable"), saved_model.load(run.folder)
-    chosen = list(dict.fromkeys(map(int, (*order[:WORST], *order[-BEST:]))))
+    """Those pictures of the test part: picture, label and answer."""
+    chosen, model = _extremes(scores), saved_model.load(run.folder)
     stored = run.experiment.parts["test"].take(np.array(chosen))
     logits = Predictor(model, batch_size=len(chosen))(stored["image"])
     moved = run.experiment.prepare(stored | {"position": np.arange(len(chosen))}, jax.random.key(0), False)
