@@ -7,6 +7,7 @@ import pytest
 
 from tests import small
 from tljax.__main__ import main
+from tljax.commands import lr_find
 from tljax.core.types import Phase
 from tljax.runs.run import run
 from tljax.training import lr_sweep
@@ -17,6 +18,20 @@ WORDS = ["lr_find", "--config", "configs/digits.py", "--config.strategy.name=scr
 def find(out, *more):
     code = main([*WORDS, "--steps", "40", "--min", "1e-3", "--max", "100", "--out", str(out), *more])
     return code, json.loads((out / "lr_find.json").read_text()) if code == 0 else None
+
+
+def test_it_takes_a_folder_as_train_does(tmp_path, monkeypatch, capsys):
+    for name in ("ant", "bee"):
+        (tmp_path / "My pictures" / name).mkdir(parents=True)
+        for i in range(3):
+            (tmp_path / "My pictures" / name / f"{i}.png").write_bytes(b"")
+    seen = []
+    monkeypatch.setattr(lr_find, "sweep", lambda config, *_: seen.append(config.data.dir) or {})
+    monkeypatch.setattr(lr_find.figures, "sweeps", lambda *_: None)
+    monkeypatch.chdir(tmp_path)
+    assert main(["lr_find", "My pictures", "--config.strategy.name=scratch"]) == 0
+    assert seen == ["My pictures"] and (tmp_path / "runs" / "lr_find-My-pictures" / "lr_find.json").exists()
+    assert "data: 6 examples, 2 classes" in capsys.readouterr().out
 
 
 def test_all_groups_at_the_rates_of_the_plan(tmp_path, capsys):

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tljax.core.errors import DataError, WeightsError
+from tljax.core import settings
+from tljax.core.errors import ConfigError, DataError, WeightsError
+from tljax.data.sources import text_folder
 from tljax.given import config, kinds, parts, raw_table
 from tljax.weights import search
 from tljax.weights.search import Choice
@@ -108,14 +110,15 @@ def test_folders_that_say_no_classes(tmp_path, name):
 @pytest.mark.parametrize(
     ("place", "text"),
     [
-        ("gone.csv", "There must be a file"),
-        ("my photos", "There must be a folder"),
+        ("gone.csv", "There must be a file 'gone.csv'; there is none.$"),
+        ("my photos", "There must be a folder .*; there is none. Near it there is 'My-Photos'.$"),
         ("a/b", "There must be a folder"),
         ("x.zip", "There must be a file"),
     ],
 )
 def test_what_is_not_there_is_said(tmp_path, monkeypatch, place, text):
     monkeypatch.chdir(tmp_path)
+    Path("My-Photos").mkdir()
     with pytest.raises(DataError, match=text):
         config.read(place)
 
@@ -293,6 +296,49 @@ def test_weights_that_nobody_has_are_an_error_with_two_commands(tmp_path, monkey
     monkeypatch.setattr(search, "find", none)
     with pytest.raises(WeightsError):
         config.read(str(lay(tmp_path, *classes())))
+
+
+def test_pictures_from_scratch_need_no_weights(tmp_path, monkeypatch):
+    def none(kind, wanted="", last=()):
+        raise AssertionError("nothing is to be looked for")
+
+    monkeypatch.setattr(search, "find", none)
+    place = str(lay(tmp_path, *classes()))
+    given = config.read(place, ["strategy.name=scratch"])
+    assert (given.config.model.family, given.config.model.variant, given.config.model.weights) == ("resnet", "18", "")
+    assert given.config.model.card.mean == (0.5, 0.5, 0.5) and "weights: none, resnet 18 begins" in "".join(given.notes)
+    asked = ["strategy.name=scratch", "model.family=vit"]
+    assert config.read(place, [*asked, "model.variant=tiny16"]).config.model.variant == "tiny16"
+    with pytest.raises(ConfigError, match="which vit begins at random: .*tiny16"):
+        config.read(place, asked)
+
+
+def test_a_folder_of_texts_is_read_as_the_config_says(tmp_path):
+    for name in ("good", "bad"):
+        (tmp_path / name).mkdir()
+        for i in range(2):
+            (tmp_path / name / f"{i}.txt").write_text(f"{name} {i}")
+    own, _ = settings.resolve(config.read(str(tmp_path), ["model.family=bert", "model.variant=tiny"]).config)
+    assert len(text_folder.load(own.data).splits["all"]) == 4
+
+
+def test_columns_that_might_be_the_label_are_all_named(tmp_path):
+    rows = [(f"text {i}", "ab"[i % 2], "xyz"[i % 3], i) for i in range(12)]
+    given = config.read(str(table(tmp_path / "a.csv", ("text", "one", "other", "number"), *rows)))
+    assert any("says that 'one' is the label; other would do too: --label other" in note for note in given.notes)
+    given = config.read(str(table(tmp_path / "a.csv", ("text", "label", "other", "number"), *rows)))
+    assert not any("would do too" in note for note in given.notes)
+
+
+def test_a_verb_is_given_a_folder_or_a_config(tmp_path, capsys):
+    place = str(lay(tmp_path / "My pictures", *classes()))
+    assert config.of_flags(place, None, []).name == "My-pictures"
+    assert "data: 4 examples, 2 classes" in capsys.readouterr().out
+    assert config.of_flags(None, "configs/digits.py", []).name == "digits"
+    assert config.of_flags(None, None, [], default="digits").name == "digits"
+    for both in ((place, "digits"), (None, None)):
+        with pytest.raises(ConfigError, match="Give one of a folder or table and --config"):
+            config.of_flags(*both, [])
 
 
 def masks(root, images, named, numbers=2):

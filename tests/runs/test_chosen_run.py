@@ -28,7 +28,15 @@ def test_one_run_is_itself(tmp_path):
     run = write(tmp_path / "run", 0.5)
     (run / "model").mkdir()
     assert chosen_run.of(run) == (run, "") and chosen_run.of(run / "model") == (run / "model", "")
-    assert chosen_run.of(tmp_path / "nothing") == (tmp_path / "nothing", "")  # who loads it says that there is none
+    with pytest.raises(DataError, match=f"There must be a run's folder '{tmp_path}/rum'.* Near it there is '{run}'"):
+        chosen_run.of(tmp_path / "rum")
+
+
+def test_a_folder_of_other_runs_names_them(tmp_path):
+    for name in ("one", "two"):
+        write(tmp_path / name, 0.5)
+    with pytest.raises(DataError, match=f"holds 2. Name one: {tmp_path}/one, {tmp_path}/two"):
+        chosen_run.of(tmp_path)
 
 
 def test_seeds_of_one_row_need_no_validation_part(tmp_path):

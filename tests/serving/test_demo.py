@@ -163,6 +163,15 @@ def test_ctrl_c_ends_it_and_a_port_that_is_taken_is_said(of_pictures, pictures, 
     assert said.err == ""
 
 
+def test_a_signal_that_ends_it_is_said_and_no_checkpoint(pictures, monkeypatch, capsys):  # noqa: F811
+    monkeypatch.setattr(server.Server, "serve_forever", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit) as end:
+        main(["demo", str(pictures[0]), "--nearest=0"])
+    assert end.value.code == 128 + signal.SIGTERM
+    said = capsys.readouterr()
+    assert said.out.endswith("the demo has ended, by SIGTERM\n") and "checkpoint" not in said.err
+
+
 NAMELESS = """[...document.querySelectorAll('img, input, textarea, button')].filter((one) => !one.hidden &&
   !(one.alt || '').trim() && !one.labels?.length && !one.textContent.trim()).length"""
 

@@ -1,6 +1,7 @@
 """A page on this machine: drop a picture or type a text, and see what a finished run says of it and why."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,9 +40,9 @@ def main(arguments: Sequence[str]) -> None:
     try:
         _serve(options.run, options.port, options.nearest)
     except signals.Stopped as stop:
+        print(f"\nthe demo has ended{'' if stop.code == CTRL_C else f', by {stop}'}")
         if stop.code != CTRL_C:
-            raise
-        print("\nthe demo has ended")
+            sys.exit(stop.code)
 
 
 def _serve(folder: Path, port: int, most: int) -> None:

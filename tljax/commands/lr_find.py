@@ -9,11 +9,12 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tljax import cli
-from tljax.core import config_files, overrides, settings
+from tljax.core import overrides, settings
 from tljax.core.atomic import check_folder, make_folder, write_json
 from tljax.core.errors import ConfigError
 from tljax.core.plugins import find
 from tljax.core.processes import agreement
+from tljax.given import config as given
 from tljax.reporting import figures
 from tljax.reporting.report import Report
 from tljax.runs.preparation import prepare
@@ -22,7 +23,7 @@ from tljax.training.train_state import TrainState
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`tljax lr_find --config FILE[:ROW] [--group all|each|NAME] [--config.KEY=VALUE] [--out FOLDER]`.
+    """`tljax lr_find [DATA | --config FILE[:ROW]] [--group all|each|NAME] [--config.KEY=VALUE] [--out FOLDER]`.
 
     With "all", the groups of the plan's first phase learn, at its scales: the suggestion is for optimizer.lr. With a
     name, only this group learns, at scale 1: the suggestion is for the group's own rate. "each" does this for every
@@ -34,15 +35,15 @@ def main(arguments: Sequence[str]) -> None:
     """
     flags, changes = cli.split(arguments)
     options = _parser().parse_args(flags)
-    config = overrides.apply(config_files.load(options.config), changes)
-    config, _ = settings.resolve(config)
+    read = given.of_flags(options.data, options.config, changes)
+    config, _ = settings.resolve(read.config)
     if not (0 < options.min < options.max < float("inf") and options.steps > lr_sweep.SETTLED):
         raise ConfigError(
             f"lr_find needs 0 < --min < --max, and more than {lr_sweep.SETTLED} --steps; "
             f"got {options.min:g}, {options.max:g} and {options.steps}."
         )
     cli.keep_compiled()
-    folder = Path(options.out or f"runs/lr_find-{Path(options.config.partition(':')[0]).stem}")
+    folder = Path(options.out or f"runs/lr_find-{read.name}")
     check_folder(folder)
     sweeps = sweep(config, options.group, np.geomspace(options.min, options.max, options.steps).tolist())
     if not agreement.first():
@@ -103,11 +104,12 @@ def _told(group: str, found: dict[str, Any]) -> list[str]:
 
 def _parser() -> cli.Parser:
     usage = (
-        "tljax lr_find --config FILE[:ROW] [--group all|each|NAME] [--min RATE] [--max RATE] [--steps N] "
+        "tljax lr_find [DATA | --config FILE[:ROW]] [--group all|each|NAME] [--min RATE] [--max RATE] [--steps N] "
         "[--config.KEY=VALUE ...] [--out FOLDER]"
     )
     parser = cli.Parser(prog="tljax lr_find", usage=usage, description=__doc__, allow_abbrev=False)
-    parser.add_argument("--config", required=True, help="Python file with get_config(), and a row of it")
+    parser.add_argument("data", nargs="?", help="a folder or a table of your own, as `tljax train` takes it")
+    parser.add_argument("--config", help="Python file with get_config(), and a row of it")
     parser.add_argument("--group", default="all", help="all, each, or the name of a group")
     parser.add_argument("--min", type=float, default=1e-6, help="the lowest rate")
     parser.add_argument("--max", type=float, default=10.0, help="the highest rate")

@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tljax import cli
-from tljax.core import config_files, overrides, plugins, settings
+from tljax.core import overrides, plugins, settings
 from tljax.core.atomic import check_folder, make_folder, write_json
 from tljax.core.errors import ConfigError, TljaxError
 from tljax.core.experiment import Experiment
@@ -19,6 +19,7 @@ from tljax.core.trees import flatten
 from tljax.core.types import Card
 from tljax.core.untrusted import printable
 from tljax.data import preprocess
+from tljax.given import config as given
 from tljax.networks.network import Network
 from tljax.reporting.terminal import Screen, show
 from tljax.runs import experiment
@@ -26,12 +27,13 @@ from tljax.training import features, parallel
 from tljax.transfer.transferability import scores
 from tljax.weights import placement, pretrained
 
+FIRST = ("weights", "LogME", "kNN", "LEEP", "H-score", "NCE")  # columns, where not all fit
 # The scores that the table shows as per cent.
 PERCENT = ("kNN",)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`tljax score --config FILE[:ROW] [--weights A,B:KEY=VALUE,...] [--config.KEY=VALUE ...] [--out FOLDER]`.
+    """`tljax score [DATA | --config FILE[:ROW]] [--weights A,B:KEY=VALUE,...] [--config.KEY=VALUE ...] [--out FOLDER]`.
 
     Features are those of the training part, computed once and cached. LEEP and NCE need the weights' own classifier and
     are "-" without one. If the card does not name family and variant, name them after the weights:
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
     """
     flags, changes = cli.split(arguments)
     options = _parser().parse_args(flags)
-    config = overrides.apply(config_files.load(options.config), changes)
+    config = given.of_flags(options.data, options.config, changes, default="configs/digits.py").config
     entries = cli.entries(options.weights) if options.weights else [config.model.weights]
     configs = {entry: _configured(config, entry) for entry in entries}  # all mistakes are reported first
     if options.out:
@@ -59,7 +61,8 @@ def main(arguments: Sequence[str]) -> None:
     ranked = dict(sorted(rows.items(), key=lambda item: -item[1]["LogME"]))
     if ranked:
         cells = [[_name(entry, ranked), *map(_cell, row, row.values())] for entry, row in ranked.items()]
-        show("by LogME; larger is better", ("weights", *next(iter(ranked.values()))), cells)
+        columns = ("weights", *next(iter(ranked.values())))
+        show("by LogME; larger is better", columns, cells, first=FIRST)
     if options.out and agreement.first():
         make_folder(options.out)
         write_json(options.out / "scores.json", ranked)
@@ -149,9 +152,12 @@ def _cell(name: str, value: Any) -> str:
 
 
 def _parser() -> cli.Parser:
-    usage = "tljax score [--config FILE[:ROW]] [--weights A,B:KEY=VALUE,...] [--config.KEY=VALUE ...] [--out FOLDER]"
+    usage = (
+        "tljax score [DATA | --config FILE[:ROW]] [--weights A,B:KEY=VALUE,...] [--config.KEY=VALUE ...] [--out FOLDER]"
+    )
     parser = cli.Parser(prog="tljax score", usage=usage, description=__doc__, allow_abbrev=False)
-    parser.add_argument("--config", default="configs/digits.py", help="Python file with get_config(), and a row of it")
+    parser.add_argument("data", nargs="?", help="a folder or a table of your own, as `tljax train` takes it")
+    parser.add_argument("--config", help="Python file with get_config(), and a row of it")
     parser.add_argument("--weights", help="zoo entries, files or hub repositories; default: config.model.weights")
     parser.add_argument("--out", type=Path, help="write scores.json here")
     return parser

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> None:
     folders = {folder.resolve(): folder for run in options.runs for folder in find_runs(run)}
     rows = by_row(list(folders.values()))
     summaries, domains = results.summarize(rows), domain_transfer.summarize(rows)
-    show("", results.COLUMNS, [results.cells(summary) for summary in summaries])
+    show("", results.COLUMNS, [results.cells(summary) for summary in summaries], first=results.COLUMNS)
     domain_transfer.tell(domains)
     if options.out:
         if options.out.suffix in table_files.SUFFIXES:

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from tljax.core import modules
 from tljax.core.errors import ConfigError
+from tljax.core.near_names import paths
 
 HERE = Path(__file__).parents[1]
 SHIPPED = next((folder for folder in (HERE / "configs", HERE.parent / "configs") if folder.is_dir()), HERE / "configs")
@@ -59,7 +60,7 @@ def find(path: str) -> Path:
                 return place
     raise ConfigError(
         f"--config must be a Python file with get_config(), or the name of a config that comes with tljax "
-        f"({', '.join(names())}); got '{path}'."
+        f"({', '.join(names())}); got '{path}', which is no folder or table of examples either.{paths.near(path)}"
     )
 
 

@@ -104,8 +104,11 @@ def read(root: Path, suffixes: Collection[str], config: ConfigDict, *, what: str
         flat = {name: one for name, one in _table(places, suffixes).items() if one.examples}
         tables = {"all": flat} if flat else {}
     if not tables:
+        loose = sum(is_example(path, suffixes) for path in entries(root))
+        at_once = f"; {loose:,} {what} lie in it at once, and nothing says their classes" if loose else ""
         raise DataError(
-            f"'{root}' must hold splits with class folders of {what} ({', '.join(sorted(suffixes))}), but has none. "
+            f"'{root}' must hold splits with class folders of {what} ({', '.join(sorted(suffixes))}), but has none"
+            f"{at_once}. "
             f"The layout is {layout}; or <data.dir>/<class>/<file>, with config.data.fractions to divide it."
         )
     used, known = splits.used(list(tables), config), tables if level else tables["all"]

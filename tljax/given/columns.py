@@ -33,6 +33,7 @@ LABELS = (
 )  # fmt: skip
 GROUPS = ("group", "patient", "patient_id", "patientid", "subject", "subject_id", "user", "user_id", "video", "session")
 SPLITS = ("split", "set", "subset", "partition", "fold", "part")
+WORDS_OF_CLASSES = 50  # a column of more values is hardly one of classes
 KNOWN = frozenset({*TEXTS, *IMAGES, *LABELS, *GROUPS, *SPLITS, *(name for pair in PAIRS for name in pair), "id"})
 
 
@@ -75,7 +76,9 @@ def guess(raw: Raw, home: Path, asked: Changes) -> Columns:
     if not (text or image):
         text = _text(raw, [name for name in free if name not in label and not _is_label_name(name)])
         free = [name for name in free if name not in text]
-    label = label or _label(raw, free, asked)
+    others: list[str] = []
+    if not label:
+        label, others = _label(raw, free, asked)
     kind, more = kinds.of(raw, label, asked)
     example = [*image, *text][0]
     changes |= {"data.columns.image" if image else "data.columns.text": example}
@@ -87,6 +90,9 @@ def guess(raw: Raw, home: Path, asked: Changes) -> Columns:
     what = f"'{example}'" + (f" with '{pair[1]}'" if pair else "")
     notes.append(f"columns: {'pictures' if image else 'texts'} {what}, labels {cut(list(label))} ({kind}); "
                  f"{flag}, --label and --labels say others")  # fmt: skip
+    if others:
+        notes.append(f"columns: nothing but its values says that '{label[0]}' is the label; {cut(others)} would do "
+                     f"too: --label {others[0]}")  # fmt: skip
     return Columns("image" if image else "tokens", changes, kind, label, tuple(notes))
 
 
@@ -164,21 +170,24 @@ def _text(raw: Raw, free: Sequence[str]) -> tuple[str, ...]:
     return (max(words, key=lambda name: sum(map(len, words[name])) / len(words[name])),)
 
 
-def _label(raw: Raw, free: Sequence[str], asked: Changes) -> tuple[str, ...]:
-    """The columns of the label: by name, else the column with few values, else columns of 0 and 1."""
+def _label(raw: Raw, free: Sequence[str], asked: Changes) -> tuple[tuple[str, ...], list[str]]:
+    """(The columns of the label: by name, else columns of 0 and 1, else the column with the fewest values; columns
+    that might as well be it).
+    """
     if named := _by_name(LABELS, [name for name in free if cells(raw, name)]):
-        return (named,)
+        return (named,), []
     values = {name: Counter(json.dumps(cell) for cell in cells(raw, name)) for name in free if name.lower() != "id"}
     binary = [name for name in values if values[name] and yes_no(cells(raw, name))]
     if len(binary) > 1:
-        return tuple(binary)
+        return tuple(binary), []
     number = len(raw.rows)
     few = [name for name, found in values.items() if 2 <= len(found) <= max(2, number / 2)]
     if few and asked.get("data.labels") != "numbers":
-        return (min(reversed(few), key=lambda name: len(values[name])),)
+        label = min(reversed(few), key=lambda name: len(values[name]))
+        return (label,), [name for name in few if name != label and len(values[name]) <= WORDS_OF_CLASSES]
     numeric = [name for name in values if (found := cells(raw, name)) and numbers(found)]
     if numeric:
-        return (numeric[-1],)
+        return (numeric[-1],), []
     raise DataError(
         f"A table must have a column of labels; of {cut(raw.names)} none has values that come again, or numbers. Say "
         f"which: --label COLUMN (of several: --label a,b)."

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tljax.core.errors import DataError
+from tljax.core.near_names import paths
+from tljax.data.labels import cut
 from tljax.runs import results
 
 
@@ -23,8 +25,9 @@ def of(folder: Path) -> Chosen:
     there is one row and no validation part, its first seed is taken. The test part is never used for the choice.
 
     Raises:
-      DataError: there are several rows, and no validation part to choose by.
+      DataError: there is no such folder, it holds other runs, or several rows and no validation part to choose by.
     """
+    _check(folder)
     runs = sorted(file.parent for file in folder.glob("**/seed*/result.json"))
     if (folder / "model").exists() or (folder / "model.json").exists() or not runs:
         return Chosen(folder)
@@ -51,6 +54,17 @@ def of(folder: Path) -> Chosen:
         f"validation {metric} ({_validation(rows[best][run]):.4f}; mean of the row "
         f"{np.mean([value or 0.0 for value in scores[best]]):.4f})",
     )
+
+
+def _check(folder: Path) -> None:
+    """Raise DataError if there is no such folder, or one of several runs that are no suite."""
+    if not folder.exists():
+        raise DataError(f"There must be a run's folder '{folder}'; there is none.{paths.near(folder)}")
+    if not ((folder / "model").exists() or (folder / "model.json").exists() or (folder / "config.json").exists()):
+        runs = sorted(file.parent for file in folder.glob("*/result.json"))
+        if runs:
+            names = cut([str(run) for run in runs])
+            raise DataError(f"RUN must be one run; '{folder}' holds {len(runs)}. Name one: {names}.")
 
 
 def _validation(found: dict[str, Any]) -> float | None:

@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 
 from tljax.core import atomic
 from tljax.core.errors import DataError
-from tljax.core.options import Option
+from tljax.core.options import Option, one_of
 from tljax.core.types import Dataset
 from tljax.data import folders, splits, texts
 from tljax.data.labels import NONE
@@ -15,7 +15,9 @@ from tljax.data.texts import Row
 OPTIONS = {
     "dir": Option("", "The folder of splits."),
     "encoding": texts.ENCODING_OPTION,
-}
+    "labels": Option("classes", "classes: a folder each; none: the texts lie in the split's folder.",
+                     one_of("classes", "none")),
+}  # fmt: skip
 
 LAYOUT = "<data.dir>/<split>/<class>/<text>.txt, for example train/positive/1.txt and test/negative/2.txt"
 PLAIN = "<data.dir>/<split>/<text>.txt, for example train/1.txt, as config.data.labels=none asks"
