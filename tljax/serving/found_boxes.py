@@ -14,7 +14,7 @@ from tljax.core.types import Record
 from tljax.data import pictures
 from tljax.data.boxes import placing
 from tljax.reporting import box_figures
-from tljax.serving import answers, questions
+from tljax.serving import answers
 from tljax.serving.predictor import Predictor
 from tljax.serving.questions import Questions
 from tljax.serving.saved_model import Model

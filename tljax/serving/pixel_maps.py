@@ -11,7 +11,6 @@ from tljax.core.atomic import make_folder, whole
 from tljax.core.types import IGNORED, Json
 from tljax.data import pictures
 from tljax.reporting import overlays
-from tljax.serving import questions
 from tljax.serving.predictor import Predictor
 from tljax.serving.questions import Questions
 from tljax.serving.saved_model import Model
