@@ -49,9 +49,6 @@ class Job:
     axis: str | None
     method: Method = PLAIN
     alignment: Alignment = NONE
-    _optimizers: dict[int, optax.GradientTransformation] = dataclasses.field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
 
     @property
     def steps_per_epoch(self) -> float:
@@ -73,12 +70,8 @@ class Job:
         return Mode(True, layer_groups.frozen_modules(self.groups, tuple(learning), moving))
 
     def tx(self, index: int) -> optax.GradientTransformation:
-        """The optimizer of a phase. It is made once: finding out what an optimizer takes costs a trial of it."""
-        if index not in self._optimizers:
-            rates = plan_rates.rates(self.phases, self.steps, self.config.optimizer)[index]
-            ends = self._averaged_ends(index)
-            self._optimizers[index] = optimizer.make(self.config.optimizer, rates, self.labels(index), ends)
-        return self._optimizers[index]
+        rates = plan_rates.rates(self.phases, self.steps, self.config.optimizer)[index]
+        return optimizer.make(self.config.optimizer, rates, self.labels(index), self._averaged_ends(index))
 
     def due(self, step: int, epochs: float) -> bool:
         """Whether `step` is the step nearest to a multiple of `epochs`."""

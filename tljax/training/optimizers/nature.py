@@ -51,7 +51,7 @@ def of(setting: Setting) -> Nature:
         raise ConfigError(f"config.optimizer.kwargs must not hold arguments with a key of their own: {', '.join(own)}.")
     if bad := [f"{key}={x}" for key, x in setting.kwargs.items() if isinstance(x, float) and not math.isfinite(x)]:
         raise ConfigError(f"config.optimizer.kwargs must be finite; got {', '.join(bad)}.")
-    return _tried(_Key(setting.name, setting.kwargs))
+    return _tried(Key(setting.name, setting.kwargs))
 
 
 def built(name: str, rate: Rate, kwargs: Kwargs) -> optax.GradientTransformation:
@@ -90,21 +90,21 @@ def is_key(leaf: Tree) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-class _Key:
+class Key:
     """Name and keyword arguments (of any type) as a key of a cache."""
 
     def __init__(self, name: str, kwargs: Kwargs) -> None:
         self.name, self.kwargs, self._text = name, dict(kwargs), f"{name} {sorted(kwargs.items(), key=str)!r}"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and other._text == self._text
+        return isinstance(other, Key) and other._text == self._text
 
     def __hash__(self) -> int:
         return hash(self._text)
 
 
 @functools.lru_cache(maxsize=256)
-def _tried(key: _Key) -> Nature:
+def _tried(key: Key) -> Nature:
     function, name, kwargs = optimizer_names.find(key.name), key.name, key.kwargs
     of_optax = optimizer_names.is_optax(function)
     if of_optax:  # their signatures tell all; tests try each of them

@@ -13,7 +13,7 @@ from tljax.core.types import Tree
 from tljax.training.group_settings import Setting
 from tljax.training.optimizers import nature as optimizer_nature
 from tljax.training.optimizers import trial as optimizer_trial
-from tljax.training.optimizers.nature import Nature, is_kernel
+from tljax.training.optimizers.nature import Key, Nature, is_kernel
 from tljax.training.schedules import Kwargs, Rate, Schedule
 
 Build = Callable[[Rate], optax.GradientTransformation]  # a rate -> the optimizer
@@ -45,7 +45,8 @@ def make(setting: Setting, rate: Rate) -> optax.GradientTransformation:
             f"an argument weight_decay."
         )
     build = functools.partial(_built, setting.name, nature, kwargs)
-    transform = _following(setting, nature, build, rate) if callable(rate) else build(rate)
+    takes = callable(rate) and _takes_schedule(Key(setting.name, kwargs), nature)
+    transform = _following(setting, nature, build, rate, takes=takes) if callable(rate) else build(rate)
     if nature.takes_decay or not decay:
         return transform
     # Coupled L2, as in torch.optim.SGD: the decay is part of the gradient, and so of the momentum.
@@ -57,12 +58,12 @@ def _built(name: str, nature: Nature, kwargs: Kwargs, rate: Rate) -> optax.Gradi
     return _with_raw_keys(tx) if nature.has_keys else tx
 
 
-def _following(setting: Setting, nature: Nature, build: Build, rate: Schedule) -> Tree:
+def _following(setting: Setting, nature: Nature, build: Build, rate: Schedule, *, takes: bool) -> Tree:
     """The optimizer with a rate that changes: a function of its count, or else built again in every step with a number.
 
     Its count is not the run's step if it does not update in every step (optax.MultiSteps, SAM).
     """
-    if _takes_schedule(build, rate) and (nature.of_optax or optimizer_trial.counts_steps(build)):
+    if takes and (nature.of_optax or optimizer_trial.counts_steps(build)):
         return build(rate)
     try:
         follows, why = optimizer_trial.follows_number(build), "its updates do not depend on the rate of their step"
@@ -79,9 +80,10 @@ def _following(setting: Setting, nature: Nature, build: Build, rate: Schedule) -
     )
 
 
-def _takes_schedule(build: Build, rate: Schedule) -> bool:
+@functools.lru_cache(maxsize=256)  # every phase and group of a run asks, and tracing an optimizer takes its time
+def _takes_schedule(key: Key, nature: Nature) -> bool:
     try:
-        tx = build(rate)
+        tx = _built(key.name, nature, key.kwargs, optax.linear_schedule(1.0, 0.5, 10))
         jax.eval_shape(lambda p: optimizer_trial.step(tx, p, tx.init(p), p), optimizer_trial.TREE)
     except Exception:  # it may still accept numbers
         return False
