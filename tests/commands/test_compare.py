@@ -246,4 +246,4 @@ def test_a_folder_of_ones_own_is_compared_as_it_is_trained(tmp_path, monkeypatch
 
 def test_a_folder_and_a_config_are_two_things_to_compare(capsys):
     assert main(["compare", "My pictures", "--config=digits", "--strategies=full"]) == 2
-    assert "got --config=digits and 'My pictures'" in capsys.readouterr().err
+    assert "got 'My pictures' and --config=digits" in capsys.readouterr().err

@@ -140,7 +140,7 @@ def test_a_tokenizer_that_is_not_the_networks(trained, tmp_path, capsys):
     assert main(["predict", str(place), "good"]) == WEIGHTS  # as many words, of other ids
     assert "must be that of the run: the checksum of its words is " in capsys.readouterr().err
     vocabulary = model["input"].pop("vocabulary")
-    assert len(vocabulary) == 64 and model["input"] == {"lengths": [8, 16], "pairs": False}
+    assert len(vocabulary) == 64 and model["input"] == {"lengths": [8, 16], "pairs": False, "prefix": ""}
     (place / "model" / "model.json").write_text(json.dumps(model))  # as runs of before had it
     said["model"]["vocab"]["film"] = 8  # the network knows the ids 0 to 7
     file.write_text(json.dumps(said))

@@ -49,7 +49,7 @@ DAMAGE = {
     "cut": (lambda file: file.write_bytes(file.read_bytes()[:-4]), "do not match their checksum"),
     "gone": (lambda file: file.unlink(), "No such file"),
     "no index": (lambda file: file.with_suffix(".json").write_text("{"), "Expecting"),
-    "keys": (fewer_keys, "differ in number"),
+    "keys": (fewer_keys, "must have a key for each row"),
     "empty": (lambda file: file.write_bytes(b""), "do not match their checksum"),
     "empty index": (lambda file: file.with_suffix(".json").write_bytes(b""), "Expecting"),
     "index of numbers": (lambda file: file.with_suffix(".json").write_text("[1]"), "indices"),

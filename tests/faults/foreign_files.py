@@ -17,7 +17,7 @@ from configs import default
 from tests import small
 from tests.faults.fuzzers import Reader, saved
 from tests.faults.making import ROWS, arrays
-from tljax.core import plugins, settings, untrusted
+from tljax.core import config_tables, plugins, settings, untrusted
 from tljax.core.errors import TljaxError
 from tljax.data import tables
 from tljax.data.tokenizer import Tokenizer
@@ -63,7 +63,7 @@ def of_weights() -> dict[str, Reader]:
 
 def loaded(source: str, place: Path, **keys: Any) -> None:
     """Load a source, and its first example."""
-    config = keys_of(source)
+    config = config_tables.copied(keys_of(source))
     config.update(dir=str(place), **keys)
     dataset = plugins.find("sources", source).load(config)
     for split in dataset.splits.values():

@@ -28,7 +28,7 @@ def test_other_examples_are_named_with_their_numbers(tmp_path, before, said):
         run_folder.check_inputs(tmp_path, NOW)
     assert str(error.value).splitlines()[1:] == [
         f"  {said}",
-        "Put what it began with back, or choose another --workdir.",
+        "Put what it began with back, or begin another run in another --workdir.",
     ]
 
 

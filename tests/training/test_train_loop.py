@@ -313,7 +313,7 @@ def test_a_resumed_run_must_learn_from_the_same_examples(tmp_path, monkeypatch, 
     changed = digits.Digits(1)
     changed.images = changed.images[:, ::-1].copy()
     monkeypatch.setattr(digits, "Digits", lambda *_: changed)
-    with pytest.raises(DataError, match="must learn from what it began with(.|\n)*train: (.|\n)*test: "):
+    with pytest.raises(DataError, match="must be those that it began with(.|\n)*train: (.|\n)*test: "):
         run(config, tmp_path)
 
 
@@ -330,7 +330,7 @@ def test_a_resumed_run_must_start_from_the_same_weights(tmp_path, cut_at):
     cut_at(0)
     safetensors.numpy.save_file(arrays | {"conv1.weight": -arrays["conv1.weight"]}, place)
     with pytest.raises(
-        WeightsError, match="began with; in (.|\n)*weights: the pretrained weights are others(.|\n)*back"
+        WeightsError, match="began with; of (.|\n)*weights: the pretrained weights are others(.|\n)*back"
     ):
         run(config, tmp_path / "run")
     safetensors.numpy.save_file(arrays | {"fc.bias": arrays["fc.bias"] + 1}, place)  # which a new head replaces

@@ -84,6 +84,19 @@ PLANS = {
         (Phase("ssf", 1.0, {"stem": 0.0, "body": 0.0, "ssf": 0.5, "head": 1.0}),),
         having("ssf", GROUPS),
     ),
+    "vpt": (
+        {"backbone_scale": 0.5},
+        (Phase("vpt", 1.0, {"stem": 0.0, "body": 0.0, "vpt": 0.5, "head": 1.0}),),
+        having("vpt", GROUPS),
+    ),
+    "distill": ({"backbone_scale": 0.5}, (Phase("distill", 1.0, {"stem": 0.5, "body": 0.5, "head": 1.0}),)),
+    "setfit": (
+        {"pairs_share": 0.7, "encoder_scale": 0.5},
+        (
+            Phase("pairs", 0.7, {"stem": 0.5, "body": 0.5, "head": 0.0}),
+            Phase("head", 1.0, {"stem": 0.0, "body": 0.0, "head": 1.0}),
+        ),
+    ),
     "l2_sp": (
         {"backbone_scale": 0.5},
         (Phase("l2_sp", 1.0, {"stem": 0.5, "body": 0.5, "start": 0.0, "head": 1.0}),),

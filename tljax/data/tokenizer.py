@@ -46,7 +46,7 @@ class Tokenizer:
             raise WeightsError(f"The tokenizer in '{folder}' must be readable; it is not: {error}.") from error
         if self._tokenizer.pad_token_id is None:
             raise WeightsError(f"The tokenizer in '{folder}' must have a padding token; it has none.")
-        self._encoded(["a \u25a1"], ["b"])  # before texts are read: a damaged one fails at any text
+        self._encoded(["a \u25a1"], ["b"], verbose=False)  # before texts are read: a damaged one fails at any text
         digest = hashlib.sha256()
         for file in present:
             digest.update(file.name.encode() + file.read_bytes())

@@ -68,7 +68,8 @@ def changes(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, tup
     if strategy == "scratch":  # nothing that must not be forgotten
         keys["optimizer.lr"] = SCRATCH
     if not weights.spec:
-        keys |= {"model.card.mean": GREY, "model.card.std": GREY, "data.size": SIDE}
+        keys |= {"model.card.mean": GREY, "model.card.std": GREY}
+        keys |= {} if "data.shape" in keys else {"data.size": SIDE}
     without = ["optimizer.groups.head.lr"] if "optimizer.lr" in asked or strategy == "scratch" else []
     if strategy == "classic":  # takes no steps
         without = ["task.class_weights", "train.patience", "optimizer.clip", "optimizer.groups.head.lr"]

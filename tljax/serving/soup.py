@@ -194,11 +194,13 @@ def _check_networks(models: dict[Path, Model]) -> None:
         str(run) for run in others if shapes[run] != shapes[first] or models[run].input != models[first].input
     ]:
         raise DataError(f"Runs of a soup must have the network and input of '{first}'; others: {', '.join(faults)}.")
+    if faults := [str(run) for run in others if _scaling(models[run]) != _scaling(models[first])]:
+        raise DataError(f"Runs of a soup must have the scaling of pixels of '{first}'; others: {', '.join(faults)}.")
 
 
 def _scaling(model: Model) -> tuple[Any, ...]:
     """What a network is given: runs of one soup are asked in one way, that of the first."""
-    return model.input, model.card.mean, model.card.std, model.card.interpolation
+    return model.card.mean, model.card.std, model.card.interpolation
 
 
 def _below(folder: Path) -> list[Path]:
