@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 # Much of the suite's time is compiling. LLVM leaves out its optimisations, and XLA writes the code of a program in one
-# piece, and fusions by its older emitters (jaxlib 0.10 has them): the gradient of a ResNet-18 compiles in 0.2 s of
-# processor time instead of 2.4, that of a ConvNeXt in 5.8 instead of 12.8. What is fused stays the same. Flags of the
-# environment come last and win: `make parity` compiles as users do.
+# piece, and fusions by its older emitters (jaxlib 0.10 has them), which takes less. What is fused stays the same. Flags
+# of the environment come last and win: `make parity` compiles as users do.
 os.environ["XLA_FLAGS"] = (
     "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0 "
     "--xla_cpu_parallel_codegen_split_count=1 "

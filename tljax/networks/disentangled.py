@@ -131,15 +131,15 @@ class Embed(nn.Module):
 
     def __call__(self, x: Tokens, mode: Mode) -> Hidden:
         encoder.check_length(x["ids"].shape[1], self.shape)
-        y = _float(self.word(x["ids"]))
+        y = widened(self.word(x["ids"]))
         if self.shape.types:
-            y = y + _float(self.type(x["types"]))
+            y = y + widened(self.type(x["types"]))
         y = self.norm(y) * x["mask"][..., None]
         return {"hidden": self.dropout(y, deterministic=not mode.trains(self.path)), "mask": x["mask"]}
 
     def distances(self) -> jax.Array:
         """A row for every bucket of distances: (2 span, D)."""
-        table = _float(self.distance.embedding)
+        table = widened(self.distance.embedding)
         return self.distance_norm(table) if self.shape.has("embed/distance_norm") else table.astype(self.dtype)
 
 
@@ -226,8 +226,9 @@ class Encoder(encoder.Encoder):
         return partial(Block(self.variant, self.dtype, name == "block0", name=name), table=self.embed.distances)
 
 
-def _float(x: jax.Array) -> jax.Array:
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))  # stored ones may be bfloat16
+def widened(x: jax.Array) -> jax.Array:
+    """In float32 or wider: stored arrays may be bfloat16."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _scores(axes: str, x: jax.Array, y: jax.Array) -> jax.Array:

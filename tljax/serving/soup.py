@@ -82,7 +82,8 @@ def loaded(runs: Sequence[Path]) -> dict[Path, Model]:
     """The models of runs whose weights may be mixed.
 
     Raises:
-      DataError: the runs differ in network, classes, first weights or parts, or have no validation part.
+      DataError: the runs differ in network, classes, scaling of pixels, first weights or parts, or have no validation
+        part.
     """
     check(runs)
     models = {run: saved_model.load(run) for run in runs}

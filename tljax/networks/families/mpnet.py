@@ -18,7 +18,7 @@ import numpy as np
 from tljax.core.types import Mode
 from tljax.networks import encoder
 from tljax.networks.backbone import RunnableStage
-from tljax.networks.disentangled import skewed
+from tljax.networks.disentangled import skewed, widened
 from tljax.networks.encoder import NORMAL, Block, Hidden, Pool, Tokens
 from tljax.networks.encoder_family import BERT_KEYS, BERT_LAYERS, Family, pooled
 from tljax.networks.layers import LayerNorm
@@ -91,12 +91,12 @@ class Embed(encoder.Embed):
 
     def __call__(self, x: Tokens, mode: Mode) -> Hidden:
         encoder.check_length(x["ids"].shape[1], self.shape)
-        y = _float(self.word(x["ids"])) + _float(self.position(self.places(x["mask"])))
+        y = widened(self.word(x["ids"])) + widened(self.position(self.places(x["mask"])))
         return {"hidden": self.dropout(self.norm(y), deterministic=not mode.trains(self.path)), "mask": x["mask"]}
 
     def bias(self, length: int) -> jax.Array:
         """What every block adds to its scores: (1, heads, L, L)."""
-        rows = _float(self.distance(buckets(length))).T  # (heads, 2 L - 1)
+        rows = widened(self.distance(buckets(length))).T  # (heads, 2 L - 1)
         return skewed(jnp.broadcast_to(rows[:, None], (len(rows), length, rows.shape[1])))[None]
 
 
@@ -113,10 +113,6 @@ class Encoder(encoder.Encoder):
         if name == "pool":
             return Pool(self.variant, self.dtype, name=name)
         return partial(Block(self.variant, self.dtype, name=name), bias=self.embed.bias)
-
-
-def _float(x: jax.Array) -> jax.Array:
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))  # stored ones may be bfloat16
 
 
 FAMILY = Family(

@@ -19,7 +19,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.types import Json, Mode, Name, VariantLike
 from tljax.networks import sizes
 from tljax.networks.backbone import Backbone, RunnableStage
-from tljax.networks.layers import Conv, LayerNorm
+from tljax.networks.layers import Conv, Dense, LayerNorm, gelu
 
 INPUT = "image"
 UNUSED = (r".*\.(relative_position_index|attn_mask)",)  # buffers
@@ -149,13 +149,13 @@ class Attention(nn.Module):
         shifts = tuple(window // 2 if self.shifted and side > window else 0 for side in sides)
         x = _windows(jnp.roll(x, (-shifts[0], -shifts[1]), (1, 2)), window)
         count, length = x.shape[1:3]
-        qkv = nn.Dense(3 * c, dtype=self.dtype, kernel_init=NORMAL, name="qkv")(x)
+        qkv = Dense(3 * c, dtype=self.dtype, kernel_init=NORMAL, name="qkv")(x)
         qkv = qkv.reshape(b * count, length, 3, self.heads, c // self.heads)
         table = self.param("bias_table", NORMAL, ((2 * window - 1) ** 2, self.heads), jnp.float32)
         bias = jnp.moveaxis(table[distances(window)], -1, 0)[None]  # (1, heads, L, L)
         mask = jnp.tile(together(sides, window, shifts)[:, None], (b, 1, 1, 1)) if any(shifts) else None
         x = jax.nn.dot_product_attention(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2], bias, mask)
-        x = nn.Dense(c, dtype=self.dtype, kernel_init=NORMAL, name="proj")(x.reshape(b, count, length, c))
+        x = Dense(c, dtype=self.dtype, kernel_init=NORMAL, name="proj")(x.reshape(b, count, length, c))
         x = x.reshape(b, sides[0] // window, sides[1] // window, window, window, c).swapaxes(2, 3)
         return jnp.roll(x.reshape(b, *sides, c), shifts, (1, 2))[:, :height, :width]
 
@@ -170,9 +170,9 @@ class Block(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         x = x + self.attention(LayerNorm(EPSILON, dtype=self.dtype, name="norm1")(x))
         y = LayerNorm(EPSILON, dtype=self.dtype, name="norm2")(x)
-        y = nn.Dense(4 * x.shape[-1], dtype=self.dtype, kernel_init=NORMAL, name="fc1")(y)
-        y = nn.gelu(y, approximate=False)
-        return x + nn.Dense(x.shape[-1], dtype=self.dtype, kernel_init=NORMAL, name="fc2")(y)
+        y = Dense(4 * x.shape[-1], dtype=self.dtype, kernel_init=NORMAL, name="fc1")(y)
+        y = gelu(y)
+        return x + Dense(x.shape[-1], dtype=self.dtype, kernel_init=NORMAL, name="fc2")(y)
 
 
 class Stage(nn.Module):
@@ -189,7 +189,7 @@ class Stage(nn.Module):
             x = jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
             x = jnp.concatenate([x[:, i::2, j::2] for j in (0, 1) for i in (0, 1)], axis=-1)  # (B, H/2, W/2, 4 C)
             x = LayerNorm(EPSILON, dtype=self.dtype, name="down_norm")(x)
-            x = nn.Dense(x.shape[-1] // 2, use_bias=False, dtype=self.dtype, kernel_init=NORMAL, name="down")(x)
+            x = Dense(x.shape[-1] // 2, use_bias=False, dtype=self.dtype, kernel_init=NORMAL, name="down")(x)
         heads, window = self.shape.heads[self.index], self.shape.window
         for i in range(self.shape.blocks[self.index]):
             attention = Attention(heads, window, i % 2 == 1, self.dtype, parent=None)
