@@ -1,6 +1,7 @@
 """`tljax train`, `predict` and `evaluate` on pictures with masks, and the page of such a run."""
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import jax
@@ -100,6 +101,20 @@ def test_evaluate_counts_what_the_run_counted(trained, capsys):
         assert [row["class"] for row in found["per_class"]] == ["0", "1", "2"]
     main(["evaluate", str(run), str(data)])
     assert "these data hold what the run learned from" in capsys.readouterr().err
+
+
+def test_names_of_classes_go_along_to_pictures_elsewhere(trained, tmp_path, capsys):
+    """The file of classes that lies beside the training pictures names those of other folders too."""
+    data, _ = trained
+    shutil.copytree(data, tmp_path / "data")
+    (tmp_path / "data" / "classes.txt").write_text("sky\nroad\ncar\n")
+    main(["train", str(tmp_path / "data"), "--workdir", str(tmp_path / "run"), *FLAGS])
+    capsys.readouterr()
+    test = tmp_path / "data" / "test"
+    main(["evaluate", str(tmp_path / "run"), str(test), "--masks", f"{test}annot"])
+    shown = capsys.readouterr()
+    assert all(name in shown.out for name in ("sky", "road", "car", "pixels 2,944"))
+    assert "3 classes by" in shown.err
 
 
 def test_what_an_export_prints_prepares_a_picture_as_the_run_did(trained):

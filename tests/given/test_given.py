@@ -373,6 +373,31 @@ def test_masks_elsewhere_are_named(tmp_path):
     assert found["data.source"] == "image_masks" and found["data.fractions"] == (0.6, 0.2, 0.2)
 
 
+def test_masks_are_known_by_their_contents_where_names_say_nothing(tmp_path):
+    """Of two folders with the same names; the file of classes beside them is kept, for evaluation elsewhere."""
+    rng = np.random.default_rng(0)
+    for place, named, pixels in (
+        ("701_StillsRaw_full", "{}.png", lambda: rng.integers(0, 256, (30, 40, 3), np.uint8)),
+        ("LabeledApproved_full", "{}_L.png", lambda: rng.choice(np.array([0, 128], np.uint8), (30, 40, 3))),
+    ):
+        (tmp_path / place).mkdir()
+        for i in range(3):
+            Image.fromarray(pixels()).save(tmp_path / place / named.format(i))
+    (tmp_path / "label_colors.txt").write_text("0 0 0 Void\n128 128 128 Sky\n")
+    found = changes(tmp_path)
+    assert found["data.source"] == "image_masks" and found["data.dir"] == str(tmp_path / "701_StillsRaw_full")
+    assert found["data.masks"] == str(tmp_path / "LabeledApproved_full")
+    assert found["data.class_file"] == str(tmp_path / "label_colors.txt")
+
+
+def test_parts_with_masks_are_found_in_the_one_folder_of_an_archive(tmp_path):
+    for part in ("train", "test"):
+        masks(tmp_path / "CamVid", part, f"{part}annot")
+    found = changes(tmp_path)
+    assert found["data.dir"] == str(tmp_path / "CamVid")
+    assert (found["data.splits.train"], found["data.splits.test"]) == ("train", "test")
+
+
 def test_class_folders_called_masks_of_photographs_are_classes(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("bare", "face_mask"):

@@ -94,10 +94,16 @@ def _tell(found: dict[str, Any], *, as_json: bool) -> None:
     if rows := found.get("per_class"):
         show("", tuple(rows[0]), [[_shown(value) for value in row.values()] for row in rows])
     metrics = found["metrics"]
-    others = [f"{name} {value:.4f}" for name, value in metrics.items() if name not in ("examples", found["metric"])]
+    others = [
+        f"{name} {_number(value)}" for name, value in metrics.items() if name not in ("examples", found["metric"])
+    ]
     between = f", 95 % interval {_range(found['interval'])} %" if found["interval"] else ""
     print(printable(", ".join(others)))
     print(f"{found['metric']} {found['value']:.4f} of {metrics['examples']:,} examples{between}")
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tljax.data.masks import layout
-from tljax.given import parts
+from tljax.core.errors import DataError
+from tljax.data import folders
+from tljax.data.masks import class_file, layout
+from tljax.data.masks.layout import Pair
+from tljax.given import folder, parts
 from tljax.given.found import Changes, Found
 
 MEASURED = 50  # pictures whose sizes are looked at
@@ -24,24 +27,49 @@ def look(root: Path, asked: Changes) -> Found | None:
       DataError: `data.masks` is set, and there are none.
     """
     named = str(asked.get("data.masks", ""))
-    place = Path(named).expanduser() if named else None
-    if not named and not _are_masks(root):
-        return None
+    place, notes = Path(named).expanduser() if named else None, ()
+    if not named:
+        root, notes = folder.inside(root)
+        if not _are_masks(layout.pairs(root)):
+            found = _by_contents(root)
+            if found is None:
+                return None
+            root, place = found
     tables = layout.splits(root, place)
-    changes, learned, notes = parts.of({name: len(one.both) for name, one in tables.items()})
+    changes, learned, said = parts.of({name: len(one.both) for name, one in tables.items()})
     pictures = [picture for name in learned for picture, _ in tables[name].both]
     keys: Changes = {"data.source": "image_masks", "data.dir": str(root), **changes}
-    folders = "; ".join(f"'{pair.pictures}' with masks in '{pair.masks}'" for pair in layout.pairs(root, place))
-    return Found("image", "maps", keys, {}, len(pictures), (f"folders: {folders}", *notes), proportions(pictures))
+    keys |= {"data.masks": str(place)} if place else {}
+    if file := class_file.find(root, place or root):
+        keys["data.class_file"] = str(file)  # in the config, so that `evaluate` has it for pictures elsewhere
+    shown = "; ".join(f"'{pair.pictures}' with masks in '{pair.masks}'" for pair in layout.pairs(root, place))
+    return Found("image", "maps", keys, {}, len(pictures), (*notes, f"folders: {shown}", *said), proportions(pictures))
 
 
-def _are_masks(root: Path) -> bool:
-    """Whether folders are called so, most pictures have a mask, and masks have few values."""
-    pairs = layout.pairs(root)
+def _are_masks(pairs: list[Pair]) -> bool:
+    """Whether most pictures of these folders have a mask, and masks have few values."""
     if not layout.is_pairs(pairs):
         return False
     masks = [mask for pair in pairs for _, mask in layout.match(pair).both[:LOOKED_AT]]
     return all(map(_has_few_values, masks))
+
+
+def _by_contents(root: Path) -> tuple[Path, Path] | None:
+    """(The folder of pictures, that of masks) where names do not say it; None if it is not so.
+
+    They are the only two folders of `root`; the files of one are masks, by their values and sizes, of the photographs
+    of the same names in the other.
+    """
+    below = [path for path in folders.entries(root) if path.is_dir()]
+    for pictures, masks in (below, below[::-1]) if len(below) == 2 else ():
+        try:
+            pairs = layout.pairs(pictures, masks)
+        except DataError:  # two folders of masks may be meant: names do not fit
+            continue
+        both = [two for pair in pairs for two in layout.match(pair).both[:LOOKED_AT]] if layout.is_pairs(pairs) else []
+        if both and all(_has_few_values(mask) and not _has_few_values(one) and _alike(one, mask) for one, mask in both):
+            return pictures, masks
+    return None
 
 
 def _has_few_values(mask: Path) -> bool:
@@ -50,6 +78,12 @@ def _has_few_values(mask: Path) -> bool:
             return bool(image.convert("RGB").getcolors(FEW) if image.mode not in ("I", "I;16", "F") else True)
     except OSError:
         return True  # a damaged mask is named when it is read
+
+
+def _alike(one: Path, other: Path) -> bool:
+    """Whether two pictures are of one size."""
+    with Image.open(one) as first, Image.open(other) as second:
+        return first.size == second.size
 
 
 def proportions(pictures: list[Path]) -> tuple[int, int]:

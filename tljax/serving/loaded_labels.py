@@ -13,6 +13,7 @@ from tljax.core.errors import DataError
 from tljax.core.types import IGNORED, Inputs, Record, Split
 from tljax.data import domains, groups, labels, splits
 from tljax.data.batches import Evaluation
+from tljax.data.masks import class_file
 from tljax.data.splits import Subset
 from tljax.serving import labelled, questions, stored_config
 from tljax.serving.saved_model import Model
@@ -88,6 +89,8 @@ def of_data(
     data.update(dir=str(place), divide=(split,) if split else (), near_copies=-1)
     if "masks" in data:
         data.masks = masks
+        if beside := class_file.find(place, Path(masks) if masks else place):
+            data.class_file = str(beside)
     dataset = plugins.find_known("sources", data.source).load(data)
     _check_kind(dataset.info.labels, model, dataset.info.source)
     if unknown := [name for name in dataset.info.classes if name not in model.classes]:

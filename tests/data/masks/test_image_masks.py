@@ -7,6 +7,7 @@ from PIL import Image
 from configs import default
 from tljax.core.errors import DataError
 from tljax.core.plugins import find
+from tljax.core.types import IGNORED
 from tljax.data.masks import class_file, layout
 
 SHAPE = (8, 10)
@@ -54,6 +55,9 @@ LAYOUTS = {
     "splits below": (["images/train/{}.jpg", "annotations/train/{}.png"], "train"),
     "annot": (["train/{}.png", "trainannot/{}.png"], "train"),
     "camvid": (["train/{}.png", "train_labels/{}_L.png"], "train"),
+    "one folder": (["{}.jpg", "{}_mask.png"], "all"),
+    "one folder, one name": (["train/{}.jpg", "train/{}.png"], "train"),
+    "one folder of PNG": (["{}.png", "{}_L.png"], "all"),
     "cityscapes": (["leftImg8bit/train/x/{}_leftImg8bit.png", "gtFine/train/x/{}_gtFine_labelIds.png"], "train"),
 }
 
@@ -73,7 +77,9 @@ def test_layouts(tmp_path, name):
 def test_masks_in_a_folder_of_their_own(tmp_path):
     for split in ("train", "test"):
         lay(tmp_path, TWO, f"photos/{split}/{{}}.jpg", f"elsewhere/{split}/{{}}.png")
+    (tmp_path / "codes.txt").write_text("sky\nroad\ncar\n")  # beside both
     found = load(tmp_path / "photos", masks=str(tmp_path / "elsewhere"))
+    assert found.info.classes == ("sky", "road", "car")
     assert {name: len(one) for name, one in found.splits.items()} == {"train": 2, "test": 2}
 
 
@@ -184,6 +190,30 @@ def test_pictures_that_their_tag_turns_are_told(tmp_path):
     Image.new("RGB", SHAPE[::-1]).save(root / "images" / "a.jpg", exif=exif)
     found = load(root)
     assert any("1 of 2 pictures" in note and "a.jpg" in note and "masks" in note for note in found.info.notes)
+
+
+def test_values_that_count_for_nothing(tmp_path):
+    """By value, with a file of classes and without; what no mask holds is told."""
+    root = lay(tmp_path, TWO)
+    for text in ("", "sky\nroad\ncar\n"):
+        (root / "classes.txt").write_text(text) if text else None
+        found = load(root, ignore=("1",))
+        assert found.info.classes == (("sky", "car") if text else ("0", "2"))
+        assert labels(found)[0][0, :3].tolist() == [0, IGNORED, 1]
+        assert any("no mask holds 7" in note for note in load(root, ignore=("7", "1")).info.notes)
+    painted = lay(tmp_path / "painted", {"a": colour(SKY, ROAD, (0, 0, 0)), "b": colour(SKY, ROAD)})
+    assert any("--ignore '#000000'" in note for note in load(painted).info.notes)
+    (painted / "classes.txt").write_text("128 128 128 sky\n128 64 128 road\n0 0 0 rest\n")
+    assert load(painted, ignore=("#000000",)).info.classes == ("sky", "road")
+
+
+def test_a_value_that_is_in_most_masks_and_of_no_class_is_named_once(tmp_path):
+    root = lay(tmp_path, {f"{i}": mask(0, 1, 11) for i in range(40)})
+    (root / "classes.txt").write_text("sky\nroad\n")
+    with pytest.raises(DataError, match=r"(?s)40 of 40.*and 10 more\n11 is in most masks.*--ignore 11\.") as error:
+        load(root)
+    assert str(error.value).count("\n") == 33
+    assert load(root, ignore=("11",)).info.classes == ("sky", "road")
 
 
 def test_every_mistake_is_named_with_its_file(tmp_path):

@@ -10,7 +10,10 @@ from pathlib import Path
 from tljax.core.errors import DataError
 
 # Names of such files, as data sets have them.
-NAMES = ("classes.txt", "labels.txt", "label_colors.txt", "labelmap.txt", "class_dict.csv", "classes.csv", "colors.txt")
+NAMES = (
+    "classes.txt", "labels.txt", "label_colors.txt", "labelmap.txt", "class_dict.csv", "classes.csv", "colors.txt",
+    "codes.txt",
+)  # fmt: skip
 VOID = frozenset({"void", "unlabelled", "unlabeled", "unlabel", "ignore", "ignored", "unknown"})  # names of no class
 
 
@@ -25,8 +28,10 @@ class ClassFile:
     void: frozenset[str]  # names that stand for no class
 
 
-def find(*places: Path) -> Path | None:
-    """The file of classes in one of these folders; None if there is none."""
+def find(pictures: Path, masks: Path) -> Path | None:
+    """The file of classes beside pictures and masks; None if there is none."""
+    above = [masks.parent] if masks != pictures and masks.resolve().parent == pictures.resolve().parent else []
+    places = dict.fromkeys((pictures, masks, *above))
     return next((place / name for place in places for name in NAMES if (place / name).is_file()), None)
 
 

@@ -1,6 +1,6 @@
-"""Folders of pictures and of their masks: which belong together, by the names of folders and files.
+"""Pictures and their masks: which belong together, by the names of folders and files.
 
-With or without a folder for each split, above or below: images/ and masks/, train/ and trainannot/.
+With or without a folder for each split, above or below: images/ and masks/, train/ and trainannot/; or in one folder.
 """
 
 import os
@@ -19,12 +19,13 @@ MASKS = re.compile(
 )
 PICTURES = re.compile(r"[_\- ]?(images?|imgs?|pictures?|photos?|jpegimages|leftimg8bit|rgb)$", re.I)
 LETTER = re.compile(r"_[LP]$")  # CamVid's masks: 0001TP_006690_L.png
-SUFFIXES = pictures.SUFFIXES - {".jpg", ".jpeg"} | {".gif"}  # JPEG changes values
+JPEG = {".jpg", ".jpeg"}  # it changes values
+SUFFIXES = pictures.SUFFIXES - JPEG | {".gif"}
 DEEP = 4  # folders inside each other
 
 
 class Pair(NamedTuple):
-    """A folder of pictures and that of their masks."""
+    """A folder of pictures and that of their masks, which may be the same."""
 
     split: str
     pictures: Path
@@ -41,7 +42,8 @@ class Matched(NamedTuple):
 
 LAYOUT = """  FOLDER/images/1.jpg  FOLDER/masks/1.png
   FOLDER/train/images/1.jpg  FOLDER/train/masks/1.png      (or images/train, masks/train)
-  FOLDER/train/1.png  FOLDER/trainannot/1.png              and so val, test"""
+  FOLDER/train/1.png  FOLDER/trainannot/1.png              and so val, test
+  FOLDER/1.jpg  FOLDER/1_mask.png                          (or 1_L.png, 1_label.png, 1.png)"""
 
 
 def pairs(root: Path, masks: Path | None = None) -> list[Pair]:
@@ -73,7 +75,11 @@ def pairs(root: Path, masks: Path | None = None) -> list[Pair]:
                 f"FOLDER."
             )
         found += [Pair(_split(plain), place, mask) for mask in fit]
-    return found
+    if found or masks:
+        return found
+    return [
+        Pair(_split(plain), place, place) for place, plain in of_pictures.items() if match(Pair("", place, place)).both
+    ]
 
 
 def match(pair: Pair) -> Matched:
@@ -83,7 +89,13 @@ def match(pair: Pair) -> Matched:
       DataError: two masks belong to one picture.
     """
     named: dict[str, Path] = {}
-    for path in _files(pair.masks, SUFFIXES):
+    images, masks = _files(pair.pictures, pictures.SUFFIXES), _files(pair.masks, SUFFIXES)
+    if pair.pictures == pair.masks:
+        stems = {path.stem for path in images}
+        photographs = {path.stem for path in images if path.suffix.lower() in JPEG}
+        masks = [path for path in masks if _key(path.stem, MASKS) in stems - {path.stem} or path.stem in photographs]
+        images = [path for path in images if path not in set(masks)]
+    for path in masks:
         if (key := _key(path.stem, MASKS)) in named:
             raise DataError(
                 f"A picture must have one mask; '{named[key].name}' and '{path.name}' in '{pair.masks}' may both be "
@@ -91,7 +103,7 @@ def match(pair: Pair) -> Matched:
             )
         named[key] = path
     both, without = [], []
-    for path in _files(pair.pictures, pictures.SUFFIXES):
+    for path in images:
         mask = named.pop(path.stem, None) or named.pop(_key(path.stem, PICTURES), None)
         if mask:
             both.append((path, mask))

@@ -9,7 +9,7 @@ import numpy as np
 from tljax.core.errors import DataError
 from tljax.core.types import IGNORED
 from tljax.data.masks.class_file import ClassFile
-from tljax.data.masks.values import Seen
+from tljax.data.masks.codes import Seen
 
 
 def by_colours(

@@ -1,6 +1,7 @@
 """Pictures with masks: folders of pictures and of masks with equal names, with or without splits (`masks.layout`)."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from tljax.core.errors import DataError
 from tljax.core.options import Option, Rule, one_of
 from tljax.core.types import IGNORED, Dataset, Info, Record
 from tljax.data import labels, pictures, splits
-from tljax.data.masks import class_file, layout, palettes, values
-from tljax.data.masks.values import Meaning, Seen
+from tljax.data.masks import class_file, codes, layout, palettes, values
+from tljax.data.masks.codes import Seen
+from tljax.data.masks.values import Meaning
 from tljax.data.picture import turned
 
+LISTED = 30  # classes whose share of pixels is listed
 CODES: Rule = ("a tuple of values or names", lambda xs: all(isinstance(x, str | int) for x in xs))
 OPTIONS = {
     "dir": Option("", "The folder of pictures, or that of pictures and masks."),
@@ -47,14 +50,14 @@ class Masked:
     def __getitem__(self, index: int) -> Record:
         path, mask = self.files[index], self._masks[index]
         image = pictures.read(path, channels=self._config.channels, most=self._config.max_pixels)
-        codes, _ = values.read(mask, painted=self._meaning.painted, most=self._config.max_pixels)
-        if codes.shape != image.shape[:2]:
+        label, _ = codes.read(mask, painted=self._meaning.painted, most=self._config.max_pixels)
+        if label.shape != image.shape[:2]:
             raise ValueError(
                 f"its mask '{mask}' must be as large as the picture, {_size(image.shape)} pixels; it is "
-                f"{_size(codes.shape)}"
+                f"{_size(label.shape)}"
             )
         try:
-            return {"image": image, "label": self._meaning.of(codes), "id": str(path)}
+            return {"image": image, "label": self._meaning.of(label), "id": str(path)}
         except ValueError as error:
             raise ValueError(f"{error} ('{mask}')") from error
 
@@ -73,7 +76,7 @@ def load(config: ConfigDict) -> Dataset:
     tables = layout.splits(root, masks)
     used = splits.used(list(tables), config)
     table = {name: tables[name] for name in used}
-    seen, faults = values.look([mask for one in table.values() for _, mask in one.both], most=config.max_pixels)
+    seen, faults = codes.look([mask for one in table.values() for _, mask in one.both], most=config.max_pixels)
     if not seen:
         raise DataError(f"'{root}' must hold masks that can be read:\n  " + "\n  ".join(_lines(faults)))
     file = Path(config.class_file).expanduser() if config.class_file else class_file.find(root, masks or root)
@@ -82,15 +85,16 @@ def load(config: ConfigDict) -> Dataset:
     ignore = tuple(map(str, config.ignore))
     meaning = values.meaning(seen, known, kind=config.mask_values, thing=config.object, ignore=ignore)
     meaning = dataclasses.replace(meaning, painted=painted)
-    faults |= _unknown(seen, meaning)
+    unknown = _unknown(seen, meaning)
+    faults |= unknown
     wrong = [f"{path}: no mask" for one in table.values() for path in one.without] + _lines(faults)
     kept = {name: [pair for pair in one.both if pair[1] not in faults] for name, one in table.items()}
     number = sum(len(one.both) + len(one.without) for one in table.values())
     if wrong and (config.unreadable != "skip" or sum(map(len, kept.values())) < number / 2):
         raise DataError(
             f"Every picture must have a mask of its name, with values of classes; {len(wrong)} of {number:,} have "
-            f"not:\n  " + "\n  ".join(wrong) + "\nCorrect them, or set config.data.unreadable=skip to leave these "
-            "pictures out, up to half of all, counted and listed."
+            f"not:\n  {_listed(wrong)}{_common(seen, unknown, meaning)}\nCorrect them, or set "
+            f"config.data.unreadable=skip to leave these pictures out, up to half of all, counted and listed."
         )
     skipped = [*wrong, *(f"{mask}: a mask without a picture" for one in table.values() for mask in one.left)]
     notes = [*notes, *([meaning.note] if meaning.note else []), *turned.notes(_pictures(kept), "masks")]
@@ -117,6 +121,25 @@ def _unknown(seen: Mapping[Path, Seen], meaning: Meaning) -> dict[Path, str]:
     return wrong
 
 
+def _listed(wrong: Sequence[str]) -> str:
+    """The first ones, a line each, and the number of the others."""
+    more = [f"and {len(wrong) - LISTED} more"] if len(wrong) > LISTED else []
+    return "\n  ".join([*wrong[:LISTED], *more])
+
+
+def _common(seen: Mapping[Path, Seen], unknown: Mapping[Path, str], meaning: Meaning) -> str:
+    """What to do if one value without a class is in most masks."""
+    held = Counter(int(code) for path in unknown for code in seen[path].codes if int(code) not in meaning.numbers)
+    often = [f"#{code:06x}" if seen[next(iter(unknown))].colours else str(code)
+             for code, count in held.items() if count > len(seen) / 2]  # fmt: skip
+    if not often:
+        return ""
+    return (
+        f"\n{', '.join(often)} is in most masks: give it a line in the file of classes; where it counts for nothing: "
+        f"--ignore {often[0] if len(often) == 1 else repr(tuple(often))}."
+    )
+
+
 def _shares(split: str, seen: Sequence[Seen], meaning: Meaning) -> str:
     """A line with the share of the pixels of each class."""
     counts = np.zeros(IGNORED + 1, np.int64)
@@ -125,7 +148,10 @@ def _shares(split: str, seen: Sequence[Seen], meaning: Meaning) -> str:
     whole = max(int(counts.sum()), 1)
     shares = [f"{name} {100 * counts[i] / whole:.2g} %" for i, name in enumerate(meaning.classes)]
     ignored = [f"of no class {100 * counts[IGNORED] / whole:.2g} %"] if counts[IGNORED] else []
-    return f"pixels of {split}: {len(seen):,} pictures, {labels.cut([*shares, *ignored])}"
+    every = [*shares, *ignored]
+    return (
+        f"pixels of {split}: {len(seen):,} pictures, {', '.join(every) if len(every) <= LISTED else labels.cut(every)}"
+    )
 
 
 def _lines(faults: Mapping[Path, str]) -> list[str]:

@@ -15,7 +15,7 @@ from tljax.core.types import Dataset
 from tljax.data import folders, pictures
 from tljax.data.boxes import annotated
 from tljax.data.boxes.annotated import Annotated
-from tljax.data.masks import values
+from tljax.data.masks import codes as files
 
 OPTIONS = {
     "dir": Option("", "The folder that holds images/ and masks/."),
@@ -46,7 +46,7 @@ def load(config: ConfigDict) -> Dataset:
 
 def _annotated(file: Path, mask: Path, *, most: int) -> Annotated:
     try:
-        codes, colours = values.read(mask, most=most)
+        codes, colours = files.read(mask, most=most)
         if colours:
             raise ValueError("it must have one channel, the number of an object; it is RGB")
     except ValueError as error:
