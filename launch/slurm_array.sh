@@ -27,6 +27,9 @@ if ((number >= ${#rows[@]} * ${#seeds[@]})); then
     exit 2
 fi
 row=${rows[number % ${#rows[@]}]} seed=${seeds[number / ${#rows[@]}]}
+if [[ $folder == *://* ]]; then
+    folder=$folder/$row-seed$seed # in an object store a folder is one job's; `tljax table` looks below
+fi
 
 srun "${command[@]}" train "$config" --config.suite.only="$row" --config.suite.seeds="($seed,)" --workdir="$folder" "$@"
 code=$?

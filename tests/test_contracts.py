@@ -88,7 +88,7 @@ from tljax.transfer.strategies import (
 from tljax.weights import formats, spellings
 from tljax.weights import sources as weight_sources
 from tljax.weights.formats import npz, pth, safetensors
-from tljax.weights.sources import file, hub, package
+from tljax.weights.sources import address, file, hub, package
 from tljax.weights.spellings import (
     authors,
     timm,
@@ -146,7 +146,7 @@ BUILDERS: tuple[builders.Builder, ...] = (cifar10,)
 ADAPTATIONS: tuple[adaptation.Adaptation, ...] = (adabn, coral, dann, mcc, mmd)
 ALIGNS: tuple[adaptation.Aligns, ...] = (coral, dann, mcc, mmd)
 HAS_PARAMETERS: tuple[adaptation.HasParameters, ...] = (dann,)
-WEIGHT_SOURCES: tuple[weight_sources.WeightSource, ...] = (file, hub, package)
+WEIGHT_SOURCES: tuple[weight_sources.WeightSource, ...] = (address, file, hub, package)
 FORMATS: tuple[formats.Format, ...] = (npz, pth, safetensors)
 SPELLINGS: tuple[spellings.Library, ...] = (
     authors,

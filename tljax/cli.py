@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from tljax.core import atomic, caches, signals, untrusted
 from tljax.core.errors import ConfigError, DeviceError, TljaxError, of_device
 from tljax.core.processes import agreement, ending, joining
+from tljax.core.remote import copies, mirror
 from tljax.given.flags import Parser, entries, read, split
 
 __all__ = ["Parser", "entries", "guarded", "keep_compiled", "read", "split", "start", "train"]
@@ -50,7 +51,7 @@ def train(arguments: Sequence[str], *, run: Run | None = None) -> Path:
     asked = read(arguments)
     for note in asked.given.notes:
         print(untrusted.printable(note), flush=True)
-    config, workdir = asked.given.config, asked.workdir
+    config = asked.given.config
     from tljax.runs import suite
     from tljax.runs.run import run as experiment
 
@@ -60,11 +61,12 @@ def train(arguments: Sequence[str], *, run: Run | None = None) -> Path:
         from tljax.runs import dry_run
 
         dry_run.run(config)
-        return workdir
-    if config.suite.rows:
-        suite.run(run or experiment, config, workdir, flags=asked.changes)
-    else:
-        (run or experiment)(config, workdir)
+        return asked.workdir
+    with mirror.worked_in(asked.home) as workdir:
+        if config.suite.rows:
+            suite.run(run or experiment, config, workdir, flags=asked.changes)
+        else:
+            (run or experiment)(config, workdir)
     return workdir
 
 
@@ -115,7 +117,7 @@ def outcome(begin: Callable[[], Any], *, debug: bool = False, also: TextIO) -> i
             raise
         if debug:
             traceback.print_exc()
-        text = _in_short(untrusted.printable(str(said)))
+        text = _in_short(untrusted.printable(copies.named(str(said))))
         colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
         print("\033[1;31merror:\033[0m" if colour else "error:", text, file=sys.stderr)
         print(text, file=also)

@@ -35,12 +35,15 @@ def test_without_a_home_the_way_out_is_told(homeless, tmp_path, monkeypatch, cap
         cli.read(["--workdir=~/x"])
 
 
-def test_a_tilde_is_the_home_folder_and_an_address_none(tmp_path, monkeypatch):
+def test_a_tilde_is_the_home_folder_and_an_address_has_its_copy_in_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cli.read(["--workdir=~/x"]).workdir == tmp_path / "x"
-    for address in ("gs://bucket/run", "s3://bucket", "file:///tmp"):
-        with pytest.raises(ConfigError, match=f"'{address}' is an address. Mount it"):
-            cli.read([f"--workdir={address}"])
+    monkeypatch.setenv("TLJAX_CACHE", str(tmp_path / "cache"))
+    asked = cli.read(["--workdir=memory://bucket/run"])
+    assert asked.home == "memory://bucket/run" and asked.workdir.name == "run"
+    assert asked.workdir.is_relative_to(tmp_path / "cache/remote") and not asked.workdir.exists()
+    with pytest.raises(ConfigError, match=r"named by its path alone; got 'file:///tmp'\. Leave out file://"):
+        cli.read(["--workdir=file:///tmp"])
 
 
 def test_only_what_a_killed_process_left_is_removed(tmp_path):
@@ -92,10 +95,10 @@ OTHERS = ["features/mine/1.bin", "models/1.bin", "tokens/thesis.npz", "xla/notes
 
 
 def test_what_caches_hold_is_counted_and_cleared_and_nothing_else(filled):
-    assert caches.sizes() == {"features": (1, 100), "tokens": (1, 20), "xla": (1, 3)}
-    assert [caches.clear(kind) for kind in caches.KINDS] == [(1, 100), (1, 20), (1, 3)]
+    assert caches.sizes() == {"features": (1, 100), "tokens": (1, 20), "xla": (1, 3), "remote": (0, 0)}
+    assert [caches.clear(kind) for kind in caches.KINDS] == [(1, 100), (1, 20), (1, 3), (0, 0)]
     assert files(filled) == OTHERS and set(caches.sizes().values()) == {(0, 0)}
-    with pytest.raises(ConfigError, match="must be one of features, tokens, xla; got 'models'"):
+    with pytest.raises(ConfigError, match="must be one of features, tokens, xla, remote; got 'models'"):
         caches.clear("models")
 
 

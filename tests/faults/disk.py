@@ -238,7 +238,8 @@ CASES = {
     "20 spaces, umlauts, 200 letters": Fault(long_name, 0, ["result:"]),
     "21 the home folder": Fault(of_the_home, 0, ["result:"], in_the_home),
     "21 a link": Fault(a_link, 0, ["result:"], lambda scene: result(scene, "real")),
-    "21 an address": Fault([*SHORT, "--workdir=gs://bucket/run"], CONFIG, ["'gs://bucket/run' is an address"]),
+    "21 an address of no kind": Fault([*SHORT, "--workdir=nowhere://b/run"], DATA, ["'nowhere://b/run' is not: "]),
+    "21 this machine's address": Fault([*SHORT, "--workdir=file:///tmp/x"], CONFIG, ["named by its path alone"]),
     "23 no memory": Fault(
         no_memory, DEVICE,
         ["must fit into memory", "68719476736", "train.batch_size", "optimizer.accumulate", "model.remat"], writes=True,

@@ -66,6 +66,6 @@ def test_clean_lists_and_clears_what_is_named(capsys):
     assert main(["clean", "tokens"]) == 0
     assert capsys.readouterr().out == "tokens: 1 entries, 1.0 MiB removed\n" and not file.exists() and mine.exists()
     assert main(["clean", "all"]) == 0
-    assert capsys.readouterr().out.count("0 entries") == 3
+    assert capsys.readouterr().out.count("0 entries") == 4
     assert main(["clean", "results"]) == CONFIG
-    assert "KIND must be one of features, tokens, xla, all; got 'results'." in capsys.readouterr().err
+    assert "KIND must be one of features, tokens, xla, remote, all; got 'results'." in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""List the caches of results that can be computed again, or clear those named: features, tokens, xla, or all."""
+"""List the caches of what can be had again, or clear those named: features, tokens, xla, remote, or all."""
 
 import argparse
 from collections.abc import Sequence

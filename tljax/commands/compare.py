@@ -13,6 +13,7 @@ from tljax import cli
 from tljax.core import atomic, overrides, plugins
 from tljax.core.errors import ConfigError
 from tljax.core.processes import agreement
+from tljax.core.remote import mirror
 from tljax.core.untrusted import printable
 from tljax.given import config as given
 from tljax.reporting.terminal import show
@@ -42,9 +43,20 @@ def main(arguments: Sequence[str]) -> None:
     config, name = _config(options, asked)
     rows = _rows(options, config, of_rows)
     sizes = _numbers("--examples", options.examples, least=1) if options.examples else (0,)
-    folder = Path(options.workdir or f"runs/compare-{name}")
-    atomic.check_folder(folder)
+    with mirror.worked_in(options.workdir or f"runs/compare-{name}") as folder:
+        _compare(options, config, folder, sizes, rows, asked)
 
+
+def _compare(
+    options: argparse.Namespace,
+    config: ConfigDict,
+    folder: Path,
+    sizes: Sequence[int],
+    rows: Mapping[str, tuple[str, ...]],
+    asked: Sequence[str],
+) -> None:
+    """Run every row with every seed, and write the tables."""
+    atomic.check_folder(folder)
     places = {(size, entry): comparison_folder.place(size, entry) for size in sizes for entry in rows}
     thin = {size: (f"data.examples_per_class={size}",) if size else () for size in sizes}
     wanted = {place: (*rows[entry], *thin[size]) for (size, entry), place in places.items()}

@@ -11,6 +11,7 @@ from typing import Any
 from tljax.cli import keep_compiled
 from tljax.core.atomic import make_folder, write_json
 from tljax.core.errors import ConfigError
+from tljax.core.remote import copies
 from tljax.core.types import Totals
 from tljax.core.untrusted import printable
 from tljax.reporting.terminal import show
@@ -122,8 +123,12 @@ def _range(ends: tuple[float, float]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tljax evaluate", description=__doc__)
-    parser.add_argument("run", type=Path, help="folder of a finished run, its model/, or of a suite: its best row")
-    parser.add_argument("data", type=Path, nargs="?", help="folder or table with labels; default: the run's own part")
+    parser.add_argument(
+        "run", type=copies.local, help="folder of a finished run, its model/, or of a suite: its best row"
+    )
+    parser.add_argument(
+        "data", type=copies.local, nargs="?", help="folder or table with labels; default: the run's own part"
+    )
     parser.add_argument("--split", default="", help="of a folder of splits, the one to read; default: all")
     parser.add_argument("--part", default="", help="of the run's own data: test, validation, train; default test")
     parser.add_argument("--text", default="", help="of a table: the column of the text; default: as in training")

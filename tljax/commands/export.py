@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tljax.core.errors import ConfigError, DataError
+from tljax.core.remote import copies
 from tljax.core.untrusted import printable
 from tljax.runs import chosen_run
 from tljax.serving import exports, labelled, onnx_export, saved_model, snippets
@@ -27,11 +28,15 @@ def main(arguments: Sequence[str]) -> None:
       TljaxError: there is no such run or format, or the suffix is wrong; see `exports.save`.
     """
     parser = argparse.ArgumentParser(prog="tljax export", description=__doc__)
-    parser.add_argument("run", type=Path, help="folder of a finished run, its model/, or of a suite: its best row")
+    parser.add_argument(
+        "run", type=copies.local, help="folder of a finished run, its model/, or of a suite: its best row"
+    )
     parser.add_argument("--to", required=True, help=f"one of {', '.join(exports.FORMATS)}")
     parser.add_argument("--out", type=Path, help="the file to write; its card and classes come beside it")
     options = parser.parse_args(arguments)
     suffix, _ = exports.format_of(options.to)
+    if not options.out and (address := copies.named(str(options.run))) != str(options.run):
+        raise ConfigError(f"--out must name the file to write where the run is at an address; '{address}' is one.")
     run, note = chosen_run.of(options.run)
     if note:
         print(printable(note), file=sys.stderr)

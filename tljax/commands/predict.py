@@ -11,6 +11,7 @@ from typing import Any
 
 from tljax.cli import keep_compiled
 from tljax.core.errors import ConfigError, DataError
+from tljax.core.remote import copies
 from tljax.core.untrusted import printable
 from tljax.data import texts
 from tljax.runs import chosen_run
@@ -152,7 +153,9 @@ def _saved(out: Path, found: Questions, predictor: Predictor) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tljax predict", description=__doc__)
-    parser.add_argument("run", type=Path, help="folder of a finished run, its model/, or of a suite: its best row")
+    parser.add_argument(
+        "run", type=copies.local, help="folder of a finished run, its model/, or of a suite: its best row"
+    )
     parser.add_argument(
         "asked", nargs="*", metavar="IMAGE, TEXT or TABLE", help="pictures, or folders that hold them; texts; tables"
     )

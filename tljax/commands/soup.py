@@ -7,6 +7,7 @@ from pathlib import Path
 from tljax.cli import keep_compiled
 from tljax.core.atomic import check_folder
 from tljax.core.errors import ConfigError
+from tljax.core.remote import copies
 from tljax.core.untrusted import printable
 from tljax.reporting.terminal import show
 from tljax.runs import initial
@@ -65,7 +66,9 @@ def _tell_line(made: Soup) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tljax soup", description=__doc__)
-    parser.add_argument("runs", type=Path, nargs="+", help="finished runs from the same weights, or a comparison")
+    parser.add_argument(
+        "runs", type=copies.local, nargs="+", help="finished runs from the same weights, or a comparison"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the soup, which is a run")
     parser.add_argument("--recipe", choices=(*soup.RECIPES, wise_ft.RECIPE), default="greedy", help="default: greedy")
     return parser

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tljax.core.errors import DataError
+from tljax.core.remote import copies
 from tljax.reporting import table_files
 from tljax.reporting.terminal import show
 from tljax.runs import domain_transfer, results
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str]) -> None:
       DataError: a folder holds no finished run, or a row holds a seed twice.
     """
     parser = argparse.ArgumentParser(prog="tljax table", description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path, help="run folders, or folders that hold them")
+    parser.add_argument("runs", nargs="+", type=copies.local, help="run folders, or folders that hold them")
     files = ", ".join(table_files.SUFFIXES)
     parser.add_argument(
         "--out", type=Path, help=f"a folder for table.md, .json, .png, and transfer.*; or a file: {files}"

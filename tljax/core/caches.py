@@ -5,6 +5,7 @@ Files that tljax did not write are never touched, even if $TLJAX_CACHE names a f
 """
 
 import contextlib
+import fcntl
 import math
 import os
 import re
@@ -24,7 +25,10 @@ KINDS = {
     "features": r"[0-9a-f]{64}",  # a folder for each prefix of stages
     "tokens": r"[0-9a-f]{64}\.npz(\.part\d+)?",
     "xla": r".+-(cache|atime)",  # compiled programs, as jax names them
+    "remote": r"[0-9a-f]{64}",  # a folder for each address: a copy of what lies there
 }
+HELD = ".held"  # the file of an entry that a process which uses it has locked
+_held: dict[Path, int] = {}  # entries that this process uses, and their file numbers
 
 
 class Size(NamedTuple):
@@ -43,7 +47,7 @@ class Entry(NamedTuple):
 
 
 def folder(kind: str) -> Path:
-    """The folder of one kind of cache: features, tokens, xla. It may not exist yet.
+    """The folder of one kind of cache: features, tokens, xla, remote. It may not exist yet.
 
     Raises:
       ConfigError: $TLJAX_CACHE is not set, and this user has no home folder.
@@ -79,8 +83,8 @@ def sizes() -> dict[str, Size]:
 
 
 def clear(kind: str) -> Size:
-    """Remove all entries of one kind of cache; returns their size. Running jobs compute them again."""
-    found = list(entries(kind))
+    """Remove all entries of one kind of cache that no job holds; returns their size. Jobs compute them again."""
+    found = [entry for entry in entries(kind) if not is_held(entry.path)]
     for entry in found:
         _remove(entry.path)
     with contextlib.suppress(OSError):  # other files are in the folder
@@ -114,6 +118,8 @@ def trim(*, most: float = math.nan) -> Size:
     for entry in every:
         if held <= most or time.time() - entry.used < FRESH:
             break
+        if is_held(entry.path):
+            continue
         _remove(entry.path)
         held -= entry.bytes
         gone.append(entry)
@@ -124,6 +130,29 @@ def used(place: Path) -> None:
     """Mark an entry as used now, so that `trim` removes others first; some disks do not record the time of reading."""
     with contextlib.suppress(OSError):
         os.utime(place)
+
+
+def hold(entry: Path) -> None:
+    """Keep an entry, a folder, from being removed by any process until this one ends."""
+    if entry not in _held:
+        _held[entry] = number = os.open(entry / HELD, os.O_RDWR | os.O_CREAT, 0o666)
+        fcntl.flock(number, fcntl.LOCK_SH)
+    used(entry)
+
+
+def is_held(entry: Path) -> bool:
+    """Whether a process holds the entry."""
+    try:
+        number = os.open(entry / HELD, os.O_RDWR)
+    except OSError:  # of a kind that is not held
+        return False
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(number)
+    return False
 
 
 def sweep(place: Path) -> None:
@@ -143,8 +172,7 @@ def _entry(one: os.DirEntry[str]) -> Entry:
     stat = one.stat(follow_symlinks=False)
     if not one.is_dir(follow_symlinks=False):
         return Entry(Path(one.path), stat.st_size, max(stat.st_mtime, stat.st_atime))
-    with os.scandir(one.path) as inside:
-        stats = [file.stat(follow_symlinks=False) for file in inside]
+    stats = [os.lstat(os.path.join(folder, file)) for folder, _, files in os.walk(one.path) for file in files]
     times = [max(file.st_mtime, file.st_atime) for file in stats]  # this scan itself changes a folder's time of reading
     return Entry(Path(one.path), sum(file.st_size for file in stats), max([stat.st_mtime, *times]))
 

@@ -10,6 +10,8 @@ from ml_collections import ConfigDict
 from tljax.core import config_files, overrides, plugins
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.near_names import paths
+from tljax.core.remote import copies
+from tljax.core.remote.store import is_address
 from tljax.core.untrusted import printable
 from tljax.data.tables import SUFFIXES as TABLES
 from tljax.given import boxes, folder, masks, recipe, table
@@ -46,12 +48,12 @@ def read(place: str, asked: Sequence[str] = ()) -> Given:
         config = overrides.apply(config_files.load(place), asked)
         return Given(config, "-".join(filter(None, (Path(path).stem, row))), {}, ())
     set_: Changes = {key: value for key, _, value in (one.partition("=") for one in asked)}
-    root = Path(place).expanduser()
-    found = _look(root, set_)
+    root = copies.local(place)
+    found = _look(root, {key: str(copies.local(value)) if is_address(value) else value for key, value in set_.items()})
     last = FLAT if found.labels in ("maps", "boxes") else ()
     weights = _random(found, set_) or search.find(found.input, str(set_.get("model.weights", "")), last=last)
     keys, notes = recipe.changes(found, weights, set_)
-    keys = {**keys, **found.changes}
+    keys = {key: copies.named(x) if isinstance(x, str) else x for key, x in {**keys, **found.changes}.items()}
     changes = {key: value for key, value in keys.items() if key not in set_ or key == "model.weights"}
     flags = [one for one in asked if not one.startswith("model.weights=")]
     config = overrides.apply(
@@ -117,7 +119,7 @@ def is_data(place: str) -> bool:
     Raises:
       DataError: it looks like a folder or a table, but does not exist.
     """
-    path = Path(place).expanduser()
+    path = copies.local(place)
     if path.is_dir() or (path.is_file() and path.suffix.lower() in (*TABLES, boxes.COCO)):
         return True
     if path.is_file() and path.suffix != ".py":

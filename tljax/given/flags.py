@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from tljax.core import atomic, settings
 from tljax.core.errors import ConfigError
+from tljax.core.remote import mirror
 
 if TYPE_CHECKING:  # what a config needs takes a second to import, and --help shall not wait for it
     from tljax.given.config import Given
@@ -45,7 +46,8 @@ class Asked(NamedTuple):
     """What a command line asks for."""
 
     given: "Given"
-    workdir: Path
+    workdir: Path  # on this machine
+    home: str  # the same as the command line names it: a path, or an address
     changes: list[str]  # "key=value" of its flags
     options: argparse.Namespace
 
@@ -65,23 +67,19 @@ def read(arguments: Sequence[str], *, usage: str = USAGE) -> Asked:
         raise ConfigError(f"Give one thing to train on; got '{options.what}' and --config={options.config}.")
     given = config.read(options.what or options.config or "configs/digits.py", changes)
     settings.check(given.config)
-    workdir = _folder(options.workdir or f"runs/{given.name}")
+    home = options.workdir or f"runs/{given.name}"
+    workdir = _folder(home)
     if workdir.exists() and not workdir.is_dir():
         raise ConfigError(f"--workdir must be a folder, or nothing yet; '{workdir}' is a file.")
     if not (workdir / "result.json").exists():  # of a finished run nothing is written
         atomic.check_folder(workdir)
-    return Asked(given, workdir, changes, options)
+    return Asked(given, workdir, home, changes, options)
 
 
 def _folder(name: str) -> Path:
     """The folder that --workdir names; "~" is the home folder."""
-    if re.match(r"[a-z][a-z0-9+.-]*://", name):
-        raise ConfigError(
-            f"--workdir must be a folder of this machine, a mounted one too; '{name}' is an address. Mount it, or copy "
-            f"the folder there after the run."
-        )
     try:
-        return Path(name).expanduser()
+        return mirror.folder_of(name)
     except RuntimeError as error:
         raise ConfigError(
             f"--workdir={name} needs a home folder, and this user has none ($HOME is not set)."

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from tljax.core import settings
 from tljax.core.atomic import read_json, write_json, writing
 from tljax.core.errors import ConfigError, DataError, WeightsError
+from tljax.core.remote import store
 from tljax.data import folders
 
 FILES = "files"  # key of inputs.json: facts about the files of `data.dir`, known without reading them
@@ -98,6 +99,8 @@ def files(folder: Path, config: ConfigDict) -> dict[str, Any] | None:
     are gone.
     """
     place = config.dir if "dir" in config else ""  # a source without files has no such key
+    if store.is_address(place):
+        return store.facts(place)
     return folders.stamp(Path(place).expanduser(), without=folder) if place else None
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tljax.core.remote import copies
 from tljax.core.untrusted import printable
 
 PLAIN_LINES_EVERY = 10.0  # seconds, where there is no terminal for a live line
@@ -35,7 +36,7 @@ class Screen:
 
     def say(self, text: str) -> None:
         word = text.strip().partition(":")[0]
-        self.console.print(printable(text), markup=False, soft_wrap=True, style=STYLES.get(word))
+        self.console.print(printable(copies.named(text)), markup=False, soft_wrap=True, style=STYLES.get(word))
 
     def table(
         self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, first: Sequence[str] = ()

@@ -12,6 +12,7 @@ from tljax.core import layer_groups, settings
 from tljax.core.errors import ConfigError, gather
 from tljax.core.experiment import Experiment
 from tljax.core.plugins import find
+from tljax.core.remote import copies
 from tljax.core.types import Dataset, Info, Phase, Variables
 from tljax.data import class_counts, domains, labels, mixing, splits
 from tljax.data.batches import Training
@@ -59,6 +60,7 @@ def load(config: ConfigDict, *, axis: str | None, pretrained_wanted: bool = True
     Raises:
       TljaxError: of config, data or weights; see `errors`.
     """
+    config = copies.localized(config)
     family, task = find("families", config.model.family), find("tasks", config.task.name)
     # Looked up before the threads start: TFDS changes `import` for all threads while it is imported.
     source = find("sources", config.data.source)

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from tljax.core.experiment import Experiment
 from tljax.core.processes import agreement
+from tljax.core.remote import mirror
 from tljax.reporting.report import Report
 from tljax.runs import records
 from tljax.runs.pages import run_page
@@ -44,6 +45,7 @@ def finish(
         model_card.save(report.folder, result)
         run_page.write(Finished(report.folder, experiment, config, totals, result, parallel.own(devices), report))
         report.ended(result)
+        mirror.push(report.folder)
         return result
 
     return agreement.told(written)

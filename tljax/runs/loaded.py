@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tljax.core.errors import DataError
+from tljax.core.remote import copies
 from tljax.runs import chosen_run, results
 from tljax.serving import answers, questions, saved_model
 from tljax.serving.predictor import Predictor
@@ -17,7 +18,7 @@ class Loaded:
 
     def __init__(self, folder: Path | str) -> None:
         """Raises DataError or WeightsError where there is no finished run."""
-        self.folder, self.note = chosen_run.of(Path(folder).expanduser())
+        self.folder, self.note = chosen_run.of(copies.local(str(folder)))
         self.model = saved_model.load(self.folder)
         self._predictor: Predictor | None = None
 

@@ -15,6 +15,7 @@ from tljax.core import overrides, plugins, settings, signals
 from tljax.core.atomic import make_folder
 from tljax.core.errors import ConfigError, DataError, WeightsError
 from tljax.core.processes import agreement
+from tljax.core.remote import copies
 from tljax.reporting import terminal
 from tljax.reporting.terminal import show
 from tljax.runs import comparison, domain_transfer, fitted_run, results
@@ -202,7 +203,10 @@ def _of_row(row: str, plain: Any, changes: Sequence[str], seed: int | None = Non
 
 
 def _filled(changes: Any, folder: Path, seed: int) -> list[str]:
-    return [change.replace("{suite}", str(folder.absolute())).replace("{seed}", str(seed)) for change in changes]
+    return [
+        change.replace("{suite}", copies.named(str(folder.absolute()))).replace("{seed}", str(seed))
+        for change in changes
+    ]
 
 
 def _quietly(run_one: Run, config: ConfigDict, place: Path) -> dict[str, Any]:

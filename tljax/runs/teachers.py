@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.experiment import Experiment
+from tljax.core.remote import copies
 from tljax.core.types import Record
 from tljax.runs import chosen_run
 from tljax.serving import embedding, saved_model
@@ -37,14 +38,14 @@ def beside(experiment: Experiment, method: Method, config: ConfigDict) -> Experi
             f"config.strategy.name={method.name} asks its teachers once for every picture, and these are augmented: "
             f"the network would see others than they. Set config.data.augment=false."
         )
-    found = [_asked(Path(place), experiment, config) for place in places]
+    found = [_asked(copies.local(place), experiment, config) for place in places]
     logits, features = zip(*found, strict=True)
     return dataclasses.replace(experiment, beside=method.taught.answers(logits, features, config.strategy))
 
 
 def _asked(place: Path, experiment: Experiment, config: ConfigDict) -> tuple[np.ndarray, np.ndarray]:
     """A teacher's logits (N, K), in the order of the run's classes, and features (N, D), of the training part."""
-    folder, _ = chosen_run.of(place.expanduser())
+    folder, _ = chosen_run.of(place)
     model = saved_model.load(folder)
     places = order(folder, model, experiment.classes)
     subset = experiment.parts["train"].subset

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from tljax.core import atomic, plugins
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.near_names import paths
+from tljax.core.remote import copies
 from tljax.core.types import Dataset, Split
 from tljax.data import domains, labels, spelling, splits
 from tljax.serving import questions, stored_config
@@ -67,6 +68,7 @@ def of_part(run: Path, model: Model, part: str) -> Labelled:
     """
     file = config_file(run)
     config = stored_config.read(file, model.family)
+    config = copies.localized(config)
     config.model.weights = config.model.tokenizer = str(file.parent / "model")
     dataset = plugins.find_known("sources", config.data.source).load(config.data)
     _check_kind(dataset, model)
@@ -101,6 +103,7 @@ def some(run: Path, model: Model, number: int) -> Labelled:
     """
     file = config_file(run)
     config = stored_config.read(file, model.family)
+    config = copies.localized(config)
     dataset = plugins.find_known("sources", config.data.source).load(config.data)
     subset = splits.choose(dataset, config.data, config.seed).parts["test"]
     positions = np.unique(np.linspace(0, len(subset) - 1, number).astype(int))

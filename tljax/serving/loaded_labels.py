@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from tljax.core import atomic, plugins
 from tljax.core.errors import DataError
+from tljax.core.remote import copies
 from tljax.core.types import IGNORED, Inputs, Record, Split
 from tljax.data import domains, groups, labels, splits
 from tljax.data.batches import Evaluation
@@ -57,6 +58,7 @@ def of_part(run: Path, model: Model, part: str) -> tuple[dict[str, np.ndarray], 
     """
     file = labelled.config_file(run)
     config = stored_config.read(file, model.family)
+    config = copies.localized(config)
     dataset = plugins.find_known("sources", config.data.source).load(config.data)
     _check_kind(dataset.info.labels, model, dataset.info.source)
     chosen = splits.choose(dataset, config.data, config.seed)
@@ -85,6 +87,7 @@ def of_data(
     if file is None:
         raise DataError(f"The run's config.json says how its {model.task.LABEL_KIND} are read; '{run}' has none.")
     config = stored_config.read(file, model.family)
+    config = copies.localized(config)
     seen, data = labelled.seen(config, place, split), questions.everything(config)
     data.update(dir=str(place), divide=(split,) if split else (), near_copies=-1)
     if "masks" in data:

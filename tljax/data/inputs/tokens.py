@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError, DataError, WeightsError
 from tljax.core.options import Option, Rule
+from tljax.core.remote import copies
 from tljax.core.types import Asked, Batch, Card, Inputs, Json, Record
 from tljax.data import vocabularies
 from tljax.data.splits import Subset
@@ -143,7 +144,7 @@ def place(config: ConfigDict) -> Path:
       ConfigError: neither is given.
     """
     if config.tokenizer:
-        return Path(config.tokenizer).expanduser()
+        return copies.local(config.tokenizer)
     if not config.weights:
         raise ConfigError("A text encoder needs a tokenizer: set config.model.tokenizer to its folder.")
     return _folder(config)

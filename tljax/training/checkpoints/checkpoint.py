@@ -19,6 +19,7 @@ from tljax.core.atomic import make_folder
 from tljax.core.errors import ConfigError, WeightsError
 from tljax.core.processes import agreement
 from tljax.core.quiet import quiet
+from tljax.core.remote import mirror
 from tljax.core.types import Record, Tree
 from tljax.training.sharding import Layout
 from tljax.training.train_state import TrainState
@@ -84,6 +85,7 @@ class Checkpoints:
         for old in self.steps(kind)[: -self._keep[kind]]:  # only now, when the new one is whole
             if old not in sound:  # where the loss has run away, the last one from before stays
                 manager.delete(old)
+        mirror.push(self._folder_of_all)
 
     def check_room(self, size: int, *, best: bool) -> None:
         """Raise WeightsError if the disk has no room for the checkpoints that will exist together, each `size` bytes.

@@ -12,6 +12,7 @@ import numpy as np
 from tljax.core.atomic import make_folder
 from tljax.core.errors import ConfigError
 from tljax.core.processes import agreement
+from tljax.core.remote import mirror
 from tljax.training.checkpoints import checkpoint
 from tljax.training.checkpoints.checkpoint import Checkpoints, Progress
 from tljax.training.sharding import Layout
@@ -104,6 +105,11 @@ def opened(folder: Path, *, keep: int = 2, layout: Layout | None = None) -> Iter
 
 
 def _check_all_see(folder: Path) -> None:
+    if any(agreement.gathered(mirror.is_mirrored(folder))):
+        raise ConfigError(
+            "With config.mesh.fsdp above 1 every process writes its part of a checkpoint into one folder, and an "
+            "object store has none: name a --workdir on a disk that all machines share (a mounted bucket is one)."
+        )
     agreement.told(lambda: make_folder(folder))
     blind = [index for index, sees in enumerate(agreement.gathered(folder.is_dir())) if not sees]
     if blind:

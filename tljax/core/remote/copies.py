@@ -1,0 +1,147 @@
+"""The copy of what lies at an address: in the cache, a folder for each address; made once, and again where it changed.
+
+`<cache>/remote/<sha256 of the address>/` holds `files/<last part of the address>`, `index.json` and locks.
+"""
+
+import contextlib
+import copy
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from tljax.core import atomic, caches, downloads
+from tljax.core.errors import ConfigError, DataError
+from tljax.core.remote import store
+from tljax.core.remote.store import Entry, Store, is_address
+
+KIND = "remote"  # of cache
+FILES, INDEX = "files", "index.json"
+AT_ONCE = 64  # files that are asked for together
+Known = dict[str, list[Any]]  # name -> [the store's mark, size and time of the copy]
+
+
+class Copy:
+    """The copy of one address."""
+
+    def __init__(self, address: str, use: str = "") -> None:
+        """`use`: copies for other uses lie apart."""
+        self.store: Store = store.at(address)
+        self.home = caches.folder(KIND) / hashlib.sha256(f"{use}{self.store.address}".encode()).hexdigest()
+        self.place = self.home / FILES / self.store.name
+
+    def pull(self, found: Mapping[str, Entry]) -> None:
+        """Make the copy what the store holds: get what is new or has changed, remove what is gone.
+
+        Args:
+          found: name -> file; the name is relative to `home/files`.
+        """
+        import filelock  # as fsspec, not where nothing is remote
+
+        atomic.make_folder(self.home / FILES)
+        caches.hold(self.home)
+        with filelock.FileLock(self.home / ".lock"):  # several processes of a machine have one copy
+            known = self.known()
+            same = {name for name, entry in found.items() if known.get(name) == self._row(name, entry.mark)}
+            for path in sorted((self.home / FILES).rglob("*"), reverse=True):
+                if path.is_file() and str(path.relative_to(self.home / FILES)) not in same:
+                    path.unlink()
+                elif path.is_dir() and not any(path.iterdir()):
+                    path.rmdir()
+            known = {name: known[name] for name in same}
+            wanted = [name for name in found if name not in same]
+            size = sum(found[name].size for name in wanted)
+            with downloads.progress(self.store.name, size, unit="B") if wanted else contextlib.nullcontext() as bar:
+                for start in range(0, len(wanted), AT_ONCE):
+                    names = wanted[start : start + AT_ONCE]
+                    self._get({name: found[name] for name in names})
+                    known |= {name: self._row(name, found[name].mark) for name in names}
+                    self.note(known)
+                    if bar is not None:
+                        bar.update(sum(found[name].size for name in names))
+            self.note(known)
+
+    def known(self) -> Known:
+        """What the copy was when it was last as the store; {} for a new one."""
+        file = self.home / INDEX
+        try:
+            return atomic.read_json(file, keys=("address", "files"))["files"] if file.exists() else {}
+        except DataError:
+            return {}  # damaged: all is copied again
+
+    def note(self, known: Known) -> None:
+        atomic.write(self.home / INDEX, json.dumps({"address": self.store.address, "files": known}))
+
+    def _row(self, name: str, mark: str) -> list[Any]:
+        return [mark, *stamp(self.home / FILES / name)]
+
+    def _get(self, wanted: Mapping[str, Entry]) -> None:
+        parts = {name: self.home / FILES / f"{name}.part{os.getpid()}" for name in wanted}
+        for part in parts.values():
+            atomic.make_folder(part.parent)
+        with store.spoken(self.store.address):
+            self.store.system.get([wanted[name].path for name in wanted], [str(parts[name]) for name in wanted])
+        for name, part in parts.items():
+            if (size := part.stat().st_size) != wanted[name].size:
+                raise DataError(
+                    f"'{wanted[name].path}' must have {wanted[name].size:,} bytes, as its store says; {size:,} came. "
+                    f"Start the same command again."
+                )
+            part.replace(self.home / FILES / name)
+
+
+def stamp(file: Path) -> tuple[int, int]:
+    """Size and time of writing; (-1, 0) if there is no such file."""
+    try:
+        found = file.stat()
+    except OSError:
+        return -1, 0
+    return found.st_size, found.st_mtime_ns
+
+
+def local(place: str, *, beside: tuple[str, ...] = ()) -> Path:
+    """The path of a file or folder on this machine: its own, or that of the copy of an address.
+
+    Args:
+      beside: suffixes of files beside a single file that are copied too.
+
+    Raises:
+      DataError: nothing lies at the address, or it cannot be read.
+    """
+    if not is_address(place):
+        return Path(place).expanduser()
+    one = Copy(place)
+    name, entries = one.store.name, one.store.entries()
+    if not entries:
+        raise DataError(f"There must be a file or a folder '{place}'; there is none.")
+    single = list(entries) == [""]
+    found = {f"{name}/{inside}" if inside else name: entry for inside, entry in entries.items()}
+    one.pull({**(one.store.beside(beside) if single and beside else {}), **found})
+    return one.place
+
+
+def localized(config: ConfigDict) -> ConfigDict:
+    """The config of a run with the paths of copies in the place of addresses in config.data, for what reads examples.
+    A run's folder keeps the addresses: on another machine the copies lie elsewhere.
+    """
+    found = {key: str(local(value)) for key, value in config.data.items() if is_address(value)}
+    if not found:
+        return config
+    changed = copy.deepcopy(config)
+    changed.data.update(found)
+    return changed
+
+
+def named(text: str) -> str:
+    """`text` with addresses in the place of the paths of their copies: for what people read, and for configs."""
+    with contextlib.suppress(ConfigError, DataError):  # no cache has a folder; a damaged index
+        folder = str(caches.folder(KIND))
+        for entry in set(re.findall(rf"{re.escape(folder)}/([0-9a-f]{{64}})/{FILES}/", text)):
+            address = atomic.read_json(Path(folder) / entry / INDEX)["address"]
+            text = text.replace(f"{folder}/{entry}/{FILES}/{address.rpartition('/')[2]}", address)
+    return text
