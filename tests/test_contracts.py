@@ -193,6 +193,8 @@ TABULATES: tuple[Callable[..., tasks.Tabulates], ...] = (
     detection.Detection,
     segmentation.Segmentation,
 )
+IN_OWN_SIZE: tuple[Callable[..., tasks.JudgesInOwnSize], ...] = (segmentation.Segmentation,)
+INTERVALS: tuple[Callable[..., tasks.HasInterval], ...] = (segmentation.Segmentation,)
 RANKS: tuple[Callable[..., tasks.Ranks], ...] = (
     detection.Detection,
     segmentation.Segmentation,

@@ -71,8 +71,10 @@ def test_it_reports_on_all_pixels(trained):
     _, run = trained
     result = json.loads((run / "result.json").read_text())
     assert result["metric"] == "mean_iou" and result["counts"]["test"] == 4
-    # All of 24 x 32 but the row of no class; padding and that row count for nothing.
-    assert result["metrics"]["test"]["pixels"] == 4 * 23 * 32
+    # Of the pictures' own 30 x 40 pixels, but the row of no class; the epoch is chosen by those of the input, 24 x 32.
+    test, validation = (result["metrics"][part] for part in ("test", "validation"))
+    assert test["pixels"] == 4 * 29 * 40 and validation["pixels"] == 4 * 23 * 32
+    assert 0 <= test["mean_iou_low"] <= test["mean_iou"] <= test["mean_iou_high"] <= 1
     model = saved_model.load(run)
     assert model.classes == ("0", "1", "2") and model.stored == (24, 32, 3)
 
@@ -97,7 +99,8 @@ def test_evaluate_counts_what_the_run_counted(trained, capsys):
         main(["evaluate", str(run), *arguments, "--json"])
         found = json.loads(capsys.readouterr().out)
         assert found["metrics"]["pixels"] == test["pixels"]
-        assert found["value"] == pytest.approx(test["mean_iou"], abs=2e-3)
+        assert found["value"] == pytest.approx(test["mean_iou"], abs=1e-6)
+        assert found["interval"] == pytest.approx([test["mean_iou_low"], test["mean_iou_high"]], abs=1e-6)
         assert [row["class"] for row in found["per_class"]] == ["0", "1", "2"]
     main(["evaluate", str(run), str(data)])
     assert "these data hold what the run learned from" in capsys.readouterr().err
@@ -113,7 +116,7 @@ def test_names_of_classes_go_along_to_pictures_elsewhere(trained, tmp_path, caps
     test = tmp_path / "data" / "test"
     main(["evaluate", str(tmp_path / "run"), str(test), "--masks", f"{test}annot"])
     shown = capsys.readouterr()
-    assert all(name in shown.out for name in ("sky", "road", "car", "pixels 2,944"))
+    assert all(name in shown.out for name in ("sky", "road", "car", "pixels 4,640", "95 % interval"))
     assert "3 classes by" in shown.err
 
 

@@ -14,6 +14,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.remote import copies
 from tljax.core.types import Totals
 from tljax.core.untrusted import printable
+from tljax.reporting import significance
 from tljax.reporting.terminal import show
 from tljax.runs import chosen_run
 from tljax.serving import evaluation, labelled, loaded_labels, saved_model, stored_config
@@ -94,13 +95,12 @@ def _tell(found: dict[str, Any], *, as_json: bool) -> None:
         show("", COLUMNS, [_cells(row) for row in found["classes"]])
     if rows := found.get("per_class"):
         show("", tuple(rows[0]), [[_shown(value) for value in row.values()] for row in rows])
-    metrics = found["metrics"]
-    others = [
-        f"{name} {_number(value)}" for name, value in metrics.items() if name not in ("examples", found["metric"])
-    ]
+    metrics, best = found["metrics"], found["metric"]
+    hidden = ("examples", best, *significance.ends(best))
+    others = [f"{name} {_number(value)}" for name, value in metrics.items() if name not in hidden]
     between = f", 95 % interval {_range(found['interval'])} %" if found["interval"] else ""
     print(printable(", ".join(others)))
-    print(f"{found['metric']} {found['value']:.4f} of {metrics['examples']:,} examples{between}")
+    print(f"{best} {found['value']:.4f} of {metrics['examples']:,} examples{between}")
 
 
 def _number(value: float) -> str:

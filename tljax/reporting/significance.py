@@ -50,7 +50,18 @@ def wilson(share: float, examples: int) -> tuple[float, float]:
     return (share + z2 / 2 - half) / (1 + z2), (share + z2 / 2 + half) / (1 + z2)
 
 
+def ends(metric: str) -> tuple[str, str]:
+    """What the ends of a metric's interval are called among the metrics of a part, if its task says them."""
+    return f"{metric}_low", f"{metric}_high"
+
+
 def of_part(metric: str, values: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The 95 % interval of a metric of one part: the task's own, else Wilson's of a share; None if there is none."""
+    low, high = ends(metric)
+    return (values[low], values[high]) if low in values else of_share(metric, values)
+
+
+def of_share(metric: str, values: Mapping[str, Any]) -> tuple[float, float] | None:
     """The 95 % interval of a metric of one part, as `Task.summarize` gives them; None if it is not a share of examples.
 
     A share of hidden tokens is none: a text has many of them, and they are not independent.

@@ -189,7 +189,7 @@ def _row(name: str, members: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "mean": mean,
         "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
         "interval": _within(significance.interval(values), metric),
-        "wilson": significance.of_part(metric, members[0]["metrics"]["test"] | {metric: mean, "examples": examples}),
+        "wilson": significance.of_share(metric, members[0]["metrics"]["test"] | {metric: mean, "examples": examples}),
         "examples": examples,
         "validation": float(np.mean(validation)) if validation else None,
         "updates": [member["step"] for member in members],

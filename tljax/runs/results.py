@@ -13,6 +13,7 @@ from tljax.core.layer_groups import Groups
 from tljax.core.trees import count, flatten
 from tljax.data import domains
 from tljax.reporting import figures, table_files, throughput
+from tljax.serving import evaluation
 from tljax.training import optimizer
 from tljax.training.features import Took
 from tljax.training.job import Job
@@ -31,6 +32,7 @@ def make(job: Job, trained: Trained, totals: Mapping[str, Any], took: Took) -> d
     """
     state = trained.state
     metrics = {part: job.task.summarize(sums) for part, sums in totals.items()}
+    metrics |= {"test": evaluation.measured(job.task, totals["test"])} if "test" in totals else {}
     learning = {group for phase in job.phases for group in phase.learning}
     return {
         "metric": job.task.BEST_METRIC,

@@ -10,7 +10,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.plugins import find
 from tljax.core.processes import agreement
 from tljax.reporting import silent
-from tljax.runs import budget, fitted_run, records, results
+from tljax.runs import budget, fitted_run, own_size, records, results
 from tljax.runs.finish import finish
 from tljax.runs.preparation import prepare
 from tljax.serving import saved_model
@@ -63,8 +63,9 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
             trained = loop.fit(initial)
         final, last = loop.variables(devices.put_state(trained.state)), seen[-1]
         totals = {part: last.evaluator(final, examples) for part, examples in last.evaluations.items()}
-        temperature = records.temperature(task, totals)
         learned = devices.get_state(final)
+        totals = own_size.tested(learned, experiment, config, totals)
+        temperature = records.temperature(task, totals)
         found = results.make(job, trained, totals, views.took(seen)) | {"temperature": temperature}
 
         def save(folder: Path) -> None:

@@ -7,13 +7,14 @@ import jax
 import numpy as np
 
 from tljax.core.errors import DataError
-from tljax.core.types import Batch
+from tljax.core.types import Batch, Totals
 from tljax.data import labels
 from tljax.data.batches import Evaluation
 from tljax.reporting import significance
 from tljax.serving.labelled import Labelled
 from tljax.serving.predictor import Predictor
 from tljax.serving.saved_model import Model
+from tljax.tasks import HasInterval
 from tljax.training import parallel
 from tljax.training.evaluate import Evaluator
 
@@ -63,8 +64,8 @@ def totals(predictor: Predictor, examples: Labelled, *, skip: bool = False) -> d
 
 
 def summary(model: Model, found: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Metrics, the name of the main one, its 95 % interval if it is a share of examples, and metrics of each class."""
-    metrics = model.task.summarize(found)
+    """Metrics, the name of the main one, its 95 % interval if it has one, and metrics of each class."""
+    metrics = measured(model.task, found)
     value = metrics[model.task.BEST_METRIC]
     return {
         "metric": model.task.BEST_METRIC,
@@ -73,6 +74,13 @@ def summary(model: Model, found: dict[str, np.ndarray]) -> dict[str, Any]:
         "metrics": metrics,
         "classes": [_of_class(*row) for row in _counts(model, found)],
     }
+
+
+def measured(task: Any, totals: Totals) -> dict[str, float]:
+    """The metrics of a part, with the ends of the main one's interval, if the task has one."""
+    metrics, names = task.summarize(totals), significance.ends(task.BEST_METRIC)
+    found = task.interval(totals) if isinstance(task, HasInterval) else None
+    return metrics | (dict(zip(names, found, strict=True)) if found else {})
 
 
 def _counts(model: Model, found: dict[str, np.ndarray]) -> list[tuple[str, int, int, int]]:

@@ -16,7 +16,8 @@ from tljax.data import domains, groups, labels, splits
 from tljax.data.batches import Evaluation
 from tljax.data.masks import class_file
 from tljax.data.splits import Subset
-from tljax.serving import labelled, questions, stored_config
+from tljax.serving import labelled, pixel_maps, questions, stored_config
+from tljax.serving.predictor import Predictor
 from tljax.serving.saved_model import Model
 from tljax.training import parallel
 from tljax.training.evaluate import Evaluator
@@ -122,7 +123,8 @@ def _totals(inputs: Inputs, part: str, model: Model, batch_size: int) -> dict[st
     size = -(-batch_size // devices.devices) * devices.devices
     step: Any = make_eval_step(model.network, model.task, inputs.prepare)
     variables = devices.put_state(jax.tree.map(np.asarray, model.variables))
-    return Evaluator(step, devices)(variables, Evaluation(inputs.parts[part], batch_size=size))
+    totals = Evaluator(step, devices)(variables, Evaluation(inputs.parts[part], batch_size=size))
+    return pixel_maps.in_own_size(Predictor(model, batch_size=size), inputs.parts[part].subset, totals)
 
 
 def _check_kind(kind: str, model: Model, source: str) -> None:

@@ -1,6 +1,7 @@
-"""Answers that are maps: a mask in each picture's own size as PNG with a palette, and laid over the picture."""
+"""Answers that are maps, in each picture's own size: as PNG with a palette, laid over the picture, and counted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import numpy as np
 from PIL import Image
 
 from tljax.core.atomic import make_folder, whole
-from tljax.core.types import IGNORED, Json
+from tljax.core.types import IGNORED, Json, Totals
 from tljax.data import pictures
+from tljax.data.splits import Subset
 from tljax.reporting import overlays
 from tljax.serving.predictor import Predictor
 from tljax.serving.questions import Questions
 from tljax.serving.saved_model import Model
+from tljax.tasks import JudgesInOwnSize
 
 MASKS, OVERLAYS = "masks", "overlays"  # folders below --out
 
@@ -57,6 +60,28 @@ def full_size(probabilities: np.ndarray, shape: tuple[int, ...], model: Model) -
     label = np.full(shape, IGNORED, np.uint8)
     label[top : top + height, left : left + width] = np.argmax(planes, axis=0)
     return label
+
+
+def in_own_size(predictor: Predictor, subset: Subset, totals: Totals) -> Totals:
+    """The totals of a part, with its pixels counted in each picture's own size; other tasks' are unchanged.
+
+    Pixels that the network does not see, outside of a square of the middle, count for nothing.
+    """
+    model = predictor.model
+    if not isinstance(model.task, JudgesInOwnSize):
+        return totals
+
+    def maps() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        with ThreadPoolExecutor(pictures.THREADS) as pool:
+            for begin in range(0, len(subset), predictor.batch_size):
+                some = range(begin, min(begin + predictor.batch_size, len(subset)))
+                examples = list(pool.map(subset.__getitem__, some))
+                answers = model.told(predictor(list(pool.map(model.asked.read, examples))))
+                for one, answer in zip(examples, answers, strict=True):
+                    label = np.asarray(one["label"])
+                    yield label, full_size(answer, label.shape, model)
+
+    return model.task.in_own_size(totals, maps())
 
 
 def _seen(shape: tuple[int, ...], sizes: Json) -> tuple[int, int, int, int, tuple[float, float]]:

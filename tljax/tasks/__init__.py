@@ -7,7 +7,7 @@ A task is its file, or the object that the file's `from_training` makes from the
 functions of `Task`. The other protocols are optional; the flow asks for an optional part by its protocol.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -179,6 +179,24 @@ class Ranks(Protocol):
     """A score of every example: the page shows those with the lowest."""
 
     def scores(self, totals: Totals) -> np.ndarray: ...
+
+
+@runtime_checkable
+class JudgesInOwnSize(Protocol):
+    """Answers as large as the picture: test examples are judged in their own size, not in that of the input."""
+
+    def in_own_size(self, totals: Totals, maps: Iterable[tuple[np.ndarray, np.ndarray]]) -> Totals:
+        """The totals of a part, counted again from the label and the answer (H, W) of each of its examples in order."""
+        ...
+
+
+@runtime_checkable
+class HasInterval(Protocol):
+    """The interval of `BEST_METRIC` is the task's to say."""
+
+    def interval(self, totals: Totals) -> tuple[float, float] | None:
+        """95 %; None if it has none."""
+        ...
 
 
 @runtime_checkable

@@ -2,7 +2,7 @@
 
 import csv
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import flax.linen as nn
@@ -21,6 +21,7 @@ from tljax.networks.backbone import Backbone
 from tljax.networks.segmentation import counts
 from tljax.networks.segmentation.heads import HEADS, enlarged
 from tljax.networks.segmentation.losses import LOSSES
+from tljax.reporting.maps import scores
 
 LABEL_KIND = "maps"  # the kind of labels
 BEST_METRIC = "mean_iou"  # the metric for tables and for the choice of the best epoch
@@ -118,16 +119,30 @@ class Segmentation:
         mean_iou: the mean of the classes' IoU over the classes that a pixel of the part is of, or is said to be of;
         pixel_accuracy: the share of right pixels; boundary_f1: the mean of the classes' F1 of boundary pixels.
         """
-        iou, f1 = _iou(totals["pixels"]), _boundary_f1(totals["boundaries"])
+        iou, f1 = scores.iou(totals["pixels"]), scores.boundary_f1(totals["boundaries"])
         pixels, examples = np.asarray(totals["pixels"], np.float64), int(totals["examples"])
         return {
             "loss": float(totals["loss"]) / examples,
-            BEST_METRIC: _mean(iou),
+            BEST_METRIC: scores.mean(iou),
             "pixel_accuracy": float(np.diag(pixels).sum() / max(pixels.sum(), 1)),
-            "boundary_f1": _mean(f1),
+            "boundary_f1": scores.mean(f1),
             "pixels": int(pixels.sum()),
             "examples": examples,
         }
+
+    def in_own_size(self, totals: Totals, maps: Iterable[tuple[np.ndarray, np.ndarray]]) -> Totals:
+        """The totals with the pixels of each picture in its own size: of its label and of the answer, (H, W) each."""
+        classes, tables, edges = len(totals["pixels"]), [], []
+        for label, said in maps:
+            tables.append(scores.confusion(label, said, classes))
+            edges.append(scores.boundaries(label, said, classes))
+        table = np.stack(tables)
+        each = {"label": table.sum(2), "found": table.sum(1), "both": np.diagonal(table, axis1=1, axis2=2)}
+        return {**totals, **each, "pixels": table.sum(0), "boundaries": np.sum(edges, axis=0)}
+
+    def interval(self, totals: Totals) -> tuple[float, float] | None:
+        """The 95 % interval of mean IoU, by the bootstrap over pictures."""
+        return scores.interval(*(np.asarray(totals[name]) for name in ("label", "found", "both")))
 
     def outputs(self, logits: np.ndarray) -> np.ndarray:
         """Logits (N, h, w, K) -> the probability of each class at every place."""
@@ -147,10 +162,10 @@ class Segmentation:
         labels, found, both = pixels.sum(1), pixels.sum(0), np.diag(pixels)
         return {
             "class": list(classes),
-            "IoU": _iou(pixels),
+            "IoU": scores.iou(pixels),
             "precision": both / np.where(found, found, np.nan),
             "recall": both / np.where(labels, labels, np.nan),
-            "boundary F1": _boundary_f1(totals["boundaries"]),
+            "boundary F1": scores.boundary_f1(totals["boundaries"]),
             "pixels": labels.astype(np.int64),
         }
 
@@ -198,27 +213,6 @@ class Segmentation:
         large, weights = self._enlarged(logits, batch), jnp.array(self.class_weights, jnp.float32)
         parts = [loss(large, batch["label"], weights) for loss in LOSSES[self.loss_name]]
         return jnp.stack(parts).sum(0)
-
-
-def _iou(pixels: np.ndarray) -> np.ndarray:
-    """(K, K) -> (K,); NaN for a class that no pixel is of, or is said to be of."""
-    pixels = np.asarray(pixels, np.float64)
-    either = pixels.sum(1) + pixels.sum(0) - np.diag(pixels)
-    return np.diag(pixels) / np.where(either, either, np.nan)
-
-
-def _boundary_f1(table: np.ndarray) -> np.ndarray:
-    """(4, K) of `counts.boundaries` -> (K,); NaN for a class without a boundary."""
-    found, found_near, label, label_near = np.asarray(table, np.float64)
-    precision, recall = found_near / np.maximum(found, 1), label_near / np.maximum(label, 1)
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    return np.where(found + label > 0, f1, np.nan)
-
-
-def _mean(values: np.ndarray) -> float:
-    """The mean of those that are not NaN; 0 if all are."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else 0.0
 
 
 def _rows(table: Mapping[str, Sequence[object] | np.ndarray]) -> list[tuple[object, ...]]:

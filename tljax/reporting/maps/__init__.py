@@ -1,0 +1,1 @@
+"""Maps of classes on the host: how right they are."""
