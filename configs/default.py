@@ -21,6 +21,8 @@ def get_config() -> Any:
     mesh.fsdp = 1  # number of parts of a state; 1: every device has all of it
     mesh.rules = ()  # (path, axis to divide or -1), "backbone.stage1.*.kernel"; others: the largest that fsdp divides
 
+    config.profile = ""  # "5:7" (--profile 5:7): a trace of these steps, from 1 on, into the run's folder
+
     config.data = data = ConfigDict(sort_keys=False)
     data.source = "digits"  # a file in tljax/data/sources/
     data.splits = ConfigDict(

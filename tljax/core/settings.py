@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from tljax.core.untrusted import Json
 # key -> its rule; names of plugins are checked at their lookup.
 RULES = {
     "seed": ("in [0, 2**31)", lambda x: 0 <= x < 2**31),
+    "profile": ("'', or START:STOP with 1 <= START <= STOP, such as 5:7", lambda steps: not steps or _is_range(steps)),
     "mesh.data": NOT_NEGATIVE,
     "mesh.fsdp": POSITIVE,
     "mesh.rules": (
@@ -236,6 +238,11 @@ def differences(old: Json, new: Json) -> list[str]:
 
 def _names_validation(data: ConfigDict) -> bool:
     return bool(data.fractions[1] if len(data.fractions) == 3 else data.splits.validation)
+
+
+def _is_range(steps: str) -> bool:
+    found = re.fullmatch(r"(\d{1,9}):(\d{1,9})", steps)
+    return found is not None and 1 <= int(found[1]) <= int(found[2])
 
 
 def _is_one(shares: Sequence[float]) -> bool:

@@ -23,6 +23,7 @@ SHORT = {
     "strategy": "strategy.name",
     "weights": "model.weights",
     "seed": "seed",
+    "profile": "profile",
     "minutes": "train.minutes",
     "text": "data.columns.text",
     "image": "data.columns.image",

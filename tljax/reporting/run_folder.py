@@ -18,7 +18,8 @@ from tljax.data import folders
 FILES = "files"  # key of inputs.json: facts about the files of `data.dir`, known without reading them
 COUNTS = "examples"  # key of inputs.json: part -> number of examples; earlier runs have none
 RATES = ("optimizer.lr", "optimizer.clip")  # keys that may change when a run has diverged
-FREE = ("report", "mesh.data", "mesh.fsdp", "mesh.rules", "suite.only")  # keys that do not change a run's result
+# Keys that do not change a run's result.
+FREE = ("report", "profile", "mesh.data", "mesh.fsdp", "mesh.rules", "suite.only")
 # The files of a run. config.json is written first; without it the others belong to somebody else.
 OURS = ("checkpoints", "model", "report", "inputs.json", "env.json", "result.json", "metrics.jsonl", "decision.json")
 TEACHERS = "teachers"  # key of inputs.json: the checksum of what they answer, in a run that has some

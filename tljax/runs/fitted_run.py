@@ -40,6 +40,7 @@ OF_STEPS = {
     "model.drop_path": 0,
     "train.patience": 0,
     "strategy.moving_statistics": (),
+    "profile": "",
 }
 
 

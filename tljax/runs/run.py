@@ -16,6 +16,7 @@ from tljax.runs.preparation import prepare
 from tljax.serving import saved_model
 from tljax.training import parallel, plan_rates, views
 from tljax.training.checkpoints.shared import opened
+from tljax.training.devices import tracing
 from tljax.training.train_loop import Loop
 from tljax.training.train_state import TrainState
 
@@ -46,6 +47,7 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         # Fewer epochs of the same length, so that evaluations stay as far apart.
         shorter = overrides.apply(config, (f"train.epochs={config.train.epochs * fits / steps!r}",))
         job = prepared.job(fits, shorter, devices.axis)
+    tracing.check(config.profile, job.steps)
     tables = job.tables(initial)
     if devices.layout:
         devices.layout.check(initial.params)

@@ -1,5 +1,6 @@
 """The training loop: when a run takes a step, logs, evaluates and saves; nothing else."""
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -18,6 +19,7 @@ from tljax.reporting import throughput
 from tljax.reporting.report import Report
 from tljax.training import norm_statistics
 from tljax.training.checkpoints.checkpoint import Checkpoints, Progress
+from tljax.training.devices.tracing import Trace
 from tljax.training.job import Job
 from tljax.training.parallel import Parallel, Program
 from tljax.training.step_log import StepLog
@@ -52,7 +54,9 @@ class Loop:
         self._check_room(start)
         state, progress = self._resume(start)
         at, evaluated = int(state.step), not progress.owed
-        with self.report.training(at, self.job.steps, seconds=progress.seconds, evaluated=evaluated):
+        self._trace.begun(at)
+        training = self.report.training(at, self.job.steps, seconds=progress.seconds, evaluated=evaluated)
+        with training, contextlib.closing(self._trace):
             for index, end in enumerate(self.job.ends):
                 step = int(state.step)
                 if (step < end or (step == end and progress.owed)) and not progress.stopped:
@@ -86,6 +90,11 @@ class Loop:
             return found
         examples = view.statistics or view.training
         return self._measured(mode)(found, state.rng, examples.stream(0, examples.steps_to_all))
+
+    @functools.cached_property
+    def _trace(self) -> Trace:
+        steps = self.job.config.profile if agreement.first() else ""
+        return Trace(steps, self.report.folder, self.report.say)
 
     @functools.cached_property
     def _log(self) -> StepLog:
@@ -171,9 +180,11 @@ class Loop:
             train_step = program.compiled(current.state, batch, donate=True)
             progress.step_bytes = max(progress.step_bytes, program.bytes)
             signals.poll()
+            self._trace.before(step + 1)
             with jax.transfer_guard("disallow"):
                 current.state, metrics = train_step(current.state, batch)
             current.step = step + 1
+            self._trace.after(current.step, current.state)
             progress.tokens, progress.places = progress.tokens + tokens, progress.places + places
             late = time.monotonic() > self.deadline
             progress.owed = job.due(current.step, train.eval_epochs) or current.step == end or late

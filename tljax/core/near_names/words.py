@@ -5,6 +5,7 @@ ALSO_CALLED = {
     "seed": "random seed, random state, manual seed, seed everything, rng",
     "parallel": "device, accelerator, gpus, strategy ddp, distributed, pmap, devices",
     "writers": "logger, loggers, report to, callbacks, tensorboard, wandb, mlflow, tracker",
+    "profile": "profiler, trace, tracing, profile steps",
     "groups": "splitter, param groups, parameter groups, layer groups",
     "data.source": "dataset, data set, dataset type, loader",
     "data.dir": (
