@@ -21,6 +21,7 @@ from tljax.data.splits import Subset
 
 Value = TypeVar("Value")
 CHUNK = 1024  # the most pictures in the queue of the decoding threads
+PIECE = 8  # pictures that a thread takes at a time: of tiny ones, taking takes longer than decoding
 
 
 class Pictures:
@@ -196,7 +197,9 @@ class Pictures:
         with ThreadPoolExecutor(pictures.THREADS) as pool:
             for begin in range(0, len(every), CHUNK):
                 some = every[begin : begin + CHUNK]
-                bad |= {i: why for i, why in zip(some, pool.map(attempt, some), strict=True) if why}
+                pieces = [some[i : i + PIECE] for i in range(0, len(some), PIECE)]
+                for piece, answers in zip(pieces, pool.map(lambda piece: [*map(attempt, piece)], pieces), strict=True):
+                    bad |= {i: why for i, why in zip(piece, answers, strict=True) if why}
         if share.count > 1:
             bad = self._put_together(bad)
         strata = self.subset.strata

@@ -27,17 +27,20 @@ def of(image: np.ndarray) -> np.ndarray:
 
     `pixels` is 64 bits of a checksum of the pixels. `hash` is dHash (Krawetz 2013, "Kind of Like That"): the picture is
     shrunk to 9 x 8 grey levels, and a bit says whether a level is darker than its right neighbour. `grey` is the
-    picture shrunk to 16 x 16 grey levels.
+    picture shrunk to 16 x 16 grey levels. Of a picture smaller than `LEAST` only `pixels` is found.
     """
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(np.ascontiguousarray(image).data)
+    pixels = int.from_bytes(digest.digest()[:8], "little")
+    if min(image.shape[:2]) < LEAST:
+        return np.array((pixels, 0, 0, 0), PRINT)
     plain = np.ascontiguousarray(image[..., :3]) if image.shape[-1] >= 3 else np.repeat(image[..., :1], 3, axis=-1)
     small = Image.fromarray(plain).resize((16, 16), Image.Resampling.BOX)
     grey = small.convert("L")
     nine = np.asarray(grey.resize((9, 8), Image.Resampling.BOX))
     return np.array(
         (
-            int.from_bytes(digest.digest()[:8], "little"),
+            pixels,
             np.packbits(nine[:, :-1] < nine[:, 1:]).view("<u8")[0],
             np.asarray(grey).ravel(),
             np.asarray(small).mean(axis=(0, 1)),
