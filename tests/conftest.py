@@ -3,6 +3,7 @@
 import gc
 import importlib.util
 import os
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,11 @@ from tljax.runs.pages import drawing
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 keep_compiled()
+
+# Runs wait for the disk at every save, half of the time of a test that saves often. Memory does not make them wait.
+MEMORY, ROOM = Path("/dev/shm"), 6 * 2**30
+if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 gc.set_threshold(10_000)  # tracing makes many small objects: a tenth of the suite's time was spent looking through them
 
 SHARED = Path(os.environ.get("TLJAX_SHARED", Path(__file__).parents[2] / "shared"))

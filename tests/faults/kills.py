@@ -92,4 +92,4 @@ def last_state(folder: Path) -> dict[str, bytes]:
         return {}
     with opened(folder / "checkpoints") as checkpoints:
         reader = checkpoints._managers["latest"]
-        return bits(reader.restore(None, args=ocp.args.Composite(state=ocp.args.StandardRestore()))["state"])
+        return bits(reader.restore(None, args=ocp.args.Composite(state=ocp.args.PyTreeRestore()))["state"])

@@ -176,7 +176,7 @@ def test_the_model_is_the_mean_of_its_checkpoints(tmp_path, monkeypatch, mode):
     with opened(tmp_path / "swa" / "checkpoints", keep=9) as checkpoints:
         manager = checkpoints._managers["latest"]
         for step in manager.all_steps():
-            args = ocp.args.Composite(state=ocp.args.StandardRestore())
+            args = ocp.args.Composite(state=ocp.args.PyTreeRestore())
             kept[step] = manager.restore(step, args=args)["state"]
     assert sorted(kept) == [4, 8, 13, 17, 21]
     model = safetensors.numpy.load_file(tmp_path / "swa" / "model" / "model.safetensors")

@@ -81,7 +81,7 @@ def last_state(folder: Path) -> dict[str, bytes]:
     """The bits of every leaf of the last checkpoint, optimizer state and all."""
     with opened(folder / "checkpoints") as checkpoints:
         manager = checkpoints._managers["latest"]
-        leaves = manager.restore(None, args=ocp.args.Composite(state=ocp.args.StandardRestore()))["state"]
+        leaves = manager.restore(None, args=ocp.args.Composite(state=ocp.args.PyTreeRestore()))["state"]
     assert any(name.startswith("opt_state") for name in leaves)
     return small.bits(leaves)
 
@@ -228,7 +228,7 @@ def test_no_state_that_is_not_finite_is_ever_saved(tmp_path, monkeypatch, capsys
     with opened(tmp_path / "checkpoints") as checkpoints:
         for kind in ("latest", "best"):
             for step in checkpoints.steps(kind):
-                asked = ocp.args.Composite(state=ocp.args.StandardRestore())
+                asked = ocp.args.Composite(state=ocp.args.PyTreeRestore())
                 leaves = checkpoints._managers[kind].restore(step, args=asked)["state"]
                 assert step < at and all(np.isfinite(x).all() for x in leaves.values())
         kept = checkpoints.steps("latest")
