@@ -60,7 +60,7 @@ def test_near_copies_are_found_and_others_are_not():
     assert said[0] == "copies: 0 of 42 test pictures are also in train, 2 more look like one there"
     assert listed["copies.txt"].splitlines() == ["alike\ttrain/3\ttest/0", "alike\ttrain/5\ttest/1"]
     said, listed, _ = look(near_copies=-1, train=(train, [0] * 40), test=(test, [0] * 42))
-    assert said == ("copies: none among 82 pictures (exact ones alone)",) and listed == {}
+    assert said == ("copies: none among 82 pictures (only equal ones were looked for)",) and listed == {}
 
 
 def test_near_pairs_are_those_of_a_search_without_buckets():
@@ -79,7 +79,10 @@ def test_near_pairs_are_those_of_a_search_without_buckets():
 def test_flat_pictures_of_two_colours_are_no_copies():
     flat = [np.full((64, 64, 3), colour, np.uint8) for colour in ((200, 0, 0), (0, 200, 0), (0, 0, 90), (9, 9, 9))]
     said, listed, _ = look(train=(flat[:2], [0, 1]), test=(flat[2:], [0, 1]))
-    assert said == ("copies: none among 4 pictures (nor alike, to 8 of 64 bits)",) and listed == {}
+    assert (
+        said == ("copies: none among 4 pictures (and none that look alike: config.data.near_copies=8)",)
+        and listed == {}
+    )
 
 
 def test_small_pictures_have_exact_copies_alone():

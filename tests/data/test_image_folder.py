@@ -109,9 +109,9 @@ ERRORS = {
     "a space": ((*FILES, "train/ant /4.png"), r"these do not: 'ant' and 'ant ' \(3, 1 examples\)"),
     "no class folders": (
         ("train/1.txt",),
-        r"class folders of pictures \(.*\), but has none. The layout is <data.dir>/",
+        r"class folders of pictures .* but has none. The layout is .*/<split>/.*without splits .*/<class>/<file>",
     ),
-    "nothing": ((), "must hold splits with class folders"),
+    "nothing": ((), "must hold class folders of pictures .*or splits with class folders"),
 }
 
 

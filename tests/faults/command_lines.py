@@ -42,7 +42,7 @@ CASES = {
     ),
     "37 None for an optimizer's own argument": Fault(flags("--config.optimizer.kwargs.momentum=None"), 0, ["result:"]),
     "38 no such config": Fault(
-        ["train", "digitz"], CONFIG, ["--config must be a Python file with get_config()", "digits", "got 'digitz'"]
+        ["train", "digitz"], CONFIG, ["a Python file with get_config()", "digits", "got 'digitz'"]
     ),
     "38 a file without get_config": Fault(failing_file, CONFIG, ["mine.py must define get_config()"]),
     "38 no file at that place": Fault(

@@ -334,6 +334,8 @@ def test_a_verb_is_given_a_folder_or_a_config(tmp_path, capsys):
     place = str(lay(tmp_path / "My pictures", *classes()))
     assert config.of_flags(place, None, []).name == "My-pictures"
     assert "data: 4 examples, 2 classes" in capsys.readouterr().out
+    notes = config.read(str(lay(tmp_path / "parts", *classes("train/", "test/")))).notes
+    assert any("examples in 'train', 2 classes" in note for note in notes)
     assert config.of_flags(None, "configs/digits.py", []).name == "digits"
     assert config.of_flags(None, None, [], default="digits").name == "digits"
     for both in ((place, "digits"), (None, None)):

@@ -67,6 +67,13 @@ def test_the_text():
     assert title == "plan over 0.5 epochs (1 steps): learning rate █ 0.1, · frozen" and line == "  all " + "█" * 60
 
 
+def test_neighbours_that_learn_alike_are_one_row():
+    rates = {"stem": [None], "stage1": [None], "stage2": [0.1], "stage3": [None], "head": [0.1]}
+    shown = plan_chart.folded({"rates": rates, "epochs": 1.0})
+    assert shown["epochs"] == 1.0 and list(shown["rates"]) == ["stem to stage1", "stage2", "stage3", "head"]
+    assert list(shown["rates"].values()) == [[None], [0.1], [None], [0.1]]
+
+
 def test_the_picture(tmp_path, monkeypatch):
     drawn = {}
     monkeypatch.setattr(figures, "_save", lambda figure, file: drawn.update(axes=figure.axes))
@@ -86,6 +93,7 @@ def test_it_is_written_before_training_and_once(tmp_path, capsys):
     chart = plan_rates.chart(PHASES, 4, 2.0, config())
     with one.opened({}):
         pass
+    chart["rates"] = {"lowest": chart["rates"]["low"], **chart["rates"]}
     one.plan([("phase 'probe'", ("group", "lr"), [["low", "frozen"]])], chart)
     folder = tmp_path / "run" / "report"
     assert json.loads((folder / "plan.json").read_text()) == chart
@@ -93,6 +101,7 @@ def test_it_is_written_before_training_and_once(tmp_path, capsys):
     assert picture.startswith(b"\x89PNG")
     printed = capsys.readouterr().out
     assert printed.index("phase 'probe'") < printed.index("plan over 2 epochs") < printed.index("·" * 15 + "░" * 45)
+    assert "  lowest to low " in printed and printed.count("░" * 45) == 1
     (folder / "plan.png").write_bytes(b"as it was")
     one.plan([], chart)
     assert (folder / "plan.png").read_bytes() == b"as it was"

@@ -43,6 +43,17 @@ def test_a_page_is_complete_and_quiet(root, tmp_path):
     assert f"with temperature {result['temperature']:.3f}" in found.dom
 
 
+def test_on_a_phone_tables_scroll_in_their_own_box_and_no_number_is_cut(root, tmp_path):
+    with browser.tab(tmp_path) as tab:
+        tab.do("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
+        tab.open((root / "run" / "report" / "index.html").as_uri())
+        assert tab.run("document.title").startswith("pictures: classification by resnet ")
+        assert tab.run("document.documentElement.scrollWidth") == 390
+        assert tab.run("Math.max(...Array.from(document.querySelectorAll('td, th'), cell => cell.offsetHeight))") < 40
+        boxes = "Array.from(document.querySelectorAll('.scroll'), box => box.scrollWidth > box.clientWidth)"
+        assert tab.run(f"{boxes}.some(Boolean)")
+
+
 def test_the_surest_mistake_is_named_and_seen(root):
     import csv
 

@@ -145,4 +145,10 @@ def test_the_verb_writes_a_picture_and_prints_the_class(trained, tmp_path, capsy
     assert main(["explain", str(root / "run"), str(files[0]), "-o", str(out), "--class", "wasp"]) == 2
     assert "--class must be one of ant, bee, fly; got 'wasp'" in capsys.readouterr().err
     assert main(["explain", str(root / "run"), str(files[0]), "-o", "x.gif"]) == 2
+    capsys.readouterr()
+    (tmp_path / "nine.png").touch()
     assert main(["explain", str(root / "run"), str(tmp_path / "none.png"), "-o", str(out)]) == 3
+    said = capsys.readouterr().err
+    assert "none.png is not: there is no such file. Near it there is '" in said and "nine.png'." in said
+    assert main(["explain", str(root / "run"), str(tmp_path), "-o", str(out)]) == 3
+    assert "is a folder. Name a picture in it." in capsys.readouterr().err

@@ -58,6 +58,8 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _of_picture(model: Model, options: Any) -> None:
+    if Path(options.asked).is_dir():
+        raise DataError(f"PICTURE must be one picture; '{options.asked}' is a folder. Name a picture in it.")
     predictor = Predictor(model, batch_size=1)
     ((_, answer),) = predictor.answers([Path(options.asked)])
     number, said = _asked(model, options, answer)

@@ -59,8 +59,8 @@ def find(path: str) -> Path:
             if place.is_file():
                 return place
     raise ConfigError(
-        f"--config must be a Python file with get_config(), or the name of a config that comes with tljax "
-        f"({', '.join(names())}); got '{path}', which is no folder or table of examples either.{paths.near(path)}"
+        f"There must be a folder or table of examples, a Python file with get_config(), or a config that comes with "
+        f"tljax ({', '.join(names())}); got '{path}', which is none of these.{paths.near(path)}"
     )
 
 

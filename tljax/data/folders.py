@@ -107,9 +107,9 @@ def read(root: Path, suffixes: Collection[str], config: ConfigDict, *, what: str
         loose = sum(is_example(path, suffixes) for path in entries(root))
         at_once = f"; {loose:,} {what} lie in it at once, and nothing says their classes" if loose else ""
         raise DataError(
-            f"'{root}' must hold splits with class folders of {what} ({', '.join(sorted(suffixes))}), but has none"
-            f"{at_once}. "
-            f"The layout is {layout}; or <data.dir>/<class>/<file>, with config.data.fractions to divide it."
+            f"'{root}' must hold class folders of {what} ({', '.join(sorted(suffixes))}), or splits with class "
+            f"folders, but has none{at_once}. The layout is {layout.replace('<data.dir>', str(root))}; without splits "
+            f"{root}/<class>/<file>."
         )
     used, known = splits.used(list(tables), config), tables if level else tables["all"]
     _refuse_empty(root, {name: tables[name] for name in used}, what)

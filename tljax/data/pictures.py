@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from tljax.core.errors import ConfigError
+from tljax.core.near_names import paths
 from tljax.core.types import IGNORED, NO_BOX, Info
 from tljax.data.picture import files, grey_levels
 
@@ -105,8 +106,10 @@ def read(path: Path, *, channels: int = 3, most: int = MOST) -> np.ndarray:
     """Decode a file; ValueError if it is unreadable."""
     try:
         return decode(path.read_bytes(), channels=channels, most=most)
+    except FileNotFoundError as error:
+        raise ValueError(f"there is no such file.{paths.near(path)}".rstrip(".")) from error
     except OSError as error:
-        raise ValueError(f"cannot be read: {error}") from error
+        raise ValueError(f"cannot be read: {error.strerror}") from error
 
 
 def fit(image: np.ndarray, size: int, *, interpolation: str = "bilinear") -> np.ndarray:

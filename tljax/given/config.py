@@ -140,8 +140,9 @@ def _counted(found: Found) -> str:
         return f"data: {found.examples:,} examples, labels are {found.labels}"
     shown = sorted(found.counts, key=lambda name: -found.counts[name])[:8]
     more = f" and {len(found.counts) - len(shown)} more" if len(found.counts) > len(shown) else ""
+    where = f" in '{train}'" if (train := found.changes.get("data.splits.train")) else ""
     return (
-        f"data: {found.examples:,} examples, {len(found.counts)} classes: "
+        f"data: {found.examples:,} examples{where}, {len(found.counts)} classes: "
         + ", ".join(f"{name} {found.counts[name]:,}" for name in shown)
         + more
     )

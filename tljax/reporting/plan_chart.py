@@ -1,6 +1,7 @@
 """A plan over the whole run as text and shades: groups vertical, epochs horizontal (`plan_rates.chart`)."""
 
 import bisect
+import itertools
 import math
 from typing import Any
 
@@ -17,6 +18,14 @@ def limits(table: dict[str, Any]) -> tuple[float, float]:
     above = [[rate for rate in row if rate] for row in table["rates"].values()]
     peaks, lowest = [max(row) for row in above if row], [min(row) for row in above if row]
     return max(min(peaks) / 10, min(lowest)) if peaks else 1.0, max(peaks, default=1.0)
+
+
+def folded(table: dict[str, Any]) -> dict[str, Any]:
+    """The chart with one row for neighbours that learn alike: "embed to block11"."""
+    rates, alike = table["rates"], itertools.groupby(table["rates"], key=lambda group: table["rates"][group])
+    together = [list(groups) for _, groups in alike]
+    names = [groups[0] if len(groups) == 1 else f"{groups[0]} to {groups[-1]}" for groups in together]
+    return table | {"rates": {name: rates[groups[0]] for name, groups in zip(names, together, strict=True)}}
 
 
 def lines(table: dict[str, Any]) -> list[str]:

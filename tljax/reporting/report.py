@@ -151,13 +151,14 @@ class Report(Screen):
         """
         for table in tables:
             self.table(*table, first=("group", "lr", "parameters", "decay", "stages", "BatchNorm"))
-        for line in plan_chart.lines(chart):
+        shown = plan_chart.folded(chart)
+        for line in plan_chart.lines(shown):
             self.say(line)
         folder = self.folder / "report"
         make_folder(folder)
         if not (folder / "plan.png").exists():  # a resumed run keeps its plan
             write_json(folder / "plan.json", chart)
-            figures.plan(chart, plan_chart.limits(chart), folder / "plan.png")
+            figures.plan(shown, plan_chart.limits(shown), folder / "plan.png")
 
     @contextlib.contextmanager
     def training(self, step: int, steps: int, *, seconds: float, evaluated: bool = True) -> Iterator[None]:

@@ -189,7 +189,9 @@ def look(parts: Mapping[str, Any], config: ConfigDict) -> tuple[tuple[str, ...],
         said.append(f"copies: all in {FILE}; config.data.duplicates=remove leaves them out")
     if not said:
         looks = (
-            "exact ones alone" if small or config.near_copies < 0 else f"nor alike, to {config.near_copies} of 64 bits"
+            "only equal ones were looked for"
+            if small or config.near_copies < 0
+            else f"and none that look alike: config.data.near_copies={config.near_copies}"
         )
         said.append(f"copies: none among {len(copies.part):,} pictures ({looks})")
     return tuple(said), {FILE: "".join(listed)} if listed else {}

@@ -83,7 +83,7 @@ def _plans(tables: Tables, places: Mapping[tuple[int, str], Path]) -> list[dict[
             file = next((file for file in files if file.exists()), None)
             if file and row["name"] not in found and len(found) < PLANS:
                 chart = json.loads(file.read_text(encoding="utf-8"))
-                found[row["name"]] = charts.plan(chart, plan_chart.limits(chart))
+                found[row["name"]] = charts.plan(plan_chart.folded(chart), plan_chart.limits(chart))
     return [{"name": name, "picture": picture} for name, picture in found.items()]
 
 

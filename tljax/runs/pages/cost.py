@@ -24,7 +24,7 @@ def gather(run: Finished, baseline: dict[str, Any] | None, slope: float | None, 
     best = result["step"] if run.chosen else None
     parts = {name: value for name, value in result["seconds"].items() if name != "total" and value}
     return {
-        "plan": charts.plan(chart, plan_chart.limits(chart)) if chart else None,
+        "plan": charts.plan(plan_chart.folded(chart), plan_chart.limits(chart)) if chart else None,
         "curves": charts.curves(run.log, metrics, per_epoch=run.per_epoch, best=best) if chart and metrics else None,
         "seconds": charts.seconds(parts),
         "total": result["seconds"]["total"],

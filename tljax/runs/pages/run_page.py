@@ -19,7 +19,7 @@ def gather(run: Finished) -> dict[str, Any]:
     baseline = found.baseline if found else None
     first = answer.gather(run, baseline)
     return {
-        "title": f"{run.config.task.name}: {first['facts']['network']}, {first['facts']['strategy']}",
+        "title": f"{_name(run)}: {run.config.task.name} by {first['facts']['network']}, {first['facts']['strategy']}",
         "answer": first,
         "errors": errors.gather(run, found),
         "sureness": sureness.gather(run),
@@ -28,3 +28,8 @@ def gather(run: Finished) -> dict[str, Any]:
         "maps": maps.gather(run),
         "texts": run.of_texts,
     }
+
+
+def _name(run: Finished) -> str:
+    """What the data are called, without the folders above them."""
+    return Path(run.experiment.info.source).name
