@@ -20,6 +20,13 @@ def test_what_is_said_of_examples_is_text_and_nothing_else(tmp_path):
     assert "<title>&lt;script&gt;alert(1)&lt;/script&gt; \\x1b[31m</title>" in text
 
 
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 bytes"), (10_792, "10.5 KiB"), (2**20, "1.0 MiB"), (3 * 2**30, "3.0 GiB")]
+)
+def test_bytes_have_a_unit_that_shows_them(count, said):
+    assert html._size(count) == said
+
+
 def test_a_page_that_is_too_large_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(html, "LARGEST", 100)
     with pytest.raises(ConfigError, match=r"at most 100 bytes; this one has [\d,]+. Set config.report=short"):

@@ -11,6 +11,7 @@ from tljax.core.atomic import make_folder, write
 from tljax.core.errors import ConfigError
 from tljax.core.untrusted import printable
 
+UNITS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
 LARGEST = 6 * 2**20  # bytes; a page is sent by mail, and opened on a phone
 
 
@@ -53,8 +54,14 @@ def _environment() -> Any:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals["include_as_is"] = include
-    environment.filters |= {"percent": _percent, "printable": printable, "commas": lambda x: f"{x:,}"}
+    environment.filters |= {"percent": _percent, "printable": printable, "commas": lambda x: f"{x:,}", "size": _size}
     return environment
+
+
+def _size(count: float) -> str:
+    """A number of bytes in the largest unit of which there is at least one."""
+    unit = next((name for name in ("GiB", "MiB", "KiB") if count >= UNITS[name]), "bytes")
+    return f"{count:,.0f} bytes" if unit == "bytes" else f"{count / UNITS[unit]:,.1f} {unit}"
 
 
 def _percent(share: float, digits: int = 1) -> str:

@@ -28,10 +28,10 @@ def gather(run: Finished, baseline: dict[str, Any] | None, slope: float | None, 
         "curves": charts.curves(run.log, metrics, per_epoch=run.per_epoch, best=best) if chart and metrics else None,
         "seconds": charts.seconds(parts),
         "total": result["seconds"]["total"],
-        "memory": result["step_bytes"] / 2**20,
+        "memory": result["step_bytes"],
         "trainable": result["parameters"]["trainable"],
         "parameters": result["parameters"]["total"],
-        "optimizer": result["optimizer_bytes"] / 2**20,
+        "optimizer": result["optimizer_bytes"],
         "next": advice(run, baseline, slope, interval),
     }
 
