@@ -113,7 +113,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [row["class"], f"{row['examples']:,}", recall, *others]
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 

@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -57,7 +56,7 @@ def main(arguments: Sequence[str]) -> None:
     print(printable(f"{options.out}"))
 
 
-def _of_picture(model: Model, options: Any) -> None:
+def _of_picture(model: Model, options: argparse.Namespace) -> None:
     if Path(options.asked).is_dir():
         raise DataError(f"PICTURE must be one picture; '{options.asked}' is a folder. Name a picture in it.")
     predictor = Predictor(model, batch_size=1)
@@ -68,7 +67,7 @@ def _of_picture(model: Model, options: Any) -> None:
     explained.picture(looked.seen[0], maps, said, options.out)
 
 
-def _of_text(model: Model, options: Any) -> None:
+def _of_text(model: Model, options: argparse.Namespace) -> None:
     predictor = Predictor(model)
     ((_, answer),) = predictor.answers([options.asked])
     number, said = _asked(model, options, answer)
@@ -78,7 +77,7 @@ def _of_text(model: Model, options: Any) -> None:
         print(printable(f"{piece.effect:+.4f}  {piece.text.strip()}"))
 
 
-def _asked(model: Model, options: Any, answer: np.ndarray | ValueError) -> tuple[int, str]:
+def _asked(model: Model, options: argparse.Namespace, answer: np.ndarray | ValueError) -> tuple[int, str]:
     """(The class that is asked about, it and its probability in words, printed)."""
     if isinstance(answer, ValueError):
         raise DataError(f"A {questions.kind(model)} must be readable; {options.asked} is not: {answer}.")

@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tljax.cli import keep_compiled
 from tljax.core.errors import ConfigError, DataError
@@ -71,7 +70,7 @@ def main(arguments: Sequence[str]) -> None:
         )
 
 
-def _asked(options: Any, run: Path, model: Model) -> Questions:
+def _asked(options: argparse.Namespace, run: Path, model: Model) -> Questions:
     """Everything that the command line asks about: its arguments first, then the content of --file."""
     text = questions.kind(model) == "text"
     if options.file and not text:
@@ -94,7 +93,7 @@ def _asked(options: Any, run: Path, model: Model) -> Questions:
     return found
 
 
-def _printed(options: Any, found: Questions, predictor: Predictor) -> int:
+def _printed(options: argparse.Namespace, found: Questions, predictor: Predictor) -> int:
     """Print a line for each answer; returns their number."""
     model, answered = predictor.model, 0
     kind = questions.kind(model)
@@ -111,7 +110,7 @@ def _printed(options: Any, found: Questions, predictor: Predictor) -> int:
     return answered
 
 
-def _boxes(options: Any, found: Questions, predictor: Predictor) -> int:
+def _boxes(options: argparse.Namespace, found: Questions, predictor: Predictor) -> int:
     """Print, save and draw the boxes that are found; returns the number of pictures."""
     model, every, answered, out = predictor.model, [], 0, options.out
     folder = out if out and not out.suffix else None

@@ -23,6 +23,7 @@ from tljax.given import config as given
 from tljax.networks.network import Network
 from tljax.reporting.terminal import Screen, show
 from tljax.runs import experiment
+from tljax.tasks import HasHead
 from tljax.training import features, parallel
 from tljax.transfer.transferability import scores
 from tljax.weights import placement, pretrained
@@ -87,7 +88,7 @@ def score(config: ConfigDict) -> dict[str, Any]:
     return {"examples": len(rows), "width": rows.shape[1], **found, **seconds}
 
 
-def source_logits(made: Experiment, task: Any, rows: np.ndarray, config: ConfigDict) -> np.ndarray | None:
+def source_logits(made: Experiment, task: HasHead, rows: np.ndarray, config: ConfigDict) -> np.ndarray | None:
     """The logits (N, Z) of the weights' own classifier for features (N, D); None if there is no classifier."""
     family, published = plugins.find("families", config.model.family), made.published
     assert published is not None  # `experiment.load` has read them

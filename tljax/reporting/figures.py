@@ -229,7 +229,7 @@ def sweeps(found: dict[str, dict[str, Any]], file: Path) -> None:
     _save(figure, file)
 
 
-def _save(figure: Any, file: Path) -> None:
+def _save(figure: Figure, file: Path) -> None:
     make_folder(file.parent)
     with whole(file) as part:
         figure.savefig(part, dpi=110, format=file.suffix[1:])

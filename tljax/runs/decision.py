@@ -15,6 +15,7 @@ from tljax.core.experiment import Experiment
 from tljax.core.plugins import find
 from tljax.core.processes import agreement
 from tljax.core.trees import flatten
+from tljax.core.types import Batch
 from tljax.data import mixing
 from tljax.data.batches import Training
 from tljax.networks import flops
@@ -186,7 +187,7 @@ def cost(method: Method, made: Experiment, devices: Parallel, config: ConfigDict
     return found
 
 
-def _operations(step: Any, state: Any, batch: Any, devices: Parallel) -> int | None:
+def _operations(step: Any, state: TrainState, batch: Batch, devices: Parallel) -> int | None:
     """FLOPs of one update on all devices."""
     if devices.axis:  # under pmap a step names the axis of devices: count it for one device with the whole batch
         step = jax.vmap(step, in_axes=(None, 0), axis_name=devices.axis)

@@ -20,7 +20,7 @@ from tljax.data.splits import Subset
 from tljax.networks import network
 from tljax.networks.families import Family
 from tljax.networks.network import Built
-from tljax.tasks import Builds, ChangesInputs, DependsOnTraining, Encodes, HasEntropy, NamesItsHead, head_of
+from tljax.tasks import Builds, ChangesInputs, DependsOnTraining, Encodes, HasEntropy, NamesItsHead, Task, head_of
 from tljax.training import optimizer, selection
 from tljax.training.job import Job
 from tljax.training.look import FirstBatches
@@ -174,7 +174,7 @@ def _check_loss(experiment: Experiment, config: ConfigDict) -> None:
         )
 
 
-def _labelled(task: Any, dataset: Dataset, config: ConfigDict) -> tuple[Any, Info, dict[str, Subset], Sequence[str]]:
+def _labelled(task: Task, dataset: Dataset, config: ConfigDict) -> tuple[Any, Info, dict[str, Subset], Sequence[str]]:
     """(The task for this training part, the data's info, the parts, the classes)."""
     info = dataset.info
     if task.LABEL_KIND == "none":
@@ -213,7 +213,7 @@ def _repeated(number: int, size: int) -> tuple[str, ...]:
     )
 
 
-def _weighed(task: Any, classes: Sequence[str], config: ConfigDict) -> tuple[str, ...]:
+def _weighed(task: Task, classes: Sequence[str], config: ConfigDict) -> tuple[str, ...]:
     """A note of the class weights in the loss, if they are set: by name, in the order of classes."""
     key = {"classes": "class_weights", "sets": "pos_weight"}.get(task.LABEL_KIND, "")
     if not key or not config[key] or tuple(config[key]) == ("balanced",):

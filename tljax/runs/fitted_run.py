@@ -20,6 +20,7 @@ from tljax.reporting.report import Report
 from tljax.runs import records
 from tljax.runs.finish import finish
 from tljax.serving import refitted_classifier, saved_model
+from tljax.tasks import Task
 from tljax.training import features, views
 from tljax.training.features import Took
 from tljax.training.parallel import Parallel
@@ -130,7 +131,7 @@ def _save(
     refitted_classifier.save(folder, rows, train["label"], fitted.scores, strategy=strategy, **how)
 
 
-def _totals(task: Any, scores: np.ndarray, batch: Batch) -> dict[str, np.ndarray]:
+def _totals(task: Task, scores: np.ndarray, batch: Batch) -> dict[str, np.ndarray]:
     """What `Evaluator` returns, of scores (N, K) that are there already."""
     logits, batch = jnp.asarray(scores, jnp.float32), {**batch, "mask": np.ones(len(scores), bool)}
     return {name: np.asarray(x) for name, x in (task.totals(logits, batch) | task.per_example(logits, batch)).items()}
@@ -144,7 +145,7 @@ def _with_head(variables: Variables, kernel: np.ndarray, bias: np.ndarray) -> Va
 
 
 def _result(
-    task: Any, fitted: Fit, experiment: Experiment, totals: Mapping[str, Any], method: Method, config: ConfigDict
+    task: Task, fitted: Fit, experiment: Experiment, totals: Mapping[str, Any], method: Method, config: ConfigDict
 ) -> dict[str, Any]:
     """The content of result.json, as `results.make` has it for a run in steps; and what was chosen."""
     metrics = {part: task.summarize(sums) for part, sums in totals.items()}

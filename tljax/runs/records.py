@@ -9,12 +9,12 @@ from ml_collections import ConfigDict
 from tljax.core.experiment import Experiment
 from tljax.core.plugins import find
 from tljax.reporting import records
-from tljax.tasks import Calibrates, Lists
+from tljax.tasks import Calibrates, Lists, Task
 
 ON = "validation"  # the part that the temperature is fitted to
 
 
-def temperature(task: Any, totals: Mapping[str, dict[str, Any]]) -> float:
+def temperature(task: Task, totals: Mapping[str, dict[str, Any]]) -> float:
     """The number to divide logits by; 1 if the task has none, or if there is no validation part."""
     return task.temperature(totals[ON]) if isinstance(task, Calibrates) and ON in totals else 1.0
 

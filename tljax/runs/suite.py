@@ -188,7 +188,7 @@ def _reads(config: ConfigDict) -> tuple[Any, ...]:
     return settings.as_flat(config.data), settings.as_flat(config.model), pretrained
 
 
-def _of_row(row: str, plain: Any, changes: Sequence[str], seed: int | None = None) -> Any:
+def _of_row(row: str, plain: ConfigDict, changes: Sequence[str], seed: int | None = None) -> Any:
     """The config of one run of a row; if the row does not fit, a ConfigError that names the row."""
     try:
         if seed is not None and any(change.partition("=")[0].strip() == "seed" for change in changes):
@@ -202,7 +202,7 @@ def _of_row(row: str, plain: Any, changes: Sequence[str], seed: int | None = Non
     return one
 
 
-def _filled(changes: Any, folder: Path, seed: int) -> list[str]:
+def _filled(changes: Sequence[str], folder: Path, seed: int) -> list[str]:
     return [
         change.replace("{suite}", copies.named(str(folder.absolute()))).replace("{seed}", str(seed))
         for change in changes

@@ -14,7 +14,7 @@ from tljax.reporting import significance
 from tljax.serving.labelled import Labelled
 from tljax.serving.predictor import Predictor
 from tljax.serving.saved_model import Model
-from tljax.tasks import HasInterval
+from tljax.tasks import HasInterval, Task
 from tljax.training import parallel
 from tljax.training.evaluate import Evaluator
 
@@ -76,7 +76,7 @@ def summary(model: Model, found: dict[str, np.ndarray]) -> dict[str, Any]:
     }
 
 
-def measured(task: Any, totals: Totals) -> dict[str, float]:
+def measured(task: Task, totals: Totals) -> dict[str, float]:
     """The metrics of a part, with the ends of the main one's interval, if the task has one."""
     metrics, names = task.summarize(totals), significance.ends(task.BEST_METRIC)
     found = task.interval(totals) if isinstance(task, HasInterval) else None

@@ -139,7 +139,7 @@ def greedy(scores: dict[Path, float], score: Callable[[Sequence[Path]], float]) 
 def mean(variables: Sequence[Variables]) -> Variables:
     """The mean of every array, added up in float64; of one run, its own arrays to the last bit."""
 
-    def of(*leaves: Any) -> np.ndarray:
+    def of(*leaves: np.ndarray) -> np.ndarray:
         return np.mean([np.asarray(leaf, np.float64) for leaf in leaves], axis=0).astype(leaves[0].dtype)
 
     return jax.tree.map(of, *variables)

@@ -13,7 +13,6 @@ the zero-shot one of the paper. Otherwise the first network is a linear probe of
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -71,7 +70,7 @@ def chosen(line: dict[float, float]) -> float:
 def between(first: Variables, tuned: Variables, alpha: float) -> Variables:
     """Every array of (1 - alpha) first + alpha tuned, added up in float64; for 0 and 1 the ends themselves."""
 
-    def of(x: Any, y: Any) -> np.ndarray:
+    def of(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         mixed = (1 - alpha) * np.asarray(x, np.float64) + alpha * np.asarray(y, np.float64)
         return mixed.astype(y.dtype)
 

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 from tljax.core.atomic import write
@@ -15,7 +16,7 @@ LONGEST = 6000  # the most characters of a parameter's value in MLflow
 class Mlflow:
     """One run of MLflow; a resumed run continues it."""
 
-    def __init__(self, mlflow: Any) -> None:
+    def __init__(self, mlflow: ModuleType) -> None:
         self._mlflow, self._status = mlflow, "FAILED"
 
     def scalars(self, step: int, part: str, values: Mapping[str, float]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 from tljax.reporting.writer import About, final, named
@@ -10,7 +11,7 @@ from tljax.reporting.writer import About, final, named
 class Trackio:
     """One run of trackio, known by its name; a resumed run continues it."""
 
-    def __init__(self, trackio: Any) -> None:
+    def __init__(self, trackio: ModuleType) -> None:
         self._trackio = trackio
 
     def scalars(self, step: int, part: str, values: Mapping[str, float]) -> None:

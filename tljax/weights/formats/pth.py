@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jax.numpy as jnp
@@ -81,13 +82,13 @@ def _items(found: Any) -> list[tuple[Any, Any]]:
     return list(found.items()) if isinstance(found, Mapping) else []
 
 
-def _tensors(torch: Any, found: Any) -> Record:
+def _tensors(torch: ModuleType, found: Any) -> Record:
     """`found` if it is a table of tensors only, else {}."""
     items = _items(found)
     return {str(key): x for key, x in items} if all(isinstance(x, torch.Tensor) for _, x in items) else {}
 
 
-def _array(torch: Any, tensor: Any) -> np.ndarray:
+def _array(torch: ModuleType, tensor: Any) -> np.ndarray:
     if tensor.dtype == torch.bfloat16:  # torch cannot convert this type to numpy
         return tensor.detach().view(torch.int16).numpy().view(jnp.bfloat16)
     return tensor.detach().numpy()
