@@ -16,6 +16,7 @@ from tljax.networks.network import Network
 from tljax.runs.run import run
 from tljax.tasks import classification
 from tljax.training import accumulation, parallel
+from tljax.training.devices import memory
 from tljax.training.job import Job
 from tljax.training.train_state import TrainState
 
@@ -141,7 +142,7 @@ def test_a_step_takes_less_memory():
     del batch["weight"]
     for count in (1, 8):
         job, start = make_job(ALL, accumulate=count)
-        found[count] = parallel.step_bytes(jax.jit(job.step(0)).lower(start, batch).compile())
+        found[count] = memory.plan(jax.jit(job.step(0)).lower(start, batch).compile()).total
     assert found[8] < 0.5 * found[1], found
 
 

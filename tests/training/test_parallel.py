@@ -7,6 +7,7 @@ import pytest
 
 from tljax.networks import ops
 from tljax.training import parallel
+from tljax.training.devices import memory
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +51,7 @@ def test_the_memory_of_a_step_is_that_of_a_device(mode):
     def step(state, batch):
         return state + 1, jnp.zeros((500, 1000)) + batch["image"].mean()
 
-    planned = parallel.step_bytes(devices.compile(step, state, batch, donate=True))
+    planned = memory.plan(devices.compile(step, state, batch, donate=True)).total
     assert 7e6 <= planned < 7.1e6
 
 

@@ -45,6 +45,11 @@ class DeviceError(TljaxError):
     code = 5
 
 
+SMALLER = (
+    "Lower config.train.batch_size or config.train.eval_batch_size, set config.optimizer.accumulate to 2, 4, ... "
+    "(micro-batches), config.model.remat=all, config.mesh.fsdp (a state divided over devices), or "
+    "config.data.in_memory=false."
+)
 NO_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "Unable to allocate", "failed to allocate")
 NO_DEVICE = ("Unable to initialize backend", "No visible", "no supported devices found", "No jellyfish device found")
 
@@ -54,11 +59,7 @@ def of_device(error: BaseException) -> DeviceError | None:
     said = str(error).strip()
     if isinstance(error, MemoryError) or any(sign in said for sign in NO_MEMORY):
         what = said.splitlines()[0][:300] if said else "there is no more"
-        return DeviceError(
-            f"What is computed must fit into memory, and does not: {what}. "
-            f"Lower config.train.batch_size or config.train.eval_batch_size, set config.optimizer.accumulate to "
-            f"2, 4, ... (micro-batches), config.model.remat=all, or config.data.in_memory=false."
-        )
+        return DeviceError(f"What is computed must fit into memory, and does not: {what}. {SMALLER}")
     if any(sign in said for sign in NO_DEVICE):
         return DeviceError(
             f"jax must find the devices that it is to use; it does not: {said.splitlines()[0][:300]}. Unset "

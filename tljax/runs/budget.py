@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import jax
 
 from tljax.reporting.report import Report
+from tljax.training.devices import memory
 from tljax.training.job import Job
 from tljax.training.parallel import Parallel, Program
 from tljax.training.train_state import TrainState
@@ -27,7 +28,7 @@ class Price:
     step: float  # seconds a step, mean over the plan
     evaluation: float  # seconds of one evaluation of the part that chooses the epoch
     final: float  # seconds of the last evaluations, of all parts
-    bytes: int  # memory of the largest step
+    plan: memory.Plan  # of the largest step
 
     def a_step(self, job: Job) -> float:
         """Seconds of a step, with its share of the evaluations that are due."""
@@ -40,7 +41,7 @@ class Price:
 
 def measure(job: Job, views: Sequence[View], initial: TrainState, devices: Parallel, report: Report) -> Price:
     """Compile and time the step of every phase; features that are cached are computed."""
-    total, largest, before, entered = 0.0, 0, 0, initial
+    total, largest, before, entered = 0.0, memory.Plan(), 0, initial
     for index, (view, end) in enumerate(zip(views, job.ends, strict=True)):
         view.fill()
         one = dataclasses.replace(job, network=view.network, prepare=view.prepare)
@@ -50,12 +51,13 @@ def measure(job: Job, views: Sequence[View], initial: TrainState, devices: Paral
         seconds = []
         for batch in view.training.stream(0, STEPS + 1):
             on_device = devices.put_batch(batch)
-            step = program.compiled(state, on_device)
+            step = program.compiled(state, on_device, donate=True)  # as training does: else it needs more memory
             began = time.monotonic()
-            jax.block_until_ready(step(state, on_device))
+            state, _ = step(state, on_device)
+            jax.block_until_ready(state)
             seconds.append(time.monotonic() - began)
         total += (end - before) * sum(seconds[1:]) / STEPS
-        largest, before = max(largest, program.bytes), end
+        largest, before = max(largest, program.plan, key=lambda one: one.total), end
     step = total / job.ends[-1]
     view, train = views[-1], job.config.train
     an_example = FORWARD * step / train.batch_size

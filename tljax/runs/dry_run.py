@@ -19,6 +19,7 @@ from tljax.runs.preparation import prepare
 from tljax.serving import saved_model
 from tljax.training import parallel, views
 from tljax.training.checkpoints.checkpoint import Progress, opened
+from tljax.training.devices import memory
 from tljax.training.job import Job
 from tljax.training.train_state import TrainState
 
@@ -85,8 +86,10 @@ def _told(price: Price, job: Job, prepared: Prepared, report: Report, limit: flo
     seconds = min(seconds, limit)
     report.say(
         f"expected: {seconds / 60:.1f} minutes at most ({job.steps:,} steps of {price.step:.3g} s{over}; early stop "
-        f"may end it before); {price.bytes / 2**20:,.0f} MiB a step, {data / 2**20:,.0f} MiB of pictures"
+        f"may end it before); {memory.mebibytes(data)} MiB of pictures"
     )
+    most = f", which has {memory.mebibytes(memory.limit())}" if memory.limit() else ""
+    report.say(f"memory: a step needs {price.plan}{most}")
     if auto:
         report.say(f"  auto chooses when it has seen the features; this is the price of '{DEAREST}', the dearest")
-    return {"minutes": seconds / 60, "step MiB": price.bytes / 2**20, "data MiB": data / 2**20}
+    return {"minutes": seconds / 60, "step MiB": price.plan.total / 2**20, "data MiB": data / 2**20}

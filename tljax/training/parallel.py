@@ -18,6 +18,7 @@ from tljax.core.processes.agreement import Share
 from tljax.core.types import Batch, Tree
 from tljax.networks import ops
 from tljax.training import sharding
+from tljax.training.devices import memory
 from tljax.training.sharding import Layout
 
 AXIS = "data"
@@ -217,13 +218,6 @@ class Pmap:
         return jax.tree.map(_first, metrics)
 
 
-def step_bytes(compiled: Tree) -> int:
-    """Bytes on each device that XLA plans for a compiled step: inputs, outputs and temporary arrays."""
-    plan = compiled.memory_analysis()
-    inout = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
-    return inout + plan.temp_size_in_bytes
-
-
 def _first(x: jax.Array) -> np.ndarray:
     """The copy on the first device, without a computation."""
     return np.asarray(x.addressable_shards[0].data)[0]
@@ -236,15 +230,21 @@ class Program:
         """`say()` is entered while XLA compiles."""
         self._step, self._devices, self._say = step, devices, say
         self._compiled: dict[tuple[tuple[str, tuple[int, ...]], ...], Callable[..., Tree]] = {}
-        self.bytes = 0  # memory of the largest compiled program, see `step_bytes`
+        self.plan = memory.Plan()  # of the largest compiled program
 
     def compiled(self, state: Tree, batch: Batch, *, donate: bool = False) -> Callable[..., Tree]:
-        """The program for this batch; `state` must always have the same shapes."""
+        """The program for this batch; `state` must always have the same shapes.
+
+        Raises:
+          DeviceError: the devices have too little memory for it.
+        """
         shape = tuple((name, x.shape) for name, x in sorted(batch.items()))
         if shape not in self._compiled:
             with self._say():
                 self._compiled[shape] = self._devices.compile(self._step, state, batch, donate=donate)
-            self.bytes = max(self.bytes, step_bytes(self._compiled[shape]))
+            planned = memory.plan(self._compiled[shape])
+            memory.check(planned)
+            self.plan = max(self.plan, planned, key=lambda one: one.total)
         return self._compiled[shape]
 
 

@@ -19,6 +19,7 @@ from tljax.reporting import throughput
 from tljax.reporting.report import Report
 from tljax.training import norm_statistics
 from tljax.training.checkpoints.checkpoint import Checkpoints, Progress
+from tljax.training.devices import memory
 from tljax.training.devices.tracing import Trace
 from tljax.training.job import Job
 from tljax.training.parallel import Parallel, Program
@@ -33,7 +34,7 @@ class Trained:
 
     state: TrainState  # the best, or the last if there is no selection; as `Parallel.to_save` has it
     seconds: float  # of training, over all starts of this run, without compiling and saving
-    step_bytes: int  # memory of the largest step: `parallel.step_bytes`
+    step_bytes: int  # memory of the largest step: `memory.Plan.total`
     throughput: dict[str, float]  # from `throughput.summary`
     oracle: dict[str, Record]  # target -> its best metric by its own labels, and "step"
 
@@ -178,7 +179,7 @@ class Loop:
         program = Program(job.step(index), self.parallel, say)
         for step, batch, (tokens, places) in self._batches(view, current.step, end):
             train_step = program.compiled(current.state, batch, donate=True)
-            progress.step_bytes = max(progress.step_bytes, program.bytes)
+            self._note_memory(program.plan, progress)
             signals.poll()
             self._trace.before(step + 1)
             with jax.transfer_guard("disallow"):
@@ -195,6 +196,12 @@ class Loop:
             if progress.stopped:
                 self.report.say(self._why_stopped(current.step, progress, late=late))
                 return
+
+    def _note_memory(self, planned: memory.Plan, progress: Progress) -> None:
+        if planned.total > progress.step_bytes:
+            progress.step_bytes = planned.total
+            if most := memory.limit():
+                self.report.say(f"memory: a step needs {planned}, which has {memory.mebibytes(most)}")
 
     def _why_stopped(self, step: int, progress: Progress, *, late: bool) -> str:
         where = f"training ends at step {step} of {self.job.steps}"

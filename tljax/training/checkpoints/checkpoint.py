@@ -37,7 +37,7 @@ class Progress:
     seconds: float = 0.0  # of training so far, over all starts of this run
     stopped: bool = False  # early stopping has ended training
     owed: bool = False  # an evaluation was due at this step, but a signal came before it
-    step_bytes: int = 0  # memory of the largest training step so far (`parallel.step_bytes`)
+    step_bytes: int = 0  # memory of the largest training step so far (`memory.Plan`)
     tokens: int = 0  # tokens in training so far, for texts
     places: int = 0  # these tokens and their padding
     oracle: dict[str, Record] = dataclasses.field(default_factory=dict)  # target -> its best metric, and "step"
