@@ -65,6 +65,7 @@ def get_config() -> Any:
     model.drop_path = 0.0  # stochastic depth: probability of skipping the last block; vit, convnext, efficientnet
     model.dtype = "float32"  # of the computation: float32 or bfloat16
     model.param_dtype = "float32"  # of stored parameters: float32, or bfloat16, which loses small updates (8 bits)
+    model.attention = "xla"  # or cudnn: flash attention of NVIDIA's GPUs, for bfloat16; else XLA, which is said
     model.remat = ""  # stages ("stem..stage2", all) computed again in the backward pass: less memory on a GPU or TPU
     model.card = ConfigDict(sort_keys=False)  # the scaling of pixels, for weights without a card
     model.card.mean = ()  # per channel, after division by scale

@@ -1,7 +1,7 @@
 """`make soak`: kills, signals, damaged run folders and mutated files by the hundreds; prints what was seen.
 
-`python -m tests.faults.soak PART NUMBER [SEED]`: PART is kills, stops, corruptions, or fuzz of every reader; after the
-seed of fuzz the names of readers may follow.
+`python -m tests.faults.soak PART NUMBER [SEED]`: PART is kills, stops, corruptions, processes, or fuzz of every reader;
+after the seed of fuzz the names of readers may follow.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from pathlib import Path
 
 from tests.faults import foreign_files, fuzzers
 from tests.faults.kills import KINDS, LOG, Killed
+from tests.faults.process_kills import processes
 from tests.faults.zygote import Zygote, imported, last_step
 from tljax.core import caches
 
@@ -147,7 +148,7 @@ def fuzz(zygote: Zygote, root: Path, number: int, draw: random.Random) -> Counte
 
 
 PARTS: dict[str, Callable[[Zygote, Path, int, random.Random], Counter[str]]] = {
-    "kills": kills, "stops": stops, "corruptions": corruptions, "fuzz": fuzz,
+    "kills": kills, "stops": stops, "corruptions": corruptions, "fuzz": fuzz, "processes": processes,
 }  # fmt: skip
 
 

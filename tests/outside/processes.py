@@ -48,6 +48,8 @@ def runs(kind, folder):
         yield from experiments(folder)
     elif kind == "long":
         yield "long", long()
+    elif kind == "soak":
+        yield "soak", with_norms(train__epochs=30.0, train__checkpoint_epochs=3.0)
     else:
         here = "nowhere.safetensors" if agreement.index() else ""
         yield "failing", with_norms(strategy__name="full" if here else "scratch", model__weights=here)

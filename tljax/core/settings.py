@@ -57,6 +57,7 @@ RULES = {
     "model.drop_path": SHARE,
     "model.dtype": ("float32 or bfloat16", lambda x: x in ("float32", "bfloat16")),
     "model.param_dtype": ("float32 or bfloat16", lambda x: x in ("float32", "bfloat16")),
+    "model.attention": ("xla or cudnn", lambda x: x in ("xla", "cudnn")),
     "model.card.mean": ("numbers", lambda means: all(math.isfinite(mean) for mean in means)),
     "model.card.scale": POSITIVE,
     "model.card.std": ("all > 0", lambda stds: all(math.isfinite(std) and std > 0 for std in stds)),

@@ -14,6 +14,7 @@ from tljax.core import layer_groups
 from tljax.core.errors import ConfigError
 from tljax.core.layer_groups import between
 from tljax.core.types import EVALUATE, Mode, Name, Published, Record, Tree, VariantLike
+from tljax.networks import attention
 from tljax.networks.backbone import Backbone
 from tljax.networks.families import Family
 
@@ -33,6 +34,7 @@ class Network(nn.Module):
     head: nn.Module
     start: str | None = None
     remat: tuple[str, ...] = ()
+    attention: str = "xla"  # the kernel of attention, see `attention.kernel`
 
     def __call__(self, x: jax.Array, mode: Mode = EVALUATE, *, start: str | None = None) -> jax.Array:
         """Normalised pixels (B, H, W, C) -> logits. With `start`, `x` is the result of `encoded` before `start`."""
@@ -54,6 +56,10 @@ class Network(nn.Module):
         For a head that reads stages it is {stage: output}: the stages that the head reads up to `stop`, and `stop`
         itself if more stages are to run. With `start`, `x` is the result of `encoded` for the stage before.
         """
+        with attention.kernel(self.attention):
+            return self._encoded(x, mode, start, stop)
+
+    def _encoded(self, x: Tree, mode: Mode, start: str | None, stop: str | None) -> Tree:
         if self.reads:
             return self._outputs(x, mode, start, stop)
         if not self.remat:
@@ -75,7 +81,8 @@ class Network(nn.Module):
         return tuple(name for name in self.stages if name in chosen) if chosen else ()
 
     def _answer(self, known: Tree, mode: Mode) -> Tree:
-        return self.head(known, mode) if self.reads else self.head(known)
+        with attention.kernel(self.attention):
+            return self.head(known, mode) if self.reads else self.head(known)
 
     def _outputs(self, x: Tree, mode: Mode, start: str | None, stop: str | None) -> Record:
         stages, last = self.stages, self.reads[-1]
@@ -136,7 +143,7 @@ def build(
 
     Args:
       build: the task's own, or `plain` with the task's head.
-      config: `config.model`; `dtype`, `drop_path` and `remat` are read here.
+      config: `config.model`; `dtype`, `drop_path`, `remat` and `attention` are read here.
       axis: the pmap axis that BatchNorm statistics span, None under jit.
 
     Raises:
@@ -145,9 +152,12 @@ def build(
     built = build(family, variant, published, dtype=config.dtype, bn_axis=axis)
     backbone = _dropping(built.network.backbone, config)
     remat = layer_groups.stages_of(config.remat, backbone.stages, "config.model.remat")
-    undone = "remat: saves no memory on a CPU, because XLA undoes it there"
-    notes = (*built.notes, undone) if remat and jax.default_backend() == "cpu" else built.notes
-    return dataclasses.replace(built, network=built.network.clone(backbone=backbone, remat=remat), notes=notes)
+    on_cpu = jax.default_backend() == "cpu"
+    undone = ("remat: saves no memory on a CPU, because XLA undoes it there",) if remat and on_cpu else ()
+    other = ("attention: cudnn is of NVIDIA's GPUs; on a CPU XLA computes it",)
+    notes = (*built.notes, *undone, *(other if config.attention == "cudnn" and on_cpu else ()))
+    network = built.network.clone(backbone=backbone, remat=remat, attention=config.attention)
+    return dataclasses.replace(built, network=network, notes=notes)
 
 
 def plain(

@@ -29,6 +29,11 @@ def on_cpu() -> bool:
     return not _plain.get() and jax.default_backend() == "cpu"
 
 
+def is_plain() -> bool:
+    """Whether what is traced now is exported or counted: see `plain`."""
+    return _plain.get()
+
+
 @contextlib.contextmanager
 def plain() -> Iterator[None]:
     """In this context `conv` and `max_pool` are traced as plain lax: for exported programs, and to count FLOPs."""
