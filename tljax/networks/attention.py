@@ -72,9 +72,9 @@ def _by_kernel(q: jax.Array, k: jax.Array, v: jax.Array, bias: jax.Array | None,
 
     cudnn's flash attention takes float16 and bfloat16, and heads of some sizes; jax says which, when it is traced.
     """
-    if (name := _kernel.get()) != "xla" and not ops.is_plain():
+    if _kernel.get() == "cudnn" and not ops.is_plain():
         try:
-            return jax.nn.dot_product_attention(q, k, v, bias, implementation=name, **rest)
+            return jax.nn.dot_product_attention(q, k, v, bias, implementation="cudnn", **rest)
         except (NotImplementedError, RuntimeError, ValueError) as error:
             _tell(str(error).strip().partition("\n")[0])
     return jax.nn.dot_product_attention(q, k, v, bias, **rest)
