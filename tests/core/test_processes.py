@@ -184,6 +184,20 @@ def test_a_process_that_does_not_answer_is_named(three, monkeypatch, capsys):
     assert "process 2 has not answered for 20 s" in capsys.readouterr().err
 
 
+def test_the_thread_that_looks_ends_before_python_does(monkeypatch):
+    """Where Python ends a thread within jax's client, the process is aborted: a job that was done ended with 134."""
+    looks, at_exit = threading.Event(), []
+    monkeypatch.setattr(ending, "EVERY", 0.001)
+    monkeypatch.setattr(ending.Watch, "look", lambda self: looks.set())
+    monkeypatch.setattr(signals, "share", lambda others: None)
+    monkeypatch.setattr("atexit.register", at_exit.append)
+    ending.watch(20.0)
+    assert looks.wait(10)
+    (stop,) = at_exit
+    stop()
+    assert "tljax processes" not in [thread.name for thread in threading.enumerate()]
+
+
 def test_a_signal_waits_for_the_others(monkeypatch):
     wishes, due = [], [[], [15]]
     one = type("One", (), {"wish": lambda _, number: wishes.append(number), "due": lambda _: due.pop(0)})()

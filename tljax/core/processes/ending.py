@@ -4,6 +4,7 @@ A thread of every process looks at the key-value store of jax.distributed. So a 
 one that failed ends too, with the reason of that one and not with a time-out.
 """
 
+import atexit
 import contextlib
 import json
 import os
@@ -87,16 +88,24 @@ class Watch:
 
 
 def watch(heartbeat: float) -> None:
-    """Begin to look, in a thread of its own, until the process ends. `heartbeat`: see `Watch`."""
-    one = Watch(heartbeat)
+    """Begin to look, in a thread of its own, until the process ends. `heartbeat`: see `Watch`.
+
+    The thread ends before Python does: one that Python ends inside of jax's client aborts the process (exit code 134).
+    """
+    one, done = Watch(heartbeat), threading.Event()
     signals.share(one)
 
-    def forever() -> None:
-        while True:
-            time.sleep(EVERY)
+    def look() -> None:
+        while not done.wait(EVERY):
             one.look()
 
-    threading.Thread(target=forever, name="tljax processes", daemon=True).start()
+    def stop() -> None:
+        done.set()
+        thread.join(PATIENCE)
+
+    thread = threading.Thread(target=look, name="tljax processes", daemon=True)
+    thread.start()
+    atexit.register(stop)
 
 
 def together(code: int, why: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-LAUNCH = Path(__file__).parents[2] / "launch"
+LAUNCH = Path(__file__).parents[1] / "launch"
 # Keys of a JobSet, jobset.x-k8s.io/v1alpha2, as far as one may want them; its Jobs are Kubernetes' own.
 SPEC = {"network", "successPolicy", "failurePolicy", "startupPolicy", "suspend", "coordinator", "replicatedJobs"}
 REPLICATED = {"name", "replicas", "template", "groupName", "dependsOn"}
