@@ -56,6 +56,7 @@ def get_config() -> Any:
     # a hub repository, "owner/name"; "package:NAME/path/inside" of an installed package
     model.weights = ""  # "": none
     model.prefix = ""  # for a file with several networks: the prefix of one network's names, "student."; "": find it
+    model.keep_head = False  # begin with the weights' own head, as far as its tensors fit; the others are random
     model.draw = 0  # another number gives other random initial values, with everything else of the seed unchanged
     model.copied_stages = -1  # number of stages, from the input on, that take the weights; others are random; -1: all
     model.tokenizer = ""  # text encoders: the tokenizer's folder; "" is that of the weights

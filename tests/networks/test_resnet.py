@@ -1,7 +1,8 @@
 """ResNet against stored torch outputs, without torch: scripts/make_reference_outputs.py wrote them."""
 
+import dataclasses
 import itertools
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import jax
@@ -230,3 +231,17 @@ def test_bfloat16_logits_are_near_float32():
     reference, x = stored("18")["0/logits"], draw.image(draw.INPUTS[0])
     logits = jax.jit(ours.network("18", dtype=jnp.bfloat16).apply)(drawn18(), x)
     assert 1e-5 < ours.difference(logits, reference) < 0.018
+
+
+def test_dilated_stages_keep_their_map_and_see_as_far():
+    """At every fourth place a dilated network says what the strided one says, away from the edge."""
+    strided = resnet.Variant((1, 1, 1, 1), bottleneck=True, width=8)
+    dilated = dataclasses.replace(strided, dilated=2)
+    x = np.random.default_rng(0).normal(size=(1, 256, 256, 3)).astype(np.float32)
+    nets = [resnet.build(one) for one in (strided, dilated)]
+    variables = nets[0].init(jax.random.key(0), x[:, :64, :64])
+    few, many = (jax.jit(partial(net.apply, stop="stage4"))(variables, x) for net in nets)
+    assert few.shape == (1, 8, 8, 256) and many.shape == (1, 32, 32, 256)
+    np.testing.assert_allclose(many[:, ::4, ::4][:, 4:5, 4:5], few[:, 4:5, 4:5], rtol=1e-4, atol=1e-5)
+    with pytest.raises(ConfigError, match="dilated stages must be fewer than its 4; got 4"):
+        dataclasses.replace(strided, dilated=4)

@@ -16,7 +16,7 @@ from tljax.networks.network import Network
 from tljax.weights import layouts, placement
 
 CLASSES = 1000
-VARIANTS = tuple(resnet.VARIANTS)
+VARIANTS = tuple(name for name, shape in resnet.VARIANTS.items() if not shape.dilated)  # the same weights
 
 
 def network(variant: str, *, dtype: Any = jnp.float32) -> Network:

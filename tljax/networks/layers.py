@@ -29,17 +29,16 @@ class Conv(nn.Module):
     bias: bool = False
     dtype: DTypeLike = jnp.float32
     kernel_init: nn.initializers.Initializer = KAIMING
+    dilation: int = 1  # places between two taps
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.size, self.size, x.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-        x = ops.conv(
-            x.astype(self.dtype),
-            kernel.astype(self.dtype),
-            stride=self.stride,
-            padding=self.padding,
-            groups=self.groups,
+        options = {"stride": self.stride, "padding": self.padding, "groups": self.groups}
+        options |= {"dilation": self.dilation} if self.dilation > 1 else {}
+        x = (ops.dilated_conv if self.dilation > 1 else ops.conv)(
+            x.astype(self.dtype), kernel.astype(self.dtype), **options
         )
         if self.bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)

@@ -70,6 +70,21 @@ def conv(x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: int = 0, 
     return form(x, kernel, stride, padding, groups)
 
 
+def dilated_conv(
+    x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: int = 0, groups: int = 1, dilation: int
+) -> jax.Array:
+    """`conv` with the kernel's taps `dilation` places apart."""
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        ((padding, padding), (padding, padding)),
+        rhs_dilation=(dilation, dilation),
+        feature_group_count=groups,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
 def max_pool(x: jax.Array, *, window: int, stride: int, padding: int = 0) -> jax.Array:
     """Maximum over windows: (B, H, W, C) -> (B, (H + 2 padding - window) // stride + 1, ..., C).
 

@@ -241,6 +241,9 @@ def _start(
     own = task.head_names() if isinstance(task, NamesItsHead) else ()
     others = () if built.published_head else head_names.unused(built.names)
     built = dataclasses.replace(built, names=head_names.complete(built.network, example, built.names, own))
+    keeps = config.model.keep_head and known.published is not None
+    if keeps:
+        fresh = {*fresh, *head_names.unfitting(built.network, example, built.names, known.published)}
     variables, drawn = placement.start(
         built.network,
         example,
@@ -250,7 +253,7 @@ def _start(
         names=built.names,
         unused=(*family.UNUSED, *others),
         adapt=getattr(family, "adapt", None),
-        head=built.published_head,
+        head=built.published_head or keeps,
         stages=_copied(built.network.backbone.stages, config.model.copied_stages),
         fresh=fresh,
         dtype=config.model.param_dtype,

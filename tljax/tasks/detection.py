@@ -36,6 +36,8 @@ OPTIONS = {
     "width": Option(256, "Channels of the pyramid and the head (FCOS: 256).", WHOLE),
     "depth": Option(4, "Convolutions before the answers for class and box (FCOS: 4).", UP),
     "extra_levels": Option(2, "Levels coarser than the last stage (FCOS: 2, for large pictures).", UP),
+    "place": Option(0.5, "Where in its stride a place lies: 0.5, the middle, as FCOS; 0, as torchvision's weights.",
+                    ("in [0, 1]", lambda x: 0 <= x <= 1)),
     "detections": Option(100, "The most boxes that are found in a picture (COCO: 100).", WHOLE),
     "candidates": Option(1000, "The most answers that non-maximum suppression looks at.", WHOLE),
     "least_score": Option(0.05, "Answers with this score or less are no boxes.", SHARE),
@@ -59,7 +61,7 @@ def from_training(config: ConfigDict, labels: np.ndarray | None, classes: Sequen
 
 def restore(known: Json) -> "Detection":
     """The task of a finished run, from its fields in model.json."""
-    options = {**known, "stages": tuple(known["stages"])}
+    options = {"place": 0.5, **known, "stages": tuple(known["stages"])}  # earlier runs had no other place
     return Detection(**options)
 
 
@@ -77,6 +79,7 @@ class Detection:
     least_score: float
     most_overlap: float
     shown: float
+    place: float = 0.5
 
     LABEL_KIND = LABEL_KIND
     BEST_METRIC = BEST_METRIC
@@ -98,6 +101,7 @@ class Detection:
             self.extra_levels,
             chosen[0].tokens_before,
             backbone.dtype,
+            self.place,
         )
 
     def weights(self, config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> None:

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 
 import flax.linen as nn
 
-from tljax.core.errors import ConfigError
+from tljax.core.errors import ConfigError, WeightsError
 from tljax.core.layer_groups import stage_of
 from tljax.core.trees import flatten
-from tljax.core.types import Name, Tree
+from tljax.core.types import Name, Published, Tree
 from tljax.weights import placement
+from tljax.weights.layouts import published_shape
 
 LAYOUTS = {2: "dense", 4: "conv"}  # number of a parameter's axes -> its published layout; others are "same"
 
@@ -51,6 +52,30 @@ def unused(names: Iterable[Name]) -> tuple[str, ...]:
       names: the family's table.
     """
     return (r"head\..*", *(re.escape(row.published) for row in names if stage_of(row.path) == "head"))
+
+
+def unfitting(network: nn.Module, example: Tree, names: Iterable[Name], published: Published) -> tuple[str, ...]:
+    """The paths of the head's parameters that the weights have not, or in another shape.
+
+    Args:
+      names: of `complete`.
+
+    Raises:
+      WeightsError: the weights have none of the head's.
+    """
+    shapes = {kind: flatten(tree) for kind, tree in placement.shapes(network, example).items()}
+    rows = [row for row in names if stage_of(row.path) == "head"]
+    lost = []
+    for row in rows:
+        theirs, ours = published.arrays.get(row.published), shapes[row.collection][row.path].shape
+        if theirs is None or theirs.shape != published_shape(ours, row.layout):
+            lost.append(row.path)
+    if len(lost) == len(rows):
+        raise WeightsError(
+            f"config.model.keep_head=true needs weights with a head of this form; '{published.where}' has none of its "
+            f"tensors: {', '.join(row.published for row in rows[:3])} ... Set it to false, or choose the weights' head."
+        )
+    return tuple(lost)
 
 
 def _check(table: tuple[Name, ...], sizes: dict[tuple[str, str], int]) -> None:

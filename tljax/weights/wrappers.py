@@ -11,7 +11,7 @@ import numpy as np
 from tljax.core import layer_groups, plugins
 from tljax.core.errors import WeightsError
 from tljax.core.types import Arrays, Name, Published
-from tljax.weights import translation
+from tljax.weights import published_heads, translation
 
 SHARE = 0.2  # a prefix may hold a network if it holds this share of the names; a file may hold several copies
 STAGES = 3  # this many stages must show: the names of one block may be those of another network's first stage
@@ -51,14 +51,21 @@ def taken_off(published: Published, families: Sequence[str], prefix: str = "") -
         )
     beside = names - {*theirs.values()}
     head = _classifier(beside, frozenset(theirs), families[0], published.arrays) if len(families) == 1 else {}
+    dense = published_heads.of(beside, published.arrays) if tuple(families) == ("resnet",) else None
+    of_dense = published_heads.renamed(dense, beside) if dense else {}
     make = {ours: partial(published.arrays.__getitem__, name) for ours, name in {**theirs, **head}.items()}
+    for ours, name in of_dense.items():
+        make[ours] = partial(published_heads.read, ours, partial(published.arrays.__getitem__, name))
     notes = (f"names: without '{wrapper}', the prefix of {len(theirs)} of {len(names)} tensors",)
     if head:
         notes += (f"classifier: {', '.join(f'{name} as {ours}' for ours, name in head.items())}",)
-    if left := sorted(beside - {*head.values()}):
+    if dense:
+        notes += (f"head: of {dense.name}, {len(of_dense)} tensors; config.model.keep_head=true begins with it",)
+    if left := sorted(beside - {*head.values(), *of_dense.values()}):
         more = f", and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
         notes += (f"left out, not part of the network: {', '.join(left[:SHOWN])}{more}",)
-    return dataclasses.replace(published, arrays=Arrays(make)), notes
+    config = {**published.config, **(dense.facts if dense else {})}
+    return dataclasses.replace(published, arrays=Arrays(make), config=config), notes
 
 
 def _prefixes(names: frozenset[str], families: Sequence[str]) -> list[str]:

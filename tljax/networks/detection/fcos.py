@@ -55,6 +55,9 @@ class Head(nn.Module):
     extra: int = 2  # levels that are coarser than the last stage
     before: int | None = None  # stages give this number of tokens before those of patches; None: they give maps
     dtype: DTypeLike = jnp.float32
+    place: float = (
+        0.5  # where in its stride a place lies: 0.5, the middle, as FCOS; 0, the corner, as torchvision's FCOS
+    )
 
     @nn.compact
     def __call__(self, outputs: Record, mode: Mode) -> dict[str, jax.Array]:
@@ -71,7 +74,7 @@ class Head(nn.Module):
         logits = _Last(self.classes, start, name="logits")
         sides, centre = _Last(4, nn.initializers.constant(START), name="sides"), _Last(1, name="centre")
         rows = [
-            (logits(of_class), sides(of_box), centre(of_box)[..., 0], _points(of_box, stride))
+            (logits(of_class), sides(of_box), centre(of_box)[..., 0], _points(of_box, stride, self.place))
             for of_class, of_box, stride in zip(
                 Tower(self.width, self.depth, self.dtype, name="class_tower")(levels),
                 Tower(self.width, self.depth, self.dtype, name="box_tower")(levels),
@@ -118,9 +121,9 @@ def as_map(tokens: Any, before: int) -> jax.Array:
     return x[:, before:].reshape(x.shape[0], side, side, -1)
 
 
-def _points(level: jax.Array, stride: int) -> jax.Array:
+def _points(level: jax.Array, stride: int, place: float) -> jax.Array:
     """[row, column, stride] of every place of a level (B, h, w, C), in pixels: (B, h w, 3)."""
     batch, height, width, _ = level.shape
-    rows, columns = jnp.meshgrid(*(stride * (jnp.arange(n) + 0.5) for n in (height, width)), indexing="ij")
+    rows, columns = jnp.meshgrid(*(stride * (jnp.arange(n) + place) for n in (height, width)), indexing="ij")
     points = jnp.stack([rows, columns, jnp.full_like(rows, stride)], axis=-1).reshape(1, -1, 3)
     return jnp.broadcast_to(points, (batch, *points.shape[1:]))

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
+from tljax.core.errors import ConfigError
 from tljax.core.types import Json, Mode, Name, VariantLike
 from tljax.networks import ops, sizes
 from tljax.networks.backbone import Backbone, RunnableStage
@@ -31,6 +32,15 @@ class Variant:
     inner: int = 1  # channels of a bottleneck's 3x3 convolution, in units of its stage's width
     groups: int = 1  # of a bottleneck's 3x3 convolution
     widths: tuple[int, ...] = ()  # of the stages; (): the stem's width, doubled from stage to stage
+    dilated: int = (
+        0  # the last stages whose 3x3 convolutions are spread wider instead of a stride (torchvision's FCN: 2)
+    )
+
+    def __post_init__(self) -> None:
+        if self.dilated >= len(self.blocks):
+            raise ConfigError(
+                f"A ResNet's dilated stages must be fewer than its {len(self.blocks)}; got {self.dilated}."
+            )
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -57,6 +67,7 @@ VARIANTS = {
     "wide50_2": Variant((3, 4, 6, 3), bottleneck=True, inner=2),
     "resnext50_32x4d": Variant((3, 4, 6, 3), bottleneck=True, inner=2, groups=32),
 }
+VARIANTS |= {f"{name}_dilated": dataclasses.replace(VARIANTS[name], dilated=2) for name in ("50", "101")}
 # Tensors in torchvision's files that the network does not need to compute its output.
 UNUSED = (r".*\.num_batches_tracked",)
 
@@ -68,13 +79,12 @@ def variant_of(choice: VariantLike) -> Variant:
 
 def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
     """The sizes of published tensors; KeyError or IndexError if they do not belong to a ResNet."""
-    del config  # the tensors show all sizes
     blocks = sizes.depths(arrays, r"layer(\d+)\.\d+\.conv1\.weight")
     bottleneck, width = "layer1.0.conv3.weight" in arrays, arrays["conv1.weight"].shape[0]
     last, expansion = ("conv3", 4) if bottleneck else ("conv2", 1)
     widths = tuple(arrays[f"layer{s + 1}.0.{last}.weight"].shape[0] // expansion for s in range(len(blocks)))
     middle = arrays["layer1.0.conv2.weight"].shape  # (O, I / groups, 3, 3)
-    shape = Variant(blocks, bottleneck, width)
+    shape = Variant(blocks, bottleneck, width, dilated=(config or {}).get("dilated", 0))  # tensors show all other sizes
     if bottleneck:
         shape = dataclasses.replace(shape, inner=middle[0] // widths[0], groups=middle[0] // middle[1])
     doubled = tuple(width * 2**i for i in range(len(blocks)))
@@ -108,6 +118,7 @@ class Block(nn.Module):
     stride: int
     dtype: DTypeLike
     bn_axis: str | None
+    dilation: int = 1  # places between the taps of a 3x3 convolution
 
     def convs(self) -> tuple[tuple[int, int, int, int], ...]:
         """(features, kernel size, stride, groups) of every convolution on the residual branch."""
@@ -124,7 +135,10 @@ class Block(nn.Module):
 
         y, last = x, len(self.convs())
         for i, (features, size, stride, groups) in enumerate(self.convs(), start=1):
-            conv = Conv(features, size, stride, size // 2, groups, dtype=self.dtype, name=f"conv{i}")
+            spread = self.dilation if size > 1 else 1
+            conv = Conv(
+                features, size, stride, spread * (size // 2), groups, dilation=spread, dtype=self.dtype, name=f"conv{i}"
+            )
             y = conv_bn(y, conv, f"bn{i}")
             y = nn.relu(y) if i < last else y
         if self.stride > 1 or x.shape[-1] != y.shape[-1]:
@@ -134,7 +148,7 @@ class Block(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks at one resolution; the first one halves it, except in stage1."""
+    """Blocks at one resolution; the first one halves it, except in stage1 and in dilated stages."""
 
     shape: Variant
     index: int  # 0 for stage1
@@ -144,9 +158,11 @@ class Stage(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         width = self.shape.outputs[self.index] // (4 if self.shape.bottleneck else 1)
+        wider = self.index - (len(self.shape.blocks) - self.shape.dilated)  # 0 in the first dilated stage
         for i in range(self.shape.blocks[self.index]):
-            stride = 2 if i == 0 and self.index > 0 else 1
-            x = Block(self.shape, width, stride, self.dtype, self.bn_axis, name=f"block{i}")(x, mode)
+            stride = 2 if i == 0 and self.index > 0 and wider < 0 else 1
+            spread = 2 ** max(0, wider + (i > 0)) if wider >= 0 else 1  # a first block's is that of the stage before
+            x = Block(self.shape, width, stride, self.dtype, self.bn_axis, spread, name=f"block{i}")(x, mode)
         return x
 
 

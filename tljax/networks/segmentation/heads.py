@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.typing import DTypeLike
 
 from tljax.core.types import Mode, Tree
 from tljax.networks.backbone import Backbone
-from tljax.networks.layers import KAIMING, TORCH_LINEAR, BatchNorm, Conv
+from tljax.networks.layers import TORCH_LINEAR, BatchNorm, Conv
 from tljax.networks.segmentation import stages
 from tljax.networks.stage_maps import StageMap
 
@@ -123,28 +122,10 @@ class ConvNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
-        if self.dilation == 1:
-            x = Conv(self.features, self.size, padding=self.size // 2, dtype=self.dtype, name="conv")(x)
-        else:
-            x = DilatedConv(self.features, self.size, self.dilation, self.dtype, name="conv")(x)
+        padding = self.dilation * (self.size // 2)
+        options = {"padding": padding, "dilation": self.dilation, "dtype": self.dtype}
+        x = Conv(self.features, self.size, name="conv", **options)(x)
         return nn.relu(BatchNorm(dtype=self.dtype, axis_name=self.bn_axis, name="bn")(x, mode))
-
-
-class DilatedConv(nn.Module):
-    """A convolution whose taps are `dilation` places apart: (B, H, W, C) -> (B, H, W, features)."""
-
-    features: int
-    size: int
-    dilation: int
-    dtype: DTypeLike
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        shape = (self.size, self.size, x.shape[-1], self.features)
-        kernel = self.param("kernel", KAIMING, shape, jnp.float32).astype(self.dtype)
-        edge, d = self.dilation * (self.size // 2), self.dilation
-        options = {"rhs_dilation": (d, d), "dimension_numbers": ("NHWC", "HWIO", "NHWC")}
-        return lax.conv_general_dilated(x.astype(self.dtype), kernel, (1, 1), ((edge, edge), (edge, edge)), **options)
 
 
 def enlarged(x: jax.Array, shape: Sequence[int]) -> jax.Array:
