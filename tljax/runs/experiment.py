@@ -241,9 +241,9 @@ def _start(
     own = task.head_names() if isinstance(task, NamesItsHead) else ()
     others = () if built.published_head else head_names.unused(built.names)
     built = dataclasses.replace(built, names=head_names.complete(built.network, example, built.names, own))
-    keeps = config.model.keep_head and known.published is not None
-    if keeps:
-        fresh = {*fresh, *head_names.unfitting(built.network, example, built.names, known.published)}
+    keeps, published = bool(config.model.keep_head and known.published), known.published
+    if keeps and published:
+        fresh = {*fresh, *head_names.unfitting(built.network, example, built.names, published)}
     variables, drawn = placement.start(
         built.network,
         example,
