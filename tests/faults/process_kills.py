@@ -17,9 +17,10 @@ from tests.small import losses, saved_bits
 ROOT = Path(__file__).parents[2]
 JOIN = 45  # seconds in which all processes must come together
 ENDED = 60.0  # seconds in which a job must have ended, when something has ended one of its processes
-CODES = {signal.SIGTERM: {143}, signal.SIGKILL: {1, 134, -9}}  # of processes that learn of it; 134: jax ends them
+ABORTED = -6  # 134 in a shell: where process 0 was killed, jax ends the others so
+CODES = {signal.SIGTERM: {143}, signal.SIGKILL: {1, ABORTED, -9}}  # number -> exit codes of the killed and the others
 # Before jax has started, a signal has its own effect, and who waits for that process says that it did not come.
-EARLY = {-15, -9, 2, 134, 143, 1}
+EARLY = {-15, -9, 2, ABORTED, 143, 1}
 
 
 class Job:
