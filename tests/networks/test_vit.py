@@ -224,3 +224,11 @@ def test_networks_that_only_look_like_a_vit_are_refused(named, more):
 def test_dinov3_is_not_taken_for_another():
     more = {"blocks.0.gamma_1": (8,), "reg_token": (1, 4, 8), "blocks.0.attn.q_bias": (8,)}
     assert vit.infer(others(**more), {"heads": 2}).rotary
+
+
+def test_positions_of_a_run_are_left_as_they_are():
+    """8 x 18 are as many as 12 x 12, of which no count could tell them."""
+    arrays = {"pos_embed": np.arange(145.0)[None, :, None], "patch_embed.proj.weight": np.zeros((1, 3, 16, 16))}
+    arrays["cls_token"] = np.zeros((1, 1, 1))
+    assert vit.adapt(arrays, None)["pos_embed"] is arrays["pos_embed"]
+    assert vit.adapt(arrays, (1, 128, 288, 3))["pos_embed"].shape == (1, 145, 1)

@@ -186,6 +186,13 @@ def with_head(backbone: Backbone, head: nn.Module) -> Network:
     return Network(backbone, head)
 
 
+def on(network: Network, example: Tree) -> Network:
+    """The network for inputs of this shape: a head with a field `shape` is told height and width."""
+    if not hasattr(network.head, "shape") or getattr(example, "ndim", 0) != 4:
+        return network
+    return network.clone(head=network.head.clone(shape=tuple(example.shape[1:3])))
+
+
 def _dropping(backbone: Backbone, config: ConfigDict) -> Backbone:
     """The backbone with stochastic depth if `config` asks for it."""
     if not config.drop_path:

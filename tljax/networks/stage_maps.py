@@ -1,6 +1,7 @@
 """What every stage of a backbone gives, for heads that read several: a map or tokens, its stride and its width."""
 
 import dataclasses
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -8,7 +9,7 @@ import jax
 import numpy as np
 
 from tljax.core.errors import ConfigError
-from tljax.core.types import EVALUATE, Mode
+from tljax.core.types import EVALUATE, Mode, Tree
 from tljax.networks.backbone import Backbone
 
 SIDE = 448  # pixels of the picture that is traced: what the patches 14, 16, 28 and 32 divide, and the stride 64
@@ -64,3 +65,26 @@ def _of(name: str, output: Any, backbone: Backbone) -> StageMap | None:
     if len(shape) == 3 and patch:
         return StageMap(name, patch, shape[2], shape[1] - (SIDE // patch) ** 2)
     return None  # one vector
+
+
+def as_map(output: Tree, one: StageMap, shape: tuple[int, ...]) -> jax.Array:
+    """A stage's output as a map, (B, h, w, D).
+
+    Args:
+      output: a map, or tokens (B, N, D), or tokens with the centres of the patches beside them (rotary positions).
+      shape: height and width of the network's input; (): it is a square.
+
+    Raises:
+      ConfigError: there are other patches than those of such a picture.
+    """
+    x = output[0] if isinstance(output, tuple) else output
+    if one.tokens_before is None:
+        return x
+    patches = x.shape[1] - one.tokens_before
+    rows, columns = (side // one.stride for side in shape) if shape else (math.isqrt(patches),) * 2
+    if rows * columns != patches:
+        raise ConfigError(
+            f"The patches of a ViT must be those of its picture: {patches} make no {rows} x {columns}. Set "
+            f"config.data.shape to multiples of {one.stride}."
+        )
+    return x[:, one.tokens_before :].reshape(x.shape[0], rows, columns, -1)

@@ -219,9 +219,10 @@ class ViT(Backbone):
             x = x[:, : 1 + self.variant.distilled].reshape(x.shape[0], -1)
         return x.astype(jnp.float32)
 
-    def resized(self, before: int, after: int) -> str:
-        old, new = before // self.variant.patch, after // self.variant.patch
-        return "" if old == new else f"position embeddings {old}x{old} -> {new}x{new}"
+    def resized(self, before: int, after: tuple[int, int]) -> str:
+        old, (rows, columns) = before // self.variant.patch, (side // self.variant.patch for side in after)
+        same = rows == columns == old or self.variant.rotary
+        return "" if same else f"position embeddings {old}x{old} -> {rows}x{columns}"
 
     def stage(self, name: str) -> RunnableStage:
         shape = self.variant

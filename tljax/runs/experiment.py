@@ -240,6 +240,7 @@ def _start(
     example = task.example(example) if isinstance(task, ChangesInputs) else example
     own = task.head_names() if isinstance(task, NamesItsHead) else ()
     others = () if built.published_head else head_names.unused(built.names)
+    built = dataclasses.replace(built, network=network.on(built.network, example))
     built = dataclasses.replace(built, names=head_names.complete(built.network, example, built.names, own))
     keeps, published = bool(config.model.keep_head and known.published), known.published
     if keeps and published:

@@ -19,7 +19,7 @@ from tljax.core.plugins import find, find_known
 from tljax.core.trees import count
 from tljax.core.types import EVALUATE, Asked, Batch, Card, Json, Name, Variables
 from tljax.networks import flops
-from tljax.networks.network import Network, with_head
+from tljax.networks.network import Network, on, with_head
 from tljax.reporting import temperatures
 from tljax.serving import model_json, refitted_classifier
 from tljax.tasks import Answers, NamesItsHead, head_of
@@ -154,11 +154,11 @@ def load(folder: Path) -> Model:
     backbone = family.build(said["variant"], dtype=said["dtype"])
     network = with_head(backbone, head_of(task, len(said["classes"]), backbone))
     asked = find("inputs", family.INPUT).reopen(folder, said["input"], card=published.card, backbone=backbone)
+    network = on(network, asked.example)
     own = task.head_names() if isinstance(task, NamesItsHead) else ()
     names = head_names.complete(network, asked.example, family.names(said["variant"]), own)
-    if adapt := getattr(family, "adapt", None):
-        shape = getattr(asked.example, "shape", None)
-        published = dataclasses.replace(published, arrays=adapt(published.arrays, shape))
+    if adapt := getattr(family, "adapt", None):  # positions have the grid of the run's pictures
+        published = dataclasses.replace(published, arrays=adapt(published.arrays, None))
     empty = placement.shapes(network, asked.example)
     variables, _ = placement.place(empty, published, names, unused=family.UNUSED, head=True)
     return Model(

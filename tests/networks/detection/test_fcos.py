@@ -34,9 +34,11 @@ def test_tokens_of_a_vit():
     found, _ = head.init_with_output(jax.random.key(0), {"block1": (tokens, np.zeros((1, 16, 2)))}, EVALUATE)
     assert found["logits"].shape == (1, 64 + 16 + 4, 2)
     assert sorted(set(np.asarray(found["points"])[0, :, 2])) == [8, 16, 32]
-    np.testing.assert_array_equal(fcos.as_map(tokens, 1)[0, 1, 2], tokens[0, 1 + 4 + 2])
-    with pytest.raises(ConfigError, match="15 patches make no square"):
-        fcos.as_map(tokens, 2)
+    wide = fcos.Head(2, ("block1",), (16,), before=1, shape=(32, 128), **SIZES)
+    found, _ = wide.init_with_output(jax.random.key(0), {"block1": tokens}, EVALUATE)
+    assert np.asarray(found["points"])[0, :, :2].max(0).tolist() == [28, 124]  # rows of 2 patches, columns of 8
+    with pytest.raises(ConfigError, match="16 make no 2 x 4"):
+        wide.clone(shape=(32, 64)).init(jax.random.key(0), {"block1": tokens}, EVALUATE)
 
 
 def test_a_level_is_enlarged_by_the_nearest_pixel():

@@ -12,6 +12,7 @@ from tljax.networks.backbone import Backbone
 from tljax.networks.families import convnext, resnet, vgg
 from tljax.networks.segmentation import counts, losses, stages
 from tljax.networks.segmentation.heads import HEADS, enlarged
+from tljax.networks.stage_maps import StageMap, as_map
 from tljax.networks.vision_transformer import Variant as Patches
 
 RESNET = resnet.Variant((1, 1, 1, 1), bottleneck=False, width=8)
@@ -68,9 +69,21 @@ def test_a_rectangle_is_a_rectangle():
     assert jax.eval_shape(net.apply, variables, x).shape == (1, 16, 24, 5)
 
 
-def test_backbones_without_maps_and_patches_without_a_square_are_errors():
-    with pytest.raises(ConfigError, match="make no square"):
-        stages.as_map(jnp.zeros((1, 7, 4)), 1)
+@pytest.mark.parametrize("head", ["unet", "linear"])
+def test_patches_of_a_rectangle_are_a_rectangle(head):
+    one = find("families", "vit").build(Patches(patch=16, width=16, heads=2, depth=2))
+    net, x = network.with_head(one, HEADS[head].on(one, 5)), jnp.zeros((1, 64, 96, 3))
+    fitted = network.on(net, x)
+    variables = jax.eval_shape(fitted.init, jax.random.key(0), x)
+    assert jax.eval_shape(fitted.apply, variables, x).shape == (1, 4, 6, 5)
+    with pytest.raises(ConfigError, match="24 make no 4 x 4"):
+        jax.eval_shape(net.init, jax.random.key(0), x)
+    tokens = jnp.arange(25.0)[None, :, None]
+    assert as_map(tokens, StageMap("block1", 16, 1, 1), (64, 96))[0, 1, 2, 0] == 1 + 6 + 2
+    assert one.resized(64, (64, 96)) == "position embeddings 4x4 -> 4x6" and one.resized(64, (64, 64)) == ""
+
+
+def test_backbones_without_maps_are_errors():
     with pytest.raises(ConfigError, match="needs a backbone of pictures with maps"):
         stages.last(NoStages(find("families", "lenet").variant_of("small")))
 

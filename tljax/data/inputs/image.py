@@ -80,7 +80,8 @@ def load(
     if subsets["train"].info.labels == "boxes":
         for part in parts.values():  # equal lengths in all parts, so that one compiled program is enough
             part.rows = max(other.most for other in parts.values()) or 1
-    changes = backbone.resized(card.size, preprocess.sizes(config, card).size)
+    asked = preprocess.sizes(config, card)
+    changes = backbone.resized(card.size, asked.shape or (asked.size, asked.size))
     note = preprocess.note(config, card, shape[0], pretrained=pretrained, changes=changes)
     return Inputs(
         parts,

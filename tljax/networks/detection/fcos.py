@@ -1,17 +1,16 @@
 """FCOS (Tian et al. 2019, arXiv 1904.01355): from every place of a pyramid a class, a box and its centre-ness."""
 
 import math
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from tljax.core.errors import ConfigError
 from tljax.core.types import Mode, Record
 from tljax.networks.detection.pyramid import FeaturePyramid, SimplePyramid
 from tljax.networks.layers import Conv
+from tljax.networks.stage_maps import StageMap, as_map
 
 SMALL = nn.initializers.normal(0.01)
 PRIOR = 0.01  # of an object at a place, in the first step: RetinaNet, arXiv 1708.02002, section 4.1
@@ -58,6 +57,7 @@ class Head(nn.Module):
     place: float = (
         0.5  # where in its stride a place lies: 0.5, the middle, as FCOS; 0, the corner, as torchvision's FCOS
     )
+    shape: tuple[int, ...] = ()  # height and width of the network's input, by which tokens are a map; (): a square
 
     @nn.compact
     def __call__(self, outputs: Record, mode: Mode) -> dict[str, jax.Array]:
@@ -68,7 +68,9 @@ class Head(nn.Module):
             strides = [*self.strides, *(self.strides[-1] * 2 ** (i + 1) for i in range(self.extra))]
         else:
             (stage,), (stride,) = self.stages, self.strides
-            levels = SimplePyramid(self.width, self.dtype, name="pyramid")(as_map(outputs[stage], self.before))
+            levels = SimplePyramid(self.width, self.dtype, name="pyramid")(
+                as_map(outputs[stage], StageMap(stage, stride, 0, self.before), self.shape)
+            )
             strides = [stride // 2, stride, stride * 2]
         start = nn.initializers.constant(-math.log((1 - PRIOR) / PRIOR))
         logits = _Last(self.classes, start, name="logits")
@@ -103,22 +105,6 @@ def placed(sides: jax.Array, points: jax.Array) -> jax.Array:
     """Strides from a place up, left, down, right (..., L, 4) -> boxes (..., L, 4) in pixels."""
     pixels = sides * points[..., 2:]
     return jnp.concatenate([points[..., :2] - pixels[..., :2], points[..., :2] + pixels[..., 2:]], axis=-1)
-
-
-def as_map(tokens: Any, before: int) -> jax.Array:
-    """A ViT's tokens -> the map of its patches, (B, h, h, D).
-
-    Args:
-      tokens: (B, N, D), or with the centres of the patches beside them, as with rotary positions.
-      before: the number of tokens before those of patches.
-    """
-    x = tokens[0] if isinstance(tokens, tuple) else tokens
-    side = math.isqrt(x.shape[1] - before)
-    if side * side != x.shape[1] - before:
-        raise ConfigError(
-            f"A detector on a ViT needs square pictures; its {x.shape[1] - before} patches make no square."
-        )
-    return x[:, before:].reshape(x.shape[0], side, side, -1)
 
 
 def _points(level: jax.Array, stride: int, place: float) -> jax.Array:

@@ -198,12 +198,12 @@ def own_parts(variant: VariantLike) -> str:
     return "learned prompts (vpt)" if variant_of(variant).prompts else ""
 
 
-def adapt(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Arrays:
+def adapt(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...] | None) -> Arrays:
     """Published arrays for the network on inputs of `shape`, (B, H, W, C).
 
-    Position embeddings of another grid are resized. A distilled DeiT has two classifiers, and its output is their
-    mean. They become one classifier on both tokens, which computes the same function. If the file has only the
-    classifier on the class token, it is padded with zeros for the other token.
+    Position embeddings of another grid are resized; with None they have the input's own already. A distilled DeiT has
+    two classifiers, and its output is their mean. They become one classifier on both tokens, which computes the same
+    function. If the file has only the classifier on the class token, it is padded with zeros for the other token.
     """
     changed: dict[str, Callable[[], np.ndarray] | None] = {}
     heads = ("head.weight", "head_dist.weight", "head.bias", "head_dist.bias")
@@ -215,7 +215,7 @@ def adapt(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Arrays:
     elif "dist_token" in arrays and "head.weight" in arrays:
         single, width = arrays["head.weight"], arrays["dist_token"].shape[-1]
         changed["head.weight"] = lambda: np.pad(single, ((0, 0), (0, 2 * width - single.shape[1])))  # (K, 2 D)
-    if "pos_embed" in arrays and "patch_embed.proj.weight" in arrays:
+    if shape and "pos_embed" in arrays and "patch_embed.proj.weight" in arrays:
         patch = arrays["patch_embed.proj.weight"].shape[-1]
         before = sum(name in arrays for name in ("cls_token", "dist_token")) if _covers_tokens(arrays) else 0
         grid = shape[1] // patch, shape[2] // patch

@@ -14,7 +14,7 @@ from tljax.core.types import Mode, Tree
 from tljax.networks.backbone import Backbone
 from tljax.networks.layers import TORCH_LINEAR, BatchNorm, Conv
 from tljax.networks.segmentation import stages
-from tljax.networks.stage_maps import StageMap
+from tljax.networks.stage_maps import StageMap, as_map
 
 RATES = (12, 24, 36)  # of DeepLabV3's dilated convolutions, at stride 8 (arXiv 1706.05587, section 4.1)
 WIDTH = 256  # channels inside DeepLabV3's head, and the most in U-Net's
@@ -27,6 +27,7 @@ class Head(nn.Module):
     maps: tuple[StageMap, ...]  # of the stages that it reads, finest first
     dtype: DTypeLike = jnp.float32
     bn_axis: str | None = None
+    shape: tuple[int, ...] = ()  # height and width of the network's input, by which tokens are a map; (): a square
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -44,7 +45,7 @@ class Head(nn.Module):
 
     def read(self, outputs: Mapping[str, Tree]) -> list[jax.Array]:
         """The maps (B, h, w, D) of its stages, finest first."""
-        return [stages.as_map(outputs[one.name], one.tokens_before) for one in self.maps]
+        return [as_map(outputs[one.name], one, self.shape) for one in self.maps]
 
     def last(self, x: jax.Array, name: str) -> jax.Array:
         """1x1 to the classes, in float32."""

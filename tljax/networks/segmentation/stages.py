@@ -1,11 +1,6 @@
 """The stages that a head of segmentation reads, and their outputs as maps."""
 
-import math
-
-import jax
-
 from tljax.core.errors import ConfigError
-from tljax.core.types import Tree
 from tljax.networks import stage_maps
 from tljax.networks.backbone import Backbone
 from tljax.networks.stage_maps import StageMap
@@ -39,25 +34,3 @@ def pyramid(backbone: Backbone) -> tuple[StageMap, ...]:
     alike = [one for one in found if one.width == final.width]
     places = sorted({round((i + 1) * len(alike) / LEVELS) - 1 for i in range(LEVELS)} - {-1})
     return tuple(alike[i] for i in places)
-
-
-def as_map(output: Tree, before: int | None) -> jax.Array:
-    """A stage's output as a map, (B, h, w, D).
-
-    Args:
-      output: a map, or tokens (B, N, D), or tokens with the centres of the patches beside them (rotary positions).
-      before: tokens before those of patches; None: it is a map.
-
-    Raises:
-      ConfigError: the patches make no square.
-    """
-    x = output[0] if isinstance(output, tuple) else output
-    if before is None:
-        return x
-    side = math.isqrt(x.shape[1] - before)
-    if side * side != x.shape[1] - before:
-        raise ConfigError(
-            f"Segmentation on the patches of a ViT needs square pictures; {x.shape[1] - before} patches make no "
-            f"square. Set config.data.shape to a square, or choose a network of convolutions."
-        )
-    return x[:, before:].reshape(x.shape[0], side, side, -1)
