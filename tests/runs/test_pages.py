@@ -3,11 +3,12 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from tests import browser, small
 from tljax.reporting.page import charts
-from tljax.runs.pages import drawing
+from tljax.runs.pages import answer, drawing
 from tljax.runs.pages.finished import Finished
 from tljax.runs.run import run
 
@@ -136,6 +137,22 @@ def test_an_example_goes_by_its_file_or_by_the_tables_name_and_its_line(source, 
     part = SimpleNamespace(subset=SimpleNamespace(name=lambda _: name))
     run = SimpleNamespace(experiment=SimpleNamespace(parts={"test": part}, info=SimpleNamespace(source=source)))
     assert Finished.name(run, "test", 0) == shown
+
+
+def test_sets_stand_beside_an_order_by_chance():
+    """Of 10 examples 4 and 2 have the labels; nobody has the third, which the mean leaves out."""
+    values = {"mean_average_precision": 0.9, "examples": 10}
+    run = SimpleNamespace(
+        result={"metric": "mean_average_precision", "metrics": {"test": values}},
+        totals={"test": {"labels": np.array([4, 2, 0]), "found": np.array([4, 1, 1]), "hits": np.array([3, 1, 0])}},
+        experiment=SimpleNamespace(classes=("a", "b", "c")),
+    )
+    shown = answer._sets(run, None)
+    assert [(row["name"], row["value"]) for row in shown["rows"]] == [
+        ("this run", 0.9),
+        ("an order by chance", pytest.approx(0.3)),
+    ]
+    assert [row["examples"] for row in shown["per_class"]] == [4, 2, 0]
 
 
 def test_ended_while_its_page_is_drawn_a_run_is_not_finished(tmp_path, monkeypatch):

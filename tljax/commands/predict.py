@@ -5,7 +5,7 @@ import collections
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tljax.cli import keep_compiled
@@ -144,10 +144,16 @@ def _saved(out: Path, found: Questions, predictor: Predictor) -> int:
             rows.add(name, answer)
     columns = rows.columns
     answers.save(columns, out)
-    counts = collections.Counter(columns.get("prediction", ()))
+    counts = _counts(map(str, columns.get("prediction", ())), sets=model.task.LABEL_KIND == "sets")
     told = ": " + ", ".join(f"{name} {counts[name]:,}" for name in model.classes if counts[name]) if counts else ""
     print(printable(f"{out}: {len(rows):,} rows{told}"))
     return len(rows)
+
+
+def _counts(predictions: Iterable[str], *, sets: bool) -> collections.Counter[str]:
+    """How often each class is predicted; a row of a set may name several, or none."""
+    parts = (said.split(answers.SEPARATOR) if sets else [said] for said in predictions)
+    return collections.Counter(name for names in parts for name in names)
 
 
 def _parser() -> argparse.ArgumentParser:

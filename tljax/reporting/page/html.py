@@ -54,7 +54,13 @@ def _environment() -> Any:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals["include_as_is"] = include
-    environment.filters |= {"percent": _percent, "printable": printable, "commas": lambda x: f"{x:,}", "size": _size}
+    environment.filters |= {
+        "percent": _percent,
+        "printable": printable,
+        "commas": lambda x: f"{x:,}",
+        "size": _size,
+        "words": lambda x: x.replace("_", " "),
+    }
     return environment
 
 

@@ -68,6 +68,7 @@ def _sets(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
     sums = run.totals["test"]
     columns = zip(run.experiment.classes, sums["labels"], sums["found"], sums["hits"], strict=True)
     return {
+        "rows": _beside_chance(run) if run.result["metric"] == "mean_average_precision" else [],
         "per_class": [
             {
                 "name": name,
@@ -77,8 +78,20 @@ def _sets(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
                 "examples": int(labels),
             }
             for name, labels, found, hits in columns
-        ]
+        ],
     }
+
+
+def _beside_chance(run: Finished) -> list[dict[str, Any]]:
+    """The mean average precision, and that of an order by chance: a class's share of the examples."""
+    values = run.result["metrics"]["test"]
+    counts = [count for count in map(int, run.totals["test"]["labels"]) if count]
+    chance = sum(counts) / len(counts) / values["examples"] if counts else 0.0
+    why = "the mean share of the test examples that have a label"
+    return [
+        {"name": "this run", "value": values["mean_average_precision"], "why": "", "interval": None},
+        {"name": "an order by chance", "value": chance, "why": why, "interval": None},
+    ]
 
 
 def _numbers(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
@@ -106,8 +119,8 @@ def _kept(run: Finished) -> str:
     rows = [row for row in run.log if row["part"] == part]
     value = next((row[metric] for row in rows if row["step"] == run.result["step"]), None)
     said = "" if value is None else f", {value:.4f}"
-    best = "highest" if sign > 0 else "lowest"
-    return f"Epoch {run.epoch:.3g} of {run.chart['epochs']:g} is kept: the {best} {metric} on the {part} part{said}."
+    best = f"{'highest' if sign > 0 else 'lowest'} {metric.replace('_', ' ')}"
+    return f"Epoch {run.epoch:.3g} of {run.chart['epochs']:g} is kept: the {best} on the {part} part{said}."
 
 
 def _facts(run: Finished) -> dict[str, str]:
