@@ -217,6 +217,22 @@ def test_scales_that_cannot_be_meant(scales, message):
         plugins.find("strategies", "groups").plan(GROUPS, config)
 
 
+def test_a_group_of_normalisation_alone_is_no_stage_of_last_k():
+    """The last LayerNorm of a ViT: `auto` and `compare` would have trained it and the head alone."""
+    groups = {
+        "block0": ("backbone/block0/mlp/kernel", "backbone/block0/ln/scale"),
+        "block1": ("backbone/block1/mlp/kernel",),
+        "norm": ("backbone/norm/scale", "backbone/norm/bias"),
+        "head": ("head/kernel",),
+    }
+    strategy, config = plugins.find("strategies", "last_k"), default.get_config().strategy
+    scales = []
+    for config.last_k in (0, 1, 2):
+        (phase,) = strategy.plan(groups, config)
+        scales.append([phase.scales[group] for group in groups])
+    assert scales == [[0.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]]
+
+
 @pytest.mark.parametrize("name", ["linear_probe", "lp_ft", "last_k", "layer_decay", "gradual_unfreeze"])
 def test_the_head_needs_a_group_of_its_own(name):
     strategy, config = plugins.find("strategies", name), default.get_config().strategy
@@ -230,7 +246,7 @@ def test_the_head_needs_a_group_of_its_own(name):
 @pytest.mark.parametrize(
     ("name", "keys", "message"),
     [
-        ("last_k", {"last_k": 3}, r"must be 0 to 2.*\(stem, body, head\); got 3"),
+        ("last_k", {"last_k": 3}, r"must be 0 to 2.*\(stem, body\); got 3"),
         ("layer_decay", {"layer_decay": 1.5}, r"must be in \(0, 1\], or 0 for the default factor; got 1.5"),
         ("gradual_unfreeze", {"unfreeze_share": 1.0}, r"unfreeze_share must be in \(0, 1\)"),
         ("gradual_unfreeze", {"unfreeze": "dense"}, r"unfreeze one of each, dense_conv_full; got .* and 'dense'"),
