@@ -168,6 +168,7 @@ def plot(runs: Path, file: Path) -> None:
         axis.plot([], [], color="#d95f02", label="from scratch")
         axis.plot([], [], color="#1b9e77", label="transfer")
         axis.set(title=suite, xlabel="seconds of training", ylabel="validation accuracy", xscale="log")
+        axis.xaxis.set_major_formatter("{x:g}")  # not 10^1: figures of tljax write text as it is
         axis.legend()
     drawing.savefig(file, metadata={"Date": None})
 
