@@ -54,9 +54,7 @@ class Head(nn.Module):
     extra: int = 2  # levels that are coarser than the last stage
     before: int | None = None  # stages give this number of tokens before those of patches; None: they give maps
     dtype: DTypeLike = jnp.float32
-    place: float = (
-        0.5  # where in its stride a place lies: 0.5, the middle, as FCOS; 0, the corner, as torchvision's FCOS
-    )
+    place: float = 0.5  # where in its stride a place lies: 0.5, the middle (FCOS); 0, the corner (torchvision's)
     shape: tuple[int, ...] = ()  # height and width of the network's input, by which tokens are a map; (): a square
 
     @nn.compact

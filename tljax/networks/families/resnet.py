@@ -32,9 +32,7 @@ class Variant:
     inner: int = 1  # channels of a bottleneck's 3x3 convolution, in units of its stage's width
     groups: int = 1  # of a bottleneck's 3x3 convolution
     widths: tuple[int, ...] = ()  # of the stages; (): the stem's width, doubled from stage to stage
-    dilated: int = (
-        0  # the last stages whose 3x3 convolutions are spread wider instead of a stride (torchvision's FCN: 2)
-    )
+    dilated: int = 0  # the last stages whose 3x3 convolutions are dilated instead of strided (torchvision's FCN: 2)
 
     def __post_init__(self) -> None:
         if self.dilated >= len(self.blocks):
