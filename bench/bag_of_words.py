@@ -18,8 +18,8 @@ from sklearn.linear_model import LogisticRegression
 
 from configs import reviews, reviews_few
 from tljax.core.plugins import find
-from tljax.data import splits
-from tljax.data.splits import Subset
+from tljax.data.parts import splits
+from tljax.data.parts.subsets import Subset
 from tljax.runs import domain_transfer
 
 

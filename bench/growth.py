@@ -20,7 +20,7 @@ import numpy as np
 
 from configs import default
 from tljax.core import settings
-from tljax.data import draws, splits
+from tljax.data.parts import draws, splits
 from tljax.data.sources import image_folder
 from tljax.reporting import measures
 from tljax.tasks import classification

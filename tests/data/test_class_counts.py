@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tljax.data import class_counts
-from tljax.data.splits import Subset
+from tljax.data.parts import class_counts
+from tljax.data.parts.subsets import Subset
 
 
 def part(found):

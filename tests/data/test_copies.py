@@ -118,7 +118,7 @@ def test_parts_lose_their_copies(in_memory):
     from configs import default
     from tljax.core.types import Card
     from tljax.data.decoded_pictures import Pictures
-    from tljax.data.splits import Subset
+    from tljax.data.parts.subsets import Subset
 
     class Scenes:
         labels = np.array([0, 1, 0, 1, 0], np.int32)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from configs import default
 from tljax.core.errors import ConfigError, DataError
-from tljax.data import splits
+from tljax.data.parts import splits
 from tljax.data.sources import covidx
 
 LINES = ("p1 a.png normal nih", "p1 b b.png normal nih", "p2 c.png COVID-19 cohen", "p3 d.png normal nih")

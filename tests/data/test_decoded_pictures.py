@@ -11,9 +11,9 @@ from tljax.core.errors import DataError
 from tljax.core.types import Card
 from tljax.data.batches import Evaluation, Training
 from tljax.data.decoded_pictures import Pictures
+from tljax.data.parts.subsets import Joined, Subset
 from tljax.data.picture import grey_levels
 from tljax.data.sources import image_folder
-from tljax.data.splits import Joined, Subset
 
 CARD = Card((0.5,), (0.5,))
 N = 7  # pictures; picture i is grey level i

@@ -7,7 +7,7 @@ from configs import default
 from tests.data import test_splits as shared
 from tljax.core import settings
 from tljax.core.errors import ConfigError, DataError
-from tljax.data import domains, splits
+from tljax.data.parts import domains, splits
 
 DATA = {"fractions": (0.5, 0.0, 0.5), "divide": ("src",), "targets": ("dst",), "unlabelled": ("dst",)}
 

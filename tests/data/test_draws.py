@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tljax.data import draws
+from tljax.data.parts import draws
 
 
 def test_groups_are_drawn_whole_and_near_the_share():

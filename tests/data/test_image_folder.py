@@ -9,7 +9,7 @@ from PIL import Image
 
 from configs import default
 from tljax.core.errors import ConfigError, DataError
-from tljax.data import splits
+from tljax.data.parts import splits
 from tljax.data.sources import image_folder
 
 

@@ -9,7 +9,7 @@ from configs import default
 from tljax.core import settings
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.types import Dataset, Info
-from tljax.data import splits
+from tljax.data.parts import splits, subsets
 
 CLASSES = ("ant", "bee", "cat")
 COUNTS = (10, 20, 40)
@@ -44,11 +44,11 @@ def choose(data: Dataset, seed: int = 0, **changes):
     return splits.choose(data, config.data, seed)[:2]
 
 
-def ids(part: splits.Subset) -> list[str]:
+def ids(part: subsets.Subset) -> list[str]:
     return [part[i]["id"] for i in range(len(part))]
 
 
-def counts(part: splits.Subset) -> list[int]:
+def counts(part: subsets.Subset) -> list[int]:
     return np.bincount(part.labels, minlength=3).tolist()
 
 
@@ -152,7 +152,7 @@ def frames(**given) -> Dataset:
     return Dataset({name: Frames(name, *some) for name, some in given.items()}, Info(("ant", "bee"), "here"))
 
 
-def persons(part: splits.Subset) -> set[str]:
+def persons(part: subsets.Subset) -> set[str]:
     return {part.split.files[i].split("/")[-1].split("_")[0] for i in part.indices}
 
 
@@ -218,9 +218,9 @@ def test_class_names_that_look_like_numbers():
 
 def test_joined_splits_know_their_files():
     one, two = Labels("a", [0, 1]), Labels("b", [2])
-    assert splits.Joined([one, two]).files == []
+    assert subsets.Joined([one, two]).files == []
     one.files, two.files = ["a.png", "b.png"], ["c.png"]
-    joined = splits.Joined([one, two])
+    joined = subsets.Joined([one, two])
     assert joined.files == ["a.png", "b.png", "c.png"] and joined[2]["id"] == "b/0"
     assert joined.labels.tolist() == [0, 1, 2] and len(joined) == 3
 

@@ -28,8 +28,8 @@ from ml_collections import ConfigDict
 from configs import default
 from tljax.core import downloads
 from tljax.core.errors import DataError
-from tljax.data import splits
 from tljax.data.builders import cifar10
+from tljax.data.parts import splits
 from tljax.data.sources.tfds import Name, find, load
 
 COUNTS = {

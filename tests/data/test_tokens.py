@@ -11,7 +11,7 @@ from configs import default
 from tests import small
 from tljax.core.errors import ConfigError, DataError
 from tljax.data import tokens
-from tljax.data.splits import Subset
+from tljax.data.parts.subsets import Subset
 from tljax.data.texts import Row, Texts
 from tljax.data.tokenizer import Tokenizer
 from tljax.data.tokens import Tokens

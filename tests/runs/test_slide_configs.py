@@ -132,7 +132,7 @@ def test_an_unknown_row_lists_the_rows(name):
 
 def test_the_splits_of_caltech(root):
     """A class has one picture to learn from at least, and 98 % are tested on."""
-    from tljax.data import splits
+    from tljax.data.parts import splits
     from tljax.data.sources import image_folder
 
     config = importlib.import_module("configs.caltech101").get_config()

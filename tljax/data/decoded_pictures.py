@@ -16,8 +16,8 @@ from tljax.core.processes import agreement
 from tljax.core.processes.agreement import Share
 from tljax.core.types import Batch, Card
 from tljax.data import pictures, preprocess
+from tljax.data.parts.subsets import Subset
 from tljax.data.picture import copies, grey_levels
-from tljax.data.splits import Subset
 
 Value = TypeVar("Value")
 CHUNK = 1024  # the most pictures in the queue of the decoding threads

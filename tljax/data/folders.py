@@ -16,7 +16,8 @@ from ml_collections import ConfigDict
 from tljax.core import atomic
 from tljax.core.errors import DataError
 from tljax.core.types import Record
-from tljax.data import labels, splits
+from tljax.data import labels
+from tljax.data.parts import splits
 
 # Files that systems and programs leave beside the user's files; names that begin with a dot are hidden too.
 LEFT_BEHIND = frozenset({

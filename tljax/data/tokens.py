@@ -14,7 +14,7 @@ from tljax.core import caches
 from tljax.core.atomic import make_folder, whole
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.types import Batch, Json
-from tljax.data.splits import Subset
+from tljax.data.parts.subsets import Subset
 from tljax.data.tokenizer import Tokenizer
 
 

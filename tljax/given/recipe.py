@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tljax.data.class_counts import UNEVEN
+from tljax.data.parts.class_counts import UNEVEN
 from tljax.given.found import Changes, Found
 from tljax.weights.search import Choice
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tljax.core.atomic import make_folder, write, write_json
-from tljax.data.splits import PARTS
+from tljax.data.parts.splits import PARTS
 from tljax.reporting import figures
 from tljax.reporting.terminal import show
 from tljax.runs.results import called

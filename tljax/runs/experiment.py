@@ -14,9 +14,10 @@ from tljax.core.experiment import Experiment
 from tljax.core.plugins import find
 from tljax.core.remote import copies
 from tljax.core.types import Dataset, Info, Phase, Variables
-from tljax.data import class_counts, domains, labels, mixing, splits
+from tljax.data import labels, mixing
 from tljax.data.batches import Training
-from tljax.data.splits import Subset
+from tljax.data.parts import class_counts, domains, splits
+from tljax.data.parts.subsets import Subset
 from tljax.networks import network
 from tljax.networks.families import Family
 from tljax.networks.network import Built

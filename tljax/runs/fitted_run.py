@@ -14,7 +14,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
 from tljax.core.trees import count
 from tljax.core.types import Batch, Variables
-from tljax.data import domains
+from tljax.data.parts import domains
 from tljax.reporting import throughput
 from tljax.reporting.report import Report
 from tljax.runs import records

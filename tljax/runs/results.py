@@ -11,7 +11,7 @@ from tljax.core.atomic import make_folder, read_json, write, write_json
 from tljax.core.errors import DataError
 from tljax.core.layer_groups import Groups
 from tljax.core.trees import count, flatten
-from tljax.data import domains
+from tljax.data.parts import domains
 from tljax.reporting import figures, table_files, throughput
 from tljax.serving import evaluation
 from tljax.training import optimizer

@@ -14,7 +14,8 @@ from tljax.core.errors import ConfigError, DataError
 from tljax.core.near_names import paths
 from tljax.core.remote import copies
 from tljax.core.types import Dataset, Split
-from tljax.data import domains, labels, spelling, splits
+from tljax.data import labels, spelling
+from tljax.data.parts import domains, splits, subsets
 from tljax.serving import questions, stored_config
 from tljax.serving.saved_model import Model
 from tljax.tasks import Encodes
@@ -52,7 +53,7 @@ def of_data(
     _check_kind(dataset, model)
     if split and split not in dataset.splits:
         raise DataError(f"--split must be one of {', '.join(dataset.splits)}; got '{split}'.")
-    joined = splits.Joined(list(dataset.splits.values()))
+    joined = subsets.Joined(list(dataset.splits.values()))
     kept = bool(config and (config.data.classes or config.data.half))
     positions, found, left = _bound(joined, dataset, model, same=data.similar_labels == "merge", leave_out=kept)
     notes = (*dataset.info.notes, *dataset.info.skipped, *left, *seen(config, place, split))

@@ -12,10 +12,11 @@ from tljax.core import atomic, plugins
 from tljax.core.errors import DataError
 from tljax.core.remote import copies
 from tljax.core.types import IGNORED, Inputs, Record, Split
-from tljax.data import domains, groups, labels, splits
+from tljax.data import labels
 from tljax.data.batches import Evaluation
 from tljax.data.masks import class_file
-from tljax.data.splits import Subset
+from tljax.data.parts import domains, groups, splits, subsets
+from tljax.data.parts.subsets import Subset
 from tljax.serving import labelled, pixel_maps, questions, stored_config
 from tljax.serving.predictor import Predictor
 from tljax.serving.saved_model import Model
@@ -104,7 +105,7 @@ def of_data(
         )
     numbers = np.array([model.classes.index(name) for name in dataset.info.classes])
     info = dataclasses.replace(dataset.info, classes=model.classes)
-    joined = Renumbered(splits.Joined(list(dataset.splits.values())), numbers, info.labels)
+    joined = Renumbered(subsets.Joined(list(dataset.splits.values())), numbers, info.labels)
     everything = Subset(joined, np.arange(len(joined)), None, info=info)
     config.data = data
     inputs = _inputs({"train": everything}, model, config)

@@ -11,7 +11,7 @@ from PIL import Image
 from tljax.core.atomic import make_folder, whole
 from tljax.core.types import IGNORED, Json, Totals
 from tljax.data import pictures
-from tljax.data.splits import Subset
+from tljax.data.parts.subsets import Subset
 from tljax.reporting import overlays
 from tljax.serving.predictor import Predictor
 from tljax.serving.questions import Questions

@@ -20,7 +20,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.options import near
 from tljax.core.types import EVALUATE, Batch, Prepare, Totals, Variables
 from tljax.data.batches import Evaluation
-from tljax.data.domains import UNLABELLED
+from tljax.data.parts.domains import UNLABELLED
 from tljax.networks.network import Network
 from tljax.reporting.terminal import Screen
 from tljax.tasks import Chooses, HasEntropy, Task

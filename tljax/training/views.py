@@ -13,10 +13,11 @@ from tljax.core.experiment import Experiment
 from tljax.core.layer_groups import Groups
 from tljax.core.trees import unflatten
 from tljax.core.types import Batch, Phase, Prepare
-from tljax.data import domains, mixing
+from tljax.data import mixing
 from tljax.data.batches import Evaluation, Examples, Training
 from tljax.data.decoded_pictures import Pictures
 from tljax.data.paired_batches import Paired
+from tljax.data.parts import domains
 from tljax.networks.network import Network
 from tljax.reporting.terminal import Screen
 from tljax.tasks import Task

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from tljax.core.modules import Plugin
 from tljax.core.types import Asked, Card, Inputs, Json, Record, Tree
-from tljax.data.splits import Subset
+from tljax.data.parts.subsets import Subset
 from tljax.networks.backbone import Backbone
 
 

@@ -12,10 +12,11 @@ from tljax.core import memory
 from tljax.core.errors import DataError, gather
 from tljax.core.options import NOT_NEGATIVE, Option, Rule
 from tljax.core.types import Asked, Card, Inputs, Json, Record
-from tljax.data import domains, pictures, preprocess
+from tljax.data import pictures, preprocess
 from tljax.data.decoded_pictures import Pictures, one_shape
+from tljax.data.parts import domains
+from tljax.data.parts.subsets import Subset
 from tljax.data.picture import copies, grey_levels
-from tljax.data.splits import Subset
 from tljax.networks.backbone import Backbone
 
 AREA: Rule = ("in [0, 1]", lambda x: 0 <= x <= 1)

@@ -13,7 +13,7 @@ from tljax.core.options import Option, Rule
 from tljax.core.remote import copies
 from tljax.core.types import Asked, Batch, Card, Inputs, Json, Record
 from tljax.data import vocabularies
-from tljax.data.splits import Subset
+from tljax.data.parts.subsets import Subset
 from tljax.data.texts import fault, key
 from tljax.data.tokenizer import Tokenizer
 from tljax.data.tokens import Tokens, padded

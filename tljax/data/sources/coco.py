@@ -16,9 +16,10 @@ from tljax.core import untrusted
 from tljax.core.errors import DataError
 from tljax.core.options import Option
 from tljax.core.types import Dataset, Json
-from tljax.data import folders, labels, splits
+from tljax.data import folders, labels
 from tljax.data.boxes import annotated
 from tljax.data.boxes.annotated import Annotated
+from tljax.data.parts import splits
 
 OPTIONS = {
     "dir": Option("", "A COCO json, or a folder of them."),

@@ -13,7 +13,8 @@ from ml_collections import ConfigDict
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.options import Option
 from tljax.core.types import Dataset, Info, Record
-from tljax.data import labels, pictures, spelling, splits, texts
+from tljax.data import labels, pictures, spelling, texts
+from tljax.data.parts import splits
 
 OPTIONS = {
     "dir": Option("", "The folder of lists."),

@@ -11,10 +11,11 @@ from ml_collections import ConfigDict
 from tljax.core.errors import DataError
 from tljax.core.options import Option, Rule, one_of
 from tljax.core.types import IGNORED, Dataset, Info, Record
-from tljax.data import labels, pictures, splits
+from tljax.data import labels, pictures
 from tljax.data.masks import class_file, codes, layout, palettes, values
 from tljax.data.masks.codes import Seen
 from tljax.data.masks.values import Meaning
+from tljax.data.parts import splits
 from tljax.data.picture import turned
 
 LISTED = 30  # classes whose share of pixels is listed

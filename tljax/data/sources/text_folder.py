@@ -8,8 +8,9 @@ from tljax.core import atomic
 from tljax.core.errors import DataError
 from tljax.core.options import Option, one_of
 from tljax.core.types import Dataset
-from tljax.data import folders, splits, texts
+from tljax.data import folders, texts
 from tljax.data.labels import NONE
+from tljax.data.parts import splits
 from tljax.data.texts import Row
 
 OPTIONS = {

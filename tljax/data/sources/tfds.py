@@ -19,7 +19,8 @@ from tljax.core import downloads, plugins
 from tljax.core.errors import DataError
 from tljax.core.options import Option
 from tljax.core.types import Dataset, Info, Record
-from tljax.data import pictures, splits, texts, tfds_features
+from tljax.data import pictures, texts, tfds_features
+from tljax.data.parts import splits
 
 OPTIONS = {
     "dir": Option("", "The folder of prepared sets; by default TFDS's own folder."),

@@ -18,9 +18,10 @@ from ml_collections import ConfigDict
 from tljax.core.errors import DataError
 from tljax.core.options import Option
 from tljax.core.types import Dataset
-from tljax.data import folders, labels, pictures, splits
+from tljax.data import folders, labels, pictures
 from tljax.data.boxes import annotated
 from tljax.data.boxes.annotated import Annotated
+from tljax.data.parts import splits
 
 OPTIONS = {"dir": Option("", "The folder with images/ and labels/, and data.yaml or classes.txt.")}
 IMAGES, LABELS = "images", "labels"

@@ -11,7 +11,8 @@ from ml_collections import ConfigDict
 from tljax.core.errors import DataError
 from tljax.core.options import STRINGS, Option, Options, Rule, one_of
 from tljax.core.types import Json
-from tljax.data import labels, spelling, splits, tables, texts
+from tljax.data import labels, spelling, tables, texts
+from tljax.data.parts import splits
 from tljax.data.table import columns
 from tljax.data.tables import SUFFIXES
 from tljax.data.texts import Row

@@ -8,8 +8,8 @@ from ml_collections import ConfigDict
 
 from tljax.core import plugins
 from tljax.core.experiment import Experiment
-from tljax.data import domains
 from tljax.data.batches import Evaluation
+from tljax.data.parts import domains
 from tljax.reporting import run_folder
 from tljax.reporting.terminal import Screen
 from tljax.runs import comparison_folder, experiment, results

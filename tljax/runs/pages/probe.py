@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tljax.data.splits import Subset
+from tljax.data.parts.subsets import Subset
 from tljax.reporting import label_errors
 from tljax.runs.pages.finished import Finished
 from tljax.training import features

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tljax.data import labels
-from tljax.data.splits import Subset
+from tljax.data.parts.subsets import Subset
 
 SHOWN = 20  # the most classes that are listed for one part
 FEW = 10  # a class with fewer examples gets a warning

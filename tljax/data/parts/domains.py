@@ -9,7 +9,8 @@ from ml_collections import ConfigDict
 
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.types import Dataset
-from tljax.data.splits import PARTS, Joined, Subset
+from tljax.data.parts.splits import PARTS
+from tljax.data.parts.subsets import Joined, Subset
 
 UNLABELLED = "unlabelled"  # the part whose labels training does not see
 Part = TypeVar("Part")
