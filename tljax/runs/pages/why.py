@@ -12,6 +12,7 @@ from tljax.serving.predictor import Predictor
 from tljax.serving.saved_model import Model
 
 SHOWN, TEXTS, POINTS = 6, 4, 1_200
+BATCH = 32  # examples at a time for the map: a batch that is not full is filled up, and takes as long
 
 
 def gather(run: Finished) -> dict[str, Any] | None:
@@ -82,7 +83,7 @@ def _map(run: Finished, model: Model) -> dict[str, Any]:
     count = min(len(part), POINTS)
     places = np.sort(np.random.default_rng([run.config.seed, 9]).permutation(len(part))[:count])
     asked: Any = list(part.take(places)["image"]) if not run.of_texts else [_read(run, model, int(i)) for i in places]
-    rows = embedding.predictor(model, batch_size=run.config.train.eval_batch_size)(asked)
+    rows = embedding.predictor(model, batch_size=min(BATCH, run.config.train.eval_batch_size))(asked)
     names = [run.name("test", int(i)) for i in places]
     return feature_map.draw(
         rows, test.labels[places], test.predicted[places], test.classes, names, run.folder / "report"
