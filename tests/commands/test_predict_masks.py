@@ -146,4 +146,5 @@ def test_the_page_shows_classes_and_the_worst_pictures(trained, tmp_path):
     main(["train", str(data), "--workdir", str(tmp_path / "run"), *FLAGS])
     page = (tmp_path / "run" / "report" / "index.html").read_text()
     assert "Classes and pictures" in page and page.count("picture, label, answer") == 4
+    assert "by the bootstrap over the examples" in page and "mean iou low" not in page
     assert "boundary F1" in page and "percent said to be of each" in page

@@ -40,9 +40,16 @@ def test_only_declared_errors(name, readers, root, monkeypatch):
 def test_a_whole_file_is_read(name, readers, root, monkeypatch):
     """So that mutations reach what is behind the first check."""
     monkeypatch.setenv("TLJAX_CACHE", str(root / "cache"))
-    for file, content in readers[name].seeds if name in readers else ():
+    if name not in readers:
+        pytest.skip("torch is not installed")
+    refused = {}
+    for file, content in readers[name].seeds:
         (root / file).write_bytes(content)
-        readers[name].read(root / file)
+        try:
+            readers[name].read(root / file)
+        except readers[name].declared as error:
+            refused[file] = str(error)
+    assert readers[name].seeds and refused == {}
 
 
 def test_every_reader_has_its_test(readers):

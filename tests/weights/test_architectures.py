@@ -27,8 +27,11 @@ def test_one_that_computes_otherwise_is_refused(family, name):
 
 
 def test_those_that_are_built_and_files_of_no_architecture_pass():
+    refused = []
     for family, names in BUILT.items():
-        for name in names:
-            architectures.check(family, {"architecture": name}, "a file")
-        architectures.check(family, {}, "a file")
-        architectures.check(family, {"architectures": ["ResNetForImageClassification"]}, "a file")
+        for told in (*({"architecture": name} for name in names), {}, {"architectures": ["ResNetModel"]}):
+            try:
+                architectures.check(family, told, "a file")
+            except WeightsError as error:
+                refused.append(str(error))
+    assert refused == []

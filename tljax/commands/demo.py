@@ -8,7 +8,6 @@ from pathlib import Path
 from tljax.cli import keep_compiled
 from tljax.core import signals
 from tljax.core.errors import ConfigError
-from tljax.core.remote import copies
 from tljax.core.untrusted import printable
 from tljax.runs import chosen_run
 from tljax.serving import saved_model
@@ -30,9 +29,7 @@ def main(arguments: Sequence[str]) -> None:
       TljaxError: there is no such run, its task has no answer for one example, or the port is taken.
     """
     parser = argparse.ArgumentParser(prog="tljax demo", description=__doc__)
-    parser.add_argument(
-        "run", type=copies.local, help="folder of a finished run, its model/, or of a suite: its best row"
-    )
+    chosen_run.argument(parser)
     parser.add_argument("--port", type=int, default=0, help="default 0: any that is free")
     parser.add_argument(
         "--nearest", type=int, default=MOST, help=f"training examples to compare with; 0: none; default {MOST:,}"

@@ -9,7 +9,6 @@ import numpy as np
 
 from tljax.cli import keep_compiled
 from tljax.core.errors import DataError
-from tljax.core.remote import copies
 from tljax.core.untrusted import printable
 from tljax.runs import chosen_run
 from tljax.serving import embedding, questions, saved_model
@@ -28,9 +27,7 @@ def main(arguments: Sequence[str]) -> None:
         written.
     """
     parser = argparse.ArgumentParser(prog="tljax embed", description=__doc__)
-    parser.add_argument(
-        "run", type=copies.local, help="folder of a finished run, its model/, or of a suite: its best row"
-    )
+    chosen_run.argument(parser)
     parser.add_argument("data", nargs="+", metavar="DATA", help="pictures, texts, folders of them, tables")
     parser.add_argument("--out", "-o", type=Path, required=True, help="a .npz, .parquet, .csv or .jsonl")
     parser.add_argument("--text", default="", help="of a table: the column of the text; default: as in training")

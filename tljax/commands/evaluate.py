@@ -123,9 +123,7 @@ def _range(ends: tuple[float, float]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tljax evaluate", description=__doc__)
-    parser.add_argument(
-        "run", type=copies.local, help="folder of a finished run, its model/, or of a suite: its best row"
-    )
+    chosen_run.argument(parser)
     parser.add_argument(
         "data", type=copies.local, nargs="?", help="folder or table with labels; default: the run's own part"
     )

@@ -9,7 +9,6 @@ import numpy as np
 from tljax.cli import keep_compiled
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.plugins import entry
-from tljax.core.remote import copies
 from tljax.core.untrusted import printable
 from tljax.reporting import explained
 from tljax.runs import chosen_run
@@ -33,9 +32,7 @@ def main(arguments: Sequence[str]) -> None:
       ConfigError: a run whose task has no classes, or another name of a file or class.
     """
     parser = argparse.ArgumentParser(prog="tljax explain", description=__doc__)
-    parser.add_argument(
-        "run", type=copies.local, help="folder of a finished run, its model/, or of a suite: its best row"
-    )
+    chosen_run.argument(parser)
     parser.add_argument("asked", metavar="PICTURE or TEXT", help="one picture, or one text")
     parser.add_argument("--out", "-o", type=Path, default=Path("why.png"), help=f"a file: {', '.join(SUFFIXES)}")
     parser.add_argument("--class", dest="label", default="", help="the class that is asked about; default: predicted")

@@ -28,9 +28,7 @@ def main(arguments: Sequence[str]) -> None:
       TljaxError: there is no such run or format, or the suffix is wrong; see `exports.save`.
     """
     parser = argparse.ArgumentParser(prog="tljax export", description=__doc__)
-    parser.add_argument(
-        "run", type=copies.local, help="folder of a finished run, its model/, or of a suite: its best row"
-    )
+    chosen_run.argument(parser)
     parser.add_argument("--to", required=True, help=f"one of {', '.join(exports.FORMATS)}")
     parser.add_argument("--out", type=Path, help="the file to write; its card and classes come beside it")
     options = parser.parse_args(arguments)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from tljax.cli import keep_compiled
 from tljax.core.errors import ConfigError, DataError
-from tljax.core.remote import copies
 from tljax.core.untrusted import printable
 from tljax.data import texts
 from tljax.runs import chosen_run
@@ -158,9 +157,7 @@ def _counts(predictions: Iterable[str], *, sets: bool) -> collections.Counter[st
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tljax predict", description=__doc__)
-    parser.add_argument(
-        "run", type=copies.local, help="folder of a finished run, its model/, or of a suite: its best row"
-    )
+    chosen_run.argument(parser)
     parser.add_argument(
         "asked", nargs="*", metavar="IMAGE, TEXT or TABLE", help="pictures, or folders that hold them; texts; tables"
     )

@@ -1,5 +1,6 @@
 """Choose a run in a folder of many runs: the best row of a suite or a comparison, by validation."""
 
+import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from tljax.core.errors import DataError
 from tljax.core.near_names import paths
+from tljax.core.remote import copies
 from tljax.data.labels import cut
 from tljax.runs import results
 
@@ -16,6 +18,13 @@ class Chosen(NamedTuple):
 
     folder: Path
     note: str = ""
+
+
+def argument(parser: argparse.ArgumentParser) -> None:
+    """The argument RUN of a verb: a path, or an address, which is copied."""
+    parser.add_argument(
+        "run", type=copies.local, help="folder of a finished run, its model/, or of a suite: its best row"
+    )
 
 
 def of(folder: Path) -> Chosen:

@@ -63,11 +63,11 @@ def text(
 
 def _metrics(result: Mapping[str, Any]) -> list[str]:
     names = dict.fromkeys(name for values in result["metrics"].values() for name in values)
-    return [name for name in names if name != "examples"]
+    return [name for name in names if name not in ("examples", *significance.ends(result["metric"]))]
 
 
 def _row(part: str, values: Mapping[str, Any], names: list[str]) -> str:
-    """A part's numbers; of a part that was not learned from with the 95 % interval of a share (Wilson 1927)."""
+    """A part's numbers; of a part that was not learned from with 95 % intervals."""
     cells = [part, f"{values['examples']:,}"]
     for name in names:
         value: float | None = values.get(name)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tljax.reporting import measures
+from tljax.reporting import measures, significance
 from tljax.reporting.page import charts
 from tljax.reporting.significance import wilson
 from tljax.runs.pages.finished import Finished
@@ -13,6 +13,8 @@ MEASURES = {
     "f1_macro": "macro F1", "balanced_accuracy": "balanced accuracy", "mcc": "MCC", "auroc": "ROC-AUC",
     "loss": "loss (nats)",
 }  # fmt: skip
+SHARE = "by the number of examples alone (Wilson)"  # what an interval of the test part knows of
+OWN = "by the bootstrap over the examples"  # of a task that says its own (`HasInterval`)
 NAMED = 60  # classes up to which all are in the table; of more the worst
 
 
@@ -23,13 +25,15 @@ def gather(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
       baseline: "name", "value" (its accuracy), "examples" and "why" of the cheapest honest way; None: not measured.
     """
     best, values = run.result["metric"], run.result["metrics"]["test"]
+    ends = significance.ends(best)
     found: dict[str, Any] = {
         "metric": best,
         "value": values[best],
         "examples": values["examples"],
-        "interval": None,
+        "interval": significance.of_part(best, values),
+        "by": OWN if ends[0] in values else SHARE,
         "rows": [],
-        "measures": {name: x for name, x in values.items() if name not in (best, "examples")},
+        "measures": {name: x for name, x in values.items() if name not in (best, "examples", *ends)},
         "per_class": [],
         "kept": _kept(run),
         "facts": _facts(run),
