@@ -13,9 +13,16 @@ from tests.faults.making import DIGITS, FULL, arrays
 from tests.faults.zygote import Zygote
 from tests.small import bits, saved_bits
 from tljax.core import plugins
+from tljax.networks.families import vit
 from tljax.training.checkpoints.checkpoint import opened
 
 KINDS = [name for name in plugins.available("strategies") if name not in ("auto", "scratch")]
+VIT = vit.Variant(patch=4, width=192, heads=3, depth=2)  # `vpt` needs tokens; of this width `auto` knows the heads
+TEACHER = "full"  # the strategy of the run that `distill` learns from
+NEEDS = {
+    "distill": ("--config.strategy.teachers=('teacher',)",),
+    "vpt": ("--config.model.family=vit", "--config.model.variant=auto", "--config.groups={}"),
+}
 MOST = 12  # kills of one run, after which it is left in peace
 LOG = "metrics.jsonl"
 
@@ -27,13 +34,18 @@ class Killed:
         """`page`: whether each run draws its page, which takes as long as the rest of it."""
         self._zygote, self.folder = zygote, folder
         folder.mkdir(parents=True)
-        safetensors.numpy.save_file(arrays("small"), folder / "net.safetensors")
-        self.arguments = [
-            *(word for word in DIGITS if "strategy" not in word), *FULL[1:], f"--config.strategy.name={strategy}",
+        weights = arrays(VIT, vit) if strategy == "vpt" else arrays("small")
+        safetensors.numpy.save_file(weights, folder / "net.safetensors")
+        shared = [
+            *(word for word in DIGITS if "strategy" not in word), *FULL[1:],
             "--config.train.epochs=4", "--config.train.checkpoint_epochs=0.4", "--config.optimizer.ema=0.5",
             "--config.data.validation=0.2", "--config.train.eval_epochs=1", "--config.optimizer.lr=0.01",
             *(() if page else ("--config.report=none",)),
         ]  # fmt: skip
+        if strategy == "distill":
+            self.arguments = [*shared, f"--config.strategy.name={TEACHER}"]
+            self.run("teacher")
+        self.arguments = [*shared, f"--config.strategy.name={strategy}", *NEEDS.get(strategy, ())]
         if strategy == "classic":
             self.arguments = [word for word in self.arguments if "ema" not in word]
         first = self.run("whole")

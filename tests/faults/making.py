@@ -92,11 +92,11 @@ def with_pictures(change: Callable[[Path], Any], *flags: str, folders: dict[str,
 
 
 @functools.cache
-def arrays(variant: str) -> dict[str, np.ndarray]:
-    """Published weights of a LeNet of five classes."""
-    network = Network(lenet.build(variant), classification.head(5))
+def arrays(variant: Any, family: Any = lenet) -> dict[str, np.ndarray]:
+    """Published weights of a network of five classes, a LeNet if nothing else is said."""
+    network = Network(family.build(variant), classification.head(5))
     variables = placement.init(network, preprocess.example(small.config().data, Card((), ())), seed=0)
-    return placement.publish(variables, lenet.names(variant))
+    return placement.publish(variables, family.names(variant))
 
 
 FULL = ("--config.strategy.name=full", "--config.model.weights=net.safetensors")
