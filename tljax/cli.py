@@ -189,7 +189,7 @@ def keep_compiled() -> None:
     most = caches.limit()
     try:
         folder = caches.folder("xla")
-        if (gone := caches.trim()).entries:
+        if (gone := caches.trim_hourly()).entries:
             print(
                 f"caches: {gone.bytes / 2**30:.1f} GiB that were not used for the longest are removed; "
                 f"$TLJAX_CACHE_GIB, the limit of all together, is {most / 2**30:g}",

@@ -77,6 +77,24 @@ def test_a_folder_given_twice_counts_once(tmp_path, capsys):
     assert [len(row["values"]) for row in json.loads((tmp_path / "table.json").read_text())] == [2, 2]
 
 
+def test_runs_of_other_data_metrics_and_versions_are_told_apart(tmp_path, capsys):
+    for name, jax, size in (("a", "0.10", 5), ("b", "0.11", 6)):
+        folder = write(tmp_path, f"{name}/run", LOW | {"data": {"source": "image_folder", "dir": "pets"}, "name": name})
+        stamp = {"place": "pets", "files": size, "bytes": 9, "sha256": name * 64}
+        (folder / "inputs.json").write_text(json.dumps({"files": {"data.dir": [stamp]}, "classes": "cat, dog"}))
+        (folder / "env.json").write_text(json.dumps({"packages": {"jax": jax, "numpy": "2"}, "devices": "1 x cpu"}))
+    assert main(["table", str(tmp_path)]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("these runs differ in")]
+    a, b = (str(tmp_path / name / "run") for name in "ab")
+    assert told == [
+        f"these runs differ in data: image_folder pets (5 files of 9 bytes, state {'a' * 8}) in {a}; "
+        f"image_folder pets (6 files of 9 bytes, state {'b' * 8}) in {b}",
+        f"these runs differ in the version of jax: 0.10 in {a}; 0.11 in {b}",
+    ]
+    (tmp_path / "b/run/env.json").write_text("[]")
+    assert main(["table", str(tmp_path)]) == 0 and "differ" not in capsys.readouterr().out
+
+
 def test_a_seed_twice_is_an_error(tmp_path):
     one, two = write(tmp_path, "a/seed0", LOW), write(tmp_path, "b/seed0", LOW)
     with pytest.raises(DataError, match=rf"differ in their seeds; got \[0, 0\] in {one}, {two}"):

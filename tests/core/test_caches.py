@@ -108,6 +108,18 @@ def test_the_least_recently_used_goes_first_and_what_runs_may_use_stays(filled, 
     assert set(OTHERS) < set(files(filled))
 
 
+def test_starts_look_through_the_caches_once_an_hour(filled, monkeypatch):
+    looked = []
+    monkeypatch.setattr(caches, "entries", lambda kind, real=caches.entries: (looked.append(kind), real(kind))[1])
+    monkeypatch.setenv("TLJAX_CACHE_GIB", str(110 / 2**30))
+    assert [caches.trim_hourly(), caches.trim_hourly()] == [(1, 100), (0, 0)] and len(looked) == len(caches.KINDS)
+    monkeypatch.setenv("TLJAX_CACHE_GIB", str(10 / 2**30))
+    assert caches.trim_hourly() == (1, 20)  # another limit
+    put(filled / f"tokens/{HASH}.npz", 20, age=2)
+    os.utime(filled / caches.TRIMMED, (time.time() - 2 * caches.FRESH,) * 2)
+    assert caches.trim_hourly() == (1, 20) and set(OTHERS) < set(files(filled))
+
+
 def test_what_is_used_again_goes_last(filled):
     caches.used(filled / "features" / HASH)
     assert caches.trim(most=110) == (1, 20)

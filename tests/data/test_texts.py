@@ -162,6 +162,24 @@ def test_byte_order_mark_and_other_encodings(tmp_path):
     assert examples(text_csv.load(config(wide, encoding="utf-16"))) == {"train": [("façade", "", "1")]}
 
 
+def test_utf8_that_is_said_to_be_latin_1_is_not_read_so(tmp_path):
+    """Any bytes are latin-1: "façade" would be read as "faÃ§ade"."""
+    folder = write(tmp_path, **{"train.csv": "text,label\nfaçade,1\n"})
+    for name in ("latin-1", "cp1252"):
+        with pytest.raises(DataError, match=rf"must be {name}; .* is utf-8, .* Set config.data.encoding=utf-8"):
+            text_csv.load(config(folder, encoding=name))
+    (folder / "train.csv").write_bytes("text,label\nfaçade,1\n".encode("latin-1"))
+    assert examples(text_csv.load(config(folder, encoding="latin-1"))) == {"train": [("façade", "", "1")]}
+
+
+def test_a_header_that_is_given_and_there_is_no_row(tmp_path):
+    """As in a second table, for a run that learned from one without a header."""
+    folder = write(tmp_path, **{"train.csv": "Text,label\na,1\nb,0\n", "test.csv": "c,1\n"})
+    found = text_csv.load(config(folder, header=("text", "label")))
+    assert examples(found) == {"train": [("a", "", "1"), ("b", "", "0")], "test": [("c", "", "1")]}
+    assert found.info.notes == ("train.csv: its first line is the header that config.data.header gives, and no row",)
+
+
 def test_a_long_text(tmp_path):
     long = "word " * 100_000
     assert examples(text_csv.load(config(write(tmp_path, **{"train.csv": f"text,label\n{long},1\n"}))))["train"] == [

@@ -54,10 +54,26 @@ def test_files_that_were_written_again_and_hold_the_same(trained, capsys):
     assert said.startswith("already finished") and "as they were" not in said
 
 
+def test_code_that_was_changed(trained, tmp_path, capsys):
+    config, _, folder = trained
+    file = tmp_path / "of_my_own.py"
+    file.write_text("import optax\n\n\ndef slow(learning_rate):\n    return optax.sgd(learning_rate)\n")
+    config.optimizer.name, config.optimizer.kwargs = f"{file}:slow", {}
+    run(config, folder)
+    assert "has changed" not in capsys.readouterr().out
+    file.write_text(file.read_text().replace("(learning_rate)\n", "(2 * learning_rate)\n"))
+    run(config, folder)
+    said = capsys.readouterr().out
+    assert f"warning: '{file}' has changed since: this is the result of the code as it was then" in said
+    (folder / "result.json").unlink()
+    run(config, folder)
+    assert f"warning: '{file}' has changed since this run began" in capsys.readouterr().out
+
+
 def test_data_that_are_gone(trained, capsys):
     config, root, folder = trained
     first = run(config, folder)
     shutil.rmtree(root)
     assert run(config, folder) == first
     said = capsys.readouterr().out.splitlines()
-    assert said[-2].startswith("its data are gone") and said[-1].startswith("already finished")
+    assert said[-2].startswith("config.data.dir: its files are gone") and said[-1].startswith("already finished")

@@ -89,6 +89,16 @@ def test_classes_that_the_run_does_not_know_are_refused(pictures, tmp_path, caps
     assert found["metrics"]["examples"] == 10 and found["classes"][2]["recall"] is None
 
 
+def test_what_is_cut_and_what_is_not_defined_is_said(texts, tmp_path, capsys):
+    folder, _, _ = texts
+    (tmp_path / "long.csv").write_text(f"text,label\n{'very ' * 40}good,pos\n")
+    assert main(["evaluate", str(folder), str(tmp_path / "long.csv")]) == 0
+    said = capsys.readouterr().err
+    assert "1 of 1 texts were cut to 16 tokens" in said and "all are of 'pos': mcc and auroc are not defined" in said
+    assert main(["embed", str(folder), str(tmp_path / "long.csv"), f"--out={tmp_path / 'x.npz'}"]) == 0
+    assert "1 of 1 texts were cut to 16 tokens" in capsys.readouterr().err
+
+
 def test_intervals_and_n_are_said(pictures, capsys, tmp_path):
     folder, root, result = pictures
     assert main(["evaluate", str(folder), str(root / "test"), f"--out={tmp_path / 'out'}"]) == 0

@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.serving.test_evaluation import pictures, texts  # noqa: F401
 from tljax.__main__ import main
-from tljax.serving import questions, saved_model
+from tljax.serving import questions, saved_model, stored_config
 
 DATA, CONFIG = 3, 2
 
@@ -79,6 +80,23 @@ def test_a_table_of_pictures(pictures, tmp_path, capsys):  # noqa: F811
     assert [row["p(ant)"] for row in lines(tmp_path / "plain.jsonl")] == [row["p(ant)"] for row in rows]
     assert main(["evaluate", str(folder), str(table), "--image=picture", "--label=what", "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["metrics"]["examples"] == 2
+
+
+def test_pictures_beside_a_second_table_come_before_those_of_the_training(tmp_path):
+    """Both folders have pictures of one name."""
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "1.png")
+    (tmp_path / "second/new.csv").write_text("image\n1.png\n")
+    (tmp_path / "third.csv").write_text("image\n1.png\n")
+    data = stored_config.of_source("picture_table", "resnet").data
+    data.update(pictures=str(tmp_path / "first"), labels="none", fractions=(0.5, 0.0, 0.5))
+    for table, place, notes in (("second/new.csv", "second", 0), ("third.csv", "first", 1)):
+        data.dir = str(tmp_path / table)
+        found = questions.loaded(data)
+        (split,) = found.splits.values()
+        assert split.files == [tmp_path / place / "1.png"]
+        assert sum("as in training" in note for note in found.info.notes) == notes
 
 
 def test_features_are_what_the_head_is_given(pictures, tmp_path):  # noqa: F811

@@ -27,6 +27,16 @@ def test_what_a_run_wrote_is_read_again(tmp_path):
     assert stored_config.place(tmp_path / "else" / "run") is None
 
 
+def test_what_the_source_found_out_in_training_is_kept(tmp_path):
+    file = write(tmp_path, source="voc", first_pixel=-1)
+    assert stored_config.read(file, "lenet").data.first_pixel == -1
+    (tmp_path / "inputs.json").write_text('{"read": {"first_pixel": 0, "strange": 1}}')
+    assert stored_config.read(file, "lenet").data.first_pixel == 0
+    (tmp_path / "inputs.json").write_text('{"read": {"first_pixel": 7}}')
+    with pytest.raises(DataError, match="must be -1, 0 or 1; got 7"):
+        stored_config.read(file, "lenet")
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [

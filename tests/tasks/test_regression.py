@@ -1,5 +1,7 @@
 """Regression: hand-worked numbers, scikit-learn's and scipy's, sums over padded batches and devices, files."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,8 @@ from sklearn import metrics
 
 from tests import answers
 from tljax.core.errors import DataError
+from tljax.reporting.terminal import number
+from tljax.serving.answers import Answers
 from tljax.tasks import regression
 from tljax.tasks.regression import Regression
 from tljax.training import parallel
@@ -42,6 +46,24 @@ def test_targets_are_standardised_by_the_training_part_and_come_back():
         ("b", pytest.approx(999)),
     ]
     assert regression.restore({"names": ["a", "b"], "mean": [4.0, 1000.5], "std": list(task.std), "huber": 0.0}) == task
+
+
+def test_large_and_small_numbers_keep_their_digits():
+    """Seconds since 1970, and lengths in metres of what is small: seven digits of 1.7e9 would say nothing."""
+    labels = np.array([[1.7e9 + 1, 3e-7], [1.7e9 + 2, 1e-7], [1.7e9 + 4, 0]])
+    task = begin(labels, ("seconds", "metres"))
+    encoded = task.encode(labels)
+    assert np.abs(task.outputs(encoded) - labels).max(axis=0) == pytest.approx((0, 0), abs=1e-6)
+    found = task.columns({"label": encoded, "prediction": encoded}, task.names, 1.0)
+    assert [float(x) for x in found["seconds"]] == pytest.approx(labels[:, 0], rel=0, abs=1e-6)
+    assert [float(x) for x in found["metres"]] == pytest.approx(labels[:, 1], rel=0, abs=1e-13)
+    model = SimpleNamespace(task=task, classes=task.names)
+    rows = Answers(model, "id")
+    rows.add("a", task.outputs(encoded)[1])
+    assert rows.columns["seconds predicted"][0] == pytest.approx(1.7e9 + 2, abs=1e-6)
+    assert [number(x) for x in (3e-7, -2.5e-5, 0.0, 0.5, 1234.5, 3)] == [
+        "3e-07", "-2.5e-05", "0.0000", "0.5000", "1234.5000", "3",
+    ]  # fmt: skip
 
 
 def test_targets_that_never_change_are_refused():

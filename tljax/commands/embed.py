@@ -54,6 +54,8 @@ def main(arguments: Sequence[str]) -> None:
     if rows:
         embedding.save(names, np.concatenate(rows), options.out)
         print(printable(f"{options.out}: {len(names):,} rows of {rows[0].shape[1]:,} features"))
+    for line in predictor.notes(len(names)):
+        print(line, file=sys.stderr)
     if found.faults:
         raise DataError(
             f"Every {questions.kind(model)} must be readable; {len(found.faults)} of "

@@ -15,7 +15,7 @@ from tljax.core.remote import copies
 from tljax.core.types import Totals
 from tljax.core.untrusted import printable
 from tljax.reporting import significance
-from tljax.reporting.terminal import show
+from tljax.reporting.terminal import number, show
 from tljax.runs import chosen_run
 from tljax.serving import evaluation, labelled, loaded_labels, saved_model, stored_config
 from tljax.serving.predictor import Predictor
@@ -50,6 +50,9 @@ def main(arguments: Sequence[str]) -> None:
         write_json(options.out / "evaluation.json", {"run": str(run), "data": str(options.data or ""), **found})
         model.task.files(totals, options.out / "evaluation", classes=model.classes)
     _tell(found, as_json=options.json)
+    there = [row["class"] for row in found["classes"] if row["examples"]]
+    if len(there) == 1 < len(found["classes"]):
+        print(printable(f"all are of '{there[0]}': mcc and auroc are not defined"), file=sys.stderr)
 
 
 def _counted(options: argparse.Namespace, run: Path, model: Model) -> tuple[Totals, tuple[str, ...]]:
@@ -63,7 +66,8 @@ def _counted(options: argparse.Namespace, run: Path, model: Model) -> tuple[Tota
         examples = labelled.of_part(run, model, options.part or "test")
     predictor = Predictor(model, batch_size=config.train.eval_batch_size if config else 32)
     skip = bool(config and config.data.unreadable == "skip")
-    return evaluation.totals(predictor, examples, skip=skip), examples.notes
+    totals = evaluation.totals(predictor, examples, skip=skip)
+    return totals, (*examples.notes, *predictor.notes(len(examples.asked)))
 
 
 def _loaded(options: argparse.Namespace, run: Path, model: Model) -> tuple[Totals, tuple[str, ...]]:
@@ -97,14 +101,10 @@ def _tell(found: dict[str, Any], *, as_json: bool) -> None:
         show("", tuple(rows[0]), [[_shown(value) for value in row.values()] for row in rows])
     metrics, best = found["metrics"], found["metric"]
     hidden = ("examples", best, *significance.ends(best))
-    others = [f"{name} {_number(value)}" for name, value in metrics.items() if name not in hidden]
+    others = [f"{name} {number(value)}" for name, value in metrics.items() if name not in hidden]
     between = f", 95 % interval {_range(found['interval'])} %" if found["interval"] else ""
     print(printable(", ".join(others)))
-    print(f"{best} {found['value']:.4f} of {metrics['examples']:,} examples{between}")
-
-
-def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+    print(f"{best} {number(found['value'])} of {metrics['examples']:,} examples{between}")
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from tljax.cli import keep_compiled
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.untrusted import printable
 from tljax.data import texts
+from tljax.reporting.terminal import number
 from tljax.runs import chosen_run
 from tljax.serving import answers, found_boxes, pixel_maps, questions, saved_model
 from tljax.serving.predictor import Predictor
@@ -59,9 +60,8 @@ def main(arguments: Sequence[str]) -> None:
         answered = _boxes(options, found, predictor)
     else:
         answered = save(options.out, found, predictor) if options.out else _printed(options, found, predictor)
-    if predictor.cut:
-        longest = model.input["lengths"][-1]
-        print(f"{predictor.cut} of {answered} texts were cut to {longest} tokens", file=sys.stderr)
+    for line in predictor.notes(answered):
+        print(line, file=sys.stderr)
     if found.faults:
         raise DataError(
             f"Every {questions.kind(model)} must be readable; {len(found.faults)} of "
@@ -103,7 +103,8 @@ def _printed(options: argparse.Namespace, found: Questions, predictor: Predictor
         answered += 1
         shown = one if isinstance(one, str) else name
         best = model.task.answer(answer, model.classes, options.top)
-        line = "  ".join(f"{name} {value:.4f}" for name, value in best) or "none"
+        say = number if model.task.LABEL_KIND == "numbers" else "{:.4f}".format
+        line = "  ".join(f"{name} {say(value)}" for name, value in best) or "none"
         plain = printable(f"{shown}  {line}")
         print(json.dumps({kind: str(shown), model.task.LABEL_KIND: best}) if options.json else plain, flush=True)
     return answered

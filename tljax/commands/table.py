@@ -9,6 +9,7 @@ from typing import Any
 
 from tljax.core.errors import DataError
 from tljax.core.remote import copies
+from tljax.core.untrusted import printable
 from tljax.reporting import table_files
 from tljax.reporting.terminal import show
 from tljax.runs import domain_transfer, results
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str]) -> None:
     summaries, domains = results.summarize(rows), domain_transfer.summarize(rows)
     show("", results.COLUMNS, [results.cells(summary) for summary in summaries], first=results.COLUMNS)
     domain_transfer.tell(domains)
+    for note in results.unlike(list(folders.values())):
+        print(printable(note))
     if options.out:
         if options.out.suffix in table_files.SUFFIXES:
             results.save_as(summaries, options.out)

@@ -27,6 +27,7 @@ KINDS = {
     "xla": r".+-(cache|atime)",  # compiled programs, as jax names them
     "remote": r"[0-9a-f]{64}",  # a folder for each address: a copy of what lies there
 }
+TRIMMED = ".trimmed"  # the file that holds the limit of the last `trim_hourly`, and by its time when that was
 HELD = ".held"  # the file of an entry that a process which uses it has locked
 _held: dict[Path, int] = {}  # entries that this process uses, and their file numbers
 
@@ -124,6 +125,21 @@ def trim(*, most: float = math.nan) -> Size:
         held -= entry.bytes
         gone.append(entry)
     return _size(gone)
+
+
+def trim_hourly() -> Size:
+    """`trim`, but nothing if that was done with the same limit within the last hour: looking through all entries costs
+    every start time, and what is younger than an hour stays anyway.
+    """
+    note, most = folder("xla").with_name(TRIMMED), str(limit())
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if 0 <= time.time() - note.stat().st_mtime < FRESH and note.read_text(encoding="utf-8") == most:
+            return Size(0, 0)
+    gone = trim()
+    with contextlib.suppress(OSError):  # a folder that cannot be written: the next start looks again
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(most, encoding="utf-8")
+    return gone
 
 
 def used(place: Path) -> None:

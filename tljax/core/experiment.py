@@ -48,12 +48,13 @@ class Experiment:
 
     def fingerprints(self) -> Record:
         """Checksums of the examples of every part, of the weights and of what teachers answer; the numbers of examples;
-        the classes.
+        the classes; how the data were read, as far as the source found it out.
         """
         counts = {name: len(part) for name, part in self.parts.items()}
         found = {name: part.fingerprint() for name, part in self.parts.items()}
         about = {"classes": ", ".join(self.classes), "examples": counts, "weights": self._weights()}
         beside = b"".join(self.beside[name].tobytes() for name in sorted(self.beside))
+        about |= {"read": dict(self.info.settled)} if self.info.settled else {}
         return found | about | ({"teachers": hashlib.sha256(beside).hexdigest()} if beside else {})
 
     def _weights(self) -> str:

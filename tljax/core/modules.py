@@ -10,6 +10,10 @@ from typing import Protocol
 
 from tljax.core.errors import ConfigError
 
+# Name in a config -> (its file, the file's checksum when it was loaded), of the user's own code.
+loaded: dict[str, tuple[str, str]] = {}
+INSTALLED = ("site-packages", "dist-packages")  # folders of packages, which have versions
+
 
 class Plugin(Protocol):
     """A plugin of any kind: a module. Each kind has a further protocol, in the package of its folder."""
@@ -41,11 +45,24 @@ def load(name: str, key: str) -> ModuleType:
       ConfigError: the module cannot be found, or fails while it loads.
     """
     if is_file(name):
-        return load_file(Path(name), key)
+        return _noted(name, load_file(Path(name), key))
     try:
-        return importlib.import_module(name)
+        return _noted(name, importlib.import_module(name))
     except Exception as error:  # a plugin is code and may raise anything; its author needs the error
         raise ConfigError(f"{key}: '{name}' must be a module that loads: {type(error).__name__}: {error}.") from error
+
+
+def checksum(file: str) -> str:
+    """sha256 of a file."""
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
+def _noted(name: str, module: ModuleType) -> ModuleType:
+    """The module, noted in `loaded` if it is the user's own file."""
+    file = module.__file__
+    if file and name not in loaded and not set(INSTALLED) & set(Path(file).parts) and not name.startswith("tljax."):
+        loaded[name] = file, checksum(file)
+    return module
 
 
 def load_file(path: Path, key: str) -> ModuleType:

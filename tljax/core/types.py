@@ -90,6 +90,9 @@ class Info:
     labels: str = "classes"
     notes: tuple[str, ...] = ()  # findings while reading, for the user
     unread: tuple[str, ...] = ()  # names of other splits, which the config does not name
+    # Keys of config.data that the source found out from these data. The run's folder keeps them, so that other data,
+    # which `evaluate` is given, are read alike.
+    settled: Json = dataclasses.field(default_factory=dict)
 
     @property
     def loaded(self) -> bool:

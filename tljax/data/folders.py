@@ -5,8 +5,6 @@ split "all".
 """
 
 import dataclasses
-import hashlib
-import json
 import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -15,7 +13,6 @@ from ml_collections import ConfigDict
 
 from tljax.core import atomic
 from tljax.core.errors import DataError
-from tljax.core.types import Record
 from tljax.data import labels
 from tljax.data.parts import splits
 
@@ -120,38 +117,6 @@ def read(root: Path, suffixes: Collection[str], config: ConfigDict, *, what: str
         skipped += _left_out(root / name if level else None, tables[name], suffixes, what)
     found = {name: [(file, of) for of, one in sorted(tables[name].items()) for file in one.examples] for name in used}
     return Found(found, skipped, [name for name in tables if name not in used])
-
-
-def stamp(place: Path, *, without: Path | None = None) -> Record | None:
-    """Facts about a file or a folder, known without reading its files: their number, their size, and a checksum of
-    their names, sizes and times of writing; None if there are no files.
-
-    Args:
-      without: a folder that is left out.
-    """
-    if not place.exists():
-        return None
-    files = [place] if place.is_file() else _files(place, {os.path.realpath(place), os.path.realpath(without or "")})
-    rows = [(os.path.relpath(file, place), stat.st_size, stat.st_mtime_ns) for file in files if (stat := _stat(file))]
-    digest = hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()
-    return {"place": str(place), "files": len(rows), "bytes": sum(size for _, size, _ in rows), "sha256": digest}
-
-
-def _files(folder: Path, seen: set[str]) -> Iterator[Path]:
-    for path in entries(folder):
-        if path.is_dir():
-            if (real := os.path.realpath(path)) not in seen:
-                yield from _files(path, seen | {real})
-        else:
-            yield path
-
-
-def _stat(file: Path) -> os.stat_result | None:
-    """The file's status; None for a broken link."""
-    try:
-        return file.stat()
-    except OSError:
-        return None
 
 
 def _table(places: Iterable[Path], suffixes: Collection[str]) -> Table:

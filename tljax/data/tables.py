@@ -11,7 +11,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from tljax.core.errors import DataError
-from tljax.data import labels, texts
+from tljax.data import labels, spelling, texts
 from tljax.data.table import json_lines, parquet
 from tljax.data.table.columns import LINES, Rows, column, missing
 
@@ -41,6 +41,8 @@ def read(file: Path, config: ConfigDict, columns: Sequence[str]) -> tuple[Rows, 
         content = "\n" + content[mark.end() :]
     delimiter = {"tab": "\t", r"\t": "\t"}.get(config.delimiter, config.delimiter) or (mark[1] if mark else "")
     delimiter, names, notes = _header(file, content, config.header, delimiter, columns)
+    if config.header and _is_header(content, names, delimiter):
+        notes += (f"{file.name}: its first line is the header that config.data.header gives, and no row",)
     try:
         rows = _delimited(file, content, delimiter, names, columns, config, quotes=config.quotes)
     except DataError as error:
@@ -93,6 +95,13 @@ def _header(
     return found, names, tuple(notes)
 
 
+def _is_header(content: str, names: Sequence[str], delimiter: str) -> bool:
+    """Whether the first line holds the names of the columns."""
+    line = next((line for line in LINES.split(content) if line.strip()), "")
+    cells = next(csv.reader([line], delimiter=delimiter), [])
+    return [spelling.key(cell) for cell in cells] == [spelling.key(name) for name in names]
+
+
 def _delimited(
     file: Path,
     content: str,
@@ -107,7 +116,8 @@ def _delimited(
     places = {name: list(names).index(str(column(name, names))) for name in columns}
     rows, ends = [], []
     records = _records(file, content, delimiter, quotes=quotes)
-    for begin, end, cells in itertools.islice(records, 0 if config.header else 1, None):
+    first = 0 if config.header and not _is_header(content, names, delimiter) else 1
+    for begin, end, cells in itertools.islice(records, first, None):
         if len(cells) != len(names):
             raise DataError(
                 f"Every row of '{file}' must have the {len(names)} fields of its header ({', '.join(names)}); "

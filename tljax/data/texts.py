@@ -29,6 +29,7 @@ def _is_encoding(name: str) -> bool:
 IS_ENCODING: Rule = ("an encoding of Python, such as utf-8, latin-1 or utf-16", _is_encoding)
 ENCODING = "config.data.encoding"  # the key of the encoding
 ENCODING_OPTION = Option("utf-8", "The encoding of the texts, by its name in Python.", IS_ENCODING)
+MOST_BYTES = 128  # beyond ASCII; an encoding of one byte a character has one for most of them
 STRANGE = re.compile("[\0\ud800-\udfff]")  # NUL, and lone surrogates, which Python makes of undecodable bytes
 
 
@@ -102,6 +103,11 @@ def decode(raw: bytes, name: str, encoding: str = "utf-8", *, key: str = ENCODIN
             f"Texts must be {encoding}; '{name}' is not: byte 0x{raw[error.start]:02x} in line {line}. "
             f"Convert the file, or set {key} (latin-1, cp1252, utf-16 ...)."
         ) from error
+    if _is_utf8(raw, encoding):
+        raise DataError(
+            f"Texts must be {encoding}; '{name}' is utf-8, as its bytes show. Set {key}=utf-8; where {encoding} is "
+            f"that of a run's training, save the file in it."
+        )
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise DataError(
@@ -109,6 +115,21 @@ def decode(raw: bytes, name: str, encoding: str = "utf-8", *, key: str = ENCODIN
             f"Set {key}, or remove them."
         )
     return text.removeprefix("\ufeff")
+
+
+def _is_utf8(raw: bytes, encoding: str) -> bool:
+    """Whether bytes that are said to be in an encoding of one byte a character are UTF-8, beyond ASCII: hardly any text
+    in such an encoding is.
+    """
+    alone = [bytes([byte]).decode(encoding, errors="replace") for byte in range(128, 256)]
+    single = sum("\ufffd" not in character for character in alone) > MOST_BYTES / 2
+    if raw.isascii() or not single:
+        return False
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def lines(content: str) -> list[str]:

@@ -18,7 +18,7 @@ from tljax.core import settings, untrusted
 from tljax.core.atomic import make_folder, read_json, sync, write, write_json, writing
 from tljax.core.errors import DataError, TljaxError
 from tljax.core.experiment import Experiment
-from tljax.data import labels
+from tljax.data import labels, stamps
 from tljax.reporting import figures, last_lines, plan_chart, run_folder, throughput
 from tljax.reporting.terminal import Advance, Screen
 from tljax.reporting.watchdog import Watchdog
@@ -50,7 +50,7 @@ class Report(Screen):
         self._writers = Writers(config.writers)
         self._watched, self._best = ("loss", best), -math.inf
         self._advance: Advance | None = None  # while it trains
-        self._config, self._data = settings.to_json(config), config.data
+        self._config, self._settings = settings.to_json(config), config
         self.sound_step = 0  # the last step before the loss ran away, in a run that goes on at another rate; 0: none
         if changed := run_folder.check(folder, self._config):
             self.sound_step = run_folder.sound_step(folder)
@@ -69,10 +69,15 @@ class Report(Screen):
         """
         make_folder(self.folder)
         with run_folder.claimed(self.folder):
-            run_folder.check_inputs(self.folder, inputs)
+            before = run_folder.check_inputs(self.folder, inputs)
+            for file in stamps.changed_code(before.get(run_folder.CODE, {})):
+                self.say(f"warning: '{file}' has changed since this run began: what it learned before is of other code")
             write(self.folder / "config.json", self._config)  # the first file: it marks the folder as a run's
-            files = {run_folder.FILES: found} if (found := run_folder.files(self.folder, self._data)) else {}
-            write_json(self.folder / "inputs.json", {**inputs, **files})
+            found = {
+                run_folder.FILES: stamps.files(self.folder, self._settings),
+                run_folder.CODE: {**stamps.code(self._settings), **before.get(run_folder.CODE, {})},
+            }
+            write_json(self.folder / "inputs.json", {**inputs, **found})
             run_folder.sweep(self.folder)
             write_json(self.folder / "env.json", _environment())
             for name, text in self._kept.items():
@@ -111,9 +116,13 @@ class Report(Screen):
         if not file.exists():
             return None
         result = read_json(file, keys=("metric", "metrics", "seconds"))
-        stands, note = run_folder.unchanged(self.folder, self._data)
-        if note:
+        before = run_folder.stored_inputs(self.folder)
+        stands, notes = stamps.unchanged(before.get(run_folder.FILES, {}), self.folder, self._settings)
+        for note in notes:
             self.say(note)
+        for file in stamps.changed_code(before.get(run_folder.CODE, {})):
+            self.say(f"warning: '{file}' has changed since: this is the result of the code as it was then; another "
+                     f"--workdir runs the new one")  # fmt: skip
         if not stands:
             return None
         self.say(f"already finished, {last_lines.last_line(result, self.folder)}")

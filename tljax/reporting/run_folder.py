@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-from ml_collections import ConfigDict
 
 from tljax.core import settings
 from tljax.core.atomic import read_json, write_json, writing
 from tljax.core.errors import ConfigError, DataError, WeightsError
-from tljax.core.remote import store
-from tljax.data import folders
 
-FILES = "files"  # key of inputs.json: facts about the files of `data.dir`, known without reading them
+FILES = "files"  # key of inputs.json: `stamps.files`
+CODE = "code"  # key of inputs.json: `stamps.code`
+READ = "read"  # key of inputs.json: `Info.settled`
 COUNTS = "examples"  # key of inputs.json: part -> number of examples; earlier runs have none
 RATES = ("optimizer.lr", "optimizer.clip")  # keys that may change when a run has diverged
 # Keys that do not change a run's result.
@@ -95,34 +94,6 @@ def sweep(folder: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-def files(folder: Path, config: ConfigDict) -> dict[str, Any] | None:
-    """`folders.stamp` of the data of a run in `folder`; `config` is config.data. None if the data are not files, or
-    are gone.
-    """
-    place = config.dir if "dir" in config else ""  # a source without files has no such key
-    if store.is_address(place):
-        return store.facts(place)
-    return folders.stamp(Path(place).expanduser(), without=folder) if place else None
-
-
-def unchanged(folder: Path, config: ConfigDict) -> tuple[bool, str]:
-    """(Whether the data of a finished run are unchanged, a note about them).
-
-    If files were added, removed or written since, the data may have changed, and the examples must be compared.
-    """
-    file = folder / "inputs.json"
-    before, now = read_json(file).get(FILES) if file.exists() else None, files(folder, config)
-    if before is None or before == now:
-        return True, ""
-    if now is None:
-        return True, f"its data are gone: there is no '{config.dir}'; this is what it found when there was"
-    return False, (
-        f"finished, but the files in '{config.dir}' are not as they were ({before['files']:,} files of "
-        f"{before['bytes']:,} bytes then, {now['files']:,} of {now['bytes']:,} now, or written since): "
-        f"the examples are compared with those it learned from"
-    )
-
-
 @contextlib.contextmanager
 def claimed(folder: Path) -> Iterator[None]:
     """A context that locks a run's folder: two processes would overwrite each other's checkpoints.
@@ -147,8 +118,18 @@ def claimed(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def check_inputs(folder: Path, inputs: Mapping[str, Any]) -> None:
-    """Refuse other examples or pretrained weights than those that the run began with.
+def stored_inputs(folder: Path) -> dict[str, Any]:
+    """inputs.json of a run's folder; {} if it has none yet.
+
+    Raises:
+      DataError: it is damaged.
+    """
+    file = folder / "inputs.json"
+    return read_json(file) if file.exists() else {}
+
+
+def check_inputs(folder: Path, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuse other examples or pretrained weights than those that the run began with; returns `stored_inputs`.
 
     Args:
       inputs: checksums by part, `COUNTS`, the classes, and `WEIGHTS`.
@@ -157,10 +138,9 @@ def check_inputs(folder: Path, inputs: Mapping[str, Any]) -> None:
       DataError: examples have changed, or inputs.json is damaged.
       WeightsError: only the weights have changed.
     """
-    file = folder / "inputs.json"
-    found = read_json(file) if file.exists() else inputs
-    before = {WEIGHTS: inputs.get(WEIGHTS), **found}
-    every = [name for name in {**before, **inputs} if name not in (COUNTS, FILES)]
+    found = stored_inputs(folder)
+    before = {WEIGHTS: inputs.get(WEIGHTS), **(found or inputs)}
+    every = [name for name in {**before, **inputs} if name not in (COUNTS, FILES, READ, CODE)]
     names = [name for name in every if before.get(name) != inputs.get(name)]
     if names:
         raise (WeightsError if names == [WEIGHTS] else DataError)(
@@ -168,6 +148,7 @@ def check_inputs(folder: Path, inputs: Mapping[str, Any]) -> None:
             + "\n  ".join(f"{name}: {_change(name, before, inputs)}" for name in names)
             + "\nPut what it began with back, or begin another run in another --workdir."
         )
+    return found
 
 
 def _change(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -21,6 +21,13 @@ within: contextvars.ContextVar[str] = contextvars.ContextVar("within", default="
 Advance = Callable[[int, str], None]  # so much is done, and what is to be said of it
 
 
+def number(value: float) -> str:
+    """A number for people: four digits after the point; where these would say little, four that count."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
 class _Console(Console):
     def on_broken_pipe(self) -> None:
         raise  # rich would end the program with 1; `cli.guarded` decides instead

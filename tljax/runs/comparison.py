@@ -51,6 +51,9 @@ def rows(found: Mapping[str, Sequence[dict[str, Any]]], folders: Mapping[str, Pa
         difference, p = known.get(row["name"]), corrected.get(row["name"])
         row |= {"best": row is best, "chosen": row is chosen, "p": p, "resolved": None if p is None else p < ALPHA}
         row["difference"] = dataclasses.asdict(difference) if difference else None
+    unlike = results.unlike([folders[row["name"]] / f"seed{seed}" for row in table for seed in row["seeds"]])
+    for row in table:
+        row["unlike"] = unlike
     full = {row["name"]: row for row in table}
     return [full.get(name, {"name": name, "values": []}) for name in found]
 
@@ -162,6 +165,7 @@ def notes(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Failu
         whys.setdefault((row, str(error).splitlines()[0]), []).append(str(seed))
     used = dict.fromkeys(row["difference"]["test"] for row in rows if row["difference"])
     return [
+        *dict.fromkeys(note for row in rows for note in row["unlike"]),
         *(f"failed: {row}, seed {', '.join(seeds)}: {why}" for (row, why), seeds in whys.items()),
         "sd, 95 % seeds: sample standard deviation over seeds, and the t-interval of their mean, on this test part.",
         f"95 % test size: Wilson's interval for the mean on one test part of {rows[0]['examples']:,} examples."

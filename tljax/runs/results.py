@@ -11,6 +11,7 @@ from tljax.core.atomic import make_folder, read_json, write, write_json
 from tljax.core.errors import DataError
 from tljax.core.layer_groups import Groups
 from tljax.core.trees import count, flatten
+from tljax.data import labels
 from tljax.data.parts import domains
 from tljax.reporting import figures, table_files, throughput
 from tljax.serving import evaluation
@@ -91,6 +92,48 @@ def cells(summary: dict[str, Any]) -> list[str]:
         f"{summary['trainable']:,}",
         f"{summary['parameters']:,}",
     ]
+
+
+def unlike(folders: Sequence[Path]) -> list[str]:
+    """A note of each fact in which finished runs differ that stand in one table: their figures may not be comparable.
+
+    Facts are the metric, the data and their state, the number of test examples, the classes, devices and versions.
+    """
+    facts = {folder: _facts(folder) for folder in folders}
+    notes = []
+    for what in dict.fromkeys(what for known in facts.values() for what in known):
+        runs: dict[str, list[str]] = {}
+        for folder, known in facts.items():
+            if what in known:
+                runs.setdefault(known[what], []).append(str(folder))
+        if len(runs) > 1:
+            said = "; ".join(f"{value} in {labels.cut(names)}" for value, names in list(runs.items())[: labels.SHOWN])
+            notes.append(f"these runs differ in {what}: {said}")
+    return notes
+
+
+def _facts(folder: Path) -> dict[str, str]:
+    """What is known of a finished run's circumstances; {} if its files are damaged. Earlier versions kept less."""
+    try:
+        return {what: value for what, value in _read_facts(folder).items() if value}
+    except (DataError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _read_facts(folder: Path) -> dict[str, str]:
+    names = ("config.json", "result.json", "env.json", "inputs.json")
+    config, result, env, inputs = (read_json(file) if (file := folder / name).is_file() else {} for name in names)
+    data, test = config.get("data", {}), result.get("metrics", {}).get("test", {})
+    stamps = inputs.get("files", {}).get("data.dir", ())
+    state = ", ".join(f"{one['files']:,} files of {one['bytes']:,} bytes, state {one['sha256'][:8]}" for one in stamps)
+    return {
+        "the metric": result.get("metric", ""),
+        "data": " ".join(filter(None, (data.get("source", ""), data.get("dir", ""), state and f"({state})"))),
+        "the number of test examples": f"{test['examples']:,}" if test else "",
+        "classes": inputs.get("classes", ""),
+        "devices": env.get("devices", ""),
+        **{f"the version of {name}": version for name, version in env.get("packages", {}).items()},
+    }
 
 
 def called(name: str, results: Sequence[dict[str, Any]]) -> str:

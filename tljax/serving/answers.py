@@ -34,7 +34,8 @@ class Answers:
         Raises:
           ConfigError: the task's outputs are not one number for each class.
         """
-        row = np.asarray(outputs, np.float32)
+        numbers = self._model.task.LABEL_KIND == "numbers"  # in their own units, which may need more digits
+        row = np.asarray(outputs, np.float64 if numbers else np.float32)
         if row.shape != (len(self._model.classes),):
             raise ConfigError(
                 f"--out needs one number for each class; this run's task gives {row.shape} for "
@@ -46,7 +47,8 @@ class Answers:
     @property
     def columns(self) -> Columns:
         """Column -> a value for each row: the name, "prediction" and "p(<class>)"; numbers as "<name> predicted"."""
-        model, outputs = self._model, np.array(self._outputs, np.float32).reshape(len(self), -1)
+        model = self._model
+        outputs = np.array(self._outputs).reshape(len(self), len(model.classes))
         found: dict[str, Any] = {self._name: self._names}
         if model.task.LABEL_KIND == "numbers":
             return found | {f"{name} predicted": outputs[:, i] for i, name in enumerate(model.classes)}

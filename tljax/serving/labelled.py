@@ -49,7 +49,7 @@ def of_data(
     config = stored_config.read(file, model.family) if file else None
     data = _reading(run, model, place, columns or {})
     data.update(dir=str(place), divide=(split,) if split else ())
-    dataset = plugins.find_known("sources", data.source).load(data)
+    dataset = questions.loaded(data)
     _check_kind(dataset, model)
     if split and split not in dataset.splits:
         raise DataError(f"--split must be one of {', '.join(dataset.splits)}; got '{split}'.")

@@ -96,7 +96,7 @@ def of_data(
         data.masks = masks
         if beside := class_file.find(place, Path(masks) if masks else place):
             data.class_file = str(beside)
-    dataset = plugins.find_known("sources", data.source).load(data)
+    dataset = questions.loaded(data)
     _check_kind(dataset.info.labels, model, dataset.info.source)
     if unknown := [name for name in dataset.info.classes if name not in model.classes]:
         raise DataError(

@@ -29,6 +29,11 @@ class Predictor:
         self.batch_size = -(-batch_size // self._devices.devices) * self._devices.devices
         self._variables = self._devices.put_state(model.variables)
 
+    def notes(self, texts: int) -> tuple[str, ...]:
+        """A note of how many of so many texts were cut."""
+        longest = self.model.input.get("lengths", [0])[-1]
+        return (f"{self.cut} of {texts} texts were cut to {longest} tokens",) if self.cut else ()
+
     def take(self, variables: Variables) -> None:
         """Answer with other variables of the same shapes from now on; nothing is compiled again."""
         self._variables = self._devices.put_state(variables)

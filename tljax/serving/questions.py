@@ -1,5 +1,6 @@
 """The inputs for predictions: pictures, texts, and rows of tables, read with the settings of the run's training."""
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,6 +12,7 @@ from ml_collections import ConfigDict
 from tljax.core import config_tables, plugins
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.near_names import paths
+from tljax.core.types import Dataset
 from tljax.data import folders, pictures, tables, texts
 from tljax.data.sources import text_folder
 from tljax.serving import stored_config
@@ -110,6 +112,25 @@ def everything(config: ConfigDict) -> ConfigDict:
     return data
 
 
+def loaded(data: ConfigDict) -> Dataset:
+    """The data set of other data than a run's own: pictures that lie beside it, else in the folder of the training's,
+    with a note: both may have the same names.
+
+    Raises:
+      DataError: see the source.
+    """
+    source = plugins.find_known("sources", data.source)
+    if not data.get("pictures"):
+        return source.load(data)
+    beside = config_tables.copied(data)
+    beside.pictures = ""
+    with contextlib.suppress(DataError):
+        return source.load(beside)
+    found = source.load(data)
+    note = f"pictures are looked for in '{data.pictures}', as in training: beside '{data.dir}' they are not"
+    return dataclasses.replace(found, info=dataclasses.replace(found.info, notes=(*found.info.notes, note)))
+
+
 def _pictures(place: Path) -> list[Path]:
     """The picture itself, or those at any depth of a folder, sorted; hidden ones are left out, as in training."""
     if place.is_dir():
@@ -136,7 +157,7 @@ def _add_rows(found: Questions, run: Path, model: Model, file: Path, columns: Ma
     """Every row of a table: a picture goes by its file, a text by its id or its place."""
     data = of_table(run, model, file, columns)
     data.update(labels="none", unreadable="skip", duplicates="keep")
-    dataset = plugins.find_known("sources", data.source).load(data)
+    dataset = loaded(data)
     (split,) = dataset.splits.values()
     names = _ids(file, data, columns.get("id", ""), found) if kind(model) == "text" else {}
     for i, place in enumerate(getattr(split, "files", None) or range(len(split))):

@@ -72,6 +72,7 @@ def _read(file: Path, config: ConfigDict, tables: Sequence[str]) -> ConfigDict:
             "model": {"family": config.model.family},
             "task": {"name": config.task.name},
         }
+        said["data"] = {**said["data"], **_settled(file, said["data"])}
         for table in tables:
             _fill(config, table, {**said[table], **own.get(table, {})})
         return settings.resolve(config)[0]
@@ -80,6 +81,13 @@ def _read(file: Path, config: ConfigDict, tables: Sequence[str]) -> ConfigDict:
             f"'{file}' must hold how a run of this version reads its data: {error} Run it again, name another run, or "
             f"give its plugins by --plugins FILE."
         ) from error
+
+
+def _settled(file: Path, data: Json) -> Json:
+    """The keys of config.data that the source found out in training (`Info.settled`), from the run's inputs.json."""
+    beside = file.with_name("inputs.json")
+    found = atomic.read_json(beside).get("read", {}) if beside.is_file() else {}
+    return {key: value for key, value in found.items() if key in data}
 
 
 def of_source(source: str, family: str) -> ConfigDict:

@@ -80,6 +80,13 @@ class Regression:
         """The inverse of `encode`, (..., T) float64."""
         return np.asarray(values, np.float64) * self.std + self.mean
 
+    def rounded(self, values: np.ndarray) -> np.ndarray:
+        """`decode`d numbers (..., T) without digits that float32 does not hold: to a ten-millionth of the spread."""
+        columns = np.moveaxis(np.asarray(values, np.float64), -1, 0)
+        places = 7 - np.ceil(np.log10(self.std)).astype(int)
+        rounded = [np.round(column, place) for column, place in zip(columns, places.tolist(), strict=True)]
+        return np.stack(rounded, axis=-1)
+
     def head(self, classes: int) -> nn.Module:
         """Features (B, D) to standardised targets (B, T)."""
         return nn.Dense(classes, kernel_init=TORCH_LINEAR)
@@ -123,8 +130,8 @@ class Regression:
         }
 
     def outputs(self, logits: np.ndarray) -> np.ndarray:
-        """Standardised targets (N, T) -> numbers in the targets' units."""
-        return self.decode(logits)
+        """Standardised targets (N, T) -> numbers in the targets' units, `rounded`."""
+        return self.rounded(self.decode(logits))
 
     def answer(self, outputs: np.ndarray, classes: Sequence[str], top: int) -> list[tuple[str, float]]:
         """The answer for one example: every target and its value."""
@@ -141,11 +148,11 @@ class Regression:
     def columns(
         self, totals: Totals, classes: Sequence[str], temperature: float
     ) -> Mapping[str, Sequence[object] | np.ndarray]:
-        """Every target and its prediction in their units, with seven digits: the precision of float32."""
+        """Every target and its prediction in their units, `rounded`."""
         del temperature  # only probabilities have one
         said = {"": self.decode(totals["label"]), " predicted": self.decode(totals["prediction"])}
         return {
-            f"{name}{which}": [f"{value:.7g}" for value in values[:, i]]
+            f"{name}{which}": [f"{value:.15g}" for value in self.rounded(values)[:, i]]
             for which, values in said.items()
             for i, name in enumerate(classes)
         }

@@ -159,6 +159,17 @@ def test_pixels_counted_from_0_or_from_1(tmp_path):
     assert [found.splits["all"][i]["label"].tolist() for i in (0, 2)] == [BOXES["a"], BOXES["c"]]
 
 
+def test_the_first_pixel_that_training_found_holds_for_other_files(tmp_path):
+    """A second file, in which no box happens to begin at 0, would else be counted from 1."""
+    place = voc(tmp_path / "voc")
+    assert load("voc", place).info.settled == {"first_pixel": 1}
+    change(place / "Annotations" / "a.xml", "<xmin>1</xmin>", "<xmin>0</xmin>")
+    assert load("voc", place).info.settled == {"first_pixel": 0}
+    assert load("voc", place, first_pixel=0).info.settled == {}
+    said = load("voc", place, first_pixel=1).info.notes
+    assert any("some begin at pixel 0, and config.data.first_pixel=1 counts from 1" in note for note in said)
+
+
 def test_splits_crowds_and_polygons(tmp_path):
     file = coco(tmp_path / "coco")
     content = json.loads(file.read_text())

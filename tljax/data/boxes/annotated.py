@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -68,6 +69,7 @@ def dataset(
     orphans: Sequence[str] = (),
     notes: Sequence[str] = (),
     unread: Sequence[str] = (),
+    settled: Mapping[str, int] = MappingProxyType({}),
 ) -> Dataset:
     """The splits, with every box checked.
 
@@ -75,6 +77,7 @@ def dataset(
       advice: what else a user of this format can do about faulty boxes.
       orphans: "place: reason" of annotations that belong to no picture.
       notes: findings of the reader, for the user.
+      settled: see `Info.settled`.
 
     Raises:
       DataError: boxes or pictures are faulty (all are named), unless `data.unreadable` is "skip"; or there are none.
@@ -102,7 +105,10 @@ def dataset(
     if cut:
         said.append(f"boxes: {cut} stood out of their picture by {EDGE:g} pixel or less, and were cut at its edge")
     said += turned.notes([one.file for some in kept.values() for one in some if one.file], "boxes")
-    info = Info(tuple(classes), source, tuple(wrong), labels="boxes", notes=(*notes, *said), unread=tuple(unread))
+    info = Info(
+        tuple(classes), source, tuple(wrong), labels="boxes", notes=(*notes, *said), unread=tuple(unread),
+        settled=dict(settled),
+    )  # fmt: skip
     return Dataset({split: Boxed(some, config) for split, some in kept.items()}, info)
 
 

@@ -14,7 +14,7 @@ from tljax.data.parts import draws, groups
 from tljax.data.parts.subsets import Joined, Subset
 
 PARTS = ("train", "validation", "test")
-TAKEN = ("classes", "examples", "weights")  # other keys of `Experiment.fingerprints`
+TAKEN = ("classes", "examples", "weights", "read", "files", "code", "teachers")  # other keys of inputs.json
 LARGEST = 1e100  # the largest number as a label: sums of its square fit into a float64
 
 

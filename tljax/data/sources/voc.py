@@ -66,7 +66,10 @@ def load(config: ConfigDict) -> Dataset:
 
     found = {name: [of(file, read[file]) for file in files[name]] for name in names}
     unread = [name for name in files if name not in names]
-    return annotated.dataset(found, classes, config, source=str(root), advice=ADVICE, notes=notes, unread=unread)
+    settled = {} if config.first_pixel >= 0 else {"first_pixel": first}
+    return annotated.dataset(
+        found, classes, config, source=str(root), advice=ADVICE, notes=notes, unread=unread, settled=settled
+    )
 
 
 def find(root: Path) -> dict[str, list[Path]]:
@@ -137,9 +140,11 @@ def _size(tree: ElementTree.Element) -> tuple[int, int] | None:
 
 
 def _first_pixel(asked: int, begins: Sequence[float]) -> tuple[int, list[str]]:
-    """(The number of the first pixel, a note if it is not VOC's)."""
+    """(The number of the first pixel, a note if it is not VOC's, or not that of these boxes)."""
     if asked >= 0:
-        return asked, []
+        strange = asked == 1 and begins and min(begins) <= 0
+        return asked, ["warning: boxes: some begin at pixel 0, and config.data.first_pixel=1 counts from 1: all may "
+                       "lie a pixel too far up and left"] if strange else []  # fmt: skip
     if begins and min(begins) <= 0:
         return 0, ["boxes: some begin at pixel 0, so that all are counted from 0 and not from 1 as in VOC "
                    "(config.data.first_pixel)"]  # fmt: skip

@@ -1,0 +1,119 @@
+"""What lies at the places that a config names, known without reading it: how a finished run sees what has changed."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from tljax.core import config_tables, modules
+from tljax.core.remote import store
+from tljax.core.types import Json, Record
+from tljax.data import folders
+
+# Keys of a config that name files which a run reads.
+PLACES = (
+    "data.dir", "data.pictures", "data.masks", "data.class_file", "model.weights", "model.tokenizer",
+    "strategy.teachers",
+)  # fmt: skip
+
+
+def files(folder: Path, config: ConfigDict) -> Record:
+    """Key of `PLACES` -> the stamps of what it names, for a run in `folder`. Left out: what names no files, such as
+    weights of a hub, and what is gone.
+    """
+    flat = config_tables.flat(config)
+    named = {key: _named(flat[key]) for key in PLACES if key in flat}
+    stamps = {key: [_stamp(place, folder) for place in places] for key, places in named.items()}
+    return {key: found for key, found in stamps.items() if found and all(found)}
+
+
+def unchanged(before: Json, folder: Path, config: ConfigDict) -> tuple[bool, list[str]]:
+    """(Whether what a finished run has read is unchanged, notes about it).
+
+    If files were added, removed or written since, the data may have changed, and the examples must be compared.
+
+    Args:
+      before: `files` when the run began.
+    """
+    try:
+        return _compared(before, files(folder, config))
+    except (KeyError, TypeError, AttributeError) as error:
+        return False, [f"what inputs.json says of files is damaged ({error!r}): the examples are compared"]
+
+
+def _compared(before: Json, now: Record) -> tuple[bool, list[str]]:
+    before = {PLACES[0]: [before]} if "place" in before else before  # of earlier runs
+    notes, same = [], True
+    for key, stamps in before.items():
+        if key not in now:
+            notes.append(
+                f"config.{key}: its files are gone: there is no '{', '.join(one['place'] for one in stamps)}'; this is "
+                f"what the run found when there was"
+            )
+        for then, found in zip(stamps, now.get(key, ()), strict=False):
+            if then != found:
+                same = False
+                notes.append(
+                    f"finished, but the files in '{found['place']}' are not as they were ({then['files']:,} files of "
+                    f"{then['bytes']:,} bytes then, {found['files']:,} of {found['bytes']:,} now, or written since): "
+                    f"they are compared with those it learned from"
+                )
+    return same, notes
+
+
+def code(config: ConfigDict) -> Record:
+    """The user's own file -> its checksum when it was loaded, for files that the config names."""
+    values = [text for value in config_tables.flat(config).values() for text in _named(value)]
+    names = {name for text in values for name in (text, text.partition(":")[0], text.rpartition(".")[0])}
+    return {file: sha256 for name, (file, sha256) in modules.loaded.items() if name in names}
+
+
+def changed_code(before: Json) -> list[str]:
+    """The files of `code` that are there and have been changed."""
+    known = before.items() if isinstance(before, dict) else ()
+    return [file for file, sha256 in known if os.path.isfile(file) and modules.checksum(file) != sha256]
+
+
+def stamp(place: Path, *, without: Path | None = None) -> Record | None:
+    """Facts about a file or a folder, known without reading its files: their number, their size, and a checksum of
+    their names, sizes and times of writing; None if there are no files.
+
+    Args:
+      without: a folder that is left out.
+    """
+    if not place.exists():
+        return None
+    files = [place] if place.is_file() else _files(place, {os.path.realpath(place), os.path.realpath(without or "")})
+    rows = [(os.path.relpath(file, place), stat.st_size, stat.st_mtime_ns) for file in files if (stat := _stat(file))]
+    digest = hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()
+    return {"place": str(place), "files": len(rows), "bytes": sum(size for _, size, _ in rows), "sha256": digest}
+
+
+def _files(folder: Path, seen: set[str]) -> Iterator[Path]:
+    for path in folders.entries(folder):
+        if path.is_dir():
+            if (real := os.path.realpath(path)) not in seen:
+                yield from _files(path, seen | {real})
+        else:
+            yield path
+
+
+def _stat(file: Path) -> os.stat_result | None:
+    """The file's status; None for a broken link."""
+    try:
+        return file.stat()
+    except OSError:
+        return None
+
+
+def _named(value: object) -> tuple[str, ...]:
+    """The texts that a key holds: one, or several."""
+    values = (value,) if isinstance(value, str) else value if isinstance(value, tuple | list) else ()
+    return tuple(one for one in values if isinstance(one, str) and one)
+
+
+def _stamp(place: str, folder: Path) -> Record | None:
+    return store.facts(place) if store.is_address(place) else stamp(Path(place).expanduser(), without=folder)
