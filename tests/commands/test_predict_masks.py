@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -132,10 +131,10 @@ def test_what_an_export_prints_prepares_a_picture_as_the_run_did(trained):
 
 
 def test_a_square_of_the_middle_is_put_back_where_it_was():
-    model = SimpleNamespace(input={"resize": 20, "crop": 10, "size": 8, "channels": 3})
+    sizes = {"resize": 20, "crop": 10, "size": 8, "channels": 3}
     probabilities = np.zeros((4, 4, 2), np.float32)
     probabilities[..., 1] = 1
-    label = pixel_maps.full_size(probabilities, (40, 60), model)
+    label = pixel_maps.full_size(probabilities, (40, 60), sizes)
     assert (label[10:30, 20:40] == 1).all() and (label == 1).sum() == 400 and (label == IGNORED).sum() == 2000
 
 

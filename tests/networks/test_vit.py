@@ -232,3 +232,19 @@ def test_positions_of_a_run_are_left_as_they_are():
     arrays["cls_token"] = np.zeros((1, 1, 1))
     assert vit.adapt(arrays, None)["pos_embed"] is arrays["pos_embed"]
     assert vit.adapt(arrays, (1, 128, 288, 3))["pos_embed"].shape == (1, 145, 1)
+
+
+@pytest.mark.parametrize(("old", "new"), [((8, 18), (9, 16)), ((3, 8), (4, 4)), ((4, 6), (4, 6))])
+def test_positions_of_a_rectangle_are_resized_from_it(old, new):
+    """With a class token 4 x 6 and 3 x 8 give 25, a square of 5."""
+    positions = draw.uniform("positions", (1, 1 + old[0] * old[1], 5), -1.0, 1.0)
+    arrays = {
+        "pos_embed": positions,
+        "patch_embed.proj.weight": np.zeros((5, 3, 16, 16)),
+        "cls_token": positions[:, :1],
+    }
+    saw = (16 * old[0], 16 * old[1])
+    found = vit.adapt(arrays, (1, 16 * new[0], 16 * new[1], 3), saw)["pos_embed"]
+    expected = np.einsum("ri,cj,ijd->rcd", *map(keys_matrix, old, new), positions[0, 1:].reshape(*old, 5))
+    np.testing.assert_array_equal(found[:, :1], positions[:, :1])
+    np.testing.assert_allclose(found[0, 1:].reshape(*new, 5), expected, atol=1e-5)

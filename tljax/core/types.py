@@ -144,6 +144,7 @@ class Card:
     scale: float = 255.0
     channel_order: str = "RGB"
     size: int = 0  # pixels on a side of the network's input in the authors' evaluation; 0: unknown
+    shape: tuple[int, ...] = ()  # (height, width) of the input, where it is no square
     crop: float = 0.0  # `size` / the shorter side of the resized picture; 0: unknown
     interpolation: str = "bilinear"
     prefix: str = ""  # of a text encoder: what stood before every text in training, such as "query: "

@@ -125,7 +125,8 @@ def note(config: ConfigDict, card: Card, stored: int, *, pretrained: bool, chang
     """
     _, crop, size, shape = sizes(config, card)
     if shape:
-        trained = f"; the weights were trained with {card.size} px" if pretrained and card.size else ""
+        saw = " x ".join(map(str, card.shape or (card.size,)))
+        trained = f"; the weights were trained with {saw} px" if pretrained and card.size else ""
         return f"pictures whole, in {shape[0]} x {shape[1]} px (height x width){trained}" + (changes and f": {changes}")
     share, seen = (crop or stored) / stored, card.crop or 1.0
     if pretrained and card.size and (size != card.size or abs(share - seen) > 0.02):

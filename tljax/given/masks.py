@@ -1,5 +1,6 @@
 """A folder of pictures with masks: which folders belong together, and which parts they are."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from PIL import Image
 from tljax.core.errors import DataError
 from tljax.data import folders
 from tljax.data.masks import class_file, layout
-from tljax.data.masks.layout import Pair
+from tljax.data.masks.layout import Matched
 from tljax.given import folder, parts
 from tljax.given.found import Changes, Found
 
@@ -30,12 +31,12 @@ def look(root: Path, asked: Changes) -> Found | None:
     place, notes = Path(named).expanduser() if named else None, ()
     if not named:
         root, notes = folder.inside(root)
-        if not _are_masks(layout.pairs(root)):
+        if not _are_masks(root):
             found = _by_contents(root)
             if found is None:
                 return None
             root, place = found
-    tables = layout.splits(root, place)
+    tables = layout.splits(root, place).tables
     changes, learned, said = parts.of({name: len(one.both) for name, one in tables.items()})
     pictures = [picture for name in learned for picture, _ in tables[name].both]
     keys: Changes = {"data.source": "image_masks", "data.dir": str(root), **changes}
@@ -46,12 +47,15 @@ def look(root: Path, asked: Changes) -> Found | None:
     return Found("image", "maps", keys, {}, len(pictures), (*notes, f"folders: {shown}", *said), proportions(pictures))
 
 
-def _are_masks(pairs: list[Pair]) -> bool:
+def _are_masks(root: Path) -> bool:
     """Whether most pictures of these folders have a mask, and masks have few values."""
-    if not layout.is_pairs(pairs):
-        return False
-    masks = [mask for pair in pairs for _, mask in layout.match(pair).both[:LOOKED_AT]]
-    return all(map(_has_few_values, masks))
+    tables = layout.splits(root).tables if layout.pairs(root) else {}
+    return layout.is_pairs(tables) and all(_has_few_values(mask) for _, mask in _some(tables))
+
+
+def _some(tables: Mapping[str, Matched]) -> list[tuple[Path, Path]]:
+    """A few pictures of every split, with their masks."""
+    return [two for one in tables.values() for two in one.both[:LOOKED_AT]]
 
 
 def _by_contents(root: Path) -> tuple[Path, Path] | None:
@@ -63,10 +67,10 @@ def _by_contents(root: Path) -> tuple[Path, Path] | None:
     below = [path for path in folders.entries(root) if path.is_dir()]
     for pictures, masks in (below, below[::-1]) if len(below) == 2 else ():
         try:
-            pairs = layout.pairs(pictures, masks)
-        except DataError:  # two folders of masks may be meant: names do not fit
+            tables = layout.splits(pictures, masks).tables
+        except DataError:  # no names fit, or two folders of masks may be meant
             continue
-        both = [two for pair in pairs for two in layout.match(pair).both[:LOOKED_AT]] if layout.is_pairs(pairs) else []
+        both = _some(tables) if layout.is_pairs(tables) else []
         if both and all(_has_few_values(mask) and not _has_few_values(one) and _alike(one, mask) for one, mask in both):
             return pictures, masks
     return None

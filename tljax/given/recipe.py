@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from tljax.core import plugins
 from tljax.data.parts.class_counts import UNEVEN
 from tljax.given.found import Changes, Found
 from tljax.weights.search import Choice
@@ -153,11 +154,18 @@ def _views(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, list
 
 
 def _shape(found: Found, weights: Choice, asked: Changes) -> Changes:
-    """The shape of the network's input, by the proportions of most pictures; a ViT needs a square."""
+    """The shape of the network's input, by the proportions of most pictures, in whole patches of a ViT."""
     if size := asked.get("data.size"):
         return {} if "data.resize" in asked else {"data.resize": size}
     if "data.resize" in asked or "data.crop" in asked:
         return {}
-    height, width = (1, 1) if weights.family == "vit" else found.proportions
+    (height, width), step = found.proportions, _step(weights)
     shape = (SHORT * height / min(height, width), SHORT * width / min(height, width))
-    return {"data.shape": tuple(STEP * max(1, min(2 * SHORT // STEP, round(side / STEP))) for side in shape)}
+    return {"data.shape": tuple(step * max(1, min(2 * SHORT // step, round(side / step))) for side in shape)}
+
+
+def _step(weights: Choice) -> int:
+    """STEP, where whole patches make it up, else a patch."""
+    variant = plugins.find("families", weights.family).VARIANTS.get(weights.variant)
+    patch = getattr(variant, "patch", STEP)
+    return patch if STEP % patch else STEP

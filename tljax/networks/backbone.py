@@ -49,7 +49,7 @@ class Backbone(nn.Module):
         """The stage called `name`: a module that is called with (x, mode)."""
         raise NotImplementedError(f"{type(self).__name__} must define stage().")
 
-    def resized(self, before: int, after: tuple[int, int]) -> str:
+    def resized(self, before: tuple[int, int], after: tuple[int, int]) -> str:
         """What changes in weights of `before` pixels when pictures are of height and width `after`; "": nothing."""
         del before, after
         return ""

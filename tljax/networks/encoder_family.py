@@ -141,9 +141,11 @@ class Family:
             yield from _layer(f"head/{ours}", self.masked[ours])
         yield Name(self.masked["bias"], "params", "head/bias")
 
-    def adapt(self, arrays: Mapping[str, np.ndarray], shape: Tree = None) -> dict[str, np.ndarray]:
+    def adapt(
+        self, arrays: Mapping[str, np.ndarray], shape: Tree = None, saw: tuple[int, ...] = ()
+    ) -> dict[str, np.ndarray]:
         """Published arrays in the spelling of `names`; `shape` of the inputs makes no difference."""
-        del shape
+        del shape, saw
         inside = tuple({theirs.partition(".")[0] + "." for theirs in self.layers.values() if theirs[0] != "/"})
         found = {}
         for name, array in arrays.items():

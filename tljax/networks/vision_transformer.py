@@ -219,10 +219,10 @@ class ViT(Backbone):
             x = x[:, : 1 + self.variant.distilled].reshape(x.shape[0], -1)
         return x.astype(jnp.float32)
 
-    def resized(self, before: int, after: tuple[int, int]) -> str:
-        old, (rows, columns) = before // self.variant.patch, (side // self.variant.patch for side in after)
-        same = rows == columns == old or self.variant.rotary
-        return "" if same else f"position embeddings {old}x{old} -> {rows}x{columns}"
+    def resized(self, before: tuple[int, int], after: tuple[int, int]) -> str:
+        old, new = (tuple(side // self.variant.patch for side in sides) for sides in (before, after))
+        same = new == old or self.variant.rotary
+        return "" if same else "position embeddings {}x{} -> {}x{}".format(*old, *new)
 
     def stage(self, name: str) -> RunnableStage:
         shape = self.variant

@@ -1,45 +1,38 @@
-"""The test part of tasks whose answers are as large as the picture: judged in each picture's own size."""
+"""The sums of every part at the end of a run; of maps, the test part is judged in each picture's own size."""
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from tljax.core.experiment import Experiment
 from tljax.core.plugins import find
-from tljax.core.types import Variables
+from tljax.core.types import Totals, Variables
 from tljax.serving import pixel_maps
-from tljax.serving.predictor import Predictor
-from tljax.serving.saved_model import Model
 from tljax.tasks import JudgesInOwnSize
+from tljax.training.parallel import Parallel
+from tljax.training.views import View
 
 PART = "test"  # the others, by which epochs are chosen, are judged in the size of the network's input
 
 
-def tested(
-    variables: Variables, experiment: Experiment, config: ConfigDict, totals: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The totals of all parts; those of the test part counted again, if the task asks for it."""
-    if PART not in totals or not isinstance(experiment.task, JudgesInOwnSize):
-        return dict(totals)
-    predictor = Predictor(_model(variables, experiment, config), batch_size=config.train.eval_batch_size)
-    return {**totals, PART: pixel_maps.in_own_size(predictor, experiment.parts[PART].subset, totals[PART])}
+def totals(
+    view: View, variables: Variables, experiment: Experiment, devices: Parallel, config: ConfigDict
+) -> dict[str, Totals]:
+    """Part -> its sums and the values of its examples. Each part runs once.
 
-
-def _model(variables: Variables, experiment: Experiment, config: ConfigDict) -> Model:
-    """What `saved_model.load` would give, before the folder is written; the task's head may be the user's own."""
-    reader, network = find("inputs", find("families", config.model.family).INPUT), experiment.network
-    sizes = reader.sizes(experiment.parts, config.data, card=experiment.card)
-    return Model(
-        family=config.model.family,
-        variant=experiment.variant,
-        task=experiment.task,
-        network=network,
-        variables=variables,
-        names=tuple(experiment.names),
-        classes=tuple(experiment.classes),
-        card=experiment.card,
-        input=sizes,
-        asked=reader.reopen(Path(), sizes, card=experiment.card, backbone=network.backbone),
-    )
+    Args:
+      view: the last phase's.
+      variables: on the devices.
+    """
+    task: Any = experiment.task
+    found = {}
+    for part, examples in view.evaluations.items():
+        if part != PART or not isinstance(task, JudgesInOwnSize):
+            found[part] = view.evaluator(variables, examples)
+            continue
+        reader = find("inputs", find("families", config.model.family).INPUT)
+        sizes = reader.sizes(experiment.parts, config.data, card=experiment.card)
+        step = pixel_maps.step(view.network, task, view.prepare, axis=devices.axis)
+        subset = experiment.parts[part].subset
+        found[part] = pixel_maps.judged(step, task, variables, examples, subset=subset, sizes=sizes, devices=devices)
+    return found

@@ -64,9 +64,7 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
             loop = Loop(job, seen, devices, checkpoints, report, deadline=report.deadline(config.train.minutes))
             trained = loop.fit(initial)
         final, last = loop.variables(devices.put_state(trained.state)), seen[-1]
-        totals = {part: last.evaluator(final, examples) for part, examples in last.evaluations.items()}
-        learned = devices.get_state(final)
-        totals = own_size.tested(learned, experiment, config, totals)
+        totals, learned = own_size.totals(last, final, experiment, devices, config), devices.get_state(final)
         temperature = records.temperature(task, totals)
         found = results.make(job, trained, totals, views.took(seen)) | {"temperature": temperature}
 

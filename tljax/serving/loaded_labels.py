@@ -18,8 +18,8 @@ from tljax.data.masks import class_file
 from tljax.data.parts import domains, groups, splits, subsets
 from tljax.data.parts.subsets import Subset
 from tljax.serving import labelled, pixel_maps, questions, stored_config
-from tljax.serving.predictor import Predictor
 from tljax.serving.saved_model import Model
+from tljax.tasks import JudgesInOwnSize
 from tljax.training import parallel
 from tljax.training.evaluate import Evaluator
 from tljax.training.train_step import make_eval_step
@@ -122,10 +122,14 @@ def _inputs(subsets: dict[str, Subset], model: Model, config: ConfigDict) -> Inp
 def _totals(inputs: Inputs, part: str, model: Model, batch_size: int) -> dict[str, np.ndarray]:
     devices = parallel.alone()
     size = -(-batch_size // devices.devices) * devices.devices
-    step: Any = make_eval_step(model.network, model.task, inputs.prepare)
+    task, prepare, subset = model.task, inputs.prepare, inputs.parts[part].subset
     variables = devices.put_state(jax.tree.map(np.asarray, model.variables))
-    totals = Evaluator(step, devices)(variables, Evaluation(inputs.parts[part], batch_size=size))
-    return pixel_maps.in_own_size(Predictor(model, batch_size=size), inputs.parts[part].subset, totals)
+    examples = Evaluation(inputs.parts[part], batch_size=size)
+    if isinstance(task, JudgesInOwnSize):
+        step = pixel_maps.step(model.network, task, prepare)
+        return pixel_maps.judged(step, task, variables, examples, subset=subset, sizes=model.input, devices=devices)
+    evaluate: Any = make_eval_step(model.network, task, prepare)
+    return Evaluator(evaluate, devices)(variables, examples)
 
 
 def _check_kind(kind: str, model: Model, source: str) -> None:

@@ -5,18 +5,23 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from PIL import Image
 
 from tljax.core.atomic import make_folder, whole
-from tljax.core.types import IGNORED, Json, Totals
+from tljax.core.types import IGNORED, Batch, Json, Prepare, Totals, Tree, Variables
 from tljax.data import pictures
+from tljax.data.batches import Evaluation
 from tljax.data.parts.subsets import Subset
+from tljax.networks.network import Network
 from tljax.reporting import overlays
 from tljax.serving.predictor import Predictor
 from tljax.serving.questions import Questions
 from tljax.serving.saved_model import Model
-from tljax.tasks import JudgesInOwnSize
+from tljax.training.evaluate import Evaluator, added
+from tljax.training.parallel import Parallel
+from tljax.training.train_step import make_eval_step
 
 MASKS, OVERLAYS = "masks", "overlays"  # folders below --out
 
@@ -36,7 +41,7 @@ def save(out: Path, found: Questions, predictor: Predictor) -> int:
             found.faults.append(f"{name}: {answer}")
             continue
         image = _picture(asked, model)
-        label = full_size(answer, image.shape[:2], model)
+        label = full_size(answer, image.shape[:2], model.input)
         mask = Image.fromarray(label)
         mask.putpalette([*colours.reshape(-1).tolist(), *[255] * (3 * (256 - len(colours)))])
         drawn = Image.fromarray(overlays.overlaid(image, label, colours))
@@ -48,9 +53,9 @@ def save(out: Path, found: Questions, predictor: Predictor) -> int:
     return number
 
 
-def full_size(probabilities: np.ndarray, shape: tuple[int, ...], model: Model) -> np.ndarray:
+def full_size(probabilities: np.ndarray, shape: tuple[int, ...], sizes: Json) -> np.ndarray:
     """Probabilities (h, w, K) of what the network saw -> the class of every pixel of a picture of `shape`, uint8."""
-    top, left, height, width, box = _seen(shape, model.input)
+    top, left, height, width, box = _seen(shape, sizes)
     rows, columns = probabilities.shape[:2]
     corner = (0, 0, columns * box[1], rows * box[0])
     planes = [
@@ -62,26 +67,51 @@ def full_size(probabilities: np.ndarray, shape: tuple[int, ...], model: Model) -
     return label
 
 
-def in_own_size(predictor: Predictor, subset: Subset, totals: Totals) -> Totals:
-    """The totals of a part, with its pixels counted in each picture's own size; other tasks' are unchanged.
+class _Logits:
+    """A task whose values of each example are its logits."""
+
+    def __init__(self, task: Any) -> None:
+        self.totals = task.totals
+
+    def per_example(self, logits: Tree, batch: Batch) -> dict[str, jax.Array]:
+        del batch
+        return {"logits": logits}
+
+
+def step(network: Network, task: Any, prepare: Prepare, *, axis: str | None = None) -> Any:
+    """The step of evaluation for `judged`."""
+    return make_eval_step(network, _Logits(task), prepare, axis=axis)  # pyright: ignore[reportArgumentType]
+
+
+def judged(
+    step: Any, task: Any, variables: Variables, examples: Evaluation, *, subset: Subset, sizes: Json, devices: Parallel
+) -> Totals:
+    """The totals of a part with its pixels counted in each picture's own size. Every picture runs once.
 
     Pixels that the network does not see, outside of a square of the middle, count for nothing.
+
+    Args:
+      step: from `step`.
+      task: it `JudgesInOwnSize`.
+      subset: the pictures of `examples`, in the size of their files.
+      sizes: the settings by which pictures are read, see `inputs.image.sizes`.
     """
-    model = predictor.model
-    if not isinstance(model.task, JudgesInOwnSize):
-        return totals
+    sums: Totals = {}
 
     def maps() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        nonlocal sums
+        done = 0
         with ThreadPoolExecutor(pictures.THREADS) as pool:
-            for begin in range(0, len(subset), predictor.batch_size):
-                some = range(begin, min(begin + predictor.batch_size, len(subset)))
-                examples = list(pool.map(subset.__getitem__, some))
-                answers = model.told(predictor(list(pool.map(model.asked.read, examples))))
-                for one, answer in zip(examples, answers, strict=True):
+            for some, values in Evaluator(step, devices).batches(variables, examples):
+                sums, answers = added(sums, some), task.outputs(values["logits"])
+                positions = examples.order[done : done + len(answers)]
+                done += len(answers)
+                for one, answer in zip(pool.map(subset.__getitem__, positions), answers, strict=True):
                     label = np.asarray(one["label"])
-                    yield label, full_size(answer, label.shape, model)
+                    yield label, full_size(answer, label.shape, sizes)
 
-    return model.task.in_own_size(totals, maps())
+    counted = task.in_own_size(maps(), len(subset.info.classes))
+    return {**sums, **counted}
 
 
 def _seen(shape: tuple[int, ...], sizes: Json) -> tuple[int, int, int, int, tuple[float, float]]:

@@ -54,7 +54,7 @@ def load(
     names = tuple(module.names(found))
     if adapt := getattr(module, "adapt", None):
         shape = (1, *[card.size or SIZE] * 2, _channels(names, published.arrays))
-        published = dataclasses.replace(published, arrays=adapt(published.arrays, shape))
+        published = dataclasses.replace(published, arrays=adapt(published.arrays, shape, card.shape))
     classes = _classes(names, published.arrays)
     network = Network(module.build(found), nn.Dense(classes or 1))
     if module.INPUT == "image":

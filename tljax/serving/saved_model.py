@@ -105,6 +105,7 @@ def _write(folder: Path, variables: Variables, experiment: Experiment, config: C
         parameters=count(variables["params"]),
         gflops=_gflops(experiment.network, experiment.variables, sizes) if "size" in sizes else 0.0,
         size=sizes.get("size", 0),
+        shape=tuple(sizes.get("shape", ())),
         prefix=sizes.get("prefix", ""),
         crop=(sizes["crop"] or sizes["resize"]) / sizes["resize"] if "resize" in sizes else 0.0,
         licence=experiment.card.licence if started_from else "",  # of the original weights

@@ -185,8 +185,8 @@ class Ranks(Protocol):
 class JudgesInOwnSize(Protocol):
     """Answers as large as the picture: test examples are judged in their own size, not in that of the input."""
 
-    def in_own_size(self, totals: Totals, maps: Iterable[tuple[np.ndarray, np.ndarray]]) -> Totals:
-        """The totals of a part, counted again from the label and the answer (H, W) of each of its examples in order."""
+    def in_own_size(self, maps: Iterable[tuple[np.ndarray, np.ndarray]], classes: int) -> Totals:
+        """What takes the place of a part's counts: from the label and the answer (H, W) of each example in order."""
         ...
 
 

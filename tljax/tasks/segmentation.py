@@ -130,15 +130,15 @@ class Segmentation:
             "examples": examples,
         }
 
-    def in_own_size(self, totals: Totals, maps: Iterable[tuple[np.ndarray, np.ndarray]]) -> Totals:
-        """The totals with the pixels of each picture in its own size: of its label and of the answer, (H, W) each."""
-        classes, tables, edges = len(totals["pixels"]), [], []
+    def in_own_size(self, maps: Iterable[tuple[np.ndarray, np.ndarray]], classes: int) -> Totals:
+        """The counts of pixels of each picture in its own size: of its label and of the answer, (H, W) each."""
+        tables, edges = [], []
         for label, said in maps:
             tables.append(scores.confusion(label, said, classes))
             edges.append(scores.boundaries(label, said, classes))
         table = np.stack(tables)
         each = {"label": table.sum(2), "found": table.sum(1), "both": np.diagonal(table, axis1=1, axis2=2)}
-        return {**totals, **each, "pixels": table.sum(0), "boundaries": np.sum(edges, axis=0)}
+        return {**each, "pixels": table.sum(0), "boundaries": np.sum(edges, axis=0)}
 
     def interval(self, totals: Totals) -> tuple[float, float] | None:
         """The 95 % interval of mean IoU, by the bootstrap over pictures."""

@@ -1,13 +1,13 @@
 """Evaluation: exact sums over a part, each example counted once, and the values of every example."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
 
 from tljax.core import signals
-from tljax.core.types import Batch, Tree, Variables
+from tljax.core.types import Batch, Totals, Tree, Variables
 from tljax.data.batches import Evaluation
 from tljax.training.parallel import Parallel, Program, Say
 
@@ -25,24 +25,35 @@ class Evaluator:
         Args:
           variables: on the devices.
         """
-        totals, each, pending = None, [], None
+        totals, each = {}, []
+        for sums, values in self.batches(variables, batches):
+            totals = added(totals, sums)
+            each.append(values)
+        places = np.argsort(batches.order)
+        return totals | {name: np.concatenate([some[name] for some in each])[places] for name in each[0]}
+
+    def batches(self, variables: Variables, batches: Evaluation) -> Iterator[tuple[Totals, Totals]]:
+        """(The sums of a batch, the values of its examples in `batches.order`, without padding) of every batch."""
+        pending = None
         for number, host_batch in enumerate(batches):
             signals.poll()
             batch = self._parallel.put_batch(host_batch)
             step = self._program.compiled(variables, batch)
             found = (step(variables, batch), batches.counts(number))
-            totals, pending = self._add(totals, each, pending), found  # read one batch late, so that devices never wait
-        totals, places = self._add(totals, each, pending), np.argsort(batches.order)
-        return totals | {name: np.concatenate([some[name] for some in each])[places] for name in each[0]}
+            if pending:
+                yield self._read(pending)
+            pending = found  # read one batch late, so that devices never wait
+        if pending:
+            yield self._read(pending)
 
-    def _add(self, totals: Tree, each: list[dict[str, np.ndarray]], found: Tree) -> Tree:
-        """The totals plus a batch's sums; the values of its examples are appended to `per_example`, without padding."""
-        if found is None:
-            return totals
+    def _read(self, found: tuple[Tree, int]) -> tuple[Totals, Totals]:
         (sums, values), count = self._parallel.get(found[0]), found[1]
-        each.append({name: value[:count] for name, value in values.items()})
-        wide = jax.tree.map(_wide, sums)
-        return wide if totals is None else jax.tree.map(np.add, totals, wide)
+        return jax.tree.map(_wide, sums), {name: value[:count] for name, value in values.items()}
+
+
+def added(totals: Totals, sums: Totals) -> Totals:
+    """The totals plus a batch's sums; {} for none yet."""
+    return jax.tree.map(np.add, totals, sums) if totals else sums
 
 
 def _wide(x: np.ndarray) -> np.ndarray:

@@ -17,6 +17,10 @@ LEAST = 0.05  # the least share of a picture's side that a crop may keep
 # Field -> (what must hold, the test of it); the same rules as for config.model.card.
 RULES = {
     "size": (f"a whole number in [0, {LARGEST}]", lambda x: isinstance(x, int) and 0 <= x <= LARGEST),
+    "shape": (
+        f"() or two whole numbers in [1, {LARGEST}]",
+        lambda x: not x or (len(x) == 2 and all(isinstance(side, int) and 1 <= side <= LARGEST for side in x)),
+    ),
     "crop": (f"0 or in [{LEAST}, 1]", lambda x: x == 0 or LEAST <= x <= 1),
     **{key.removeprefix(KEY): rule for key, rule in settings.RULES.items() if key.startswith(KEY)},
     "interpolation": ("bilinear, bicubic, nearest or lanczos", lambda x: x in RESAMPLE.values()),

@@ -18,7 +18,7 @@ from tljax.weights.layouts import published_shape, to_ours, to_theirs
 SHOWN = 20  # names of one kind in an error; a wrong architecture would give hundreds
 
 Leaf = np.ndarray | jax.ShapeDtypeStruct  # a leaf of variables: an array, or only its shape and dtype
-Adapt = Callable[[Mapping[str, np.ndarray], tuple[int, ...]], Mapping[str, np.ndarray]]
+Adapt = Callable[[Mapping[str, np.ndarray], tuple[int, ...], tuple[int, ...]], Mapping[str, np.ndarray]]
 
 
 def start(
@@ -54,7 +54,8 @@ def start(
         variables = _stored(init(network, example, seed=seed, draw=draw), dtype)
         return variables, tuple(flatten(variables["params"]))
     if adapt is not None:
-        published = dataclasses.replace(published, arrays=adapt(published.arrays, jax.tree.map(np.shape, example)))
+        fitting = adapt(published.arrays, jax.tree.map(np.shape, example), published.card.shape)
+        published = dataclasses.replace(published, arrays=fitting)
     empty = {collection: flatten(leaves) for collection, leaves in shapes(network, example).items()}
     left = [path for leaves in empty.values() for path in leaves if path in fresh or not _takes(path, stages, head)]
     # Random values come first: XLA needs memory to compile, and published arrays would add to it.

@@ -93,7 +93,7 @@ FILES = {
     "values": ("0 sky\n2 car\n1 wide road\n", TWO, ("sky", "car", "wide road")),
     "colours": ("128 128 128\tsky\n128 64 128\troad\n", {"a": colour(SKY, ROAD)}, ("sky", "road")),
     "a table": ("name,r,g,b\nsky,128,128,128\nroad,128,64,128\n", {"a": colour(SKY, ROAD)}, ("sky", "road")),
-    "a void class": ("sky\nvoid\ncar\n", TWO, ("sky", "car")),
+    "a void class": ("sky\nNot-labelled\ncar\n", TWO, ("sky", "car")),
 }
 
 
@@ -202,9 +202,32 @@ def test_values_that_count_for_nothing(tmp_path):
         assert labels(found)[0][0, :3].tolist() == [0, IGNORED, 1]
         assert any("no mask holds 7" in note for note in load(root, ignore=("7", "1")).info.notes)
     painted = lay(tmp_path / "painted", {"a": colour(SKY, ROAD, (0, 0, 0)), "b": colour(SKY, ROAD)})
+    assert any(
+        "nothing tells void" in note and note.endswith("--ignore '#000000'") for note in load(painted).info.notes
+    )
+    assert any(note.endswith("--ignore 0 or 2") for note in load(lay(tmp_path / "plain", TWO)).info.notes)
+    held = load(lay(tmp_path / "with 255", {"a": mask(0, 1, 255)}))
+    assert not any("nothing tells void" in note for note in held.info.notes)
     assert any("--ignore '#000000'" in note for note in load(painted).info.notes)
     (painted / "classes.txt").write_text("128 128 128 sky\n128 64 128 road\n0 0 0 rest\n")
     assert load(painted, ignore=("#000000",)).info.classes == ("sky", "road")
+
+
+def test_the_one_value_without_a_name_is_void_before_or_after_the_classes(tmp_path):
+    """Street scenes have void as the last of the values, or the first, and black among colours."""
+    root = lay(tmp_path, {"a": mask(1, 2, 3), "b": mask(1, 2)})
+    for text, classes, first in (("1 sky\n2 road\n", ("sky", "road"), [0, 1, IGNORED]),
+                                 ("2 sky\n3 road\n", ("sky", "road"), [IGNORED, 0, 1])):  # fmt: skip
+        (root / "classes.txt").write_text(text)
+        found = load(root)
+        assert found.info.classes == classes and labels(found)[0][0, :3].tolist() == first
+        assert any("has no name" in note and "counts for nothing" in note for note in found.info.notes)
+    painted = lay(tmp_path / "painted", {"a": colour(SKY, ROAD, (0, 0, 0))})
+    (painted / "classes.txt").write_text("128 128 128 sky\n128 64 128 road\n")
+    assert labels(load(painted))[0][0, :3].tolist() == [0, 1, IGNORED]
+    (painted / "classes.txt").write_text("128 128 128 sky\n0 0 0 road\n")
+    with pytest.raises(DataError, match="#804080 is in most masks"):
+        load(painted)
 
 
 def test_a_value_that_is_in_most_masks_and_of_no_class_is_named_once(tmp_path):

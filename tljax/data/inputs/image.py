@@ -82,7 +82,8 @@ def load(
         for part in parts.values():  # equal lengths in all parts, so that one compiled program is enough
             part.rows = max(other.most for other in parts.values()) or 1
     asked = preprocess.sizes(config, card)
-    changes = backbone.resized(card.size, asked.shape or (asked.size, asked.size))
+    saw = (card.shape[0], card.shape[1]) if card.shape else (card.size, card.size)
+    changes = backbone.resized(saw, asked.shape or (asked.size, asked.size))
     note = preprocess.note(config, card, shape[0], pretrained=pretrained, changes=changes)
     return Inputs(
         parts,

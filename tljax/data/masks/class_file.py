@@ -14,7 +14,10 @@ NAMES = (
     "classes.txt", "labels.txt", "label_colors.txt", "labelmap.txt", "class_dict.csv", "classes.csv", "colors.txt",
     "codes.txt",
 )  # fmt: skip
-VOID = frozenset({"void", "unlabelled", "unlabeled", "unlabel", "ignore", "ignored", "unknown"})  # names of no class
+VOID = frozenset({  # names of no class
+    "void", "unlabelled", "unlabeled", "unlabel", "not labelled", "not labeled", "no label", "ignore", "ignored",
+    "ignore label", "unknown", "undefined", "unannotated", "don't care", "dontcare",
+})  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +67,11 @@ def read(path: Path) -> ClassFile:
     codes = colours or values
     if len(set(codes)) < len(codes):
         raise DataError(f"'{path}' must give every class a value or colour of its own; some are there twice.")
-    return ClassFile(path, names, values, colours, frozenset(name for name in names if name.lower() in VOID))
+    return ClassFile(path, names, values, colours, frozenset(name for name in names if _plain(name) in VOID))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[_\-\s]+", " ", name).strip().lower()
 
 
 def _row(line: str) -> tuple[str, list[int]]:

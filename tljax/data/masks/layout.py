@@ -5,19 +5,23 @@ With or without a folder for each split, above or below: images/ and masks/, tra
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from tljax.core.errors import DataError
 from tljax.data import folders, labels, pictures
+from tljax.data.masks import lists
 
 # What the name of a folder of masks, or of a mask, ends in; and of a folder of pictures.
 MASKS = re.compile(
-    r"[_\- ]?(annot(ation)?s?|masks?|labels?|label_?ids|gt(fine)?|ground_?truth|seg(mentation)?(class|s)?|semantic)$",
+    r"[_\- ]?(annot(ation)?s?|masks?|labels?|label_?(train_?)?ids|gt(fine)?|ground_?truth|seg(mentation)?(class|s)?"
+    r"|semantic)$",
     re.I,
 )
 PICTURES = re.compile(r"[_\- ]?(images?|imgs?|pictures?|photos?|jpegimages|leftimg8bit|rgb)$", re.I)
+OTHERS = re.compile(r"_(color|instance(Train)?Ids|polygons)$", re.I)  # Cityscapes' other pictures beside a mask
+TRAIN_IDS = re.compile(r"_label_?train_?ids$", re.I)  # its masks of the classes that count; 255 is void
 LETTER = re.compile(r"_[LP]$")  # CamVid's masks: 0001TP_006690_L.png
 JPEG = {".jpg", ".jpeg"}  # it changes values
 SUFFIXES = pictures.SUFFIXES - JPEG | {".gif"}
@@ -40,10 +44,18 @@ class Matched(NamedTuple):
     left: list[Path]  # masks without a picture
 
 
+class Splits(NamedTuple):
+    """The files of every split; "all" if neither folders nor lists name splits."""
+
+    tables: dict[str, Matched]
+    note: str = ""  # for the user
+
+
 LAYOUT = """  FOLDER/images/1.jpg  FOLDER/masks/1.png
   FOLDER/train/images/1.jpg  FOLDER/train/masks/1.png      (or images/train, masks/train)
   FOLDER/train/1.png  FOLDER/trainannot/1.png              and so val, test
-  FOLDER/1.jpg  FOLDER/1_mask.png                          (or 1_L.png, 1_label.png, 1.png)"""
+  FOLDER/1.jpg  FOLDER/1_mask.png                          (or 1_L.png, 1_label.png, 1.png)
+  FOLDER/train.txt, val.txt, test.txt                      lists of pictures, where folders name no parts"""
 
 
 def pairs(root: Path, masks: Path | None = None) -> list[Pair]:
@@ -95,6 +107,9 @@ def match(pair: Pair) -> Matched:
         photographs = {path.stem for path in images if path.suffix.lower() in JPEG}
         masks = [path for path in masks if _key(path.stem, MASKS) in stems - {path.stem} or path.stem in photographs]
         images = [path for path in images if path not in set(masks)]
+    else:
+        masks = [path for path in masks if not OTHERS.search(path.stem)]
+        masks = [path for path in masks if TRAIN_IDS.search(path.stem)] or masks
     for path in masks:
         if (key := _key(path.stem, MASKS)) in named:
             raise DataError(
@@ -112,14 +127,13 @@ def match(pair: Pair) -> Matched:
     return Matched(both, without, list(named.values()))
 
 
-def is_pairs(found: list[Pair]) -> bool:
-    """Whether these folders hold pictures and masks, by their files: most pictures of each pair have a mask."""
-    some = [match(pair) for pair in found]
-    return bool(some) and all(len(one.both) > len(one.without) for one in some)
+def is_pairs(tables: Mapping[str, Matched]) -> bool:
+    """Whether these are pictures and masks, by their files: most pictures of each split have a mask."""
+    return bool(tables) and all(len(one.both) > len(one.without) for one in tables.values())
 
 
-def splits(root: Path, masks: Path | None = None) -> dict[str, Matched]:
-    """Split -> its files; "all" if folders name no splits.
+def splits(root: Path, masks: Path | None = None) -> Splits:
+    """The files of every split, by the names of folders, else by lists.
 
     Raises:
       DataError: there are no such folders.
@@ -139,7 +153,27 @@ def splits(root: Path, masks: Path | None = None) -> dict[str, Matched]:
         one, more = table.setdefault(pair.split, Matched([], [], [])), match(pair)
         for mine, theirs in zip(one, more, strict=True):
             mine.extend(theirs)  # pyright: ignore[reportArgumentType]
-    return table
+    return _by_lists(table["all"], root, masks) if list(table) == ["all"] else Splits(table)
+
+
+def _by_lists(every: Matched, root: Path, masks: Path | None) -> Splits:
+    """The splits of lists in `root`, or in the folder that `root` and `masks` share."""
+    files = [*(picture for picture, _ in every.both), *every.without]
+    stems = {path.stem: number for number, path in enumerate(files)}
+    shared = [root.parent] if masks and masks.resolve().parent == root.resolve().parent else []
+    found = next(filter(None, (lists.find(place, stems) for place in (root, *shared))), None)
+    if not found or len(stems) < len(files):  # two pictures of one name: an entry does not say which
+        return Splits({"all": every})
+    table, note = {}, found.note
+    for name, numbers in found.splits.items():
+        both = [every.both[i] for i in numbers if i < len(every.both)]
+        without = [files[i] for i in numbers if i >= len(every.both)]
+        absent = [root / word.lstrip("/") for word in found.absent.get(name, [])]
+        if both:
+            table[name] = Matched(both, [*without, *absent], [])
+        else:
+            note += f"; not {name}, whose pictures have no masks"
+    return Splits(table, note) if table else Splits({"all": every})
 
 
 def _below(root: Path, deep: int = DEEP) -> Iterator[Path]:

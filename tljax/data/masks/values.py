@@ -28,7 +28,7 @@ class Meaning:
     grey: bool = False  # colours are grey: a code is the value of one channel
     instances: bool = False  # every code that is not 0 is an object, of class 1
     painted: bool = False  # a mask with a palette is read by its colours, not by its values
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     def of(self, codes: np.ndarray) -> np.ndarray:
         """Codes -> classes, uint8, of any shape.
@@ -68,7 +68,7 @@ def meaning(
         raise DataError(f"Masks must all be colours, or all be values; '{some[0]}' has colours, '{some[1]}' values.")
     codes = np.unique(np.concatenate([one.codes for one in seen.values()]))
     found = _of(codes, seen, file, colours=colours == {True}, kind=kind, thing=thing, ignore=ignore)
-    return dataclasses.replace(found, note=found.note + _strange(ignore, codes, file))
+    return dataclasses.replace(found, notes=(*found.notes, *_strange(ignore, codes, file)))
 
 
 def _of(
@@ -78,24 +78,24 @@ def _of(
     """The same for codes that are all colours, or all values."""
     grey = colours and bool((((codes >> 16) == (codes & 255)) & ((codes >> 8 & 255) == (codes & 255))).all())
     if file:
-        return _by_file(file, colours and not grey, grey, ignore)
+        return _by_file(codes & 255 if grey else codes, file, colours and not grey, grey, ignore)
     if grey:
         codes = np.unique(codes & 255)
     if colours and not grey:
         return _by_value(codes, [f"#{code:06x}" for code in codes], ignore)
     if set(codes.tolist()) <= {0, 255}:
-        return Meaning(("ground", thing), {0: 0, 255: 1}, grey, note=f"masks: 0 is ground, 255 is '{thing}'")
+        return Meaning(("ground", thing), {0: 0, 255: 1}, grey, notes=(f"masks: 0 is ground, 255 is '{thing}'",))
     if kind == "instances" or (kind == "auto" and not grey and _are_objects(seen)):
         most = max(code for code in codes if code != IGNORED)
         note = (
             f"masks: values 1 to {most} number objects in each picture, as it "
             f"seems: all are '{thing}', 0 is ground; where each value is a class: --config.data.mask_values=classes"
         )
-        return Meaning(("ground", thing), {}, instances=True, note=note if kind == "auto" else "")
+        return Meaning(("ground", thing), {}, instances=True, notes=(note,) if kind == "auto" else ())
     return dataclasses.replace(_by_value(codes, [str(code) for code in codes], ignore), grey=grey)
 
 
-def _by_file(file: ClassFile, colours: bool, grey: bool, ignore: Sequence[str]) -> Meaning:
+def _by_file(held: np.ndarray, file: ClassFile, colours: bool, grey: bool, ignore: Sequence[str]) -> Meaning:
     """The classes of the file, in its order, without those that count for nothing."""
     codes = file.colours if colours else file.values
     if not codes:
@@ -107,9 +107,23 @@ def _by_file(file: ClassFile, colours: bool, grey: bool, ignore: Sequence[str]) 
     void = [name for code, name in pairs if name in file.void or name in ignore or code in ignored]
     classes = tuple(dict.fromkeys(name for name in file.names if name not in void))
     number = {name: i for i, name in enumerate(classes)}
-    numbers = {code: number.get(name, IGNORED) for code, name in pairs} | dict.fromkeys(ignored, IGNORED)
-    note = f"masks: {len(classes)} classes by '{file.path}'" + (f"; ignored: {', '.join(void)}" if void else "")
-    return Meaning(classes, numbers if colours else {IGNORED: IGNORED} | numbers, grey, note=note)
+    nameless = _nameless(held, {*codes, *ignored}, colours)
+    numbers = {code: number.get(name, IGNORED) for code, name in pairs} | dict.fromkeys((*ignored, *nameless), IGNORED)
+    notes = [f"masks: {len(classes)} classes by '{file.path}'" + (f"; ignored: {', '.join(void)}" if void else "")]
+    if nameless:
+        notes.append(f"masks: {_shown(nameless)} has no name in '{file.path}' and counts for nothing, as void; a class "
+                     f"needs a line there")  # fmt: skip
+    return Meaning(classes, numbers if colours else {IGNORED: IGNORED} | numbers, grey, notes=tuple(notes))
+
+
+def _nameless(held: np.ndarray, named: set[int], colours: bool) -> list[int]:
+    """The one value that no class has, if it is where data sets have void: before or after all classes; black, white.
+
+    With more of them, or another one, the file of classes does not belong to these masks: that is an error later.
+    """
+    strange = [int(code) for code in held if int(code) not in named and (colours or code != IGNORED)]
+    usual = {0, 0xFFFFFF} if colours else {min(named) - 1, max(named) + 1}
+    return strange if len(strange) == 1 and strange[0] in usual else []
 
 
 def _by_value(codes: np.ndarray, names: Sequence[str], ignore: Sequence[str]) -> Meaning:
@@ -125,13 +139,20 @@ def _by_value(codes: np.ndarray, names: Sequence[str], ignore: Sequence[str]) ->
     numbers = (
         {int(code): IGNORED for code in codes} | {IGNORED: IGNORED} | {code: i for i, (code, _) in enumerate(used)}
     )
-    left, last = [name for _, name in pairs if name in ignore], "'#000000'" if "#000000" in names else used[-1][1]
+    left = [name for _, name in pairs if name in ignore]
+    ends = " or ".join(f"'{name}'" if name.startswith("#") else name for name in _ends([name for _, name in used]))
     note = (
         f"masks: every value is a class ({', '.join(name for _, name in used)}), "
         f"{', '.join([*left, '255'])} counts for nothing; names: --config.data.class_file=FILE, a name a line"
-        + ("" if left else f"; where {last}, say, is 'unlabelled' or 'void': --ignore {last}")
     )
-    return Meaning(tuple(name for _, name in used), numbers, note=note)
+    void = f"masks: nothing tells void (unlabelled) from a class in them; if {ends}, say, is void: --ignore {ends}"
+    known = bool(left) or IGNORED in codes
+    return Meaning(tuple(name for _, name in used), numbers, notes=(note,) if known else (note, void))
+
+
+def _ends(names: Sequence[str]) -> list[str]:
+    """The names of the values that void most often is: black, white; the first, the last."""
+    return [name for name in ("#000000", "#ffffff") if name in names] or [names[0], names[-1]]
 
 
 def _code(name: str) -> int | None:
@@ -141,11 +162,11 @@ def _code(name: str) -> int | None:
     return int(name) if name.isdigit() else None
 
 
-def _strange(ignore: Sequence[str], codes: np.ndarray, file: ClassFile | None) -> str:
+def _strange(ignore: Sequence[str], codes: np.ndarray, file: ClassFile | None) -> tuple[str, ...]:
     """A warning of entries of `data.ignore` that no mask holds and that are no names of the file of classes."""
     held, names = {IGNORED, *codes.tolist(), *(codes & 255).tolist()}, file.names if file else ()
     strange = [name for name in ignore if name not in names and _code(name) not in held]
-    return f"; warning: no mask holds {', '.join(strange)}, which config.data.ignore names" if strange else ""
+    return (f"warning: no mask holds {', '.join(strange)}, which config.data.ignore names",) if strange else ()
 
 
 def _are_objects(seen: Mapping[Path, Seen]) -> bool:

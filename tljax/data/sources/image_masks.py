@@ -74,7 +74,7 @@ def load(config: ConfigDict) -> Dataset:
     if not config.dir:
         raise DataError(f"Set config.data.dir to a folder of pictures with masks:\n{layout.LAYOUT}")
     masks = Path(config.masks).expanduser() if config.masks else None
-    tables = layout.splits(root, masks)
+    tables, by_lists = layout.splits(root, masks)
     used = splits.used(list(tables), config)
     table = {name: tables[name] for name in used}
     seen, faults = codes.look([mask for one in table.values() for _, mask in one.both], most=config.max_pixels)
@@ -88,7 +88,7 @@ def load(config: ConfigDict) -> Dataset:
     meaning = dataclasses.replace(meaning, painted=painted)
     unknown = _unknown(seen, meaning)
     faults |= unknown
-    wrong = [f"{path}: no mask" for one in table.values() for path in one.without] + _lines(faults)
+    wrong = [_without(path) for one in table.values() for path in one.without] + _lines(faults)
     kept = {name: [pair for pair in one.both if pair[1] not in faults] for name, one in table.items()}
     number = sum(len(one.both) + len(one.without) for one in table.values())
     if wrong and (config.unreadable != "skip" or sum(map(len, kept.values())) < number / 2):
@@ -98,13 +98,18 @@ def load(config: ConfigDict) -> Dataset:
             f"config.data.unreadable=skip to leave these pictures out, up to half of all, counted and listed."
         )
     skipped = [*wrong, *(f"{mask}: a mask without a picture" for one in table.values() for mask in one.left)]
-    notes = [*notes, *([meaning.note] if meaning.note else []), *turned.notes(_pictures(kept), "masks")]
+    notes = [*filter(None, (by_lists, *notes, *meaning.notes)), *turned.notes(_pictures(kept), "masks")]
     notes += [_shares(name, [seen[mask] for _, mask in both], meaning) for name, both in kept.items() if both]
     info = Info(
         meaning.classes, str(root), tuple(skipped), labels="maps", notes=tuple(notes),
         unread=tuple(name for name in tables if name not in used),
     )  # fmt: skip
     return Dataset({name: Masked(both, meaning, config) for name, both in kept.items()}, info)
+
+
+def _without(path: Path) -> str:
+    """What is wrong with a picture without a mask."""
+    return f"{path}: no mask" if path.exists() else f"{path}: no such picture, which a list names"
 
 
 def _pictures(kept: Mapping[str, Sequence[tuple[Path, Path]]]) -> list[Path]:
@@ -147,12 +152,16 @@ def _shares(split: str, seen: Sequence[Seen], meaning: Meaning) -> str:
     for one in seen:
         np.add.at(counts, meaning.of(one.codes), one.counts)
     whole = max(int(counts.sum()), 1)
-    shares = [f"{name} {100 * counts[i] / whole:.2g} %" for i, name in enumerate(meaning.classes)]
-    ignored = [f"of no class {100 * counts[IGNORED] / whole:.2g} %"] if counts[IGNORED] else []
+    shares = [f"{name} {_percent(counts[i] / whole)}" for i, name in enumerate(meaning.classes)]
+    ignored = [f"of no class {_percent(counts[IGNORED] / whole)}"] if counts[IGNORED] else []
     every = [*shares, *ignored]
     return (
         f"pixels of {split}: {len(seen):,} pictures, {', '.join(every) if len(every) <= LISTED else labels.cut(every)}"
     )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.995 else "100 %"
 
 
 def _lines(faults: Mapping[Path, str]) -> list[str]:

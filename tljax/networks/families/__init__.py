@@ -82,11 +82,12 @@ class Pools(NetworkSizes, Protocol):
 class Adapts(Protocol):
     """Published arrays are changed to fit: another grid of positions, an older spelling."""
 
-    def adapt(self, arrays: Published, shape: Tree, /) -> Published:
+    def adapt(self, arrays: Published, shape: Tree, saw: tuple[int, ...] = (), /) -> Published:
         """The arrays for a network on inputs of `shape`.
 
         Args:
           shape: the shape of a batch of inputs, (B, H, W, C); for texts, a dict of shapes.
+          saw: (height, width) of the pictures that the arrays are for, where they are no squares.
         """
         ...
 

@@ -63,9 +63,9 @@ def build(variant: VariantLike, *, dtype: DTypeLike = jnp.float32, bn_axis: str 
     return BiT(variant_of(variant), dtype=dtype)
 
 
-def adapt(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+def adapt(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...], saw: tuple[int, ...] = ()) -> dict[str, np.ndarray]:
     """Published arrays under the names of `names`: some files number their convolutions, standardized_conv2d_7."""
-    del shape  # the arrays fit every size of picture
+    del shape, saw  # the arrays fit every size of picture
     renamed = {re.sub(r"/standardized_conv2d_\d+/", "/standardized_conv2d/", name): arrays[name] for name in arrays}
     return renamed if len(renamed) == len(arrays) else dict(arrays)  # two tensors with one name: an error lists them
 

@@ -93,7 +93,7 @@ def names(variant: VariantLike) -> tuple[Name, ...]:
     return tuple(tower_names.rows(variant_of(variant)))
 
 
-def adapt(arrays: Mapping[str, np.ndarray], shape: Tree = None) -> Arrays:
+def adapt(arrays: Mapping[str, np.ndarray], shape: Tree = None, saw: tuple[int, ...] = ()) -> Arrays:
     """Published arrays in the spelling of `names`; `shape` of the inputs makes no difference."""
-    del shape
+    del shape, saw
     return tower_names.transformers(arrays)

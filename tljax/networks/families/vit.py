@@ -198,10 +198,11 @@ def own_parts(variant: VariantLike) -> str:
     return "learned prompts (vpt)" if variant_of(variant).prompts else ""
 
 
-def adapt(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...] | None) -> Arrays:
+def adapt(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...] | None, saw: tuple[int, ...] = ()) -> Arrays:
     """Published arrays for the network on inputs of `shape`, (B, H, W, C).
 
-    Position embeddings of another grid are resized; with None they have the input's own already. A distilled DeiT has
+    Position embeddings of another grid are resized, from that of pictures of `saw` pixels, (H, W), by default a
+    square; with None for `shape` they have the input's own already. A distilled DeiT has
     two classifiers, and its output is their mean. They become one classifier on both tokens, which computes the same
     function. If the file has only the classifier on the class token, it is padded with zeros for the other token.
     """
@@ -217,9 +218,11 @@ def adapt(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...] | None) -> Ar
         changed["head.weight"] = lambda: np.pad(single, ((0, 0), (0, 2 * width - single.shape[1])))  # (K, 2 D)
     if shape and "pos_embed" in arrays and "patch_embed.proj.weight" in arrays:
         patch = arrays["patch_embed.proj.weight"].shape[-1]
-        before = sum(name in arrays for name in ("cls_token", "dist_token")) if _covers_tokens(arrays) else 0
-        grid = shape[1] // patch, shape[2] // patch
-        changed["pos_embed"] = partial(resize_positions, arrays["pos_embed"], grid, before)
+        tokens = sum(name in arrays for name in ("cls_token", "dist_token"))
+        grid, old = (shape[1] // patch, shape[2] // patch), (saw[0] // patch, saw[1] // patch) if saw else None
+        covered = arrays["pos_embed"].shape[1] == tokens + old[0] * old[1] if old else _covers_tokens(arrays)
+        before = tokens if covered else 0
+        changed["pos_embed"] = partial(resize_positions, arrays["pos_embed"], grid, before, old)
     return Arrays.of(arrays, changed)
 
 
@@ -244,17 +247,22 @@ def as_published(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def resize_positions(positions: np.ndarray, grid: tuple[int, int], before: int) -> np.ndarray:
-    """Position embeddings (1, before + side * side, D) for a grid of (rows, columns): (1, before + rows * columns, D).
+def resize_positions(
+    positions: np.ndarray, grid: tuple[int, int], before: int, old: tuple[int, int] | None = None
+) -> np.ndarray:
+    """Position embeddings (1, before + n, D) of the grid `old` for one of (rows, columns): (1, before + rows * columns,
+    D).
 
     timm's resample_abs_pos_embed: bicubic (Keys 1981, a = -0.5), antialiased when it shrinks, half-pixel
-    centres, weights normalised at the borders. As in timm, a published grid must be a square. A grid that is not
-    a square is left unchanged; placement then checks its shape.
+    centres, weights normalised at the borders. As in timm, a published grid is a square, if `old` says nothing else.
+    Positions that do not make up the grid are left unchanged; placement then checks their shape.
     """
-    side = math.isqrt(positions.shape[1] - before)
-    if side * side != positions.shape[1] - before or grid == (side, side):
+    patches = positions.shape[1] - before
+    side = math.isqrt(patches)
+    old = old or (side, side)
+    if old[0] * old[1] != patches or grid == old:
         return positions
-    square = positions[0, before:].astype(np.float32).reshape(side, side, -1)
-    resized = np.asarray(jax.image.resize(square, (*grid, square.shape[-1]), "cubic", antialias=True))
-    resized = resized.reshape(1, -1, square.shape[-1]).astype(positions.dtype)
+    places = positions[0, before:].astype(np.float32).reshape(*old, -1)
+    resized = np.asarray(jax.image.resize(places, (*grid, places.shape[-1]), "cubic", antialias=True))
+    resized = resized.reshape(1, -1, places.shape[-1]).astype(positions.dtype)
     return np.concatenate([positions[:, :before], resized], axis=1)
