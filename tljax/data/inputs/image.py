@@ -83,7 +83,7 @@ def load(
             part.rows = max(other.most for other in parts.values()) or 1
     asked = preprocess.sizes(config, card)
     saw = (card.shape[0], card.shape[1]) if card.shape else (card.size, card.size)
-    changes = backbone.resized(saw, asked.shape or (asked.size, asked.size))
+    changes = backbone.resized(saw, asked.shape or (asked.size, asked.size)) if pretrained and card.size else ""
     note = preprocess.note(config, card, shape[0], pretrained=pretrained, changes=changes)
     return Inputs(
         parts,

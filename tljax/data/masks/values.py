@@ -146,7 +146,7 @@ def _by_value(codes: np.ndarray, names: Sequence[str], ignore: Sequence[str]) ->
         f"{', '.join([*left, '255'])} counts for nothing; names: --config.data.class_file=FILE, a name a line"
     )
     void = f"masks: nothing tells void (unlabelled) from a class in them; if {ends}, say, is void: --ignore {ends}"
-    known = bool(left) or IGNORED in codes
+    known = bool(left) or IGNORED in codes or len(used) == 2  # of two classes neither is void
     return Meaning(tuple(name for _, name in used), numbers, notes=(note,) if known else (note, void))
 
 
