@@ -11,7 +11,9 @@ from tests.training.test_train_step import make_job
 from tljax.core.errors import ConfigError
 from tljax.core.types import Phase
 from tljax.training import group_settings, lr_sweep, optimizer, plan_rates
+from tljax.training.optimizers import group_table
 
+EACH = {"stem": 1.0, "stage1": 1.0, "stage2": 1.0, "head": 1.0}
 OWN = {
     "low": {"lr": 1e-4, "weight_decay": 0.5},
     "high": {"name": "adamw", "weight_decay": 0.2},
@@ -91,7 +93,7 @@ def test_names_that_are_no_groups_are_all_listed_with_near_ones():
     job, start = make_job({"stem": 0.0, "stage1": 1.0, "stage2": 1.0, "head": 1.0})
     job.config.optimizer.groups.update({"stage": {"lr": 1.0}, "tail": {"lr": 1.0}, "head": {"lr": 1.0}})
     with pytest.raises(ConfigError) as caught:
-        job.tables(start)
+        group_table.tables(job, start)
     assert str(caught.value) == (
         "config.optimizer.groups must name groups of this run (stem, stage1, stage2, head); "
         "got 'stage' (near 'stage2'), 'tail'. Change these names, or change the groups in config.groups."
@@ -101,7 +103,7 @@ def test_names_that_are_no_groups_are_all_listed_with_near_ones():
 def test_the_table_shows_what_each_group_is_trained_with():
     job, start = make_job({"stem": 0.0, "stage1": 0.1, "stage2": 1.0, "head": 1.0}, schedule="cosine")
     job.config.optimizer.groups.update({"stage1": {"lr": 1e-4, "weight_decay": 0.5}, "head": {"name": "adamw"}})
-    ((_, columns, rows),) = job.tables(start)
+    ((_, columns, rows),) = group_table.tables(job, start)
     shown = {row[0]: [row[columns.index(key)] for key in ("lr", "decay", "optimizer", "schedule")] for row in rows}
     assert shown == {
         "stem": ["frozen", "-", "-", "-"],
@@ -109,6 +111,16 @@ def test_the_table_shows_what_each_group_is_trained_with():
         "stage2": ["0.1", "0", "sgd", "cosine"],
         "head": ["0.1", "0", "adamw", "cosine"],
     }
+
+
+def test_neighbours_that_are_frozen_alike_are_one_row():
+    job, start = make_job({"stem": 0.0, "stage1": 0.0, "stage2": 1.0, "head": 0.0})
+    sizes = {row[0]: int(row[2].replace(",", "")) for row in group_table.rows(*make_job(EACH), 0)}
+    first, *others = group_table.rows(job, start, 0)
+    assert first[:2] == ["stem to stage1", "stem to stage1"] and first[4] == "frozen"
+    assert int(first[2].replace(",", "")) == sizes["stem"] + sizes["stage1"]
+    assert first[3] == f"{(sizes['stem'] + sizes['stage1']) / sum(sizes.values()):.1%}"
+    assert [row[0] for row in others] == ["stage2", "head"]  # frozen, but no neighbour
 
 
 def test_a_sweep_leaves_rates_of_groups_out_and_keeps_their_optimizers():

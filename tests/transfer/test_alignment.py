@@ -11,6 +11,7 @@ from tests import small, two_domains
 from tljax.core.errors import ConfigError
 from tljax.core.types import EVALUATE
 from tljax.training import parallel
+from tljax.training.optimizers import group_table
 from tljax.transfer import alignment
 from tljax.transfer.alignment import GROUP, NONE, Alignment
 
@@ -118,7 +119,7 @@ def test_parameters_of_its_own_learn_and_are_not_the_networks():
     job, start = two_domains.make(name="dann", classifier_scale=0.5, hidden=(3,))
     assert job.phases[0].scales == {"first": 1.0, "second": 1.0, "head": 1.0, GROUP: 0.5}
     assert job.groups[GROUP] == tuple(f"domain/layer{i}/{leaf}" for i in (0, 1) for leaf in ("kernel", "bias"))
-    assert [row[:3] for row in job.group_table(start, 0)][-1] == [GROUP, GROUP, "31"]
+    assert [row[:3] for row in group_table.rows(job, start, 0)][-1] == [GROUP, GROUP, "31"]
     assert job.changes and set(job.variables(start)["params"]) == {"backbone", "head"}
     other, state = two_domains.make(name="coral")
     assert not other.changes and GROUP not in state.params

@@ -17,6 +17,7 @@ from tljax.serving import saved_model
 from tljax.training import parallel, plan_rates, views
 from tljax.training.checkpoints.shared import opened
 from tljax.training.devices import tracing
+from tljax.training.optimizers import group_table
 from tljax.training.train_loop import Loop
 from tljax.training.train_state import TrainState
 
@@ -48,7 +49,7 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         shorter = overrides.apply(config, (f"train.epochs={config.train.epochs * fits / steps!r}",))
         job = prepared.job(fits, shorter, devices.axis)
     tracing.check(config.profile, job.steps)
-    tables = job.tables(initial)
+    tables = group_table.tables(job, initial)
     if devices.layout:
         devices.layout.check(initial.params)
 

@@ -1,34 +1,27 @@
-"""A job: network, task and plan together. It makes the step, the optimizer and the table of every phase."""
+"""A job: network, task and plan together. It makes the step and the optimizer of every phase."""
 
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import ConfigDict
 
 from tljax.core import layer_groups
-from tljax.core.errors import ConfigError
 from tljax.core.layer_groups import Groups
-from tljax.core.trees import count, flatten
 from tljax.core.types import Mode, Phase, Prepare, Record, Tree, Variables
 from tljax.networks.network import Network
 from tljax.tasks import Task
-from tljax.training import group_settings, optimizer, plan_rates, schedules
+from tljax.training import group_settings, optimizer, plan_rates
 from tljax.training.averaging import Ends, averaged
 from tljax.training.group_settings import Setting
-from tljax.training.optimizers import group_decay
 from tljax.training.optimizers import nature as optimizer_nature
 from tljax.training.train_state import TrainState
 from tljax.training.train_step import Objective, Step, make_train_step
 from tljax.transfer.alignment import NONE, Alignment
 from tljax.transfer.method import PLAIN, Method
-
-OWN_COLUMNS = ("optimizer", "schedule")  # more columns, if groups have their own
-GROUP_COLUMNS = ("group", "stages", "parameters", "share", "lr", "decay", "BatchNorm", "optimizer bytes")
 
 
 def _on_host(function: Callable[[Tree], Tree], tree: Tree) -> Tree:
@@ -161,81 +154,8 @@ class Job:
         learns, _ = optimizer.split(start.params, self.labels(index))
         return start.replace(opt_state=jax.eval_shape(self.tx(index).init, learns))
 
-    def tables(self, start: TrainState) -> list[tuple[str, Sequence[str], list[list[str]]]]:
-        """(title, columns, rows) of the table of groups in every phase.
-
-        Raises:
-          ConfigError: `config.optimizer.groups` names a group that the run does not have, a schedule has no factor near
-            1 over its steps, or an optimizer does not work for its group.
-        """
-        config = self.config.optimizer
-        group_settings.check_names(config, self.groups)
-        for setting in self.settings.values():
-            if setting.schedule not in schedules.NAMES:  # our schedules do not depend on the number of steps
-                keys = {"warmup": setting.warmup, "kwargs": setting.schedule_kwargs, "any_factor": setting.any_factor}
-                schedules.check(setting.schedule, self.steps, **keys)
-        titles = [
-            f"phase '{phase.name}', to step {end} ({config.name}, {config.schedule} schedule)"
-            for phase, end in zip(self.phases, self.ends, strict=True)
-        ]
-        columns = GROUP_COLUMNS + (OWN_COLUMNS if config.groups else ())
-        return [(title, columns, self.group_table(start, index)) for index, title in enumerate(titles)]
-
     @property
     def settings(self) -> dict[str, Setting]:
         """Group -> its settings, for all groups that learn in some phase."""
         learning = {group for phase in self.phases for group in phase.learning}
         return {group: group_settings.of(self.config.optimizer, group) for group in self.groups if group in learning}
-
-    def group_table(self, start: TrainState, index: int) -> list[list[str]]:
-        """One row for each group, for the user: the group, and its settings in phase `index` (GROUP_COLUMNS,
-        OWN_COLUMNS).
-        """
-        leaves = flatten(start.params)
-        begin = self.ends[index - 1] if index else 0
-        peak = max(begin, int(self.config.optimizer.warmup * self.steps))
-        rates = plan_rates.rate_at(self.phases, self.steps, self.config.optimizer, min(peak, self.ends[index] - 1))
-        stored = self._stored(index, start)
-        frozen = self.mode(self.phases[index]).frozen
-        rows = []
-        for group, paths in self.groups.items():
-            size = sum(leaves[path].size for path in paths)
-            stages = dict.fromkeys(layer_groups.stage_of(path) for path in paths)
-            setting = self.settings[group] if group in self.phases[index].learning else None
-            row = [
-                group,
-                " ".join(stages),
-                f"{size:,}",
-                f"{size / count(start.params):.1%}",
-                f"{rates[group]:.2g}{' (its own)' if setting.own_lr else ''}" if setting else "frozen",
-                group_decay.said(setting, start.params, paths) if setting else "-",
-                _norm_mode(paths, start.model_state, frozen),
-                f"{stored.get(group, 0):,}",
-            ]
-            own = [setting.name, setting.schedule] if setting else ["-", "-"]
-            rows.append(row + (own if self.config.optimizer.groups else []))
-        return rows
-
-    def _stored(self, index: int, start: TrainState) -> dict[str, int]:
-        """Bytes of optimizer state of every learning group; an update is traced, on shapes only."""
-        tx, (learns, _) = self.tx(index), optimizer.split(start.params, self.labels(index))
-        try:
-            opt_state = jax.eval_shape(tx.init, learns)
-            update = optax.with_extra_args_support(tx).update
-            jax.eval_shape(lambda p, s: update(p, s, p, value=jnp.float32(1.0)), learns, opt_state)
-        except (TypeError, ValueError, AttributeError) as error:
-            raise ConfigError(
-                f"The optimizer '{self.config.optimizer.name}' must accept its arguments "
-                f"({dict(self.config.optimizer.kwargs)}) and plain gradients, but fails: {str(error).splitlines()[0]}"
-            ) from error
-        return optimizer.state_bytes(opt_state)
-
-
-def _norm_mode(paths: Sequence[str], model_state: Variables, frozen: frozenset[str]) -> str:
-    """The statistics that the group's BatchNorms use: "batch", "stored", or "-" if it has no BatchNorm."""
-    norms = {path.rpartition("/")[0] for path in flatten(model_state.get("batch_stats", {}))}
-    ours = norms & {path.rpartition("/")[0] for path in paths}
-    still = {norm for norm in ours if any(f"{norm}/".startswith(f"{module}/") for module in frozen)}
-    if not ours:
-        return "-"
-    return "stored" if still == ours else "batch" if not still else f"stored {len(still)} of {len(ours)}"
