@@ -194,7 +194,11 @@ TABULATES: tuple[Callable[..., tasks.Tabulates], ...] = (
     segmentation.Segmentation,
 )
 IN_OWN_SIZE: tuple[Callable[..., tasks.JudgesInOwnSize], ...] = (segmentation.Segmentation,)
-INTERVALS: tuple[Callable[..., tasks.HasInterval], ...] = (segmentation.Segmentation,)
+INTERVALS: tuple[Callable[..., tasks.HasInterval], ...] = (
+    multilabel.MultiLabel,
+    regression.Regression,
+    segmentation.Segmentation,
+)
 RANKS: tuple[Callable[..., tasks.Ranks], ...] = (
     detection.Detection,
     segmentation.Segmentation,

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests import browser
 from tljax.core.errors import ConfigError
-from tljax.reporting.page import html, pictures
+from tljax.reporting.page import html, pictures, words
 
 PAGE = Path(html.__file__).parent
 
@@ -25,6 +25,23 @@ def test_what_is_said_of_examples_is_text_and_nothing_else(tmp_path):
 )
 def test_bytes_have_a_unit_that_shows_them(count, said):
     assert html._size(count) == said
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "said"),
+    [
+        ("accuracy", 0.93821, "accuracy 93.8 %"),
+        ("r2", -0.25, "R² -0.2500"),
+        ("r2/price", 0.5, "R², price 0.5000"),
+        ("mse", 1765.3098, "mean squared error 1,765"),
+        ("mae", 29.0556, "mean absolute error 29.06"),
+        ("f1_macro", 0.5, "macro F1 0.5000"),
+        ("mse", 2e-5, "mean squared error 2e-05"),
+        ("balanced_accuracy", 1, "balanced accuracy 1"),
+    ],
+)
+def test_metrics_and_their_values_in_plain_words(name, found, said):
+    assert f"{words.metric(name)} {words.value(found, name)}" == said
 
 
 def test_a_page_that_is_too_large_is_refused(tmp_path, monkeypatch):

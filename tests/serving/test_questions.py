@@ -1,14 +1,16 @@
 """Tables that a finished run is asked about are tables: columns as in training, rows by their id."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 from PIL import Image
 
 from tests.serving.test_evaluation import pictures, texts  # noqa: F401
 from tljax.__main__ import main
-from tljax.serving import questions, saved_model, stored_config
+from tljax.serving import answers, questions, saved_model, stored_config
 
 DATA, CONFIG = 3, 2
 
@@ -117,3 +119,36 @@ def test_formats_are_checked_before_anything_is_computed(pictures, capsys):  # n
     for verb, out in (("predict", "answers.xlsx"), ("embed", "features.txt")):
         assert main([verb, str(folder), str(root), f"--out={out}"]) == CONFIG
         assert "--out must be a file that ends in " in capsys.readouterr().err
+
+
+def answered(layout, *outputs):
+    """Answers of a run on sets, whose training read labels as `layout` says."""
+    names = ("a", "b;c")
+    task = SimpleNamespace(
+        LABEL_KIND="sets",
+        answer=lambda row, classes, top: [(name, p) for name, p in zip(classes, row, strict=True) if p >= 0.5],
+    )
+    data = layout and ConfigDict({"labels": "sets", **layout})
+    rows = answers.Answers(SimpleNamespace(task=task, classes=names), "id", data)
+    for i, output in enumerate(outputs):
+        rows.add(str(i), output)
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("layout", "cells"),
+    [
+        (None, ["", "a", "a|b;c"]),
+        ({"columns": {"label": "all"}, "separator": ","}, ["", "a", "a,b;c"]),
+        ({"columns": {"label": "all"}, "separator": ";"}, ["", "a", '["a", "b;c"]']),
+    ],
+)
+def test_the_labels_of_a_set_stand_in_a_cell_as_in_training(layout, cells):
+    rows = answered(layout, (0.1, 0.2), (0.9, 0.2), (0.9, 0.8))
+    assert rows.columns["prediction"] == cells and rows.counts == {"a": 2, "b;c": 1}
+
+
+def test_labels_that_had_a_column_each_have_one_in_the_answers():
+    rows = answered({"columns": {"label": "a,b;c"}, "separator": "|"}, (0.1, 0.2), (0.9, 0.8))
+    assert list(rows.columns) == ["id", "a predicted", "b;c predicted", "p(a)", "p(b;c)"]
+    assert rows.columns["a predicted"] == [0, 1]

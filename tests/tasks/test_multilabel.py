@@ -10,6 +10,7 @@ from sklearn import metrics
 
 from tests import answers
 from tljax.core.errors import ConfigError
+from tljax.reporting import measures
 from tljax.tasks import multilabel
 from tljax.tasks.multilabel import MultiLabel
 from tljax.training import parallel
@@ -81,6 +82,27 @@ def test_metrics_by_hand_and_a_label_that_nobody_has():
     assert said["subset_accuracy"] == 0.0 and said["hamming_accuracy"] == pytest.approx(6 / 9)
     nobody = PLAIN.summarize(answers.totals(PLAIN, np.zeros((2, 3), bool), np.zeros((2, 3), np.float32) - 1))
     assert (nobody["mean_average_precision"], nobody["f1_macro"], nobody["hamming_accuracy"]) == (0.0, 0.0, 1.0)
+
+
+def test_an_example_that_is_drawn_twice_counts_twice_in_average_precision():
+    weights = RNG.integers(0, 3, 45).astype(float)
+    found = measures.average_precision(LABELS, LOGITS)(weights)
+    expected = [
+        metrics.average_precision_score(LABELS[:, k], LOGITS[:, k], sample_weight=weights)
+        for k in range(LABELS.shape[1])
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert np.isnan(measures.average_precision(LABELS & (np.arange(3) > 0), LOGITS)(weights)[0])
+
+
+def test_the_interval_is_about_the_value_and_narrower_with_more_examples():
+    totals = answers.totals(PLAIN, LABELS, LOGITS)
+    low, high = PLAIN.interval(totals)
+    assert 0.3 < low < PLAIN.summarize(totals)["mean_average_precision"] < high <= 1
+    more = answers.totals(PLAIN, np.tile(LABELS, (16, 1)), np.tile(LOGITS, (16, 1)))
+    ends = PLAIN.interval(more)
+    assert 3 < (high - low) / (ends[1] - ends[0]) < 5  # the root of 16
+    assert PLAIN.interval(answers.totals(PLAIN, LABELS[:1], LOGITS[:1])) is None
 
 
 @pytest.mark.parametrize("mode", parallel.MODES)

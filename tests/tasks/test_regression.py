@@ -13,6 +13,7 @@ from sklearn import metrics
 
 from tests import answers
 from tljax.core.errors import DataError
+from tljax.reporting import significance
 from tljax.reporting.terminal import number
 from tljax.serving.answers import Answers
 from tljax.tasks import regression
@@ -110,6 +111,16 @@ def test_metrics_by_hand_in_the_units_of_the_data():
     expected = {"r2": 0.0, "mse": 200 / 3, "mae": 20 / 3, "pearson": 0.5, "spearman": 0.5, "loss": 2 / 3}
     assert {name: said[name] for name in expected} == pytest.approx(expected, abs=1e-6)
     assert set(said) == {*expected, "examples"}  # one target has no names of its own
+
+
+def test_the_interval_of_r2_holds_it_and_is_scikit_learns_for_each_draw(monkeypatch):
+    labels, found = made()
+    totals = answers.totals(PLAIN, labels, found)
+    low, high = PLAIN.interval(totals)
+    assert low < PLAIN.summarize(totals)["r2"] < high < 1 and high - low > 0.05
+    weights = np.random.default_rng(1).integers(0, 3, 45).astype(float)
+    monkeypatch.setattr(significance, "bootstrap", lambda metric, count: metric(weights))
+    assert PLAIN.interval(totals) == pytest.approx(metrics.r2_score(labels, found, sample_weight=weights), rel=1e-5)
 
 
 @pytest.mark.filterwarnings("error")

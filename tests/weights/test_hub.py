@@ -304,7 +304,8 @@ def test_without_network_the_error_comes_at_once_and_says_what_helps(lock, cache
     assert str(raised.value).splitlines() == [
         f"Weights '{SPEC}' (model.safetensors at revision main) are not cached: looked in {cache}.",
         f"They cannot be downloaded from {address} either: {why}.",
-        "Use a file that you have: --config.model.weights=<file.safetensors>",
+        "Name a file or a folder that you have instead, where this name stands (of a config: "
+        "--config.model.weights=<file.safetensors>).",
     ]
 
 

@@ -15,6 +15,7 @@ from tljax.core.remote import copies
 from tljax.core.types import Totals
 from tljax.core.untrusted import printable
 from tljax.reporting import significance
+from tljax.reporting.page import words
 from tljax.reporting.terminal import number, show
 from tljax.runs import chosen_run
 from tljax.serving import evaluation, labelled, loaded_labels, saved_model, stored_config
@@ -102,7 +103,8 @@ def _tell(found: dict[str, Any], *, as_json: bool) -> None:
     metrics, best = found["metrics"], found["metric"]
     hidden = ("examples", best, *significance.ends(best))
     others = [f"{name} {number(value)}" for name, value in metrics.items() if name not in hidden]
-    between = f", 95 % interval {_range(found['interval'])} %" if found["interval"] else ""
+    ends = [words.value(end, best) for end in found["interval"] or ()]
+    between = f", 95 % interval {' to '.join(ends)}" if ends else ""
     print(printable(", ".join(others)))
     print(f"{best} {number(found['value'])} of {metrics['examples']:,} examples{between}")
 

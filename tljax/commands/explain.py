@@ -13,7 +13,7 @@ from tljax.core.untrusted import printable
 from tljax.reporting import explained
 from tljax.runs import chosen_run
 from tljax.serving import questions, saved_model
-from tljax.serving.explain import heat_maps, words
+from tljax.serving.explain import asked, heat_maps, words
 from tljax.serving.predictor import Predictor
 from tljax.serving.saved_model import Model
 
@@ -24,29 +24,26 @@ def main(arguments: Sequence[str]) -> None:
     """`tljax explain RUN PICTURE -o why.png [--class NAME]`: what the network saw, and where it looked for the class.
     `tljax explain RUN "a text" -o why.png`: its words, by how much the probability falls without them.
 
-    By default the class is the one that is predicted. Networks with maps of places have Grad-CAM, vision transformers
-    the roll-out of their attention; both have gradient x input. The numbers are printed too.
+    By default it is the class that is predicted, the most probable label of a set, or the first number. Networks with
+    maps of places have Grad-CAM (of a number: places that raise it), vision transformers the roll-out of their
+    attention; both have gradient x input. The numbers are printed too.
 
     Raises:
       DataError: no such run, or a picture or text that cannot be read.
-      ConfigError: a run whose task has no classes, or another name of a file or class.
+      ConfigError: a run whose answers are masks, boxes or words; another name of a file or class.
     """
     parser = argparse.ArgumentParser(prog="tljax explain", description=__doc__)
     chosen_run.argument(parser)
     parser.add_argument("asked", metavar="PICTURE or TEXT", help="one picture, or one text")
     parser.add_argument("--out", "-o", type=Path, default=Path("why.png"), help=f"a file: {', '.join(SUFFIXES)}")
-    parser.add_argument("--class", dest="label", default="", help="the class that is asked about; default: predicted")
+    parser.add_argument("--class", dest="label", default="", help="the class, label or number that is asked about")
     options = parser.parse_intermixed_args(arguments)
     if options.out.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"--out must be a file that ends in {', '.join(SUFFIXES)}; got '{options.out}'.")
     keep_compiled()
     run, note = chosen_run.of(options.run)
     model = saved_model.load(run)
-    if model.task.LABEL_KIND != "classes":
-        raise ConfigError(
-            f"What is explained is a class; the run '{run}' answers with {model.task.LABEL_KIND}. Name a run of "
-            f"config.task.name=classification."
-        )
+    asked.check(model, run)
     if note:
         print(printable(note))
     (_of_text if questions.kind(model) == "text" else _of_picture)(model, options)
@@ -69,17 +66,20 @@ def _of_text(model: Model, options: argparse.Namespace) -> None:
     ((_, answer),) = predictor.answers([options.asked])
     number, said = _asked(model, options, answer)
     pieces = words.of(predictor, options.asked, number)
-    explained.text([(piece.text, piece.effect) for piece in pieces], said, options.out)
+    effects, number_of = [(piece.text, piece.effect) for piece in pieces], model.task.LABEL_KIND == "numbers"
+    unit = f"{model.classes[number]}, less that without these words" if number_of else explained.POINTS
+    explained.text(effects, said, options.out, unit=unit)
     for piece in sorted(pieces, key=lambda piece: -abs(piece.effect))[:10]:
-        print(printable(f"{piece.effect:+.4f}  {piece.text.strip()}"))
+        print(printable(f"{piece.effect:+.4g}  {piece.text.strip()}"))
 
 
 def _asked(model: Model, options: argparse.Namespace, answer: np.ndarray | ValueError) -> tuple[int, str]:
-    """(The class that is asked about, it and its probability in words, printed)."""
+    """(The output that is asked about, it and its value in words, printed)."""
     if isinstance(answer, ValueError):
         raise DataError(f"A {questions.kind(model)} must be readable; {options.asked} is not: {answer}.")
     numbers = {name: i for i, name in enumerate(model.classes)}
-    number = entry(numbers, options.label, "--class") if options.label else int(np.argmax(answer))
-    said = f"{model.classes[number]} {answer[number]:.4f}"
+    kind = model.task.LABEL_KIND
+    number = entry(numbers, options.label, "--class") if options.label else asked.most(kind, answer, 1)[0]
+    said = asked.said(kind, model.classes[number], answer[number])
     print(printable(f"{options.asked}  {said}"))
     return number, said

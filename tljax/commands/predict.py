@@ -1,12 +1,13 @@
 """Predict with a finished run: classes and probabilities of pictures, texts or rows of a table."""
 
 import argparse
-import collections
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+
+from ml_collections import ConfigDict
 
 from tljax.cli import keep_compiled
 from tljax.core.errors import ConfigError, DataError
@@ -34,9 +35,9 @@ def main(arguments: Sequence[str]) -> None:
     RUN is the folder of a run; or the folder of a suite or a comparison, of which the best row by validation is used.
     Standard output has a line for each picture or text: its name or text, then the task's answer: classes with
     probabilities; numbers; or the predicted labels with probabilities, or "none". With --out there is a row for each in
-    a .csv, .jsonl or .parquet, with the probability of every class; of boxes a row for each, or COCO's .json. For maps
-    and boxes --out may be a folder: it gets the masks (PNG with a palette) or boxes.json, and in overlays/ the pictures
-    with the answer drawn on them.
+    a .csv, .jsonl or .parquet, with the answer as labels stood in the training's table, and the probability of every
+    class; of boxes a row for each, or COCO's .json. For maps and boxes --out may be a folder: it gets the masks (PNG
+    with a palette) or boxes.json, and in overlays/ the pictures with the answer drawn on them.
     Weights, card, tokenizer, classes and sizes come from the run's model/ folder. Standard error shows how many texts
     were cut to the run's longest length.
 
@@ -49,8 +50,8 @@ def main(arguments: Sequence[str]) -> None:
     keep_compiled()
     run, note = chosen_run.of(options.run)
     model = saved_model.load(run)
-    save, of_boxes = FOLDERS.get(model.task.LABEL_KIND, _saved), model.task.LABEL_KIND == "boxes"
-    if options.out and save is _saved:
+    in_folder, of_boxes = FOLDERS.get(model.task.LABEL_KIND), model.task.LABEL_KIND == "boxes"
+    if options.out and not in_folder:
         (found_boxes.check if of_boxes else answers.writer_of)(options.out)
     found = _asked(options, run, model)
     for line in (note, *found.notes):
@@ -58,8 +59,12 @@ def main(arguments: Sequence[str]) -> None:
     predictor = Predictor(model, batch_size=min(BATCH, max(len(found.asked), 1)))
     if of_boxes:
         answered = _boxes(options, found, predictor)
+    elif not options.out:
+        answered = _printed(options, found, predictor)
+    elif in_folder:
+        answered = in_folder(options.out, found, predictor)
     else:
-        answered = save(options.out, found, predictor) if options.out else _printed(options, found, predictor)
+        answered = _saved(options.out, found, predictor, questions.reading(run, model))
     for line in predictor.notes(answered):
         print(line, file=sys.stderr)
     if found.faults:
@@ -133,27 +138,24 @@ def _boxes(options: argparse.Namespace, found: Questions, predictor: Predictor) 
     return answered
 
 
-def _saved(out: Path, found: Questions, predictor: Predictor) -> int:
-    """Write the answers, and print their number; returns it."""
+def _saved(out: Path, found: Questions, predictor: Predictor, data: ConfigDict | None) -> int:
+    """Write the answers, and print their number; returns it.
+
+    Args:
+      data: config.data of the training, if it is known.
+    """
     model = predictor.model
-    rows = answers.Answers(model, "file" if questions.kind(model) == "picture" else "id")
+    rows = answers.Answers(model, "file" if questions.kind(model) == "picture" else "id", data)
     for (_, answer), name in zip(predictor.answers(found.asked), found.names, strict=True):
         if isinstance(answer, ValueError):
             found.faults.append(f"{name}: {answer}")
         else:
             rows.add(name, answer)
-    columns = rows.columns
-    answers.save(columns, out)
-    counts = _counts(map(str, columns.get("prediction", ())), sets=model.task.LABEL_KIND == "sets")
-    told = ": " + ", ".join(f"{name} {counts[name]:,}" for name in model.classes if counts[name]) if counts else ""
+    answers.save(rows.columns, out)
+    counts = [f"{name} {count:,}" for name, count in rows.counts.items()]
+    told = f": {', '.join(counts)}" if counts else ""
     print(printable(f"{out}: {len(rows):,} rows{told}"))
     return len(rows)
-
-
-def _counts(predictions: Iterable[str], *, sets: bool) -> collections.Counter[str]:
-    """How often each class is predicted; a row of a set may name several, or none."""
-    parts = (said.split(answers.SEPARATOR) if sets else [said] for said in predictions)
-    return collections.Counter(name for names in parts for name in names)
 
 
 def _parser() -> argparse.ArgumentParser:

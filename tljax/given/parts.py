@@ -47,7 +47,9 @@ def of(splits: Mapping[str, int]) -> tuple[Changes, tuple[str, ...], tuple[str, 
     else:
         share = SHARES[splits[train] < SMALL][1]
         keys["data.validation"] = share
-        notes.append(f"parts: {share:.0%} of '{train}', drawn by class with the seed, choose the epoch")
+        notes.append(
+            f"parts: {share:.0%} of '{train}', drawn with the seed, by class if labels are classes, choose the epoch"
+        )
     if not test:
         notes.append(f"parts: no folder is called test, so '{validation}' is tested on, once, and chooses nothing")
     notes += [f"parts: left out, because no part is called so: {', '.join(left)}"] if left else []
@@ -59,7 +61,7 @@ def _drawn(splits: Mapping[str, int], names: tuple[str, ...]) -> tuple[Changes, 
     shares = SHARES[sum(splits.values()) < SMALL]
     percent = " / ".join(f"{share:.0%}" for share in shares)
     together = f" of {', '.join(names)} together" if len(names) > 1 else ""
-    note = f"parts: train / validation / test {percent}{together}, drawn by class with the seed"
+    note = f"parts: train / validation / test {percent}{together}, drawn with the seed, by class if labels are classes"
     notes = (note,)
     if len(names) > 1:
         notes += (

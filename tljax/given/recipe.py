@@ -53,7 +53,7 @@ def changes(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, tup
         "model.variant": weights.variant,
         "model.weights": weights.spec,
     }
-    network = f"{weights.family} {weights.variant}"
+    network = f"{weights.family} {weights.variant}".removesuffix(" auto")
     where = f"{weights.spec} ({network})" if weights.spec else f"none, {network} begins at random"
     notes = [f"weights: {where}, {weights.why}"]
     own = "strategy.name" in asked

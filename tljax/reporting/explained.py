@@ -10,6 +10,7 @@ from tljax.reporting.figures import plt
 from tljax.reporting.page.pictures import laid_over
 
 SHOWN = 24  # words
+POINTS = "points by which the probability falls without these words"
 
 
 def picture(image: np.ndarray, maps: Mapping[str, np.ndarray], title: str, file: Path) -> None:
@@ -24,17 +25,21 @@ def picture(image: np.ndarray, maps: Mapping[str, np.ndarray], title: str, file:
     figures._save(drawn, file)
 
 
-def text(pieces: Sequence[tuple[str, float]], title: str, file: Path) -> None:
-    """How much the probability falls without each piece of a text: the largest, in the order of the text."""
+def text(pieces: Sequence[tuple[str, float]], title: str, file: Path, *, unit: str = POINTS) -> None:
+    """How much the output falls without each piece of a text: the largest, in the order of the text.
+
+    Args:
+      unit: what the effects are; `POINTS` are percent, of a probability from 0 to 1.
+    """
     largest = sorted(range(len(pieces)), key=lambda i: -abs(pieces[i][1]))[:SHOWN]
     chosen = [pieces[i] for i in sorted(largest)]
     drawn, axis = plt.subplots(figsize=(7, 1.2 + 0.28 * len(chosen)), layout="constrained")
-    effects = [100 * effect for _, effect in chosen]
+    effects = [effect * (100 if unit == POINTS else 1) for _, effect in chosen]
     axis.barh(range(len(chosen)), effects, color=["#4477aa" if effect >= 0 else "#ee6677" for effect in effects])
     axis.set_yticks(range(len(chosen)), [_short(words) for words, _ in chosen])
     axis.invert_yaxis()
     axis.axvline(0, color="black", linewidth=0.8)
-    axis.set(xlabel="points by which the probability falls without these words", title=title)
+    axis.set(xlabel=unit, title=title)
     figures._save(drawn, file)
 
 

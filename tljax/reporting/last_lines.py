@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tljax.reporting import significance
+from tljax.reporting.page import words
 
 
 def last_line(result: dict[str, Any], folder: Path) -> str:
@@ -20,8 +21,8 @@ def next_lines(result: dict[str, Any], folder: Path) -> list[str]:
     values = result["metrics"].get("test", {})
     if ends := significance.of_part(best, values) if values else None:
         low, high = ends
-        lines.append(f"  test {best} {values[best]:.1%}, 95 % interval of {values['examples']:,} examples: "
-                     f"{low:.1%} to {high:.1%}")  # fmt: skip
+        value, low, high = (words.value(one, best) for one in (values[best], low, high))
+        lines.append(f"  test {best} {value}, 95 % interval of {values['examples']:,} examples: {low} to {high}")
     if (page := folder / "report" / "index.html").exists():
         lines.append(f"page: {page}")
     return [*lines, f"next: tljax predict {shlex.quote(str(folder))} ..."]

@@ -4,7 +4,7 @@ Probabilities are (N, K), labels (N,) are numbers of classes; a confusion matrix
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,28 @@ def reliability(outcome: Outcome, bins: int = BINS) -> list[tuple[float, float, 
         for here in (place == i for i in range(bins))
         if here.any()
     ]
+
+
+def average_precision(labels: np.ndarray, scores: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Average precision of K labels, both (N, K): precision at every threshold, weighted by the recall it adds.
+
+    Returns:
+      A function of the weight of every example (N,), to (K,); NaN for a label without weight.
+    """
+    order = np.argsort(-scores, axis=0, kind="stable")
+    labels, scores = (np.take_along_axis(x, order, axis=0) for x in (labels.astype(np.float64), scores))
+    last = np.vstack([scores[1:] != scores[:-1], np.ones_like(scores[:1], bool)])  # of examples with equal scores
+    places = np.where(last, np.arange(len(scores))[:, None], len(scores))
+    ends = np.minimum.accumulate(places[::-1], axis=0)[::-1]
+
+    def weighted(weights: np.ndarray) -> np.ndarray:
+        moved = weights[order]
+        hits, all_of = (np.cumsum(x, axis=0) for x in (moved * labels, moved))
+        precision = np.take_along_axis(hits / np.maximum(all_of, 1e-300), ends, axis=0)
+        with np.errstate(invalid="ignore"):
+            return (moved * labels * precision).sum(axis=0) / hits[-1]
+
+    return weighted
 
 
 def calibration_error(outcome: Outcome) -> float:

@@ -36,7 +36,7 @@ class Loaded:
 
     def predict(self, asked: Sequence[Path | str] | Path | str) -> list[dict[str, Any]]:
         """What `tljax predict` says of pictures (files, folders), texts or tables, a dict each: its name, "prediction"
-        and "p(<class>)" of every class; numbers under "<name> predicted".
+        and "p(<class>)" of every class; numbers, and labels that had a column each, under "<name> predicted".
 
         Raises:
           DataError: what cannot be read; all are named.
@@ -44,7 +44,8 @@ class Loaded:
         places = [str(one) for one in ([asked] if isinstance(asked, Path | str) else asked)]
         found = questions.find(self.folder, self.model, places)
         predictor = self._predictor = self._predictor or Predictor(self.model)
-        table, faults = answers.Answers(self.model, questions.kind(self.model)), list(found.faults)
+        data, faults = questions.reading(self.folder, self.model), list(found.faults)
+        table = answers.Answers(self.model, questions.kind(self.model), data)
         for name, (_, answer) in zip(found.names, predictor.answers(found.asked), strict=True):
             if isinstance(answer, ValueError):
                 faults.append(f"{name}: {answer}")

@@ -1,27 +1,41 @@
-"""Answers as a table: for every example its name, the task's answer, and the probability of each class."""
+"""Answers as a table: for every example its name, the task's answer, and the probability of each class.
 
+The answer stands as labels did in the training's table: a class in one column; names of a set in one column, with the
+same character between them, or a column of 0 and 1 for each; a column for each number.
+"""
+
+import collections
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from tljax.core.atomic import make_folder, whole
 from tljax.core.errors import ConfigError
+from tljax.data import labels
 from tljax.reporting.records import Columns
 from tljax.serving.saved_model import Model
 
-SEPARATOR = "|"  # between the labels of a set
+SEPARATOR = "|"  # between the labels of a set, where training did not read a table
 
 
 class Answers:
     """Rows in order, kept as arrays."""
 
-    def __init__(self, model: Model, name: str) -> None:
-        """`name` is what the first column holds: "file", "text" or "id"."""
+    def __init__(self, model: Model, name: str, data: ConfigDict | None = None) -> None:
+        """
+        Args:
+          name: what the first column holds: "file", "text" or "id".
+          data: config.data of the training, if it is known.
+        """
         self._model, self._name = model, name
+        own = data is not None and data.get("labels") == "sets"
+        self._columns = labels.columns("sets", data.columns.label) if own and data else ()
+        self._separator = data.separator if own and data else SEPARATOR
         self._names: list[str] = []
         self._outputs: list[np.ndarray] = []
 
@@ -46,15 +60,39 @@ class Answers:
 
     @property
     def columns(self) -> Columns:
-        """Column -> a value for each row: the name, "prediction" and "p(<class>)"; numbers as "<name> predicted"."""
+        """Column -> a value for each row: the name, "prediction" and "p(<class>)"; numbers, and sets that were learned
+        from a column for each label, as "<name> predicted".
+        """
         model = self._model
         outputs = np.array(self._outputs).reshape(len(self), len(model.classes))
         found: dict[str, Any] = {self._name: self._names}
         if model.task.LABEL_KIND == "numbers":
             return found | {f"{name} predicted": outputs[:, i] for i, name in enumerate(model.classes)}
-        said = [[name for name, _ in model.task.answer(row, model.classes, 1)] for row in outputs]
-        found |= {"prediction": [SEPARATOR.join(names) for names in said]}
+        said = self._said
+        if len(self._columns) > 1:
+            found |= {f"{name} predicted": [int(name in names) for names in said] for name in model.classes}
+        else:
+            found |= {"prediction": [self._cell(names) for names in said]}
         return found | {f"p({name})": outputs[:, i] for i, name in enumerate(model.classes)}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How often each class or label is predicted; of numbers nothing."""
+        if self._model.task.LABEL_KIND == "numbers":
+            return {}
+        found = collections.Counter(name for names in self._said for name in names)
+        return {name: found[name] for name in self._model.classes if found[name]}
+
+    @property
+    def _said(self) -> list[list[str]]:
+        task, classes = self._model.task, self._model.classes
+        return [[name for name, _ in task.answer(row, classes, 1)] for row in self._outputs]
+
+    def _cell(self, names: Sequence[str]) -> str:
+        """Names in one cell: joined, or a JSON list where a name holds the character between them."""
+        if self._model.task.LABEL_KIND == "sets" and any(self._separator in name for name in names):
+            return json.dumps(names, ensure_ascii=False)
+        return self._separator.join(names)
 
 
 def save(columns: Columns, file: Path) -> None:

@@ -17,6 +17,7 @@ from tljax.core.options import NOT_NEGATIVE, Option
 from tljax.core.types import Batch, Json, Totals
 from tljax.data import mixing
 from tljax.networks.layers import TORCH_LINEAR
+from tljax.reporting import significance
 
 LABEL_KIND = "numbers"  # the kind of labels
 BEST_METRIC = "r2"  # the metric for tables and for the choice of the best epoch
@@ -128,6 +129,18 @@ class Regression:
             **(one_each if len(self.names) > 1 else {}),
             "examples": examples,
         }
+
+    def interval(self, totals: Totals) -> tuple[float, float] | None:
+        """The 95 % interval of R^2, by the bootstrap over examples."""
+        labels, found = (np.asarray(totals[name], np.float64) for name in ("label", "prediction"))
+
+        def metric(weights: np.ndarray) -> float:
+            count = weights.sum()
+            spread = weights @ np.square(labels) - np.square(weights @ labels) / count
+            error = weights @ np.square(labels - found)
+            return float(np.mean(np.where(spread > 0, 1 - error / np.where(spread > 0, spread, 1), error == 0)))
+
+        return significance.bootstrap(metric, len(labels))
 
     def outputs(self, logits: np.ndarray) -> np.ndarray:
         """Standardised targets (N, T) -> numbers in the targets' units, `rounded`."""

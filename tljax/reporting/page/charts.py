@@ -8,6 +8,7 @@ import numpy as np
 from tljax.reporting import figures
 from tljax.reporting.figures import plt
 from tljax.reporting.measures import Outcome, coverage, reliability
+from tljax.reporting.page import words
 from tljax.reporting.page.pictures import Picture, figure
 
 # Tol's bright scheme, which colour-blind people can distinguish.
@@ -37,12 +38,12 @@ def curves(log: Sequence[Mapping[str, Any]], metrics: Sequence[str], *, per_epoc
                 axis.plot(*zip(*points, strict=True), label=part, color=color(part), marker=marker)
         if best is not None:
             axis.axvline(best / per_epoch, color="black", linestyle="--", linewidth=1, label="kept")
-        axis.set(xlabel="epoch", ylabel=metric)
+        axis.set(xlabel="epoch", ylabel=words.metric(metric))
         axis.grid(alpha=0.3)
         if axis.lines:
             axis.legend()
     kept = "" if best is None else f" Epoch {best / per_epoch:.3g} is kept."
-    return figure(drawn, f"{' and '.join(metrics)} over epochs, by part.{kept}")
+    return figure(drawn, f"{' and '.join(map(words.metric, metrics))} over epochs, by part.{kept}")
 
 
 def confusion(outcome: Outcome) -> Picture:

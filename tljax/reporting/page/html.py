@@ -10,6 +10,7 @@ from typing import Any
 from tljax.core.atomic import make_folder, write
 from tljax.core.errors import ConfigError
 from tljax.core.untrusted import printable
+from tljax.reporting.page import words
 
 UNITS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
 LARGEST = 6 * 2**20  # bytes; a page is sent by mail, and opened on a phone
@@ -59,7 +60,9 @@ def _environment() -> Any:
         "printable": printable,
         "commas": lambda x: f"{x:,}",
         "size": _size,
-        "words": lambda x: x.replace("_", " "),
+        "words": words.metric,
+        "value": words.value,
+        "number": words.number,
     }
     return environment
 

@@ -1,19 +1,21 @@
 """The first section of a page: the answer, beside what guessing and the cheapest honest way come to."""
 
+import re
+from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
+
+from tljax.core import plugins
 from tljax.reporting import measures, significance
-from tljax.reporting.page import charts
+from tljax.reporting.page import charts, words
 from tljax.reporting.significance import wilson
 from tljax.runs.pages.finished import Finished
 from tljax.training import selection
 
-# Metrics of the run beside its accuracy -> what they are called.
-MEASURES = {
-    "f1_macro": "macro F1", "balanced_accuracy": "balanced accuracy", "mcc": "MCC", "auroc": "ROC-AUC",
-    "loss": "loss (nats)",
-}  # fmt: skip
+MEASURES = ("f1_macro", "balanced_accuracy", "mcc", "auroc", "loss")  # metrics of classes beside the accuracy
 SHARE = "by the number of examples alone (Wilson)"  # what an interval of the test part knows of
+SILENT = ("model.safetensors", "model")  # in a folder, whose name says more
 OWN = "by the bootstrap over the examples"  # of a task that says its own (`HasInterval`)
 NAMED = 60  # classes up to which all are in the table; of more the worst
 
@@ -35,9 +37,12 @@ def gather(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
         "rows": [],
         "measures": {name: x for name, x in values.items() if name not in (best, "examples", *ends)},
         "per_class": [],
+        "each": "label" if run.experiment.task.LABEL_KIND == "sets" else "class",
+        "in_units": [],
         "kept": _kept(run),
         "facts": _facts(run),
         "picture": None,
+        "pictured": "",
         "parts": _parts(run, best),
     }
     kinds = {"classes": _classes, "sets": _sets, "numbers": _numbers}
@@ -59,11 +64,12 @@ def _classes(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "interval": wilson(accuracy, count),
         "rows": [row | {"interval": wilson(row["value"], row["examples"])} for row in rows],
-        "measures": {said: values[name] for name, said in MEASURES.items() if name in values},
+        "measures": {name: values[name] for name in MEASURES if name in values},
         "per_class": [
             {"name": test.classes[k]} | {name: column[k].item() for name, column in table.items()} for k in shown
         ],
         "picture": charts.confusion(test) if len(test.classes) <= measures.DRAWN else None,
+        "pictured": "Confusion: labels and predictions",
     }
 
 
@@ -88,12 +94,13 @@ def _sets(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
 
 def _beside_chance(run: Finished) -> list[dict[str, Any]]:
     """The mean average precision, and that of an order by chance: a class's share of the examples."""
-    values = run.result["metrics"]["test"]
+    metric, values = "mean_average_precision", run.result["metrics"]["test"]
+    ends = significance.of_part(metric, values)
     counts = [count for count in map(int, run.totals["test"]["labels"]) if count]
     chance = sum(counts) / len(counts) / values["examples"] if counts else 0.0
     why = "the mean share of the test examples that have a label"
     return [
-        {"name": "this run", "value": values["mean_average_precision"], "why": "", "interval": None},
+        {"name": "this run", "value": values[metric], "why": "", "interval": ends},
         {"name": "an order by chance", "value": chance, "why": why, "interval": None},
     ]
 
@@ -102,9 +109,20 @@ def _numbers(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
     del baseline
     decode, sums = run.experiment.task.decode, run.totals["test"]
     labels, found = decode(sums["label"]), decode(sums["prediction"])
-    mean = {"name": "always the mean", "value": 0.0, "why": "R² of the mean of the same examples", "interval": None}
-    this = {"name": "this run", "value": run.result["metrics"]["test"]["r2"], "why": "", "interval": None}
-    return {"rows": [this, mean], "picture": charts.scatter(labels, found, run.experiment.classes)}
+    values = run.result["metrics"]["test"]
+    mean = {"name": "always the mean", "value": 0.0, "why": "of the same examples", "interval": None}
+    this = {"name": "this run", "value": values["r2"], "why": "", "interval": significance.of_part("r2", values)}
+    far, always = (np.abs(labels - one).mean(axis=0) for one in (found, np.array(run.experiment.task.mean)))
+    return {
+        "rows": [this, mean],
+        "in_units": [
+            f"{name}: {words.number(float(off))} off on average; the mean of the training part would be "
+            f"{words.number(float(guess))} off."
+            for name, off, guess in zip(run.experiment.classes, far, always, strict=True)
+        ],
+        "picture": charts.scatter(labels, found, run.experiment.classes),
+        "pictured": "Predictions over targets",
+    }
 
 
 def _kept(run: Finished) -> str:
@@ -122,25 +140,41 @@ def _kept(run: Finished) -> str:
         metric, sign, part = "entropy", -1, "unlabelled"
     rows = [row for row in run.log if row["part"] == part]
     value = next((row[metric] for row in rows if row["step"] == run.result["step"]), None)
-    said = "" if value is None else f", {value:.4f}"
-    best = f"{'highest' if sign > 0 else 'lowest'} {metric.replace('_', ' ')}"
+    said = "" if value is None else f", {words.value(value, metric)}"
+    best = f"{'highest' if sign > 0 else 'lowest'} {words.metric(metric)}"
     return f"Epoch {run.epoch:.3g} of {run.chart['epochs']:g} is kept: the {best} on the {part} part{said}."
 
 
 def _facts(run: Finished) -> dict[str, str]:
     """What was run, in a few words."""
     experiment, result = run.experiment, run.result
-    source = experiment.published.where if experiment.published else "none: all parameters started at random"
     return {
         "data": f"{experiment.info.source}: "
         + ", ".join(f"{len(part):,} {name}" for name, part in experiment.parts.items()),
-        "network": f"{run.config.model.family} {run.config.model.variant}".strip(),
-        "weights": source,
+        "network": network(run),
+        "weights": weights(run) or "none: all parameters started at random",
         "strategy": result.get("chosen_strategy", result["strategy"]),
         "task": run.config.task.name,
         "seed": str(result["seed"]),
         "run folder": str(run.folder),
     }
+
+
+def network(run: Finished) -> str:
+    """The family, the variant if it has a name, and the number of parameters."""
+    variant, count = run.experiment.variant, run.result["parameters"]["total"]
+    named = [variant] if isinstance(variant, str) else []
+    size = f"{count / 1e6:.1f} million" if count >= 1e6 else f"{count:,}"
+    return f"{' '.join([plugins.short('families', run.config.model.family), *named])}, {size} parameters"
+
+
+def weights(run: Finished) -> str:
+    """What the pretrained weights are called: their repository, package, or file without its folders; "" for none."""
+    published = run.experiment.published
+    if published is None or published.card.repository:
+        return published.card.repository if published else ""
+    parts = PurePosixPath(re.sub(r"^\w{2,}:", "", str(run.config.model.weights))).parts  # "package:name", "gs://..."
+    return next((part for part in reversed(parts) if part not in SILENT), parts[-1])
 
 
 def _parts(run: Finished, best: str) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tljax.reporting import plan_chart
-from tljax.reporting.page import charts
+from tljax.reporting.page import charts, words
 from tljax.runs.pages.finished import Finished
 
 ENOUGH = 0.01  # of the metric: smaller differences are no reason to do anything
@@ -17,7 +17,7 @@ def gather(run: Finished, baseline: dict[str, Any] | None, slope: float | None, 
     Args:
       baseline: see `answer.gather`.
       slope: what twice the training examples add to the baseline's accuracy; None: not measured.
-      interval: of the accuracy, where there is one.
+      interval: of the metric, where there is one.
     """
     result, chart = run.result, run.chart
     metrics = [name for name in dict.fromkeys(("loss", result["metric"])) if any(name in row for row in run.log)]
@@ -61,8 +61,8 @@ def advice(run: Finished, baseline: dict[str, Any] | None, slope: float | None, 
         found.append(_line("A validation part: --config.data.validation=0.1", why))
     if run.experiment.published and (saw := run.experiment.card.size) and (gets := _size(run)) and gets < saw:
         found.append(_line(f"--config.data.size={saw}", f"The weights saw pictures of {saw} pixels, and get {gets}."))
-    if interval and (interval[1] - interval[0]) / 2 > WIDE:
-        half = f"{100 * (interval[1] - interval[0]) / 2:.1f} points"
+    if interval and (wide := (interval[1] - interval[0]) / 2) > WIDE:
+        half = f"{100 * wide:.1f} points" if best in words.SHARES else f"{wide:.2g}"
         found.append(_line("More test examples", f"The interval is {half} to each side: it hides most changes."))
     return found
 

@@ -7,7 +7,9 @@ import numpy as np
 from tljax.data.picture import copies
 from tljax.reporting import measures
 from tljax.reporting.page import pictures
+from tljax.runs.pages import judged
 from tljax.runs.pages.finished import Finished
+from tljax.runs.pages.judged import Judged
 from tljax.runs.pages.probe import Probe
 
 SHOWN, SHEET, PAIRS, COPIES = 12, 60, 8, 12
@@ -62,37 +64,19 @@ def _classes(run: Finished) -> dict[str, Any]:
 
 
 def _sets(run: Finished) -> dict[str, Any]:
-    sums, classes = run.totals["test"], run.experiment.classes
-    labels, probabilities = np.asarray(sums["label"]), run.experiment.task.outputs(sums["prediction"])
-    losses = -np.log(np.maximum(np.where(labels, probabilities, 1 - probabilities), 1e-7)).mean(axis=1)
-
-    def names(row: np.ndarray) -> str:
-        return ", ".join(name for name, holds in zip(classes, row, strict=True) if holds) or "none"
-
-    yes = probabilities >= run.experiment.task.threshold
-    order = [int(i) for i in np.argsort(-losses, kind="stable")[:SHOWN] if (yes[i] != labels[i]).any()]
-    worst = [
-        run.card("test", i, f"labels {names(labels[i])}, predicted {names(yes[i])}")
-        | {"label": names(labels[i]), "said": names(yes[i]), "p": None}
-        for i in order
-    ]
-    return {"title": "The largest losses", "worst": worst, "wrong": int((yes != labels).any(axis=1).sum())}
+    test = judged.of(run)
+    worst = [_card(run, test, i, f"labels {test.labels[i]}, predicted {test.said[i]}") for i in test.wrong[:SHOWN]]
+    return {"title": "The largest losses", "worst": worst, "wrong": len(test.wrong)}
 
 
 def _numbers(run: Finished) -> dict[str, Any]:
-    sums, decode = run.totals["test"], run.experiment.task.decode
-    far = np.abs(sums["prediction"] - sums["label"]).max(axis=1)
-    labels, found = decode(sums["label"]), decode(sums["prediction"])
-
-    def shown(row: np.ndarray) -> str:
-        return ", ".join(f"{value:.4g}" for value in row)
-
-    worst = [
-        run.card("test", int(i), f"is {shown(labels[i])}, predicted {shown(found[i])}")
-        | {"label": shown(labels[i]), "said": shown(found[i]), "p": None}
-        for i in np.argsort(-far, kind="stable")[:SHOWN]
-    ]
+    test = judged.of(run)
+    worst = [_card(run, test, i, f"is {test.labels[i]}, predicted {test.said[i]}") for i in test.wrong[:SHOWN]]
     return {"title": "The largest errors", "worst": worst}
+
+
+def _card(run: Finished, test: Judged, i: int, alternative: str) -> dict[str, Any]:
+    return run.card("test", int(i), alternative) | {"label": test.labels[i], "said": test.said[i], "p": None}
 
 
 def _copies(run: Finished) -> list[str]:
@@ -105,4 +89,5 @@ def _copies(run: Finished) -> list[str]:
 
 def _notes(run: Finished) -> list[str]:
     """What was said of copies and repeats between parts."""
-    return [note for note in run.experiment.notes if note.startswith(("copies:", "repeats:"))]
+    notes = [note.removeprefix("copies: ") for note in run.experiment.notes if note.startswith(("copies:", "repeats:"))]
+    return [note[:1].upper() + note[1:] for note in notes]

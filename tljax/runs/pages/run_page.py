@@ -19,7 +19,7 @@ def gather(run: Finished) -> dict[str, Any]:
     baseline = found.baseline if found else None
     first = answer.gather(run, baseline)
     return {
-        "title": f"{_name(run)}: {run.config.task.name} by {first['facts']['network']}, {first['facts']['strategy']}",
+        "title": f"{_name(run)}: {run.config.task.name} by {_network(run)}, {first['facts']['strategy']}",
         "answer": first,
         "errors": errors.gather(run, found),
         "sureness": sureness.gather(run),
@@ -28,6 +28,12 @@ def gather(run: Finished) -> dict[str, Any]:
         "maps": maps.gather(run),
         "texts": run.of_texts,
     }
+
+
+def _network(run: Finished) -> str:
+    """What its weights are called without the file's ending, or family and variant."""
+    named = answer.weights(run).removesuffix(".safetensors")
+    return named or f"{run.config.model.family} {run.config.model.variant}".strip()
 
 
 def _name(run: Finished) -> str:

@@ -11,7 +11,7 @@ from tljax.data import pictures
 from tljax.reporting.page import pictures as drawn
 from tljax.serving import questions
 from tljax.serving.demo.nearest import Nearest
-from tljax.serving.explain import words
+from tljax.serving.explain import asked, words
 from tljax.serving.explain.heat_maps import HeatMaps
 from tljax.serving.predictor import Predictor
 from tljax.serving.saved_model import Model
@@ -54,15 +54,15 @@ class Answering:
             text.encode()  # halves of surrogate pairs are an error
         if len(texts) != 1 + self.pairs:
             raise ValueError(f"this run is asked about {'pairs of texts' if self.pairs else 'one text'}")
-        asked = "\t".join(text.replace("\t", " ") for text in texts) if self.pairs else texts[0]
+        text = "\t".join(text.replace("\t", " ") for text in texts) if self.pairs else texts[0]
         with self.lock:
             cut = self._predictor.cut
-            output = self._output(asked)
+            output = self._output(text)
             notes = [f"cut to {self.model.input['lengths'][-1]} tokens"] if self._predictor.cut > cut else []
-            return self._said(output) | {"notes": notes} | self._words(asked, output) | self._near(asked)
+            return self._said(output) | {"notes": notes} | self._words(text, output) | self._near(text)
 
-    def _output(self, asked: Any) -> np.ndarray:
-        ((_, output),) = self._predictor.answers([asked])
+    def _output(self, example: Any) -> np.ndarray:
+        ((_, output),) = self._predictor.answers([example])
         if isinstance(output, ValueError):
             raise output
         return np.asarray(output)
@@ -75,10 +75,10 @@ class Answering:
         return {"labels": task.LABEL_KIND, "answer": answer, "more": max(more, 0), "notes": []}
 
     def _heat(self, example: Json, output: np.ndarray) -> dict[str, Any]:
-        """What the network saw, and each map over it, for the most probable class."""
+        """What the network saw, and each map over it, for the most probable class or label, or the first number."""
         if self._maps is None:
             return {"heat": [], "no_heat": self._no_maps}
-        number = int(np.argmax(output))
+        number = asked.most(self.model.task.LABEL_KIND, output, 1)[0]
         looked = self._maps([self.model.asked.read(example)], [number])
         shown = [("what the network saw", drawn.thumbnail(looked.seen[0], "", SIDE))]
         for name, found in looked.maps.items():
@@ -86,25 +86,27 @@ class Answering:
             shown.append((caption, drawn.overlay(looked.seen[0], found[0], "", SIDE)))
         return {"heat": [{"source": picture.source, "caption": caption} for caption, picture in shown], "no_heat": ""}
 
-    def _words(self, asked: str, output: np.ndarray) -> dict[str, Any]:
-        """By how much the probability of the most probable class falls without each word."""
-        if self.model.task.LABEL_KIND != "classes":
+    def _words(self, text: str, output: np.ndarray) -> dict[str, Any]:
+        """By how much the probability of the most probable class or label, or the first number, falls without each
+        word.
+        """
+        if self.model.task.LABEL_KIND not in asked.KINDS:
             return {"words": [], "about": ""}
-        number = int(np.argmax(output))
-        pieces = words.of(self._many, asked, number)
+        number = asked.most(self.model.task.LABEL_KIND, output, 1)[0]
+        pieces = words.of(self._many, text, number)
         return {"words": [{"text": p.text, "effect": p.effect} for p in pieces], "about": self.model.classes[number]}
 
-    def _near(self, asked: Any) -> dict[str, Any]:
+    def _near(self, example: Any) -> dict[str, Any]:
         if self._nearest is None:
             return {"nearest": [], "near_note": self.without}
-        return {"nearest": self._nearest.of(asked), "near_note": self._nearest.note}
+        return {"nearest": self._nearest.of(example), "near_note": self._nearest.note}
 
 
 def _maps(model: Model) -> tuple[HeatMaps | None, str]:
     """(The heat maps of a model, "") or (None, why it has none)."""
     try:
-        if model.task.LABEL_KIND != "classes" or model.network.reads:
-            raise ConfigError("A heat map is of one class, told from one feature vector; this run's answer is not.")
+        if model.task.LABEL_KIND not in asked.KINDS or model.network.reads:
+            raise ConfigError("A heat map is of one output, told from one feature vector; this run's answer is not.")
         return HeatMaps(model), ""
     except ConfigError as error:
         return None, f"No heat map: {error}"

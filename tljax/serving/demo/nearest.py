@@ -54,10 +54,11 @@ class Nearest:
         return found | {"source": drawn.source, "alternative": f"training example {Path(name).name}, {label}"}
 
     def _label(self, i: int) -> str:
-        """Its classes; "" of numbers."""
+        """Its classes or numbers."""
         label, classes = self._examples.labels[i], self._model.classes
         if self._model.task.LABEL_KIND == "numbers":
-            return ""
+            own = self._model.task.outputs(label[None])[0]
+            return ", ".join(f"{name} {value:.6g}" for name, value in zip(classes, own, strict=True))
         return ", ".join(classes[k] for k in (np.flatnonzero(label) if np.ndim(label) else [int(label)])) or "none"
 
 

@@ -26,7 +26,8 @@ class Looked:
 
 
 class HeatMaps:
-    """Why a model says of pictures that they are of a class; compiles once for each number of pictures.
+    """Why a model says of pictures that they are of a class, have a label or are worth a number; compiles once for each
+    number of pictures.
 
     Networks with maps of places have Grad-CAM (Selvaraju et al. 2017) of the last of them, transformers the roll-out of
     their attention (Abnar & Zuidema 2020), which is the same for all classes; both gradient x input (Shrikumar et al.
@@ -48,7 +49,7 @@ class HeatMaps:
         """
         Args:
           images: stored pictures, as `model.asked.read` gives them.
-          classes: numbers of the classes that are asked about.
+          classes: numbers of the outputs that are asked about, one for each picture.
         """
         model = self._model
         inputs = model.asked.prepare(model.asked.batch(list(images)), jax.random.key(0), False)["inputs"]

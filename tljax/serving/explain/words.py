@@ -1,4 +1,4 @@
-"""Which words of a text a prediction rests on: how much its probability falls when they are left out."""
+"""Which words of a text a prediction rests on: how much its probability, or its number, falls without them."""
 
 import re
 from typing import NamedTuple
@@ -14,11 +14,13 @@ class Piece(NamedTuple):
     """Some words of a text."""
 
     text: str  # with the spaces behind them
-    effect: float  # the probability of the class with the whole text, less that without these words
+    effect: float  # the probability (or number) of the whole text, less that without these words
 
 
 def of(predictor: Predictor, text: str, number: int) -> list[Piece]:
-    """What each piece of a text adds to the probability of class `number`; 0 where nothing would be left without it.
+    """What each piece of a text adds to output `number`, a probability or a number.
+
+    A piece without which nothing would be left adds 0.
 
     Args:
       text: as `tljax predict` takes it; of a pair with a tab between.

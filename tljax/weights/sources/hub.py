@@ -167,7 +167,8 @@ def _locate(card: Card, file: str, commit: str, *, optional: bool = False) -> Pa
         raise WeightsError(
             f"Weights {what} are not cached: looked in {constants.HF_HUB_CACHE}.\n"
             f"They cannot be downloaded from {downloads.host(url)} either: {why}.\n"
-            f"Use a file that you have: --config.model.weights=<file.safetensors>"
+            f"Name a file or a folder that you have instead, where this name stands (of a config: "
+            f"--config.model.weights=<file.safetensors>)."
         )
     try:
         return Path(huggingface_hub.hf_hub_download(card.repository, file, revision=revision))
@@ -179,7 +180,8 @@ def _locate(card: Card, file: str, commit: str, *, optional: bool = False) -> Pa
         said = textwrap.shorten(str(first), 160) or type(error).__name__
         raise WeightsError(
             f"Weights {what} could not be downloaded from {downloads.host(url)}: {said}\n"
-            f"Check the name and the revision, or use a file: --config.model.weights=<file.safetensors>"
+            f"Check the name and the revision, or name a file or a folder that you have instead (of a config: "
+            f"--config.model.weights=<file.safetensors>)."
         ) from error
 
 
