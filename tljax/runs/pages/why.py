@@ -117,8 +117,8 @@ def _map(run: Finished, model: Model, test: Judged) -> dict[str, Any]:
     rows = embedding.predictor(model, batch_size=min(BATCH, run.config.train.eval_batch_size))(examples)
     points = feature_map.Points(
         names=[run.name("test", int(i)) for i in places],
-        labels=[test.labels[i] for i in places],
-        said=[test.said[i] for i in places],
+        labels=[test.labels[i] for i in map(int, places)],
+        said=[test.said[i] for i in map(int, places)],
         right=None if test.right is None else test.right[places],
         groups=test.groups,
         numbers=None if test.right is not None else np.stack([test.truth[places, 0], test.outputs[places, 0]]),
