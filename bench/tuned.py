@@ -45,7 +45,7 @@ def chosen(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def cells(row: dict[str, Any]) -> list[str]:
     method, _, setting = row["name"].partition(":")
-    low, high = row["wilson"]
+    low, high = row["test_size"]
     return [
         f"`{method}`",
         setting.replace("optimizer.", "").replace(":", ", "),

@@ -82,13 +82,13 @@ def drawn(monkeypatch):
 def test_intervals_show_seeds_and_both_uncertainties(drawn, tmp_path):
     one = {
         "metric": "f1",
-        "wilson": (0.4, 0.7),
+        "test_size": (0.4, 0.7),
         "mean": 0.5,
         "values": [0.4, 0.6],
         "interval": (0.3, 0.7),
         "best": True,
     }
-    other = one | {"name": "b", "mean": 0.2, "values": [0.2], "interval": None, "wilson": (0.1, 0.3), "best": False}
+    other = one | {"name": "b", "mean": 0.2, "values": [0.2], "interval": None, "test_size": (0.1, 0.3), "best": False}
     figures.intervals([one | {"name": "a_$b"}, other], tmp_path / "x.png")
     axis = drawn["axis"]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["b", "a_$b"]  # the first row on top
@@ -119,7 +119,7 @@ def test_learning_curves(drawn, tmp_path):
 
 
 def test_an_interval_of_two_seeds_leaves_no_room_for_what_cannot_be(drawn, tmp_path):
-    one = {"name": "a", "metric": "f1", "wilson": None, "mean": 0.9, "values": [0.9], "interval": (-0.3, 2.1)}
+    one = {"name": "a", "metric": "f1", "test_size": None, "mean": 0.9, "values": [0.9], "interval": (-0.3, 2.1)}
     figures.intervals([one | {"best": True}], tmp_path / "x.png")
     assert drawn["axis"].get_xlim() == (0.0, 1.02)
     figures.learning_curves({"a": [one | {"examples_per_class": 1}]}, tmp_path / "x.png")
@@ -143,7 +143,15 @@ def test_a_metric_that_only_validation_has_and_a_row_without_a_test_size(drawn, 
     log.write_text("".join(json.dumps(row) + "\n" for row in rows))
     figures.curves(log, tmp_path / "x.png", ("map", "loss"))
     assert [line.get_label() for line in drawn["axis"].lines] == ["validation"]
-    one = {"name": "a", "metric": "r2", "wilson": None, "mean": -0.5, "values": [-0.5], "interval": None, "best": True}
+    one = {
+        "name": "a",
+        "metric": "r2",
+        "test_size": None,
+        "mean": -0.5,
+        "values": [-0.5],
+        "interval": None,
+        "best": True,
+    }
     figures.intervals([one], tmp_path / "x.png")
     assert len(drawn["axis"].patches) == 0
     figures.comparison([one], tmp_path / "x.png")

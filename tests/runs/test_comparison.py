@@ -56,7 +56,7 @@ def test_the_numbers_of_a_row(two):
     found, folders, _ = two
     good, _ = comparison.rows(found, folders)
     assert good["mean"] == pytest.approx(0.95) and good["sd"] == pytest.approx(0) and good["seeds"] == [0, 1, 2]
-    assert good["wilson"] == significance.wilson(good["mean"], 1000)
+    assert good["test_size"] == significance.wilson(good["mean"], 1000)
     assert good["interval"] == significance.interval(good["values"])
     assert (good["trainable"], good["optimizer_bytes"], good["step_bytes"], good["seconds"]) == (34, 0, 0, 2.0)
 
@@ -182,3 +182,19 @@ def test_learning_curves(two, tmp_path):
         "learning_curves.png",
     }
     assert "10 training examples a class:" in (tmp_path / "out" / "comparison.md").read_text()
+
+
+def test_the_interval_that_a_task_gives_is_that_of_a_row(tmp_path):
+    """Mean IoU is no share of examples: its runs have the bootstrap's ends, and a row the means of these."""
+    runs = [
+        run_folders.result(0.5, seed=seed)
+        | {
+            "metric": "mean_iou",
+            "metrics": {"test": {"mean_iou": 0.5 + x, "mean_iou_low": 0.4 + x, "mean_iou_high": 0.7, "examples": 9}},
+        }
+        for seed, x in enumerate((0.0, 0.1))
+    ]
+    (row,) = comparison.rows({"full": runs}, {"full": tmp_path})
+    assert row["test_size"] == pytest.approx((0.45, 0.7))
+    assert comparison.cells(row)[comparison.COLUMNS.index("95 % test size")] == "45.0 to 70.0"
+    assert any("bootstrap" in note and "9 examples" in note for note in comparison.notes({0: [row]}, []))

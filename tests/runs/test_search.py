@@ -45,7 +45,7 @@ def test_mistakes(words, said):
 def row(name, mean, validation, *, p=None, chosen=False, best=False):
     return {
         "name": name, "called": name, "values": [mean], "mean": mean, "validation": validation, "metric": "accuracy",
-        "wilson": (mean - 0.1, mean + 0.1), "interval": None, "examples": 100, "chosen": chosen, "best": best,
+        "test_size": (mean - 0.1, mean + 0.1), "interval": None, "examples": 100, "chosen": chosen, "best": best,
         "p_to_chosen": p,
     }  # fmt: skip
 

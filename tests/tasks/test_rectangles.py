@@ -65,4 +65,7 @@ def test_the_grid_of_a_run_stays_with_it_and_its_test_part_runs_once(config, tmp
     expected = vit.resize_positions(ours, (4, 4), 1, (2, 8))
     assert not np.array_equal(expected, ours)
     np.testing.assert_array_equal(found.variables["params"]["backbone"]["embed"]["pos_embed"], expected)
+    weighed = small.changed(config, {"task__class_weights": ("balanced",)})
+    notes = experiment.load(weighed, axis=None, pretrained_wanted=False).notes
+    assert any("class_weights, balanced by pixels of train: 0 " in note for note in notes)
     assert any("position embeddings 2x8 -> 4x4" in note for note in found.notes)

@@ -76,12 +76,21 @@ def test_a_right_answer_is_one_and_a_class_that_is_nowhere_counts_for_nothing():
 
 def test_weights_and_heads_that_do_not_fit():
     assert make(class_weights=("car=2", "ground=1", "road=1")).class_weights == (1, 1, 2)
-    with pytest.raises(ConfigError, match="must be numbers: pixels are not counted"):
+    with pytest.raises(ConfigError, match="needs a source that counts pixels"):
         make(class_weights=("balanced",))
     with pytest.raises(ConfigError, match=r"'best' must be a head \(linear, fcn, unet, deeplab\)"):
         make(head="best")
     with pytest.raises(ValueError, match="a folder runs no code"):
         segmentation.restore({"head_name": "mine.py", "loss_name": "dice", "class_weights": [1]})
+
+
+def test_balanced_weights_make_all_classes_count_alike():
+    """A class that the training part does not hold keeps the weight 1."""
+    pixels = np.array([[10, 5, 0], [50, 5, 0]])
+    task = segmentation.from_training(
+        ConfigDict({"head": "unet", "loss": "cross_entropy", "class_weights": ("balanced",)}), pixels, CLASSES
+    )
+    assert task.class_weights == pytest.approx((70 / 120, 70 / 20, 1.0))
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ VariantLike = str | NetworkSizes | Json
 
 class Split(Protocol):
     """Examples by position: `{"image": uint8 (H, W, C), "label": ..., "id": str}`, or of texts
-    `{"text": str, "pair": str, "label": ..., "id": str}`. It may be `HasFiles` and `HasGroups` besides.
+    `{"text": str, "pair": str, "label": ..., "id": str}`. It may be `HasFiles`, `HasGroups` and `CountsPixels` besides.
     """
 
     @property
@@ -64,6 +64,16 @@ class HasFiles(Protocol):
     @property
     def files(self) -> Sequence[str | Path]:
         """The file, or the file and line, of every example, in order; empty if there are none."""
+        ...
+
+
+@runtime_checkable
+class CountsPixels(Protocol):
+    """A split of maps that knows how many pixels of each class its examples hold."""
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """(N, K) int64, without the pixels that count for nothing."""
         ...
 
 

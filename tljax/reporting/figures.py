@@ -151,8 +151,8 @@ def intervals(rows: Sequence[dict[str, Any]], file: Path) -> None:
     figure, axis = plt.subplots(figsize=(7.5, 1.0 + 0.5 * len(rows)), layout="constrained")
     for y, row in enumerate(reversed(rows)):
         color = "#08519c" if row["best"] else "#4d4d4d"
-        if row["wilson"]:
-            low, high = row["wilson"]
+        if row["test_size"]:
+            low, high = row["test_size"]
             axis.barh(y, high - low, left=low, height=0.55, color="#e0e0e0", zorder=1)
         axis.plot(row["values"], [y] * len(row["values"]), "o", color=color, alpha=0.45, markersize=4)
         if row["interval"]:

@@ -144,7 +144,7 @@ def cells(row: dict[str, Any]) -> list[str]:
         row["called"] + (" *" if row["chosen"] else ""),
         *(f"{percent[key]:.2f}" if key in percent else "-" for key in ("mean", "sd")),
         _range(row["interval"]),
-        _range(row["wilson"]),
+        _range(row["test_size"]),
         f"{percent['validation']:.2f}" if "validation" in percent else "-",
         "best" if row["best"] else to_best,
         f"{row['p']:.2g}" if row["p"] is not None else "-",
@@ -168,7 +168,7 @@ def notes(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Failu
         *dict.fromkeys(note for row in rows for note in row["unlike"]),
         *(f"failed: {row}, seed {', '.join(seeds)}: {why}" for (row, why), seeds in whys.items()),
         "sd, 95 % seeds: sample standard deviation over seeds, and the t-interval of their mean, on this test part.",
-        f"95 % test size: Wilson's interval for the mean on one test part of {rows[0]['examples']:,} examples."
+        f"95 % test size: {_by(rows[0])} on one test part of {rows[0]['examples']:,} examples."
         if rows
         else "Nothing has finished.",
         *(f"to the best, '{name}': {TESTS[name]}." for name in used),
@@ -177,6 +177,13 @@ def notes(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Failu
         "seconds: wall time of a run, reading and compiling included. step MiB: what XLA plans for one training step "
         "on a device (parameters, optimizer, batch, activations); the process, which all runs share, holds more.",
     ]
+
+
+def _by(row: Mapping[str, Any]) -> str:
+    """How `test_size` comes about."""
+    if row["metric"] in significance.SHARES or not row["test_size"]:
+        return "Wilson's interval for the mean"
+    return "the interval that the task gives a run's metric (mean IoU: the bootstrap's over pictures), mean over seeds,"
 
 
 def _row(name: str, members: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -193,7 +200,7 @@ def _row(name: str, members: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "mean": mean,
         "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
         "interval": _within(significance.interval(values), metric),
-        "wilson": significance.of_share(metric, members[0]["metrics"]["test"] | {metric: mean, "examples": examples}),
+        "test_size": _test_size(metric, mean, [member["metrics"]["test"] for member in members]),
         "examples": examples,
         "validation": float(np.mean(validation)) if validation else None,
         "updates": [member["step"] for member in members],
@@ -202,6 +209,14 @@ def _row(name: str, members: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "trainable": members[0]["parameters"]["trainable"],
         "optimizer_bytes": members[0]["optimizer_bytes"],
     }
+
+
+def _test_size(metric: str, mean: float, parts: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
+    """How sure one test part of this size is: the means of the ends that the task gives each run, else Wilson's."""
+    low, high = significance.ends(metric)
+    if all(low in part for part in parts):
+        return float(np.mean([part[low] for part in parts])), float(np.mean([part[high] for part in parts]))
+    return significance.of_share(metric, {**parts[0], metric: mean})
 
 
 def _within(ends: tuple[float, float] | None, metric: str) -> tuple[float, float] | None:

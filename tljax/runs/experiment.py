@@ -191,11 +191,12 @@ def _labelled(task: Task, dataset: Dataset, config: ConfigDict) -> tuple[Any, In
     subsets, classes, how = splits.choose(dataset, config.data, config.seed)
     counts = class_counts.notes(subsets, classes, info.labels)
     unread = (f"not read, because config.data does not name it: {labels.cut(info.unread)}",) if info.unread else ()
-    weighed = _weighed(task, classes, config.task)
-    repeated = _repeated(len(subsets["train"]), config.train.batch_size)
-    info = dataclasses.replace(info, notes=(*info.notes, *unread, *how, *counts, *weighed, *repeated))
+    train = subsets["train"]
+    repeated = _repeated(len(train), config.train.batch_size)
     if isinstance(task, DependsOnTraining):
-        task = task.from_training(config.task, subsets["train"].labels, classes)
+        task = task.from_training(config.task, train.pixels if train.labels is None else train.labels, classes)
+    weighed = _weighed(task, classes, config.task)
+    info = dataclasses.replace(info, notes=(*info.notes, *unread, *how, *counts, *weighed, *repeated))
     selection.chosen_by(config.train.best, task, len(classes))
     if isinstance(task, Encodes):
         known = {name: one.labels for name, one in subsets.items() if one.labels is not None}
@@ -214,14 +215,16 @@ def _repeated(number: int, size: int) -> tuple[str, ...]:
     )
 
 
-def _weighed(task: Task, classes: Sequence[str], config: ConfigDict) -> tuple[str, ...]:
+def _weighed(task: Any, classes: Sequence[str], config: ConfigDict) -> tuple[str, ...]:
     """A note of the class weights in the loss, if they are set: by name, in the order of classes."""
-    key = {"classes": "class_weights", "sets": "pos_weight"}.get(task.LABEL_KIND, "")
-    if not key or not config[key] or tuple(config[key]) == ("balanced",):
+    key = {"classes": "class_weights", "sets": "pos_weight", "maps": "class_weights"}.get(task.LABEL_KIND, "")
+    wanted = tuple(config[key]) if key in config else ()
+    if not wanted or (wanted == ("balanced",) and task.LABEL_KIND != "maps"):
         return ()
-    found = labels.numbers_by_name(tuple(config[key]), classes, f"config.task.{key}")
-    pairs = [f"{name} {number:g}" for name, number in zip(classes, found, strict=True)]
-    return (f"config.task.{key}: {labels.cut(pairs)}",)
+    balanced = wanted == ("balanced",)
+    found = task.class_weights if balanced else labels.numbers_by_name(wanted, classes, f"config.task.{key}")
+    pairs = [f"{name} {number:.3g}" for name, number in zip(classes, found, strict=True)]
+    return (f"config.task.{key}{', balanced by pixels of train' if balanced else ''}: {labels.cut(pairs)}",)
 
 
 def _varied(family: Family, known: Pretrained, method: Method) -> tuple[Pretrained, frozenset[str]]:

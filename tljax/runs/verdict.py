@@ -35,7 +35,7 @@ def _validation(row: dict[str, Any]) -> float:
 
 
 def _reached(row: dict[str, Any]) -> str:
-    ends = row["wilson"] or row["interval"]
+    ends = row["test_size"] or row["interval"]
     between = f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f})" if ends else ""
     return f"test {row['metric']} {100 * row['mean']:.2f} %{between} of {row['examples']:,} examples"
 

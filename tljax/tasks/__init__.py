@@ -89,7 +89,8 @@ class DependsOnTraining(Protocol):
         """The task for a training part.
 
         Args:
-          labels: the labels of the training examples; None if they are loaded with each example.
+          labels: the labels of the training examples; None if they are loaded with each example. Of maps, the pixels
+            of each example and class, (N, K), if the source has counted them.
         """
         ...
 

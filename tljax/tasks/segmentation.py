@@ -29,28 +29,44 @@ OPTIONS = {
     "head": Option("unet", f"{', '.join(HEADS)}; or a function (backbone, classes) -> head, 'file.py:function'."),
     "loss": Option("cross_entropy", "Of every pixel, or of overlap.", one_of(*LOSSES)),
     "class_weights": Option(
-        (), 'Weight of a class\'s pixels: "road=2" by name, or a number for each.', NUMBERS_BY_NAME
+        (), 'Weight of a class\'s pixels: balanced, "road=2" by name, or a number for each.', NUMBERS_BY_NAME
     ),
 }
 
 
 def from_training(config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> "Segmentation":
-    """The task for a training part; only the classes matter.
+    """The task for a training part.
+
+    Args:
+      labels: the pixels of each example and class, (N, K); None: the source has not counted them.
 
     Raises:
-      ConfigError: there is no such head, or there is not one weight for each class.
+      ConfigError: there is no such head, there is not one weight for each class, or pixels are not counted.
     """
-    del labels  # maps are loaded with their pictures
     if config.head not in HEADS:
         functions.find(config.head, f"a head ({', '.join(HEADS)})")
     wanted = tuple(config.class_weights)
     if wanted == ("balanced",):
-        raise ConfigError(
-            "config.task.class_weights of segmentation must be numbers: pixels are not counted before training. The "
-            "first screen says how many pixels each class has."
-        )
+        return Segmentation(config.head, config.loss, _balanced(labels))
     weights = numbers_by_name(wanted, classes, "config.task.class_weights") if wanted else (1.0,) * len(classes)
     return Segmentation(config.head, config.loss, weights)
+
+
+def _balanced(pixels: np.ndarray | None) -> tuple[float, ...]:
+    """N / (K n_k) for n_k of the N pixels of a part, as `classification.weights`; 1 for a class without pixels.
+
+    Args:
+      pixels: of each example and class, (N, K).
+    """
+    if pixels is None:
+        raise ConfigError(
+            "config.task.class_weights=balanced needs a source that counts pixels before training: image_masks. Give "
+            "a number for each class."
+        )
+    counts = np.asarray(pixels, np.float64).sum(0)
+    there = counts > 0
+    weights = np.where(there, counts.sum() / (there.sum() * np.maximum(counts, 1)), 1.0)
+    return tuple(map(float, weights))
 
 
 def restore(known: Json) -> "Segmentation":

@@ -200,6 +200,7 @@ def test_values_that_count_for_nothing(tmp_path):
         found = load(root, ignore=("1",))
         assert found.info.classes == (("sky", "car") if text else ("0", "2"))
         assert labels(found)[0][0, :3].tolist() == [0, IGNORED, 1]
+        assert found.splits["all"].pixels.tolist() == [[32, 24], [40, 40]]  # of ten columns of eight
         assert any("no mask holds 7" in note for note in load(root, ignore=("7", "1")).info.notes)
     painted = lay(tmp_path / "painted", {"a": colour(SKY, ROAD, (0, 0, 0)), "b": colour(SKY, ROAD)})
     assert any(

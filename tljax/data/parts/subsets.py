@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tljax.core.types import Info, Record, Split
+from tljax.core.types import CountsPixels, Info, Record, Split
 from tljax.data.parts import groups
 
 UNKNOWN = Info((), "")  # the info of examples whose labels are classes
@@ -37,6 +37,11 @@ class Subset:
         """The name of an example for the user: its file or line, if it has one."""
         place, files = int(self.indices[index]), groups.files_of(self.split)
         return str(files[place]) if files else f"example {place}"
+
+    @property
+    def pixels(self) -> np.ndarray | None:
+        """(N, K): the pixels of each class in each example, of maps whose source has counted them; else None."""
+        return self.split.pixels[self.indices] if isinstance(self.split, CountsPixels) else None
 
     @property
     def strata(self) -> np.ndarray:

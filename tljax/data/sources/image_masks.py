@@ -41,8 +41,12 @@ class Masked:
 
     labels = None  # loaded with each picture
 
-    def __init__(self, both: Sequence[tuple[Path, Path]], meaning: Meaning, config: ConfigDict) -> None:
+    def __init__(
+        self, both: Sequence[tuple[Path, Path]], seen: Mapping[Path, Seen], meaning: Meaning, config: ConfigDict
+    ) -> None:
         self.files = [picture for picture, _ in both]
+        counts = [_pixels(seen[mask], meaning) for _, mask in both]
+        self.pixels = np.array(counts, np.int64).reshape(len(both), -1)[:, : len(meaning.classes)]  # (N, K)
         self._masks, self._meaning, self._config = [mask for _, mask in both], meaning, config
 
     def __len__(self) -> int:
@@ -104,7 +108,7 @@ def load(config: ConfigDict) -> Dataset:
         meaning.classes, str(root), tuple(skipped), labels="maps", notes=tuple(notes),
         unread=tuple(name for name in tables if name not in used),
     )  # fmt: skip
-    return Dataset({name: Masked(both, meaning, config) for name, both in kept.items()}, info)
+    return Dataset({name: Masked(both, seen, meaning, config) for name, both in kept.items()}, info)
 
 
 def _without(path: Path) -> str:
@@ -148,9 +152,7 @@ def _common(seen: Mapping[Path, Seen], unknown: Mapping[Path, str], meaning: Mea
 
 def _shares(split: str, seen: Sequence[Seen], meaning: Meaning) -> str:
     """A line with the share of the pixels of each class."""
-    counts = np.zeros(IGNORED + 1, np.int64)
-    for one in seen:
-        np.add.at(counts, meaning.of(one.codes), one.counts)
+    counts = sum((_pixels(one, meaning) for one in seen), np.zeros(IGNORED + 1, np.int64))
     whole = max(int(counts.sum()), 1)
     shares = [f"{name} {_percent(counts[i] / whole)}" for i, name in enumerate(meaning.classes)]
     ignored = [f"of no class {_percent(counts[IGNORED] / whole)}"] if counts[IGNORED] else []
@@ -158,6 +160,11 @@ def _shares(split: str, seen: Sequence[Seen], meaning: Meaning) -> str:
     return (
         f"pixels of {split}: {len(seen):,} pictures, {', '.join(every) if len(every) <= LISTED else labels.cut(every)}"
     )
+
+
+def _pixels(one: Seen, meaning: Meaning) -> np.ndarray:
+    """The pixels of each class, and of IGNORED: (256,) int64."""
+    return np.bincount(meaning.of(one.codes), weights=one.counts, minlength=IGNORED + 1).astype(np.int64)
 
 
 def _percent(share: float) -> str:
