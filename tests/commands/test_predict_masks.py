@@ -11,7 +11,8 @@ from PIL import Image
 from tljax.__main__ import main
 from tljax.core.types import IGNORED
 from tljax.networks.families import resnet
-from tljax.serving import pixel_maps, saved_model, snippets
+from tljax.serving import saved_model, snippets
+from tljax.serving.maps import pixel_maps
 
 TWO = resnet.Variant((1, 1), bottleneck=False, width=8)
 FLAGS = (

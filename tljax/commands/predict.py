@@ -15,7 +15,8 @@ from tljax.core.untrusted import printable
 from tljax.data import texts
 from tljax.reporting.terminal import number
 from tljax.runs import chosen_run
-from tljax.serving import answers, found_boxes, pixel_maps, questions, saved_model
+from tljax.serving import answers, found_boxes, questions, saved_model
+from tljax.serving.maps import pixel_maps
 from tljax.serving.predictor import Predictor
 from tljax.serving.questions import Questions
 from tljax.serving.saved_model import Model

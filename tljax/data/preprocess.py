@@ -34,7 +34,7 @@ def sizes(config: ConfigDict, card: Card) -> Sizes:
     With `data.shape`, pictures are fitted into it whole.
 
     Raises:
-      ConfigError: `data.shape` is set together with `resize`, `crop`, `size` or `pad`.
+      ConfigError: `data.shape` is set together with `resize`, `crop`, `size` or `pad`, or `tiles` without it.
     """
     if config.shape:
         if config.resize or config.crop or config.size or ("pad" in config and config.pad):
@@ -44,6 +44,11 @@ def sizes(config: ConfigDict, card: Card) -> Sizes:
             )
         height, width = map(int, config.shape)
         return Sizes(max(height, width), 0, max(height, width), (height, width))
+    if "tiles" in config and config.tiles > 1:
+        raise ConfigError(
+            f"config.data.tiles={config.tiles} cuts pictures that are fitted in whole: set config.data.shape to "
+            f"(height, width), or tiles to 1."
+        )
     if config.size:
         return Sizes(config.resize, config.crop, config.size)
     if not card.size:

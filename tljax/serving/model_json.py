@@ -18,6 +18,7 @@ RANGES = {
     "crop": SIDES,
     "channels": (1, 64),
     "shape": (1, SIDES[1]),
+    "tiles": (1, 64),
     "lengths": (1, 2**16),
 }
 
@@ -46,6 +47,7 @@ class Pictures:
     size: int
     channels: int
     shape: tuple[int, ...] = ()
+    tiles: int = 1
 
 
 @dataclasses.dataclass(frozen=True)

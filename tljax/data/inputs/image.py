@@ -43,6 +43,12 @@ OPTIONS = {
         "(height, width): pictures keep their proportions and are fitted in whole, the rest is black; (): squares.",
         SHAPE,
     ),
+    "tiles": Option(
+        1,
+        "Maps, with `shape`: test pictures and those of predict are fitted into so many times the shape, and cut into "
+        "overlapping windows whose answers are averaged; 1: whole.",
+        ("a whole number from 1 to 64", lambda x: 1 <= x <= 64),
+    ),
     "pad": Option(0, "Training: black pixels added on each side before the random crop.", NOT_NEGATIVE),
     "min_area": Option(0.0, "Training: random resized crop of at least this share of the picture; 0: none.", AREA),
     "flip": Option(False, "Training: mirror a picture left to right, with probability 1/2."),
@@ -108,6 +114,7 @@ def sizes(parts: Mapping[str, Pictures], config: ConfigDict, *, card: Card) -> R
         "channels": config.channels,
     }
     found |= {"shape": list(asked.shape)} if asked.shape else {}
+    found |= {"tiles": config.tiles} if config.tiles > 1 else {}
     found |= {"window": [levels.black, levels.white], "window_given": levels.given} if levels else {}
     return found | ({"max_pixels": config.max_pixels} if config.max_pixels != pictures.MOST else {})
 

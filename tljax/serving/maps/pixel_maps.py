@@ -16,6 +16,7 @@ from tljax.data.batches import Evaluation
 from tljax.data.parts.subsets import Subset
 from tljax.networks.network import Network
 from tljax.reporting import overlays
+from tljax.serving.maps import tiles
 from tljax.serving.predictor import Predictor
 from tljax.serving.questions import Questions
 from tljax.serving.saved_model import Model
@@ -41,7 +42,8 @@ def save(out: Path, found: Questions, predictor: Predictor) -> int:
             found.faults.append(f"{name}: {answer}")
             continue
         image = _picture(asked, model)
-        label = full_size(answer, image.shape[:2], model.input)
+        cut = tiles.asked(model.input)
+        label = tiles.said(predictor, image) if cut else full_size(answer, image.shape[:2], model.input)
         mask = Image.fromarray(label)
         mask.putpalette([*colours.reshape(-1).tolist(), *[255] * (3 * (256 - len(colours)))])
         drawn = Image.fromarray(overlays.overlaid(image, label, colours))
