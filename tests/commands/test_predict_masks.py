@@ -106,6 +106,14 @@ def test_evaluate_counts_what_the_run_counted(trained, capsys):
     assert "these data hold what the run learned from" in capsys.readouterr().err
 
 
+def test_report_finds_what_the_run_counted(trained, tmp_path, capsys):
+    """In the pictures' own size, not in that of the input."""
+    shutil.copytree(trained[1], tmp_path / "run")
+    capsys.readouterr()
+    main(["report", str(tmp_path / "run"), "--short"])
+    assert "at the end of the run" not in capsys.readouterr().out
+
+
 def test_names_of_classes_go_along_to_pictures_elsewhere(trained, tmp_path, capsys):
     """The file of classes that lies beside the training pictures names those of other folders too."""
     data, _ = trained

@@ -18,8 +18,7 @@ from tljax.data.masks import class_file
 from tljax.data.parts import domains, groups, splits, subsets
 from tljax.data.parts.subsets import Subset
 from tljax.serving import labelled, questions, stored_config
-from tljax.serving.maps import pixel_maps, tiles
-from tljax.serving.predictor import Predictor
+from tljax.serving.maps import pixel_maps
 from tljax.serving.saved_model import Model
 from tljax.tasks import JudgesInOwnSize
 from tljax.training import parallel
@@ -124,18 +123,11 @@ def _inputs(subsets: dict[str, Subset], model: Model, config: ConfigDict) -> Inp
 def _totals(inputs: Inputs, part: str, model: Model, batch_size: int) -> dict[str, np.ndarray]:
     devices = parallel.alone()
     size = -(-batch_size // devices.devices) * devices.devices
-    task, prepare, subset = model.task, inputs.prepare, inputs.parts[part].subset
-    variables = devices.put_state(jax.tree.map(np.asarray, model.variables))
     examples = Evaluation(inputs.parts[part], batch_size=size)
-    if isinstance(task, JudgesInOwnSize) and not tiles.asked(model.input):
-        step = pixel_maps.step(model.network, task, prepare)
-        return pixel_maps.judged(step, task, variables, examples, subset=subset, sizes=model.input, devices=devices)
-    evaluate: Any = make_eval_step(model.network, task, prepare)
-    totals = Evaluator(evaluate, devices)(variables, examples)
-    if not isinstance(task, JudgesInOwnSize):
-        return totals
-    maps = tiles.maps(Predictor(model, batch_size=size), subset)
-    return {**totals, **task.in_own_size(maps, len(model.classes))}
+    if isinstance(model.task, JudgesInOwnSize):
+        return pixel_maps.of_model(model, inputs.prepare, examples, inputs.parts[part].subset, devices)
+    step: Any = make_eval_step(model.network, model.task, inputs.prepare)
+    return Evaluator(step, devices)(devices.put_state(jax.tree.map(np.asarray, model.variables)), examples)
 
 
 def _check_kind(kind: str, model: Model, source: str) -> None:

@@ -66,6 +66,9 @@ class Joined:
     def __init__(self, splits: list[Split]) -> None:
         labels = [split.labels for split in splits if split.labels is not None]
         self.labels = np.concatenate(labels) if len(labels) == len(splits) else None
+        counted = [split.pixels for split in splits if isinstance(split, CountsPixels)]
+        if counted and len(counted) == len(splits):  # else it does not count
+            self.pixels = np.concatenate(counted)
         self._where = [(split, i) for split in splits for i in range(len(split))]
         files, known = [groups.files_of(split) for split in splits], [groups.known(split) for split in splits]
         self.files = [file for some in files for file in some] if all(files) else []

@@ -12,12 +12,14 @@ from tljax.data.batches import Evaluation
 from tljax.data.parts import domains
 from tljax.reporting import run_folder
 from tljax.reporting.terminal import Screen
-from tljax.runs import comparison_folder, experiment, results
+from tljax.runs import comparison_folder, experiment, own_size, results
 from tljax.runs.pages import comparison_page, run_page
 from tljax.runs.pages.finished import Finished
 from tljax.serving import evaluation, labelled, model_json, saved_model, stored_config
+from tljax.serving.maps import pixel_maps
 from tljax.serving.predictor import Predictor
 from tljax.serving.saved_model import Model
+from tljax.tasks import JudgesInOwnSize
 from tljax.training import parallel
 from tljax.training.evaluate import Evaluator
 from tljax.training.train_step import make_eval_step
@@ -71,5 +73,11 @@ def _totals(
     devices = parallel.alone()
     step: Any = make_eval_step(model.network, model.task, loaded.prepare)
     evaluator, variables = Evaluator(step, devices, partial(screen.compiling, "evaluation")), model.variables
-    placed = devices.put_state(variables)
-    return {part: evaluator(placed, Evaluation(examples, batch_size=size)) for part, examples in parts.items()}
+    placed, found = devices.put_state(variables), {}
+    for part, examples in parts.items():
+        batches = Evaluation(examples, batch_size=size)
+        if part == own_size.PART and isinstance(model.task, JudgesInOwnSize):
+            found[part] = pixel_maps.of_model(model, loaded.prepare, batches, examples.subset, devices)
+        else:
+            found[part] = evaluator(placed, batches)
+    return found

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -114,6 +114,17 @@ def judged(
 
     counted = task.in_own_size(maps(), len(subset.info.classes))
     return {**sums, **counted}
+
+
+def of_model(model: Model, prepare: Prepare, examples: Evaluation, subset: Subset, devices: Parallel) -> Totals:
+    """The totals of a part by a finished run, in each picture's own size; the arguments are those of `judged`."""
+    task, variables = cast("Any", model.task), devices.put_state(jax.tree.map(np.asarray, model.variables))
+    if not tiles.asked(model.input):
+        made = step(model.network, task, prepare)
+        return judged(made, task, variables, examples, subset=subset, sizes=model.input, devices=devices)
+    totals = Evaluator(cast("Any", make_eval_step(model.network, task, prepare)), devices)(variables, examples)
+    maps = tiles.maps(Predictor(model, batch_size=examples.batch_size), subset)
+    return {**totals, **task.in_own_size(maps, len(model.classes))}
 
 
 def _seen(shape: tuple[int, ...], sizes: Json) -> tuple[int, int, int, int, tuple[float, float]]:
