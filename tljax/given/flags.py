@@ -111,7 +111,10 @@ class Parser(argparse.ArgumentParser):
     """What does not fit is a ConfigError, as everywhere."""
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"The command line does not fit: {message}.\n{self.format_usage().strip()}")
+        known = [flag for action in self._actions for flag in action.option_strings]
+        meant = [near(flag, known) for flag in re.findall(r"--[\w-]+", message.partition("unrecognized")[2])]
+        hints = "".join(f" Did you mean '{flag}'?" for flag in meant if flag)
+        raise ConfigError(f"The command line does not fit: {message}.{hints}\n{self.format_usage().strip()}")
 
 
 EPILOG = "Every KEY stands in configs/default.py, or is an option of a plugin: `tljax options` prints them."

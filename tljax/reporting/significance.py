@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 ALPHA = 0.05
 SHARES = ("accuracy", "subset_accuracy")  # metrics that are a share, of examples where there are no tokens
@@ -120,6 +119,8 @@ def over_seeds_and_examples(differences: np.ndarray) -> Difference:
 
 def mcnemar(differences: np.ndarray) -> Difference:
     """(N,) differences in -1, 0, 1 of one seed: the exact binomial test on those that are not 0."""
+    from scipy import stats
+
     won, lost = int((differences > 0).sum()), int((differences < 0).sum())
     p = stats.binomtest(won, won + lost).pvalue if won + lost else 1.0
     wald = _difference(differences.mean(), differences.var(ddof=1) / len(differences), math.inf, "McNemar")
@@ -136,6 +137,8 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def _difference(mean: float, variance: float, freedom: float, test: str) -> Difference:
+    from scipy import stats
+
     value, error = float(mean), math.sqrt(variance)
     half = _t(freedom) * error
     p = 2 * float(stats.t.sf(abs(value) / error, freedom)) if error else float(value == 0)
@@ -143,4 +146,6 @@ def _difference(mean: float, variance: float, freedom: float, test: str) -> Diff
 
 
 def _t(freedom: float) -> float:
+    from scipy import stats  # here, because it takes a second, and what only checks keys needs none
+
     return float(stats.t.ppf(1 - ALPHA / 2, freedom))
