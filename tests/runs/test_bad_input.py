@@ -143,7 +143,7 @@ CASES = {
     "unknown flag": (
         ["--wrokdir=x"],
         CONFIG,
-        ["does not fit: unrecognized arguments: --wrokdir=x", "usage: tljax train"],
+        ["does not fit: unrecognized arguments: --wrokdir=x. Did you mean '--workdir'?", "usage: tljax train"],
     ),
     "a word too many": (["seed=3"], CONFIG, ["Give one thing to train on; got 'seed=3' and --config"]),
     "flag without value": (["--workdir"], CONFIG, ["argument --workdir: expected one argument"]),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from tljax.core import atomic, settings
 from tljax.core.errors import ConfigError
+from tljax.core.near_names import near
 from tljax.core.remote import mirror
 
 if TYPE_CHECKING:  # what a config needs takes a second to import, and --help shall not wait for it
