@@ -136,10 +136,12 @@ def before(folder):
     """What the network says of the test texts at the start, computed here: nats and hits of every hidden token."""
     made = experiment.load(config(folder), axis=None)
     part, nats, right = made.parts["test"], [], []
+    prepare = jax.jit(lambda batch: made.prepare(batch, jax.random.key(0), False)["inputs"])
+    apply = jax.jit(made.network.apply)
     for i in range(len(part)):
         batch = part.take(np.array([i])) | {"position": np.array([i], np.int32)}
-        x = made.prepare(batch, jax.random.key(0), False)["inputs"]
-        logits = np.asarray(made.network.apply(made.variables, x)["logits"])[0]
+        x = prepare(batch)
+        logits = np.asarray(apply(made.variables, x)["logits"])[0]
         on = np.asarray(x["weight"])[0] > 0
         answers = batch["ids"][0][np.asarray(x["places"])[0]]
         nats += (-log_softmax(logits, axis=-1)[np.arange(len(answers)), answers])[on].tolist()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -133,8 +133,13 @@ def _save(
 
 def _totals(task: Task, scores: np.ndarray, batch: Batch) -> dict[str, np.ndarray]:
     """What `Evaluator` returns, of scores (N, K) that are there already."""
-    logits, batch = jnp.asarray(scores, jnp.float32), {**batch, "mask": np.ones(len(scores), bool)}
-    return {name: np.asarray(x) for name, x in (task.totals(logits, batch) | task.per_example(logits, batch)).items()}
+
+    @jax.jit
+    def computed(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+        return task.totals(logits, batch) | task.per_example(logits, batch)
+
+    known = {"label": batch["label"], "mask": np.ones(len(scores), bool)}
+    return {name: np.asarray(x) for name, x in computed(np.asarray(scores, np.float32), known).items()}
 
 
 def _with_head(variables: Variables, kernel: np.ndarray, bias: np.ndarray) -> Variables:

@@ -19,7 +19,7 @@ from tljax.core.errors import ConfigError, WeightsError
 from tljax.core.experiment import Experiment
 from tljax.core.plugins import find
 from tljax.core.trees import flatten
-from tljax.core.types import Arrays, Card, Published, Variables
+from tljax.core.types import Arrays, Batch, Card, Published, Variables
 from tljax.data.tokenizer import Tokenizer
 from tljax.networks.encoder import check
 from tljax.networks.network import Network
@@ -202,5 +202,10 @@ def _features(experiment: Experiment) -> np.ndarray:
     """The head's input for the first training examples, (N, D)."""
     train = experiment.parts["train"]
     batch = train.take(np.arange(min(BATCH, len(train))))
-    inputs = experiment.prepare(batch, jax.random.key(0), False)["inputs"]
-    return np.asarray(experiment.network.apply(experiment.variables, inputs, method="features"))
+
+    @jax.jit
+    def features(variables: Variables, batch: Batch) -> jax.Array:
+        inputs = experiment.prepare(batch, jax.random.key(0), False)["inputs"]
+        return experiment.network.apply(variables, inputs, method="features")
+
+    return np.asarray(features(experiment.variables, batch))
