@@ -49,6 +49,13 @@ def test_parquet_is_read_as_the_other_tables_are(tmp_path):
         text_csv.load(config(tmp_path / "a.parquet", source="text_csv", columns={"text": "texts"}))
 
 
+def test_a_column_whose_name_is_no_utf_8_is_named(tmp_path):
+    parquet.write_table(pyarrow.table({"text": ["a"], "label": ["b"]}), tmp_path / "a.parquet", store_schema=False)
+    (tmp_path / "a.parquet").write_bytes((tmp_path / "a.parquet").read_bytes().replace(b"label", b"l\xccbel"))
+    with pytest.raises(DataError, match="must be a parquet table: 'utf-8' codec"):
+        text_csv.load(config(tmp_path / "a.parquet", source="text_csv"))
+
+
 def test_what_is_no_parquet_is_named(tmp_path):
     (tmp_path / "a.parquet").write_text("text,label\na,b\n")
     with pytest.raises(DataError, match="must be a parquet table"):

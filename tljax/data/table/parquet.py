@@ -13,8 +13,7 @@ PLAIN = (str, int, float, bool, list, dict, type(None))  # other values, such as
 
 def read(file: Path, columns: Sequence[str]) -> tuple[Rows, tuple[str, ...]]:
     """See `tables.read`; a row's line is its number, from 1 on."""
-    table = _table(file)
-    names = list(table.column_names)
+    table, names = _table(file)
     if lost := [name for name in columns if column(name, names) is None]:
         raise DataError(f"'{file}' {missing(lost[0], names)}")
     places = {name: str(column(name, names)) for name in columns}
@@ -29,18 +28,20 @@ def read(file: Path, columns: Sequence[str]) -> tuple[Rows, tuple[str, ...]]:
 
 def columns(file: Path) -> list[str]:
     """The names of the columns."""
-    return list(_table(file).column_names)
+    return _table(file)[1]
 
 
 def _plain(cell: object) -> object:
     return cell if isinstance(cell, PLAIN) else str(cell)
 
 
-def _table(file: Path) -> Any:
+def _table(file: Path) -> tuple[Any, list[str]]:
+    """The table, and the names of its columns."""
     import pyarrow
     from pyarrow import parquet
 
     try:
-        return parquet.read_table(file)
-    except (pyarrow.ArrowException, OSError) as error:
+        table = parquet.read_table(file)
+        return table, list(table.column_names)
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:  # names of columns are UTF-8 too
         raise DataError(f"'{file}' must be a parquet table: {error}.") from error
