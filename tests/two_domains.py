@@ -18,6 +18,7 @@ from tljax.tasks import classification
 from tljax.training.job import Job
 from tljax.training.train_state import TrainState
 from tljax.transfer.alignment import Alignment
+from tljax.weights import placement
 
 BATCH = 64
 
@@ -69,7 +70,7 @@ def make(scales: Any = None, *, steps: int = 300, **changes: Any) -> tuple[Job, 
     config.optimizer.update(name="adam", lr=0.01)
     config.adaptation.update(changes)
     network = Network(Mlp(), classification.head(2))
-    variables = dict(network.init(jax.random.key(0), np.zeros((1, 4), np.float32)))
+    variables = placement.init(network, np.zeros((1, 4), np.float32), seed=0)
     variables = jax.tree.map(np.array, variables)
     groups = layer_groups.assign(variables["params"], network.backbone.stages, {})
     blank: dict[str, Any] = dict.fromkeys(Experiment.__dataclass_fields__)

@@ -17,6 +17,7 @@ from tljax.runs.run import run
 from tljax.serving import saved_model
 from tljax.serving.explain import heat_maps, layers, words
 from tljax.tasks import classification
+from tljax.weights import placement
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,9 @@ def test_grad_cam_of_a_mean_and_a_linear_head_is_the_class_activation_map(traine
     images = [model.asked.read(file) for file in files]
     looked = heat_maps.of(model, images, [0, 1, 2])
     inputs = inputs_of(model, images)
-    maps = np.asarray(model.network.apply(model.variables, inputs, EVALUATE, stop="stage2", method="encoded"))
+    maps = np.asarray(
+        jax.jit(lambda x: model.network.apply(model.variables, x, EVALUATE, stop="stage2", method="encoded"))(inputs)
+    )
     kernel = np.asarray(model.variables["params"]["head"]["kernel"])
     expected = np.maximum((maps * kernel[:, [0, 1, 2]].T[:, None, None]).sum(-1), 0)
     low, high = (f(expected, axis=(1, 2), keepdims=True) for f in (np.min, np.max))
@@ -73,7 +76,7 @@ def transformer():
     """A model of two blocks, as `heat_maps` looks at one."""
     shape = vit.variant_of({"patch": 4, "width": 16, "heads": 2, "depth": 2})
     network = with_head(vit.build(shape), classification.head(3))
-    variables = network.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+    variables = placement.init(network, jnp.zeros((1, 8, 8, 3)), seed=0)
     asked = SimpleNamespace(batch=np.stack, prepare=lambda batch, key, train: {"inputs": jnp.asarray(batch)})
     card = Card((0.0,) * 3, (1.0,) * 3)
     return SimpleNamespace(network=network, variables=variables, asked=asked, card=card, classifier=None)

@@ -19,6 +19,7 @@ from tljax.training import accumulation, parallel
 from tljax.training.devices import memory
 from tljax.training.job import Job
 from tljax.training.train_state import TrainState
+from tljax.weights import placement
 
 CLASSES, BATCH = 5, 16
 ALL = {"stem": 1.0, "stage1": 1.0, "stage2": 1.0, "head": 1.0}
@@ -37,7 +38,7 @@ def lenet_job(*, mixup=0.0, axis=None, **changes):
     config.optimizer.update({"lr": 0.1, **changes})
     config.train.epochs, config.task.mixup = 1.0, mixup
     network = Network(lenet.build("small"), classification.head(CLASSES))
-    variables = jax.tree.map(np.array, dict(network.init(jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32))))
+    variables = placement.init(network, np.zeros((1, 8, 8, 1), np.float32), seed=0)
     groups = layer_groups.assign(variables["params"], network.backbone.stages, {})
     phases = (Phase("only", 1.0, {group: float(group != "conv1") for group in groups}),)
     job = Job(network, classification, prepare, groups, phases, 5, config, axis)

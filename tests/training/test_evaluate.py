@@ -12,6 +12,7 @@ from tljax.tasks import classification
 from tljax.training import parallel
 from tljax.training.evaluate import Evaluator
 from tljax.training.train_step import make_eval_step
+from tljax.weights import placement
 
 N, CLASSES = 45, 3
 RNG = np.random.default_rng(0)
@@ -43,12 +44,12 @@ def test_every_example_counts_once(mode, batch_size, lengths):
     part = Memory()
     part.lengths = lengths  # texts come in another order
     network = Network(lenet.build("small"), classification.head(CLASSES))
-    variables = dict(network.init(jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32)))
+    variables = placement.init(network, np.zeros((1, 8, 8, 1), np.float32), seed=0)
     devices = parallel.make(mode)
     evaluator = Evaluator(make_eval_step(network, classification, prepare, axis=devices.axis), devices)
     host = jax.tree.map(np.array, variables)
     totals = evaluator(devices.put_state(host), Evaluation(part, batch_size=batch_size))
-    logits = np.asarray(network.apply(variables, IMAGES.astype(np.float32) / 255))
+    logits = np.asarray(jax.jit(network.apply)(variables, IMAGES.astype(np.float32) / 255))
     expected = np.zeros((CLASSES, CLASSES), int)
     np.add.at(expected, (LABELS, logits.argmax(-1)), 1)
     found = [totals[name] for name in ("labels", "found", "hits")]

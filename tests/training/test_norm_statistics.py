@@ -18,6 +18,7 @@ from tljax.networks.inverted_residual import InvertedResidualNet
 from tljax.networks.network import Network
 from tljax.tasks import classification
 from tljax.training import norm_statistics, parallel
+from tljax.weights import placement
 
 
 def prepare(batch, key, train):
@@ -27,8 +28,7 @@ def prepare(batch, key, train):
 
 def network_of(backbone):
     network = Network(backbone, classification.head(CLASSES))
-    variables = network.init(jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32))
-    return network, jax.tree.map(np.array, dict(variables))
+    return network, placement.init(network, np.zeros((1, 32, 32, 3), np.float32), seed=0)
 
 
 def measured(network, variables, mode, devices, batches):

@@ -20,6 +20,7 @@ from tljax.tasks import classification
 from tljax.training import optimizer, parallel
 from tljax.training.job import Job
 from tljax.training.train_state import TrainState
+from tljax.weights import placement
 
 CLASSES, BATCH = 5, 8
 
@@ -36,8 +37,7 @@ def make_job(scales, *, steps=5, moving=(), **changes):
     config.train.epochs = 1.0
     backbone = resnet.ResNet(small.TINY)
     network = Network(backbone, classification.head(CLASSES))
-    variables = network.init(jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32))
-    variables = jax.tree.map(np.array, dict(variables))
+    variables = placement.init(network, np.zeros((1, 32, 32, 3), np.float32), seed=0)
     groups = layer_groups.assign(variables["params"], backbone.stages, {})
     phases = (Phase("only", 1.0, scales),)
     job = Job(network, classification, prepare, groups, phases, steps, config, None)
