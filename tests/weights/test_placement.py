@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import small
 from tljax.core.errors import WeightsError
 from tljax.core.trees import flatten
 from tljax.core.types import Card, Name, Published, Variables
@@ -56,6 +57,22 @@ def place(found: dict[str, np.ndarray], **options):
 
 
 # Placing
+
+
+class Two(nn.Module):
+    """Two layers; `start` is what `placement` tells a network."""
+
+    @nn.compact
+    def __call__(self, x, start=None):
+        return nn.Dense(3)(nn.Dense(64)(x))
+
+
+def test_draws_are_the_same_however_well_they_are_compiled(monkeypatch):
+    network, x = Two(), np.zeros((1, 32), np.float32)
+    monkeypatch.setenv("XLA_FLAGS", "")
+    quick = placement.init(network, x, seed=3)
+    best = jax.jit(network.init, compiler_options={placement.LEVEL: 3})(jax.random.key(3), x)
+    assert small.bits(quick["params"]) == small.bits(best["params"])
 
 
 def test_place_moves_axes_and_keeps_the_head():

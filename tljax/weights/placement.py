@@ -1,6 +1,7 @@
 """Random initial variables, then published arrays in their place, strictly: all differences are an error. And back."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 
@@ -16,6 +17,7 @@ from tljax.core.types import Name, Published, Record, Tree, Variables
 from tljax.weights.layouts import published_shape, to_ours, to_theirs
 
 SHOWN = 20  # names of one kind in an error; a wrong architecture would give hundreds
+LEVEL = "xla_backend_optimization_level"
 
 Leaf = np.ndarray | jax.ShapeDtypeStruct  # a leaf of variables: an array, or only its shape and dtype
 Adapt = Callable[[Mapping[str, np.ndarray], tuple[int, ...], tuple[int, ...]], Mapping[str, np.ndarray]]
@@ -109,8 +111,16 @@ def init(
         return {c: {p: x for p, x in leaves[c].items() if wanted is None or p in wanted} for c in leaves}
 
     key = jax.random.key(seed)
-    drawn = jax.jit(values)(jax.random.fold_in(key, draw) if draw else key)  # XLA removes unused values
+    program = jax.jit(values, compiler_options=_once())
+    drawn = program(jax.random.fold_in(key, draw) if draw else key)  # XLA removes unused values
     return {collection: unflatten(jax.tree.map(np.array, leaves)) for collection, leaves in drawn.items()}
+
+
+def _once() -> dict[str, bool | int] | None:
+    """Draws run once. To compile them as well as a step takes more than twice as long, and gives the same bits. A level
+    in XLA_FLAGS wins.
+    """
+    return {LEVEL: 1} if jax.default_backend() == "cpu" and LEVEL not in os.environ.get("XLA_FLAGS", "") else None
 
 
 def place(
