@@ -2,12 +2,17 @@
 
 import importlib.util
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
 from configs import default
 from tljax.core import plugins, settings
 from tljax.core.errors import DataError
+from tljax.core.types import Card
+from tljax.data import folders, pictures
+from tljax.data.inputs import image
+from tljax.data.parts import splits
 
 TWO, SIGNS = ("0", "1"), ("-1", "+1")
 # Name -> its classes; every table has 12 rows.
@@ -60,12 +65,16 @@ FOLDERS = {
     "macosx": (PARTS, {"train": 16, "test": 8}, ("green", "red")),
     "annotations": (PARTS, {"train": 16, "test": 8}, ("green", "red")),
     "numbers": (PARTS, {"train": 24, "test": 12}, ("1", "2", "10")),
+    "leak": (PARTS, {"train": 16, "test": 8}, ("green", "red")),
+    "one_level": ({"fractions": (0.5, 0.0, 0.5)}, {"all": 16}, ("green", "red")),
+    "patients": ({"fractions": (0.5, 0.0, 0.5)}, {"all": 60}, ("ill", "well")),
+    "first": (PARTS, {"train": 24, "test": 12}, ("a", "b", "c")),
     "composed": (PARTS, r"caf\\u0301e|cafe\\u0301|\\u0301", ()),
     "space": (PARTS, r"'cat '", ()),
 }
 
 
-def load(source, place, **keys):
+def resolved(source, place, **keys):
     config = default.get_config()
     config.data.update(source=source, dir=str(place))
     if source == "text_csv":
@@ -73,8 +82,17 @@ def load(source, place, **keys):
     for key, value in keys.items():
         table, _, name = key.rpartition(".")
         (config.data[table] if table else config.data)[name] = value
-    own, _ = settings.resolve(config)
-    return plugins.find("sources", source).load(own.data)
+    return settings.resolve(config)[0]
+
+
+def load(source, place, **keys):
+    return plugins.find("sources", source).load(resolved(source, place, **keys).data)
+
+
+def chosen(place, **keys):
+    """The parts of a folder, and the config."""
+    config = resolved("image_folder", place, **keys)
+    return splits.choose(plugins.find("sources", "image_folder").load(config.data), config.data, seed=0), config
 
 
 @pytest.fixture
@@ -146,3 +164,32 @@ def test_a_layout_is_read_or_named(layouts, name):
     found = load("image_folder", layouts / name, **keys)
     assert {split: len(examples) for split, examples in found.splits.items()} == numbers
     assert found.info.classes == classes
+
+
+def test_a_leak_is_counted(layouts):
+    parts, config = chosen(layouts / "leak", resize=40, size=40, **PARTS)
+    backbone = SimpleNamespace(resized=lambda *_: "")
+    found = image.load(
+        parts.parts, config.data, model=config.model, card=Card((0.5,) * 3, (0.5,) * 3), backbone=backbone
+    )
+    assert any("8 of 8 test pictures are also in train" in note for note in found.notes)
+
+
+def test_no_person_is_in_two_parts(layouts):
+    parts, _ = chosen(layouts / "patients", fractions=(0.5, 0.0, 0.5), group="/(p[0-9]+)_")
+    persons = [set(part.groups) for part in parts.parts.values()]
+    assert len(persons) == 2 and not persons[0] & persons[1] and len(persons[0] | persons[1]) == 12
+
+
+def test_the_first_examples_of_a_sorted_folder_are_of_all_classes(layouts):
+    parts, _ = chosen(layouts / "first", train_examples=6, **PARTS)
+    assert sorted(parts.parts["train"].labels) == [0, 0, 1, 1, 2, 2] and "drawn by seed" in " ".join(parts.notes)
+
+
+def test_predict_answers_for_what_training_reads(layouts):
+    found = [path.relative_to(layouts / "asked") for path in folders.inside(layouts / "asked", pictures.SUFFIXES)]
+    assert list(map(str, found)) == ["a/1.png", "b/2.png"]
+
+
+def test_no_layout_is_left_out(layouts):
+    assert {place.name for place in layouts.iterdir()} == {*FOLDERS, "asked", "asked_real"}
