@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from tljax.core import signals
 from tljax.core.errors import ConfigError
 from tljax.core.processes import agreement, ending, joining
 from tljax.core.processes.agreement import Share
+from tljax.core.processes.deadline import Deadline
 from tljax.core.processes.joining import Place
 
 
@@ -150,6 +153,23 @@ def test_all_heed_a_signal_at_the_same_poll(three):
 
     three(look)
     assert [watch.due() for watch in watches] == [[10]] * 3
+
+
+def test_time_is_up_for_all_at_once_by_the_clock_of_process_0(three, monkeypatch):
+    wishes, asked = [], []
+    monkeypatch.setattr(
+        signals, "_asked", signals._Asked(others=SimpleNamespace(due=lambda: asked, wish=wishes.append))
+    )
+    first, other = Deadline(time.monotonic() - 1), Deadline(time.monotonic() - 1)
+    for _ in range(3):
+        for index, deadline in ((0, first), (1, other)):
+            three.place.index = index
+            assert not deadline.passed()
+        signals.poll()
+    assert wishes == [signals.TIME_UP]  # said once, and by process 0 alone
+    asked.append(signals.TIME_UP)
+    signals.poll()
+    assert first.passed() and other.passed()
 
 
 def test_the_first_failure_ends_all_with_its_words(three, monkeypatch, capsys):

@@ -1,5 +1,9 @@
 """Copies of what lies in a store, and a run's folder mirrored there: fsspec's own store in memory."""
 
+import functools
+import http.server
+import threading
+
 import fsspec
 import pytest
 from ml_collections import ConfigDict
@@ -7,6 +11,11 @@ from ml_collections import ConfigDict
 from tljax.core import caches
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.remote import copies, mirror, store
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
 
 
 @pytest.fixture
@@ -41,6 +50,28 @@ def test_a_folder_is_copied_once_and_follows_the_store(memory):
     assert memory.got == ["/b/set/[a] #1?.txt", "/b/set/train/ant/1.txt"]
     assert (place / "train/ant/1.txt").read_text() == "another text 12" and not (place / "train/bee").exists()
     assert store.facts("memory://b/set")["files"] == 2 and store.facts("memory://b/none") is None
+
+
+def test_what_a_store_does_not_tell_apart_is_copied_again(memory, monkeypatch):
+    """A page may say neither time nor checksum: the size alone would keep another content of the same size."""
+    monkeypatch.setattr(store, "MARKS", ())
+    for content in (b"first", b"other"):
+        memory.pipe_file("/b/one.txt", content)
+        assert copies.local("memory://b/one.txt").read_bytes() == content
+    assert memory.got == ["/b/one.txt"] * 2
+
+
+def test_a_file_of_a_page(tmp_path, monkeypatch):
+    monkeypatch.setenv("TLJAX_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "1.txt").write_text("content")
+    handler = functools.partial(QuietHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place = copies.local(f"http://127.0.0.1:{server.server_port}/1.txt")
+        assert place.name == "1.txt" and place.read_text() == "content"
+        with pytest.raises(DataError, match="there is none"):
+            copies.local(f"http://127.0.0.1:{server.server_port}/2.txt")
+        server.shutdown()
 
 
 def test_a_file_comes_with_what_lies_beside_it(memory):

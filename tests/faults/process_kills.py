@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 JOIN = 45  # seconds in which all processes must come together
 ENDED = 60.0  # seconds in which a job must have ended, when something has ended one of its processes
 ABORTED = -6  # 134 in a shell: where process 0 was killed, jax ends the others so
+# (number of the signal, which processes get it); the soak draws each as often as the others.
+HITS = [(number, who) for number in (signal.SIGTERM, signal.SIGKILL) for who in ("process 0", "another one", "all")]
 CODES = {signal.SIGTERM: {143}, signal.SIGKILL: {1, ABORTED, -9}}  # number -> exit codes of the killed and the others
 # Before jax has started, a signal has its own effect, and who waits for that process says that it did not come.
 EARLY = {-15, -9, 2, ABORTED, 143, 1}
@@ -78,13 +80,13 @@ class Job:
         return saved_bits(run), losses(run).tolist()
 
 
-def trial(job: Job, name: str, draw: random.Random) -> tuple[Counter[str], str]:
+def trial(job: Job, name: str, number: signal.Signals, who: str, draw: random.Random) -> tuple[Counter[str], str]:
     """Hit a job at a time that is drawn, until one of at most three hits came before its end; then let it go on."""
     seen: Counter[str] = Counter()
     for _ in range(3):
-        started, number = job.start(name), draw.choice(list(CODES))
+        started = job.start(name)
         time.sleep(draw.uniform(0.1, 1.0) * job.seconds)
-        hit = draw.sample(started, draw.choice((1, job.count)))
+        hit = {"process 0": started[:1], "another one": [draw.choice(started[1:])], "all": started}[who]
         alive = [one for one in hit if one.poll() is None]
         log = job.folder / name / "soak" / "metrics.jsonl"
         early = not log.exists() or not log.stat().st_size
@@ -94,7 +96,7 @@ def trial(job: Job, name: str, draw: random.Random) -> tuple[Counter[str], str]:
         took = time.monotonic() - began
         if codes == [0] * job.count or (not alive and set(codes) == {0}):
             continue  # it was over before
-        kind = f"{number.name} to {'one' if len(hit) < job.count else 'all'} of {job.count}"
+        kind = f"{number.name} to {who} of {job.count}"
         seen += Counter({kind: 1, "hits": 1, "before the first step": early})
         seen["slowest, s"] = max(seen["slowest, s"], int(took + 0.5))
         if None in codes or not set(codes) <= ({0} | CODES[number] | (EARLY if early else set())):
@@ -107,15 +109,17 @@ def trial(job: Job, name: str, draw: random.Random) -> tuple[Counter[str], str]:
 
 
 def processes(zygote: Any, root: Path, number: int, draw: random.Random) -> Counter[str]:
-    """So many jobs, of 2 and of 4 processes in turn."""
+    """So many jobs of 2 and of 4 processes, each with each of HITS before any comes again."""
     del zygote  # processes that share a coordinator are started one by one
     jobs, seen = [Job(count, root / f"of {count}") for count in (2, 4)[: max(1, min(2, number))]], Counter[str]()
-    for turn in range(number):
+    every = [(job, *hit) for hit in HITS for job in jobs]
+    hits = [hit for _ in range(0, number, len(every)) for hit in draw.sample(every, len(every))]
+    for turn, (job, signal_number, who) in enumerate(hits[:number]):
         name = f"run{turn}"
-        found, wrong = trial(jobs[turn % len(jobs)], name, draw)
+        found, wrong = trial(job, name, signal_number, who, draw)
         slowest = max(seen["slowest, s"], found.pop("slowest, s", 0))
         seen += found + Counter({"jobs": 1, "wrong": bool(wrong)})
         seen["slowest, s"] = slowest
         print(f"{dict(found)}{': ' + wrong if wrong else ''}", flush=True)
-        shutil.rmtree(jobs[turn % len(jobs)].folder / name)
+        shutil.rmtree(job.folder / name)
     return seen

@@ -35,7 +35,7 @@ def experiments(folder):
     weights = {"model__weights": str(folder / "norms" / "model"), "data__in_memory": False}
     # In several processes a state in four parts, frozen leaves too; alone it is on every device.
     parts = {"mesh__fsdp": 4, "mesh__rules": (("backbone.*kernel", 3),)} if agreement.count() > 1 else {}
-    yield "norms", with_norms()
+    yield "norms", with_norms(train__minutes=60.0)  # all steps fit; they are measured together
     yield "phases", with_norms(strategy__name="gradual_unfreeze", **weights, **parts)
     yield "lora", with_norms(strategy__name="lora", optimizer__accumulate=2, **weights)
     yield "cached", with_norms(strategy__name="linear_probe", **weights)

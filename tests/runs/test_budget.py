@@ -8,6 +8,7 @@ import pytest
 
 from tests import small
 from tljax.core.errors import DeviceError
+from tljax.core.processes.deadline import Deadline
 from tljax.reporting.report import Report
 from tljax.runs import budget, dry_run
 from tljax.runs.run import run
@@ -60,7 +61,7 @@ def test_too_few_steps_are_warned_of(tmp_path, monkeypatch, capsys):
 def test_training_ends_when_the_time_is_over(tmp_path, monkeypatch, capsys):
     """Where steps take longer than measured; what is reached is evaluated and saved."""
     loop = Loop.__init__
-    over = lambda self, *rest, **more: loop(self, *rest, **(more | {"deadline": time.monotonic()}))  # noqa: E731
+    over = lambda self, *rest, **more: loop(self, *rest, **(more | {"deadline": Deadline(time.monotonic())}))  # noqa: E731
     monkeypatch.setattr(Loop, "__init__", over)
     result = run(small.config(train__epochs=3.0, data__validation=0.2), tmp_path / "run")
     assert re.search(r"ends at step 1 of \d+: the time of config.train.minutes is up", capsys.readouterr().out)

@@ -3,6 +3,7 @@
 import json
 from types import SimpleNamespace
 
+import fsspec
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
@@ -10,6 +11,7 @@ from PIL import Image
 
 from tests.serving.test_evaluation import pictures, texts  # noqa: F401
 from tljax.__main__ import main
+from tljax.core.errors import DataError
 from tljax.serving import answers, questions, saved_model, stored_config
 
 DATA, CONFIG = 3, 2
@@ -82,6 +84,25 @@ def test_a_table_of_pictures(pictures, tmp_path, capsys):  # noqa: F811
     assert [row["p(ant)"] for row in lines(tmp_path / "plain.jsonl")] == [row["p(ant)"] for row in rows]
     assert main(["evaluate", str(folder), str(table), "--image=picture", "--label=what", "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["metrics"]["examples"] == 2
+
+
+def test_pictures_at_an_address(pictures, tmp_path, monkeypatch):  # noqa: F811
+    folder, root, _ = pictures
+    monkeypatch.setenv("TLJAX_CACHE", str(tmp_path))
+    system = fsspec.filesystem("memory")
+    for name in ("ant/0.png", "bee/1.png"):
+        system.pipe_file(f"/new/{name}", (root / "test" / name).read_bytes())
+    try:
+        model = saved_model.load(folder)
+        found = questions.find(folder, model, ["memory://new", "memory://new/bee/1.png"])
+        assert found.names == ["memory://new/ant/0.png", *["memory://new/bee/1.png"] * 2]
+        assert [path.read_bytes() for path in found.asked[:2]] == [
+            (root / "test" / name).read_bytes() for name in ("ant/0.png", "bee/1.png")
+        ]
+        with pytest.raises(DataError, match="must be a file or a folder 'memory://new/cat'; there is none"):
+            questions.find(folder, model, ["memory://new/cat"])
+    finally:
+        system.rm("/new", recursive=True)
 
 
 def test_pictures_beside_a_second_table_come_before_those_of_the_training(tmp_path):

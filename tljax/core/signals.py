@@ -19,6 +19,7 @@ from typing import Protocol
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGXCPU") if hasattr(signal, name))
 SAVING = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
+TIME_UP = 0  # beside the numbers of signals: the run's time is over
 GRACE = 10.0  # seconds after the first signal to end; until then a second signal changes nothing, later it kills
 
 
@@ -49,6 +50,7 @@ class _Asked:
     end: int | None = None  # the number of the signal
     since: float = 0.0
     save: bool = False
+    over: bool = False  # the time of the run
     held: int = 0  # how many times `held` is entered
     before: dict[int, "signal._HANDLER"] = dataclasses.field(default_factory=dict)  # the earlier handlers
     others: Others | None = None
@@ -63,7 +65,7 @@ def watched() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _asked.end, _asked.since, _asked.save, _asked.held = None, 0.0, False, 0
+    _asked.end, _asked.since, _asked.save, _asked.over, _asked.held = None, 0.0, False, False, 0
     before = {number: signal.getsignal(number) for number in (*ENDING, *SAVING)}
     _asked.before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}  # nohup
     for number in _asked.before:
@@ -109,6 +111,17 @@ def wish_save() -> None:
         _asked.others.wish(SAVING[0])
 
 
+def wish_end() -> None:
+    """Tell all processes of the run that its time is up, as process 0's clock says; they heed it at the same `poll`."""
+    if _asked.others:
+        _asked.others.wish(TIME_UP)
+
+
+def time_is_up() -> bool:
+    """Whether `wish_end` has been heeded."""
+    return _asked.over
+
+
 def save_asked() -> bool:
     """Whether a signal has asked for a checkpoint since the last call."""
     asked, _asked.save = _asked.save, False
@@ -116,7 +129,9 @@ def save_asked() -> bool:
 
 
 def _note(number: int) -> None:
-    if number in SAVING:
+    if number == TIME_UP:
+        _asked.over = True
+    elif number in SAVING:
         _asked.save = True
     elif _asked.end is None:
         _asked.end, _asked.since = number, time.monotonic()

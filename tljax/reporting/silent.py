@@ -1,6 +1,7 @@
 """The report of every process but the first: it writes nothing. Their standard output leads nowhere (`joining`)."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,14 @@ class Silent(Report):
     def opened(self, inputs: Mapping[str, Any]) -> Iterator[None]:
         del inputs
         yield
+
+    @property
+    def seconds(self) -> float:
+        return 0.0  # process 0's clock counts
+
+    def deadline(self, minutes: float) -> float:
+        del minutes
+        return math.inf
 
     def keep(self, name: str, text: str) -> None:
         pass

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import jax
 
+from tljax.core.processes import agreement
 from tljax.reporting.report import Report
 from tljax.training.devices import memory
 from tljax.training.job import Job
@@ -67,14 +68,18 @@ def measure(job: Job, views: Sequence[View], initial: TrainState, devices: Paral
 
 
 def steps(job: Job, views: Sequence[View], initial: TrainState, devices: Parallel, report: Report) -> int:
-    """As many of the job's steps as fit into what is left of `train.minutes`. A run that has begun keeps its number."""
+    """As many of the job's steps as fit into what is left of `train.minutes`. A run that has begun keeps its number.
+
+    Several processes measure together, and take what process 0's clock says.
+    """
     config, wanted = job.config, job.steps
-    found = report.stored(FILE)
+    found = agreement.told(lambda: report.stored(FILE))
     if found is None:
         price = measure(job, views, initial, devices, report)
         left = 60 * config.train.minutes - report.seconds - price.final - RESERVE
         fits = int(left / price.a_step(job))
-        found = {"steps": max(1, min(wanted, fits)), "wanted": wanted, "seconds a step": round(price.step, 4)}
+        mine = {"steps": max(1, min(wanted, fits)), "wanted": wanted, "seconds a step": round(price.step, 4)}
+        found = agreement.told(lambda: mine)
     report.keep(FILE, json.dumps(found, indent=2))
     said = f"a step takes {found['seconds a step']:.3g} s; {found['steps']:,} of {found['wanted']:,} steps fit"
     report.say(f"time: at most {config.train.minutes:g} minutes: {said}")

@@ -6,9 +6,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from tljax.core import overrides, settings
-from tljax.core.errors import ConfigError
 from tljax.core.plugins import find
 from tljax.core.processes import agreement
+from tljax.core.processes.deadline import Deadline
 from tljax.reporting import silent
 from tljax.runs import budget, fitted_run, own_size, records, results
 from tljax.runs.finish import finish
@@ -29,11 +29,6 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     if finished := agreement.told(report.finished):
         return finished
     devices = parallel.of(config)
-    if config.train.minutes and devices.share.count > 1:
-        raise ConfigError(
-            f"config.train.minutes={config.train.minutes:g} is measured by one clock, and this run has "
-            f"{devices.share.count} processes. Set it to 0, and config.train.epochs."
-        )
 
     # Which groups learn, how fast, and when. All faults of the input are reported here, before anything is written.
     prepared = prepare(config, devices, report)
@@ -62,7 +57,9 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
             report.say(view.note)
         keep, layout = config.train.keep_checkpoints, devices.layout
         with opened(workdir / "checkpoints", keep=keep, layout=layout) as checkpoints:
-            loop = Loop(job, seen, devices, checkpoints, report, deadline=report.deadline(config.train.minutes))
+            loop = Loop(
+                job, seen, devices, checkpoints, report, deadline=Deadline(report.deadline(config.train.minutes))
+            )
             trained = loop.fit(initial)
         final, last = loop.variables(devices.put_state(trained.state)), seen[-1]
         totals, learned = own_size.totals(last, final, experiment, devices, config), devices.get_state(final)

@@ -1,6 +1,7 @@
 """Several runs side by side: every row with every seed, one process, one table."""
 
 import contextlib
+import functools
 import math
 import time
 import traceback
@@ -90,7 +91,8 @@ def each(run_one: Run, plan: Sequence[Planned], folder: Path, *, minutes: float 
     for number, (row, seed, one, place) in enumerate(plan, start=1):
         signals.poll()
         start = time.monotonic()
-        if number > 1 and start - began + longest > 60 * minutes and not (place / "result.json").exists():
+        late = start - began + longest > 60 * minutes and not (place / "result.json").exists()
+        if number > 1 and agreement.told(functools.partial(bool, late)):
             console.print(
                 f"[{number}/{len(plan)}] {row} seed {seed}: not begun, {minutes:g} minutes are up", markup=False
             )

@@ -12,6 +12,8 @@ from ml_collections import ConfigDict
 from tljax.core import config_tables, plugins
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.near_names import paths
+from tljax.core.remote import copies
+from tljax.core.remote.store import is_address
 from tljax.core.types import Dataset
 from tljax.data import folders, pictures, tables, texts
 from tljax.data.sources import text_folder
@@ -54,7 +56,7 @@ def kind(model: Model) -> str:
 
 
 def find(run: Path, model: Model, places: Sequence[str], columns: Mapping[str, str] | None = None) -> Questions:
-    """Everything that `places` name: pictures, folders, tables; and texts themselves, of a run on texts.
+    """Everything that `places` name: pictures, folders, tables, also at addresses; and texts, of a run on texts.
 
     Args:
       run: the folder of the run, whose config says how its tables are read.
@@ -65,7 +67,9 @@ def find(run: Path, model: Model, places: Sequence[str], columns: Mapping[str, s
       ConfigError: the run did not learn from tables, and no column is named.
     """
     found, wrong = Questions(), []
-    for place in places:
+    for asked in places:
+        remote = is_address(asked) and (kind(model) == "picture" or is_table(asked))  # a text may begin so too
+        place = str(copies.local(asked)) if remote else asked
         if is_table(place) and not Path(place).is_file():
             raise DataError(f"There must be a table '{place}'; there is no such file.{paths.near(place)}")
         if is_table(place):
@@ -74,11 +78,11 @@ def find(run: Path, model: Model, places: Sequence[str], columns: Mapping[str, s
             _add_texts(found, place)
         else:
             inside = _pictures(Path(place))
-            wrong += [] if inside else [place]
+            wrong += [] if inside else [asked]
             for file in inside:
-                found.add(str(file), file)
+                found.add(asked + str(file).removeprefix(place) if remote else str(file), file)
     if wrong:
-        gone = [place for place in wrong if not Path(place).exists()]
+        gone = [place for place in wrong if not Path(place).exists() and not is_address(place)]
         said = f" There is no {', '.join(gone)}.{''.join(map(paths.near, gone))}" if gone else ""
         raise DataError(
             f"Every IMAGE must be a picture or a folder of pictures ({', '.join(sorted(pictures.SUFFIXES))}), or a "

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -14,6 +13,7 @@ import numpy as np
 from tljax.core import signals
 from tljax.core.errors import WeightsError
 from tljax.core.processes import agreement
+from tljax.core.processes.deadline import Deadline
 from tljax.core.types import Batch, Mode, Record, Tree, Variables
 from tljax.reporting import throughput
 from tljax.reporting.report import Report
@@ -48,7 +48,7 @@ class Loop:
     parallel: Parallel
     checkpoints: Checkpoints
     report: Report
-    deadline: float = math.inf  # of `time.monotonic`: the step at which it has passed is the last one
+    deadline: Deadline = dataclasses.field(default_factory=Deadline)  # the step at which it has passed is the last
 
     def fit(self, start: TrainState) -> Trained:
         """Train from `start`, or from the latest checkpoint."""
@@ -187,7 +187,7 @@ class Loop:
             current.step = step + 1
             self._trace.after(current.step, current.state)
             progress.tokens, progress.places = progress.tokens + tokens, progress.places + places
-            late = time.monotonic() > self.deadline
+            late = self.deadline.passed()
             progress.owed = job.due(current.step, train.eval_epochs) or current.step == end or late
             progress.stopped = progress.stopped or late
             self._log.add(current.step, metrics, partial(self.parallel.get_state, current.state))

@@ -47,7 +47,8 @@ class Copy:
         caches.hold(self.home)
         with filelock.FileLock(self.home / ".lock"):  # several processes of a machine have one copy
             known = self.known()
-            same = {name for name, entry in found.items() if known.get(name) == self._row(name, entry.mark)}
+            rows = {name: self._row(name, entry.mark) for name, entry in found.items() if entry.mark}
+            same = {name for name, row in rows.items() if known.get(name) == row}
             for path in sorted((self.home / FILES).rglob("*"), reverse=True):
                 if path.is_file() and str(path.relative_to(self.home / FILES)) not in same:
                     path.unlink()
@@ -87,7 +88,7 @@ class Copy:
         with store.spoken(self.store.address):
             self.store.system.get([wanted[name].path for name in wanted], [str(parts[name]) for name in wanted])
         for name, part in parts.items():
-            if (size := part.stat().st_size) != wanted[name].size:
+            if (size := part.stat().st_size) != wanted[name].size >= 0:
                 raise DataError(
                     f"'{wanted[name].path}' must have {wanted[name].size:,} bytes, as its store says; {size:,} came. "
                     f"Start the same command again."

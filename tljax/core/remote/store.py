@@ -11,6 +11,7 @@ from tljax.core import atomic
 from tljax.core.errors import ConfigError, DataError, TljaxError
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://.")
+PAGES = ("http://", "https://")  # where there are files and no folders
 # What tells one content of an object from another, as the file systems of fsspec call it.
 MARKS = ("etag", "ETag", "md5Hash", "crc32c", "generation", "mtime", "updated", "LastModified", "created", "ino")
 
@@ -20,8 +21,8 @@ class Entry:
     """A file in a store."""
 
     path: str  # as the store calls it
-    size: int
-    mark: str  # another one where the content is another
+    size: int  # -1: the store does not say
+    mark: str  # another one where the content is another; "": the store says nothing that would tell
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,20 +44,23 @@ class Store:
             self.system.invalidate_cache()
             found: Mapping[str, Mapping[str, Any]] = {}
             with contextlib.suppress(FileNotFoundError):
-                found = self.system.find(self.root, detail=True)
+                single = self.address.startswith(PAGES)  # of which only a file is known
+                found = {self.root: self.system.info(self.root)} if single else self.system.find(self.root, detail=True)
             return {
-                path.removeprefix(self.root).lstrip("/"): Entry(path, int(info["size"] or 0), _mark(info))
+                path.removeprefix(self.root).lstrip("/"): Entry(path, _size(info), _mark(info))
                 for path, info in sorted(found.items())
                 # Stores have no folders: a name may only begin alike, and some programs write an object for a folder.
                 if info["type"] == "file" and not path.endswith("/") and f"{path}/".startswith(f"{self.root}/")
             }
 
     def beside(self, suffixes: tuple[str, ...]) -> dict[str, Entry]:
-        """Name -> what lies beside the file, with one of these suffixes."""
+        """Name -> what lies beside the file, with one of these suffixes; {} where there are no folders."""
+        if self.address.startswith(PAGES):
+            return {}
         with spoken(self.address):
             listed = self.system.ls(self.root.rpartition("/")[0], detail=True)
         found = {info["name"]: info for info in listed if info["type"] == "file" and info["name"].endswith(suffixes)}
-        return {path.rpartition("/")[2]: Entry(path, int(info["size"]), _mark(info)) for path, info in found.items()}
+        return {path.rpartition("/")[2]: Entry(path, _size(info), _mark(info)) for path, info in found.items()}
 
 
 def is_address(text: object) -> TypeGuard[str]:
@@ -86,7 +90,7 @@ def facts(address: str) -> dict[str, Any] | None:
     found = at(address).entries()
     rows = [(name, entry.size, entry.mark) for name, entry in found.items()]
     digest = hashlib.sha256(repr(rows).encode()).hexdigest()
-    size = sum(entry.size for entry in found.values())
+    size = sum(max(entry.size, 0) for entry in found.values())
     return {"place": address, "files": len(rows), "bytes": size, "sha256": digest} if rows else None
 
 
@@ -110,7 +114,14 @@ def spoken(address: str) -> Iterator[None]:
         ) from error
 
 
+def _size(info: Mapping[str, Any]) -> int:
+    return -1 if info.get("size") is None else int(info["size"])
+
+
 def _mark(info: Mapping[str, Any]) -> str:
-    """A checksum of what the store says of a file."""
+    """A checksum of what the store says of a file; "" if it says nothing by which a change is seen."""
     said = [(key, str(info[key])) for key in MARKS if info.get(key) is not None]
+    if not said:
+        return ""
+    said.append(("size", str(info.get("size"))))
     return hashlib.sha256(repr(said).encode()).hexdigest()[:32]
