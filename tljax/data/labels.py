@@ -14,6 +14,7 @@ from tljax.core.types import Record
 from tljax.data import spelling
 
 SHOWN = 10  # names in an error
+BETWEEN = "|"  # the labels of a set, in files that are written
 ROWS = 5  # faults in an error that has a line for each
 DECIMAL = (
     "Set config.data.decimal: ',' where a comma stands before the fraction (0,5), '.' where commas stand between "
@@ -124,6 +125,11 @@ def cut(names: Sequence[str]) -> str:
     """Names as a short list for the user; the rest is counted."""
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
+
+
+def joined(names: Sequence[str], classes: Sequence[str]) -> str:
+    """A set in a file: a|b; a list of JSON where the name of some class holds the separator."""
+    return json.dumps(list(names), ensure_ascii=False) if any(BETWEEN in c for c in classes) else BETWEEN.join(names)
 
 
 def _is_weight(weight: Any) -> bool:

@@ -75,6 +75,9 @@ def load(config: ConfigDict, *, axis: str | None, pretrained_wanted: bool = True
     built = network.build(build, family, known.variant, known.published, config.model, axis=axis)
     backbone, own = built.network.backbone, known.published is not None
     built, variables, drawn = _start(task, family, built, known, fresh, config)
+    kept: tuple[str, ...] = ()
+    if config.model.keep_head and known.published:
+        variables, kept = head_names.by_class(variables, drawn, known.published, classes)
     groups = layer_groups.assign(variables["params"], backbone.stages, config.groups)
     if method is not PLAIN:
         method.check(variables["params"], groups, backbone.stages)
@@ -92,7 +95,7 @@ def load(config: ConfigDict, *, axis: str | None, pretrained_wanted: bool = True
         published=known.published,
         card=known.card,
         variant=built.variant,
-        notes=(*info.notes, *known.notes, *built.notes, *inputs.notes),
+        notes=(*info.notes, *known.notes, *built.notes, *kept, *inputs.notes),
         lists=inputs.lists,
         prepare=inputs.prepare,
         network=built.network,

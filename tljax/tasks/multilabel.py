@@ -17,7 +17,7 @@ from tljax.core.atomic import whole
 from tljax.core.options import Option
 from tljax.core.types import Batch, Json, Totals
 from tljax.data import mixing
-from tljax.data.labels import NUMBERS_BY_NAME, numbers_by_name
+from tljax.data.labels import NUMBERS_BY_NAME, joined, numbers_by_name
 from tljax.networks.layers import TORCH_LINEAR
 from tljax.reporting import measures, significance
 
@@ -30,7 +30,6 @@ OPTIONS = {
     ),
     **mixing.OPTIONS,
 }
-SEPARATOR = "|"  # between the labels of an example in predictions.csv
 
 
 def choices(classes: int) -> dict[str, int]:
@@ -206,4 +205,4 @@ def _average_precision(totals: Totals) -> np.ndarray:
 
 
 def _named(row: np.ndarray, classes: Sequence[str]) -> str:
-    return SEPARATOR.join(name for name, holds in zip(classes, row, strict=True) if holds)
+    return joined([name for name, holds in zip(classes, row, strict=True) if holds], classes)

@@ -6,14 +6,17 @@ that the task gives; parameters without one are called "head.<path with dots>".
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 
 import flax.linen as nn
+import numpy as np
 
+from tljax.core import atomic
 from tljax.core.errors import ConfigError, WeightsError
 from tljax.core.layer_groups import stage_of
-from tljax.core.trees import flatten
-from tljax.core.types import Name, Published, Tree
+from tljax.core.trees import flatten, unflatten
+from tljax.core.types import Name, Published, Tree, Variables
 from tljax.weights import placement
 from tljax.weights.layouts import published_shape
 
@@ -76,6 +79,40 @@ def unfitting(network: nn.Module, example: Tree, names: Iterable[Name], publishe
             f"tensors: {', '.join(row.published for row in rows[:3])} ... Set it to false, or choose the weights' head."
         )
     return tuple(lost)
+
+
+def by_class(
+    variables: Variables, drawn: Collection[str], published: Published, classes: Sequence[str]
+) -> tuple[Variables, tuple[str, ...]]:
+    """(The variables with a kept head's outputs in the order of `classes`, notes): labels are bound by name.
+
+    The names are those in the model.json of a run. Other weights name no classes: their outputs keep their places.
+
+    Args:
+      drawn: paths of the parameters that do not come from the weights.
+
+    Raises:
+      ConfigError: the head's outputs are of other classes, or cannot be put in another order.
+    """
+    head = {path: leaf for path, leaf in flatten(variables["params"]["head"]).items() if f"head/{path}" not in drawn}
+    file = Path(published.where).with_name("model.json")
+    theirs = atomic.read_json(file).get("classes", ()) if head and file.is_file() else ()
+    if not theirs:
+        told = "config.model.keep_head: these weights name no classes, so the outputs of their head keep their places"
+        return variables, (told,) if head else ()
+    if list(theirs) == list(classes) or len(theirs) != len(classes):  # of another number: these outputs are random
+        return variables, ()
+    plain = set(head) == {"kernel", "bias"} and head["kernel"].shape[-1] == len(classes)
+    if not plain or sorted(theirs) != sorted(classes):
+        raise ConfigError(
+            f"config.model.keep_head=true needs a head for the run's classes, by name: that of '{published.where}' is "
+            f"for {', '.join(map(str, theirs))}; the run's are {', '.join(classes)}"
+            f"{'' if plain else ', in another order'}. Name them alike (config.data.classes), or set it to false."
+        )
+    places = [theirs.index(name) for name in classes]
+    ordered = unflatten({path: np.asarray(leaf)[..., places] for path, leaf in head.items()})
+    params = {**variables["params"], "head": ordered}
+    return {**variables, "params": params}, ("head: the outputs of the weights' are put in the order of the classes",)
 
 
 def _check(table: tuple[Name, ...], sizes: dict[tuple[str, str], int]) -> None:
