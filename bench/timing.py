@@ -63,13 +63,14 @@ def training(
     prepare: Callable[..., Any],
     tx: Any,
     options: dict[str, Any],
+    task: Any = classification,
 ) -> Run:
     """The step as a run compiles it: gradients of the learning groups only, the state donated."""
     labels = optimizer.labels(groups, learning)
     tx = optax.multi_transform(dict.fromkeys(learning, tx), labels)
     mode = Mode(train=True, frozen=layer_groups.frozen_modules(groups, learning))
     task_config = ConfigDict({"label_smoothing": 0.0, "mixup": 0.0, "cutmix": 0.0})
-    step = make_train_step(Objective(network, classification, prepare, mode, task_config), tx, labels)
+    step = make_train_step(Objective(network, task, prepare, mode, task_config), tx, labels)
     state = TrainState.create(jax.tree.map(np.array, variables), seed=0)
     state = jax.device_put(state.replace(opt_state=tx.init(optimizer.split(state.params, labels)[0])))
     batch = jax.device_put(batch)

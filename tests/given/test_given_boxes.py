@@ -43,6 +43,17 @@ def test_a_folder_within_a_folder(kind, tmp_path):
     assert config.read(str(tmp_path / "above")).changes["data.source"] == kind
 
 
+def test_masks_beside_boxes_are_told(tmp_path):
+    place = FORMATS["voc"](tmp_path / "data")
+    assert not any(note.startswith("masks:") for note in config.read(str(place)).notes)
+    (place / "SegmentationClass").mkdir()
+    for file in (place / "JPEGImages").iterdir():
+        Image.new("L", (30, 20)).save(place / "SegmentationClass" / f"{file.stem}.png")
+    given = config.read(str(place))
+    assert given.changes["data.source"] == "voc"
+    assert any(note.endswith(f"--masks {place / 'SegmentationClass'}") for note in given.notes)
+
+
 def test_coco_as_it_is_published(tmp_path):
     file = FORMATS["coco"](tmp_path / "made")
     (tmp_path / "annotations").mkdir()

@@ -9,6 +9,7 @@ from tljax.core import config_files, plugins
 from tljax.core.errors import DataError
 from tljax.core.types import Dataset
 from tljax.data import labels
+from tljax.data.masks import layout
 from tljax.data.sources import coco, voc, yolo
 from tljax.given import folder, masks, parts
 from tljax.given.found import Changes, Found
@@ -44,7 +45,29 @@ def look(place: Path, asked: Changes) -> Found | None:
     keys: Changes = {"data.source": kind, "data.dir": str(root), **changes}
     classes = dataset.info.classes
     note = f"boxes: {kind} in '{root}', pictures in '{files[0].parent}'; classes: {labels.cut(list(classes))}"
-    return Found("image", "boxes", keys, {}, len(files), (*inside, note, *notes, *divided), masks.proportions(files))
+    return Found(
+        "image",
+        "boxes",
+        keys,
+        {},
+        len(files),
+        (*inside, note, *notes, *_masks(root), *divided),
+        masks.proportions(files),
+    )
+
+
+def _masks(root: Path) -> tuple[str, ...]:
+    """A note where masks lie beside the boxes, as VOC has them; the user may mean these."""
+    try:
+        pairs = layout.pairs(root) if root.is_dir() else []
+    except DataError:
+        return ()
+    apart = [pair for pair in pairs if pair.masks != pair.pictures and layout.match(pair).both]
+    return (
+        (f"masks: '{apart[0].masks}' holds some too; for the class of each pixel: --masks {apart[0].masks}",)
+        if apart
+        else ()
+    )
 
 
 def _kind(root: Path) -> tuple[str, Sequence[str], tuple[str, ...]]:
