@@ -31,7 +31,8 @@ def beside(experiment: Experiment, method: Method, config: ConfigDict) -> Experi
     places = method.taught.teachers(config.strategy)
     if not places:
         raise ConfigError(
-            f"config.strategy.name={method.name} needs config.strategy.teachers: folders of finished runs."
+            f"config.strategy.name={method.name} needs config.strategy.teachers: folders of finished runs. "
+            f"Train a larger network first, and name its folder: --config.strategy.teachers=\"('runs/large',)\"."
         )
     if experiment.augmented:
         raise ConfigError(
