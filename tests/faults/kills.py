@@ -17,12 +17,11 @@ from tljax.networks.families import vit
 from tljax.training.checkpoints.checkpoint import opened
 
 KINDS = [name for name in plugins.available("strategies") if name not in ("auto", "scratch")]
-VIT = vit.Variant(patch=4, width=192, heads=3, depth=2)  # `vpt` needs tokens; of this width `auto` knows the heads
+VIT = vit.Variant(patch=4, width=192, heads=3, depth=2)  # of this width `auto` knows the heads
 TEACHER = "full"  # the strategy of the run that `distill` learns from
-NEEDS = {
-    "distill": ("--config.strategy.teachers=('teacher',)",),
-    "vpt": ("--config.model.family=vit", "--config.model.variant=auto", "--config.groups={}"),
-}
+ON_VIT = ("--config.model.family=vit", "--config.model.variant=auto", "--config.groups={}")
+# LeNet has neither norms nor tokens.
+NEEDS = {"distill": ("--config.strategy.teachers=('teacher',)",), "norm_only": ON_VIT, "vpt": ON_VIT}
 MOST = 12  # kills of one run, after which it is left in peace
 LOG = "metrics.jsonl"
 
@@ -34,7 +33,7 @@ class Killed:
         """`page`: whether each run draws its page, which takes as long as the rest of it."""
         self._zygote, self.folder = zygote, folder
         folder.mkdir(parents=True)
-        weights = arrays(VIT, vit) if strategy == "vpt" else arrays("small")
+        weights = arrays(VIT, vit) if NEEDS.get(strategy) is ON_VIT else arrays("small")
         safetensors.numpy.save_file(weights, folder / "net.safetensors")
         shared = [
             *(word for word in DIGITS if "strategy" not in word), *FULL[1:],
