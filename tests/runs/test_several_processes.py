@@ -80,7 +80,7 @@ def test_two_processes_give_the_run_of_one(alone, tmp_path):
             compare(rows(tmp_path / name)[:8], rows(alone / name)[:8])
     assert "in the memory of each process" in said(tmp_path, 0)
     budget = json.loads((tmp_path / "norms" / "budget.json").read_text())
-    assert budget["steps"] == budget["wanted"] and "of 26 steps fit" in said(tmp_path, 0)
+    assert budget["steps"] == budget["wanted"] and f"{budget['wanted']} steps fit" in said(tmp_path, 0)
     written = {p.name for p in (tmp_path / "phases" / "checkpoints" / "latest").rglob("ocdbt.process_*")}
     assert written == {f"ocdbt.process_{i}" for i in range(count)}  # each process wrote its parts
     found, expected = (json.loads((f / "asked.json").read_text()) for f in (tmp_path, alone))

@@ -10,6 +10,7 @@ from sklearn import metrics
 
 from tests import answers
 from tljax.core.errors import ConfigError
+from tljax.data.labels import joined
 from tljax.reporting import measures
 from tljax.tasks import multilabel
 from tljax.tasks.multilabel import MultiLabel
@@ -25,6 +26,12 @@ LOGITS = (2 * LABELS - 1 + 2 * RNG.normal(size=(45, 3))).round(1).astype(np.floa
 
 def begin(labels, **changes):
     return multilabel.from_training(ConfigDict(CONFIG | changes), np.array(labels, bool), NAMES)
+
+
+def test_two_sets_are_never_one_text_in_a_file():
+    odd = ("a", "a|b", "b|c", "c")
+    assert [joined(names, odd) for names in (["a", "b|c"], ["a|b", "c"], [])] == ['["a", "b|c"]', '["a|b", "c"]', "[]"]
+    assert joined(["dog", "photo"], ("cat", "dog", "photo")) == "dog|photo"
 
 
 def test_the_loss_by_hand():
