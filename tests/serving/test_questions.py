@@ -79,11 +79,20 @@ def test_a_table_of_pictures(pictures, tmp_path, capsys):  # noqa: F811
     assert "this run did not learn from tables" in capsys.readouterr().err
     assert main(["predict", str(folder), str(table), "--image=picture", f"--out={out}"]) == 0
     rows = lines(out)
-    assert [row["file"] for row in rows] == [str(root / "test/ant/0.png"), str(root / "test/bee/1.png")]
-    assert main(["predict", str(folder), *(row["file"] for row in rows), f"--out={tmp_path / 'plain.jsonl'}"]) == 0
+    assert [row["file"] for row in rows] == ["test/ant/0.png", "test/bee/1.png"]  # as the table writes them
+    asked = [str(root / row["file"]) for row in rows]
+    assert main(["predict", str(folder), *asked, f"--out={tmp_path / 'plain.jsonl'}"]) == 0
     assert [row["p(ant)"] for row in lines(tmp_path / "plain.jsonl")] == [row["p(ant)"] for row in rows]
+    assert main(["predict", str(folder), str(table), "--image=picture", "--id=what", f"--out={out}"]) == 0
+    assert [row["id"] for row in lines(out)] == ["ant", "bee"] and "file" not in lines(out)[0]
+    capsys.readouterr()
     assert main(["evaluate", str(folder), str(table), "--image=picture", "--label=what", "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["metrics"]["examples"] == 2
+
+
+def test_files_of_answers_lose_only_the_ending_of_a_picture():
+    found = questions.Questions(names=["a/1.jpg", "b/1.png", "v1.25", "x.2.JPEG"])
+    assert found.stems() == ["1", "1-2", "v1.25", "x.2"]
 
 
 def test_pictures_at_an_address(pictures, tmp_path, monkeypatch):  # noqa: F811

@@ -76,8 +76,17 @@ def test_what_has_no_useful_mean_is_refused(runs, tmp_path):
     shutil.copytree(runs / "run1", tmp_path / "other")
     file = tmp_path / "other" / "inputs.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"validation": "x", "weights": "y"}))
-    with pytest.raises(DataError, match=r"other: weights, validation\nA validation part that is drawn"):
+    with pytest.raises(DataError, match=r"other: weights, validation\n.* file of config.model.weights.*config.seed"):
         soup.check([runs / "run0", tmp_path / "other"])
+    for changes, cure in (  # only what helps: a seed cures no other weights, and no other data
+        ({"weights": "y"}, r"weights\nBegin all runs from the same file of config.model.weights\.$"),
+        ({"validation": "x"}, r"validation\nA validation part that is drawn .* of its own\.$"),
+        ({"classes": "z", "weights": "y", "test": "x"}, r"classes, weights, test\nTrain all runs on the same data\.$"),
+    ):
+        facts = json.loads((runs / "run1" / "inputs.json").read_text())
+        file.write_text(json.dumps(facts | changes))
+        with pytest.raises(DataError, match=cure):
+            soup.check([runs / "run0", tmp_path / "other"])
     shutil.copytree(runs / "run1", tmp_path / "scaled")
     card = tmp_path / "scaled/model/card.json"
     card.write_text(json.dumps(json.loads(card.read_text()) | {"mean": [0.7]}))

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--text", default="", help="of a table: the column of the text; default: as in training")
     parser.add_argument("--pair", default="", help="of a table: that of the second text")
     parser.add_argument("--image", default="", help="of a table: the column of the picture's path")
-    parser.add_argument("--id", default="", help="of a table: the column that names rows; default: id, else the line")
+    parser.add_argument("--id", default="", help=questions.ID_HELP)
     options = parser.parse_intermixed_args(arguments)
     embedding.check(options.out)
     keep_compiled()

@@ -65,7 +65,8 @@ def main(arguments: Sequence[str]) -> None:
     elif in_folder:
         answered = in_folder(options.out, found, predictor)
     else:
-        answered = _saved(options.out, found, predictor, questions.reading(run, model))
+        name = "file" if questions.kind(model) == "picture" and not options.id else "id"
+        answered = _saved(options.out, found, predictor, name, questions.reading(run, model))
     for line in predictor.notes(answered):
         print(line, file=sys.stderr)
     if found.faults:
@@ -139,19 +140,20 @@ def _boxes(options: argparse.Namespace, found: Questions, predictor: Predictor) 
     return answered
 
 
-def _saved(out: Path, found: Questions, predictor: Predictor, data: ConfigDict | None) -> int:
+def _saved(out: Path, found: Questions, predictor: Predictor, name: str, data: ConfigDict | None) -> int:
     """Write the answers, and print their number; returns it.
 
     Args:
+      name: the name of the first column.
       data: config.data of the training, if it is known.
     """
     model = predictor.model
-    rows = answers.Answers(model, "file" if questions.kind(model) == "picture" else "id", data)
-    for (_, answer), name in zip(predictor.answers(found.asked), found.names, strict=True):
+    rows = answers.Answers(model, name, data)
+    for (_, answer), asked in zip(predictor.answers(found.asked), found.names, strict=True):
         if isinstance(answer, ValueError):
-            found.faults.append(f"{name}: {answer}")
+            found.faults.append(f"{asked}: {answer}")
         else:
-            rows.add(name, answer)
+            rows.add(asked, answer)
     answers.save(rows.columns, out)
     counts = [f"{name} {count:,}" for name, count in rows.counts.items()]
     told = f": {', '.join(counts)}" if counts else ""
@@ -175,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--text", default="", help="of a table: the column of the text; default: as in training")
     parser.add_argument("--pair", default="", help="of a table: that of the second text")
     parser.add_argument("--image", default="", help="of a table: the column of the picture's path")
-    parser.add_argument("--id", default="", help="of a table: the column that names rows; default: id, else the line")
+    parser.add_argument("--id", default="", help=questions.ID_HELP)
     parser.add_argument("--top", type=int, default=1, help="classes to show of each; default 1")
     parser.add_argument(
         "--json",

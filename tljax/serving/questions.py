@@ -16,13 +16,15 @@ from tljax.core.remote import copies
 from tljax.core.remote.store import is_address
 from tljax.core.types import Dataset
 from tljax.data import folders, pictures, tables, texts
-from tljax.data.sources import text_folder
+from tljax.data.sources import picture_table, text_folder
+from tljax.data.texts import Row
 from tljax.serving import stored_config
 from tljax.serving.saved_model import Model
 
 TABLES = {"picture": "picture_table", "text": "text_csv"}  # the source for tables, if the run's source reads none
 EXAMPLES = {"picture": "image", "text": "text"}  # its column of examples
-ID = "id"  # the column with the names of rows, if a table has it
+ID = "id"  # the column with the names of rows of texts, if a table has it
+ID_HELP = "of a table: the column that names rows; default: of pictures that of the path, of texts id, else the line"
 
 
 @dataclasses.dataclass
@@ -39,10 +41,11 @@ class Questions:
         self.asked.append(asked)
 
     def stems(self) -> list[str]:
-        """A file's name for each, without its ending; pictures of the same name in several folders are numbered."""
+        """A file's name for each, without a picture's ending; pictures of one name in several folders are numbered."""
         found: dict[str, None] = {}
         for name in self.names:
-            stem = plain = Path(name).stem
+            place = Path(name)
+            stem = plain = place.stem if place.suffix.lower() in pictures.SUFFIXES else place.name
             number = 2
             while stem in found:
                 stem, number = f"{plain}-{number}", number + 1
@@ -158,15 +161,18 @@ def _add_texts(found: Questions, place: str) -> None:
 
 
 def _add_rows(found: Questions, run: Path, model: Model, file: Path, columns: Mapping[str, str]) -> None:
-    """Every row of a table: a picture goes by its file, a text by its id or its place."""
+    """Every row of a table: a picture goes by its path as the table has it, a text by its id or its place."""
     data = of_table(run, model, file, columns)
     data.update(labels="none", unreadable="skip", duplicates="keep")
     dataset = loaded(data)
     (split,) = dataset.splits.values()
-    names = _ids(file, data, columns.get("id", ""), found) if kind(model) == "text" else {}
-    for i, place in enumerate(getattr(split, "files", None) or range(len(split))):
-        line = str(place).rpartition(":")[2]
-        found.add(names.get(line, str(place)), partial(split.__getitem__, i))
+    text, column = kind(model) == "text", columns.get("id", "")
+    ids = _ids(file, data, column, found) if text or column else {}
+    rows: Sequence[Row] = split.rows if isinstance(split, texts.Texts | picture_table.Listed) else ()
+    others = [] if rows else getattr(split, "files", None) or range(len(split))
+    names = [ids.get(row.id.rpartition(":")[2], row.id if text else row.text) for row in rows] or map(str, others)
+    for i, name in enumerate(names):
+        found.add(name, partial(split.__getitem__, i))
     found.faults += dataset.info.skipped
     found.notes += dataset.info.notes
 

@@ -32,8 +32,18 @@ from tljax.serving.saved_model import Model
 from tljax.tasks import Calibrates
 
 RECIPES = ("uniform", "greedy")  # besides `wise_ft`
-ALIKE = ("classes", "weights", "validation", "test")  # of inputs.json: what all runs of a soup must share
 PART = "validation"
+PARTS = (
+    "A validation part that is drawn from the training part changes with config.seed: give the runs one seed and other "
+    "values of config.model.draw or of the optimizer, or a validation part of its own."
+)
+# Of inputs.json what all runs of a soup must share -> what to do where they do not.
+ALIKE = {
+    "classes": "Train all runs on the same data.",
+    "weights": "Begin all runs from the same file of config.model.weights.",
+    PART: PARTS,
+    "test": PARTS,
+}
 
 
 class Soup(NamedTuple):
@@ -174,15 +184,15 @@ def check(runs: Sequence[Path]) -> None:
         )
     if PART not in first:
         raise DataError(f"Runs of a soup need a validation part; '{runs[0]}' has none. Set config.data.validation.")
-    faults = [
-        f"{run}: {', '.join(other)}" for run in runs if (other := [k for k in ALIKE if facts[run].get(k) != first[k]])
-    ]
-    if faults:
+    unlike = {run: [key for key in ALIKE if facts[run].get(key) != first.get(key)] for run in runs}
+    if faults := [f"{run}: {', '.join(keys)}" for run, keys in unlike.items() if keys]:
+        cures = list(dict.fromkeys(ALIKE[key] for key in ALIKE if any(key in keys for keys in unlike.values())))
+        other_data = any("classes" in keys for keys in unlike.values())  # then the parts cannot be the same
         raise DataError(
             f"Runs of a soup must share {', '.join(ALIKE)}. Those of '{runs[0]}' differ from:\n  "
             + "\n  ".join(faults)
-            + "\nA validation part that is drawn from the training part changes with config.seed: give the runs one "
-            "seed and other values of config.model.draw or of the optimizer, or a validation part of its own."
+            + "\n"
+            + " ".join(cures[:1] if other_data else cures)
         )
 
 

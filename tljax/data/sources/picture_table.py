@@ -23,7 +23,7 @@ class Listed:
     """The pictures of one split; each is decoded when it is read."""
 
     def __init__(self, rows: list[Row], files: list[Path], config: ConfigDict, classes: tuple[str, ...]) -> None:
-        self.files, self._config = files, config
+        self.rows, self.files, self._config = rows, files, config
         self.labels = labels.encode([row.label for row in rows], config.labels, classes)
         self.groups = [row.group for row in rows] if config.group else []
 
