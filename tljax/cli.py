@@ -123,10 +123,10 @@ def outcome(begin: Callable[[], Any], *, debug: bool = False, also: TextIO) -> i
         print(text, file=also)
         return said.code
     except signals.Stopped as stop:
-        _say(f"stopped by {stop}; the same command continues from the last checkpoint", also)
+        _say(f"stopped by {stop}; the same command starts again, a run from its last checkpoint if it has one", also)
         return stop.code
     except KeyboardInterrupt:
-        _say("stopped; the same command continues from the last checkpoint", also)
+        _say("stopped; the same command starts again, a run from its last checkpoint if it has one", also)
         return 130
     return 0
 

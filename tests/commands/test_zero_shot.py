@@ -40,6 +40,12 @@ def told(capsys, *words):
     return code, capsys.readouterr()
 
 
+def test_a_table_is_refused_before_weights_are_looked_for(tmp_path, capsys):
+    (tmp_path / "new.csv").write_text("image\n1.png\n")
+    code, out = told(capsys, "no/weights", tmp_path / "new.csv", "--classes", "cat,dog")
+    assert code == DATA and f"pictures or folders of them, and no table; got: {tmp_path / 'new.csv'}" in out.err
+
+
 @pytest.mark.parametrize("kind", ["clip", "siglip"])
 def test_folders_of_classes_give_the_accuracy(kind, towers, data, capsys):
     code, out = told(capsys, towers[kind], data, "--template", "a photo of a {}", "--template", "{}", "--json")

@@ -24,7 +24,8 @@ def test_a_signal_ends_what_is_not_held_with_the_shells_code(number, code, capsy
         pytest.fail("it went on")
 
     assert cli.guarded(work) == code
-    assert capsys.readouterr().err.startswith(f"stopped by {signal.Signals(number).name}; the same command continues")
+    name = signal.Signals(number).name
+    assert capsys.readouterr().err.startswith(f"stopped by {name}; the same command starts again")
     assert signal.getsignal(number) is before
 
 

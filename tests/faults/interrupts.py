@@ -132,7 +132,7 @@ CASES = {
     "1 SIGTERM between steps": Fault(
         sent("tljax.reporting.report.Report", "advance", 5, signal.SIGTERM),
         143,
-        ["stopped by SIGTERM; the same command continues"],
+        ["stopped by SIGTERM; the same command starts again"],
         goes_on,
         writes=True,
     ),
@@ -160,7 +160,7 @@ CASES = {
     "4 Ctrl-C": Fault(
         sent("tljax.reporting.report.Report", "advance", 4, signal.SIGINT),
         130,
-        ["stopped by SIGINT; the same command continues from the last checkpoint"],
+        ["stopped by SIGINT; the same command starts again, a run from its last checkpoint if it has one"],
         goes_on,
         writes=True,
     ),

@@ -419,7 +419,7 @@ def test_an_interrupt_says_how_to_go_on(capsys):
         raise KeyboardInterrupt
 
     assert cli.start(["main.py", *BASE], run=stop) == 130
-    assert "the same command continues" in capsys.readouterr().err
+    assert "the same command starts again" in capsys.readouterr().err
 
 
 def test_a_bug_is_no_error_of_the_user():

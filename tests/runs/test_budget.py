@@ -26,7 +26,7 @@ def test_as_many_steps_as_fit_are_taken_and_kept(tmp_path, monkeypatch, capsys):
     result = run(config, tmp_path / "run")
     kept = json.loads((tmp_path / "run" / "budget.json").read_text())
     assert result["step"] == kept["steps"] == 40 / 10
-    assert "time: at most 1 minutes: a step takes 10 s" in capsys.readouterr().out
+    assert "time: at most 1 min: a step takes 10 s" in capsys.readouterr().out
     (tmp_path / "run" / "result.json").unlink()
     monkeypatch.setattr(budget, "measure", lambda *rest: pytest.fail("a run keeps to what it has decided"))
     assert run(config, tmp_path / "run")["step"] == kept["steps"]
@@ -55,7 +55,7 @@ def test_a_real_measurement_fits_a_short_run(tmp_path):
 def test_too_few_steps_are_warned_of(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(budget, "measure", lambda *rest: budget.Price(1000.0, 1000.0, 0.0, memory.Plan()))
     assert run(small.config(train__epochs=50.0, train__minutes=0.01), tmp_path / "run")["step"] == 1
-    assert "warning: 1 steps are too few" in capsys.readouterr().out
+    assert "warning: so few steps (1) teach little" in capsys.readouterr().out
 
 
 def test_training_ends_when_the_time_is_over(tmp_path, monkeypatch, capsys):

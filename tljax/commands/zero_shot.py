@@ -42,6 +42,11 @@ def main(arguments: Sequence[str]) -> None:
             f"There must be two classes or more, each once: --classes cat,dog, or DATA with a folder for each class; "
             f"got {', '.join(names) or 'none'}."
         )
+    if tables := [str(place) for place in options.data if questions.is_table(str(place))]:
+        raise DataError(
+            f"DATA must be pictures or folders of them, and no table; got: {', '.join(tables)}. Name the folder of its "
+            f"pictures, and --classes."
+        )
     keep_compiled()
     lock = find("weight_sources", "hub").LOCK
     model, notes, published = published_model.load(options.model, family="vit", lock=lock)

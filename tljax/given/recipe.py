@@ -136,7 +136,7 @@ def _training(found: Found, asked: Changes) -> tuple[Changes, list[str]]:
     )
     note = (
         f"training: up to {most} epochs, and {steps} steps where those are fewer; ends after {patience} epochs without "
-        f"a better validation result, or after {minutes} minutes (--minutes)"
+        f"a better validation result, or after {minutes} min (--minutes)"
     )
     return keys, [note]
 

@@ -82,10 +82,10 @@ def steps(job: Job, views: Sequence[View], initial: TrainState, devices: Paralle
         found = agreement.told(lambda: mine)
     report.keep(FILE, json.dumps(found, indent=2))
     said = f"a step takes {found['seconds a step']:.3g} s; {found['steps']:,} of {found['wanted']:,} steps fit"
-    report.say(f"time: at most {config.train.minutes:g} minutes: {said}")
+    report.say(f"time: at most {config.train.minutes:g} min: {said}")
     if found["steps"] < min(LEAST, wanted):
         report.say(
-            f"warning: {found['steps']} steps are too few to learn much: give more minutes, or a smaller --size, "
+            f"warning: so few steps ({found['steps']}) teach little: give more minutes, or a smaller --size, "
             f"or --strategy linear_probe"
         )
     return found["steps"]
