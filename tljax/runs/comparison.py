@@ -183,7 +183,7 @@ def _by(row: Mapping[str, Any]) -> str:
     """How `test_size` comes about."""
     if row["metric"] in significance.SHARES or not row["test_size"]:
         return "Wilson's interval for the mean"
-    return "the interval that the task gives a run's metric (mean IoU: the bootstrap's over pictures), mean over seeds,"
+    return "the interval that the task gives a run's metric (see its run's page), mean over seeds,"
 
 
 def _row(name: str, members: Sequence[dict[str, Any]]) -> dict[str, Any]:
