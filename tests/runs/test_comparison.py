@@ -197,4 +197,4 @@ def test_the_interval_that_a_task_gives_is_that_of_a_row(tmp_path):
     (row,) = comparison.rows({"full": runs}, {"full": tmp_path})
     assert row["test_size"] == pytest.approx((0.45, 0.7))
     assert comparison.cells(row)[comparison.COLUMNS.index("95 % test size")] == "45.0 to 70.0"
-    assert any("bootstrap" in note and "9 examples" in note for note in comparison.notes({0: [row]}, []))
+    assert any("that the task gives" in note and "9 examples" in note for note in comparison.notes({0: [row]}, []))
