@@ -22,14 +22,15 @@ WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 test: .venv/.dev
 	$(BIN)/python -m pytest -q $(WORKERS) -m "not parity"
 
-# 200 kills, 50 signals, 1,000 damaged run folders, 10,000 mutated files a reader, 10 jobs of 2 and 4 processes. About
+# 200 kills, 50 signals, NaN in every strategy, 1,000 damaged run folders, 10,000 mutated files a reader, 30 jobs of 2 and 4 processes. About
 # 70 minutes on two cores.
 soak: .venv/.dev
 	$(BIN)/python -m tests.faults.soak kills 200
 	$(BIN)/python -m tests.faults.soak stops 50
+	$(BIN)/python -m tests.faults.soak nans 100
 	$(BIN)/python -m tests.faults.soak corruptions 1000
 	$(BIN)/python -m tests.faults.soak fuzz 10000
-	$(BIN)/python -m tests.faults.soak processes 10
+	$(BIN)/python -m tests.faults.soak processes 30
 
 # A real Slurm on this machine: preempted twice, requeued, bit-equal; an array job. 10 minutes; skipped where it is not.
 test-slurm: .venv/.dev

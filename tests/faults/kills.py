@@ -29,8 +29,8 @@ LOG = "metrics.jsonl"
 class Killed:
     """The runs of one strategy in a folder of their own."""
 
-    def __init__(self, zygote: Zygote, strategy: str, folder: Path, *, page: bool = False) -> None:
-        """`page`: whether each run draws its page, which takes as long as the rest of it."""
+    def __init__(self, zygote: Zygote, strategy: str, folder: Path, *more: str, page: bool = False) -> None:
+        """`more`: keys; `page`: whether each run draws its page, which takes as long as the rest of it."""
         self._zygote, self.folder = zygote, folder
         folder.mkdir(parents=True)
         weights = arrays(VIT, vit) if NEEDS.get(strategy) is ON_VIT else arrays("small")
@@ -39,7 +39,7 @@ class Killed:
             *(word for word in DIGITS if "strategy" not in word), *FULL[1:],
             "--config.train.epochs=4", "--config.train.checkpoint_epochs=0.4", "--config.optimizer.ema=0.5",
             "--config.data.validation=0.2", "--config.train.eval_epochs=1", "--config.optimizer.lr=0.01",
-            *(() if page else ("--config.report=none",)),
+            *(() if page else ("--config.report=none",)), *more,
         ]  # fmt: skip
         if strategy == "distill":
             self.arguments = [*shared, f"--config.strategy.name={TEACHER}"]
@@ -99,8 +99,11 @@ class Killed:
 
 def last_state(folder: Path) -> dict[str, bytes]:
     """The bits of every leaf of the last checkpoint, optimizer state and all; {} if the run keeps none."""
-    if not (folder / "checkpoints/latest").is_dir():
-        return {}
+    return bits(kept_state(folder)) if (folder / "checkpoints/latest").is_dir() else {}
+
+
+def kept_state(folder: Path) -> Any:
+    """The state in the last checkpoint."""
     with opened(folder / "checkpoints") as checkpoints:
         reader = checkpoints._managers["latest"]
-        return bits(reader.restore(None, args=ocp.args.Composite(state=ocp.args.PyTreeRestore()))["state"])
+        return reader.restore(None, args=ocp.args.Composite(state=ocp.args.PyTreeRestore()))["state"]

@@ -1,7 +1,7 @@
 """`make soak`: kills, signals, damaged run folders and mutated files by the hundreds; prints what was seen.
 
-`python -m tests.faults.soak PART NUMBER [SEED]`: PART is kills, stops, corruptions, processes, or fuzz of every reader;
-after the seed of fuzz the names of readers may follow.
+`python -m tests.faults.soak PART NUMBER [SEED]`: PART is kills, stops, nans, corruptions, processes, or fuzz of every
+reader; after the seed of fuzz the names of readers may follow.
 """
 
 import contextlib
@@ -20,13 +20,17 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
+import numpy as np
+
 from tests.faults import foreign_files, fuzzers
-from tests.faults.kills import KINDS, LOG, Killed
+from tests.faults.kills import KINDS, LOG, Killed, kept_state
 from tests.faults.process_kills import processes
 from tests.faults.zygote import Zygote, imported, last_step
 from tljax.core import caches
 
 NAMES = sys.argv[4:]  # readers to fuzz; none: all
+NAN = Path(__file__).parents[1] / "outside/nan_step.py"
 MEMORY = 2 * 2**30  # bytes that a reader may take beyond what this process has
 
 
@@ -64,6 +68,24 @@ def stops(zygote: Zygote, root: Path, number: int, draw: random.Random) -> Count
             f"SIGTERM, gone after {done['took']:.2f} s{f': {wrong} {done}' if any(wrong.values()) else ''}", flush=True
         )
         shutil.rmtree(one.folder / name)
+    return seen
+
+
+def nans(zygote: Zygote, root: Path, number: int, draw: random.Random) -> Counter[str]:
+    """The update of step 17 is NaN: code 1, no state with NaN is kept, and without it the run goes on to its end."""
+    seen: Counter[str] = Counter()
+    for strategy in [name for name in KINDS if name != "classic"][:number]:  # which takes no steps
+        keys = (f"--config.optimizer.name={NAN}:sgd", "--config.train.epochs=12", "--config.train.checkpoint_epochs=2")
+        one = Killed(zygote, strategy, root / strategy, *keys)
+        (one.folder / "nan").touch()
+        done = one.run("run")
+        (one.folder / "nan").unlink()
+        step, state = saved(one.folder / "run"), jax.tree.leaves(kept_state(one.folder / "run"))
+        wrong = {"code": done["code"] != 1, "words": "finite" not in done["said"], "step": not 0 < step < 17}
+        wrong["state"] = any(np.isnan(leaf).any() for leaf in state if np.issubdtype(leaf.dtype, np.floating))
+        wrong |= {"went on": one.run("run")["code"] != 0} | {"end": bool(one.check("run"))}
+        seen += Counter({"strategies": 1, "wrong": any(wrong.values())})
+        print(f"{strategy}: saved step {step}{f': {wrong} {done}' if any(wrong.values()) else ''}", flush=True)
     return seen
 
 
@@ -148,7 +170,8 @@ def fuzz(zygote: Zygote, root: Path, number: int, draw: random.Random) -> Counte
 
 
 PARTS: dict[str, Callable[[Zygote, Path, int, random.Random], Counter[str]]] = {
-    "kills": kills, "stops": stops, "corruptions": corruptions, "fuzz": fuzz, "processes": processes,
+    "kills": kills, "stops": stops, "nans": nans, "corruptions": corruptions, "fuzz": fuzz,
+    "processes": processes,
 }  # fmt: skip
 
 
