@@ -22,8 +22,8 @@ WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 test: .venv/.dev
 	$(BIN)/python -m pytest -q $(WORKERS) -m "not parity"
 
-# 200 kills, 50 signals, NaN in every strategy, 1,000 damaged run folders, 10,000 mutated files a reader, 30 jobs of 2 and 4 processes. About
-# 70 minutes on two cores.
+# 200 kills, 50 signals, NaN in every strategy, 1,000 damaged run folders, 10,000 mutated files a reader, 30 jobs of 2
+# and 4 processes. Hours on a busy machine.
 soak: .venv/.dev
 	$(BIN)/python -m tests.faults.soak kills 200
 	$(BIN)/python -m tests.faults.soak stops 50
