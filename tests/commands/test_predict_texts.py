@@ -13,7 +13,6 @@ import safetensors.numpy
 
 from tests.runs.test_text_runs import TINY, config, written
 from tljax.__main__ import main
-from tljax.commands import predict
 from tljax.core.errors import WeightsError
 from tljax.data.batches import Evaluation
 from tljax.networks.families import bert
@@ -205,8 +204,3 @@ def test_stablehlo_takes_tokens_of_any_number_and_length(trained, tmp_path):
         batch = model.asked.batch([model.asked.read(text) for text in some])
         found = program.call(batch["ids"], batch["types"], batch["tokens"])
         np.testing.assert_allclose(found, jax.jit(model.logits)(model.variables, batch), rtol=0, atol=1e-6)
-
-
-def test_every_label_of_a_set_is_counted():
-    assert predict._counts(["dog|photo", "dog", ""], sets=True) == {"dog": 2, "photo": 1, "": 1}
-    assert predict._counts(["a|b", "a|b"], sets=False) == {"a|b": 2}

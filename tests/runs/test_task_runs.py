@@ -81,9 +81,9 @@ def test_a_number_for_a_pair_and_a_run_cut_off_ends_the_same(pairs, monkeypatch,
     first = (pairs / "test.tsv").read_text().splitlines()[1].split("\t")
     (said,) = predicted(pairs / "whole", "\t".join(first[:2]), capsys=capsys)
     assert said["numbers"] == [["score", pytest.approx(found[0], rel=1e-6)]]
-    assert main(["explain", str(pairs / "whole"), "good\tbad", "-o", str(pairs / "why.png")]) == 0
+    assert main(["explain", str(pairs / "whole"), "good very\tbad", "-o", str(pairs / "why.png")]) == 0
     first, *words = capsys.readouterr().out.splitlines()
-    assert first.startswith("good\\tbad  score 100") and any(float(line.split()[0]) > 0.5 for line in words[:-1])
+    assert first.startswith("good very\tbad  score 100") and any(float(line.split()[0]) > 0.5 for line in words[:-1])
     small.run_cut_off(monkeypatch, config(pairs, "regression", "score"), pairs / "cut", at=67)
     assert run(config(pairs, "regression", "score"), pairs / "cut")["metrics"] == whole["metrics"]
     assert small.saved_bits(pairs / "whole") == small.saved_bits(pairs / "cut")

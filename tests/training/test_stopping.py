@@ -37,7 +37,7 @@ WHERE = {
     "a step": (Report, "advance", 8),
     "the first step": (Report, "advance", 1),
     "an evaluation": (evaluate.Evaluator, "__call__", 2),
-    "what evaluation adds up": (evaluate.Evaluator, "_add", 5),
+    "what evaluation adds up": (evaluate.Evaluator, "_read", 5),
     "a phase compiles": (Program, "compiled", 1),
     "the second phase compiles": (Program, "compiled", 12),
     "a save": (Checkpoints, "save", 3),
