@@ -72,7 +72,9 @@ def stops(zygote: Zygote, root: Path, number: int, draw: random.Random) -> Count
 
 
 def nans(zygote: Zygote, root: Path, number: int, draw: random.Random) -> Counter[str]:
-    """The update of step 17, of a phase where phases begin anew, is NaN: code 1, no state with NaN is kept, and without it the run goes on to its end."""
+    """The update of step 17 (where a phase counts anew, of that phase) is NaN: code 1, the last checkpoint before it is
+    whole, no state with NaN is kept, and without it the run goes on to its end.
+    """
     seen: Counter[str] = Counter()
     for strategy in [name for name in KINDS if name != "classic"][:number]:  # which takes no steps
         keys = (f"--config.optimizer.name={NAN}:sgd", "--config.train.epochs=24", "--config.train.checkpoint_epochs=2")
