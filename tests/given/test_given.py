@@ -193,7 +193,7 @@ def test_what_is_asked_wins(tmp_path):
     given = config.read(str(file), ["data.columns.label=other", "train.epochs=3", "optimizer.lr=0.1"])
     assert given.config.data.columns.label == "other" and given.config.train.epochs == 3
     assert given.config.optimizer.lr == 0.1 and not given.config.optimizer.groups  # one rate was meant for all
-    assert any("up to 3 epochs" in note and "after 20 minutes" in note for note in given.notes)
+    assert any("up to 3 epochs" in note and "after 20 min" in note for note in given.notes)
     with pytest.raises(DataError, match=r"--label must name a column of the table \(text, label, other\); got labell"):
         config.read(str(file), ["data.columns.label=labell"])
 
@@ -341,6 +341,16 @@ def test_a_verb_is_given_a_folder_or_a_config(tmp_path, capsys):
     for both in ((place, "digits"), (None, None)):
         with pytest.raises(ConfigError, match="Give one of a folder or table and --config"):
             config.of_flags(*both, [])
+
+
+def test_a_size_fits_pictures_of_any_shape(tmp_path):
+    """Without data.resize, pictures of several shapes do not fit: `--size 64` alone stopped on photographs."""
+    for i, name in enumerate(classes()):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (40 + i, 30)).save(tmp_path / name)
+    assert changes(tmp_path, "data.size=64")["data.resize"] == "64"
+    for asked in (("data.size=64", "data.resize=72"), ()):
+        assert "data.resize" not in changes(tmp_path, *asked)
 
 
 def masks(root, images, named, numbers=2):

@@ -142,12 +142,13 @@ def _training(found: Found, asked: Changes) -> tuple[Changes, list[str]]:
 
 
 def _views(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, list[str]]:
-    """The augmentation of pictures, and the lengths of texts."""
+    """The augmentation of pictures, their size, and the lengths of texts."""
     if found.input != "image":
         return {}, []
     keys: Changes = {"data.min_area": 0.5, "data.cached_views": max(1, min(4, 1000 // max(found.examples, 1)))}
     if found.labels in PLACES:
         return {"data.min_area": 0.25, "data.flip": True, **_shape(found, weights, asked)}, []
+    keys |= _resize(asked)
     if all(len(name) == 1 for name in found.counts) and found.counts:
         return keys, ["pictures: not mirrored, for the classes are single characters"]
     return keys | {"data.flip": True}, []
@@ -155,13 +156,18 @@ def _views(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, list
 
 def _shape(found: Found, weights: Choice, asked: Changes) -> Changes:
     """The shape of the network's input, by the proportions of most pictures, in whole patches of a ViT."""
-    if size := asked.get("data.size"):
-        return {} if "data.resize" in asked else {"data.resize": size}
+    if "data.size" in asked:
+        return _resize(asked)
     if "data.resize" in asked or "data.crop" in asked:
         return {}
     (height, width), step = found.proportions, _step(weights)
     shape = (SHORT * height / min(height, width), SHORT * width / min(height, width))
     return {"data.shape": tuple(step * max(1, min(2 * SHORT // step, round(side / step))) for side in shape)}
+
+
+def _resize(asked: Changes) -> Changes:
+    """A size that is asked for fits pictures of any shape: the central square, in that size."""
+    return {"data.resize": asked["data.size"]} if "data.size" in asked and "data.resize" not in asked else {}
 
 
 def _step(weights: Choice) -> int:
