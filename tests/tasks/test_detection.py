@@ -101,7 +101,7 @@ def test_the_page_shows_curves_and_the_worst_pictures_with_their_boxes(ran):
     truth = collections.Counter(one["image_id"] for one in json.loads(file.read_text())["annotations"])
     assert len(pictures) == result["counts"]["test"]
     assert {int(i): int(number) for i, number in pictures.items()} == {int(i): truth[int(i)] for i in pictures}
-    scores = [float(x) for x in re.findall(r"F1 at IoU 0\.5 of boxes with a score from 0\.4 on ([01]\.\d+)", page)]
+    scores = [float(x) for x in re.findall(r"F1 at IoU 0\.5 \(boxes with a score of 0\.4 or more\) ([01]\.\d+)", page)]
     assert len(scores) == len(pictures) and min(scores) == scores[0]
 
 

@@ -52,7 +52,7 @@ def _boxes(run: Finished) -> Record:
     if not run.full or not isinstance(task, Ranks):
         return found
     scores = task.scores(run.totals["test"])
-    score = f"F1 at IoU 0.5 of boxes with a score from {run.experiment.task.shown:g} on"
+    score = f"F1 at IoU 0.5 (boxes with a score of {run.experiment.task.shown:g} or more)"
     return found | {"pictures": boxes.drawn(run, _extremes(scores), scores), "score": score}
 
 
