@@ -79,8 +79,11 @@ def test_what_has_no_useful_mean_is_refused(runs, tmp_path):
     with pytest.raises(DataError, match=r"other: weights, validation\n.* file of config.model.weights.*config.seed"):
         soup.check([runs / "run0", tmp_path / "other"])
     for changes, cure in (  # only what helps: a seed cures no other weights, and no other data
-        ({"weights": "y"}, r"weights\nBegin all runs from the same file of config.model.weights\.$"),
-        ({"validation": "x"}, r"validation\nA validation part that is drawn .* of its own\.$"),
+        (
+            {"weights": "y"},
+            r"weights\nBegin all runs from the same file of config.model.weights, with pictures of one size\.$",
+        ),
+        ({"validation": "x"}, r"validation\nGive the runs the same data .* of its own\.$"),
         ({"classes": "z", "weights": "y", "test": "x"}, r"classes, weights, test\nTrain all runs on the same data\.$"),
     ):
         facts = json.loads((runs / "run1" / "inputs.json").read_text())

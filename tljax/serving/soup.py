@@ -34,13 +34,14 @@ from tljax.tasks import Calibrates
 RECIPES = ("uniform", "greedy")  # besides `wise_ft`
 PART = "validation"
 PARTS = (
-    "A validation part that is drawn from the training part changes with config.seed: give the runs one seed and other "
-    "values of config.model.draw or of the optimizer, or a validation part of its own."
+    "Give the runs the same data in the same size. A validation part that is drawn from the training part changes with "
+    "config.seed: give the runs one seed and other values of config.model.draw or of the optimizer, or a validation "
+    "part of its own."
 )
 # Of inputs.json what all runs of a soup must share -> what to do where they do not.
 ALIKE = {
     "classes": "Train all runs on the same data.",
-    "weights": "Begin all runs from the same file of config.model.weights.",
+    "weights": "Begin all runs from the same file of config.model.weights, with pictures of one size.",
     PART: PARTS,
     "test": PARTS,
 }
