@@ -13,6 +13,7 @@ import pytest
 from tests import run_folders, small
 from tljax.__main__ import main
 from tljax.commands import compare
+from tljax.core import overrides
 from tljax.core.errors import DataError
 from tljax.given import config as given
 from tljax.runs import comparison, suite
@@ -227,20 +228,26 @@ def test_intervals_of_shares_stay_within_0_and_100(tmp_path):
 def test_a_folder_of_ones_own_is_compared_as_it_is_trained(tmp_path, monkeypatch, capsys):
     """The rows begin with the keys that are found out for it, and its notes are said."""
     found, asked = small.config(strategy__name="auto"), []
+    steps = {"optimizer.clip": 1.0, "train.patience": 10, "optimizer.groups.head.lr": 0.003}
+    found = overrides.apply(found, [*(f"{key}={value}" for key, value in steps.items()), "data.validation=0.2"])
 
     def read(place, changes):
         asked.append((place, changes))
-        return given.Given(found, "My-pictures", {}, ("data: 3 classes",))
+        return given.Given(found, "My-pictures", steps, ("data: 3 classes",))
 
     monkeypatch.setattr(given, "read", read)
     monkeypatch.setattr(given, "is_data", lambda place: True)
     monkeypatch.chdir(tmp_path)
     plans = []
     monkeypatch.setattr(compare.suite, "each", lambda run, plan, folder, **_: plans.append((plan, folder)) or ({}, []))
-    compare.main(["My pictures", "--strategies=scratch,full", "--config.seed=3"])
+    compare.main(["My pictures", "--strategies=scratch,classic", "--config.seed=3"])
     (plan, folder), *_ = plans
     assert asked == [("My pictures", ["seed=3"])] and folder == Path("runs/compare-My-pictures")
-    assert [planned.config.strategy.name for planned in plan] == ["scratch", "full"]
+    assert [planned.config.strategy.name for planned in plan] == ["scratch", "classic"]
+    settings = [
+        (one.config.optimizer.clip, one.config.train.patience, len(one.config.optimizer.groups)) for one in plan
+    ]
+    assert settings == [(1.0, 10, 1), (0, 0, 0)]  # a fit takes no steps
     assert "data: 3 classes" in capsys.readouterr().out
 
 

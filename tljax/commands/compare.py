@@ -1,6 +1,7 @@
 """Run strategies side by side on the same splits and seeds, and say which one won."""
 
 import argparse
+import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,8 @@ from tljax.core.processes import agreement
 from tljax.core.remote import mirror
 from tljax.core.untrusted import printable
 from tljax.given import config as given
+from tljax.given import recipe
+from tljax.given.config import Given
 from tljax.reporting.terminal import show
 from tljax.runs import comparison, comparison_folder, search, suite, verdict
 from tljax.runs.pages import comparison_page
@@ -40,11 +43,11 @@ def main(arguments: Sequence[str]) -> None:
     # {suite} and {seed} have a meaning only in a row.
     of_rows = tuple(change for change in changes if "{suite}" in change or "{seed}" in change)
     asked = [change for change in changes if change not in of_rows]
-    config, name = _config(options, asked)
-    rows = _rows(options, config, of_rows)
+    read = _read(options, asked)
+    rows = _rows(options, read, of_rows)
     sizes = _numbers("--examples", options.examples, least=1) if options.examples else (0,)
-    with mirror.worked_in(options.workdir or f"runs/compare-{name}") as folder:
-        _compare(options, config, folder, sizes, rows, asked)
+    with mirror.worked_in(options.workdir or f"runs/compare-{read.name}") as folder:
+        _compare(options, read.config, folder, sizes, rows, asked)
 
 
 def _compare(
@@ -72,27 +75,25 @@ def _compare(
         raise failed[-1][2]
 
 
-def _config(options: argparse.Namespace, asked: Sequence[str]) -> tuple[ConfigDict, str]:
+def _read(options: argparse.Namespace, asked: Sequence[str]) -> Given:
     """What is compared, and what its folder is called after."""
     if not (options.config or options.data):
         print(f"no --config, and no folder or table: the rows are compared on {DEFAULT}")
     read = given.of_flags(options.data, options.config, asked, default=DEFAULT)
-    config = read.config
-    if options.seeds:
-        config = overrides.apply(config, [f"suite.seeds={_seeds(options.seeds)}"])
-    return config, read.name
+    if not options.seeds:
+        return read
+    return dataclasses.replace(read, config=overrides.apply(read.config, [f"suite.seeds={_seeds(options.seeds)}"]))
 
 
-def _rows(options: argparse.Namespace, config: ConfigDict, of_rows: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def _rows(options: argparse.Namespace, read: Given, of_rows: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Row -> its overrides: every strategy with every setting that is tried."""
+    config = read.config
     entries = cli.entries(options.strategies) if options.strategies else list(config.suite.rows)
     tried = _tried(options, config.seed)
     if tried != [()] and not entries:
         entries = [config.strategy.name]
     pairs = [(entry, added) for entry in entries for added in tried]
-    return {
-        ":".join((entry, *added)): (*_overrides(entry, config.suite.rows), *added, *of_rows) for entry, added in pairs
-    }
+    return {":".join((entry, *added)): (*_overrides(entry, read), *added, *of_rows) for entry, added in pairs}
 
 
 def _report(
@@ -149,8 +150,9 @@ def _tried(options: argparse.Namespace, seed: int) -> list[tuple[str, ...]]:
     return search.drawn(axes, options.random, seed) if options.random else search.grid(axes)
 
 
-def _overrides(entry: str, rows: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+def _overrides(entry: str, read: Given) -> tuple[str, ...]:
     """ "full:optimizer.lr=0.1:data.flip=true" as overrides; "full" is a row of the config's suite, else a strategy."""
+    rows = read.config.suite.rows
     name, *changes = re.split(r":(?=[\w.]+=)", entry)
     if name in rows:
         return (*rows[name], *changes)
@@ -160,7 +162,7 @@ def _overrides(entry: str, rows: Mapping[str, Sequence[str]]) -> tuple[str, ...]
             f"--strategies must be rows of the config ({', '.join(rows) or 'it has none'}) "
             f"or files in tljax/transfer/strategies/ ({', '.join(known)}); got '{name}'."
         )
-    return (f"strategy.name={name}", *changes)
+    return (f"strategy.name={name}", *recipe.of_row(name, read.changes), *changes)
 
 
 def _seeds(text: str) -> tuple[int, ...]:

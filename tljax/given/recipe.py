@@ -37,6 +37,8 @@ class Rates:
 
 # As in the configs that come with tljax; no search has been made for them.
 RATES = {"image": Rates(3e-4, 3e-3), "tokens": Rates(2e-4, 3e-3)}
+# Keys that only training in steps has, and the values that leave them out.
+OF_STEPS = {"task.class_weights": "()", "train.patience": "0", "optimizer.clip": "0", "optimizer.groups": "{}"}
 
 
 def changes(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, tuple[str, ...]]:
@@ -72,9 +74,15 @@ def changes(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, tup
         keys |= {"model.card.mean": GREY, "model.card.std": GREY}
         keys |= {} if "data.shape" in keys else {"data.size": SIDE}
     without = ["optimizer.groups.head.lr"] if "optimizer.lr" in asked or strategy == "scratch" else []
-    if strategy == "classic":  # takes no steps
-        without = ["task.class_weights", "train.patience", "optimizer.clip", "optimizer.groups.head.lr"]
+    if strategy == "classic":
+        without = [key for key in keys if key.startswith(tuple(OF_STEPS))]
     return {key: value for key, value in keys.items() if key not in without}, tuple(notes)
+
+
+def of_row(strategy: str, changes: Changes) -> tuple[str, ...]:
+    """The overrides with which a row of a comparison leaves out those of `changes` that its strategy does not use."""
+    unused = [key for key in OF_STEPS if any(name.startswith(key) for name in changes)]
+    return tuple(f"{key}={OF_STEPS[key]}" for key in unused) if strategy == "classic" else ()
 
 
 def _task(found: Found) -> tuple[Changes, list[str]]:

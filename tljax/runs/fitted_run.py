@@ -48,7 +48,9 @@ OF_STEPS = {
 def check(config: ConfigDict) -> None:
     """Raise ConfigError if the config of a strategy with `fit` sets keys that need gradient steps."""
     if ignored := [
-        f"{key}={value}" for key, none in OF_STEPS.items() if (value := settings.asks(config, key)) not in (none, None)
+        f"{key}={value.to_dict() if isinstance(value, ConfigDict) else value}"
+        for key, none in OF_STEPS.items()
+        if (value := settings.asks(config, key)) not in (none, None)
     ]:
         raise ConfigError(
             f"config.strategy.name={config.strategy.name} takes no gradient steps, and these keys change nothing else: "
