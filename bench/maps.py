@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 import optax
-from timing import Run, arguments, compared, matmul_peak, report, training
+from timing import IMAGES, Run, arguments, compared, matmul_peak, report, training
 
 from tljax.core import layer_groups
 from tljax.core.plugins import find
@@ -72,18 +72,6 @@ def theirs(name: str, batch: dict[str, np.ndarray]) -> Run:
     return Run(steps)
 
 
-COLUMNS = {
-    "jax images/s": ("jax_s", ".2f", 1),
-    "torch images/s": ("torch_s", ".2f", 1),
-    "jax/torch": ("ratio", ".2f", 1),
-    "compile s": ("compile_s", ".1f", 1),
-    "temp MB": ("temp_bytes", ".0f", 1e-6),
-    "GFLOP": ("flops", ".1f", 1e-9),
-    "rounds": ("rounds", "d", 1),
-    "quiet": ("quiet_rounds", "d", 1),
-}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--names", nargs="+", default=["fcn_resnet50"], choices=HEAD)
@@ -104,7 +92,7 @@ def main() -> None:
         {"model": name, **compared({kind: makes[kind](name) for kind in kinds}, args.batch, peak, args)}
         for name in args.names
     ]
-    report(f"{args.shape[0]} x {args.shape[1]} px, batch {args.batch}", rows, COLUMNS, "model", args)
+    report(f"{args.shape[0]} x {args.shape[1]} px, batch {args.batch}", rows, IMAGES, "model", args)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from timing import Run, arguments, compared, matmul_peak, report, training
+from timing import IMAGES, Run, arguments, compared, matmul_peak, report, training
 
 from tljax.core import layer_groups
 from tljax.core.plugins import find
@@ -75,18 +75,6 @@ def theirs(name: str, batch: dict[str, np.ndarray]) -> Run:
     return Run(steps)
 
 
-COLUMNS = {
-    "jax images/s": ("jax_s", ".1f", 1),
-    "torch images/s": ("torch_s", ".1f", 1),
-    "jax/torch": ("ratio", ".2f", 1),
-    "compile s": ("compile_s", ".1f", 1),
-    "temp MB": ("temp_bytes", ".0f", 1e-6),
-    "GFLOP": ("flops", ".2f", 1e-9),
-    "rounds": ("rounds", "d", 1),
-    "quiet": ("quiet_rounds", "d", 1),
-}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--names", nargs="+", default=list(NETWORKS), choices=NETWORKS)
@@ -98,7 +86,7 @@ def main() -> None:
     for name in args.names:
         runs = {"jax": ours(name, batch, args)} | ({} if args.no_torch else {"torch": theirs(name, batch)})
         rows.append({"network": name, **compared(runs, args.batch, peak, args)})
-    report(f"{args.size} px, batch {args.batch}", rows, COLUMNS, "network", args)
+    report(f"{args.size} px, batch {args.batch}", rows, IMAGES, "network", args)
 
 
 if __name__ == "__main__":

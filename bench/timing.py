@@ -32,6 +32,18 @@ Row = Mapping[str, Any]
 Columns = Mapping[str, tuple[str, str, float]]  # heading -> (key of a row, format, factor)
 OTHERS = 0.33  # of a core: a round with more of it is not quiet
 
+# Columns of a table of networks, for `report`.
+IMAGES = {
+    "jax images/s": ("jax_s", ".2f", 1),
+    "torch images/s": ("torch_s", ".2f", 1),
+    "jax/torch": ("ratio", ".2f", 1),
+    "compile s": ("compile_s", ".1f", 1),
+    "temp MB": ("temp_bytes", ".0f", 1e-6),
+    "GFLOP": ("flops", ".1f", 1e-9),
+    "rounds": ("rounds", "d", 1),
+    "quiet": ("quiet_rounds", "d", 1),
+}
+
 
 @dataclasses.dataclass
 class Run:

@@ -19,8 +19,8 @@ STRATEGIES = ("linear_probe", "last_k", "layer_decay", "full", "lora", "scratch"
 PICTURES = (20, 50, 120)  # to learn from
 RATES = {"full": 3e-4}  # of Adam, for a pretrained backbone whose layers all learn alike; others have 1e-3
 SHARES = (0.706, 0.118, 0.176)  # 120 pictures to learn from, 20 to choose the epoch, 30 to test on
-# Updates of the tables, with batches of 4 and as many for every number of pictures. Pretrained rows no longer rise
-# then; rows from random weights get three times as many.
+# Updates of the tables, with batches of 4 and as many for every number of pictures; rows from random weights get three
+# times as many.
 STEPS, SCRATCH = 160, 480
 
 
