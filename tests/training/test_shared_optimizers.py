@@ -5,6 +5,7 @@ import importlib.util
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from configs import default
@@ -36,7 +37,15 @@ def settings(name, **changes):
 
 @pytest.mark.parametrize("name", [*SERVED, *SCHEDULES])
 def test_what_is_served(shared, name):
-    optimizer.check(settings(name))
+    """It passes the check of a run, and a step with it gives finite updates."""
+    config, params = settings(name), {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
+    optimizer.check(config)
+    rate = schedules.make(config.schedule, 10) if name in SCHEDULES else 0.05
+    tx = optax.with_extra_args_support(transform.make(group_settings.of(config, None), rate))
+    known = {"value": jnp.float32(0.5), "value_fn": lambda _: 0.5, "grad": params, "grad_fn": lambda params, _: params}
+    updates, _ = tx.update(params, tx.init(params), params, **known)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(updates))
+    assert jax.tree.structure(updates) == jax.tree.structure(params)
 
 
 @pytest.mark.parametrize("name", REFUSED)
