@@ -79,7 +79,7 @@ def vit_b(small: bool) -> Found:
     import jax.numpy as jnp
     import numpy as np
     import optax
-    from timing import race, training
+    from timing import pictures, race, training
 
     from tljax.core import layer_groups
     from tljax.networks.families import vit
@@ -94,10 +94,7 @@ def vit_b(small: bool) -> Found:
     variables = jax.jit(network.init)(jax.random.key(0), image[:1])
     groups = layer_groups.assign(variables["params"], backbone.stages, {})
 
-    def prepare(batch: Any, *_: Any) -> Any:
-        return {**batch, "inputs": batch["image"]}
-
-    run = training(network, variables, batch, groups, tuple(groups), prepare=prepare, tx=optax.adamw(1e-4), options={})
+    run = training(network, variables, batch, groups, tuple(groups), prepare=pictures, tx=optax.adamw(1e-4), options={})
     args = argparse.Namespace(seconds=0.01 if small else 2.0, rounds=1 if small else 5, wait=0, cpu_time=False)
     seconds = race({"jax": run}, args)["jax"]["seconds"]
     flops = run.facts.get("flops", 0.0) / seconds / 1e12

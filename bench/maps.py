@@ -9,23 +9,17 @@ momentum 0.9, in float32. torchvision's has no auxiliary head. torch runs eagerl
 
 import argparse
 import resource
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-import optax
-from timing import IMAGES, Run, arguments, compared, matmul_peak, report, training
+import torchvision_step
+from timing import IMAGES, Run, arguments, compared, matmul_peak, report
 
-from tljax.core import layer_groups
 from tljax.core.plugins import find
 from tljax.core.types import IGNORED
 from tljax.networks import network
 from tljax.networks.segmentation.heads import HEADS
 from tljax.tasks.segmentation import Segmentation
-from tljax.training.parallel import compiler_options
 
 CLASSES = 11
 HEAD = {"fcn_resnet50": "fcn", "deeplabv3_resnet50": "deeplab"}  # torchvision's name -> ours
@@ -41,35 +35,20 @@ def examples(args: argparse.Namespace) -> dict[str, np.ndarray]:
 def ours(name: str, batch: dict[str, np.ndarray], args: argparse.Namespace) -> Run:
     backbone = find("families", "resnet").build("50_dilated")
     net = network.on(network.with_head(backbone, HEADS[HEAD[name]].on(backbone, CLASSES)), batch["image"][:1])
-    variables = jax.jit(net.init)(jax.random.key(0), batch["image"][:1])
-    groups = layer_groups.assign(variables["params"], backbone.stages, {})
-    prepare: Callable[..., Any] = lambda batch, *_: {**batch, "inputs": batch["image"]}  # noqa: E731
-    options = {} if args.as_xla_chooses else compiler_options()
-    task, tx = Segmentation(HEAD[name], "cross_entropy", (1.0,) * CLASSES), optax.sgd(0.01, momentum=0.9)
-    return training(net, variables, batch, groups, tuple(groups), prepare=prepare, tx=tx, options=options, task=task)
+    task = Segmentation(HEAD[name], "cross_entropy", (1.0,) * CLASSES)
+    return torchvision_step.ours(net, batch, args, task=task)
 
 
 def theirs(name: str, batch: dict[str, np.ndarray]) -> Run:
-    sys.path.append(str(Path(__file__).parents[1] / "tests"))
-    import torch
-    from reference import torch_vision
+    make = getattr(torchvision_step.torchvision().models.segmentation, name)
+    module = make(weights=None, weights_backbone=None, num_classes=CLASSES)
+    return torchvision_step.theirs(module, batch, cross_entropy)
 
-    torch_vision.declare()  # torchvision's compiled operations do not load beside every build of torch
-    import torchvision
 
-    make = getattr(torchvision.models.segmentation, name)
-    module = make(weights=None, weights_backbone=None, num_classes=CLASSES).train()
-    optimizer = torch.optim.SGD(module.parameters(), 0.01, momentum=0.9)
-    image = torch.from_numpy(np.ascontiguousarray(batch["image"].transpose(0, 3, 1, 2)))
-    label = torch.from_numpy(batch["label"]).long()
+def cross_entropy(module: Any, image: Any, label: Any) -> Any:
+    from torch.nn import functional
 
-    def steps(n: int) -> None:
-        for _ in range(n):
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(module(image)["out"], label, ignore_index=IGNORED).backward()
-            optimizer.step()
-
-    return Run(steps)
+    return functional.cross_entropy(module(image)["out"], label, ignore_index=IGNORED)
 
 
 def main() -> None:

@@ -7,22 +7,16 @@ All parameters learn, by SGD with momentum 0.9, in float32. torch runs eagerly. 
 """
 
 import argparse
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from timing import IMAGES, Run, arguments, compared, matmul_peak, report, training
+import torchvision_step
+from timing import IMAGES, Run, arguments, compared, matmul_peak, report
 
-from tljax.core import layer_groups
 from tljax.core.plugins import find
 from tljax.networks.network import Network
 from tljax.tasks import classification
-from tljax.training.parallel import compiler_options
 
 CLASSES = 10
 NETWORKS = {  # torchvision's name -> (family, variant)
@@ -44,35 +38,18 @@ def examples(args: argparse.Namespace) -> dict[str, np.ndarray]:
 def ours(name: str, batch: dict[str, np.ndarray], args: argparse.Namespace) -> Run:
     family, variant = NETWORKS[name]
     backbone = find("families", family).build(variant, dtype=jnp.dtype(args.dtype))
-    network = Network(backbone, classification.head(CLASSES))
-    variables = jax.jit(network.init)(jax.random.key(0), batch["image"][:1])
-    groups = layer_groups.assign(variables["params"], backbone.stages, {})
-    options = {} if args.as_xla_chooses else compiler_options()
-    prepare: Callable[..., Any] = lambda batch, *_: {**batch, "inputs": batch["image"]}  # noqa: E731
-    tx = optax.sgd(0.01, momentum=0.9)
-    return training(network, variables, batch, groups, tuple(groups), prepare=prepare, tx=tx, options=options)
+    return torchvision_step.ours(Network(backbone, classification.head(CLASSES)), batch, args)
 
 
 def theirs(name: str, batch: dict[str, np.ndarray]) -> Run:
-    sys.path.append(str(Path(__file__).parents[1] / "tests"))
-    import torch
-    from reference import torch_vision
+    module = torchvision_step.torchvision().models.get_model(name, weights=None, num_classes=CLASSES)
+    return torchvision_step.theirs(module, batch, cross_entropy)
 
-    torch_vision.declare()  # torchvision's compiled operations do not load beside every build of torch
-    import torchvision
 
-    module = torchvision.models.get_model(name, weights=None, num_classes=CLASSES).train()
-    optimizer = torch.optim.SGD(module.parameters(), 0.01, momentum=0.9)
-    image = torch.from_numpy(np.ascontiguousarray(batch["image"].transpose(0, 3, 1, 2)))
-    label = torch.from_numpy(batch["label"]).long()
+def cross_entropy(module: Any, image: Any, label: Any) -> Any:
+    from torch.nn import functional
 
-    def steps(n: int) -> None:
-        for _ in range(n):
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(module(image), label).backward()
-            optimizer.step()
-
-    return Run(steps)
+    return functional.cross_entropy(module(image), label)
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from timing import Run, arguments, compared, matmul_peak, report, training
+from timing import Run, arguments, compared, matmul_peak, pictures, report, training
 
 from tljax.core import layer_groups
 from tljax.core.types import EVALUATE, Mode
@@ -53,7 +53,7 @@ def jax_runs(args: argparse.Namespace) -> dict[str, Run]:
     variables = jax.jit(network.init)(jax.random.key(0), batch["image"][:1])
     groups = layer_groups.assign(variables["params"], backbone.stages, {})
     options: dict[str, Any] = {
-        "prepare": lambda batch, *_: {**batch, "inputs": batch["image"]},
+        "prepare": pictures,
         "tx": optax.sgd(0.01, momentum=0.9) if args.family == "resnet" else optax.adamw(1e-4, weight_decay=0.01),
         "options": {} if args.as_xla_chooses else compiler_options(),
     }
