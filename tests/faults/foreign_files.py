@@ -21,7 +21,8 @@ from tljax.core import config_tables, plugins, settings, untrusted
 from tljax.core.errors import TljaxError
 from tljax.data import tables
 from tljax.data.tokenizer import Tokenizer
-from tljax.reporting import run_folder
+from tljax.reporting.run_folder import inputs as run_inputs
+from tljax.reporting.run_folder import ownership
 from tljax.runs import decision, results
 from tljax.serving import model_json, stored_config
 from tljax.transfer.transferability import Facts
@@ -211,12 +212,10 @@ def of_runs(root: Path) -> dict[str, Reader]:
             [("c.json", said.encode())],
             at("config.json", lambda run: stored_config.read(run / "config.json", "lenet")),
         ),
-        "configs to resume": Reader(
-            [("c.json", said.encode())], at("config.json", lambda r: run_folder.check(r, said))
-        ),
+        "configs to resume": Reader([("c.json", said.encode())], at("config.json", lambda r: ownership.check(r, said))),
         "inputs of runs": Reader(
             [("i.json", json.dumps(inputs).encode())],
-            at("inputs.json", lambda run: run_folder.check_inputs(run, inputs)),
+            at("inputs.json", lambda run: run_inputs.check(run, inputs)),
         ),
         "decisions of runs": Reader([("d.json", json.dumps(decided).encode())], decided_before),
         "results of runs": Reader([("r.json", json.dumps(result).encode())], at("result.json", results.read)),

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from tljax.reporting import terminal
-from tljax.reporting.last_lines import next_lines
+from tljax.reporting.run_lines import next_lines
 from tljax.reporting.terminal import Screen, show
 
 

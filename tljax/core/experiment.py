@@ -12,6 +12,15 @@ from tljax.core.layer_groups import Groups
 from tljax.core.trees import flatten
 from tljax.core.types import Card, Info, Name, Prepare, Published, Record, Rows, Variables, VariantLike
 
+# Keys of `Experiment.fingerprints` and of a run's inputs.json; its other keys are the names of parts.
+CLASSES = "classes"
+COUNTS = "examples"  # part -> number of examples; earlier runs have none
+WEIGHTS = "weights"  # the checksum of variables from published arrays; earlier runs have none
+READ = "read"  # `Info.settled`
+TEACHERS = "teachers"  # the checksum of what they answer, in a run that has some
+FILES, CODE = "files", "code"  # in inputs.json alone: `stamps.files` and `stamps.code`
+KEYS = (CLASSES, COUNTS, WEIGHTS, READ, TEACHERS, FILES, CODE)
+
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
@@ -51,11 +60,14 @@ class Experiment:
         the classes; how the data were read, as far as the source found it out.
         """
         counts = {name: len(part) for name, part in self.parts.items()}
-        found = {name: part.fingerprint() for name, part in self.parts.items()}
-        about = {"classes": ", ".join(self.classes), "examples": counts, "weights": self._weights()}
-        beside = b"".join(self.beside[name].tobytes() for name in sorted(self.beside))
-        about |= {"read": dict(self.info.settled)} if self.info.settled else {}
-        return found | about | ({"teachers": hashlib.sha256(beside).hexdigest()} if beside else {})
+        checksums = {name: part.fingerprint() for name, part in self.parts.items()}
+        facts: Record = {CLASSES: ", ".join(self.classes), COUNTS: counts, WEIGHTS: self._weights()}
+        if self.info.settled:
+            facts[READ] = dict(self.info.settled)
+        if self.beside:
+            answers = b"".join(self.beside[name].tobytes() for name in sorted(self.beside))
+            facts[TEACHERS] = hashlib.sha256(answers).hexdigest()
+        return checksums | facts
 
     def _weights(self) -> str:
         """sha256 of all variables from published arrays; "" if there are none."""

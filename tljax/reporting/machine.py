@@ -1,4 +1,4 @@
-"""Facts about this machine for `tljax doctor`, each with advice if something is wrong."""
+"""Facts about this machine: for a run's env.json, and for `tljax doctor` with advice if something is wrong."""
 
 import importlib.metadata
 import os
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tljax.core import caches, memory
 from tljax.core.errors import TljaxError
+from tljax.core.types import Record
 
 LEAST_DISK = 2 * 2**30  # free bytes that a run should have, for checkpoints, features and programs
 LEAST_MEMORY = 2 * 2**30
@@ -24,6 +25,28 @@ EXTRAS = {
     "mlflow": ("mlflow", "config.writers=mlflow"),
     "trackio": ("trackio", "config.writers=trackio"),
 }
+
+
+PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml_collections")
+
+
+def devices() -> str:
+    """The number and the kind of the devices that JAX computes on."""
+    import jax
+
+    device = jax.devices()[0]
+    return f"{jax.device_count()} x {device.device_kind} ({device.platform})"
+
+
+def environment() -> Record:
+    """What a run ran on, for env.json."""
+    return {
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "devices": devices(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
 
 
 class Line(NamedTuple):

@@ -3,28 +3,23 @@
 import contextlib
 import json
 import math
-import platform
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import metadata
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 from ml_collections import ConfigDict
 
 from tljax.core import settings, untrusted
 from tljax.core.atomic import make_folder, read_json, sync, write, write_json, writing
 from tljax.core.errors import DataError, TljaxError
 from tljax.core.experiment import Experiment
-from tljax.data import labels, stamps
-from tljax.reporting import figures, last_lines, plan_chart, run_folder, throughput
+from tljax.core.types import Json, Record
+from tljax.reporting import figures, machine, plan_chart, run_lines, throughput
+from tljax.reporting.run_folder import divergence, inputs, ownership
 from tljax.reporting.terminal import Advance, Screen
 from tljax.reporting.watchdog import Watchdog
 from tljax.reporting.writer import About, Writers
-
-PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml_collections")
 
 
 class Report(Screen):
@@ -52,34 +47,30 @@ class Report(Screen):
         self._advance: Advance | None = None  # while it trains
         self._config, self._settings = settings.to_json(config), config
         self.sound_step = 0  # the last step before the loss ran away, in a run that goes on at another rate; 0: none
-        if changed := run_folder.check(folder, self._config):
-            self.sound_step = run_folder.sound_step(folder)
+        if changed := ownership.check(folder, self._config):
+            self.sound_step = divergence.sound_step(folder)
             self.say("the run had diverged and goes on with another config:\n  " + "\n  ".join(changed))
 
     @contextlib.contextmanager
-    def opened(self, inputs: Mapping[str, Any]) -> Iterator[None]:
+    def opened(self, checksums: Json) -> Iterator[None]:
         """Make the folder, after all checks of the input, and lock it for this process.
 
         Args:
-          inputs: checksums of examples and weights, see `run_folder`; for a resumed run they must be unchanged.
+          checksums: of examples and weights, see `run_folder.inputs`; for a resumed run they must be unchanged.
 
         Raises:
           ConfigError: another process works in the folder.
           DataError, WeightsError: the examples or the weights have changed.
         """
         make_folder(self.folder)
-        with run_folder.claimed(self.folder):
-            before = run_folder.check_inputs(self.folder, inputs)
-            for file in stamps.changed_code(before.get(run_folder.CODE, {})):
+        with ownership.claimed(self.folder):
+            before = inputs.check(self.folder, checksums)
+            for file in inputs.changed_code(before):
                 self.say(f"warning: '{file}' has changed since this run began: what it learned before is of other code")
             write(self.folder / "config.json", self._config)  # the first file: it marks the folder as a run's
-            found = {
-                run_folder.FILES: stamps.files(self.folder, self._settings),
-                run_folder.CODE: {**stamps.code(self._settings), **before.get(run_folder.CODE, {})},
-            }
-            write_json(self.folder / "inputs.json", {**inputs, **found})
-            run_folder.sweep(self.folder)
-            write_json(self.folder / "env.json", _environment())
+            inputs.write(self.folder, checksums, before, self._settings)
+            ownership.sweep(self.folder)
+            write_json(self.folder / "env.json", machine.environment())
             for name, text in self._kept.items():
                 write(self.folder / name, text)
             with contextlib.closing(self._writers):
@@ -110,48 +101,31 @@ class Report(Screen):
         except ValueError as error:
             raise DataError(f"'{file}' must hold what this run decided: {error}. Choose another --workdir.") from error
 
-    def finished(self) -> dict[str, Any] | None:
+    def finished(self) -> Record | None:
         """The result of a finished run, printed again; None if it is not finished, or its data may have changed."""
         file = self.folder / "result.json"
         if not file.exists():
             return None
         result = read_json(file, keys=("metric", "metrics", "seconds"))
-        before = run_folder.stored_inputs(self.folder)
-        stands, notes = stamps.unchanged(before.get(run_folder.FILES, {}), self.folder, self._settings)
+        same, notes = inputs.unchanged(self.folder, self._settings)
         for note in notes:
             self.say(note)
-        for file in stamps.changed_code(before.get(run_folder.CODE, {})):
-            self.say(f"warning: '{file}' has changed since: this is the result of the code as it was then; another "
-                     f"--workdir runs the new one")  # fmt: skip
-        if not stands:
+        if not same:
             return None
-        self.say(f"already finished, {last_lines.last_line(result, self.folder)}")
+        self.say(f"already finished, {run_lines.last_line(result, self.folder)}")
         return result
 
-    def inputs(self, config: ConfigDict, experiment: Experiment) -> None:
-        """Print the devices, changed keys, the origin of data and weights, and what is left out or random."""
-        self.say(f"computes on {_devices()}; the run's folder is {self.folder.absolute()}")
-        self.say("config: what differs from the default (all of it is in config.json)")
-        for section, values in _by_section(settings.changed(config)).items():
-            self.say(f"  {section}: " + "  ".join(values))
-        self.say(
-            f"data: {experiment.info.source}: "
-            + ", ".join(f"{len(part)} {name}" for name, part in experiment.parts.items())
-        )
-        if skipped := experiment.skipped:
-            write(self.folder / "skipped.txt", "\n".join(skipped) + "\n")
-            self.say(f"skipped {len(skipped)} (all in skipped.txt): " + "; ".join(skipped[:3]))
+    def begin(self, config: ConfigDict, experiment: Experiment) -> None:
+        """Print the first lines of the run, and write the lists of its examples: of those left out, and others."""
+        for line in run_lines.first_lines(config, experiment, self.folder):
+            self.say(line)
+        if experiment.skipped:
+            write(self.folder / "skipped.txt", "\n".join(experiment.skipped) + "\n")
         for name, text in experiment.lists.items():
             write(self.folder / name, text)
-        if experiment.published:
-            self.say(f"weights: {experiment.published.where}; starting at random: {labels.cut(experiment.drawn)}")
-        else:
-            self.say(f"weights: none; all {len(experiment.drawn)} parameters start at random (seed {config.seed})")
-        for note in experiment.notes:
-            self.say(f"  {note}")
         self._cut = {name: part.cut for name, part in experiment.parts.items() if hasattr(part, "cut")}
 
-    def plan(self, tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]], chart: dict[str, Any]) -> None:
+    def plan(self, tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]], chart: Record) -> None:
         """Print the table of groups of every phase, and the plan's chart; write report/plan.json and .png.
 
         Args:
@@ -203,8 +177,7 @@ class Report(Screen):
         Returns:
           Advice for the user on how to continue.
         """
-        before = {run_folder.SOUND: ran_away} if ran_away else {}
-        run_folder.note_diverged(self.folder, {"step": step, "not finite": list(bad), **before})
+        divergence.note(self.folder, step, bad, ran_away)
         return (
             "All checkpoints are finite. Lower config.optimizer.lr or set config.optimizer.clip, and start with the "
             "same --workdir: it continues from the last checkpoint, or from the last one before the loss ran away. If "
@@ -227,7 +200,7 @@ class Report(Screen):
         elif part == "validation":
             self._best = max(self._best, values.get(self._watched[1], -math.inf))
 
-    def finish(self, result: dict[str, Any], totals: Mapping[str, Any], files: Callable[..., None]) -> dict[str, Any]:
+    def finish(self, result: Record, totals: Json, files: Callable[..., None]) -> Record:
         """Write the figures, and return the result with all of its seconds.
 
         Args:
@@ -249,7 +222,7 @@ class Report(Screen):
         seconds = own | result.get("seconds", {}) | {"total": time.monotonic() - self._began}
         result = result | {"seconds": {name: round(value, 3) for name, value in seconds.items()}}
         result |= {"cut": self._cut} if self._cut else {}
-        result |= {"diverged": found} if (found := run_folder.diverged(self.folder)) else {}
+        result |= {"diverged": entries} if (entries := divergence.entries(self.folder)) else {}
         if line := throughput.line(result.get("throughput", {}), self._cut):
             self.say(line)
         if not self._writers.started:  # a fitted classifier has no training steps
@@ -257,47 +230,23 @@ class Report(Screen):
         self._writers.finish(result)
         return result
 
-    def ended(self, result: dict[str, Any]) -> None:
+    def ended(self, result: Record) -> None:
         """Write result.json, which marks a run as finished, after all other files; print the last lines."""
         write_json(self.folder / "result.json", result)
-        self.say(last_lines.last_line(result, self.folder))
-        for line in last_lines.next_lines(result, self.folder):
+        self.say(run_lines.last_line(result, self.folder))
+        for line in run_lines.next_lines(result, self.folder):
             self.say(line)
 
 
-def _by_section(changed: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Section -> "key=value" of the keys that differ."""
-    found: dict[str, list[str]] = {}
-    for key, value in changed.items():
-        section, _, name = key.partition(".")
-        found.setdefault(section, []).append(f"{name or section}={value}")
-    return found
-
-
-def check_finite(step: int, part: str, values: Mapping[str, Any]) -> None:
+def check_finite(step: int, part: str, values: Json) -> None:
     """Raise TljaxError where a number of an evaluation is not finite."""
     if part != "train":  # there the loop looks at the loss; a gradient may be infinite once and skipped
         _finite(values, f"{part} at step {step}")
 
 
-def _finite(values: Mapping[str, Any], what: str) -> None:
+def _finite(values: Json, part: str) -> None:
     if bad := [f"{name} {value}" for name, value in values.items() if not math.isfinite(value)]:
         raise TljaxError(
-            f"Every number of an evaluation must be finite; of {what}: {', '.join(bad)}. The network's numbers have "
+            f"Every number of an evaluation must be finite; of {part}: {', '.join(bad)}. The network's numbers have "
             f"left the range of floats: lower config.optimizer.lr, or set config.optimizer.clip."
         )
-
-
-def _devices() -> str:
-    device = jax.devices()[0]
-    return f"{jax.device_count()} x {device.device_kind} ({device.platform})"
-
-
-def _environment() -> dict[str, Any]:
-    return {
-        "command": sys.argv,
-        "python": platform.python_version(),
-        "machine": platform.platform(),
-        "devices": _devices(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
-    }

@@ -2,14 +2,14 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from ml_collections import ConfigDict
 
 from tljax.core.experiment import Experiment
 from tljax.core.processes import agreement
+from tljax.core.types import Json, Record
 from tljax.reporting.report import Report, check_finite
 from tljax.reporting.terminal import Screen
 
@@ -22,8 +22,8 @@ class Silent(Report):
         self.folder, self.sound_step = folder, 0
 
     @contextlib.contextmanager
-    def opened(self, inputs: Mapping[str, Any]) -> Iterator[None]:
-        del inputs
+    def opened(self, checksums: Json) -> Iterator[None]:
+        del checksums
         yield
 
     @property
@@ -37,10 +37,10 @@ class Silent(Report):
     def keep(self, name: str, text: str) -> None:
         pass
 
-    def inputs(self, config: ConfigDict, experiment: Experiment) -> None:
+    def begin(self, config: ConfigDict, experiment: Experiment) -> None:
         pass
 
-    def plan(self, tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]], chart: dict[str, Any]) -> None:
+    def plan(self, tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]], chart: Record) -> None:
         pass
 
     @contextlib.contextmanager
@@ -61,7 +61,7 @@ class Silent(Report):
     def metrics(self, step: int, part: str, values: dict[str, float]) -> None:
         check_finite(step, part, values)
 
-    def finish(self, result: dict[str, Any], totals: Mapping[str, Any], files: Callable[..., None]) -> dict[str, Any]:
+    def finish(self, result: Record, totals: Json, files: Callable[..., None]) -> Record:
         raise AssertionError(f"process 0 finishes: {result.keys(), totals.keys(), files}")
 
 

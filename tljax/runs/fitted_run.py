@@ -80,7 +80,7 @@ def run(
             f"{has}. Choose linear_probe, which learns a head on the same features, or another strategy."
         )
     with report.opened(experiment.fingerprints()):
-        report.inputs(config, experiment)
+        report.begin(config, experiment)
         where, why = views.decide(
             experiment, experiment.stages, config.data, devices, passes=float("inf"), augmented=False
         )

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tljax.core.atomic import read_json
 from tljax.core.errors import DataError, WeightsError
+from tljax.core.experiment import WEIGHTS
 from tljax.core.types import Variables
-from tljax.reporting import run_folder
 from tljax.runs import experiment
 from tljax.serving import labelled, model_json, saved_model, stored_config
 
@@ -33,7 +33,7 @@ def variables(run: Path) -> Variables:
             f"The line of WiSE-FT needs two networks of the same sizes; the strategy of '{run}' gave its network parts "
             f"that the weights do not have. Give two runs of this strategy, or a run of another one."
         )
-    if began.fingerprints()[run_folder.WEIGHTS] != read_json(file.parent / "inputs.json")[run_folder.WEIGHTS]:
+    if began.fingerprints()[WEIGHTS] != read_json(file.parent / "inputs.json")[WEIGHTS]:
         raise WeightsError(
             f"The line of WiSE-FT must begin at the network that '{run}' began with; the weights in "
             f"'{config.model.weights}', or the head from the names of classes, give another one now. Put the weights "

@@ -49,7 +49,7 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         devices.layout.check(initial.params)
 
     with report.opened(experiment.fingerprints()):
-        report.inputs(config, experiment)
+        report.begin(config, experiment)
         for line in left:
             report.say(f"  {line}")
         report.plan(tables, plan_rates.chart(phases, job.steps, job.config.train.epochs, config.optimizer))

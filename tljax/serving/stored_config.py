@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from tljax.core import atomic, config_files, config_tables, options, plugins, settings
 from tljax.core.errors import ConfigError, DataError
+from tljax.core.experiment import READ
 from tljax.core.types import Json
 
 NEEDED = ("seed", "data", "train")  # of config.json
@@ -86,7 +87,7 @@ def _read(file: Path, config: ConfigDict, tables: Sequence[str]) -> ConfigDict:
 def _settled(file: Path, data: Json) -> Json:
     """The keys of config.data that the source found out in training (`Info.settled`), from the run's inputs.json."""
     beside = file.with_name("inputs.json")
-    found = atomic.read_json(beside).get("read", {}) if beside.is_file() else {}
+    found = atomic.read_json(beside).get(READ, {}) if beside.is_file() else {}
     return {key: value for key, value in found.items() if key in data}
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
+from tljax.core import experiment
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.types import IGNORED, Dataset, Info, Split
 from tljax.data import labels
@@ -14,7 +15,6 @@ from tljax.data.parts import draws, groups
 from tljax.data.parts.subsets import Joined, Subset
 
 PARTS = ("train", "validation", "test")
-TAKEN = ("classes", "examples", "weights", "read", "files", "code", "teachers")  # other keys of inputs.json
 LARGEST = 1e100  # the largest number as a label: sums of its square fit into a float64
 
 
@@ -196,7 +196,7 @@ def _check_targets(dataset: Dataset, config: ConfigDict) -> None:
     bad = {
         "no split": [name for name in config.targets if name not in dataset.splits],
         "used for another part": [name for name in config.targets if name in used],
-        "the name of a part": [name for name in config.targets if name in (*PARTS, *TAKEN)],
+        "the name of a part": [name for name in config.targets if name in (*PARTS, *experiment.KEYS)],
         "named twice": [name for name in dict.fromkeys(config.targets) if list(config.targets).count(name) > 1],
     }
     if any(bad.values()):

@@ -10,7 +10,7 @@ from tljax.core import plugins
 from tljax.core.experiment import Experiment
 from tljax.data.batches import Evaluation
 from tljax.data.parts import domains
-from tljax.reporting import run_folder
+from tljax.reporting.run_folder import inputs
 from tljax.reporting.terminal import Screen
 from tljax.runs import comparison_folder, experiment, own_size, results
 from tljax.runs.pages import comparison_page, run_page
@@ -50,7 +50,7 @@ def of_run(folder: Path, asked: str, screen: Screen) -> Finished:
     config.report = asked
     strategy = plugins.find_known("strategies", result.get("chosen_strategy", result["strategy"]))
     loaded = experiment.load(config, axis=None, pretrained_wanted=strategy.PRETRAINED)
-    run_folder.check_inputs(folder, loaded.fingerprints())
+    inputs.check(folder, loaded.fingerprints())
     totals = _totals(folder, model, loaded, config, screen)
     metric = result["metric"]
     then, now = result["metrics"]["test"][metric], loaded.task.summarize(totals["test"])[metric]
