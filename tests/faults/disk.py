@@ -91,13 +91,13 @@ def of_the_future(scene: Scene) -> list[str]:
 
 def rewrite(folder: Path, change) -> None:
     """A checkpoint's note changed, and its checksums with it."""
-    from tljax.training.checkpoints import checkpoint
+    from tljax.training.checkpoints import checksums
 
     file = folder / "note/metadata"
     note = json.loads(file.read_text())
     change(note)
     file.write_text(json.dumps(note))
-    (folder / "checksums.json").write_text(json.dumps(checkpoint._checksums(folder)))
+    (folder / "checksums.json").write_text(json.dumps(checksums.of(folder)))
 
 
 def other_config(scene: Scene) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests import small
-from tljax.networks import flops, ops
+from tljax.networks import flops, ops, pooling
 from tljax.networks.families import resnet, vgg
 from tljax.networks.network import Network
 
@@ -24,7 +24,7 @@ def shape(*sizes):
         (lambda x, k: ops.conv(x, k, padding=1), [(2, 8, 8, 3), (3, 3, 3, 5)], 2 * 2 * 64 * 5 * 27),
         (lambda x, k: ops.conv(x, k, stride=2), [(2, 8, 8, 3), (1, 1, 3, 5)], 2 * 2 * 16 * 5 * 3),
         (lambda x, k: ops.conv(x, k, padding=1, groups=6), [(1, 8, 8, 6), (3, 3, 1, 6)], 2 * 64 * 6 * 9),
-        (lambda x: ops.max_pool(nn.relu(x), window=2, stride=2) + 1, [(2, 8, 8, 3)], 0),
+        (lambda x: pooling.max_pool(nn.relu(x), window=2, stride=2) + 1, [(2, 8, 8, 3)], 0),
         (jax.jit(jax.checkpoint(lambda a, b: jnp.sin(a @ b))), [(3, 5), (5, 7)], 2 * 3 * 5 * 7),
         (lambda a, b: jax.lax.scan(lambda x, _: (x @ b, None), a, length=6)[0], [(3, 5), (5, 5)], 6 * 2 * 3 * 5 * 5),
     ],

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tljax.networks import ops
+from tljax.networks import ops, pooling
 
 # (height, width), channels in, channels out, kernel, stride, padding, groups
 CONVS = (
@@ -138,7 +138,7 @@ def test_only_a_cpu_takes_the_cpu_forms(monkeypatch, backend):
         monkeypatch.setattr(ops, name, lambda *_, name=name: taken.append(name))
     x = jnp.ones((1, 4, 4, 1))
     ops.conv(x, jnp.ones((3, 3, 1, 1)), stride=2, padding=1)
-    ops.max_pool(x, window=3, stride=2, padding=1)
+    pooling.max_pool(x, window=3, stride=2, padding=1)
     assert taken == (["cpu_conv", "cpu_max_pool"] if backend == "cpu" else ["lax_conv", "lax_max_pool"])
 
 
@@ -154,12 +154,12 @@ def test_cpu_max_pool_is_lax_max_pool(case, before):
     def both(x):
         return [
             value_and_gradients(lambda x, form=form: form(act(x), window, stride, padding), x)
-            for form in (ops.cpu_max_pool, ops.lax_max_pool)
+            for form in (pooling.cpu_max_pool, pooling.lax_max_pool)
         ]
 
     ours, lax = both(x)
     np.testing.assert_array_equal(ours[0], lax[0])
-    np.testing.assert_array_equal(ops.sliced_max_pool(act(x), window, stride, padding), lax[0])
+    np.testing.assert_array_equal(pooling.sliced_max_pool(act(x), window, stride, padding), lax[0])
     assert_close(ours, lax, tolerance=1e-5)
 
 
@@ -167,8 +167,8 @@ def test_tied_maxima_share_one_gradient():
     def gradient(form):
         return jax.grad(lambda x: form(x, 2, 2, 0).sum())(jnp.ones((1, 2, 2, 1)))[0, :, :, 0]
 
-    np.testing.assert_array_equal(gradient(ops.cpu_max_pool), [[0.25, 0.25], [0.25, 0.25]])
-    np.testing.assert_array_equal(gradient(ops.lax_max_pool), [[1, 0], [0, 0]])
+    np.testing.assert_array_equal(gradient(pooling.cpu_max_pool), [[0.25, 0.25], [0.25, 0.25]])
+    np.testing.assert_array_equal(gradient(pooling.lax_max_pool), [[1, 0], [0, 0]])
 
 
 def test_vmap_and_a_frozen_kernel():
@@ -183,7 +183,7 @@ def test_inside_plain_every_backend_gets_lax():
     x, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((1, 1, 2, 3))
 
     def primitives():
-        program = jax.make_jaxpr(lambda x, k: ops.max_pool(ops.conv(x, k), window=2, stride=2))(x, kernel)
+        program = jax.make_jaxpr(lambda x, k: pooling.max_pool(ops.conv(x, k), window=2, stride=2))(x, kernel)
         return {equation.primitive.name for equation in program.jaxpr.eqns}
 
     with ops.plain():

@@ -14,7 +14,7 @@ from reference import draw, ours
 from tljax.core.errors import ConfigError
 from tljax.core.trees import count, flatten
 from tljax.core.types import EVALUATE, Mode, Variables
-from tljax.networks import ops
+from tljax.networks import pooling
 from tljax.networks.families import resnet
 from tljax.networks.layers import BatchNorm, Conv
 from tljax.weights import placement
@@ -206,12 +206,12 @@ def test_strided_convolution_pads_both_sides_as_torch():
 
 def test_max_pool_pads_both_sides_as_torch():
     # 0..15 in rows, windows of 3 at stride 2. SAME would give [[10, 11], [14, 15]].
-    y = ops.max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), window=3, stride=2, padding=1)
+    y = pooling.max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), window=3, stride=2, padding=1)
     assert y[0, :, :, 0].tolist() == [[5, 7], [13, 15]]
 
 
 def test_max_pool_pads_with_less_than_any_number():
-    y = ops.max_pool(jnp.full((1, 4, 4, 1), -7.0), window=3, stride=2, padding=1)
+    y = pooling.max_pool(jnp.full((1, 4, 4, 1), -7.0), window=3, stride=2, padding=1)
     assert y[0, :, :, 0].tolist() == [[-7, -7], [-7, -7]]
 
 

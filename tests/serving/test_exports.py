@@ -19,7 +19,7 @@ from tests import small
 from tljax.__main__ import main
 from tljax.core.errors import ConfigError
 from tljax.core.trees import unflatten
-from tljax.networks import ops
+from tljax.networks import pooling
 from tljax.networks.families import mobilenet
 from tljax.runs.run import run
 from tljax.serving import exports, onnx_export, saved_model, snippets
@@ -193,7 +193,7 @@ def test_onnx_gives_the_networks_logits_of_the_runs_own_pictures(trained, tmp_pa
 
 def test_onnx_that_does_not_verify_is_not_kept(trained, tmp_path, capsys, monkeypatch):
     _needs_jax2onnx()
-    monkeypatch.setattr(ops, "sliced_max_pool", ops.lax_max_pool)  # the node that onnxruntime refuses
+    monkeypatch.setattr(pooling, "sliced_max_pool", pooling.lax_max_pool)  # the node that onnxruntime refuses
     assert main(["export", str(trained[0]), "--to=onnx", f"--out={tmp_path / 'net.onnx'}"]) == CONFIG
     assert "onnxruntime does not run what jax2onnx wrote of this resnet" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

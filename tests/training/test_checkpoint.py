@@ -12,7 +12,7 @@ import pytest
 
 from tests.small import bits
 from tljax.core.errors import WeightsError
-from tljax.training.checkpoints import checkpoint
+from tljax.training.checkpoints import checkpoint, checksums
 from tljax.training.checkpoints.checkpoint import Progress, opened
 from tljax.training.train_state import TrainState
 
@@ -198,7 +198,7 @@ def test_the_old_one_goes_when_the_new_one_is_whole(tmp_path, monkeypatch):
     with opened(tmp_path, keep=1) as checkpoints:
         checkpoints.save("latest", make_state(1), Progress())
         with monkeypatch.context() as patched:
-            patched.setattr(checkpoint, "_checksums", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+            patched.setattr(checksums, "of", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 checkpoints.save("latest", make_state(2), Progress())
     with opened(tmp_path, keep=1) as checkpoints:

@@ -115,7 +115,7 @@ class CutSaves:
 
     def __init__(self, monkeypatch, kind, number, *, checksums):
         self.left = number
-        save, sums = checkpoint.Checkpoints.save, checkpoint._checksums
+        save, sums = checkpoint.Checkpoints.save, checksums.of
 
         def cutting_save(checkpoints, of_kind, state, progress):
             self.now = of_kind == kind
@@ -130,7 +130,7 @@ class CutSaves:
             return sums(folder)
 
         monkeypatch.setattr(checkpoint.Checkpoints, "save", cutting_save)
-        monkeypatch.setattr(checkpoint, "_checksums", cutting_sums)
+        monkeypatch.setattr(checksums, "of", cutting_sums)
 
 
 @pytest.mark.filterwarnings("ignore:The .* checkpoint at step .* is incomplete")

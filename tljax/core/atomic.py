@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import math
 import os
@@ -121,6 +122,12 @@ def _strict(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def sha256(file: Path) -> str:
+    """The checksum of a file, as hex digits."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
 def make_folder(folder: Path) -> None:
     """Make `folder` and its missing parents; raises ConfigError as `writing` does."""
     with writing(folder):
@@ -171,14 +178,14 @@ def read_json(file: Path, kind: type = dict, *, keys: Sequence[str] = ()) -> Any
       DataError: the file is absent, damaged, or holds something else.
     """
     try:
-        found = untrusted.parse(file.read_text(encoding="utf-8"))
-        if not isinstance(found, kind):
-            raise ValueError(f"it holds a {type(found).__name__}, not a {kind.__name__}")
-        if missing := [key for key in keys if key not in found]:
+        content = untrusted.parse(file.read_text(encoding="utf-8"))
+        if not isinstance(content, kind):
+            raise ValueError(f"it holds a {type(content).__name__}, not a {kind.__name__}")
+        if missing := [key for key in keys if key not in content]:
             raise ValueError(f"it lacks {', '.join(missing)}")
     except (OSError, ValueError) as error:
         raise DataError(
             f"A run must hold a readable {file.name}; '{file.parent}' does not ({error}). Remove that folder and run "
             f"it again, or name another one."
         ) from error
-    return found
+    return content

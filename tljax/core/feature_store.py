@@ -17,7 +17,7 @@ import filelock
 import jax.numpy as jnp
 import numpy as np
 
-from tljax.core import caches, untrusted
+from tljax.core import atomic, caches, untrusted
 from tljax.core.atomic import make_folder, whole, write_json, writing
 from tljax.core.errors import ConfigError
 
@@ -82,9 +82,8 @@ class Store:
         data = index.with_suffix(".bin")
         try:
             found = untrusted.parse(index.read_text(encoding="utf-8"))
-            with data.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != found["sha256"]:
-                    raise ValueError("its bytes do not match their checksum")
+            if atomic.sha256(data) != found["sha256"]:
+                raise ValueError("its bytes do not match their checksum")
             rows = np.memmap(data, jnp.dtype(found["dtype"]), mode="r", shape=tuple(found["shape"]))
             if len(found["keys"]) != len(rows) or not all(isinstance(key, str) for key in found["keys"]):
                 raise ValueError("it must have a key for each row")

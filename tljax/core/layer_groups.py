@@ -1,9 +1,9 @@
 """Groups of parameters, in order; every parameter is in exactly one. Freezing and learning rates apply to groups."""
 
-import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
 
+from tljax.core import near_names
 from tljax.core.errors import ConfigError
 from tljax.core.trees import flatten
 from tljax.core.types import Params
@@ -195,8 +195,8 @@ def _pattern(word: str, stages: Sequence[str]) -> str:
 
 def advice(word: str, stages: Sequence[str]) -> str:
     """The error text for a word that matches nothing."""
-    close = difflib.get_close_matches(word, stages, n=1)
-    return f"'{word}' matches no parameter" + (f" (did you mean '{close[0]}'?)" if close else "")
+    close = near_names.by_letters(word, stages)
+    return f"'{word}' matches no parameter" + (f" (did you mean '{close}'?)" if close else "")
 
 
 def _raise_problems(

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from tljax.core import config_tables, options
 from tljax.core.errors import ConfigError
+from tljax.core.options import lookup, resolution
 
 # The keys that choose plugins. They are set first, because they decide which other keys exist.
 CHOICES = ("strategy.name", "task.name", "adaptation.name", "data.source", "model.family")
@@ -35,7 +36,7 @@ def apply(config: ConfigDict, changes: Iterable[str]) -> ConfigDict:
     if failures:
         raise ConfigError("\n".join(failures))
     # A run's own config holds only the options of its plugins: make it again for the new choice.
-    return options.resolve(changed)[0] if config.get("strategy") and config.strategy.is_locked else changed
+    return resolution.resolve(changed)[0] if config.get("strategy") and config.strategy.is_locked else changed
 
 
 def _set(config: ConfigDict, change: str) -> None:
@@ -70,7 +71,7 @@ def _set_option(config: ConfigDict, section: str, name: str, text: str) -> None:
 def _declared(config: ConfigDict, section: str, name: str) -> tuple[str, options.Option]:
     """(name, option) for a key, among the plugins that the config or a row of its suite chooses."""
     try:
-        return options.find(config, section, name)
+        return lookup.find(config, section, name)
     except ConfigError as error:
         for row in config.suite.rows.values() if "suite" in config else ():
             choices = [change for change in row if change.partition("=")[0].strip() in CHOICES]
@@ -78,7 +79,7 @@ def _declared(config: ConfigDict, section: str, name: str) -> tuple[str, options
             for choice in choices:
                 _set(one, choice)
             try:
-                return options.find(one, section, name)
+                return lookup.find(one, section, name)
             except ConfigError:
                 continue
         raise error
@@ -139,5 +140,5 @@ def _literal(text: str) -> object:
 
 def _unknown(config: ConfigDict, key: str, equals: str) -> str:
     what = "is no key" if equals else "must be given a value, as in key=value"
-    hint = "" if key in config_tables.flat(config) else options.hint(config, key)
+    hint = "" if key in config_tables.flat(config) else lookup.hint(config, key)
     return f"config.{key} {what}: every key stands in configs/default.py.{hint}"

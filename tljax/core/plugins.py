@@ -5,7 +5,6 @@ my_package.mine          a module
 path/to/mine.py          a file
 """
 
-import difflib
 import importlib
 import importlib.metadata
 import pkgutil
@@ -13,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any, TypeVar
 
-from tljax.core import modules
+from tljax.core import modules, near_names
 from tljax.core.errors import ConfigError
 from tljax.core.modules import Plugin
 
@@ -76,10 +75,8 @@ def find_known(kind: str, name: str) -> Any:
     if name in offered:
         return offered[name].load()
     names = [*own, *offered]
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean '{close[0]}'?" if close else ""
     raise ConfigError(
-        f"'{name}' must be one of {_of(kind)}: {', '.join(names)}.{hint} "
+        f"'{name}' must be one of {_of(kind)}: {', '.join(names)}.{near_names.did_you_mean(name, names)} "
         f"Name your own plugin by its file (path/to/{name or 'mine'}.py) or as package.module; for a finished run, "
         f"give it with --plugins FILE."
     )

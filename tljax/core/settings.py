@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from tljax.core import config_files, config_tables, options, overrides
 from tljax.core.errors import ConfigError
-from tljax.core.options import NOT_NEGATIVE, POSITIVE, SHARE, STRINGS
+from tljax.core.options import NOT_NEGATIVE, POSITIVE, SHARE, STRINGS, resolution
 from tljax.core.untrusted import Json
 
 # key -> its rule; names of plugins are checked at their lookup.
@@ -152,12 +152,12 @@ def check(config: ConfigDict) -> None:
 
 
 def resolve(config: ConfigDict) -> tuple[ConfigDict, list[str]]:
-    """A run's own config, checked, and notes of the keys that were left out: see `options.resolve`.
+    """A run's own config, checked, and notes of the keys that were left out: see `resolution.resolve`.
 
     Raises:
       ConfigError: a value is not allowed, or keys do not go together; all are listed.
     """
-    own, notes = options.resolve(config)
+    own, notes = resolution.resolve(config)
     bad = [fault for key, rule in RULES.items() for fault in _faults(config, key, rule)]
     for section in options.SECTIONS:
         for name, option in options.declared(config, section).items():
@@ -198,7 +198,7 @@ def changed(config: ConfigDict) -> dict[str, Any]:
     own = [key for key in overrides.CHOICES if get(config, key) != get(plain, key)]
     for key in overrides.CHOICES:
         config_tables.put(plain, key, config_tables.get(config, key))
-    default, _ = options.resolve(plain)
+    default, _ = resolution.resolve(plain)
     before = config_tables.flat(default)
     return {key: value for key, value in config_tables.flat(config).items() if key in own or before.get(key) != value}
 

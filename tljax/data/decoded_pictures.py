@@ -17,7 +17,7 @@ from tljax.core.processes.agreement import Share
 from tljax.core.types import Batch, Card
 from tljax.data import pictures, preprocess
 from tljax.data.parts.subsets import Subset
-from tljax.data.picture import copies, grey_levels
+from tljax.data.picture import duplicates, grey_levels
 
 Value = TypeVar("Value")
 CHUNK = 1024  # the most pictures in the queue of the decoding threads
@@ -48,7 +48,7 @@ class Pictures:
         self._channels, self._window = config.channels, config.window
         self.levels = grey_levels.Levels(*config.window, given=True) if config.window else None
         self.images: np.ndarray | None = None  # (N, S, S, C)
-        self.prints = np.zeros(len(subset), copies.PRINT)  # hashes, to find copies
+        self.prints = np.zeros(len(subset), duplicates.PRINT)  # hashes, to find copies
         self.most = 0  # the largest number of boxes of an example
         self._labels: dict[int, np.ndarray] = {}  # maps and boxes of pictures in memory, by position
         self._digests: dict[int, bytes] = {}  # of all maps and boxes, by position
@@ -160,7 +160,7 @@ class Pictures:
         return pictures.fit(image, self._resize, interpolation=self._interpolation), label
 
     def _store(self, position: int, image: np.ndarray, label: np.ndarray | None) -> None:
-        self.prints[position] = copies.of(image)
+        self.prints[position] = duplicates.of(image)
         with self._lock:
             self._shapes[position] = _same(image.shape)
             if self.in_memory and self.images is None:
@@ -226,7 +226,7 @@ class Pictures:
 
         prints = {i: base64.b64encode(self.prints[i].tobytes()).decode() for i in self._shapes}
         for i, text in of_all("prints", prints).items():
-            self.prints[i] = np.frombuffer(base64.b64decode(text), copies.PRINT)[0]
+            self.prints[i] = np.frombuffer(base64.b64decode(text), duplicates.PRINT)[0]
         digests = of_all("digests", {i: digest.hex() for i, digest in self._digests.items()})
         self._digests = {i: bytes.fromhex(text) for i, text in digests.items()}
         self._shapes = {i: _same(tuple(shape)) for i, shape in of_all("shapes", self._shapes).items()}

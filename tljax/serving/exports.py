@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import safetensors.numpy
 
-from tljax.core.atomic import make_folder, whole, write, write_json
+from tljax.core.atomic import make_folder, sha256, whole, write, write_json
 from tljax.core.errors import ConfigError
 from tljax.core.plugins import entry, find
 from tljax.core.trees import count, flatten
@@ -51,7 +51,7 @@ def save(model: Model, to: str, file: Path, check: Callable[[Path], None] = lamb
         put(model, part)
         check(part)
     card, about = file.with_suffix(".card.json"), file.with_suffix(".json")
-    write_json(card, dataclasses.replace(model.card, file=file.name, sha256=saved_model.sha256_of(file)).as_dict())
+    write_json(card, dataclasses.replace(model.card, file=file.name, sha256=sha256(file)).as_dict())
     variant = saved_model.variant_as_json(model.variant)
     said = {"family": model.family, "variant": variant, "classes": model.classes, "input": dict(model.input)}
     write_json(about, said)

@@ -14,7 +14,7 @@ import numpy as np
 
 from tljax.core.errors import ConfigError
 from tljax.core.types import EVALUATE
-from tljax.networks import ops
+from tljax.networks import ops, pooling
 from tljax.serving.saved_model import Model
 
 CLOSE = 1e-4  # of the largest logit: by how much float32 sums in another order may differ over a whole network
@@ -43,7 +43,8 @@ def write(model: Model, file: Path) -> None:
         program = lambda pixels: model.network.apply(model.variables, pixels, EVALUATE)  # noqa: E731
         shapes = [jax.ShapeDtypeStruct(("B", *model.asked.example.shape[1:]), np.float32)]
         try:
-            with ops.plain(), ops.pooled_by_slices(), mock.patch.object(conversion_api, "optimize_graph", _as_it_is):
+            unoptimized = mock.patch.object(conversion_api, "optimize_graph", _as_it_is)
+            with ops.plain(), pooling.pooled_by_slices(), unoptimized:
                 found = jax2onnx.to_onnx(program, inputs=shapes, model_name="tljax")
         except Exception as error:  # what a converter does not know it says in its own ways
             raise ConfigError(

@@ -1,7 +1,6 @@
 """The folder `model/` of a run: weights under their published names, the card, the classes; never code."""
 
 import dataclasses
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import safetensors.numpy
 from ml_collections import ConfigDict
 
 from tljax.core import plugins
-from tljax.core.atomic import filled, whole, write_json
+from tljax.core.atomic import filled, sha256, whole, write_json
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.experiment import Experiment
 from tljax.core.plugins import find, find_known
@@ -112,7 +111,7 @@ def _write(folder: Path, variables: Variables, experiment: Experiment, config: C
         repository="",
         revision="",
         file="model.safetensors",
-        sha256=sha256_of(folder / "model.safetensors"),
+        sha256=sha256(folder / "model.safetensors"),
         sources={},
     )
     write_json(folder / "card.json", card.as_dict())
@@ -209,8 +208,3 @@ def published_arrays(variables: Variables, names: Iterable[Name], family: str) -
     arrays = placement.publish(variables, names)
     as_published = getattr(find("families", family), "as_published", None)
     return as_published(arrays) if as_published else arrays
-
-
-def sha256_of(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

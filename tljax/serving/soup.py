@@ -23,7 +23,7 @@ import jax
 import numpy as np
 import safetensors.numpy
 
-from tljax.core.atomic import filled, read_json, write_json
+from tljax.core.atomic import filled, read_json, sha256, write_json
 from tljax.core.errors import DataError
 from tljax.core.types import Totals, Variables
 from tljax.serving import evaluation, labelled, model_card, saved_model, stored_config
@@ -165,7 +165,7 @@ def save(soup: Soup, folder: Path) -> None:
         model = soup.model
         arrays = saved_model.published_arrays(model.variables, model.names, model.family)
         safetensors.numpy.save_file(arrays, folder / "model" / "model.safetensors", metadata={"format": "pt"})
-        _rewritten(folder / "model" / "card.json", sha256=saved_model.sha256_of(folder / "model" / "model.safetensors"))
+        _rewritten(folder / "model" / "card.json", sha256=sha256(folder / "model" / "model.safetensors"))
         _rewritten(folder / "model" / "model.json", temperature=soup.temperature)
     for name in (stored_config.FILE, "inputs.json"):
         shutil.copyfile(first / name, folder / name)

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from tljax.core import atomic, config_files, config_tables, options, plugins, settings
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.experiment import READ
+from tljax.core.options import resolution
 from tljax.core.types import Json
 
 NEEDED = ("seed", "data", "train")  # of config.json
@@ -66,8 +67,8 @@ def _read(file: Path, config: ConfigDict, tables: Sequence[str]) -> ConfigDict:
     said = atomic.read_json(file, keys=(*NEEDED, *tables))
     try:
         source = _known(str(said["data"]["source"]))
-        config.seed = options.typed(said["seed"], 0)
-        config.train.eval_batch_size = options.typed(said["train"]["eval_batch_size"], 0)
+        config.seed = resolution.typed(said["seed"], 0)
+        config.train.eval_batch_size = resolution.typed(said["train"]["eval_batch_size"], 0)
         own = {
             "data": {"source": source},
             "model": {"family": config.model.family},
@@ -109,7 +110,7 @@ def _fill(config: ConfigDict, table: str, said: Json) -> None:
     """Put the stored keys into a table of `config`; those that all runs share must have the default's type."""
     values = config[table]
     for key, value in config_tables.flat(said).items():
-        typed = options.typed(value, config_tables.get(values, key)) if options.is_shared(table, key) else value
+        typed = resolution.typed(value, config_tables.get(values, key)) if options.is_shared(table, key) else value
         config_tables.put(values, key, typed)
 
 

@@ -8,12 +8,12 @@ to phase: `lr` is the rate in the phase with the largest scale.
 """
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Iterable
 
 from ml_collections import ConfigDict
 
+from tljax.core import near_names
 from tljax.core.errors import ConfigError
 from tljax.core.types import Record
 from tljax.training.schedules import Kwargs
@@ -81,9 +81,8 @@ def check(config: ConfigDict) -> None:
             continue
         for key, value in own.items():
             if key not in KEYS:
-                bad.append(
-                    f"config.optimizer.groups.{group}.{key} is no key: a group has {', '.join(KEYS)}.{_near(key, KEYS)}"
-                )
+                hint = near_names.did_you_mean(key, KEYS)
+                bad.append(f"config.optimizer.groups.{group}.{key} is no key: a group has {', '.join(KEYS)}.{hint}")
             elif not KEYS[key][1](value):
                 bad.append(f"config.optimizer.groups.{group}.{key} must be {KEYS[key][0]}; got {value!r}.")
     if bad:
@@ -94,11 +93,11 @@ def check_names(config: ConfigDict, groups: Iterable[str]) -> None:
     """Raise one ConfigError that lists every name in `config.groups` that is not a group of the run."""
     groups = tuple(groups)
     unknown = [name for name in config.groups if name not in groups]
-    near = {name: difflib.get_close_matches(name, groups, n=1) for name in unknown}
+    near = {name: near_names.by_letters(name, groups) for name in unknown}
     if unknown:
         raise ConfigError(
             f"config.optimizer.groups must name groups of this run ({', '.join(groups)}); got "
-            + ", ".join(f"'{name}'" + (f" (near '{near[name][0]}')" if near[name] else "") for name in unknown)
+            + ", ".join(f"'{name}'" + (f" (near '{near[name]}')" if near[name] else "") for name in unknown)
             + ". Change these names, or change the groups in config.groups."
         )
 
@@ -109,11 +108,6 @@ def without_rates(config: ConfigDict) -> dict[str, Record]:
     return {
         group: {key: x for key, x in own.to_dict().items() if key not in rates} for group, own in config.groups.items()
     }
-
-
-def _near(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), n=1)
-    return f" Did you mean '{close[0]}'?" if close else ""
 
 
 def _is_number(x: object) -> bool:

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from jax import lax
 from ml_collections import ConfigDict
 
+from tljax.core import near_names
 from tljax.core.errors import ConfigError
-from tljax.core.options import near
 from tljax.core.types import EVALUATE, Batch, Prepare, Totals, Variables
 from tljax.data.batches import Evaluation
 from tljax.data.parts.domains import UNLABELLED
@@ -91,7 +91,7 @@ def chosen_by(wanted: str, task: Task, classes: int) -> tuple[str, int]:
     if metric not in known:
         raise ConfigError(
             f"config.train.best must be a metric of the task for {classes} classes: {', '.join(sorted(known))}; got "
-            f"'{metric}'.{near(metric, known)}"
+            f"'{metric}'.{near_names.did_you_mean(metric, known)}"
         )
     return metric, known[metric]
 

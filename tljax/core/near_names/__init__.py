@@ -21,6 +21,17 @@ def near(name: str, known: Iterable[str]) -> str:
     return best if best and likeness[best] >= LEAST else ""
 
 
+def by_letters(name: str, known: Iterable[str]) -> str:
+    """The one of `known` that is most like the name by its letters; "" if none is."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """ " Did you mean ...?" for a name that is like one of `known` by its letters, else ""."""
+    close = by_letters(name, known)
+    return f" Did you mean '{close}'?" if close else ""
+
+
 def _likeness(name: str, key: str) -> float:
     section, _, last = name.rpartition(".")
     own_section, _, own = key.rpartition(".")

@@ -16,7 +16,7 @@ from tljax.data import pictures, preprocess
 from tljax.data.decoded_pictures import Pictures, one_shape
 from tljax.data.parts import domains
 from tljax.data.parts.subsets import Subset
-from tljax.data.picture import copies, grey_levels
+from tljax.data.picture import duplicates, grey_levels
 from tljax.networks.backbone import Backbone
 
 AREA: Rule = ("in [0, 1]", lambda x: 0 <= x <= 1)
@@ -82,7 +82,7 @@ def load(
     decoded = gather(*(partial(Pictures, subset, config, card) for subset in subsets.values()))
     parts: dict[str, Pictures] = dict(zip(subsets, decoded, strict=True))
     notes = _settle(parts)
-    said, listed = copies.look(domains.labelled(parts), config)
+    said, listed = duplicates.look(domains.labelled(parts), config)
     shape = one_shape(parts)
     if subsets["train"].info.labels == "boxes":
         for part in parts.values():  # equal lengths in all parts, so that one compiled program is enough

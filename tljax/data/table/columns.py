@@ -1,11 +1,11 @@
 """Find the columns of a table by their names in the config, and check cells."""
 
-import difflib
 import json
 import math
 import re
 from collections.abc import Sequence
 
+from tljax.core import near_names
 from tljax.core.types import Record
 from tljax.data import spelling
 
@@ -15,10 +15,8 @@ Rows = list[tuple[int, Record]]  # (the line where it begins, column of the conf
 
 def missing(name: str, names: Sequence[str]) -> str:
     """The error text for a missing column."""
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"must have the column '{name}' (config.data.columns); it has {', '.join(names)}." + (
-        f" Did you mean '{close[0]}'?" if close else ""
-    )
+    hint = near_names.did_you_mean(name, names)
+    return f"must have the column '{name}' (config.data.columns); it has {', '.join(names)}.{hint}"
 
 
 def column(name: str, names: Sequence[str]) -> str | None:

@@ -16,7 +16,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from tljax.core.types import EVALUATE, Json, Mode, Name, VariantLike
-from tljax.networks import ops, sizes
+from tljax.networks import ops, pooling, sizes
 from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.layers import KAIMING
 
@@ -134,7 +134,7 @@ class Stem(nn.Module):
         x = StdConv(self.width, 7, stride=2, dtype=self.dtype, eps=self.eps, name="conv")(x)
         # As published: the pool sees zeros as padding, which are larger than negative values. A ResNet's pool ignores
         # its padding.
-        return ops.max_pool(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), window=3, stride=2)
+        return pooling.max_pool(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), window=3, stride=2)
 
 
 class Unit(nn.Module):

@@ -13,7 +13,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from tljax.core.types import Json, Mode, Name, VariantLike
-from tljax.networks import ops, sizes
+from tljax.networks import pooling, sizes
 from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.layers import TORCH_LINEAR, Conv
 
@@ -65,7 +65,7 @@ class ConvStage(nn.Module):
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         del mode  # nothing here differs between training and evaluation
         x = nn.relu(Conv(self.features, 3, padding=1, bias=True, dtype=self.dtype, name="conv")(x))
-        return ops.max_pool(x, window=2, stride=2)
+        return pooling.max_pool(x, window=2, stride=2)
 
 
 class DenseStage(nn.Module):

@@ -15,7 +15,7 @@ from jax.typing import DTypeLike
 
 from tljax.core.errors import ConfigError
 from tljax.core.types import Json, Mode, Name, VariantLike
-from tljax.networks import ops, sizes
+from tljax.networks import pooling, sizes
 from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.layers import BatchNorm, Conv
 
@@ -105,7 +105,7 @@ class Stem(nn.Module):
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         x = Conv(self.width, 7, stride=2, padding=3, dtype=self.dtype, name="conv")(x)
         x = BatchNorm(dtype=self.dtype, axis_name=self.bn_axis, name="bn")(x, mode)
-        return ops.max_pool(nn.relu(x), window=3, stride=2, padding=1)
+        return pooling.max_pool(nn.relu(x), window=3, stride=2, padding=1)
 
 
 class Block(nn.Module):

@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 
 from tljax.core.errors import ConfigError
 from tljax.core.types import Json, Mode, Name, VariantLike
-from tljax.networks import ops, sizes
+from tljax.networks import pooling, sizes
 from tljax.networks.backbone import Backbone, RunnableStage
 from tljax.networks.layers import BatchNorm, Conv
 
@@ -105,7 +105,7 @@ class ConvStage(nn.Module):
                 f"A VGG halves its picture five times, so config.data.size must be at least 32; "
                 f"'{self.name}' is left with a map of {x.shape[1]}x{x.shape[2]}."
             )
-        return ops.max_pool(x, window=2, stride=2)
+        return pooling.max_pool(x, window=2, stride=2)
 
 
 class DenseStage(nn.Module):

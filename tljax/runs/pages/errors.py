@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tljax.data.picture import copies
+from tljax.data.picture import duplicates
 from tljax.reporting import measures
 from tljax.reporting.page import pictures
 from tljax.runs.pages import judged
@@ -81,9 +81,9 @@ def _card(run: Finished, test: Judged, i: int, alternative: str) -> dict[str, An
 
 def _copies(run: Finished) -> list[str]:
     """The first lines of copies.txt, for people."""
-    lines = run.experiment.lists.get(copies.FILE, "").splitlines()
+    lines = run.experiment.lists.get(duplicates.FILE, "").splitlines()
     root = f"{run.experiment.info.source}/"
-    more = [f"and {len(lines) - COPIES} more in {copies.FILE}"] if len(lines) > COPIES else []
+    more = [f"and {len(lines) - COPIES} more in {duplicates.FILE}"] if len(lines) > COPIES else []
     return [line.replace(root, "").replace("\t", " · ") for line in lines[:COPIES]] + more
 
 

@@ -2,8 +2,6 @@
 
 import contextlib
 import dataclasses
-import hashlib
-import json
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -14,17 +12,15 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from tljax import __version__
-from tljax.core import atomic, untrusted
 from tljax.core.atomic import make_folder
 from tljax.core.errors import ConfigError, WeightsError
 from tljax.core.processes import agreement
 from tljax.core.quiet import quiet
 from tljax.core.remote import mirror
 from tljax.core.types import Record, Tree
+from tljax.training.checkpoints import checksums
 from tljax.training.sharding import Layout
 from tljax.training.train_state import TrainState
-
-CHECKSUMS = "checksums.json"
 
 
 @dataclasses.dataclass
@@ -121,18 +117,18 @@ class Checkpoints:
         self._drop_cut_off(kind)
         for step in reversed(self.steps(kind)):
             try:
-                found = self._read(kind, step, template(step))
+                restored = self._read(kind, step, template(step))
             except WeightsError as error:
                 failures.append((step, f"step {step}: {str(error).splitlines()[0]}"))
                 continue
-            for damaged, what in failures:
-                warnings.warn(f"A damaged checkpoint is left out, the one before it is used: {what}", stacklevel=2)
+            for damaged, fault in failures:
+                warnings.warn(f"A damaged checkpoint is left out, the one before it is used: {fault}", stacklevel=2)
                 self._managers[kind].delete(damaged)
-            return found
+            return restored
         if failures:
             raise WeightsError(
                 f"No checkpoint in '{self._managers[kind].directory}' can be restored:\n  "
-                + "\n  ".join(what for _, what in failures)
+                + "\n  ".join(fault for _, fault in failures)
                 + "\nStart in another folder (--workdir), or remove this one."
             )
         return None
@@ -151,12 +147,13 @@ class Checkpoints:
         return Path(self._managers[kind].directory) / str(step)
 
     def _seal(self, kind: str, step: int) -> None:
-        """Write the checksums, last, when the files are on disk: a checkpoint without checksums is incomplete."""
-        atomic.sync(self._folder(kind, step))
-        atomic.write(self._folder(kind, step) / CHECKSUMS, json.dumps(_checksums(self._folder(kind, step))))
+        checksums.seal(self._folder(kind, step))
 
     def _sealed(self, kind: str, step: int) -> bool:
-        return (self._folder(kind, step) / CHECKSUMS).exists()
+        return checksums.sealed(self._folder(kind, step))
+
+    def _trouble(self, kind: str, step: int) -> str:
+        return checksums.trouble(self._folder(kind, step))
 
     def _drop_cut_off(self, kind: str) -> None:
         for step in self.steps(kind):
@@ -164,35 +161,24 @@ class Checkpoints:
                 warnings.warn(f"The {kind} checkpoint at step {step} is incomplete, and is left out.", stacklevel=3)
                 self._managers[kind].delete(step)
 
-    def _trouble(self, kind: str, step: int) -> str:
-        """The files of a checkpoint that have changed since they were written; "" if none."""
-        folder = self._folder(kind, step)
-        try:
-            wanted = dict(untrusted.parse((folder / CHECKSUMS).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            return f"its checksums cannot be read: {error}"
-        found = _checksums(folder)
-        bad = sorted(name for name in wanted | found if wanted.get(name) != found.get(name))
-        return f"not as they were written: {', '.join(bad)}" if bad else ""
-
     def _read(self, kind: str, step: int, template: TrainState) -> tuple[TrainState, Progress]:
         # Orbax restores a flipped bit silently, and its error for a truncated file does not help the user.
         if trouble := self._trouble(kind, step):
             raise WeightsError(trouble)
-        wanted = _named(template)
+        expected = _named(template)
         manager = self._managers[kind]
         note = manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore()))["note"]
-        writer, shapes = note.get("tljax", "0"), _shapes(wanted)
+        writer, shapes = note.get("tljax", "0"), _shapes(expected)
         if _numbers(writer) > _numbers(__version__):
             raise WeightsError(f"it was written by tljax {writer}, and this is {__version__}: install that one")
         if note["leaves"] != shapes:
-            found = note["leaves"]
+            saved = note["leaves"]
             other = [
-                f"{k}: {found.get(k)}, not {shapes.get(k)}" for k in found | shapes if found.get(k) != shapes.get(k)
+                f"{k}: {saved.get(k)}, not {shapes.get(k)}" for k in saved | shapes if saved.get(k) != shapes.get(k)
             ]
             raise WeightsError(f"it is of another network or optimizer (tljax {writer}): {'; '.join(other[:10])}")
-        read = self._arrays(kind, step, template)
-        leaves = [read.get(name, np.zeros(np.shape(x), x.dtype)) for name, x in wanted.items()]
+        arrays = self._arrays(kind, step, template)
+        leaves = [arrays.get(name, np.zeros(np.shape(x), x.dtype)) for name, x in expected.items()]
         return jax.tree.unflatten(jax.tree.structure(template), leaves), Progress(**note["progress"])
 
     def _arrays(self, kind: str, step: int, template: TrainState) -> dict[str, Tree]:
@@ -203,10 +189,10 @@ class Checkpoints:
             for name, x in _named(template).items()
             if np.size(x)
         }
-        how = ocp.checkpoint_utils.construct_restore_args(abstract)
-        args = ocp.args.Composite(state=ocp.args.PyTreeRestore(abstract, restore_args=how))
-        read = self._managers[kind].restore(step, args=args)
-        return read["state"] if self._layout else {name: np.array(x) for name, x in read["state"].items()}
+        restore_args = ocp.checkpoint_utils.construct_restore_args(abstract)
+        args = ocp.args.Composite(state=ocp.args.PyTreeRestore(abstract, restore_args=restore_args))
+        arrays = self._managers[kind].restore(step, args=args)["state"]
+        return arrays if self._layout else {name: np.array(x) for name, x in arrays.items()}
 
 
 def _numbers(version: str) -> list[int]:
@@ -257,14 +243,3 @@ def _part(key: object) -> str:
 def _shapes(leaves: dict[str, Tree]) -> dict[str, str]:
     """Name -> "float32[3, 4]": this must agree before any array is read."""
     return {name: f"{leaf.dtype}{list(np.shape(leaf))}" for name, leaf in leaves.items()}
-
-
-def _checksums(folder: Path) -> dict[str, str]:
-    """sha256 of every file of a checkpoint."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUMS)
-    return {str(path.relative_to(folder)): _sha256(path) for path in files}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,5 @@
 """Optimizers by name: those of optax and optax.contrib, or the user's own function."""
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from typing import Any
 import optax
 import optax.contrib
 
-from tljax.core import functions
+from tljax.core import functions, near_names
 from tljax.core.errors import ConfigError
 from tljax.core.types import Tree
 from tljax.training.schedules import Rate
@@ -55,11 +54,9 @@ def find(name: str) -> Callable[..., Tree]:
         return table[full]
     if ":" in name or "." in name:
         return functions.find(name, "an optimizer")
-    close = difflib.get_close_matches(name, names(), n=1)
-    hint = f" Did you mean '{close[0]}'?" if close else ""
     raise ConfigError(
         f"config.optimizer.name must be an optimizer of optax ({', '.join(names())}) "
-        f"or a function by its place ({functions.FORMS}); got '{name}'.{hint}"
+        f"or a function by its place ({functions.FORMS}); got '{name}'.{near_names.did_you_mean(name, names())}"
     )
 
 

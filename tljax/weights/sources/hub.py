@@ -5,7 +5,6 @@ them. Without a network the files come from the hub's cache.
 """
 
 import dataclasses
-import hashlib
 import json
 import re
 import textwrap
@@ -18,7 +17,7 @@ import numpy as np
 from huggingface_hub import constants
 from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
-from tljax.core import downloads
+from tljax.core import atomic, downloads
 from tljax.core.errors import WeightsError
 from tljax.core.types import Card, Published
 from tljax.weights import cards, local_weights, lock_file, sentence_pooling, tensors
@@ -80,12 +79,12 @@ def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Pu
     lock = lock or LOCK
     entry = lock_file.read(lock, beside=BESIDE).get(spec, {})
     path = _locate(card, card.file, card.revision or entry.get("revision", ""))
-    got = {"revision": _commit(path, card), "sha256": _sha256(path)}
+    got = {"revision": _commit(path, card), "sha256": atomic.sha256(path)}
     for pins in ({pin: getattr(card, pin) for pin in lock_file.PINS}, entry):
         lock_file.hold(lock, spec, path, {pin: (pins.get(pin), got[pin]) for pin in lock_file.PINS})
     arrays = _arrays(path)  # before the lock is written: a damaged file must not get into it
     places, complete = _beside(card, got["revision"], entry.get("beside"))
-    beside = {name: _sha256(place) for name, place in places.items()}
+    beside = {name: atomic.sha256(place) for name, place in places.items()}
     for name, held in entry.get("beside", {}).items():
         lock_file.hold(lock, spec, places[name], {f"sha256 of {name}": (held, beside[name])})
     fresh = {"file": card.file, **got} | ({"beside": beside} if complete else {})
@@ -188,8 +187,3 @@ def _locate(card: Card, file: str, commit: str, *, optional: bool = False) -> Pa
 def _commit(path: Path, card: Card) -> str:
     """The hub's cache keeps a file at `snapshots/<commit>/<file>`."""
     return path.parents[len(Path(card.file).parts) - 1].name
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
