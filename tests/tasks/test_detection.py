@@ -1,6 +1,8 @@
 """Detection: which stages it reads, what it counts, and whole runs on pictures of bright squares."""
 
 import collections
+import contextlib
+import io
 import json
 import re
 from pathlib import Path
@@ -9,6 +11,8 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 from PIL import Image
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from configs import default
 from tests import small
@@ -19,6 +23,7 @@ from tljax.core.types import NO_BOX
 from tljax.networks.families import mobilenet, resnet, vit
 from tljax.networks.vision_transformer import Variant
 from tljax.runs.run import run
+from tljax.serving import labelled, saved_model
 from tljax.tasks import detection
 
 PICTURES, SIDE = 24, 32
@@ -36,7 +41,8 @@ def squares(root):
             image[corner[0] : corner[0] + side, corner[1] : corner[1] + side] = (20, 20, 20)
             image[corner[0] : corner[0] + side, corner[1] : corner[1] + side, 2 * kind] = 250
             box = [*map(int, (corner[1], corner[0], side, side))]
-            annotations.append({"id": len(annotations), "image_id": i, "category_id": int(kind), "bbox": box})
+            one = {"image_id": i, "category_id": int(kind), "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+            annotations.append({"id": len(annotations) + 1} | one)
         Image.fromarray(image).save(root / "images" / f"{i:02}.png")
         images.append({"id": i, "file_name": f"{i:02}.png", "width": SIDE + 4, "height": SIDE})
     categories = [{"id": 0, "name": "red"}, {"id": 1, "name": "blue"}]
@@ -47,7 +53,7 @@ def squares(root):
 
 def make_config(file, **changes):
     one = default.get_config()
-    one.data.update(source="coco", dir=str(file), fractions=(0.5, 0.25, 0.25), resize=SIDE, size=SIDE, flip=True)
+    one.data.update(source="coco", dir=str(file), fractions=(0.5, 0.25, 0.25), shape=(40, 40), flip=True)
     one.model.update(family="resnet", variant="tiny")
     one.model.card.update(mean=(0.4,) * 3, std=(0.2,) * 3)
     one.task.name, one.strategy.name = "detection", "scratch"
@@ -129,13 +135,35 @@ def test_evaluate_gives_the_numbers_of_the_run(ran, capsys):
     assert "red, blue. " in (said := capsys.readouterr().err) and "others: green" in said
 
 
+def of_pycocotools(file, found, names):
+    """AP, AP50 and AP75 of the boxes that predict wrote, on the pictures with these names."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(file))
+        ids = {one["file_name"]: one["id"] for one in truth.dataset["images"]}
+        files = {one["id"]: Path(one["file_name"]).name for one in found["images"]}
+        rows = [
+            {**one, "image_id": ids[files[one["image_id"]]], "category_id": one["category_id"] - 1}
+            for one in found["annotations"]
+        ]
+        evaluated = COCOeval(truth, truth.loadRes(rows), "bbox")
+        evaluated.params.imgIds = [ids[name] for name in names]
+        evaluated.evaluate()
+        evaluated.accumulate()
+        evaluated.summarize()
+    return evaluated.stats[:3].tolist()
+
+
 def test_predict_in_the_pixels_of_the_picture(ran, tmp_path, capsys):
-    _, folder, file = ran
+    result, folder, file = ran
     out, folder_of_all = tmp_path / "found.json", tmp_path / "all"
     pictures = str(file.parent / "images")
     assert main(["predict", str(folder), pictures, "--out", str(out)]) == 0
     found, truth = json.loads(out.read_text()), json.loads(file.read_text())
     assert len(found["images"]) == PICTURES
+    of_test = {Path(name).name for name in labelled.some(folder, saved_model.load(folder), PICTURES).names}
+    assert of_pycocotools(file, found, of_test) == pytest.approx(
+        [result["metrics"]["test"][name] for name in ("AP", "AP50", "AP75")], abs=1e-6
+    )
     again = [f"{pictures}/00.png", str(file.parent / "images")]  # a picture of the same name twice: none is lost
     assert main(["predict", str(folder), *again, "--out", str(folder_of_all)]) == 0
     assert len(list((folder_of_all / "overlays").glob("*.png"))) == PICTURES + 1
@@ -164,7 +192,7 @@ def test_predict_in_the_pixels_of_the_picture(ran, tmp_path, capsys):
 def test_a_part_without_a_box_has_no_precision():
     task = detection.restore({**{name: one.default for name, one in detection.OPTIONS.items()}, "classes": 2})
     totals = {
-        "label": np.array([[[0, 0, 0, 0, NO_BOX]]]), "found": np.zeros((1, 10, 6)),
+        "boxes": np.array([[[0, 0, 0, 0, NO_BOX]]]), "found": np.zeros((1, 10, 6)), "window": np.ones((1, 6)),
         "loss": np.array(1.0), "examples": np.array(1),
     }  # fmt: skip
     with pytest.raises(DataError, match="the 1 pictures of a part have none"):

@@ -121,6 +121,11 @@ class Evaluation:
         own = {"mask": self.share.of(mask), "position": self.share.of(positions.astype(np.int32))}
         return taken(self.pictures, positions, self.share) | own
 
+    @property
+    def known(self) -> Rows:
+        """What answers are judged by besides the batches, (N, ...) in the part's order; it stays on the host."""
+        return getattr(self.pictures, "known", NOTHING)
+
     def counts(self, number: int) -> int:
         """How many rows of batch `number` are examples; what fills it up comes behind them."""
         return min(self.batch_size, len(self.pictures) - number * self.batch_size)

@@ -14,8 +14,9 @@ from ml_collections import ConfigDict
 from tljax.core.errors import DataError
 from tljax.core.processes import agreement
 from tljax.core.processes.agreement import Share
-from tljax.core.types import Batch, Card
+from tljax.core.types import Batch, Card, Rows
 from tljax.data import pictures, preprocess
+from tljax.data.boxes.placing import InPictures
 from tljax.data.parts.subsets import Subset
 from tljax.data.picture import duplicates, grey_levels
 
@@ -52,6 +53,8 @@ class Pictures:
         self.most = 0  # the largest number of boxes of an example
         self._labels: dict[int, np.ndarray] = {}  # maps and boxes of pictures in memory, by position
         self._digests: dict[int, bytes] = {}  # of all maps and boxes, by position
+        # Boxes in the pixels of their pictures, by the place in the split.
+        self._in_pictures = InPictures(sizes._asdict()) if subset.info.labels == "boxes" else None
         self.spans: dict[int, tuple[float, float]] = {}
         self._shapes: dict[int, tuple[int, ...]] = {}
         self._lock = threading.Lock()
@@ -68,6 +71,11 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.subset)
+
+    @property
+    def known(self) -> Rows:
+        """What evaluation judges answers by besides a batch, (N, ...): of boxes, see `InPictures`."""
+        return self._in_pictures.rows(map(int, self.subset.indices)) if self._in_pictures else {}
 
     def take(self, positions: np.ndarray) -> Batch:
         """{"image": (B, S, S, C) uint8, "label": (B, ...)}: see `Info.labels`; maps (B, S, S), boxes (B, rows, 5)."""
@@ -183,6 +191,8 @@ class Pictures:
             try:
                 with pictures.turn():
                     image, label = self._loaded(position)
+                    if self._in_pictures and label is not None:
+                        self._in_pictures.add(int(self.subset.indices[position]), image.shape[:2], label)
                     if image.dtype != np.uint8 and grey_levels.known(image, self._window) is None:
                         self.spans[position] = grey_levels.span(image)
                     else:
@@ -232,6 +242,8 @@ class Pictures:
         self._shapes = {i: _same(tuple(shape)) for i, shape in of_all("shapes", self._shapes).items()}
         self.spans = {i: (low, high) for i, (low, high) in of_all("spans", self.spans).items()}
         self.most = max(agreement.gathered(self.most, name=f"{which} most"))
+        if self._in_pictures:
+            self._in_pictures.put_together(of_all("boxes", self._in_pictures.told))
         return of_all("bad", bad)
 
 

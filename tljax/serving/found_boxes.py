@@ -43,9 +43,8 @@ def each(predictor: Predictor, asked: Questions) -> Iterator[Found]:
             continue
         known: Any = one() if callable(one) else one
         image = known["image"] if isinstance(known, dict) else pictures.read(known, channels=model.input["channels"])
-        rows = placing.in_picture(answer[answer[:, 5] > 0], model.input, image.shape[:2])
-        inside = (rows[:, 2] > rows[:, 0]) & (rows[:, 3] > rows[:, 1])
-        yield Found(name, stem, image, rows[inside])
+        window = placing.window(model.input, image.shape[:2])
+        yield Found(name, stem, image, placing.in_picture(answer, window))
 
 
 def shown(found: Found, model: Model) -> np.ndarray:

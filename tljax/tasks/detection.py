@@ -20,6 +20,7 @@ from tljax.core.atomic import whole
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.options import STRINGS, Option, Rule
 from tljax.core.types import Batch, Json, Totals
+from tljax.data.boxes import placing
 from tljax.networks import stage_maps
 from tljax.networks.backbone import Backbone
 from tljax.networks.detection import boxes, fcos, targets
@@ -123,8 +124,9 @@ class Detection:
         return {"loss": (losses * batch["mask"]).sum(), "examples": batch["mask"].sum()}
 
     def per_example(self, logits: dict[str, jax.Array], batch: Batch) -> dict[str, jax.Array]:
-        """The boxes of every picture, (B, M, 5), and what was found, (B, D, 6); see `boxes.chosen`."""
-        return {"label": batch["label"].astype(jnp.float32), "found": self._found(logits)}
+        """What was found in every picture, in pixels of the input, (B, D, 6); see `boxes.chosen`."""
+        del batch
+        return {"found": self._found(logits)}
 
     def summarize(self, totals: Totals) -> dict[str, float]:
         """AP, AP50, AP75 in [0, 1], loss and the number of pictures.
@@ -164,7 +166,12 @@ class Detection:
     def scores(self, totals: Totals) -> np.ndarray:
         """The F1 of every picture at IoU 0.5, of the answers that are shown; 1 where there is nothing, and none is."""
         return np.array([average_precision.f1(label, answer, self.classes, self.shown)
-                         for label, answer in zip(totals["label"], totals["found"], strict=True)])  # fmt: skip
+                         for label, answer in zip(*self.in_pictures(totals), strict=True)])  # fmt: skip
+
+    def in_pictures(self, totals: Totals) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Of every picture its boxes (M, 5) and its answers (n, 6), in its own pixels: what `tljax predict` writes."""
+        answers = map(placing.in_picture, totals["found"], totals["window"])
+        return list(totals["boxes"]), list(answers)
 
     def files(self, totals: Totals, stem: Path, *, classes: Sequence[str]) -> None:
         """Write AP of each class, <stem>_per_class.csv, and its curve, <stem>_precision_recall.png."""
@@ -194,7 +201,7 @@ class Detection:
         )(targets.scores(logits), logits["boxes"])
 
     def _curves(self, totals: Totals) -> list[average_precision.Curve]:
-        return average_precision.curves(list(totals["label"]), list(totals["found"]), self.classes)
+        return average_precision.curves(*self.in_pictures(totals), self.classes)
 
 
 def _losses(logits: dict[str, jax.Array], batch: Batch) -> targets.Losses:

@@ -20,7 +20,7 @@ class Evaluator:
         self._parallel, self._program = parallel, Program(step, parallel, say)
 
     def __call__(self, variables: Variables, batches: Evaluation) -> dict[str, np.ndarray]:
-        """The task's sums over `batches`, and its values (N,) for each example in the part's order.
+        """The task's sums over `batches`, and its values (N,) for each example in the part's order; `batches.known`.
 
         Args:
           variables: on the devices.
@@ -30,7 +30,8 @@ class Evaluator:
             totals = added(totals, sums)
             each.append(values)
         places = np.argsort(batches.order)
-        return totals | {name: np.concatenate([some[name] for some in each])[places] for name in each[0]}
+        values = {name: np.concatenate([some[name] for some in each])[places] for name in each[0]}
+        return {**totals, **values, **batches.known}
 
     def batches(self, variables: Variables, batches: Evaluation) -> Iterator[tuple[Totals, Totals]]:
         """(The sums of a batch, the values of its examples in `batches.order`, without padding) of every batch."""

@@ -20,7 +20,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
 from tljax.core.feature_store import Found, Store
 from tljax.core.types import Batch
-from tljax.data.batches import ahead, by_length
+from tljax.data.batches import NOTHING, ahead, by_length
 from tljax.reporting import throughput
 from tljax.reporting.terminal import Screen
 from tljax.training.parallel import Parallel
@@ -87,6 +87,10 @@ class Cached:
         """The rows at `positions`; view v of example i stands at v * len(self) + i."""
         labels = self.examples.subset.labels
         return self.fill()(positions) | ({} if labels is None else {"label": labels[positions % len(self)]})
+
+    @property
+    def known(self) -> Mapping[str, np.ndarray]:
+        return getattr(self.examples, "known", NOTHING)
 
     def fingerprint(self) -> str:
         return self.examples.fingerprint()

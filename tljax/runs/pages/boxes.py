@@ -2,23 +2,23 @@
 
 from collections.abc import Sequence
 
-import jax
 import numpy as np
+from PIL import Image
 
 from tljax.core.types import NO_BOX, Record
+from tljax.data.picture import grey_levels
 from tljax.reporting import average_precision, box_figures
 from tljax.reporting.page import pictures
 from tljax.runs.pages.finished import Finished
-from tljax.serving import saved_model
-from tljax.serving.explain import heat_maps
 
 WIDE = 320  # pixels of a picture's longer side
 
 
 def curves(run: Finished) -> pictures.Picture:
     """Precision over recall of every class on the test part."""
-    sums, classes = run.totals["test"], run.experiment.classes
-    found = average_precision.curves(list(sums["label"]), list(sums["found"]), len(classes))
+    classes = run.experiment.classes
+    labels, answers = run.experiment.task.in_pictures(run.totals["test"])
+    found = average_precision.curves(labels, answers, len(classes))
     said = ", ".join(
         f"{name} AP50 {curve.average[box_figures.AT_50]:.2f}"
         for name, curve in zip(classes, found, strict=True)
@@ -28,33 +28,32 @@ def curves(run: Finished) -> pictures.Picture:
 
 
 def drawn(run: Finished, chosen: Sequence[int], scores: np.ndarray) -> list[Record]:
-    """These pictures of the test part, each as the network saw it, with its boxes, and with those that are found."""
-    model, sums, classes = saved_model.load(run.folder), run.totals["test"], run.experiment.classes
-    stored = run.experiment.parts["test"].take(np.array(chosen))
-    moved = run.experiment.prepare(stored | {"position": np.arange(len(chosen))}, jax.random.key(0), False)
-    images, rows = heat_maps.seen(model, np.asarray(moved["inputs"])), []
-    for image, i in zip(images, chosen, strict=True):
-        label, found = sums["label"][i], sums["found"][i]
-        found = found[found[:, 5] >= run.experiment.task.shown]
-        known = label[label[:, 4] > NO_BOX]
-        image = _without_padding(image, known)
+    """These pictures of the test part, each with its boxes, and with those that are found."""
+    task, classes, rows = run.experiment.task, run.experiment.classes, []
+    labels, answers = task.in_pictures(run.totals["test"])
+    for i in chosen:
+        image, scale = _small(run, i)
+        found = answers[i][answers[i][:, 5] >= task.shown] * scale
+        known = labels[i][labels[i][:, 4] > NO_BOX] * scale[:5]
         true = np.concatenate([known, np.ones((len(known), 1))], axis=1)
         name, nothing = run.name("test", i), np.zeros((0, 6))
         said = {
             "picture": box_figures.drawn(image, nothing, classes),
             f"boxes there: {len(known)}": box_figures.drawn(image, true, classes, scores=False),
-            f"boxes found: {len(found)}": box_figures.drawn(image, found, classes, label=label),
+            f"boxes found: {len(found)}": box_figures.drawn(image, found, classes, label=known),
         }
         shown = [pictures.thumbnail(x, f"{name}: {what}", WIDE) for what, x in said.items()]
         rows.append({"name": name, "score": float(scores[i]), "pictures": shown})
     return rows
 
 
-def _without_padding(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """A picture without the black rows and columns at its lower and right edge, but with all of its boxes."""
-    filled = (image != 0).any(axis=-1)
-    if not filled.any():
-        return image
-    ends = [int(filled.any(axis=axis).nonzero()[0][-1]) + 1 for axis in (1, 0)]
-    wanted = np.ceil(boxes[:, 2:4].max(axis=0)).astype(int) if len(boxes) else (0, 0)
-    return image[: max(ends[0], wanted[0]), : max(ends[1], wanted[1])]
+def _small(run: Finished, position: int) -> tuple[np.ndarray, np.ndarray]:
+    """A picture of the test part in the size of the page, and the factors for its boxes, their class and score."""
+    part = run.experiment.parts["test"]
+    image = part.subset[position]["image"]
+    if image.dtype != np.uint8:
+        image = grey_levels.eight_bits(image, part.levels, run.config.data.channels)
+    scale = min(1.0, WIDE / max(image.shape[:2]))
+    picture = Image.fromarray(image.squeeze())
+    picture = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
+    return np.asarray(picture), np.array([scale] * 4 + [1.0, 1.0])
