@@ -89,6 +89,13 @@ def test_masks_and_overlays_have_the_size_of_their_pictures(trained, tmp_path, c
     assert masks["0-2.png"].size == (20, 50) and masks["1.png"].size == (40, 30) and masks["1.png"].mode == "P"
     assert set(np.unique(masks["1.png"])) <= {0, 1, 2}
     assert opened(tmp_path / "out" / "overlays" / "1.png").size == (40, 30)
+    names = [f"{i}.png" for i in range(4)]
+    true = np.stack([np.asarray(opened(data / "testannot" / name)) for name in names])
+    said = np.stack([np.asarray(masks[name]) for name in names])
+    said[true == IGNORED] = IGNORED
+    iou = [((true == k) & (said == k)).sum() / ((true == k) | (said == k)).sum() for k in range(3)]
+    told = json.loads((run / "result.json").read_text())["metrics"]["test"]["mean_iou"]
+    assert np.mean(iou) == pytest.approx(told, abs=1e-6)
 
 
 def test_evaluate_counts_what_the_run_counted(trained, capsys):

@@ -1,10 +1,12 @@
 """Pages, explanations and answers where labels are sets or numbers: what classes have, they have too."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.metrics import average_precision_score, r2_score
 
 import tljax
 from tests import browser, small
@@ -69,6 +71,37 @@ def test_a_label_and_a_number_are_explained(runs, tmp_path, capsys):
     out.unlink()
     assert main(["explain", str(runs / "numbers"), str(runs / "2.png"), "-o", str(out)]) == 0
     assert "2.png  bright 1" in capsys.readouterr().out and out.stat().st_size > 10_000
+
+
+def answers(run, table, out):
+    """The rows of the table, and what predict writes for each."""
+    assert main(["predict", str(run), str(table), "--out", str(out)]) == 0
+    with out.open(newline="") as lines, table.open(newline="") as truth:
+        return list(csv.DictReader(truth)), list(csv.DictReader(lines))
+
+
+@pytest.mark.parametrize(("kind", "metric"), [("sets", "mean_average_precision"), ("numbers", "r2")])
+def test_what_predict_writes_has_the_metric_of_the_evaluation(runs, tmp_path, capsys, kind, metric):
+    truth, said = answers(runs / kind, runs / "table.csv", tmp_path / "answers.csv")
+    if kind == "numbers":
+        labels, found = (np.array([float(row[name]) for row in rows])
+                         for rows, name in ((truth, "bright"), (said, "bright predicted")))  # fmt: skip
+        expected = r2_score(labels, found)
+    else:
+        expected = np.mean([
+            average_precision_score([name in row["colours"].split(";") for row in truth],
+                                    [float(row[f"p({name})"]) for row in said])
+            for name in ("green", "red")
+        ])  # fmt: skip
+    capsys.readouterr()
+    assert main(["evaluate", str(runs / kind), str(runs / "table.csv"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["metrics"][metric] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_set_stands_in_the_report_as_in_the_table(runs):
+    with (runs / "sets" / "report" / "test_predictions.csv").open(newline="") as lines:
+        found = {row[column] for row in csv.DictReader(lines) for column in ("label", "prediction")}
+    assert "green;red" in found and found <= {"", "green", "red", "green;red"}
 
 
 def test_answers_have_the_form_of_the_training_s_labels(runs, tmp_path):

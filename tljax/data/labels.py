@@ -14,7 +14,7 @@ from tljax.core.types import Record
 from tljax.data import spelling
 
 SHOWN = 10  # names in an error
-BETWEEN = "|"  # the labels of a set, in files that are written
+BETWEEN = "|"  # the labels of a set, in files that are written, where training did not read a table
 ROWS = 5  # faults in an error that has a line for each
 DECIMAL = (
     "Set config.data.decimal: ',' where a comma stands before the fraction (0,5), '.' where commas stand between "
@@ -127,9 +127,11 @@ def cut(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def joined(names: Sequence[str], classes: Sequence[str]) -> str:
-    """A set in a file: a|b; a list of JSON where the name of some class holds the separator."""
-    return json.dumps(list(names), ensure_ascii=False) if any(BETWEEN in c for c in classes) else BETWEEN.join(names)
+def joined(names: Sequence[str], separator: str = BETWEEN) -> str:
+    """A set in a cell of a file: a|b; a list of JSON where a name holds the separator."""
+    if any(separator in name for name in names):
+        return json.dumps(list(names), ensure_ascii=False)
+    return separator.join(names)
 
 
 def _is_weight(weight: Any) -> bool:

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from tljax.core.experiment import Experiment
 from tljax.core.plugins import find
+from tljax.data import labels
 from tljax.reporting import records
 from tljax.tasks import Calibrates, Lists, Task
 
@@ -26,9 +27,15 @@ def columns(
     if not isinstance(experiment.task, Lists):
         return {}
     reader = find("inputs", find("families", config.model.family).INPUT)
-    answers = experiment.task.columns(sums, experiment.classes, temperature)
+    said = experiment.task.columns(sums, experiment.classes, temperature)
+    separator = config.data.get("separator", labels.BETWEEN)  # sources that are no tables have none
+    answers = {name: [_cell(value, separator) for value in values] for name, values in said.items()}
     known = reader.said(experiment.parts[part])  # a target of a regression may have such a name too
-    return {f"{name} of example" if name in answers else name: x for name, x in known.items()} | dict(answers)
+    return {f"{name} of example" if name in answers else name: x for name, x in known.items()} | answers
+
+
+def _cell(value: Any, separator: str) -> Any:
+    return labels.joined(value, separator) if isinstance(value, tuple) else value
 
 
 def files(

@@ -20,8 +20,6 @@ from tljax.data import labels
 from tljax.reporting.records import Columns
 from tljax.serving.saved_model import Model
 
-SEPARATOR = "|"  # between the labels of a set, where training did not read a table
-
 
 class Answers:
     """Rows in order, kept as arrays."""
@@ -35,7 +33,7 @@ class Answers:
         self._model, self._name = model, name
         own = data is not None and data.get("labels") == "sets"
         self._columns = labels.columns("sets", data.columns.label) if own and data else ()
-        self._separator = data.separator if own and data else SEPARATOR
+        self._separator = data.separator if own and data else labels.BETWEEN
         self._names: list[str] = []
         self._outputs: list[np.ndarray] = []
 
@@ -89,10 +87,8 @@ class Answers:
         return [[name for name, _ in task.answer(row, classes, 1)] for row in self._outputs]
 
     def _cell(self, names: Sequence[str]) -> str:
-        """Names in one cell: joined, or a JSON list where a name holds the character between them."""
-        if self._model.task.LABEL_KIND == "sets" and any(self._separator in name for name in names):
-            return json.dumps(names, ensure_ascii=False)
-        return self._separator.join(names)
+        """Names in one cell."""
+        return labels.joined(names, self._separator) if self._model.task.LABEL_KIND == "sets" else "".join(names)
 
 
 def save(columns: Columns, file: Path) -> None:

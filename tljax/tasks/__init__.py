@@ -159,6 +159,8 @@ class Lists(Protocol):
     ) -> Mapping[str, Sequence[object] | np.ndarray]:
         """Label and answer of every example in order, for the user: name of a column -> one value for each example.
 
+        A set is a tuple of names; a file has the separator of the training's table between them.
+
         Args:
           totals: of a part, as for `summarize`.
           temperature: logits are divided by it first; 1 if the task has none.

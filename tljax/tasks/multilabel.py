@@ -17,7 +17,7 @@ from tljax.core.atomic import whole
 from tljax.core.options import Option
 from tljax.core.types import Batch, Json, Totals
 from tljax.data import mixing
-from tljax.data.labels import NUMBERS_BY_NAME, joined, numbers_by_name
+from tljax.data.labels import NUMBERS_BY_NAME, numbers_by_name
 from tljax.networks.layers import TORCH_LINEAR
 from tljax.reporting import measures, significance
 
@@ -136,7 +136,7 @@ class MultiLabel:
     def interval(self, totals: Totals) -> tuple[float, float] | None:
         """The 95 % interval of the mean average precision, by the bootstrap over examples."""
         label = np.asarray(totals["label"])
-        of = measures.average_precision(label, np.asarray(totals["prediction"]))
+        of = measures.average_precision(label, _probabilities(totals["prediction"]))
 
         def metric(weights: np.ndarray) -> float:
             found = of(weights)
@@ -146,9 +146,7 @@ class MultiLabel:
 
     def outputs(self, logits: np.ndarray) -> np.ndarray:
         """Logits (N, K) -> the probability of each label."""
-        from scipy.special import expit
-
-        return expit(np.float32(logits))
+        return _probabilities(logits)
 
     def answer(self, outputs: np.ndarray, classes: Sequence[str], top: int) -> list[tuple[str, float]]:
         """The answer for one example: the predicted labels with their probabilities, most probable first."""
@@ -172,7 +170,7 @@ class MultiLabel:
     def columns(
         self, totals: Totals, classes: Sequence[str], temperature: float
     ) -> Mapping[str, Sequence[object] | np.ndarray]:
-        """Sets of labels, true and predicted, and the probability of every label."""
+        """Sets of labels, true and predicted, each a tuple of names; and the probability of every label."""
         del temperature  # the threshold applies to uncalibrated probabilities
         found, yes = self.outputs(totals["prediction"]), np.asarray(self._yes(totals["prediction"]))
         said = {
@@ -201,8 +199,16 @@ def _f1(labels: np.ndarray, found: np.ndarray, hits: np.ndarray) -> np.ndarray:
 def _average_precision(totals: Totals) -> np.ndarray:
     """(K,): precision at every threshold, weighted by the recall it adds; 0 for a label that no example has."""
     label = np.asarray(totals["label"])
-    return np.nan_to_num(measures.average_precision(label, np.asarray(totals["prediction"]))(np.ones(len(label))))
+    found = measures.average_precision(label, _probabilities(totals["prediction"]))
+    return np.nan_to_num(found(np.ones(len(label))))
 
 
-def _named(row: np.ndarray, classes: Sequence[str]) -> str:
-    return joined([name for name, holds in zip(classes, row, strict=True) if holds], classes)
+def _probabilities(logits: np.ndarray) -> np.ndarray:
+    """(N, K) float32. What is written is judged: of logits that are rounded to one probability, none is the larger."""
+    from scipy.special import expit
+
+    return expit(np.float32(logits))
+
+
+def _named(row: np.ndarray, classes: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name, holds in zip(classes, row, strict=True) if holds)
