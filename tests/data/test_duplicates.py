@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tljax.core.errors import DataError
-from tljax.data.picture import duplicates
+from tljax.data.picture import duplicates as between_parts
 
 RNG = np.random.default_rng(0)
 
@@ -29,7 +29,7 @@ class Part:
     """What `look` needs of `decoded_pictures.Pictures`."""
 
     def __init__(self, name: str, images: list[np.ndarray], labels: list[int]) -> None:
-        self.prints = np.array([duplicates.of(image) for image in images], duplicates.PRINT)
+        self.prints = np.array([between_parts.of(image) for image in images], between_parts.PRINT)
         self.subset, self.shape = SimpleNamespace(labels=np.array(labels)), images[0].shape
         self.title, self.left = name, {}
 
@@ -43,7 +43,7 @@ class Part:
 def look(duplicates: str = "keep", near_copies: int = 8, **parts) -> tuple:
     made = {name: Part(name, *content) for name, content in parts.items()}
     config = SimpleNamespace(duplicates=duplicates, near_copies=near_copies)
-    return *duplicates.look(made, config), made
+    return *between_parts.look(made, config), made
 
 
 def test_exact_copies_between_parts_are_counted_and_listed():
@@ -66,13 +66,13 @@ def test_near_copies_are_found_and_others_are_not():
 def test_near_pairs_are_those_of_a_search_without_buckets():
     images = [scene(i) for i in range(30)]
     images += [compressed(one, quality) for one in images for quality in (20, 60)]
-    prints = np.array([duplicates.of(image) for image in images], duplicates.PRINT)
-    found = duplicates.find([prints], [np.zeros(90)], 8).near
+    prints = np.array([between_parts.of(image) for image in images], between_parts.PRINT)
+    found = between_parts.find([prints], [np.zeros(90)], 8).near
     i, j = np.triu_indices(90, 1)
     near = np.bitwise_count(prints["hash"][i] ^ prints["hash"][j]) <= 8
     pairs = np.stack([i, j], axis=1)[near]
     grey = prints["grey"].astype(float)
-    expected = [pair for pair in pairs.tolist() if np.corrcoef(grey[pair])[0, 1] >= duplicates.ALIKE]
+    expected = [pair for pair in pairs.tolist() if np.corrcoef(grey[pair])[0, 1] >= between_parts.ALIKE]
     assert found.tolist() == expected and len(expected) > 40
 
 
