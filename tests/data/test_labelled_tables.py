@@ -118,6 +118,20 @@ def test_labels_may_be_numbers_and_sets(photos, labels, cells, found):
     assert data.splits["all"].labels.tolist() == found and data.info.labels == labels
 
 
+def test_a_point_that_may_stand_between_thousands_is_asked_about(photos):
+    def read(*cells, **changes):
+        lines = [f"images/{i}.png;{cell}" for i, cell in enumerate(cells)]
+        (photos / "a.csv").write_text("\n".join(["image;label", *lines]))
+        data = picture_table.load(config(photos / "a.csv", labels="numbers", **changes))
+        return data.splits["all"].labels.ravel().tolist()
+
+    with pytest.raises(DataError, match=r"thousands or fractions: 3.512, 1.250.*',' where 3.512 is 3512"):
+        read("3.512", "1.250", "900")
+    assert read("3.512", "1.250", "900", decimal=",") == [3512, 1250, 900]
+    assert read("3.512", "1.250", "900", decimal=".") == [3.512, 1.25, 900]
+    assert read("3.512", "0.250") == [3.512, 0.25] and read("3.512", "1.5") == [3.512, 1.5]
+
+
 def test_classes_that_differ_in_spelling_are_merged_where_that_is_asked(photos):
     rows = [("images/0.png", "Cat"), ("images/1.png", "cat"), ("images/2.png", "cat"), ("images/3.png", "dog")]
     file = table(photos / "a.csv", ("image", "label"), *rows)

@@ -16,6 +16,7 @@ def test_cells_of_each_kind():
     assert parse("numbers", a="2", b="-1.5e2") == (2.0, -150.0)
     assert parse("sets", a=" old | very new|old||") == {"old", "very new"} and parse("sets", a="") == frozenset()
     assert parse("sets", a="x;y", separator=";") == {"x", "y"} and parse("sets", a='["a|b", 3]') == {"a|b", "3"}
+    assert parse("sets", a="(old) x|y (new)") == {"(old) x", "y (new)"}
     assert parse("sets", a="1", b="0", c="true", d="False", e="1.0") == {"a", "c", "e"}
     assert labels.columns("classes", "a,b") == ("a,b",) and labels.columns("sets", "a, b") == ("a", "b")
 
@@ -28,6 +29,8 @@ def test_cells_of_each_kind():
         ("numbers", {"a": "inf"}, "it is 'inf'"),
         ("sets", {"a": "1", "b": "2"}, "'b' must be 0 or 1; it is '2'"),
         ("sets", {"a": "[1"}, "Expecting"),
+        ("sets", {"a": "{x|y}"}, "or a list of JSON; it is '{x|y}'"),
+        ("sets", {"a": "(x)"}, "or a list of JSON"),
     ],
 )
 def test_what_is_no_label_is_a_value_error(kind, cells, why):

@@ -152,6 +152,14 @@ TABLES = {
         {"text": TEXTS, "score": [f"{i + 1},000" for i in range(20)]},
         {"labels": "numbers", "decimal": None},
     ),
+    "points of thousands and fractions with a comma": (
+        {"text": TEXTS, "score": column("1.500,00", "2.250,75", "900,50")},
+        {"labels": "numbers", "decimal": ","},
+    ),
+    "points of thousands": (
+        {"text": TEXTS, "score": [f"1.{i:03d}.500" for i in range(20)]},
+        {"labels": "numbers", "decimal": ","},
+    ),
     "sets": ({"text": TEXTS, "tags": column("red;round", "red", "blue")}, {"labels": "sets", "separator": ";"}),
     "names with a comma": (
         {"text": TEXTS, "label": column("Paris, France", "Lyon, France")},
@@ -185,6 +193,12 @@ def test_tables(tmp_path, name):
     found = keys(changes(file))
     assert found["source"] == "text_csv"
     assert {key: found.get(key) for key in expected} == expected
+
+
+def test_truth_in_a_typed_table_is_a_class(tmp_path):
+    rows = [json.dumps({"text": text, "label": bool(i % 2)}) for i, text in enumerate(TEXTS)]
+    (tmp_path / "a.jsonl").write_text("\n".join(rows))
+    assert config.read(str(tmp_path / "a.jsonl")).changes["data.labels"] == "classes"
 
 
 def test_what_is_asked_wins(tmp_path):
@@ -269,7 +283,7 @@ def test_uneven_classes_are_weighed(tmp_path):
 
 
 def test_names_that_are_one_to_people_are_counted_as_one():
-    assert kinds.counts(["Pos", "pos", "pos", "1", "1.0"]) == {"pos": 3, "1": 2}
+    assert kinds.counts(["Pos", "pos", "pos", "1.0", "1"]) == {"pos": 3, "1": 2}  # 1 is shorter than 1.0
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from tljax.data import spelling
 
 SHOWN = 10  # names in an error
 BETWEEN = "|"  # the labels of a set, in files that are written, where training did not read a table
+BRACKETS = re.compile(r"\{[^{}]*\}|\([^()]*\)")  # {a,b} of PostgreSQL and Python: no names, and no JSON
 ROWS = 5  # faults in an error that has a line for each
 DECIMAL = (
     "Set config.data.decimal: ',' where a comma stands before the fraction (0,5), '.' where commas stand between "
@@ -58,6 +59,8 @@ def parse(kind: str, cells: Mapping[str, Any], separator: str, *, decimal: str =
     if len(cells) > 1:
         return frozenset(column for column, cell in cells.items() if _holds(column, cell))
     ((column, cell),) = cells.items()
+    if BRACKETS.fullmatch(cell.strip()):
+        raise ValueError(f"'{column}' must be names with {separator!r} between them, or a list of JSON; it is {cell!r}")
     names = _list(column, cell) if cell.startswith("[") else cell.split(separator)
     return frozenset(name for name in (str(name).strip() for name in names) if name)
 

@@ -12,6 +12,8 @@ KEY = "config.data.similar_labels"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,4})?", re.IGNORECASE)
 COMMAS = re.compile(r"[+-]?\d+(,\d+)+(\.\d+)?")  # 0,5 and 1,000: the meaning of a comma is not known
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+POINTS = re.compile(r"[+-]?\d{1,3}((\.\d{3})+,\d+|(\.\d{3}){2,})")  # 1.500,25 and 1.500.000: a point of thousands
+MAY_BE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")  # 3.512 is 3512 where people write 0,5
 UNSEEN = "\u034f\u115f\u1160\u2800\u3164\ufe0e\ufe0f"  # besides the characters of Unicode's categories Cf and Cc
 
 
@@ -27,9 +29,15 @@ def key(name: str) -> Decimal | str:
 
 
 def is_number(text: str) -> bool:
-    """Whether people would read a number: `key` then gives its value."""
+    """Whether people would read a number: 0,5 and 1,000.5 and 1.000,5 too. `value` reads it."""
     plain = text.strip()
-    return bool(NUMBER.fullmatch(plain) or THOUSANDS.fullmatch(plain) or re.fullmatch(r"[+-]?\d+,\d+", plain))
+    return any(form.fullmatch(plain) for form in (NUMBER, THOUSANDS, POINTS, re.compile(r"[+-]?\d+,\d+")))
+
+
+def value(text: str) -> float:
+    """The number in a text for which `is_number` holds."""
+    plain = text.strip()
+    return float(key(plain.replace(".", "").replace(",", ".") if POINTS.fullmatch(plain) else plain))
 
 
 def ordered(names: Iterable[str]) -> tuple[str, ...]:
@@ -40,6 +48,11 @@ def ordered(names: Iterable[str]) -> tuple[str, ...]:
         return not number, Decimal(name) if number else Decimal(), name
 
     return tuple(sorted(names, key=place))
+
+
+def by_use(counts: Mapping[str, int]) -> list[str]:
+    """Names, that of most examples first; of equal ones the shortest. The first stands for those like it."""
+    return sorted(counts, key=lambda name: (-counts[name], len(name), name))
 
 
 def shown(names: Iterable[str]) -> str:
@@ -60,7 +73,7 @@ def classes(counts: Mapping[str, int], source: str, how: str) -> tuple[dict[str,
       DataError: there are such names and `how` is "error"; the first are listed with their numbers of examples.
     """
     alike: dict[Decimal | str, list[str]] = {}
-    for name in sorted(counts, key=lambda name: (-counts[name], len(name), name)):
+    for name in by_use(counts):
         alike.setdefault(key(name), []).append(name)
     same = [names for names in alike.values() if len(names) > 1]
     if how == "keep" or not same:

@@ -54,10 +54,29 @@ def read(file: Path, config: ConfigDict, columns: Sequence[str]) -> tuple[Rows, 
             raise error from None
         notes += (f"{file.name}: quotes are read as part of the texts (config.data.quotes=false), for around fields "
                   f"they do not fit",)  # fmt: skip
+    if delimiter == ";":
+        _refuse_points(file, rows, config)
     if any(name != name.strip() for name in names):
         rows = [(line, {name: cell.strip() for name, cell in row.items()}) for line, row in rows]
         notes += (f"{file.name}: spaces around names of columns, and so around all fields, are left out",)
     return rows, notes
+
+
+def _refuse_points(file: Path, rows: Rows, config: ConfigDict) -> None:
+    """Refuse numbers whose point may stand before a fraction or between thousands.
+
+    A ';' separates fields where the comma stands before a fraction: there 3.512 may be 3512.
+    """
+    if config.labels != "numbers" or config.decimal:
+        return
+    for name in labels.columns(config.labels, config.columns.label):
+        cells = [cell for _, row in rows if "." in (cell := row[name].strip())]
+        if cells and all(map(spelling.MAY_BE_THOUSANDS.fullmatch, cells)):
+            raise DataError(
+                f"Numbers must show what a point in them means; in '{file}', whose fields are separated by ';', those "
+                f"of '{name}' may be thousands or fractions: {labels.cut(list(dict.fromkeys(cells))[:3])}. Set config."
+                f"data.decimal: ',' where {cells[0]} is {cells[0].replace('.', '')}, '.' where it has a fraction."
+            )
 
 
 def _header(

@@ -23,11 +23,11 @@ def cells(raw: Raw, name: str) -> list[Cell]:
 
 
 def counts(found: Iterable[str]) -> Mapping[str, int]:
-    """Class -> count; names that differ only in spelling are counted together, under the most common one."""
+    """Class -> count; names that differ only in spelling are counted together, under the one `spelling` chooses."""
     same: dict[object, Counter[str]] = {}
     for name in found:
         same.setdefault(spelling.key(name), Counter())[name] += 1
-    return {names.most_common(1)[0][0]: names.total() for names in same.values()}
+    return {spelling.by_use(names)[0]: names.total() for names in same.values()}
 
 
 def of(raw: Raw, label: Sequence[str], asked: Changes) -> tuple[str, Changes]:
@@ -49,7 +49,7 @@ def of(raw: Raw, label: Sequence[str], asked: Changes) -> tuple[str, Changes]:
     if lists and len(lists) > len(found) / 2:
         return "sets", {}
     if numbers(found) and not wanted:
-        return _of_numbers([_float(cell) for cell in found], label[0], decimal)
+        return _of_numbers([spelling.value(str(cell)) for cell in found], label[0], decimal)
     if separator := _separator([str(cell) for cell in found], wanted):
         return "sets", {} if separator == "|" else {"data.separator": separator}
     return wanted or "classes", {}
@@ -92,19 +92,15 @@ def _is_list(cell: str) -> bool:
 
 
 def numbers(found: Sequence[Cell]) -> bool:
-    """Whether all are numbers, as people write them: 0,5 and 1,000 too."""
-    return all(isinstance(cell, int | float) or spelling.is_number(str(cell)) for cell in found)
+    """Whether all are numbers, as people write them: 0,5 and 1,000 too. JSON's true is none."""
+    return all(not isinstance(cell, bool) and spelling.is_number(str(cell)) for cell in found)
 
 
 def _decimal(found: Sequence[str]) -> Changes:
-    """What a comma means, where some number shows it: 0,5 and 12,34 a fraction, 1,000.5 thousands. 1,000 alone may be
-    both: then the table is refused with the key that says it.
+    """The character before the fraction, where some number shows it: the comma of 0,5 and 1.000,5, the point of
+    1,000.5. 1,000 alone may be both: then the table is refused with the key that says it.
     """
-    some = [cell.strip() for cell in found if "," in cell]
-    if any("." in cell for cell in some):
-        return {"data.decimal": "."}
-    return {"data.decimal": ","} if any(not spelling.THOUSANDS.fullmatch(cell) for cell in some) else {}
-
-
-def _float(cell: Cell) -> float:
-    return float(spelling.key(str(cell)))
+    some = [cell.strip() for cell in found if "," in cell or spelling.POINTS.fullmatch(cell.strip())]
+    if any(not spelling.THOUSANDS.fullmatch(cell) for cell in some):
+        return {"data.decimal": ","}
+    return {"data.decimal": "."} if any("." in cell for cell in some) else {}

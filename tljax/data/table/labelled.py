@@ -118,7 +118,9 @@ def _rows(file: Path, config: ConfigDict, example: str, pair: str, what: str) ->
     if faults and (config.unreadable != "skip" or len(faults) > len(records) / 2):
         more = f"\n  and {len(faults) - labels.ROWS} more" if len(faults) > labels.ROWS else ""
         cells = [str(record[name]).strip() for _, record in records for name in named]
-        commas = config.labels == "numbers" and any(map(spelling.COMMAS.fullmatch, cells)) and not config.decimal
+        commas = (
+            config.labels == "numbers" and any("," in x and spelling.is_number(x) for x in cells) and not config.decimal
+        )
         hint = f" {labels.DECIMAL}" if commas else ""
         raise DataError(
             f"Every row must have {what}, and labels that are {config.labels} (config.data.labels); {len(faults)} of "
@@ -179,8 +181,8 @@ def _refuse_truth_and_words(file: Path, cells: Sequence[tuple[int, object]]) -> 
 
 def _refuse_numbers(file: Path, found: Sequence[str]) -> None:
     """Refuse measured numbers as classes: all labels are numbers, some have a fraction, most occur once."""
-    commas = [x for x in found if spelling.COMMAS.fullmatch(x.strip())]
-    if not all(spelling.COMMAS.fullmatch(x.strip()) or spelling.NUMBER.fullmatch(x.strip()) for x in found):
+    commas = [x for x in found if "," in x]
+    if not all(spelling.COMMAS.fullmatch(x.strip()) or spelling.is_number(x) for x in found):
         return
     if len(set(found)) > max(len(found) / 2, 4) and (commas or any(re.search(r"\.\d*[1-9]", x) for x in found)):
         decimal = " and config.data.decimal (',' where a comma stands before the fraction, '.' where it stands between "
