@@ -142,6 +142,28 @@ def test_a_mistake_is_named_or_its_picture_left_out(name, tmp_path):
     assert len(found.splits["all"]) == (3 if "image_id" in said else 2)
 
 
+def written(file: Path, change) -> None:
+    """Write the json again, with `change` on every bbox."""
+    content = json.loads(file.read_text())
+    for one in content["annotations"]:
+        one["bbox"] = change(*one["bbox"])
+    file.write_text(json.dumps(content))
+
+
+def test_boxes_of_another_convention_are_not_left_out_one_by_one(tmp_path):
+    """Some of them fit by chance: a run would learn from wrong boxes."""
+    shares, corners, again = (coco(tmp_path / name) for name in ("shares", "corners", "again"))
+    written(shares, lambda x, y, w, h: [x / WIDTH, y / HEIGHT, w / WIDTH, h / HEIGHT])
+    with pytest.raises(DataError, match="must be in pixels; all 3 lie between 0 and 1"):
+        load("coco", shares, unreadable="skip")
+    written(corners, lambda x, y, w, h: [x, y, x + w, y + h] if (x, y) != (4, 2) else [12, 8, 20, 16])
+    with pytest.raises(DataError, match=r"2 of 3 stand out .* all fit as \[left, top, right, bottom\]"):
+        load("coco", corners, unreadable="skip")
+    content = json.loads(again.read_text())
+    again.write_text(json.dumps(content | {"annotations": content["annotations"] * 2}))
+    assert any("warning: 3 boxes are there again" in note for note in load("coco", again).info.notes)
+
+
 def test_pixels_counted_from_0_or_from_1(tmp_path):
     """VOC counts from 1; a box that begins at 0 shows that a file does not. What stands out by a pixel is cut."""
     place = voc(tmp_path / "voc")

@@ -293,3 +293,15 @@ def test_real_pedestrians(shared):
     assert any("pedestrian 1" in note or "pedestrian" in note for note in found.info.notes)
     one = found.splits["all"][0]
     assert one["label"].shape == one["image"].shape[:2] and set(np.unique(one["label"])) == {0, 1}
+
+
+def test_what_all_masks_together_show(tmp_path):
+    def warnings(name, *masks):
+        notes = load(lay(tmp_path / name, dict(zip("abc", masks, strict=False)))).info.notes
+        return [note for note in notes if note.startswith("warning")]
+
+    (empty,) = warnings("empty", mask(0), mask(0))
+    assert "every pixel is of class 'ground'" in empty
+    (two_ways,) = warnings("two ways", mask(0, 255), mask(0, 1), mask(0, 1))
+    assert "255 counts for nothing, and is only in masks (1 of 3)" in two_ways
+    assert not warnings("void around objects", mask(0, 255, 1), mask(0, 1), mask(0, 255))

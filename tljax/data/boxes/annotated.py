@@ -13,6 +13,7 @@ from tljax.core.errors import DataError
 from tljax.core.options import Option
 from tljax.core.types import Dataset, Info, Record
 from tljax.data import folders, labels, pictures
+from tljax.data.boxes import doubts
 from tljax.data.picture import turned
 
 EDGE = 1.0  # pixels that a box may stand out of its picture: rounding, or pixels counted from 1; it is cut off
@@ -80,8 +81,10 @@ def dataset(
       settled: see `Info.settled`.
 
     Raises:
-      DataError: boxes or pictures are faulty (all are named), unless `data.unreadable` is "skip"; or there are none.
+      DataError: boxes are no pixels; boxes or pictures are faulty (all are named), unless `data.unreadable` is "skip"; or there are none.
     """
+    if not any(one.shares for some in found.values() for one in some):
+        doubts.refuse_shares([one.boxes for some in found.values() for one in some], source)
     wrong, cut, kept, number = list(orphans), 0, {}, sum(map(len, found.values()))
     for split, some in found.items():
         kept[split] = []
@@ -104,6 +107,7 @@ def dataset(
     said = [_counted(split, some, classes) for split, some in kept.items()]
     if cut:
         said.append(f"boxes: {cut} stood out of their picture by {EDGE:g} pixel or less, and were cut at its edge")
+    said += doubts.repeated([one.boxes for some in kept.values() for one in some])
     said += turned.notes([one.file for some in kept.values() for one in some if one.file], "boxes")
     info = Info(
         tuple(classes), source, tuple(wrong), labels="boxes", notes=(*notes, *said), unread=tuple(unread),

@@ -17,7 +17,7 @@ from tljax.core.errors import DataError
 from tljax.core.options import Option
 from tljax.core.types import Dataset, Json
 from tljax.data import folders, labels
-from tljax.data.boxes import annotated
+from tljax.data.boxes import annotated, doubts
 from tljax.data.boxes.annotated import Annotated
 from tljax.data.parts import splits
 
@@ -45,6 +45,8 @@ def load(config: ConfigDict) -> Dataset:
     for name in names:
         found[name], lost, left = _pictures(read[name], files[name], classes, config)
         orphans, crowds = orphans + lost, crowds + left
+    every = [one for some in found.values() for one in some]
+    doubts.refuse_corners([one.boxes for one in every], [one.size for one in every], str(root))
     notes = [f"boxes: {crowds:,} of crowds (iscrowd) are left out"] if crowds else []
     unread = [name for name in files if name not in names]
     return annotated.dataset(

@@ -12,7 +12,7 @@ from tljax.core.errors import DataError
 from tljax.core.options import Option, Rule, one_of
 from tljax.core.types import IGNORED, Dataset, Info, Record
 from tljax.data import labels, pictures
-from tljax.data.masks import class_file, codes, layout, palettes, values
+from tljax.data.masks import class_file, codes, doubts, layout, palettes, values
 from tljax.data.masks.codes import Seen
 from tljax.data.masks.values import Meaning
 from tljax.data.parts import splits
@@ -104,6 +104,7 @@ def load(config: ConfigDict) -> Dataset:
     skipped = [*wrong, *(f"{mask}: a mask without a picture" for one in table.values() for mask in one.left)]
     notes = [*filter(None, (by_lists, *notes, *meaning.notes)), *turned.notes(_pictures(kept), "masks")]
     notes += [_shares(name, [seen[mask] for _, mask in both], meaning) for name, both in kept.items() if both]
+    notes += doubts.notes([seen[mask] for both in kept.values() for _, mask in both], meaning)
     info = Info(
         meaning.classes, str(root), tuple(skipped), labels="maps", notes=tuple(notes),
         unread=tuple(name for name in tables if name not in used),
