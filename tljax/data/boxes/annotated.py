@@ -81,7 +81,8 @@ def dataset(
       settled: see `Info.settled`.
 
     Raises:
-      DataError: boxes are no pixels; boxes or pictures are faulty (all are named), unless `data.unreadable` is "skip"; or there are none.
+      DataError: boxes are no pixels; boxes or pictures are faulty (all are named), unless `data.unreadable` is
+        "skip"; or there are none.
     """
     if not any(one.shares for some in found.values() for one in some):
         doubts.refuse_shares([one.boxes for some in found.values() for one in some], source)
