@@ -17,9 +17,9 @@ from tljax.core import atomic, caches, signals, untrusted
 from tljax.core.errors import ConfigError, DeviceError, TljaxError, of_device
 from tljax.core.processes import agreement, ending, joining
 from tljax.core.remote import copies, mirror
-from tljax.given.flags import Parser, entries, read, split
+from tljax.given.flags import Parser, add_short, entries, of_short, read, split
 
-__all__ = ["Parser", "entries", "guarded", "keep_compiled", "read", "split", "start", "train"]
+__all__ = ["Parser", "add_short", "entries", "guarded", "keep_compiled", "of_short", "read", "split", "start", "train"]
 Run = Callable[[Any, Path], dict[str, Any]]
 
 _FORMAT = warnings.formatwarning

@@ -207,7 +207,7 @@ def test_no_run_is_begun_when_the_minutes_are_up(start, fake, capsys, monkeypatc
     monkeypatch.setattr(suite.time, "monotonic", lambda: next(clock))
     assert start("--grid", "optimizer.lr=0.1,0.2,0.3,0.4", "--minutes", "1.5") == 0
     out = capsys.readouterr().out
-    assert len(fake.seen) == 2 and "not begun, 1.5 minutes are up" in out
+    assert len(fake.seen) == 2 and "not begun, for it might end after the 1.5 min of --minutes" in out
     assert "2 of 4 rows have runs that were not begun" in out
     for flags in (["--random", "3"], ["--minutes", "0"], ["--grid", "x"]):
         assert start(*flags) == 2
@@ -240,9 +240,10 @@ def test_a_folder_of_ones_own_is_compared_as_it_is_trained(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     plans = []
     monkeypatch.setattr(compare.suite, "each", lambda run, plan, folder, **_: plans.append((plan, folder)) or ({}, []))
-    compare.main(["My pictures", "--strategies=scratch,classic", "--config.seed=3"])
+    compare.main(["My pictures", "--strategies=scratch,classic", "--config.seed=3", "--size=64", "--lr", "0.5"])
     (plan, folder), *_ = plans
-    assert asked == [("My pictures", ["seed=3"])] and folder == Path("runs/compare-My-pictures")
+    assert asked == [("My pictures", ["seed=3", "optimizer.lr=0.5", "data.size=64"])]
+    assert folder == Path("runs/compare-My-pictures")
     assert [planned.config.strategy.name for planned in plan] == ["scratch", "classic"]
     settings = [
         (one.config.optimizer.clip, one.config.train.patience, len(one.config.optimizer.groups)) for one in plan

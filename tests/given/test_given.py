@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -295,7 +296,7 @@ def test_parts_by_their_names(name, part):
 
 
 def test_much_data_needs_smaller_parts():
-    assert parts.of({"all": 5000})[0] == {"data.fractions": (0.7, 0.15, 0.15)}
+    assert parts.of({"all": 5000}, "classes")[0] == {"data.fractions": (0.7, 0.15, 0.15)}
 
 
 def test_a_config_is_taken_as_it_is():
@@ -388,6 +389,9 @@ def test_street_scenes_in_train_and_trainannot_need_no_key(tmp_path):
         "train", "val", "test",
     )  # fmt: skip
     assert found["data.shape"] == (224, 288)  # 3:4, in steps of 32
+    shutil.rmtree(tmp_path / "val")
+    notes = config.read(str(tmp_path)).notes
+    assert any(note.endswith("of 'train', drawn with the seed, choose the epoch") for note in notes)
     assert changes(tmp_path, "data.size=64")["data.resize"] == "64" and "data.shape" not in changes(
         tmp_path, "data.size=64"
     )

@@ -53,6 +53,10 @@ def test_on_a_phone_tables_scroll_in_their_own_box_and_no_number_is_cut(root, tm
         assert tab.run("Math.max(...Array.from(document.querySelectorAll('td, th'), cell => cell.offsetHeight))") < 40
         boxes = "Array.from(document.querySelectorAll('.scroll'), box => box.scrollWidth > box.clientWidth)"
         assert tab.run(f"{boxes}.some(Boolean)")
+        shadow = (
+            "getComputedStyle(document.querySelector('.scroll')).backgroundAttachment"  # "scroll" stays at the edge
+        )
+        assert tab.run(shadow) == "local, local, scroll, scroll"
 
 
 def test_the_surest_mistake_is_named_and_seen(root):

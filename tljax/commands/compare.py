@@ -25,6 +25,7 @@ from tljax.runs.pages import comparison_page
 from tljax.runs.run import run
 
 DEFAULT = "configs/digits.py"
+NOT_SHORT = ("seed", "strategy", "minutes")  # --seeds, --strategies; --minutes is of all runs together
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str]) -> None:
     """
     flags, changes = cli.split(arguments)
     options = _parser().parse_args(flags)
+    changes += cli.of_short(options, but=NOT_SHORT)
     # {suite} and {seed} have a meaning only in a row.
     of_rows = tuple(change for change in changes if "{suite}" in change or "{seed}" in change)
     asked = [change for change in changes if change not in of_rows]
@@ -181,7 +183,7 @@ def _parser() -> cli.Parser:
     usage = (
         "tljax compare [DATA | --config FILE[:ROW]] [--strategies A,B:KEY=VALUE,...] [--seeds N|A,B,...] "
         "[--grid KEY=A,B ... [--random N]] [--minutes M] [--examples N,N,...] "
-        "[--config.KEY=VALUE ...] [--workdir FOLDER]"
+        "[--lr RATE --size PIXELS ...] [--config.KEY=VALUE ...] [--workdir FOLDER]"
     )
     parser = cli.Parser(prog="tljax compare", usage=usage, description=__doc__, allow_abbrev=False)
     parser.add_argument("data", nargs="?", help="a folder or a table of your own, as `tljax train` takes it")
@@ -204,4 +206,5 @@ def _parser() -> cli.Parser:
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin no run that would end later")
     parser.add_argument("--examples", help="training examples a class, for learning curves")
     parser.add_argument("--workdir", help="folder of the runs and the tables; default runs/compare-<config>")
+    cli.add_short(parser, but=NOT_SHORT)
     return parser

@@ -21,6 +21,8 @@ from tljax.runs.preparation import prepare
 from tljax.training import features, lr_sweep, parallel, views
 from tljax.training.train_state import TrainState
 
+NOT_SHORT = ("group", "lr", "epochs", "minutes", "profile")
+
 
 def main(arguments: Sequence[str]) -> None:
     """`tljax lr_find [DATA | --config FILE[:ROW]] [--group all|each|NAME] [--config.KEY=VALUE] [--out FOLDER]`.
@@ -35,6 +37,7 @@ def main(arguments: Sequence[str]) -> None:
     """
     flags, changes = cli.split(arguments)
     options = _parser().parse_args(flags)
+    changes += cli.of_short(options, but=NOT_SHORT)
     read = given.of_flags(options.data, options.config, changes)
     config, _ = settings.resolve(read.config)
     if not (0 < options.min < options.max < float("inf") and options.steps > lr_sweep.SETTLED):
@@ -115,4 +118,5 @@ def _parser() -> cli.Parser:
     parser.add_argument("--max", type=float, default=10.0, help="the highest rate")
     parser.add_argument("--steps", type=int, default=100, help="rates from the lowest to the highest")
     parser.add_argument("--out", help="folder of lr_find.json and .png; default runs/lr_find-<config>")
+    cli.add_short(parser, but=NOT_SHORT)
     return parser

@@ -31,6 +31,7 @@ from tljax.weights import placement, pretrained
 FIRST = ("weights", "LogME", "kNN", "LEEP", "H-score", "NCE")  # columns, where not all fit
 # The scores that the table shows as per cent.
 PERCENT = ("kNN",)
+NOT_SHORT = ("weights", "strategy", "lr", "epochs", "minutes", "profile")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     """
     flags, changes = cli.split(arguments)
     options = _parser().parse_args(flags)
+    changes += cli.of_short(options, but=NOT_SHORT)
     config = given.of_flags(options.data, options.config, changes, default="configs/digits.py").config
     entries = cli.entries(options.weights) if options.weights else [config.model.weights]
     configs = {entry: _configured(config, entry) for entry in entries}  # all mistakes are reported first
@@ -161,4 +163,5 @@ def _parser() -> cli.Parser:
     parser.add_argument("--config", help="Python file with get_config(), and a row of it")
     parser.add_argument("--weights", help="zoo entries, files or hub repositories; default: config.model.weights")
     parser.add_argument("--out", type=Path, help="write scores.json here")
+    cli.add_short(parser, but=NOT_SHORT)
     return parser

@@ -40,7 +40,7 @@ def look(place: Path, asked: Changes) -> Found | None:
     if not kind:
         return None
     dataset = _loaded(kind, root, splits, asked)
-    changes, learned, divided = parts.of({name: len(dataset.splits[name]) for name in splits})
+    changes, learned, divided = parts.of({name: len(dataset.splits[name]) for name in splits}, "boxes")
     files = [file for name in learned for file in getattr(dataset.splits[name], "files", ())]
     keys: Changes = {"data.source": kind, "data.dir": str(root), **changes}
     classes = dataset.info.classes

@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
@@ -62,7 +62,7 @@ def read(arguments: Sequence[str], *, usage: str = USAGE) -> Asked:
     """
     flags, changes = split(arguments)
     options = _parser(usage).parse_args(flags)
-    changes += [f"{key}={value}" for flag, key in SHORT.items() if (value := getattr(options, flag)) is not None]
+    changes += of_short(options)
     from tljax.given import config
 
     if options.what and options.config:
@@ -118,6 +118,19 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"The command line does not fit: {message}.{hints}\n{self.format_usage().strip()}")
 
 
+def add_short(parser: argparse.ArgumentParser, *, but: Collection[str] = ()) -> None:
+    """Add the flags that stand for keys, `but` those that mean something else to this verb, or nothing."""
+    for flag, key in SHORT.items():
+        if flag not in but:
+            parser.add_argument(f"--{flag}", metavar="VALUE", help=f"short for --config.{key}=VALUE")
+
+
+def of_short(options: argparse.Namespace, *, but: Collection[str] = ()) -> list[str]:
+    """ "key=value" of the flags of `add_short`."""
+    given = {key: getattr(options, flag) for flag, key in SHORT.items() if flag not in but}
+    return [f"{key}={value}" for key, value in given.items() if value is not None]
+
+
 EPILOG = "Every KEY stands in configs/default.py, or is an option of a plugin: `tljax options` prints them."
 
 
@@ -125,8 +138,7 @@ def _parser(usage: str) -> Parser:
     parser = Parser(usage=usage, allow_abbrev=False, epilog=EPILOG)
     parser.add_argument("what", nargs="?", metavar="FOLDER, TABLE or CONFIG", help=WHAT_HELP)
     parser.add_argument("--config", help=CONFIG_HELP)
-    for flag, key in SHORT.items():
-        parser.add_argument(f"--{flag}", metavar="VALUE", help=f"short for --config.{key}=VALUE")
+    add_short(parser)
     parser.add_argument("--dry-run", action="store_true", help="check all, take a step, say time and memory")
     parser.add_argument("--workdir", help="folder of the run; default runs/<name>; a second start resumes it")
     parser.add_argument("--require", metavar="KIND", help="gpu, tpu or cpu: stop where jax computes on another device")

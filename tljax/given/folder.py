@@ -74,7 +74,7 @@ def _classes(root: Path, source: str, kind: str, suffixes: Collection[str]) -> F
     if nested:
         strange = _strange(nested)
         totals = {name: sum(found.values()) for name, found in nested.items() if name not in strange}
-        changes, learned, notes = parts.of(totals)
+        changes, learned, notes = parts.of(totals, "classes")
         notes += tuple(
             f"parts: '{name}' is left out, for none of its classes ({cut(list(nested[name]))}) is learned from"
             for name in strange
@@ -85,7 +85,7 @@ def _classes(root: Path, source: str, kind: str, suffixes: Collection[str]) -> F
                 summed[one] = summed.get(one, 0) + number
         counts = summed
     else:
-        changes, learned, notes = parts.of({"all": sum(flat.values())})
+        changes, learned, notes = parts.of({"all": sum(flat.values())}, "classes")
         counts = flat
     if len(counts) < 2:
         return None

@@ -37,7 +37,7 @@ def look(root: Path, asked: Changes) -> Found | None:
                 return None
             root, place = found
     tables = layout.splits(root, place).tables
-    changes, learned, said = parts.of({name: len(one.both) for name, one in tables.items()})
+    changes, learned, said = parts.of({name: len(one.both) for name, one in tables.items()}, "maps")
     pictures = [picture for name in learned for picture, _ in tables[name].both]
     keys: Changes = {"data.source": "image_masks", "data.dir": str(root), **changes}
     keys |= {"data.masks": str(place)} if place else {}

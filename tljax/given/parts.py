@@ -22,21 +22,23 @@ def role(name: str) -> str:
     return next((part for part, names in NAMES.items() if plain in names), "")
 
 
-def of(splits: Mapping[str, int]) -> tuple[Changes, tuple[str, ...], tuple[str, ...]]:
+def of(splits: Mapping[str, int], labels: str) -> tuple[Changes, tuple[str, ...], tuple[str, ...]]:
     """The keys for the parts, the splits for training (validation and test may be drawn from them), and notes.
 
     Args:
       splits: name -> examples.
+      labels: their kind, see `Info.labels`; only classes can be drawn evenly.
     """
+    drawn = "drawn with the seed" + (", evenly by class" if labels == "classes" else "")
     by_role: dict[str, str] = {}
     for name in splits:
         if (part := role(name)) and part not in by_role:
             by_role[part] = name
     train, validation, test = (by_role.get(part, "") for part in NAMES)
     if not train:
-        return _drawn(splits, tuple(splits))
+        return _drawn(splits, tuple(splits), drawn)
     if not (validation or test):
-        changes, learned, notes = _drawn({train: splits[train]}, (train,))
+        changes, learned, notes = _drawn({train: splits[train]}, (train,), drawn)
         return {**changes, "data.divide": (train,)}, learned, notes
     keys: Changes = {"data.splits.train": train, "data.splits.test": test or validation}
     left = [name for name in splits if name not in by_role.values()]
@@ -47,21 +49,21 @@ def of(splits: Mapping[str, int]) -> tuple[Changes, tuple[str, ...], tuple[str, 
     else:
         share = SHARES[splits[train] < SMALL][1]
         keys["data.validation"] = share
-        notes.append(
-            f"parts: {share:.0%} of '{train}', drawn with the seed, by class if labels are classes, choose the epoch"
-        )
+        notes.append(f"parts: {share:.0%} of '{train}', {drawn}, choose the epoch")
     if not test:
         notes.append(f"parts: no folder is called test, so '{validation}' is tested on, once, and chooses nothing")
     notes += [f"parts: left out, because no part is called so: {', '.join(left)}"] if left else []
     return keys, (train,), tuple(notes)
 
 
-def _drawn(splits: Mapping[str, int], names: tuple[str, ...]) -> tuple[Changes, tuple[str, ...], tuple[str, ...]]:
+def _drawn(
+    splits: Mapping[str, int], names: tuple[str, ...], drawn: str
+) -> tuple[Changes, tuple[str, ...], tuple[str, ...]]:
     """Divide all these splits together."""
     shares = SHARES[sum(splits.values()) < SMALL]
     percent = " / ".join(f"{share:.0%}" for share in shares)
     together = f" of {', '.join(names)} together" if len(names) > 1 else ""
-    note = f"parts: train / validation / test {percent}{together}, drawn with the seed, by class if labels are classes"
+    note = f"parts: train / validation / test {percent}{together}, {drawn}"
     notes = (note,)
     if len(names) > 1:
         notes += (

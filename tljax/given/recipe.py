@@ -144,7 +144,7 @@ def _training(found: Found, asked: Changes) -> tuple[Changes, list[str]]:
     )
     note = (
         f"training: up to {most} epochs, and {steps} steps where those are fewer; ends after {patience} epochs without "
-        f"a better validation result, or after {minutes} min (--minutes)"
+        f"a better validation result, or after {minutes} min (config.train.minutes)"
     )
     return keys, [note]
 

@@ -35,7 +35,7 @@ def look(place: Path, asked: Changes) -> Found:
         sizes = {"all": len(raw.rows)}
     else:
         sizes = _sizes(files, first, raw, found)
-    changes, learned, notes = parts.of(sizes)
+    changes, learned, notes = parts.of(sizes, found.labels)
     rows = [row for row in raw.rows if str(row.get(split)) in learned] if split else list(raw.rows)
     counts = kinds.counts(map(str, kinds.cells(raw._replace(rows=tuple(rows)), found.label[0])))
     changes = {

@@ -93,9 +93,8 @@ def each(run_one: Run, plan: Sequence[Planned], folder: Path, *, minutes: float 
         start = time.monotonic()
         late = start - began + longest > 60 * minutes and not (place / "result.json").exists()
         if number > 1 and agreement.told(functools.partial(bool, late)):
-            console.print(
-                f"[{number}/{len(plan)}] {row} seed {seed}: not begun, {minutes:g} minutes are up", markup=False
-            )
+            why = f"not begun, for it might end after the {minutes:g} min of --minutes"
+            console.print(f"[{number}/{len(plan)}] {row} seed {seed}: {why}", markup=False)
             continue
         try:
             on = terminal.within.set(f"[{number}/{len(plan)}] {row} seed {seed}")

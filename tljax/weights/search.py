@@ -50,9 +50,9 @@ def find(kind: str, wanted: str = "", *, last: Collection[str] = ()) -> Choice:
         return next((one for one in here if wanted in (Path(one.spec).name, Path(one.spec).stem)), None) or _of(wanted)
     if here:
         others = ", ".join(Path(one.spec).stem for one in here[1:])
-        kind_of = f" that is no {' or '.join(last)}" if last and here[0].family not in last else ""
+        passed = f" ({' and '.join(last)} only where there is no other)" if last and here[0].family not in last else ""
         more = (
-            f"the smallest network there{kind_of}; --weights takes {others} too"
+            f"the smallest network there{passed}; --weights takes {others} too"
             if others
             else "the only ones there that fit"
         )
