@@ -48,5 +48,5 @@ def test_a_class_that_is_in_few_pictures_does_not_break_it():
     label, said = np.array([[9, 0], [9, 0], [0, 4]]), np.array([[9, 0], [9, 0], [0, 4]])
     assert scores.interval(label, said, said) == (1.0, 1.0)
     assert segmentation.Segmentation("unet", "dice", (1.0, 1.0)).interval(
-        {"label": label, "found": said, "both": said}
+        {"label": label, "predicted": said, "both": said}
     ) == (1.0, 1.0)

@@ -165,7 +165,7 @@ def test_sets_stand_beside_an_order_by_chance():
     values = {"mean_average_precision": 0.9, "examples": 10}
     run = SimpleNamespace(
         result={"metric": "mean_average_precision", "metrics": {"test": values}},
-        totals={"test": {"labels": np.array([4, 2, 0]), "found": np.array([4, 1, 1]), "hits": np.array([3, 1, 0])}},
+        totals={"test": {"labels": np.array([4, 2, 0]), "predicted": np.array([4, 1, 1]), "hits": np.array([3, 1, 0])}},
         experiment=SimpleNamespace(classes=("a", "b", "c")),
     )
     shown = answer._sets(run, None)

@@ -38,7 +38,7 @@ def test_sums_count_masked_examples_once_and_others_not():
     totals = task.totals(jnp.array(logits), {"label": jnp.array(labels), "mask": jnp.array(mask)})
     predicted = logits.argmax(-1)
     expected = sklearn.metrics.confusion_matrix(labels[mask], predicted[mask], labels=range(4))
-    found = [totals[name] for name in ("labels", "found", "hits")]
+    found = [totals[name] for name in ("labels", "predicted", "hits")]
     np.testing.assert_array_equal(found, [expected.sum(axis=1), expected.sum(axis=0), np.diag(expected)])
     losses = -log_softmax(logits, axis=-1)[np.arange(len(labels)), labels]
     assert float(totals["loss"]) == pytest.approx(losses[mask].sum(), rel=1e-6)
@@ -51,7 +51,7 @@ def test_sums_count_masked_examples_once_and_others_not():
 
 
 def test_a_class_without_examples_does_not_lower_the_mean():
-    totals = {"loss": 1.0, "labels": np.array([2, 2, 0]), "found": np.array([3, 1, 0]), "hits": np.array([2, 1, 0])}
+    totals = {"loss": 1.0, "labels": np.array([2, 2, 0]), "predicted": np.array([3, 1, 0]), "hits": np.array([2, 1, 0])}
     assert task.summarize(totals)["balanced_accuracy"] == pytest.approx((1.0 + 0.5) / 2)
 
 

@@ -122,7 +122,7 @@ def test_every_example_counts_once_whatever_the_batch_and_the_devices(mode):
     whole = answers.totals(PLAIN, LABELS, LOGITS)
     for size in (4, 48):
         found = answers.in_batches(PLAIN, LABELS, LOGITS, size=size, mode=mode)
-        for name in ("examples", "exact", "labels", "found", "hits", "label", "prediction"):
+        for name in ("examples", "exact", "labels", "predicted", "hits", "label", "prediction"):
             np.testing.assert_array_equal(found[name], whole[name], err_msg=name)
         assert PLAIN.summarize(found) == pytest.approx(PLAIN.summarize(whole), rel=1e-6)
 

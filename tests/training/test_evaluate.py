@@ -52,7 +52,7 @@ def test_every_example_counts_once(mode, batch_size, lengths):
     logits = np.asarray(jax.jit(network.apply)(variables, IMAGES.astype(np.float32) / 255))
     expected = np.zeros((CLASSES, CLASSES), int)
     np.add.at(expected, (LABELS, logits.argmax(-1)), 1)
-    found = [totals[name] for name in ("labels", "found", "hits")]
+    found = [totals[name] for name in ("labels", "predicted", "hits")]
     np.testing.assert_array_equal(found, [expected.sum(axis=1), expected.sum(axis=0), np.diag(expected)])
     np.testing.assert_array_equal(totals["prediction"], logits.argmax(-1))  # one an example, in order, no filling
     np.testing.assert_array_equal(totals["label"], LABELS)

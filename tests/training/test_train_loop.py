@@ -24,7 +24,7 @@ from tljax.reporting import report
 from tljax.runs import experiment
 from tljax.runs.run import run
 from tljax.training import train_step
-from tljax.training.checkpoints import checkpoint
+from tljax.training.checkpoints import checkpoint, checksums
 from tljax.training.checkpoints.checkpoint import opened
 from tljax.weights import placement
 
@@ -113,19 +113,19 @@ def step_of(folder: Path) -> int:
 class CutSaves:
     """Ends the process's run right before the n-th write of a checkpoint of one kind, or right before its checksums."""
 
-    def __init__(self, monkeypatch, kind, number, *, checksums):
+    def __init__(self, monkeypatch, kind, number, *, before_checksums):
         self.left = number
         save, sums = checkpoint.Checkpoints.save, checksums.of
 
         def cutting_save(checkpoints, of_kind, state, progress):
             self.now = of_kind == kind
             self.left -= self.now
-            if self.now and not self.left and not checksums:
+            if self.now and not self.left and not before_checksums:
                 raise CutError
             save(checkpoints, of_kind, state, progress)
 
         def cutting_sums(folder):
-            if self.now and not self.left and checksums:
+            if self.now and not self.left and before_checksums:
                 raise CutError
             return sums(folder)
 
@@ -140,10 +140,10 @@ def test_a_run_cut_off_while_it_saves_ends_the_same(tmp_path, monkeypatch):
     run(config, tmp_path / "whole")
     for kind in ("latest", "best"):
         for number in (1, 2):
-            for checksums in (False, True):
-                folder = tmp_path / f"{kind}{number}{checksums}"
+            for before_checksums in (False, True):
+                folder = tmp_path / f"{kind}{number}{before_checksums}"
                 with monkeypatch.context() as patched:
-                    CutSaves(patched, kind, number, checksums=checksums)
+                    CutSaves(patched, kind, number, before_checksums=before_checksums)
                     with pytest.raises(CutError):
                         run(config, folder)
                 run(config, folder)

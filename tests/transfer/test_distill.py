@@ -17,7 +17,7 @@ from tljax.runs.run import run
 from tljax.serving import saved_model
 from tljax.transfer.method import Method
 from tljax.transfer.strategies import distill
-from tljax.transfer.strategy import Given
+from tljax.transfer.strategy import Forward
 
 RNG = np.random.default_rng(0)
 ZS, ZT = (RNG.normal(size=(6, 3)).astype(np.float32) * 3 for _ in range(2))
@@ -42,8 +42,8 @@ def test_the_loss_is_t_squared_times_the_divergence_and_its_share_of_the_labels(
     p, q = softmax(ZT / 2.5), softmax(ZS / 2.5)
     divergence = 2.5**2 * (p * np.log(p / q)).sum(axis=-1).mean()
     batch = {name: jnp.asarray(x) for name, x in rows.items()}
-    given = Given(jnp.asarray(QS), jnp.asarray(ZS), batch, jnp.float32(0.7), "distill", None)
-    value, logged = distill.loss(given, keys)
+    forward = Forward(jnp.asarray(QS), jnp.asarray(ZS), batch, jnp.float32(0.7), "distill", None)
+    value, logged = distill.loss(forward, keys)
     assert value == pytest.approx(0.3 * 0.7 + 0.7 * divergence, rel=1e-5)
     assert logged["teacher"] == pytest.approx(divergence, rel=1e-5)
     certain = distill.answers([np.array([[1e4, 0.0, 0.0]])], [QT], keys)["teacher"]  # no log of 0

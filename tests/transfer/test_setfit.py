@@ -10,7 +10,7 @@ from tests import small
 from tljax.core.errors import ConfigError
 from tljax.runs.run import run
 from tljax.transfer.strategies import setfit
-from tljax.transfer.strategy import Given
+from tljax.transfer.strategy import Forward
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(7, 5)).astype(np.float32), np.array([0, 1, 2, 0, 1, 0, 3])
@@ -41,9 +41,9 @@ def test_pairs_tune_the_backbone_and_then_the_head_learns_by_the_tasks_loss():
     groups = {"low": ("backbone/a/kernel",), "high": ("backbone/b/kernel",), "head": ("head/kernel",)}
     pairs, head = setfit.plan(groups, config)
     assert (pairs.learning, pairs.until, head.learning, head.until) == (("low", "high"), 0.5, ("head",), 1.0)
-    given = Given(jnp.asarray(X), jnp.zeros((7, 4)), {"label": jnp.asarray(Y)}, jnp.float32(1.25), "pairs", None)
-    assert setfit.loss(given, config)[0] == setfit.of_pairs(given.features, given.batch["label"])
-    assert setfit.loss(given._replace(phase="head"), config) == (1.25, {})
+    forward = Forward(jnp.asarray(X), jnp.zeros((7, 4)), {"label": jnp.asarray(Y)}, jnp.float32(1.25), "pairs", None)
+    assert setfit.loss(forward, config)[0] == setfit.of_pairs(forward.features, forward.batch["label"])
+    assert setfit.loss(forward._replace(phase="head"), config) == (1.25, {})
 
 
 def test_one_example_has_no_pair():

@@ -99,7 +99,7 @@ def _rows(options: argparse.Namespace, read: Given, of_rows: Sequence[str]) -> d
 
 
 def _report(
-    found: suite.Found, failed: suite.Failed, places: Mapping[tuple[int, str], str], folder: Path, config: ConfigDict
+    found: suite.Results, failed: suite.Failed, places: Mapping[tuple[int, str], str], folder: Path, config: ConfigDict
 ) -> None:
     """Write and print the tables and the page.
 

@@ -21,7 +21,7 @@ from tljax.core import atomic, caches, untrusted
 from tljax.core.atomic import make_folder, whole, write_json, writing
 from tljax.core.errors import ConfigError
 
-Found = tuple[np.ndarray, int]  # the rows of a shard, and the index of one of them
+Stored = tuple[np.ndarray, int]  # the rows of a shard, and the index of one of them
 
 
 class Store:
@@ -48,7 +48,7 @@ class Store:
         finally:
             lock.release()
 
-    def read(self) -> dict[str, Found]:
+    def read(self) -> dict[str, Stored]:
         """Key -> its row; shards are mapped from disk."""
         caches.used(self.folder)
         found = {}
@@ -56,7 +56,7 @@ class Store:
             found |= self._shard(index)
         return found
 
-    def add(self, keys: Sequence[str], rows: np.ndarray) -> dict[str, Found]:
+    def add(self, keys: Sequence[str], rows: np.ndarray) -> dict[str, Stored]:
         """Store `rows`, one for each key; returns key -> row, in memory if the disk refuses them."""
         data = np.ascontiguousarray(rows).tobytes()
         sha256 = hashlib.sha256(data).hexdigest()
@@ -77,7 +77,7 @@ class Store:
             self._say(f"features cannot be written to disk; this run keeps them in memory. {error}")
         self._said.add(self.folder)
 
-    def _shard(self, index: Path) -> dict[str, Found]:
+    def _shard(self, index: Path) -> dict[str, Stored]:
         """The rows of one shard; {} if it is damaged."""
         data = index.with_suffix(".bin")
         try:

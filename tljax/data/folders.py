@@ -24,7 +24,7 @@ LEFT_BEHIND = frozenset({
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class Splits:
     """The content of a folder of splits."""
 
     splits: dict[str, list[tuple[Path, str]]]  # split -> its files, each with the name of its class folder
@@ -78,7 +78,7 @@ def inside(folder: Path, suffixes: Collection[str], *, above: frozenset[str] = f
             yield path
 
 
-def read(root: Path, suffixes: Collection[str], config: ConfigDict, *, what: str, layout: str) -> Found:
+def read(root: Path, suffixes: Collection[str], config: ConfigDict, *, what: str, layout: str) -> Splits:
     """The files of the splits that the config names; all other files are left out, and listed.
 
     Args:
@@ -116,7 +116,7 @@ def read(root: Path, suffixes: Collection[str], config: ConfigDict, *, what: str
     for name in used:
         skipped += _left_out(root / name if level else None, tables[name], suffixes, what)
     found = {name: [(file, of) for of, one in sorted(tables[name].items()) for file in one.examples] for name in used}
-    return Found(found, skipped, [name for name in tables if name not in used])
+    return Splits(found, skipped, [name for name in tables if name not in used])
 
 
 def _table(places: Iterable[Path], suffixes: Collection[str]) -> Table:

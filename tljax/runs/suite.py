@@ -24,7 +24,7 @@ from tljax.runs.pages import comparison_page
 from tljax.transfer.method import Method
 
 Run = Callable[[Any, Path], dict[str, Any]]
-Found = dict[str, list[dict[str, Any]]]  # row -> results, in the order of their seeds
+Results = dict[str, list[dict[str, Any]]]  # row -> results, in the order of their seeds
 Failed = list[tuple[str, int, Exception]]  # row, seed and error, in the order of the failures
 
 
@@ -63,7 +63,7 @@ def run(run_one: Run, config: ConfigDict, folder: Path, *, flags: Sequence[str] 
     return summaries
 
 
-def _page(found: Found, failed: Failed, config: ConfigDict, folder: Path) -> None:
+def _page(found: Results, failed: Failed, config: ConfigDict, folder: Path) -> None:
     """The page of the suite, beside its table."""
     homes = {row: folder / row for row in config.suite.rows}
     rows = comparison.rows({row: found.get(row, []) for row in homes}, homes)
@@ -72,7 +72,7 @@ def _page(found: Found, failed: Failed, config: ConfigDict, folder: Path) -> Non
     comparison_page.write({0: rows}, places, failed, folder, asked=config.report, say=say)
 
 
-def each(run_one: Run, plan: Sequence[Planned], folder: Path, *, minutes: float = math.inf) -> tuple[Found, Failed]:
+def each(run_one: Run, plan: Sequence[Planned], folder: Path, *, minutes: float = math.inf) -> tuple[Results, Failed]:
     """Run every one in order. Finished runs are taken as they are, cut-off ones go on.
 
     A failure is reported, and the other runs go on.
@@ -85,7 +85,7 @@ def each(run_one: Run, plan: Sequence[Planned], folder: Path, *, minutes: float 
     """
     console = Console(highlight=False)
     console.print(f"{len(plan)} runs; what each prints is in {folder}/<row>/seed<n>.log", markup=False)
-    found: Found = {}
+    found: Results = {}
     failed: Failed = []
     began, longest = time.monotonic(), 0.0
     for number, (row, seed, one, place) in enumerate(plan, start=1):

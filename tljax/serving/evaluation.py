@@ -87,7 +87,7 @@ def _counts(model: Model, found: dict[str, np.ndarray]) -> list[tuple[str, int, 
     """For every class: its name, and how many examples have it as label, as prediction, and as both; else []."""
     if "hits" not in found:
         return []
-    labels, said, hits = (np.asarray(found[name]) for name in ("labels", "found", "hits"))
+    labels, said, hits = (np.asarray(found[name]) for name in ("labels", "predicted", "hits"))
     return [(name, int(labels[k]), int(said[k]), int(hits[k])) for k, name in enumerate(model.classes)]
 
 

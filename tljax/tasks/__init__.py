@@ -238,9 +238,9 @@ class Builds(Protocol):
 class ChangesInputs(Protocol):
     """A task that changes the prepared inputs of the network."""
 
-    def inputs(self, found: Inputs, config: ConfigDict) -> Inputs: ...
+    def inputs(self, inputs: Inputs, config: ConfigDict) -> Inputs: ...
 
-    def example(self, found: Tree) -> Tree:
+    def example(self, example: Tree) -> Tree:
         """One input of the form that `inputs` prepares."""
         ...
 

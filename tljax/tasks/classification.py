@@ -58,13 +58,13 @@ def weights(config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str
     Raises:
       ConfigError: there is not one number for each class, by name or in their order.
     """
-    wanted = tuple(config.class_weights)
-    if not wanted:
+    class_weights = tuple(config.class_weights)
+    if not class_weights:
         return None
     assert labels is not None  # classes are known before a picture is decoded
     counts = np.bincount(labels, minlength=len(classes))
-    balanced = wanted == ("balanced",)
-    chosen = 1 / counts if balanced else np.array(numbers_by_name(wanted, classes, "config.task.class_weights"))
+    balanced = class_weights == ("balanced",)
+    chosen = 1 / counts if balanced else np.array(numbers_by_name(class_weights, classes, "config.task.class_weights"))
     return (chosen * counts.sum() / (chosen * counts).sum()).astype(np.float32)
 
 
@@ -93,7 +93,7 @@ def totals(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     """
     logits, mask, classes = logits.astype(jnp.float32), batch["mask"], logits.shape[-1]
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
-    label, found = batch["label"], logits.argmax(-1)
+    label, predicted = batch["label"], logits.argmax(-1)
 
     def counts(numbers: jax.Array, counted: jax.Array) -> jax.Array:
         return jnp.zeros(classes, jnp.int32).at[numbers].add(counted.astype(jnp.int32))
@@ -101,8 +101,8 @@ def totals(logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     return {
         "loss": (losses * mask).sum(),
         "labels": counts(label, mask),
-        "found": counts(found, mask),
-        "hits": counts(label, mask & (label == found)),
+        "predicted": counts(predicted, mask),
+        "hits": counts(label, mask & (label == predicted)),
     }
 
 
@@ -120,15 +120,15 @@ def summarize(totals: Totals) -> dict[str, float]:
     either is constant. auroc: the mean area under the ROC curve of each class against all others, for up to `LISTED`
     classes. f1, for two classes: the F1 of the second.
     """
-    labels, found, hits = (np.asarray(totals[name], np.float64) for name in ("labels", "found", "hits"))
+    labels, predicted, hits = (np.asarray(totals[name], np.float64) for name in ("labels", "predicted", "hits"))
     examples = labels.sum()
-    present, f1 = labels > 0, 2 * hits / np.maximum(labels + found, 1)
+    present, f1 = labels > 0, 2 * hits / np.maximum(labels + predicted, 1)
     return {
         "loss": float(totals["loss"]) / int(examples),
         "accuracy": int(hits.sum()) / int(examples),
         "balanced_accuracy": float((hits[present] / labels[present]).mean()),
         "f1_macro": float(f1[present].mean()),
-        "mcc": _mcc(hits.sum(), labels, found),
+        "mcc": _mcc(hits.sum(), labels, predicted),
         **({"f1": float(f1[1])} if len(f1) == 2 else {}),
         **({"auroc": _auroc(totals)} if len(f1) <= LISTED and "logits" in totals else {}),
         "examples": int(examples),
@@ -152,7 +152,7 @@ def files(totals: Totals, stem: Path, *, classes: Sequence[str]) -> None:
     """Write one part's report per class; for up to `measures.DRAWN` classes also its confusion matrix."""
     from tljax.reporting import figures
 
-    counts = totals["labels"], totals["found"], totals["hits"]
+    counts = totals["labels"], totals["predicted"], totals["hits"]
     figures.per_class(*counts, classes=classes, file=stem.with_name(f"{stem.name}_per_class.csv"))
     if len(classes) <= measures.DRAWN:
         matrix = measures.matrix(totals["label"], totals["prediction"], len(classes))
@@ -161,14 +161,14 @@ def files(totals: Totals, stem: Path, *, classes: Sequence[str]) -> None:
 
 def columns(totals: Totals, classes: Sequence[str], temperature: float) -> Mapping[str, Sequence[object] | np.ndarray]:
     """Label, prediction and its probability; for up to `LISTED` classes also the probability of each class."""
-    found = outputs(temperatures.scaled(totals["logits"], temperature))
-    said = {
+    probabilities = outputs(temperatures.scaled(totals["logits"], temperature))
+    table = {
         "label": [classes[i] for i in totals["label"]],
         "prediction": [classes[i] for i in totals["prediction"]],
-        "probability": np.take_along_axis(found, totals["prediction"][:, None], axis=1)[:, 0],
+        "probability": np.take_along_axis(probabilities, totals["prediction"][:, None], axis=1)[:, 0],
     }
-    every = {f"p({name})": found[:, i] for i, name in enumerate(classes)} if len(classes) <= LISTED else {}
-    return said | every
+    every = {f"p({name})": probabilities[:, i] for i, name in enumerate(classes)} if len(classes) <= LISTED else {}
+    return table | every
 
 
 def temperature(totals: Totals) -> float:
@@ -179,11 +179,11 @@ def temperature(totals: Totals) -> float:
     return temperatures.fit(lambda scaled: -np.take_along_axis(log_softmax(scaled, axis=-1), labels, axis=1), logits)
 
 
-def _mcc(correct: float, labels: np.ndarray, found: np.ndarray) -> float:
+def _mcc(correct: float, labels: np.ndarray, predicted: np.ndarray) -> float:
     """mcc from the number of right predictions, and the counts of each class in labels and in predictions, (K,)."""
     total = labels.sum()
-    spread = np.sqrt(total**2 - np.square(labels).sum()) * np.sqrt(total**2 - np.square(found).sum())
-    return float((correct * total - labels @ found) / spread) if spread > 0 else 0.0
+    spread = np.sqrt(total**2 - np.square(labels).sum()) * np.sqrt(total**2 - np.square(predicted).sum())
+    return float((correct * total - labels @ predicted) / spread) if spread > 0 else 0.0
 
 
 def _auroc(totals: Totals) -> float:

@@ -32,7 +32,7 @@ OPTIONS = {
     "whole_words": Option(False, "Mask whole words, not tokens; needs a WordPiece tokenizer."),
 }
 LARGEST = 709.0  # the exponential of a larger number does not fit into a float64
-Said = dict[str, jax.Array]  # the output of `MaskedNetwork`
+Outputs = dict[str, jax.Array]  # the output of `MaskedNetwork`
 
 
 def choices(classes: int) -> dict[str, int]:
@@ -56,19 +56,19 @@ def build(
             f"'{plugins.name(family)}' is {family.INPUT}. Choose a text encoder: bert, roberta, distilbert, electra, "
             f"deberta, mpnet."
         )
-    kept = family.unpooled(variant)
-    backbone = family.build(kept, dtype=dtype, bn_axis=bn_axis)
-    notes = () if kept == variant else ("pooler: left out, because masked_lm does not train it; model/ has none",)
+    unpooled = family.unpooled(variant)
+    backbone = family.build(unpooled, dtype=dtype, bn_axis=bn_axis)
+    notes = () if unpooled == variant else ("pooler: left out, because masked_lm does not train it; model/ has none",)
     return Built(
         MaskedNetwork(backbone, Head(backbone.variant, dtype=dtype)),
-        family.masked_names(kept),
-        kept,
+        family.masked_names(unpooled),
+        unpooled,
         published_head=published is not None and family.has_masked_head(published.arrays),
         notes=notes,
     )
 
 
-def inputs(found: Inputs, config: ConfigDict) -> Inputs:
+def inputs(inputs: Inputs, config: ConfigDict) -> Inputs:
     """The texts with masked tokens: random in training; in evaluation fixed by a text's position in its part.
 
     Args:
@@ -78,7 +78,7 @@ def inputs(found: Inputs, config: ConfigDict) -> Inputs:
       ConfigError: `whole_words` is on, but the tokenizer does not show which tokens continue a word.
       WeightsError: the tokenizer has no mask token.
     """
-    vocabulary = found.vocabulary
+    vocabulary = inputs.vocabulary
     if not 0 <= vocabulary.mask < vocabulary.size:
         has = "none" if vocabulary.mask < 0 else f"the id {vocabulary.mask} of {vocabulary.size} that are known"
         raise WeightsError(
@@ -92,15 +92,15 @@ def inputs(found: Inputs, config: ConfigDict) -> Inputs:
         )
 
     def prepare(batch: Batch, key: jax.Array, train: bool) -> Batch:
-        batch = found.prepare(batch, key, train)
+        batch = inputs.prepare(batch, key, train)
         return {**batch, "inputs": masking.hide(batch["inputs"], key, batch["position"], vocabulary, config)}
 
-    return dataclasses.replace(found, prepare=prepare, augmented=True)
+    return dataclasses.replace(inputs, prepare=prepare, augmented=True)
 
 
-def example(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def example(example: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """One text of the form that `inputs` prepares, with one masked token."""
-    return {**found, "places": np.zeros((1, 1), np.int32), "weight": np.ones((1, 1), np.float32)}
+    return {**example, "places": np.zeros((1, 1), np.int32), "weight": np.ones((1, 1), np.float32)}
 
 
 def weights(config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str]) -> None:
@@ -108,36 +108,38 @@ def weights(config: ConfigDict, labels: np.ndarray | None, classes: Sequence[str
     del config, labels, classes
 
 
-def loss(said: Said, batch: Batch, config: ConfigDict) -> jax.Array:
+def loss(outputs: Outputs, batch: Batch, config: ConfigDict) -> jax.Array:
     """Cross-entropy in nats: the mean over a text's masked tokens, then the mean over the batch.
 
     So the loss of a batch is the mean of the losses of its parts (devices, micro-batches). A mean over all masked
     tokens would not be; `totals` gives that one. The two are close, because a batch holds texts of similar length.
     """
     del config
-    return (_nats(said, batch) * said["weight"]).sum(-1).mean()
+    return (_nats(outputs, batch) * outputs["weight"]).sum(-1).mean()
 
 
-def metrics(said: Said, batch: Batch) -> dict[str, jax.Array]:
+def metrics(outputs: Outputs, batch: Batch) -> dict[str, jax.Array]:
     """Metrics of a training batch for the log, besides its loss: means of the same kind."""
-    return {"accuracy": (_right(said, batch) * said["weight"]).sum(-1).mean()}
+    return {"accuracy": (_right(outputs, batch) * outputs["weight"]).sum(-1).mean()}
 
 
-def totals(said: Said, batch: Batch) -> dict[str, jax.Array]:
+def totals(outputs: Outputs, batch: Batch) -> dict[str, jax.Array]:
     """Exact sums over the masked tokens of the texts where `mask` is True; they are added over batches and devices.
 
     Returns:
       loss: float32, in nats; correct, tokens, examples: int32, masked tokens predicted rightly, all masked tokens,
       and the texts.
     """
-    counts = (said["weight"] > 0) & batch["mask"][:, None]
-    found = {"correct": _right(said, batch) & counts, "tokens": counts, "examples": batch["mask"]}
-    return {"loss": (_nats(said, batch) * counts).sum()} | {name: x.sum(dtype=jnp.int32) for name, x in found.items()}
+    counts = (outputs["weight"] > 0) & batch["mask"][:, None]
+    counted = {"correct": _right(outputs, batch) & counts, "tokens": counts, "examples": batch["mask"]}
+    return {"loss": (_nats(outputs, batch) * counts).sum()} | {
+        name: x.sum(dtype=jnp.int32) for name, x in counted.items()
+    }
 
 
-def per_example(said: Said, batch: Batch) -> dict[str, jax.Array]:
+def per_example(outputs: Outputs, batch: Batch) -> dict[str, jax.Array]:
     """Nothing is kept of a text."""
-    del said, batch
+    del outputs, batch
     return {}
 
 
@@ -165,14 +167,14 @@ def files(totals: Totals, stem: Path, *, classes: Sequence[str]) -> None:
     del totals, stem, classes
 
 
-def _hidden(said: Said, batch: Batch) -> jax.Array:
+def _hidden(outputs: Outputs, batch: Batch) -> jax.Array:
     """The original ids at the masked positions, (B, K)."""
-    return jnp.take_along_axis(batch["ids"], said["places"], axis=1)
+    return jnp.take_along_axis(batch["ids"], outputs["places"], axis=1)
 
 
-def _nats(said: Said, batch: Batch) -> jax.Array:
-    return optax.softmax_cross_entropy_with_integer_labels(said["logits"], _hidden(said, batch))  # (B, K)
+def _nats(outputs: Outputs, batch: Batch) -> jax.Array:
+    return optax.softmax_cross_entropy_with_integer_labels(outputs["logits"], _hidden(outputs, batch))  # (B, K)
 
 
-def _right(said: Said, batch: Batch) -> jax.Array:
-    return said["logits"].argmax(-1) == _hidden(said, batch)  # (B, K)
+def _right(outputs: Outputs, batch: Batch) -> jax.Array:
+    return outputs["logits"].argmax(-1) == _hidden(outputs, batch)  # (B, K)

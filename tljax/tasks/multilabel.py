@@ -51,11 +51,11 @@ def from_training(config: ConfigDict, labels: np.ndarray | None, classes: Sequen
       ConfigError: keys for classes are set, or there is not one weight for each label.
     """
     assert labels is not None  # sets are known before a picture is decoded
-    wanted, positive = tuple(config.pos_weight), labels.sum(axis=0)
-    if wanted in ((), ("balanced",)):
-        weights = (len(labels) - positive) / np.maximum(positive, 1) if wanted else np.ones(len(classes))
+    pos_weight, positive = tuple(config.pos_weight), labels.sum(axis=0)
+    if pos_weight in ((), ("balanced",)):
+        weights = (len(labels) - positive) / np.maximum(positive, 1) if pos_weight else np.ones(len(classes))
     else:
-        weights = numbers_by_name(wanted, classes, "config.task.pos_weight")
+        weights = numbers_by_name(pos_weight, classes, "config.task.pos_weight")
     return MultiLabel(float(config.threshold), tuple(float(weight) for weight in weights))
 
 
@@ -105,7 +105,7 @@ class MultiLabel:
             "examples": mask.sum(),
             "exact": ((yes == label).all(axis=-1) & mask).sum(),
             "labels": (label & inside).sum(axis=0),
-            "found": (yes & inside).sum(axis=0),
+            "predicted": (yes & inside).sum(axis=0),
             "hits": (yes & label & inside).sum(axis=0),
         }
 
@@ -119,15 +119,15 @@ class MultiLabel:
         mean_average_precision, f1_macro: means over the labels that occur in the part; f1_micro: F1 of all answers
         together; subset_accuracy: the share of examples with all answers right; hamming_accuracy: of right answers.
         """
-        labels, found, hits = (np.asarray(totals[name]) for name in ("labels", "found", "hits"))
+        labels, predicted, hits = (np.asarray(totals[name]) for name in ("labels", "predicted", "hits"))
         examples, present = int(totals["examples"]), labels > 0
-        wrong = int((labels + found - 2 * hits).sum())
+        wrong = int((labels + predicted - 2 * hits).sum())
         precision = _average_precision(totals)[present]
         return {
             "loss": float(totals["loss"]) / examples,
             BEST_METRIC: float(precision.mean()) if present.any() else 0.0,
-            "f1_micro": float(_f1(labels.sum(), found.sum(), hits.sum())),
-            "f1_macro": float(_f1(labels, found, hits)[present].mean()) if present.any() else 0.0,
+            "f1_micro": float(_f1(labels.sum(), predicted.sum(), hits.sum())),
+            "f1_macro": float(_f1(labels, predicted, hits)[present].mean()) if present.any() else 0.0,
             "subset_accuracy": int(totals["exact"]) / examples,
             "hamming_accuracy": 1 - wrong / (examples * len(labels)),
             "examples": examples,
@@ -139,8 +139,8 @@ class MultiLabel:
         of = measures.average_precision(label, _probabilities(totals["prediction"]))
 
         def metric(weights: np.ndarray) -> float:
-            found = of(weights)
-            return float(found[np.isfinite(found)].mean()) if np.isfinite(found).any() else 0.0
+            precisions = of(weights)
+            return float(precisions[np.isfinite(precisions)].mean()) if np.isfinite(precisions).any() else 0.0
 
         return significance.bootstrap(metric, len(label))
 
@@ -156,8 +156,8 @@ class MultiLabel:
 
     def files(self, totals: Totals, stem: Path, *, classes: Sequence[str]) -> None:
         """Write numbers of each label of one part, <stem>_per_label.csv."""
-        labels, found, hits = (np.asarray(totals[name]) for name in ("labels", "found", "hits"))
-        columns = (hits / np.maximum(found, 1), hits / np.maximum(labels, 1), _f1(labels, found, hits))
+        labels, predicted, hits = (np.asarray(totals[name]) for name in ("labels", "predicted", "hits"))
+        columns = (hits / np.maximum(predicted, 1), hits / np.maximum(labels, 1), _f1(labels, predicted, hits))
         with (
             whole(stem.with_name(f"{stem.name}_per_label.csv")) as part,
             part.open("w", newline="", encoding="utf-8") as out,
@@ -172,12 +172,12 @@ class MultiLabel:
     ) -> Mapping[str, Sequence[object] | np.ndarray]:
         """Sets of labels, true and predicted, each a tuple of names; and the probability of every label."""
         del temperature  # the threshold applies to uncalibrated probabilities
-        found, yes = self.outputs(totals["prediction"]), np.asarray(self._yes(totals["prediction"]))
-        said = {
+        probabilities, yes = self.outputs(totals["prediction"]), np.asarray(self._yes(totals["prediction"]))
+        table = {
             "label": [_named(row, classes) for row in totals["label"]],
             "prediction": [_named(row, classes) for row in yes],
         }
-        return said | {f"p({name})": found[:, i] for i, name in enumerate(classes)}
+        return table | {f"p({name})": probabilities[:, i] for i, name in enumerate(classes)}
 
     def _yes(self, logits: jax.Array | np.ndarray) -> jax.Array:
         """(B, K) bool."""
@@ -191,16 +191,16 @@ class MultiLabel:
         return (factors * losses).mean(axis=-1)
 
 
-def _f1(labels: np.ndarray, found: np.ndarray, hits: np.ndarray) -> np.ndarray:
+def _f1(labels: np.ndarray, predicted: np.ndarray, hits: np.ndarray) -> np.ndarray:
     """2 hits / (labels + found); 0 if both are 0."""
-    return 2 * np.asarray(hits) / np.maximum(np.asarray(labels) + found, 1)
+    return 2 * np.asarray(hits) / np.maximum(np.asarray(labels) + predicted, 1)
 
 
 def _average_precision(totals: Totals) -> np.ndarray:
     """(K,): precision at every threshold, weighted by the recall it adds; 0 for a label that no example has."""
     label = np.asarray(totals["label"])
-    found = measures.average_precision(label, _probabilities(totals["prediction"]))
-    return np.nan_to_num(found(np.ones(len(label))))
+    precision_of = measures.average_precision(label, _probabilities(totals["prediction"]))
+    return np.nan_to_num(precision_of(np.ones(len(label))))
 
 
 def _probabilities(logits: np.ndarray) -> np.ndarray:

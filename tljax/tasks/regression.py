@@ -118,26 +118,26 @@ class Regression:
         r2: 1 - squared error / variance in this part (1 or 0 if the variance is 0); mse; mae; pearson; spearman
         (Pearson's of ranks, with the mean rank of ties: Spearman 1904). The correlation with a constant is 0.
         """
-        found = {name: measure(self.decode(totals["label"]), self.decode(totals["prediction"]))
+        by_metric = {name: measure(self.decode(totals["label"]), self.decode(totals["prediction"]))
                  for name, measure in MEASURES.items()}  # fmt: skip
-        one_each = {f"{metric}/{target}": float(value) for metric, values in found.items()
+        one_each = {f"{metric}/{target}": float(value) for metric, values in by_metric.items()
                     for target, value in zip(self.names, values, strict=True)}  # fmt: skip
         examples = int(totals["examples"])
         return {
             "loss": float(totals["loss"]) / examples,
-            **{metric: float(values.mean()) for metric, values in found.items()},
+            **{metric: float(values.mean()) for metric, values in by_metric.items()},
             **(one_each if len(self.names) > 1 else {}),
             "examples": examples,
         }
 
     def interval(self, totals: Totals) -> tuple[float, float] | None:
         """The 95 % interval of R^2, by the bootstrap over examples."""
-        labels, found = (np.asarray(totals[name], np.float64) for name in ("label", "prediction"))
+        labels, predictions = (np.asarray(totals[name], np.float64) for name in ("label", "prediction"))
 
         def metric(weights: np.ndarray) -> float:
             count = weights.sum()
             spread = weights @ np.square(labels) - np.square(weights @ labels) / count
-            error = weights @ np.square(labels - found)
+            error = weights @ np.square(labels - predictions)
             return float(np.mean(np.where(spread > 0, 1 - error / np.where(spread > 0, spread, 1), error == 0)))
 
         return significance.bootstrap(metric, len(labels))
@@ -155,18 +155,18 @@ class Regression:
         """Draw one part's targets and predictions in their units, <stem>_scatter.png."""
         from tljax.reporting import figures
 
-        labels, found = self.decode(totals["label"]), self.decode(totals["prediction"])
-        figures.scatter(labels, found, classes, stem.with_name(f"{stem.name}_scatter.png"))
+        labels, predictions = self.decode(totals["label"]), self.decode(totals["prediction"])
+        figures.scatter(labels, predictions, classes, stem.with_name(f"{stem.name}_scatter.png"))
 
     def columns(
         self, totals: Totals, classes: Sequence[str], temperature: float
     ) -> Mapping[str, Sequence[object] | np.ndarray]:
         """Every target and its prediction in their units, `rounded`."""
         del temperature  # only probabilities have one
-        said = {"": self.decode(totals["label"]), " predicted": self.decode(totals["prediction"])}
+        pairs = {"": self.decode(totals["label"]), " predicted": self.decode(totals["prediction"])}
         return {
             f"{name}{which}": [f"{value:.15g}" for value in self.rounded(values)[:, i]]
-            for which, values in said.items()
+            for which, values in pairs.items()
             for i, name in enumerate(classes)
         }
 
@@ -178,22 +178,22 @@ class Regression:
         return jnp.square(logits - batch["label"]).mean(axis=-1)
 
 
-def _r2(labels: np.ndarray, found: np.ndarray) -> np.ndarray:
+def _r2(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
     """Two (N, T) -> (T,), as all measures here."""
-    error, spread = np.square(labels - found).sum(axis=0), np.square(labels - labels.mean(axis=0)).sum(axis=0)
+    error, spread = np.square(labels - predictions).sum(axis=0), np.square(labels - labels.mean(axis=0)).sum(axis=0)
     return np.where(spread > 0, 1 - error / np.where(spread > 0, spread, 1), error == 0)
 
 
-def _pearson(labels: np.ndarray, found: np.ndarray) -> np.ndarray:
-    ours, theirs = (x - x.mean(axis=0) for x in (labels, found))
+def _pearson(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    ours, theirs = (x - x.mean(axis=0) for x in (labels, predictions))
     norm = np.linalg.norm(ours, axis=0) * np.linalg.norm(theirs, axis=0)
     return np.where(norm > 0, (ours * theirs).sum(axis=0) / np.where(norm > 0, norm, 1), 0.0)
 
 
-def _spearman(labels: np.ndarray, found: np.ndarray) -> np.ndarray:
+def _spearman(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
     from scipy.stats import rankdata
 
-    return _pearson(rankdata(labels, axis=0), rankdata(found, axis=0))
+    return _pearson(rankdata(labels, axis=0), rankdata(predictions, axis=0))
 
 
 MEASURES = {

@@ -45,10 +45,12 @@ def from_training(config: ConfigDict, labels: np.ndarray | None, classes: Sequen
     """
     if config.head not in HEADS:
         functions.find(config.head, f"a head ({', '.join(HEADS)})")
-    wanted = tuple(config.class_weights)
-    if wanted == ("balanced",):
+    class_weights = tuple(config.class_weights)
+    if class_weights == ("balanced",):
         return Segmentation(config.head, config.loss, _balanced(labels))
-    weights = numbers_by_name(wanted, classes, "config.task.class_weights") if wanted else (1.0,) * len(classes)
+    weights = (
+        numbers_by_name(class_weights, classes, "config.task.class_weights") if class_weights else (1.0,) * len(classes)
+    )
     return Segmentation(config.head, config.loss, weights)
 
 
@@ -107,27 +109,27 @@ class Segmentation:
 
     def metrics(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         """The share of right pixels of a training batch."""
-        found, label = self._enlarged(logits, batch).argmax(-1), batch["label"]
-        right = ((found == label) & (label != IGNORED)).sum((1, 2))
+        predicted, label = self._enlarged(logits, batch).argmax(-1), batch["label"]
+        right = ((predicted == label) & (label != IGNORED)).sum((1, 2))
         return {"pixel_accuracy": (right / jnp.maximum((label != IGNORED).sum((1, 2)), 1)).mean()}
 
     def totals(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         """Sums over the pictures where `mask` is True: loss, examples, and `counts` of pixels and of boundaries."""
         classes, mask = logits.shape[-1], batch["mask"]
-        found = self._enlarged(logits, batch).argmax(-1)
+        predicted = self._enlarged(logits, batch).argmax(-1)
         label = jnp.where(mask[:, None, None], batch["label"], jnp.asarray(IGNORED, batch["label"].dtype))
         return {
             "loss": (self._losses(logits, batch) * mask).sum(),
             "examples": mask.sum(),
-            "pixels": counts.confusion(label, found, classes).sum(0),
-            "boundaries": counts.boundaries(label, found, classes).sum(0),
+            "pixels": counts.confusion(label, predicted, classes).sum(0),
+            "boundaries": counts.boundaries(label, predicted, classes).sum(0),
         }
 
     def per_example(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         """Pixels of every picture and class, (B, K) int32: of the label, of the answer, of both."""
-        found = self._enlarged(logits, batch).argmax(-1)
-        table = counts.confusion(batch["label"], found, logits.shape[-1])
-        return {"label": table.sum(2), "found": table.sum(1), "both": jnp.diagonal(table, axis1=1, axis2=2)}
+        predicted = self._enlarged(logits, batch).argmax(-1)
+        table = counts.confusion(batch["label"], predicted, logits.shape[-1])
+        return {"label": table.sum(2), "predicted": table.sum(1), "both": jnp.diagonal(table, axis1=1, axis2=2)}
 
     def summarize(self, totals: Totals) -> dict[str, float]:
         """Sums of a part -> metrics in [0, 1], loss (nats) and the count.
@@ -149,16 +151,16 @@ class Segmentation:
     def in_own_size(self, maps: Iterable[tuple[np.ndarray, np.ndarray]], classes: int) -> Totals:
         """The counts of pixels of each picture in its own size: of its label and of the answer, (H, W) each."""
         tables, edges = [], []
-        for label, said in maps:
-            tables.append(scores.confusion(label, said, classes))
-            edges.append(scores.boundaries(label, said, classes))
+        for label, predicted in maps:
+            tables.append(scores.confusion(label, predicted, classes))
+            edges.append(scores.boundaries(label, predicted, classes))
         table = np.stack(tables)
-        each = {"label": table.sum(2), "found": table.sum(1), "both": np.diagonal(table, axis1=1, axis2=2)}
+        each = {"label": table.sum(2), "predicted": table.sum(1), "both": np.diagonal(table, axis1=1, axis2=2)}
         return {**each, "pixels": table.sum(0), "boundaries": np.sum(edges, axis=0)}
 
     def interval(self, totals: Totals) -> tuple[float, float] | None:
         """The 95 % interval of mean IoU, by the bootstrap over pictures."""
-        return scores.interval(*(np.asarray(totals[name]) for name in ("label", "found", "both")))
+        return scores.interval(*(np.asarray(totals[name]) for name in ("label", "predicted", "both")))
 
     def outputs(self, logits: np.ndarray) -> np.ndarray:
         """Logits (N, h, w, K) -> the probability of each class at every place."""
@@ -175,11 +177,11 @@ class Segmentation:
     def per_class(self, totals: Totals, classes: Sequence[str]) -> Mapping[str, Sequence[object] | np.ndarray]:
         """A row for each class."""
         pixels = np.asarray(totals["pixels"], np.float64)
-        labels, found, both = pixels.sum(1), pixels.sum(0), np.diag(pixels)
+        labels, predicted, both = pixels.sum(1), pixels.sum(0), np.diag(pixels)
         return {
             "class": list(classes),
             "IoU": scores.iou(pixels),
-            "precision": both / np.where(found, found, np.nan),
+            "precision": both / np.where(predicted, predicted, np.nan),
             "recall": both / np.where(labels, labels, np.nan),
             "boundary F1": scores.boundary_f1(totals["boundaries"]),
             "pixels": labels.astype(np.int64),
@@ -204,8 +206,8 @@ class Segmentation:
     ) -> Mapping[str, Sequence[object] | np.ndarray]:
         """The metrics of every picture, and the IoU of each class in it."""
         del temperature  # the largest probability stays the largest
-        label, found, both = (np.asarray(totals[name], np.float64) for name in ("label", "found", "both"))
-        either = label + found - both
+        label, predicted, both = (np.asarray(totals[name], np.float64) for name in ("label", "predicted", "both"))
+        either = label + predicted - both
         iou = both / np.where(either, either, np.nan)
         shown = {f"IoU({name})": ["" if np.isnan(x) else x for x in iou[:, i]] for i, name in enumerate(classes)}
         return {
@@ -216,8 +218,8 @@ class Segmentation:
 
     def scores(self, totals: Totals) -> np.ndarray:
         """The mean IoU of every picture, (N,), over the classes of its label or its answer."""
-        label, found, both = (np.asarray(totals[name], np.float64) for name in ("label", "found", "both"))
-        either = label + found - both
+        label, predicted, both = (np.asarray(totals[name], np.float64) for name in ("label", "predicted", "both"))
+        either = label + predicted - both
         present = either > 0
         return np.where(present, both / np.maximum(either, 1), 0).sum(1) / np.maximum(present.sum(1), 1)
 

@@ -80,8 +80,8 @@ def averaged(params: Params, opt_state: Tree) -> Params:
     kinds = (Average, optax.contrib.ScheduleFreeState, optax.contrib.SAMState)
     for state in jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, kinds)):
         if isinstance(state, kinds):
-            found = flatten(_evaluated(state, params))
-            leaves |= {path: leaf for path, leaf in found.items() if not isinstance(leaf, optax.MaskedNode)}
+            evaluated = flatten(_evaluated(state, params))
+            leaves |= {path: leaf for path, leaf in evaluated.items() if not isinstance(leaf, optax.MaskedNode)}
     return unflatten(leaves)
 
 

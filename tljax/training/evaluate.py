@@ -40,15 +40,15 @@ class Evaluator:
             signals.poll()
             batch = self._parallel.put_batch(host_batch)
             step = self._program.compiled(variables, batch)
-            found = (step(variables, batch), batches.counts(number))
+            outputs = (step(variables, batch), batches.counts(number))
             if pending:
                 yield self._read(pending)
-            pending = found  # read one batch late, so that devices never wait
+            pending = outputs  # read one batch late, so that devices never wait
         if pending:
             yield self._read(pending)
 
-    def _read(self, found: tuple[Tree, int]) -> tuple[Totals, Totals]:
-        (sums, values), count = self._parallel.get(found[0]), found[1]
+    def _read(self, outputs: tuple[Tree, int]) -> tuple[Totals, Totals]:
+        (sums, values), count = self._parallel.get(outputs[0]), outputs[1]
         return jax.tree.map(_wide, sums), {name: value[:count] for name, value in values.items()}
 
 

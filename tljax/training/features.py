@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from tljax.core import caches
 from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
-from tljax.core.feature_store import Found, Store
+from tljax.core.feature_store import Store, Stored
 from tljax.core.types import Batch
 from tljax.data.batches import NOTHING, ahead, by_length
 from tljax.reporting import throughput
@@ -113,33 +113,33 @@ class Cached:
             back = np.argsort(np.concatenate(order))
             rows = _of_arrays({name: np.concatenate([block[name] for block in blocks])[back] for name in blocks[0]})
         else:
-            found, missing = self._stored(keys)
-            rows = _gather(found)
+            stored, missing = self._stored(keys)
+            rows = _gather(stored)
             rows = _of_arrays(rows(np.arange(len(keys)))) if self._where == "memory" else rows
         took = time.monotonic() - began
         self.took += Took(seconds=took)
-        said = f"{missing:,} computed, {len(keys) - missing:,} found" if missing else "all found"
-        self._screen.say(f"features of {self._name}: {len(keys):,} rows {self._prefix.shapes}, {said}, {took:.1f} s")
+        origin = f"{missing:,} computed, {len(keys) - missing:,} found" if missing else "all found"
+        self._screen.say(f"features of {self._name}: {len(keys):,} rows {self._prefix.shapes}, {origin}, {took:.1f} s")
         return rows
 
-    def _stored(self, keys: list[str]) -> tuple[dict[str, list[Found]], int]:
+    def _stored(self, keys: list[str]) -> tuple[dict[str, list[Stored]], int]:
         """The rows of every key on disk, by name; and the number of keys that had to be computed."""
         store = Store(folder() / self._prefix.key, self._screen.say)
-        found = store.read()
-        missing = self._missing(keys, found)
+        stored = store.read()
+        missing = self._missing(keys, stored)
         if missing:
             with store.lock():
-                found = store.read()  # another process may have computed rows meanwhile
-                missing = self._missing(keys, found)
+                stored = store.read()  # another process may have computed rows meanwhile
+                missing = self._missing(keys, stored)
                 for places, rows in self._computed(keys, np.array(sorted(missing.values()), int)):
                     for name, array in rows.items():
-                        found |= store.add([_row_key(keys[place], name) for place in places], array)
-        return {name: [found[_row_key(key, name)] for key in keys] for name in self._prefix.row}, len(missing)
+                        stored |= store.add([_row_key(keys[place], name) for place in places], array)
+        return {name: [stored[_row_key(key, name)] for key in keys] for name in self._prefix.row}, len(missing)
 
-    def _missing(self, keys: Sequence[str], found: Mapping[str, Found]) -> dict[str, int]:
+    def _missing(self, keys: Sequence[str], stored: Mapping[str, Stored]) -> dict[str, int]:
         """Key -> position, for the keys with a missing row; examples with the same key are computed once."""
         names = tuple(self._prefix.row)
-        return {key: i for i, key in enumerate(keys) if not all(_row_key(key, name) in found for name in names)}
+        return {key: i for i, key in enumerate(keys) if not all(_row_key(key, name) in stored for name in names)}
 
     def _keys(self) -> list[str]:
         """The sha256 of every stored example, with the number of the view where it is augmented.
@@ -200,17 +200,17 @@ def _of_arrays(arrays: Mapping[str, np.ndarray]) -> Rows:
     return lambda places: {name: array[places] for name, array in arrays.items()}
 
 
-def _gather(found: Mapping[str, Sequence[Found]]) -> Rows:
+def _gather(stored: Mapping[str, Sequence[Stored]]) -> Rows:
     """A function from positions to rows, which lie in several arrays for each name."""
-    gather = {name: _gather_one(some) for name, some in found.items()}
+    gather = {name: _gather_one(some) for name, some in stored.items()}
     return lambda places: {name: one(places) for name, one in gather.items()}
 
 
-def _gather_one(found: Sequence[Found]) -> Callable[[np.ndarray], np.ndarray]:
-    arrays = list({id(array): array for array, _ in found}.values())
+def _gather_one(stored: Sequence[Stored]) -> Callable[[np.ndarray], np.ndarray]:
+    arrays = list({id(array): array for array, _ in stored}.values())
     number = {id(array): i for i, array in enumerate(arrays)}
-    which = np.array([number[id(array)] for array, _ in found])
-    place = np.array([place for _, place in found])
+    which = np.array([number[id(array)] for array, _ in stored])
+    place = np.array([place for _, place in stored])
 
     def rows(places: np.ndarray) -> np.ndarray:
         out = np.empty((len(places), *arrays[0].shape[1:]), arrays[0].dtype)

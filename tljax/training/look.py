@@ -44,8 +44,8 @@ class FirstBatches:
 
         total = None
         for step, batch in enumerate(self._batches(batches)):
-            found = jax.tree.map(np.asarray, gradient(learns, batch, step))
-            total = found if total is None else jax.tree.map(np.add, total, found)
+            gradients = jax.tree.map(np.asarray, gradient(learns, batch, step))
+            total = gradients if total is None else jax.tree.map(np.add, total, gradients)
         return jax.tree.map(lambda x: x / batches, total)
 
     def losses(self, batches: int) -> np.ndarray:
@@ -57,8 +57,8 @@ class FirstBatches:
             batch = self._objective.prepared(batch, keys)
             return self._objective.loss(params, self._state.model_state, batch, keys)[0]
 
-        found = [float(loss(self.params, batch, step)) for step, batch in enumerate(self._batches(batches))]
-        return np.array(found)
+        losses = [float(loss(self.params, batch, step)) for step, batch in enumerate(self._batches(batches))]
+        return np.array(losses)
 
     def features(self, batches: int) -> tuple[np.ndarray, np.ndarray]:
         """The head's input features for the first `batches` batches, (N, D), in evaluation mode; and labels (N, ...).

@@ -115,9 +115,9 @@ def doubts(sweep: Sweep) -> list[str]:
         return [f"it ended after {len(sweep.losses)} steps, too few to say anything: lower --min"]
     smoothed = smooth(sweep.losses)
     lowest, noise = smoothed.min(), float(np.std(sweep.losses[:SETTLED]))
-    found = []
+    notes = []
     if lowest > smoothed[SETTLED - 1] - noise:
-        found.append("the loss falls by less than its noise: more --steps, or there is nothing to learn at these rates")
+        notes.append("the loss falls by less than its noise: more --steps, or there is nothing to learn at these rates")
     if not sweep.ended and lowest == smoothed[-1]:
-        found.append("the loss still falls at the highest rate: raise --max")
-    return found
+        notes.append("the loss still falls at the highest rate: raise --max")
+    return notes

@@ -73,12 +73,12 @@ def make_step(
                 mutable=["batch_stats"],
                 rngs={"dropout": for_network},
             )
-        found = {
+        statistics = {
             path: x / (1 - momenta[path.rpartition("/")[0]]) if path in awake else stored[path]
             for path, x in flatten(new["batch_stats"]).items()
         }
         means, count = flatten(state["means"]), state["count"] + 1
-        means = {path: mean + (found.get(path, stored[path]) - mean) / count for path, mean in means.items()}
+        means = {path: mean + (statistics.get(path, stored[path]) - mean) / count for path, mean in means.items()}
         return {**state, "count": count, "means": unflatten(means)}, {}
 
     return step
@@ -112,9 +112,9 @@ def _count_values(
     """Record the path of a BatchNorm that computes its mean and variance from one value."""
     module = context.module
     if isinstance(module, nn.BatchNorm) and context.method_name == "__call__":
-        x, given = args[0], kwargs.get("use_running_average", module.use_running_average)
+        x, uses_stored = args[0], kwargs.get("use_running_average", module.use_running_average)
         devices = lax.psum(1, module.axis_name) if module.axis_name and not module.is_initializing() else 1
-        if given is False and int(np.prod(x.shape[:-1])) * devices == 1:
+        if uses_stored is False and int(np.prod(x.shape[:-1])) * devices == 1:
             alone["/".join(module.path)] = x.shape
     return method(*args, **kwargs)
 

@@ -69,8 +69,8 @@ def make(
 
 def carry(old: Tree, new: Tree) -> Tree:
     """The state of a new phase: a group that learned before keeps its state; a new group has a new state."""
-    kept = {group: old.inner_states.get(group, fresh) for group, fresh in new.inner_states.items()}
-    return new._replace(inner_states=kept)
+    inner_states = {group: old.inner_states.get(group, fresh) for group, fresh in new.inner_states.items()}
+    return new._replace(inner_states=inner_states)
 
 
 def clip(grads: Params, limit: float) -> tuple[Params, jax.Array]:

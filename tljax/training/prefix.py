@@ -71,8 +71,8 @@ class Prefix:
     @property
     def shapes(self) -> str:
         """The shapes of one example's features, for the user: "(512,)", or "stage1 (8, 8, 64), stage2 (4, 4, 128)"."""
-        kept = {name.partition("/")[2]: x.shape for name, x in self.row.items() if name != "label"}
-        return ", ".join(f"{stage} {shape}".strip() for stage, shape in kept.items())
+        by_stage = {name.partition("/")[2]: x.shape for name, x in self.row.items() if name != "label"}
+        return ", ".join(f"{stage} {shape}".strip() for stage, shape in by_stage.items())
 
     @functools.cached_property
     def key(self) -> str:

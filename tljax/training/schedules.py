@@ -84,13 +84,13 @@ def make(name: str, steps: int, *, warmup: float = 0.0, kwargs: Kwargs | None = 
     """
     function = _function(name)
     warm = int(warmup * steps)
-    given = dict(kwargs or {})
+    keywords = dict(kwargs or {})
     try:
-        schedule = _called(function, steps - warm, given)
+        schedule = _called(function, steps - warm, keywords)
     except Exception as error:  # a function of the user's own may raise anything
         raise ConfigError(
             f"config.optimizer.schedule_kwargs must fit '{name}': {error}.\n"
-            f"  It was called for {steps - warm} steps with {given or 'no keyword arguments'}."
+            f"  It was called for {steps - warm} steps with {keywords or 'no keyword arguments'}."
         ) from error
     if not callable(schedule):
         raise ConfigError(

@@ -79,7 +79,7 @@ def make(
     return Selection(UNLABELLED, parts[UNLABELLED], surest, mean_entropy, "entropy", -1)
 
 
-def chosen_by(wanted: str, task: Task, classes: int) -> tuple[str, int]:
+def chosen_by(choice: str, task: Task, classes: int) -> tuple[str, int]:
     """The metric that `train.best` names ("": the task's own), and 1, or -1 if smaller is better.
 
     Raises:
@@ -87,7 +87,7 @@ def chosen_by(wanted: str, task: Task, classes: int) -> tuple[str, int]:
     """
     own = task.BEST_METRIC
     known = task.choices(classes) if isinstance(task, Chooses) else {own: 1}
-    metric = wanted or own
+    metric = choice or own
     if metric not in known:
         raise ConfigError(
             f"config.train.best must be a metric of the task for {classes} classes: {', '.join(sorted(known))}; got "

@@ -53,8 +53,8 @@ class StepLog:
         """
         waiting, self._waiting = self._waiting, []
         shown = [m if self._is_logged(s) else {k: m[k] for k in ("loss", "grad_norm") if k in m} for s, m in waiting]
-        for (step, _), found in zip(waiting, self._parallel.get(shown), strict=True):
-            values = {name: float(value) for name, value in found.items()}
+        for (step, _), metrics in zip(waiting, self._parallel.get(shown), strict=True):
+            values = {name: float(value) for name, value in metrics.items()}
             if not math.isfinite(values["loss"]):
                 self._raise(step, values, state())
             if warning := self._runaway.add(step, values["loss"], state):
@@ -112,8 +112,8 @@ class Runaway:
         self._lowest = min(self._lowest, mean)
         if self._lowest > 0 and (mean > FIRST * self._start or (mean > LOWEST * self._lowest and mean > self._first)):
             self.before = max(step - WINDOW, 1)
-            seen = state()
-            self._seen = int(seen.step), {path: np.array(x) for path, x in flatten(seen.params).items()}
+            current = state()
+            self._seen = int(current.step), {path: np.array(x) for path, x in flatten(current.params).items()}
         return ""
 
     def _warning(self, step: int, state: TrainState) -> str:
@@ -149,7 +149,11 @@ def faults(state: TrainState, groups: Groups) -> list[str]:
     stages = [stage_of(path.partition("/")[2]) for path, x in stats.items() if not _finite(x)]
     bad += [f"statistics of {stage}" for stage in dict.fromkeys(stages)]
     inner = getattr(state.opt_state, "inner_states", {})
-    bad += [f"optimizer state of {group}" for group, kept in inner.items() if any(map(_nan, jax.tree.leaves(kept)))]
+    bad += [
+        f"optimizer state of {group}"
+        for group, opt_state in inner.items()
+        if any(map(_nan, jax.tree.leaves(opt_state)))
+    ]
     return list(dict.fromkeys(name for some in agreement.gathered(bad) for name in some))
 
 

@@ -66,8 +66,8 @@ class Loop:
                     state = self._run_phase(index, state, progress)
         examples = int(state.step) * self.job.config.train.batch_size
         speed = throughput.summary(examples, progress.seconds, progress.tokens, progress.places)
-        kept = self._kept(state, start, progress)
-        return Trained(kept, progress.seconds, progress.step_bytes, speed, progress.oracle)
+        best_state = self._kept(state, start, progress)
+        return Trained(best_state, progress.seconds, progress.step_bytes, speed, progress.oracle)
 
     def _kept(self, last: TrainState, start: TrainState, progress: Progress) -> TrainState:
         """The best state, or the last if there is no selection."""
@@ -85,12 +85,12 @@ class Loop:
         """The variables for evaluation (`Job.variables`), on the devices; for averaged weights, BatchNorm statistics
         are measured again, and all of them on the target if the adaptation asks for it.
         """
-        found, step, view = self._variables(state), int(self.parallel.get(state.step)), self.views[-1]
+        variables, step, view = self._variables(state), int(self.parallel.get(state.step)), self.views[-1]
         mode = Mode(True) if view.statistics else self.job.mode_until(step)
-        if not view.statistics and (not self.job.is_mean(step) or not norm_statistics.moving(found, mode)):
-            return found
+        if not view.statistics and (not self.job.is_mean(step) or not norm_statistics.moving(variables, mode)):
+            return variables
         examples = view.statistics or view.training
-        return self._measured(mode)(found, state.rng, examples.stream(0, examples.steps_to_all))
+        return self._measured(mode)(variables, state.rng, examples.stream(0, examples.steps_to_all))
 
     @functools.cached_property
     def _trace(self) -> Trace:
@@ -144,10 +144,12 @@ class Loop:
         there is none: it begins again.
         """
         self.checkpoints.forget("latest", after=step)
-        found = self.checkpoints.restore("latest", lambda at: self.job.at(at, start))
-        where = f"the checkpoint of step {int(found[0].step)}" if found else "the beginning: no checkpoint is older"
+        restored = self.checkpoints.restore("latest", lambda at: self.job.at(at, start))
+        where = (
+            f"the checkpoint of step {int(restored[0].step)}" if restored else "the beginning: no checkpoint is older"
+        )
         self.report.say(f"the loss ran away after step {step}: at the new rate the run goes on from {where}")
-        return found
+        return restored
 
     def _run_phase(self, index: int, state: TrainState, progress: Progress) -> TrainState:
         """Train from the step of `state` to the end of the phase, or until early stopping.
@@ -275,10 +277,10 @@ class Loop:
         progress.stopped = progress.stopped or (last and bool(patience) and progress.since_best >= patience)
         return False
 
-    def _note_oracle(self, found: dict[str, dict[str, float]], current: "_Current", progress: Progress) -> None:
+    def _note_oracle(self, metrics: dict[str, dict[str, float]], current: "_Current", progress: Progress) -> None:
         """Record the best epoch by each target's own labels. It is only reported, not used for a choice."""
         metric = self.job.task.BEST_METRIC
-        for target, values in found.items():
+        for target, values in metrics.items():
             self.report.metrics(current.step, f"oracle {target}", values)
             if target not in progress.oracle or values[metric] > progress.oracle[target][metric]:
                 progress.oracle[target] = {metric: values[metric], "step": current.step}

@@ -19,7 +19,7 @@ from tljax.training.optimizer import Labels
 from tljax.training.train_state import TrainState
 from tljax.transfer.alignment import NONE, Alignment
 from tljax.transfer.method import PLAIN, Method
-from tljax.transfer.strategy import Given
+from tljax.transfer.strategy import Forward
 
 Metrics = dict[str, jax.Array]
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -87,7 +87,7 @@ class Objective:
         terms |= self.method.penalty(params)
         loss = self.task.loss(logits, batch, self.task_config)
         if features is not None:
-            loss, more = self.method.loss(Given(features, logits, batch, loss, self.phase, self.axis))
+            loss, more = self.method.loss(Forward(features, logits, batch, loss, self.phase, self.axis))
             logged |= more
         loss = sum(terms.values(), loss)
         return loss, (new_state, {"loss": loss, **terms, **logged, **self.task.metrics(logits, batch)})

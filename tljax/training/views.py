@@ -141,24 +141,24 @@ def decide(
     prefix = Prefix(experiment, _stop(experiment, stages), devices)
     rows = sum(len(part) for part in experiment.parts.values()) + views * len(experiment.parts["train"])
     size = rows * prefix.row_bytes
-    what = f"after {stages[-1]} {prefix.shapes}, {size / 2**20:,.1f} MiB"
-    what += f", {views} views of each example" if views else ""
+    contents = f"after {stages[-1]} {prefix.shapes}, {size / 2**20:,.1f} MiB"
+    contents += f", {views} views of each example" if views else ""
     if devices.share.count > 1:  # a store on disk belongs to one process
         if config.cache == "memory" or size <= config.cache_memory * 2**30:
-            return "process", f"cached in the memory of each process: {what}"
+            return "process", f"cached in the memory of each process: {contents}"
         limit = f"config.data.cache_memory ({config.cache_memory:g} GiB)"
-        return "", f"not cached: {what} are more than {limit}, and several processes keep features in memory alone"
+        return "", f"not cached: {contents} are more than {limit}, and several processes keep features in memory alone"
     if config.cache == "memory":
-        return "process", f"cached in memory, for this run only: {what}"
+        return "process", f"cached in memory, for this run only: {contents}"
     if config.cache == "auto" and size <= config.cache_memory * 2**30:
-        return "memory", f"cached in memory and in {features.folder()}: {what}"
+        return "memory", f"cached in memory and in {features.folder()}: {contents}"
     free = shutil.disk_usage(next(p for p in (features.folder(), *features.folder().parents) if p.exists())).free
     if config.cache == "auto" and size > DISK_SHARE * free:
         return "", (
-            f"not cached: {what} are more than config.data.cache_memory ({config.cache_memory:g} GiB) and than "
+            f"not cached: {contents} are more than config.data.cache_memory ({config.cache_memory:g} GiB) and than "
             f"half of the free disk ({free / 2**30:,.1f} GiB)"
         )
-    return "disk", f"cached in {features.folder()}, mapped from there: {what}"
+    return "disk", f"cached in {features.folder()}, mapped from there: {contents}"
 
 
 def _view(

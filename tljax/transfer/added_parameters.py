@@ -33,18 +33,18 @@ def weights(
     Raises:
       ConfigError: a word chooses none; all such words are listed.
     """
-    key, what = f"config.strategy.{key}", " or ".join(f"{leaf}s" for leaf in leaves)
+    key, kinds = f"config.strategy.{key}", " or ".join(f"{leaf}s" for leaf in leaves)
     ours = {f"backbone/{p}": x for p, x in flatten(params["backbone"]).items() if p.rpartition("/")[2] in leaves}
-    found = {word: layer_groups.chosen(word, tuple(ours), stages, key) for word in words.split()}
-    unmatched = [layer_groups.advice(word, stages) for word in found if not found[word]]
+    matches = {word: layer_groups.chosen(word, tuple(ours), stages, key) for word in words.split()}
+    unmatched = [layer_groups.advice(word, stages) for word in matches if not matches[word]]
     order = layer_groups.network_order(tuple(ours), stages)
-    if unmatched or not found:
+    if unmatched or not matches:
         raise ConfigError(
-            f"{key} must choose {what} of the backbone: {'; '.join(unmatched) or 'it is empty'}.\n"
-            f"The stages are {', '.join(stages)}; the {what} are {', '.join(order)}."
+            f"{key} must choose {kinds} of the backbone: {'; '.join(unmatched) or 'it is empty'}.\n"
+            f"The stages are {', '.join(stages)}; the {kinds} are {', '.join(order)}."
         )
-    wanted = set().union(*found.values())
-    return {path.removeprefix("backbone/"): ours[path] for path in order if path in wanted}
+    chosen_paths = set().union(*matches.values())
+    return {path.removeprefix("backbone/"): ours[path] for path in order if path in chosen_paths}
 
 
 def add(params: Params, groups: Groups, name: str, leaves: Mapping[str, np.ndarray]) -> tuple[Params, Groups]:

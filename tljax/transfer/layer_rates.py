@@ -5,7 +5,7 @@ from collections.abc import Sized
 FACTOR, STEPS = 0.3, 5  # the factor for a network of five stages and a head
 
 
-def factor(given: float, groups: Sized) -> float:
+def factor(decay: float, groups: Sized) -> float:
     """`given` (the key strategy.layer_decay); if it is 0: 0.3 for up to six groups, else 0.3 ** (5 / n).
 
     n is the number of groups before the last. So the first group of any deep network learns at 0.3 ** 5 = 0.24 % of the
@@ -13,9 +13,9 @@ def factor(given: float, groups: Sized) -> float:
     24 blocks (n = 26). The papers have 0.65 and 0.75 (Bao et al. 2021, BEiT; He et al. 2022, MAE).
     """
     n = max(len(groups) - 1, 1)
-    return given or (FACTOR if n <= STEPS else FACTOR ** (STEPS / n))
+    return decay or (FACTOR if n <= STEPS else FACTOR ** (STEPS / n))
 
 
-def note(given: float, groups: Sized) -> str:
+def note(decay: float, groups: Sized) -> str:
     """Text to append to a phase's name if the factor is the default; "" if the user gave it."""
-    return "" if given else f", {factor(given, groups):.3g} from group to group, by their number {len(groups)}"
+    return "" if decay else f", {factor(decay, groups):.3g} from group to group, by their number {len(groups)}"

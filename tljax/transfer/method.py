@@ -20,7 +20,7 @@ from tljax.transfer.strategy import (
     Facts,
     Fit,
     Fits,
-    Given,
+    Forward,
     HasLoss,
     HasTeachers,
     Initializes,
@@ -51,7 +51,7 @@ class Method:
     changes: Callable[..., Params] | None = None
     penalizes: Callable[..., jax.Array] | None = None
     varies: Callable[[NetworkSizes, ConfigDict], NetworkSizes] | None = None
-    losses: Callable[[Given, ConfigDict], tuple[jax.Array, dict[str, jax.Array]]] | None = None
+    losses: Callable[[Forward, ConfigDict], tuple[jax.Array, dict[str, jax.Array]]] | None = None
     taught: HasTeachers | None = None
 
     @classmethod
@@ -125,9 +125,9 @@ class Method:
         """The network's parameters: {"backbone": ..., "head": ...}."""
         return self.changes(params, self.config, rng) if self.changes else params
 
-    def loss(self, given: Given) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def loss(self, forward: Forward) -> tuple[jax.Array, dict[str, jax.Array]]:
         """The loss of a batch without penalties, (), and values for the log."""
-        return self.losses(given, self.config) if self.losses else (given.own, {})
+        return self.losses(forward, self.config) if self.losses else (forward.task_loss, {})
 
     def penalty(self, params: Params) -> dict[str, jax.Array]:
         """{"penalty": ()}, a term of the loss; {} if the strategy has none."""

@@ -151,13 +151,13 @@ class Changes(Protocol):
         ...
 
 
-class Given(NamedTuple):
-    """What a strategy's own loss is computed from: a training batch in the network."""
+class Forward(NamedTuple):
+    """A training batch in the network: what a strategy's own loss is computed from."""
 
     features: jax.Array  # (B, D), the head's input
     logits: jax.Array  # (B, K)
     batch: Batch  # "label" (B,), and what stands beside the examples
-    own: jax.Array  # (), the task's loss
+    task_loss: jax.Array  # ()
     phase: str  # the name of the phase
     axis: str | None  # of pmap, which holds the other examples of the batch; None under jit
 
@@ -170,7 +170,7 @@ class Given(NamedTuple):
 class HasLoss(Protocol):
     """The loss of training is the strategy's own; evaluation keeps the task's. For classes, from one vector."""
 
-    def loss(self, given: Given, config: ConfigDict) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def loss(self, forward: Forward, config: ConfigDict) -> tuple[jax.Array, dict[str, jax.Array]]:
         """(The loss, (); more values for the log, name -> ())."""
         ...
 

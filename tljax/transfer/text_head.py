@@ -105,16 +105,16 @@ def read(spec: str, *, lock: Path, tokenizer: str = "") -> TextTower:
       WeightsError: the weights hold no such tower, or cannot be read; or there is no tokenizer.
     """
     published = pretrained.read(spec, card=UNKNOWN, lock=lock)
-    kept = Arrays.of(published.arrays, {name: None for name in published.arrays if name.startswith(PICTURES)})
+    text_arrays = Arrays.of(published.arrays, {name: None for name in published.arrays if name.startswith(PICTURES)})
     family = find("families", FAMILY)
-    if not family.adapt(kept).keys() & {"text_model.embeddings.token_embedding.weight"}:
+    if not family.adapt(text_arrays).keys() & {"text_model.embeddings.token_embedding.weight"}:
         raise WeightsError(
             f"The names of classes become a head only with weights that hold a tower for texts, as those of CLIP and "
             f"SigLIP do in transformers' files; '{published.where}' holds none. Choose such weights, as "
             f"openai/clip-vit-base-patch32 or google/siglip2-base-patch16-224."
         )
-    wanted = ConfigDict({"family": FAMILY, "variant": pretrained.AUTO, "prefix": ""})
-    variant, known, _ = pretrained.understood(family, wanted, dataclasses.replace(published, arrays=kept))
+    model_config = ConfigDict({"family": FAMILY, "variant": pretrained.AUTO, "prefix": ""})
+    variant, known, _ = pretrained.understood(family, model_config, dataclasses.replace(published, arrays=text_arrays))
     network = Network(family.build(variant), nn.Dense(1))
     example = find("inputs", "tokens").example()
     known = dataclasses.replace(known, arrays=family.adapt(known.arrays))
@@ -175,8 +175,8 @@ def begun(experiment: Experiment, config: ConfigDict) -> Experiment:
       WeightsError: the weights hold no tower for texts.
     """
     weights, family = experiment.published, config.family
-    given = experiment.variables["params"]["head"]
-    shapes = {path: leaf.shape for path, leaf in flatten(given).items()}
+    initial = experiment.variables["params"]["head"]
+    shapes = {path: leaf.shape for path, leaf in flatten(initial).items()}
     if weights is None or family != "vit" or {*map(len, shapes.values())} != {1, 2} or shapes.keys() != KEYS:
         raise ConfigError(
             f"config.model.text_head needs config.model.family=vit, weights, and a task with one linear layer on "
@@ -185,10 +185,10 @@ def begun(experiment: Experiment, config: ConfigDict) -> Experiment:
         )
     tower = read(config.weights, lock=Path(config.lock_file), tokenizer=config.tokenizer)
     classes = tower.classes(experiment.classes, config.text_head.split("|"))
-    found = head(_features(experiment), projection(weights.arrays), classes, tower)
-    if wrong := [f"{key} {x.shape}, not {shapes[key]}" for key, x in found.items() if x.shape != shapes[key]]:
+    leaves = head(_features(experiment), projection(weights.arrays), classes, tower)
+    if wrong := [f"{key} {x.shape}, not {shapes[key]}" for key, x in leaves.items() if x.shape != shapes[key]]:
         raise WeightsError(f"The tower for texts in '{weights.where}' makes another head: {', '.join(wrong)}.")
-    params = {**experiment.variables["params"], "head": {k: x.astype(given[k].dtype) for k, x in found.items()}}
+    params = {**experiment.variables["params"], "head": {k: x.astype(initial[k].dtype) for k, x in leaves.items()}}
     first = config.text_head.split("|")[0].replace("{}", experiment.classes[0])
     return dataclasses.replace(
         experiment,

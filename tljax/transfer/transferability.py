@@ -126,9 +126,11 @@ def shrunk_h_score(features: np.ndarray, labels: np.ndarray) -> float:
     centred = _centred(features)
     from sklearn.covariance import LedoitWolf
 
-    found = LedoitWolf(assume_centered=True).fit(centred)
+    estimate = LedoitWolf(assume_centered=True).fit(centred)
     return float(
-        np.sum(np.linalg.pinv(found.covariance_, hermitian=True) * (1 - found.shrinkage_) * _between(centred, labels))
+        np.sum(
+            np.linalg.pinv(estimate.covariance_, hermitian=True) * (1 - estimate.shrinkage_) * _between(centred, labels)
+        )
     )
 
 
@@ -150,8 +152,8 @@ def leep(outputs: np.ndarray, labels: np.ndarray) -> float:
     the examples of class y, weighted by its share.
     """
     joint = np.stack([outputs[labels == label].sum(0) for label in range(int(labels.max()) + 1)]) / len(labels)
-    given = joint / np.maximum(joint.sum(0), TINY)  # (K, Z)
-    return float(np.log((given[labels] * outputs).sum(1)).mean())
+    conditional = joint / np.maximum(joint.sum(0), TINY)  # (K, Z)
+    return float(np.log((conditional[labels] * outputs).sum(1)).mean())
 
 
 def nce(outputs: np.ndarray, labels: np.ndarray) -> float:

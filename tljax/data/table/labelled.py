@@ -36,7 +36,7 @@ OPTIONS: Options = {
 }
 
 
-class Found(NamedTuple):
+class LabelledRows(NamedTuple):
     """The rows of all splits."""
 
     root: Path
@@ -47,7 +47,7 @@ class Found(NamedTuple):
     unread: tuple[str, ...]  # other splits
 
 
-def read(config: ConfigDict, example: str, pair: str = "", *, what: str) -> Found:
+def read(config: ConfigDict, example: str, pair: str = "", *, what: str) -> LabelledRows:
     """The rows of the table `data.dir`, or of all tables in that folder that the config names.
 
     Every table is a split with its own name. A single file is the split "all", or has the splits in `columns.split`.
@@ -83,7 +83,7 @@ def read(config: ConfigDict, example: str, pair: str = "", *, what: str) -> Foun
     parts = {name: [row for row, _ in rows] for name, (rows, _, _) in tables_.items()}
     if config.columns.split:
         parts, names = _by_column([pair for rows, _, _ in tables_.values() for pair in rows], config)
-    return Found(
+    return LabelledRows(
         root,
         parts,
         named if config.labels == "numbers" or len(named) > 1 else (),

@@ -76,7 +76,7 @@ def _classes(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
 def _sets(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
     del baseline
     sums = run.totals["test"]
-    columns = zip(run.experiment.classes, sums["labels"], sums["found"], sums["hits"], strict=True)
+    columns = zip(run.experiment.classes, sums["labels"], sums["predicted"], sums["hits"], strict=True)
     return {
         "rows": _beside_chance(run) if run.result["metric"] == "mean_average_precision" else [],
         "per_class": [

@@ -38,16 +38,16 @@ class SharedCheckpoints(Checkpoints):
         return agreement.told(lambda: self._first.steps(kind))
 
     def restore(self, kind: str, template: Any) -> tuple[TrainState, Progress] | None:
-        found = self._own.restore(kind, template) if self._own else None
+        restored = self._own.restore(kind, template) if self._own else None
 
         def what() -> tuple[int, dict[str, Any]] | None:
-            return found and (int(found[0].step), dataclasses.asdict(found[1]))
+            return restored and (int(restored[0].step), dataclasses.asdict(restored[1]))
 
-        told = agreement.told(what)
-        if told is None:
+        newest = agreement.told(what)
+        if newest is None:
             return None
-        step, progress = told
-        state = found[0] if found else jax.tree.map(lambda x: np.zeros(np.shape(x), x.dtype), template(step))
+        step, progress = newest
+        state = restored[0] if restored else jax.tree.map(lambda x: np.zeros(np.shape(x), x.dtype), template(step))
         return agreement.copied(state), Progress(**progress)
 
     def forget(self, kind: str, after: int) -> None:

@@ -27,9 +27,9 @@ class Plan(NamedTuple):
 
 def plan(compiled: Tree) -> Plan:
     """What XLA plans for a compiled program."""
-    found = compiled.memory_analysis()
-    outputs = max(found.output_size_in_bytes - found.alias_size_in_bytes, 0)
-    return Plan(found.argument_size_in_bytes, outputs, found.temp_size_in_bytes)
+    analysis = compiled.memory_analysis()
+    outputs = max(analysis.output_size_in_bytes - analysis.alias_size_in_bytes, 0)
+    return Plan(analysis.argument_size_in_bytes, outputs, analysis.temp_size_in_bytes)
 
 
 def limit() -> int:

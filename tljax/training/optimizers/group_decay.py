@@ -26,8 +26,8 @@ def said(setting: Setting, params: Params, paths: Sequence[str]) -> str:
         return "unknown (built in)"
     if nature.of_optax or not (nature.takes_decay or nature.decays):
         return _in(f"{setting.weight_decay:g}", len(kernels) if setting.weight_decay else 0, len(paths))
-    found = optimizer_trial.decays(lambda rate: transform.make(setting, rate), _masked(leaves, paths))
-    return _measured(list(found.values()), setting.weight_decay)
+    decays = optimizer_trial.decays(lambda rate: transform.make(setting, rate), _masked(leaves, paths))
+    return _measured(list(decays.values()), setting.weight_decay)
 
 
 def _masked(leaves: Mapping[str, Tree], paths: Sequence[str]) -> Params:
@@ -36,14 +36,14 @@ def _masked(leaves: Mapping[str, Tree], paths: Sequence[str]) -> Params:
     return optimizer_trial.shrunk(unflatten({path: x if path in paths else masked for path, x in leaves.items()}))
 
 
-def _measured(found: Sequence[float], asked: float) -> str:
-    moving = [value for value in found if value != 0]
+def _measured(decays: Sequence[float], asked: float) -> str:
+    moving = [value for value in decays if value != 0]
     if any(math.isnan(value) or not math.isclose(value, moving[0], rel_tol=1e-3) for value in moving):
         return f"unknown (weight_decay {asked:g})" if asked else "unknown (built in)"
     if not moving:
         return "0"
     as_asked = math.isclose(moving[0], asked, rel_tol=1e-3)
-    value = _in(f"{asked:g}" if as_asked else f"{moving[0]:.3g}", len(moving), len(found))
+    value = _in(f"{asked:g}" if as_asked else f"{moving[0]:.3g}", len(moving), len(decays))
     return value if as_asked else f"{value} (built in)"
 
 

@@ -50,7 +50,7 @@ def rows(job: Job, start: TrainState, index: int) -> list[list[str]]:
     peak = max(begin, int(job.config.optimizer.warmup * job.steps))
     rates = plan_rates.rate_at(job.phases, job.steps, job.config.optimizer, min(peak, job.ends[index] - 1))
     stored = _stored(job, index, start)
-    found = []
+    table = []
     for groups, norm in _together(job, index, start):
         paths = [path for group in groups for path in job.groups[group]]
         size = sum(leaves[path].size for path in paths)
@@ -67,8 +67,8 @@ def rows(job: Job, start: TrainState, index: int) -> list[list[str]]:
             f"{stored.get(groups[0], 0):,}",
         ]
         own = [setting.name, setting.schedule] if setting else ["-", "-"]
-        found.append(row + (own if job.config.optimizer.groups else []))
-    return found
+        table.append(row + (own if job.config.optimizer.groups else []))
+    return table
 
 
 def _together(job: Job, index: int, start: TrainState) -> list[tuple[list[str], str]]:

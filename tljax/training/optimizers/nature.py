@@ -115,10 +115,12 @@ def _tried(key: Key) -> Nature:
     else:
         takes_decay = _takes_decay(name, kwargs)
         mask = _mask(name, kwargs) if takes_decay else ""
-        given = kwargs | ({"weight_decay": 0.0} if takes_decay else {})
-        tx = built(name, 1.0, given)
+        own_kwargs = kwargs | ({"weight_decay": 0.0} if takes_decay else {})
+        tx = built(name, 1.0, own_kwargs)
         _state(name, tx)
-        decays = any(d != 0 for d in optimizer_trial.decays(lambda rate: built(name, rate, given)).values())  # or NaN
+        decays = any(
+            d != 0 for d in optimizer_trial.decays(lambda rate: built(name, rate, own_kwargs)).values()
+        )  # or NaN
     state = _state(name, tx)
     leaves = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, EVALUATED_ELSEWHERE))
     return Nature(
@@ -167,8 +169,8 @@ def _mask(name: str, kwargs: Kwargs) -> str:
     """The keyword for a mask that excludes norms and biases from decay; "" if it has none."""
     for mask in MASKS:
         with contextlib.suppress(Exception):
-            found = _decays(name, {**kwargs, "weight_decay": 0.5, mask: is_kernel})
-            if {path.rpartition("/")[2] for path, d in found.items() if d != 0} == {"kernel"}:
+            decays = _decays(name, {**kwargs, "weight_decay": 0.5, mask: is_kernel})
+            if {path.rpartition("/")[2] for path, d in decays.items() if d != 0} == {"kernel"}:
                 return mask
     return ""
 

@@ -69,8 +69,8 @@ def _following(setting: Setting, nature: Nature, build: Build, rate: Schedule, *
         follows, why = optimizer_trial.follows_number(build), "its updates do not depend on the rate of their step"
     except Exception as error:  # of the user's own function
         number = isinstance(error.__cause__ or error, jax.errors.ConcretizationTypeError)
-        what = "it needs a Python number" if number else f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        follows, why = False, what
+        fault = "it needs a Python number" if number else f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        follows, why = False, fault
     if follows:
         return _by_number(build, rate)
     raise ConfigError(

@@ -112,15 +112,15 @@ def _decays(tx: optax.GradientTransformation, rate: float, params: Params) -> di
         back = flatten(_moved(tx, jax.tree.map(np.negative, params), gradient))
         if all(np.all(np.isfinite(x)) for x in (*there.values(), *back.values())):
             break
-    found = {}
+    decays = {}
     for path, leaf in flatten(params).items():
         if isinstance(leaf, optax.MaskedNode):
             continue
         odd = (np.asarray(there[path], np.float64) - back[path]) / 2
         ratios = np.where(np.abs(odd) <= EPSILON * np.abs(leaf), 0.0, -odd / (rate * leaf))  # (STEPS, ...)
         same = np.ptp(ratios) <= 1e-3 * np.abs(ratios).max()
-        found[path] = float(np.median(ratios)) if same else float("nan")
-    return found
+        decays[path] = float(np.median(ratios)) if same else float("nan")
+    return decays
 
 
 def _moved(tx: optax.GradientTransformation, params: Params, gradient: float) -> Tree:

@@ -70,8 +70,8 @@ def _squared_distances(x: jax.Array) -> jax.Array:
 def _median(squares: jax.Array) -> jax.Array:
     """The squared median distance between different examples; 1 if most are equal."""
     rows, columns = np.triu_indices(len(squares), 1)
-    found = jnp.median(jnp.sqrt(lax.stop_gradient(squares)[rows, columns])) ** 2
-    return jnp.where(found > 0, found, 1.0)
+    median = jnp.median(jnp.sqrt(lax.stop_gradient(squares)[rows, columns])) ** 2
+    return jnp.where(median > 0, median, 1.0)
 
 
 def _within(kernel: jax.Array, biased: bool) -> jax.Array:

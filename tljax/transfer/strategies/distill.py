@@ -30,7 +30,7 @@ from tljax.core import layer_groups
 from tljax.core.layer_groups import Groups
 from tljax.core.options import NOT_NEGATIVE, POSITIVE, Option, Rule
 from tljax.core.types import Phase, Rows
-from tljax.transfer.strategy import Given
+from tljax.transfer.strategy import Forward
 
 PRETRAINED = True
 PART: Rule = ("in [0, 1]", lambda x: 0 <= x <= 1)
@@ -66,12 +66,12 @@ def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     return (Phase("distill", 1.0, {group: 1.0 if group == head else config.backbone_scale for group in groups}),)
 
 
-def loss(given: Given, config: ConfigDict) -> tuple[jax.Array, dict[str, jax.Array]]:
+def loss(forward: Forward, config: ConfigDict) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The labels' part, the teacher's, and that of the features."""
-    teacher = of_logits(given.logits, given.batch["teacher"], config.temperature)
-    value, logged = config.own * given.own + (1 - config.own) * teacher, {"teacher": teacher}
+    teacher = of_logits(forward.logits, forward.batch["teacher"], config.temperature)
+    value, logged = config.own * forward.task_loss + (1 - config.own) * teacher, {"teacher": teacher}
     if config.features:
-        ours, theirs = (given.whole(rows) for rows in (given.features, given.batch["teacher_features"]))
+        ours, theirs = (forward.whole(rows) for rows in (forward.features, forward.batch["teacher_features"]))
         logged["similarity"] = of_features(ours, theirs)
         value += config.features * logged["similarity"]
     return value, logged

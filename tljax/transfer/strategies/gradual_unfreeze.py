@@ -35,15 +35,15 @@ def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
       ConfigError: the share is not in (0, 1), the factor is not in [0, 1], `unfreeze` has no such order, or the head
         has no group of its own.
     """
-    share, given, last = config.unfreeze_share, config.layer_decay, len(groups) - 1
-    if not 0 < share < 1 or not 0 <= given <= 1 or config.unfreeze not in ORDERS:
+    share, decay, last = config.unfreeze_share, config.layer_decay, len(groups) - 1
+    if not 0 < share < 1 or not 0 <= decay <= 1 or config.unfreeze not in ORDERS:
         raise ConfigError(
             f"config.strategy.unfreeze_share must be in (0, 1), config.strategy.layer_decay in [0, 1] and "
-            f"config.strategy.unfreeze one of {', '.join(ORDERS)}; got {share}, {given} and '{config.unfreeze}'."
+            f"config.strategy.unfreeze one of {', '.join(ORDERS)}; got {share}, {decay} and '{config.unfreeze}'."
         )
     layer_groups.head(groups)
     order, phases = list(groups), []
-    factor, note = layer_rates.factor(given, groups), layer_rates.note(given, groups)
+    factor, note = layer_rates.factor(decay, groups), layer_rates.note(decay, groups)
     beginnings = _dense_conv_full(groups) if config.unfreeze == "dense_conv_full" else tuple(range(1, len(groups) + 1))
     for number, awake in enumerate(beginnings, start=1):
         scales = {group: factor ** (last - i) if last - i < awake else 0.0 for i, group in enumerate(groups)}

@@ -34,7 +34,7 @@ def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
         ],
     }
     if any(problems.values()):
-        lines = [f"  {what}: {', '.join(names)}" for what, names in problems.items() if names]
+        lines = [f"  {problem}: {', '.join(names)}" for problem, names in problems.items() if names]
         raise ConfigError(
             "config.strategy.scales must give every group one number >= 0 (0: frozen):\n"
             + "\n".join(lines)

@@ -26,10 +26,10 @@ def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     Raises:
       ConfigError: the factor is not in [0, 1], or the head has no group of its own.
     """
-    given = config.layer_decay
-    if not 0 <= given <= 1:
-        raise ConfigError(f"config.strategy.layer_decay must be in (0, 1], or 0 for the default factor; got {given}.")
+    decay = config.layer_decay
+    if not 0 <= decay <= 1:
+        raise ConfigError(f"config.strategy.layer_decay must be in (0, 1], or 0 for the default factor; got {decay}.")
     layer_groups.head(groups)
-    factor, name = layer_rates.factor(given, groups), "layer_decay" + layer_rates.note(given, groups)
+    factor, name = layer_rates.factor(decay, groups), "layer_decay" + layer_rates.note(decay, groups)
     last = len(groups) - 1
     return (Phase(name, 1.0, {group: factor ** (last - i) for i, group in enumerate(groups)}),)

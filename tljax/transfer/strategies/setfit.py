@@ -25,7 +25,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.layer_groups import Groups
 from tljax.core.options import POSITIVE, Option, Rule
 from tljax.core.types import Phase
-from tljax.transfer.strategy import Given
+from tljax.transfer.strategy import Forward
 
 PRETRAINED = True
 PAIRS, HEAD = "pairs", "head"  # the phases
@@ -51,12 +51,12 @@ def plan(groups: Groups, config: ConfigDict) -> tuple[Phase, ...]:
     )
 
 
-def loss(given: Given, config: ConfigDict) -> tuple[jax.Array, dict[str, jax.Array]]:
+def loss(forward: Forward, config: ConfigDict) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The loss of pairs in the first phase, the task's own in the second."""
     del config
-    if given.phase != PAIRS:
-        return given.own, {}
-    value = of_pairs(given.whole(given.features.astype(jnp.float32)), given.whole(given.batch["label"]))
+    if forward.phase != PAIRS:
+        return forward.task_loss, {}
+    value = of_pairs(forward.whole(forward.features.astype(jnp.float32)), forward.whole(forward.batch["label"]))
     return value, {"pairs": value}
 
 
