@@ -222,7 +222,7 @@ def test_what_was_changed_is_said_in_the_log(tmp_path, capsys):
     made = experiment.load(one, axis=None)
     assert made.card.mean == pytest.approx((0.3,)) and made.card.std == pytest.approx((2.0,))
     assert (made.variables["params"]["backbone"]["stem"]["conv"]["kernel"] == 3).all()
-    Report(tmp_path / "run", one, best="accuracy").inputs(one, made)
+    Report(tmp_path / "run", one, best="accuracy").begin(one, made)
     said = " ".join(capsys.readouterr().out.split())
     assert "channels: 3 -> 1, sums kept: conv1.weight, mean and std" in said
     assert "variant: Variant(blocks=(1,), bottleneck=False, width=4" in said and "by the weights" in said

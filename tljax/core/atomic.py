@@ -62,8 +62,8 @@ def writing(place: Path) -> Iterator[None]:
         yield
     except safetensors.SafetensorError as error:  # its text holds the system's error number
         number = re.search(r"\(os error (\d+)\)", str(error))
-        found = OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError()
-        raise refusal(found, place) or error from error
+        cause = OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError()
+        raise refusal(cause, place) or error from error
     except OSError as error:
         raise refusal(error, place) or error from error
 

@@ -68,13 +68,13 @@ def limit() -> float:
     Raises:
       ConfigError: $TLJAX_CACHE_GIB is not a number >= 0.
     """
-    said = os.environ.get("TLJAX_CACHE_GIB") or str(LIMIT_GIB)
+    setting = os.environ.get("TLJAX_CACHE_GIB") or str(LIMIT_GIB)
     try:
-        number = float(said)
+        number = float(setting)
     except ValueError:
         number = -1.0
     if not number >= 0:
-        raise ConfigError(f"$TLJAX_CACHE_GIB must be a number of GiB from 0 on (inf: no limit); got '{said}'.")
+        raise ConfigError(f"$TLJAX_CACHE_GIB must be a number of GiB from 0 on (inf: no limit); got '{setting}'.")
     return number * 2**30
 
 
@@ -85,12 +85,12 @@ def sizes() -> dict[str, Size]:
 
 def clear(kind: str) -> Size:
     """Remove all entries of one kind of cache that no job holds; returns their size. Jobs compute them again."""
-    found = [entry for entry in entries(kind) if not is_held(entry.path)]
-    for entry in found:
+    free = [entry for entry in entries(kind) if not is_held(entry.path)]
+    for entry in free:
         _remove(entry.path)
     with contextlib.suppress(OSError):  # other files are in the folder
         folder(kind).rmdir()
-    return _size(found)
+    return _size(free)
 
 
 def entries(kind: str) -> Iterator[Entry]:
@@ -101,8 +101,8 @@ def entries(kind: str) -> Iterator[Entry]:
     """
     if kind not in KINDS:
         raise ConfigError(f"A cache must be one of {', '.join(KINDS)}; got '{kind}'.")
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder(kind)) as found:
-        for one in found:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder(kind)) as listing:
+        for one in listing:
             if re.fullmatch(KINDS[kind], one.name):
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # another process removes it
                     yield _entry(one)
@@ -115,14 +115,14 @@ def trim(*, most: float = math.nan) -> Size:
     """
     most = limit() if math.isnan(most) else most
     every = sorted((entry for kind in KINDS for entry in entries(kind)), key=lambda entry: entry.used)
-    held, gone = sum(entry.bytes for entry in every), []
+    total, gone = sum(entry.bytes for entry in every), []
     for entry in every:
-        if held <= most or time.time() - entry.used < FRESH:
+        if total <= most or time.time() - entry.used < FRESH:
             break
         if is_held(entry.path):
             continue
         _remove(entry.path)
-        held -= entry.bytes
+        total -= entry.bytes
         gone.append(entry)
     return _size(gone)
 
@@ -179,9 +179,9 @@ def sweep(place: Path) -> None:
                 part.unlink()
 
 
-def _size(found: Iterator[Entry] | list[Entry]) -> Size:
-    held = [entry.bytes for entry in found]
-    return Size(len(held), sum(held))
+def _size(entries: Iterator[Entry] | list[Entry]) -> Size:
+    sizes = [entry.bytes for entry in entries]
+    return Size(len(sizes), sum(sizes))
 
 
 def _entry(one: os.DirEntry[str]) -> Entry:

@@ -75,6 +75,6 @@ def make_importable() -> None:
         package = types.ModuleType("configs", "The configs that come with tljax.")
         package.__path__ = []
         sys.modules["configs"] = package
-    found = importlib.import_module("configs")
-    if str(SHIPPED) not in found.__path__:
-        found.__path__ = [*found.__path__, str(SHIPPED)]
+    configs = importlib.import_module("configs")
+    if str(SHIPPED) not in configs.__path__:
+        configs.__path__ = [*configs.__path__, str(SHIPPED)]

@@ -59,10 +59,10 @@ def put(table: ConfigDict, key: str, value: object) -> None:
 
 def flat(config: Table, prefix: str = "") -> dict[str, Any]:
     """Dotted key -> value, empty tables included."""
-    found = {}
+    keys = {}
     for key, value in config.items():
         if is_table(value) and len(value):
-            found |= flat(value, f"{prefix}{key}.")
+            keys |= flat(value, f"{prefix}{key}.")
         else:
-            found[f"{prefix}{key}"] = value
-    return found
+            keys[f"{prefix}{key}"] = value
+    return keys

@@ -140,7 +140,7 @@ def differences(path: Path, digests: Mapping[str, str]) -> list[str]:
     wrong = []
     for algorithm, expected in digests.items():
         with path.open("rb") as file:
-            got = hashlib.file_digest(file, algorithm).hexdigest()
-        if got != expected:
-            wrong.append(f"{algorithm} must be {expected}, got {got}")
+            digest = hashlib.file_digest(file, algorithm).hexdigest()
+        if digest != expected:
+            wrong.append(f"{algorithm} must be {expected}, got {digest}")
     return wrong

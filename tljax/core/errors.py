@@ -56,13 +56,13 @@ NO_DEVICE = ("Unable to initialize backend", "No visible", "no supported devices
 
 def of_device(error: BaseException) -> DeviceError | None:
     """What to say where a device, or the memory, has failed; None where that is not what happened."""
-    said = str(error).strip()
-    if isinstance(error, MemoryError) or any(sign in said for sign in NO_MEMORY):
-        what = said.splitlines()[0][:300] if said else "there is no more"
-        return DeviceError(f"What is computed must fit into memory, and does not: {what}. {SMALLER}")
-    if any(sign in said for sign in NO_DEVICE):
+    text = str(error).strip()
+    if isinstance(error, MemoryError) or any(sign in text for sign in NO_MEMORY):
+        reason = text.splitlines()[0][:300] if text else "there is no more"
+        return DeviceError(f"What is computed must fit into memory, and does not: {reason}. {SMALLER}")
+    if any(sign in text for sign in NO_DEVICE):
         return DeviceError(
-            f"jax must find the devices that it is to use; it does not: {said.splitlines()[0][:300]}. Unset "
+            f"jax must find the devices that it is to use; it does not: {text.splitlines()[0][:300]}. Unset "
             f"JAX_PLATFORMS, or install the jax of that device: pip install 'jax[cuda12]' or 'jax[tpu]'."
         )
     return None

@@ -51,10 +51,10 @@ class Store:
     def read(self) -> dict[str, Stored]:
         """Key -> its row; shards are mapped from disk."""
         caches.used(self.folder)
-        found = {}
+        rows = {}
         for index in sorted(self.folder.glob("*.json")):
-            found |= self._shard(index)
-        return found
+            rows |= self._shard(index)
+        return rows
 
     def add(self, keys: Sequence[str], rows: np.ndarray) -> dict[str, Stored]:
         """Store `rows`, one for each key; returns key -> row, in memory if the disk refuses them."""
@@ -81,15 +81,15 @@ class Store:
         """The rows of one shard; {} if it is damaged."""
         data = index.with_suffix(".bin")
         try:
-            found = untrusted.parse(index.read_text(encoding="utf-8"))
-            if atomic.sha256(data) != found["sha256"]:
+            content = untrusted.parse(index.read_text(encoding="utf-8"))
+            if atomic.sha256(data) != content["sha256"]:
                 raise ValueError("its bytes do not match their checksum")
-            rows = np.memmap(data, jnp.dtype(found["dtype"]), mode="r", shape=tuple(found["shape"]))
-            if len(found["keys"]) != len(rows) or not all(isinstance(key, str) for key in found["keys"]):
+            rows = np.memmap(data, jnp.dtype(content["dtype"]), mode="r", shape=tuple(content["shape"]))
+            if len(content["keys"]) != len(rows) or not all(isinstance(key, str) for key in content["keys"]):
                 raise ValueError("it must have a key for each row")
         except Exception as error:  # damaged bytes can raise any error
             if index not in self._said:
                 self._say(f"cached features in {data} are damaged ({error}); they are computed again")
             self._said.add(index)
             return {}
-        return {key: (rows, place) for place, key in enumerate(found["keys"])}
+        return {key: (rows, place) for place, key in enumerate(content["keys"])}

@@ -37,7 +37,7 @@ def find(path: str, what: str) -> Callable[..., Any]:
             f"'{path}' must be importable as {FORMS}: it names no function of {place}. "
             f"Its functions are {', '.join(own or functions) or 'none'}."
         )
-    found = vars(module)[name]
-    if not callable(found):
-        raise ConfigError(f"'{path}' must be {what}, and so a function; it is a {type(found).__name__}.")
-    return found
+    function = vars(module)[name]
+    if not callable(function):
+        raise ConfigError(f"'{path}' must be {what}, and so a function; it is a {type(function).__name__}.")
+    return function

@@ -68,14 +68,14 @@ def stages_of(words: str, stages: Sequence[str], key: str) -> tuple[str, ...]:
     Raises:
       ConfigError: a word is none of these.
     """
-    found, unknown = set(), []
+    chosen_stages, unknown = set(), []
     for word in words.split():
         first, dots, last = word.partition("..")
         last = last if dots else first
         if word == "all":
-            found.update(stages)
+            chosen_stages.update(stages)
         elif first in stages and last in stages:
-            found.update(between(stages, first, last))
+            chosen_stages.update(between(stages, first, last))
         else:
             unknown.append(word)
     if unknown:
@@ -83,7 +83,7 @@ def stages_of(words: str, stages: Sequence[str], key: str) -> tuple[str, ...]:
             f"{key} must hold stages, ranges of them (first..last) or all; got {', '.join(unknown)}. "
             f"The stages are {', '.join(stages)}."
         )
-    return tuple(stage for stage in stages if stage in found)
+    return tuple(stage for stage in stages if stage in chosen_stages)
 
 
 def stage_of(path: str) -> str:
@@ -209,7 +209,7 @@ def _raise_problems(
         "parameters in two groups": doubled,
     }
     if any(problems.values()):
-        lines = [f"  {what}: {', '.join(names)}" for what, names in problems.items() if names]
+        lines = [f"  {problem}: {', '.join(names)}" for problem, names in problems.items() if names]
         raise ConfigError(
             "config.groups must put every parameter in exactly one group:\n"
             + "\n".join(lines)

@@ -139,6 +139,6 @@ def _literal(text: str) -> object:
 
 
 def _unknown(config: ConfigDict, key: str, equals: str) -> str:
-    what = "is no key" if equals else "must be given a value, as in key=value"
+    fault = "is no key" if equals else "must be given a value, as in key=value"
     hint = "" if key in config_tables.flat(config) else lookup.hint(config, key)
-    return f"config.{key} {what}: every key stands in configs/default.py.{hint}"
+    return f"config.{key} {fault}: every key stands in configs/default.py.{hint}"

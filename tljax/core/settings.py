@@ -242,8 +242,8 @@ def _names_validation(data: ConfigDict) -> bool:
 
 
 def _is_range(steps: str) -> bool:
-    found = re.fullmatch(r"(\d{1,9}):(\d{1,9})", steps)
-    return found is not None and 1 <= int(found[1]) <= int(found[2])
+    match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", steps)
+    return match is not None and 1 <= int(match[1]) <= int(match[2])
 
 
 def _is_one(shares: Sequence[float]) -> bool:

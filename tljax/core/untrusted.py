@@ -41,19 +41,19 @@ def faults(
       ranges: field -> its least and its largest number; a whole number without an entry has the range WHOLE.
     """
     hints, fields = typing.get_type_hints(kind), {field.name: field for field in dataclasses.fields(kind)}
-    found = [f"{name} is not a field" for name in values if name not in fields]
+    lines = [f"{name} is not a field" for name in values if name not in fields]
     needed = (name for name, field in fields.items() if field.default is field.default_factory is dataclasses.MISSING)
-    found += [f"{name} is missing" for name in needed if name not in values]
+    lines += [f"{name} is missing" for name in needed if name not in values]
     for name, value in values.items():
         if name in fields and (must := _must(hints[name], value, (ranges or {}).get(name))):
-            found.append(f"{name} must be {must}; got {shown(value)}")
-    return found
+            lines.append(f"{name} must be {must}; got {shown(value)}")
+    return lines
 
 
 def shown(value: object) -> str:
     """A value as Python writes it; a long one is cut."""
-    said = repr(value)
-    return said if len(said) <= 60 else f"{said[:60]}..."
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _must(hint: object, value: object, limits: tuple[float, float] | None) -> str:

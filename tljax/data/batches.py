@@ -4,7 +4,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator
 from types import MappingProxyType
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import grain
 import numpy as np
@@ -28,6 +28,33 @@ class Examples(Protocol):
 
     def __len__(self) -> int: ...
     def take(self, positions: np.ndarray) -> Batch: ...
+
+
+@runtime_checkable
+class HasLengths(Protocol):
+    """Examples that may differ in length: texts. A batch holds examples of similar length."""
+
+    lengths: np.ndarray | None  # (N,) tokens; None: all have one length
+
+
+@runtime_checkable
+class HasKnown(Protocol):
+    """Examples with more by which their answers are judged."""
+
+    @property
+    def known(self) -> Rows:
+        """By name, (N, ...) in the part's order."""
+        ...
+
+
+def lengths_of(examples: object) -> np.ndarray | None:
+    """(N,) tokens of every example; None for other examples than texts."""
+    return examples.lengths if isinstance(examples, HasLengths) else None
+
+
+def known_of(examples: object) -> Rows:
+    """What answers are judged by besides the batches; {} if that is nothing."""
+    return examples.known if isinstance(examples, HasKnown) else NOTHING
 
 
 class Training:
@@ -87,7 +114,7 @@ class Training:
 
     def _shuffled(self, epoch: int) -> np.ndarray:
         rng = np.random.default_rng([self.seed, epoch])
-        order, lengths = rng.permutation(len(self.pictures)), getattr(self.pictures, "lengths", None)
+        order, lengths = rng.permutation(len(self.pictures)), lengths_of(self.pictures)
         return order if lengths is None else _by_length(order, lengths, self.batch_size, rng)
 
 
@@ -124,7 +151,7 @@ class Evaluation:
     @property
     def known(self) -> Rows:
         """What answers are judged by besides the batches, (N, ...) in the part's order; it stays on the host."""
-        return getattr(self.pictures, "known", NOTHING)
+        return known_of(self.pictures)
 
     def counts(self, number: int) -> int:
         """How many rows of batch `number` are examples; what fills it up comes behind them."""
@@ -137,14 +164,14 @@ class Evaluation:
 
 def taken(examples: Examples, positions: np.ndarray, share: Share) -> Batch:
     """The rows of a batch that are this process's. Texts are padded to the longest of the batch, not of the share."""
-    if getattr(examples, "lengths", None) is None:
+    if lengths_of(examples) is None:
         return examples.take(share.of(positions))
     return {name: share.of(x) for name, x in examples.take(positions).items()}
 
 
 def by_length(examples: Examples, positions: np.ndarray) -> np.ndarray:
     """`positions` sorted so that a batch holds texts of similar length; unchanged for pictures."""
-    lengths = getattr(examples, "lengths", None)
+    lengths = lengths_of(examples)
     return positions if lengths is None else positions[np.argsort(lengths[positions], kind="stable")]
 
 

@@ -10,6 +10,7 @@ from tljax.core.errors import DataError
 from tljax.core.types import Dataset
 from tljax.data import labels
 from tljax.data.masks import layout
+from tljax.data.parts import groups
 from tljax.data.sources import coco, voc, yolo
 from tljax.given import folder, masks, parts
 from tljax.given.found import Changes, Found
@@ -41,7 +42,7 @@ def look(place: Path, asked: Changes) -> Found | None:
         return None
     dataset = _loaded(kind, root, splits, asked)
     changes, learned, divided = parts.of({name: len(dataset.splits[name]) for name in splits}, "boxes")
-    files = [file for name in learned for file in getattr(dataset.splits[name], "files", ())]
+    files = [file for name in learned for file in groups.files_of(dataset.splits[name])]
     keys: Changes = {"data.source": kind, "data.dir": str(root), **changes}
     classes = dataset.info.classes
     note = f"boxes: {kind} in '{root}', pictures in '{files[0].parent}'; classes: {labels.cut(list(classes))}"

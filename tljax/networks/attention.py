@@ -53,15 +53,15 @@ def attended(
       scale: None means 1 / sqrt(d).
       bias: (B, heads, queries, keys) float32.
     """
-    seen = None if mask is None else mask[:, None, None]  # (B, 1, 1, keys)
+    visible = None if mask is None else mask[:, None, None]  # (B, 1, 1, keys)
     if not (dropout or ops.on_cpu()):
-        return _by_kernel(q, k, v, bias, mask=seen, scale=scale)
+        return _by_kernel(q, k, v, bias, mask=visible, scale=scale)
     if dropout and _kernel.get() != "xla" and not ops.on_cpu():
         _tell("it has no dropout of attention weights")
     scores = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=jnp.float32)
     scores = scores / math.sqrt(q.shape[-1]) if scale is None else scores * scale
     scores = scores if bias is None else scores + bias
-    scores = scores if seen is None else jnp.where(seen, scores, jnp.finfo(jnp.float32).min)
+    scores = scores if visible is None else jnp.where(visible, scores, jnp.finfo(jnp.float32).min)
     weights = jax.nn.softmax(scores).astype(v.dtype)
     weights = nn.Dropout(dropout, deterministic=False)(weights) if dropout else weights
     return jnp.einsum("bhqk,bkhd->bqhd", weights, v)

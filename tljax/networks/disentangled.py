@@ -48,13 +48,13 @@ class Variant(encoder.Variant):
     def __post_init__(self) -> None:
         super().__post_init__()
         wrong = [
-            f"{what} '{got}', must be of {', '.join(known)}"
-            for what, got, known in (
+            f"{field} '{value}', must be of {', '.join(known)}"
+            for field, value, known in (
                 ("pos_att_type", self.kinds, KINDS),
                 ("norm_rel_ebd", self.distance_norm, NORMS),
                 ("conv_act", self.convolution_activation, ACTIVATIONS),
             )
-            if not set(split(got)) <= set(known)
+            if not set(split(value)) <= set(known)
         ]
         if self.kernel and self.kernel % 2 == 0:
             wrong.append(f"conv_kernel_size {self.kernel}, must be odd")
@@ -96,13 +96,13 @@ def rows(shape: Variant) -> np.ndarray:
     code, from version 2 on.
     """
     distances = np.arange(1 - shape.positions, shape.positions)
-    found, middle = distances, shape.buckets // 2
+    buckets, middle = distances, shape.buckets // 2
     if shape.buckets > 0:
         far = np.maximum(np.abs(distances), middle)
         growth = np.log(far / middle) / math.log((shape.reach - 1) / middle)
         logarithmic = middle + np.ceil(growth * (middle - 1)).astype(int)
-        found = np.where(np.abs(distances) <= middle, distances, np.sign(distances) * logarithmic)
-    return np.clip(found + shape.span, 0, 2 * shape.span - 1).astype(np.int32)
+        buckets = np.where(np.abs(distances) <= middle, distances, np.sign(distances) * logarithmic)
+    return np.clip(buckets + shape.span, 0, 2 * shape.span - 1).astype(np.int32)
 
 
 def skewed(x: jax.Array) -> jax.Array:
@@ -170,8 +170,10 @@ class Attention(nn.Module):
         kinds = split(shape.kinds)
         scale = 1 / math.sqrt(shape.width // shape.heads * (1 + len(kinds)))
         table = nn.Dropout(shape.dropout, deterministic=still)(table)
-        seen = jnp.asarray(rows(shape))[shape.positions - length : shape.positions + length - 1]  # from far behind on
-        by_distance, bias = table[seen], None  # (2 L - 1, D)
+        offsets = jnp.asarray(rows(shape))[
+            shape.positions - length : shape.positions + length - 1
+        ]  # from far behind on
+        by_distance, bias = table[offsets], None  # (2 L - 1, D)
         if "p2c" in kinds:
             y = heads("query" if shape.shared else "distance_query", by_distance)
             bias = skewed(_scores("bkhd,uhd->bhku", k, y)).swapaxes(2, 3)

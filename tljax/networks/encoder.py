@@ -109,13 +109,13 @@ def check(tokens: Mapping[str, np.ndarray], shape: HasTokens) -> None:
     """
     ids, mask, types = (np.asarray(tokens[key]) for key in ("ids", "mask", "types"))
     problems = []
-    for what, values, limit in (("ids", ids, shape.vocabulary), ("types", types, shape.types)):
-        if what == "types" and limit < 2:
+    for kind, values, limit in (("ids", ids, shape.vocabulary), ("types", types, shape.types)):
+        if kind == "types" and limit < 2:
             continue  # there is no table for them
         rows, columns = np.nonzero((values < 0) | (values >= limit))
         if rows.size:
             places = [f"{values[r, c]} in text {r} at {c}" for r, c in zip(rows[:SHOWN], columns, strict=False)]
-            problems.append(f"{rows.size} {what} out of range 0..{limit - 1}: {', '.join(places)}")
+            problems.append(f"{rows.size} {kind} out of range 0..{limit - 1}: {', '.join(places)}")
     gaps = np.flatnonzero(~mask[:, 0] | (~mask[:, :-1] & mask[:, 1:]).any(axis=1))
     if gaps.size:
         problems.append(f"{gaps.size} texts with padding before a token: {', '.join(map(str, gaps[:SHOWN]))}")

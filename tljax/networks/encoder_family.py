@@ -99,8 +99,8 @@ class Family:
         shape = self.variant_of(variant)
         if shape.pooling != "pooler":
             return variant
-        kept = dataclasses.replace(shape, pooling="class")
-        return next((name for name, entry in self.variants.items() if entry == kept), kept)
+        unpooled = dataclasses.replace(shape, pooling="class")
+        return next((name for name, entry in self.variants.items() if entry == unpooled), unpooled)
 
     def masked_names(self, variant: VariantLike) -> tuple[Name, ...]:
         """As `names`, but with the head for masked language modelling instead of the classifier."""
@@ -147,12 +147,12 @@ class Family:
         """Published arrays in the spelling of `names`; `shape` of the inputs makes no difference."""
         del shape, saw
         inside = tuple({theirs.partition(".")[0] + "." for theirs in self.layers.values() if theirs[0] != "/"})
-        found = {}
+        renamed = {}
         for name, array in arrays.items():
             for older, newer in self.older.items():
                 name = re.sub(older, newer, name)
-            found[f"{self.name}.{name}" if name.startswith(inside) else name] = array
-        return found
+            renamed[f"{self.name}.{name}" if name.startswith(inside) else name] = array
+        return renamed
 
     def infer(self, arrays: Mapping[str, np.ndarray], config_json: Json | None) -> Variant:
         """The sizes of the network of these arrays: from its config.json, or, without one, from the arrays.
@@ -180,8 +180,8 @@ class Family:
                 f"  missing: {', '.join(missing) or 'none'}\n  other than it must be: "
                 + (", ".join(f"{key} '{config_json[key]}', not '{built[key]}'" for key in other) or "none")
             )
-        found = {ours: config_json[key] for ours, key in self.keys.items() if key in config_json}
-        fields = {ours: "|".join(map(str, x)) if isinstance(x, list) else x for ours, x in found.items()}
+        values = {ours: config_json[key] for ours, key in self.keys.items() if key in config_json}
+        fields = {ours: "|".join(map(str, x)) if isinstance(x, list) else x for ours, x in values.items()}
         return self.variant_of({"types": 0, **fields})
 
     def describe(self, variant: VariantLike, classes: Sequence[str]) -> Record:

@@ -29,17 +29,17 @@ def _operations(jaxpr: core.Jaxpr) -> int:
 
 
 def _of_one(equation: Any) -> int:
-    name, given = equation.primitive.name, equation.params
+    name, params = equation.primitive.name, equation.params
     if name == "dot_general":
-        (contracted, _), _ = given["dimension_numbers"]
+        (contracted, _), _ = params["dimension_numbers"]
         depth = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
         return 2 * depth * math.prod(equation.outvars[0].aval.shape)
     if name == "conv_general_dilated":
-        kernel, out_axis = equation.invars[1].aval.shape, given["dimension_numbers"].rhs_spec[0]
+        kernel, out_axis = equation.invars[1].aval.shape, params["dimension_numbers"].rhs_spec[0]
         return 2 * math.prod(kernel) // kernel[out_axis] * math.prod(equation.outvars[0].aval.shape)
     if name in ("while", "cond"):
         raise ValueError(f"FLOPs can be counted only without branches and loops of unknown length; found '{name}'")
-    return given.get("length", 1) * sum(_operations(inner) for inner in _inner(given.values()))
+    return params.get("length", 1) * sum(_operations(inner) for inner in _inner(params.values()))
 
 
 def _inner(values: Iterable[object]) -> Iterator[core.Jaxpr]:

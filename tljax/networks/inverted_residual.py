@@ -58,9 +58,14 @@ class Variant:
         """Convert the lists and dicts of JSON to tuples of `Sizes`."""
         stages = [tuple(Sizes(**one) if isinstance(one, Mapping) else one for one in stage) for stage in self.blocks]
         object.__setattr__(self, "blocks", tuple(stages))
-        told = {self.activation, self.squeeze_activation, self.gate, *(one.activation for one in sum(stages, ()))}
+        activations = {
+            self.activation,
+            self.squeeze_activation,
+            self.gate,
+            *(one.activation for one in sum(stages, ())),
+        }
         kernels = {size for one in sum(stages, ()) for size in (one.kernel, one.stride)}
-        if unknown := sorted(told - {*ACTIVATIONS}):
+        if unknown := sorted(activations - {*ACTIVATIONS}):
             raise ConfigError(f"Activations must be of {', '.join(ACTIVATIONS)}; got {', '.join(unknown)}.")
         if self.padding not in PADDINGS or not kernels <= {*KERNELS}:
             raise ConfigError(

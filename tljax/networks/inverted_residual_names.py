@@ -20,10 +20,10 @@ PARTS = ("expand", "depthwise", "squeeze_excite", "project")  # the parts of a b
 def rows(shape: Variant, blocks: Iterable[str], top: str) -> Iterator[Name]:
     """The name table; `blocks` are torchvision's names of all blocks, in order, `top` that of the last convolution."""
     yield from _conv_norm("features.0.0", "features.0.1", "backbone/stem")
-    given, channels = iter(blocks), shape.stem
+    prefixes, channels = iter(blocks), shape.stem
     for s, stage in enumerate(shape.blocks, start=1):
         for b, sizes in enumerate(stage):
-            yield from _block(shape, sizes, channels, f"{next(given)}.{shape.layers}", f"backbone/stage{s}/block{b}")
+            yield from _block(shape, sizes, channels, f"{next(prefixes)}.{shape.layers}", f"backbone/stage{s}/block{b}")
             channels = sizes.out
     yield from _conv_norm(f"{top}.0", f"{top}.1", "backbone/top")
     if shape.dense:
@@ -75,8 +75,8 @@ def infer(
     for shape in templates.values():
         rows = {row.path: row.published for row in table(shape) if row.published.endswith("weight")}
         if kernels == {name for name in rows.values() if name.startswith("features.")}:
-            found = _measured(shape, {path: arrays[name].shape for path, name in rows.items() if name in arrays})
-            return next((known for known in variants.values() if _sizes(known) == _sizes(found)), found)
+            measured = _measured(shape, {path: arrays[name].shape for path, name in rows.items() if name in arrays})
+            return next((known for known in variants.values() if _sizes(known) == _sizes(measured)), measured)
     raise KeyError(f"a network other than {', '.join(variants)}")
 
 
@@ -123,9 +123,9 @@ def arranged(arrays: Mapping[str, np.ndarray], *, counted: bool, first_adds: boo
     Raises:
       WeightsError: the library's first block does not add its input, but shapes agree; or a block has no projection.
     """
-    found = {name: match for name in arrays if (match := re.fullmatch(r"blocks\.(\d+)\.(\d+)\.(\w+)\.(.+)", name))}
+    matches = {name: match for name in arrays if (match := re.fullmatch(r"blocks\.(\d+)\.(\d+)\.(\w+)\.(.+)", name))}
     parts: dict[tuple[int, int], set[str]] = {}
-    for match in found.values():
+    for match in matches.values():
         parts.setdefault((int(match[1]), int(match[2])), set()).add(match[3])
     order = sorted(parts)
     if lacking := [f"blocks.{s}.{b}" for s, b in order if f"blocks.{s}.{b}.project.conv.weight" not in arrays]:
@@ -145,7 +145,7 @@ def arranged(arrays: Mapping[str, np.ndarray], *, counted: bool, first_adds: boo
     make: dict[str, Callable[[], np.ndarray]] = {}
     for name in arrays:
         ours = re.sub(r"^top\.conv\.", f"features.{top}.0.", re.sub(r"^top\.bn\.", f"features.{top}.1.", name))
-        if match := found.get(name):
+        if match := matches.get(name):
             key, part, leaf = (int(match[1]), int(match[2])), match[3], match[4]
             i = [one for one in PARTS if one in parts[key]].index(part)
             ours = f"{prefixes[key]}.{layers}.{_layer(i, part, leaf, layers)}"

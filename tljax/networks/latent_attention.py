@@ -67,7 +67,7 @@ class LatentAttention(nn.Module):
         q = dense(width, name="q")(latent.astype(self.dtype)).reshape(1, 1, self.heads, -1)
         k, v = jnp.moveaxis(dense(2 * width, name="kv")(x).reshape(batch, tokens, 2, self.heads, -1), 2, 0)
         q = jnp.broadcast_to(q, (batch, *q.shape[1:]))  # (B, 1, heads, D / heads)
-        found = attended(q, k, v).reshape(batch, 1, width)
-        found = dense(width, name="proj")(found)
-        y = LayerNorm(epsilon=self.eps, dtype=self.dtype, name="norm")(found)
-        return (found + Mlp(self.dtype, self.hidden, self.activation, name="mlp")(y))[:, 0]
+        pooled = attended(q, k, v).reshape(batch, 1, width)
+        pooled = dense(width, name="proj")(pooled)
+        y = LayerNorm(epsilon=self.eps, dtype=self.dtype, name="norm")(pooled)
+        return (pooled + Mlp(self.dtype, self.hidden, self.activation, name="mlp")(y))[:, 0]

@@ -42,11 +42,11 @@ def _ranges(table: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
         for name, value in sizes.items():
             values = value if isinstance(value, tuple) else (value,)
             numbers.setdefault(name, []).extend(one for one in values if isinstance(one, int | float))
-    told = {name: found for name, found in numbers.items() if any(found)}
+    ranges = {name: found for name, found in numbers.items() if any(found)}
     # 0 is allowed only if an entry or a default has 0, or if the field is optional. Below 0 means "none".
-    sizes_only = {name for name, found in told.items() if min(found) >= 1 and defaults[name] is not None}
-    least = {name: 1.0 if name in sizes_only else min(0.0, *found) for name, found in told.items()}
-    return {name: (least[name], max(LEAST, FACTOR * max(found))) for name, found in told.items()}
+    sizes_only = {name for name, found in ranges.items() if min(found) >= 1 and defaults[name] is not None}
+    least = {name: 1.0 if name in sizes_only else min(0.0, *found) for name, found in ranges.items()}
+    return {name: (least[name], max(LEAST, FACTOR * max(found))) for name, found in ranges.items()}
 
 
 def nearest(table: Mapping[str, NetworkSizes], sizes: NetworkSizes) -> tuple[str, dict[str, tuple[Any, Any]]]:
@@ -57,9 +57,9 @@ def nearest(table: Mapping[str, NetworkSizes], sizes: NetworkSizes) -> tuple[str
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
     fields = dataclasses.fields(sizes)
-    found = {name: others(entry) for name, entry in table.items()}
-    name = min(found, key=lambda name: len(found[name]))
-    return name, found[name]
+    differences = {name: others(entry) for name, entry in table.items()}
+    name = min(differences, key=lambda name: len(differences[name]))
+    return name, differences[name]
 
 
 def depths(names: Iterable[str], pattern: str) -> tuple[int, ...]:
@@ -67,5 +67,5 @@ def depths(names: Iterable[str], pattern: str) -> tuple[int, ...]:
 
     `depths(names, r"layer(\d+)\.\d+\.conv1\.weight")` is (3, 4, 6, 3) for a ResNet-50.
     """
-    found = Counter(int(match[1]) for name in names if (match := re.fullmatch(pattern, name)))
-    return tuple(found[stage] for stage in sorted(found))
+    counts = Counter(int(match[1]) for name in names if (match := re.fullmatch(pattern, name)))
+    return tuple(counts[stage] for stage in sorted(counts))

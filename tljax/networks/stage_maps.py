@@ -39,11 +39,11 @@ def of(backbone: Backbone) -> tuple[StageMap, ...]:
 
         @nn.compact
         def __call__(self, x: Any, mode: Mode) -> dict[str, Any]:
-            found, before = {}, None
+            outputs, before = {}, None
             for name in backbone.stages:
-                found[name] = x = self.inner(x, mode, start=before and name, stop=name)
+                outputs[name] = x = self.inner(x, mode, start=before and name, stop=name)
                 before = name
-            return found
+            return outputs
 
     try:
         picture = jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), np.float32)

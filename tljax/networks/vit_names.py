@@ -29,9 +29,9 @@ def refuse_others(arrays: Mapping[str, np.ndarray]) -> None:
         "a hybrid of convolutions and a ViT": any(name.startswith("patch_embed.backbone.") for name in arrays),
         "a Perception Encoder": "attn_pool.latent" in arrays and "cls_token" in arrays,
     }
-    if found := [name for name, there in kinds.items() if there]:
+    if parts := [name for name, there in kinds.items() if there]:
         raise WeightsError(
-            f"The file must hold a ViT that tljax computes; it holds {' and '.join(found)}, whose tensors have "
+            f"The file must hold a ViT that tljax computes; it holds {' and '.join(parts)}, whose tensors have "
             f"the same names and which is computed otherwise: its answers would be wrong. Choose weights of "
             f"a card of `tljax zoo`, or add the network as a family of your own (docs/how-to/network.md)."
         )
@@ -73,8 +73,8 @@ def join_dinov3(arrays: Arrays) -> Arrays:
 
 
 def _biases(arrays: Arrays, before: str) -> np.ndarray:
-    found = {letter: arrays[f"{before}{letter}_bias"] for letter in "qkv" if f"{before}{letter}_bias" in arrays}
-    return np.concatenate([found.get(letter, np.zeros_like(found["q"])) for letter in "qkv"])
+    biases = {letter: arrays[f"{before}{letter}_bias"] for letter in "qkv" if f"{before}{letter}_bias" in arrays}
+    return np.concatenate([biases.get(letter, np.zeros_like(biases["q"])) for letter in "qkv"])
 
 
 def _joined(arrays: Arrays, names: Sequence[str]) -> np.ndarray:

@@ -19,7 +19,7 @@ from tljax.data.batches import Training
 from tljax.data.parts import class_counts, domains, splits
 from tljax.data.parts.subsets import Subset
 from tljax.networks import network
-from tljax.networks.families import Family
+from tljax.networks.families import Adapts, Family
 from tljax.networks.network import Built
 from tljax.tasks import Builds, ChangesInputs, DependsOnTraining, Encodes, HasEntropy, NamesItsHead, Task, head_of
 from tljax.training import optimizer, selection
@@ -260,7 +260,7 @@ def _start(
         published=known.published,
         names=built.names,
         unused=(*family.UNUSED, *others),
-        adapt=getattr(family, "adapt", None),
+        adapt=family.adapt if isinstance(family, Adapts) else None,
         head=built.published_head or keeps,
         stages=_copied(built.network.backbone.stages, config.model.copied_stages),
         fresh=fresh,

@@ -15,7 +15,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.plugins import entry, find
 from tljax.core.trees import count, flatten
 from tljax.networks import ops, sizes
-from tljax.networks.families import HasOwnParts
+from tljax.networks.families import Describes, HasOwnParts
 from tljax.serving import onnx_export, saved_model, snippets
 from tljax.serving.saved_model import Model
 
@@ -56,8 +56,8 @@ def save(model: Model, to: str, file: Path, check: Callable[[Path], None] = lamb
     said = {"family": model.family, "variant": variant, "classes": model.classes, "input": dict(model.input)}
     write_json(about, said)
     model.asked.save(file.parent)
-    if put is torch and (describe := getattr(find("families", model.family), "describe", None)):
-        write_json(file.with_name("config.json"), describe(model.variant, model.classes))
+    if put is torch and isinstance(family := find("families", model.family), Describes):
+        write_json(file.with_name("config.json"), family.describe(model.variant, model.classes))
     snippet = file.with_name(f"{file.stem}_load.py")
     write(snippet, snippets.of(model, to, file))
     return [file, card, about, snippet]
@@ -123,8 +123,8 @@ def notes(model: Model, to: str) -> tuple[str, ...]:
     family = find("families", model.family)
     if FORMATS[to][1] not in (torch, npz):
         return ()
-    if describe := getattr(family, "describe", None):
-        if not model.classes or "id2label" in describe(model.variant, model.classes):
+    if isinstance(family, Describes):
+        if not model.classes or "id2label" in family.describe(model.variant, model.classes):
             return ()  # a masked language model, or transformers has this classifier
         return ("transformers loads it with AutoModel: none of its classes classifies as this run.",)
     if isinstance(model.variant, str):

@@ -15,7 +15,7 @@ from tljax.core.near_names import paths
 from tljax.core.remote import copies
 from tljax.core.types import Dataset, Split
 from tljax.data import labels, spelling
-from tljax.data.parts import domains, splits, subsets
+from tljax.data.parts import domains, groups, splits, subsets
 from tljax.serving import questions, stored_config
 from tljax.serving.saved_model import Model
 from tljax.tasks import Encodes
@@ -197,7 +197,7 @@ def _examples(split: Split, positions: np.ndarray, found: np.ndarray, model: Mod
 
 
 def _names(split: Split, positions: np.ndarray) -> list[str]:
-    files = getattr(split, "files", None)
+    files = groups.files_of(split)
     return [str(files[i]) if files else f"example {i}" for i in map(int, positions)]
 
 

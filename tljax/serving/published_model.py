@@ -15,6 +15,7 @@ from tljax.core import plugins
 from tljax.core.errors import WeightsError
 from tljax.core.plugins import find
 from tljax.core.types import Asked, Card, Name, Published
+from tljax.networks.families import Adapts, Family
 from tljax.networks.network import Network
 from tljax.serving.saved_model import Model
 from tljax.weights import channels, placement, pretrained, translation, wrappers
@@ -48,13 +49,14 @@ def load(
     """
     published = pretrained.read(spec, card=card, lock=lock)
     family = family or published.card.family or _family(published, prefix)
-    module, card = find("families", family), published.card
+    module: Family = find("families", family)
+    card = published.card
     wanted = ConfigDict({"family": family, "variant": variant, "prefix": prefix})
     found, published, notes = pretrained.understood(module, wanted, published)
     names = tuple(module.names(found))
-    if adapt := getattr(module, "adapt", None):
+    if isinstance(module, Adapts):
         shape = (1, *[card.size or SIZE] * 2, _channels(names, published.arrays))
-        published = dataclasses.replace(published, arrays=adapt(published.arrays, shape, card.shape))
+        published = dataclasses.replace(published, arrays=module.adapt(published.arrays, shape, card.shape))
     classes = _classes(names, published.arrays)
     network = Network(module.build(found), nn.Dense(classes or 1))
     if module.INPUT == "image":

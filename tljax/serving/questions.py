@@ -16,6 +16,7 @@ from tljax.core.remote import copies
 from tljax.core.remote.store import is_address
 from tljax.core.types import Dataset
 from tljax.data import folders, pictures, tables, texts
+from tljax.data.parts import groups
 from tljax.data.sources import picture_table, text_folder
 from tljax.data.texts import Row
 from tljax.serving import stored_config
@@ -169,7 +170,7 @@ def _add_rows(found: Questions, run: Path, model: Model, file: Path, columns: Ma
     text, column = kind(model) == "text", columns.get("id", "")
     ids = _ids(file, data, column, found) if text or column else {}
     rows: Sequence[Row] = split.rows if isinstance(split, texts.Texts | picture_table.Listed) else ()
-    others = [] if rows else getattr(split, "files", None) or range(len(split))
+    others = [] if rows else groups.files_of(split) or range(len(split))
     names = [ids.get(row.id.rpartition(":")[2], row.id if text else row.text) for row in rows] or map(str, others)
     for i, name in enumerate(names):
         found.add(name, partial(split.__getitem__, i))

@@ -18,6 +18,7 @@ from tljax.core.plugins import find, find_known
 from tljax.core.trees import count
 from tljax.core.types import EVALUATE, Asked, Batch, Card, Json, Name, Variables
 from tljax.networks import flops
+from tljax.networks.families import Adapts, Family, Publishes
 from tljax.networks.network import Network, on, with_head
 from tljax.reporting import temperatures
 from tljax.serving import model_json, refitted_classifier
@@ -140,7 +141,8 @@ def load(folder: Path) -> Model:
     """
     folder = folder / "model" if (folder / "model").is_dir() else folder
     said = model_json.read(folder)
-    family, task = find_known("families", said["family"]), find_known("tasks", said["task"])
+    family: Family = find_known("families", said["family"])
+    task = find_known("tasks", said["task"])
     task = _restored(task, said["known"], folder) if "known" in said else task
     if not isinstance(task, Answers):
         raise ConfigError(
@@ -157,8 +159,8 @@ def load(folder: Path) -> Model:
     network = on(network, asked.example)
     own = task.head_names() if isinstance(task, NamesItsHead) else ()
     names = head_names.complete(network, asked.example, family.names(said["variant"]), own)
-    if adapt := getattr(family, "adapt", None):  # positions have the grid of the run's pictures
-        published = dataclasses.replace(published, arrays=adapt(published.arrays, None))
+    if isinstance(family, Adapts):  # positions have the grid of the run's pictures
+        published = dataclasses.replace(published, arrays=family.adapt(published.arrays, None))
     empty = placement.shapes(network, asked.example)
     variables, _ = placement.place(empty, published, names, unused=family.UNUSED, head=True)
     return Model(
@@ -205,6 +207,5 @@ def variant_as_json(variant: Any) -> Any:
 
 def published_arrays(variables: Variables, names: Iterable[Name], family: str) -> dict[str, np.ndarray]:
     """Every array under its published name, as the library that speaks the naming takes it."""
-    arrays = placement.publish(variables, names)
-    as_published = getattr(find("families", family), "as_published", None)
-    return as_published(arrays) if as_published else arrays
+    arrays, plugin = placement.publish(variables, names), find("families", family)
+    return dict(plugin.as_published(arrays)) if isinstance(plugin, Publishes) else arrays

@@ -20,7 +20,7 @@ from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
 from tljax.core.feature_store import Store, Stored
 from tljax.core.types import Batch
-from tljax.data.batches import NOTHING, ahead, by_length
+from tljax.data.batches import ahead, by_length, known_of, lengths_of
 from tljax.reporting import throughput
 from tljax.reporting.terminal import Screen
 from tljax.training.parallel import Parallel
@@ -73,7 +73,7 @@ class Cached:
           views: number of augmented views of every example.
         """
         self.examples, self.views, self.skipped = examples, views, examples.skipped
-        self.lengths = getattr(examples, "lengths", None)  # for texts: batches are ordered by them
+        self.lengths = lengths_of(examples)  # for texts: batches are ordered by them
         self.took = Took()
         # A store has one writer, and rows of several processes have no keys of their own (`_keys`).
         self._where = "process" if prefix.share.count > 1 else where
@@ -90,7 +90,7 @@ class Cached:
 
     @property
     def known(self) -> Mapping[str, np.ndarray]:
-        return getattr(self.examples, "known", NOTHING)
+        return known_of(self.examples)
 
     def fingerprint(self) -> str:
         return self.examples.fingerprint()

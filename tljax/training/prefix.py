@@ -16,7 +16,7 @@ from tljax.core.layer_groups import between
 from tljax.core.processes.agreement import Share
 from tljax.core.trees import flatten, unflatten
 from tljax.core.types import EVALUATE, Batch, Tree, Variables
-from tljax.data.batches import ALL, taken
+from tljax.data.batches import ALL, lengths_of, taken
 from tljax.reporting.terminal import Screen
 from tljax.training.parallel import Parallel, Program
 
@@ -39,7 +39,8 @@ class Prefix:
         self.share = devices.share
         self._program: Program | None = None
         train = experiment.parts["train"]
-        longest = int(np.argmax(getattr(train, "lengths", 0)))  # texts differ in length; the key must not
+        lengths = lengths_of(train)
+        longest = 0 if lengths is None else int(np.argmax(lengths))  # texts differ in length; the key must not
         first = inputs_of(train, np.array([longest])) | {"position": np.zeros(1, np.int32)}
         self._example = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in first.items()}
 

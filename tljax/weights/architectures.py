@@ -21,10 +21,10 @@ BUILT = {
 
 def check(family: str, config: Json, where: str) -> None:
     """Raise WeightsError if the config.json beside `where` names an architecture that `family` does not build."""
-    said = config.get("architecture")
-    if isinstance(said, str) and family in BUILT and not re.fullmatch(BUILT[family], said):
+    architecture = config.get("architecture")
+    if isinstance(architecture, str) and family in BUILT and not re.fullmatch(BUILT[family], architecture):
         raise WeightsError(
-            f"The config.json beside '{where}' says that its network is timm's '{said}', which tljax does not build. "
-            f"Its tensors look like those of a {family} here, but it has other strides, activations, epsilons or "
-            f"blocks, which tensors do not show. Choose other weights."
+            f"The config.json beside '{where}' says that its network is timm's '{architecture}', which tljax does not "
+            f"build. Its tensors look like those of a {family} here, but it has other strides, activations, epsilons "
+            f"or blocks, which tensors do not show. Choose other weights."
         )

@@ -40,10 +40,10 @@ def beside(place: Path) -> Card | None:
         return read(own)
     processor, config = place / PROCESSOR, place / "config.json"
     if processor.is_file():
-        return _used(processor, lambda said: Card(**of_processor(said), sources={"preprocessing": PROCESSOR}))
-    if config.is_file() and "pretrained_cfg" in (said := load(config)):
+        return _used(processor, lambda content: Card(**of_processor(content), sources={"preprocessing": PROCESSOR}))
+    if config.is_file() and "pretrained_cfg" in (content := load(config)):
         return _used(
-            config, lambda _: Card(**of_timm(said["pretrained_cfg"]), sources={"preprocessing": "config.json"})
+            config, lambda _: Card(**of_timm(content["pretrained_cfg"]), sources={"preprocessing": "config.json"})
         )
     return None
 
@@ -51,8 +51,8 @@ def beside(place: Path) -> Card | None:
 def read(file: Path) -> Card:
     """Read a card that `Card.as_dict` wrote."""
 
-    def make(said: Json) -> Card:
-        fields: Record = {key: tuple(x) if isinstance(x, list) else x for key, x in said.items()}
+    def make(content: Json) -> Card:
+        fields: Record = {key: tuple(x) if isinstance(x, list) else x for key, x in content.items()}
         return Card(**fields)
 
     return _used(file, make)
@@ -81,43 +81,47 @@ def load_list(file: Path) -> list[Record]:
 
 def _loaded(file: Path, kind: type, what: str) -> Any:
     try:
-        said = untrusted.parse(file.read_text(encoding="utf-8"))
-        if not isinstance(said, kind):
-            raise ValueError(f"got {type(said).__name__}")
+        content = untrusted.parse(file.read_text(encoding="utf-8"))
+        if not isinstance(content, kind):
+            raise ValueError(f"got {type(content).__name__}")
     except (ValueError, OSError) as error:
         raise WeightsError(f"'{file}' must hold {what}: {error}.") from error
-    return said
+    return content
 
 
-def of_processor(said: Json) -> Record:
+def of_processor(config: Json) -> Record:
     """Fields of a card from a preprocessor_config.json.
 
     Raises:
       KeyError, ValueError: a field that preprocessing needs is missing.
     """
-    normalised = said.get("do_normalize", True)
-    mean, std = (said["image_mean"], said["image_std"]) if normalised else ((0.0,) * 3, (1.0,) * 3)
-    size, cropped = said.get("size", {}), said.get("crop_size", {})
+    normalised = config.get("do_normalize", True)
+    mean, std = (config["image_mean"], config["image_std"]) if normalised else ((0.0,) * 3, (1.0,) * 3)
+    size, cropped = config.get("size", {}), config.get("crop_size", {})
     resized = size if isinstance(size, int) else size.get("shortest_edge", size.get("height", 0))
-    seen = cropped if isinstance(cropped, int) else cropped.get("height", 0)
-    if "crop_pct" in said and resized < WHOLE:  # the picture is resized to more than the crop's size first
-        seen, resized = resized, round(resized / said["crop_pct"])
-    elif not (seen and said.get("do_center_crop", False)):
-        seen = resized
+    side = cropped if isinstance(cropped, int) else cropped.get("height", 0)
+    if "crop_pct" in config and resized < WHOLE:  # the picture is resized to more than the crop's size first
+        side, resized = resized, round(resized / config["crop_pct"])
+    elif not (side and config.get("do_center_crop", False)):
+        side = resized
     return {
         "mean": tuple(mean),
         "std": tuple(std),
-        "scale": round(1 / said.get("rescale_factor", 1 / 255), 6) if said.get("do_rescale", True) else 1.0,
-        "interpolation": RESAMPLE[said.get("resample", 2)],
-        "size": seen,
-        "crop": seen / resized if resized else 0.0,
+        "scale": round(1 / config.get("rescale_factor", 1 / 255), 6) if config.get("do_rescale", True) else 1.0,
+        "interpolation": RESAMPLE[config.get("resample", 2)],
+        "size": side,
+        "crop": side / resized if resized else 0.0,
     }
 
 
-def of_timm(said: Json) -> Record:
+def of_timm(config: Json) -> Record:
     """Fields of a card from the "pretrained_cfg" of a timm config.json."""
-    fields = {"mean": tuple(said["mean"]), "std": tuple(said["std"]), "interpolation": said["interpolation"]}
-    return fields | {"size": said["input_size"][-1], "crop": said["crop_pct"], "licence": said.get("license") or ""}
+    fields = {"mean": tuple(config["mean"]), "std": tuple(config["std"]), "interpolation": config["interpolation"]}
+    return fields | {
+        "size": config["input_size"][-1],
+        "crop": config["crop_pct"],
+        "licence": config.get("license") or "",
+    }
 
 
 def _used(file: Path, make: Callable[[Json], Card]) -> Card:

@@ -21,17 +21,17 @@ def fit(published: Published, names: Iterable[Name], channels: int) -> tuple[Pub
 
     The first kernel in a family's name table is the one that gets the pixels.
     """
-    found = first_kernel(published.arrays, names)
-    if found is None or found[1].shape[2] == channels:
+    kernel = first_kernel(published.arrays, names)
+    if kernel is None or kernel[1].shape[2] == channels:
         return published, ()
-    stem, ours = found
-    seen, back = ours.shape[2], TO_THEIRS[stem.layout]
+    stem, ours = kernel
+    before, back = ours.shape[2], TO_THEIRS[stem.layout]
     backwards = published.card.channel_order == "BGR"
     fitted = ours[:, :, ::-1] if backwards else ours
-    fitted = np.einsum("hwio,ic->hwco", fitted.astype(np.float32), spread(seen, channels)).astype(ours.dtype)
+    fitted = np.einsum("hwio,ic->hwco", fitted.astype(np.float32), spread(before, channels)).astype(ours.dtype)
     fitted = np.ascontiguousarray(fitted.transpose(back) if back else fitted)
     arrays = Arrays.of(published.arrays, {stem.published: lambda: fitted})
-    note = f"channels: {seen} -> {channels}, sums kept: {stem.published}, mean and std"
+    note = f"channels: {before} -> {channels}, sums kept: {stem.published}, mean and std"
     return dataclasses.replace(published, arrays=arrays, card=card(published.card, channels)), (note,)
 
 
@@ -59,8 +59,8 @@ def card(own: Card, channels: int) -> Card:
     return dataclasses.replace(own, mean=mean, std=std, channel_order="RGB")
 
 
-def spread(seen: int, channels: int) -> np.ndarray:
+def spread(before: int, channels: int) -> np.ndarray:
     """(seen, channels) float32: the share of each published channel's kernel in each channel; rows sum to 1."""
-    known, new = np.arange(seen), np.arange(channels)
-    takes = (new % seen == known[:, None]) if channels > seen else (known[:, None] % channels == new)
+    known, new = np.arange(before), np.arange(channels)
+    takes = (new % before == known[:, None]) if channels > before else (known[:, None] % channels == new)
     return (takes / takes.sum(axis=1, keepdims=True)).astype(np.float32)

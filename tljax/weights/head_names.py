@@ -98,8 +98,8 @@ def by_class(
     file = Path(published.where).with_name("model.json")
     theirs = atomic.read_json(file).get("classes", ()) if head and file.is_file() else ()
     if not theirs:
-        told = "config.model.keep_head: these weights name no classes, so the outputs of their head keep their places"
-        return variables, (told,) if head else ()
+        note = "config.model.keep_head: these weights name no classes, so the outputs of their head keep their places"
+        return variables, (note,) if head else ()
     if list(theirs) == list(classes) or len(theirs) != len(classes):  # of another number: these outputs are random
         return variables, ()
     plain = set(head) == {"kernel", "bias"} and head["kernel"].shape[-1] == len(classes)
@@ -125,8 +125,8 @@ def _check(table: tuple[Name, ...], sizes: dict[tuple[str, str], int]) -> None:
         "published names used twice": [name for name, count in published.items() if count > 1],
     }
     if any(wrong.values()):
-        found = "; ".join(f"{why}: {', '.join(paths)}" for why, paths in wrong.items() if paths)
+        faults = "; ".join(f"{why}: {', '.join(paths)}" for why, paths in wrong.items() if paths)
         raise ConfigError(
-            f"Every parameter of the network must have one published name, to be saved; {found}. Correct the family's "
+            f"Every parameter of the network must have one published name, to be saved; {faults}. Correct the family's "
             f"`names`, or the task's `head_names`."
         )

@@ -30,29 +30,29 @@ def read(place: Path, card: Card | None) -> Published:
       WeightsError: the file is absent or damaged, has another format than its suffix says, or has no card.
     """
     path = locate(place)
-    arrays, found, said = gather(
+    arrays, own_card, content = gather(
         lambda: tensors.read(path), lambda: read_card(place, card), lambda: config(place, path)
     )
-    held = {"sha256": found.sha256} if found.sha256 and found.file in ("", path.name) else {}
-    if wrong := downloads.differences(path, held):
+    checksum = {"sha256": own_card.sha256} if own_card.sha256 and own_card.file in ("", path.name) else {}
+    if wrong := downloads.differences(path, checksum):
         raise WeightsError(
             f"The weights must be as they were written; of '{path}' the {wrong[0]} (its card.json says so). Copy them "
             f"again, or run the command that wrote them again. If the change is intended, empty sha256 in card.json."
         )
-    return Published(arrays, found, str(path), said)
+    return Published(arrays, own_card, str(path), content)
 
 
 def read_card(place: Path, card: Card | None) -> Card:
     """The card beside the weights, else `card`; an error if there is neither."""
     path = locate(place)
-    found = cards.beside(place) or card
-    if found is None:
+    own_card = cards.beside(place) or card
+    if own_card is None:
         own = place / "card.json" if place.is_dir() else path.with_suffix(".card.json")
         raise WeightsError(
             f"The scaling of pixels must be known for '{path}', but it has no card. Set config.model.card.mean and "
             f"config.model.card.std (and .scale, .channel_order), or put a card at '{own}'."
         )
-    return found
+    return own_card
 
 
 def locate(place: Path) -> Path:
@@ -86,8 +86,8 @@ def config(place: Path, path: Path, beside: Container[str] | None = None) -> Jso
     files = [place / name for name in CONFIGS] if place.is_dir() else [path.with_suffix(".json")]
     if not place.is_dir() and path.name == FILE:
         files.append(path.parent / "config.json")
-    found = next((cards.load(file) for file in files if file.is_file()), {})
+    content = next((cards.load(file) for file in files if file.is_file()), {})
     trusted = beside is None or sentence_pooling.MODULES in beside
     prompts = beside is None or sentence_pooling.PROMPTS in beside
-    pooling = sentence_pooling.read(path.parent, prompts=prompts) if found and trusted else {}
-    return found | {sentence_pooling.KEY: pooling} if pooling else found
+    pooling = sentence_pooling.read(path.parent, prompts=prompts) if content and trusted else {}
+    return content | {sentence_pooling.KEY: pooling} if pooling else content

@@ -100,15 +100,15 @@ def init(
     Args:
       only: the paths to initialise; by default all.
     """
-    wanted = None if only is None else frozenset(only)
+    paths = None if only is None else frozenset(only)
     # Flax derives a module's key from the seed and its path: the head alone gets the same values as in the network.
-    start = "head" if wanted and all(layer_groups.stage_of(path) == "head" for path in wanted) else None
-    given = features(network, example) if start else example
+    start = "head" if paths and all(layer_groups.stage_of(path) == "head" for path in paths) else None
+    head_input = features(network, example) if start else example
 
     def values(key: jax.Array) -> Variables:
-        variables = network.init(key, jax.tree.map(jnp.zeros_like, given), start=start)
+        variables = network.init(key, jax.tree.map(jnp.zeros_like, head_input), start=start)
         leaves = {collection: flatten(variables[collection]) for collection in variables}
-        return {c: {p: x for p, x in leaves[c].items() if wanted is None or p in wanted} for c in leaves}
+        return {c: {p: x for p, x in leaves[c].items() if paths is None or p in paths} for c in leaves}
 
     key = jax.random.key(seed)
     program = jax.jit(values, compiler_options=_once())
@@ -155,11 +155,11 @@ def place(
     ours = {collection: {p: _own(x) for p, x in flatten(variables[collection]).items()} for collection in variables}
     filled, problems = _fill(ours, [row for row in table if _takes(row.path, stages, head)], published)
     _raise_differences(published, **problems | {"extra": extra})
-    kept = tuple(path for collection in ours for path in ours[collection] if (collection, path) not in filled)
-    unfilled = [path for path in kept if layer_groups.stage_of(path) != "head" and _takes(path, stages, head)]
+    random = tuple(path for collection in ours for path in ours[collection] if (collection, path) not in filled)
+    unfilled = [path for path in random if layer_groups.stage_of(path) != "head" and _takes(path, stages, head)]
     if unfilled := [path for path in unfilled if path not in fresh]:
         raise WeightsError(f"The name table must cover every parameter; it lacks: {', '.join(unfilled)}.")
-    return {collection: unflatten(leaves) for collection, leaves in ours.items()}, kept
+    return {collection: unflatten(leaves) for collection, leaves in ours.items()}, random
 
 
 def publish(variables: Variables, names: Iterable[Name]) -> dict[str, np.ndarray]:
@@ -183,13 +183,13 @@ def _fill(
     problems: dict[str, list[str]] = {kind: [] for kind in kinds}
     for row in rows:
         leaves = ours.get(row.collection, {})
-        found = _fit(row, published, leaves.get(row.path))
-        if isinstance(found, np.ndarray):
-            leaves[row.path] = found
+        leaf = _fit(row, published, leaves.get(row.path))
+        if isinstance(leaf, np.ndarray):
+            leaves[row.path] = leaf
             filled.add((row.collection, row.path))
         else:
-            kind, what = found
-            problems[kind].append(what)
+            kind, fault = leaf
+            problems[kind].append(fault)
     return filled, problems
 
 
@@ -206,12 +206,12 @@ def _fit(row: Name, published: Published, target: Leaf | None) -> np.ndarray | t
     if not jnp.issubdtype(theirs.dtype, jnp.floating):  # quantised numbers need their scales
         return "not_floats", f"{row.published} ({theirs.dtype})"
     with np.errstate(over="ignore"):  # a float64 may be larger than any float32
-        found = np.array(to_ours(theirs, row.layout, target.shape), dtype=target.dtype, order="C")
-    if not _is_finite(found):
+        array = np.array(to_ours(theirs, row.layout, target.shape), dtype=target.dtype, order="C")
+    if not _is_finite(array):
         return "not_finite", row.published
-    if row.path.endswith("/var") and found.min(initial=0) < 0:  # BatchNorm takes its square root
+    if row.path.endswith("/var") and array.min(initial=0) < 0:  # BatchNorm takes its square root
         return "negative_variances", row.published
-    return found
+    return array
 
 
 def _is_finite(array: np.ndarray) -> bool:

@@ -96,31 +96,31 @@ def fetch(config: ConfigDict, *, channels: int = 3, wanted: bool) -> Pretrained:
     check(config, wanted=wanted)
     family: Family = find("families", config.family)
     reads = wanted or config.variant == AUTO
-    said = {key: _plain(value) for key, value in config.card.items() if value != ""}
-    given = Card(**said) if config.card.mean else None
+    fields = {key: _plain(value) for key, value in config.card.items() if value != ""}
+    own_card = Card(**fields) if config.card.mean else None
     if family.INPUT != "image":
-        given = Card(mean=(), std=())  # texts have no pixels to scale
+        own_card = Card(mean=(), std=())  # texts have no pixels to scale
     lock = Path(config.lock_file)
     if not config.weights:
-        assert given is not None  # `check` raised otherwise
-        return Pretrained(None, given, config.variant)
+        assert own_card is not None  # `check` raised otherwise
+        return Pretrained(None, own_card, config.variant)
     if not reads:
-        card, _ = _agreed(read_card(config.weights, card=given, lock=lock), given, config)
+        card, _ = _agreed(read_card(config.weights, card=own_card, lock=lock), own_card, config)
         card = for_channels.card(card, channels) if family.INPUT == "image" else card
         return Pretrained(None, dataclasses.replace(card, prefix=""), config.variant)
-    variant, published, notes = understood(family, config, read(config.weights, card=given, lock=lock))
-    card, differs = _agreed(published.card, given, config)
-    told: Mapping[str, str] = published.config.get(sentence_pooling.KEY, {})
-    if told.get("prefix"):
-        card = dataclasses.replace(card, prefix=told["prefix"])
-    elif told.get("prompts") and not card.prefix:
+    variant, published, notes = understood(family, config, read(config.weights, card=own_card, lock=lock))
+    card, differs = _agreed(published.card, own_card, config)
+    pooling: Mapping[str, str] = published.config.get(sentence_pooling.KEY, {})
+    if pooling.get("prefix"):
+        card = dataclasses.replace(card, prefix=pooling["prefix"])
+    elif pooling.get("prompts") and not card.prefix:
         notes += (
-            f"prompts of the weights: {told['prompts']}; none stands before a text unless config.data.prefix does",
+            f"prompts of the weights: {pooling['prompts']}; none stands before a text unless config.data.prefix does",
         )
     published, notes = dataclasses.replace(published, card=card), (*notes, *differs)
     if family.INPUT == "image":
-        published, said = for_channels.fit(_sized(family, published), family.names(variant), channels)
-        notes += said
+        published, fields = for_channels.fit(_sized(family, published), family.names(variant), channels)
+        notes += fields
     if not wanted:
         return Pretrained(None, dataclasses.replace(published.card, prefix=""), variant)
     return Pretrained(published, published.card, variant, notes)
@@ -143,8 +143,8 @@ def understood(
         variant = _variant(family, config, published, published.config or None)
         shape = _shape(family, variant, published)
         check_cost(family, shape, published)
-        variant, said = _pooled(family, config, variant, published.config.get(sentence_pooling.KEY, {}))
-        return _named(family, variant), published, (*notes, *_said(family, config.variant, variant), *said)
+        variant, pooling = _pooled(family, config, variant, published.config.get(sentence_pooling.KEY, {}))
+        return _named(family, variant), published, (*notes, *_said(family, config.variant, variant), *pooling)
     facts = translation.facts(published.config, spelling, published.where)
     architectures.check(plugins.name(family), published.config, published.where)
     arrays = translation.translate(published.arrays, spelling, published.where)
@@ -160,9 +160,9 @@ def _variant(family: Family, config: ConfigDict, published: Published, facts: Js
     """The variant that `config` names; for "auto", the variant of the weights."""
     if config.variant != AUTO:
         return config.variant
-    said = published.config
-    if "variant" in said and said.get("family") == plugins.name(family):  # a model/ folder of a run
-        return said["variant"]
+    content = published.config
+    if "variant" in content and content.get("family") == plugins.name(family):  # a model/ folder of a run
+        return content["variant"]
     if not isinstance(family, Infers):
         raise ConfigError(
             f"config.model.variant='auto' needs a family that can read its sizes from tensors; '{config.family}' "
@@ -193,27 +193,29 @@ def check_cost(family: Family, variant: VariantLike, published: Published) -> No
     Raises:
       WeightsError: the file has far fewer tensors than the network.
     """
-    wanted, held = len(family.names(variant)), len(published.arrays)
-    if wanted > TIMES * held + 50:
+    needed, stored = len(family.names(variant)), len(published.arrays)
+    if needed > TIMES * stored + 50:
         raise WeightsError(
-            f"The weights in '{published.where}' must be those of the network, which has {wanted:,} tensors; the file "
-            f"has {held:,}. The config.json beside it, or config.model.variant, belongs to another network."
+            f"The weights in '{published.where}' must be those of the network, which has {needed:,} tensors; the file "
+            f"has {stored:,}. The config.json beside it, or config.model.variant, belongs to another network."
         )
 
 
 def _pooled(
-    family: Family, config: ConfigDict, variant: VariantLike, found: Mapping[str, str]
+    family: Family, config: ConfigDict, variant: VariantLike, pooling: Mapping[str, str]
 ) -> tuple[VariantLike, tuple[str, ...]]:
     """The variant from the weights with the pooling of a folder of sentence-transformers; and a note about it."""
-    if config.variant != AUTO or not found:
+    if config.variant != AUTO or not pooling:
         return variant, ()
     shape = family.variant_of(variant)
     if not isinstance(shape, Pools):
         raise TypeError(f"{plugins.name(family)} sees {family.INPUT}, which are not pooled as texts are")
-    if not found["pooling"]:
-        note = f"pooling: {shape.pooling}; tljax has no pooling as in the weights' folder: {found['said']}"
+    if not pooling["pooling"]:
+        note = f"pooling: {shape.pooling}; tljax has no pooling as in the weights' folder: {pooling['said']}"
         return variant, (note,)
-    return dataclasses.replace(shape, pooling=found["pooling"]), (f"pooling: {found['pooling']}, by {found['said']}",)
+    return dataclasses.replace(shape, pooling=pooling["pooling"]), (
+        f"pooling: {pooling['pooling']}, by {pooling['said']}",
+    )
 
 
 def _named(family: Family, variant: VariantLike) -> VariantLike:
@@ -226,11 +228,11 @@ def _named(family: Family, variant: VariantLike) -> VariantLike:
 
 def _said(family: Family, asked: str, variant: VariantLike) -> tuple[str, ...]:
     """A note of the variant if the config does not name it so."""
-    found = _named(family, variant)
-    return () if found == asked else (f"variant: {found}, by the weights",)
+    name = _named(family, variant)
+    return () if name == asked else (f"variant: {name}, by the weights",)
 
 
-def _agreed(card: Card, given: Card | None, config: ConfigDict) -> tuple[Card, tuple[str, ...]]:
+def _agreed(card: Card, own_card: Card | None, config: ConfigDict) -> tuple[Card, tuple[str, ...]]:
     """The weights' card, and notes; the card in the config must not contradict it.
 
     If the config's card has another number of channels, it is for another kind of picture, and is used. The config
@@ -241,16 +243,16 @@ def _agreed(card: Card, given: Card | None, config: ConfigDict) -> tuple[Card, t
         notes = (f"pictures are resized {asked}, as config.model.card.interpolation says; the weights were trained "
                  f"with {card.interpolation}",)  # fmt: skip
         card = dataclasses.replace(card, interpolation=asked)
-    if given and len(given.mean) != len(card.mean):
-        return dataclasses.replace(card, mean=given.mean, std=given.std), notes
+    if own_card and len(own_card.mean) != len(card.mean):
+        return dataclasses.replace(card, mean=own_card.mean, std=own_card.std), notes
     plain = Card(mean=(), std=())
-    pixels = ["mean", "std"] if given and given.mean else []
+    pixels = ["mean", "std"] if own_card and own_card.mean else []
     pixels += [key for key in ("scale", "channel_order") if config.card[key] != getattr(plain, key)]
-    if bad := [key for key in pixels if given is None or getattr(given, key) != getattr(card, key)]:
-        theirs = ", ".join(f"{key} {getattr(card, key)}" for key in bad)
-        ours = ", ".join(f"{key} {_plain(config.card[key])}" for key in bad)
+    if bad := [key for key in pixels if own_card is None or getattr(own_card, key) != getattr(card, key)]:
+        published = ", ".join(f"{key} {getattr(card, key)}" for key in bad)
+        configured = ", ".join(f"{key} {_plain(config.card[key])}" for key in bad)
         raise ConfigError(
-            f"The weights '{config.weights}' have a card: {theirs}; config.model.card says {ours}. Leave the "
+            f"The weights '{config.weights}' have a card: {published}; config.model.card says {configured}. Leave the "
             f"config's card empty: --config.model.card.mean='()' and .std='()', and the defaults of .scale and "
             f".channel_order."
         )

@@ -82,13 +82,13 @@ def of(names: Iterable[str], arrays: Mapping[str, np.ndarray]) -> Head | None:
 
 def renamed(head: Head, names: Iterable[str]) -> dict[str, str]:
     """The name here -> the file's name, for every tensor of the head."""
-    found = {}
+    table = {}
     for name in names:
         module, _, leaf = name.rpartition(".")
         for pattern, ours, leaves in head.rows:
             if leaf in leaves and (match := re.fullmatch(pattern, module)):
-                found[f"head.{match.expand(ours)}.{leaves[leaf]}"] = name
-    return found
+                table[f"head.{match.expand(ours)}.{leaves[leaf]}"] = name
+    return table
 
 
 def read(ours: str, make: Callable[[], np.ndarray]) -> np.ndarray:

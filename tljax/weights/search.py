@@ -33,7 +33,7 @@ class Choice:
     parameters: int = 0
 
 
-def find(kind: str, wanted: str = "", *, last: Collection[str] = ()) -> Choice:
+def find(kind: str, name: str = "", *, last: Collection[str] = ()) -> Choice:
     """The weights for this INPUT of a family, "image" or "tokens".
 
     Of several in $TLJAX_WEIGHTS the smallest network is taken.
@@ -46,8 +46,8 @@ def find(kind: str, wanted: str = "", *, last: Collection[str] = ()) -> Choice:
       WeightsError: there are none, or nothing says of what network `wanted` is.
     """
     here = sorted(inside(kind), key=lambda choice: (choice.family in last, choice.parameters, choice.spec))
-    if wanted:
-        return next((one for one in here if wanted in (Path(one.spec).name, Path(one.spec).stem)), None) or _of(wanted)
+    if name:
+        return next((one for one in here if name in (Path(one.spec).name, Path(one.spec).stem)), None) or _of(name)
     if here:
         others = ", ".join(Path(one.spec).stem for one in here[1:])
         passed = f" ({' and '.join(last)} only where there is no other)" if last and here[0].family not in last else ""
@@ -82,9 +82,9 @@ def inside(kind: str) -> Iterator[Choice]:
         whole = place / local_weights.FILE if place.is_dir() else place
         if not whole.is_file() or not tensors.is_file_name(whole.name):
             continue
-        found = _described(place)
-        if found and _input(found.family) == kind:
-            yield dataclasses.replace(found, why=f"found in ${FOLDER} ({folder})")
+        choice = _described(place)
+        if choice and _input(choice.family) == kind:
+            yield dataclasses.replace(choice, why=f"found in ${FOLDER} ({folder})")
 
 
 def _of(spec: str, why: str = "as asked") -> Choice:
@@ -92,16 +92,16 @@ def _of(spec: str, why: str = "as asked") -> Choice:
     source = plugins.find("weight_sources", pretrained.source_of(spec))
     if pretrained.source_of(spec) == "hub":
         card = source.read_card(spec)
-        found = Choice(spec, card.family, card.variant, why, card.parameters) if card.family else None
+        choice = Choice(spec, card.family, card.variant, why, card.parameters) if card.family else None
     else:
-        found = _described(source.locate(spec))
-    if found is None:
+        choice = _described(source.locate(spec))
+    if choice is None:
         raise WeightsError(
             f"Something must say of what network the weights '{spec}' are: \"family\" in their card.json, or "
             f'"model_type" in their config.json. Else name it: --config.model.family=resnet (and '
             f"--config.model.variant)."
         )
-    return dataclasses.replace(found, spec=spec, why=why)
+    return dataclasses.replace(choice, spec=spec, why=why)
 
 
 def _described(place: Path) -> Choice | None:
@@ -112,8 +112,8 @@ def _described(place: Path) -> Choice | None:
     config = place / "config.json"
     if not place.is_dir() or not config.is_file():
         return None
-    said = str(cards.load(config).get("model_type", ""))
-    family = TYPES.get(said, said)
+    model_type = str(cards.load(config).get("model_type", ""))
+    family = TYPES.get(model_type, model_type)
     if family not in plugins.available("families"):
         return None
     size = (place / local_weights.FILE).stat().st_size if (place / local_weights.FILE).is_file() else 0

@@ -36,17 +36,17 @@ def read(folder: Path, *, prompts: bool = True) -> dict[str, str]:
     if "Pooling" not in kinds:
         return {}
     known, prefix = _prompts(folder / PROMPTS) if prompts and (folder / PROMPTS).is_file() else ({}, "")
-    told = {"prefix": prefix, "prompts": ", ".join(f"{name} {text!r}" for name, text in known.items() if text)}
+    facts = {"prefix": prefix, "prompts": ", ".join(f"{name} {text!r}" for name, text in known.items() if text)}
     place = str(modules[kinds.index("Pooling")].get("path", ""))
     if not (folder / place / CONFIG).is_file():
-        return {"pooling": "", "said": f"{MODULES} names {place}/{CONFIG}, which does not exist", **told}
+        return {"pooling": "", "said": f"{MODULES} names {place}/{CONFIG}, which does not exist", **facts}
     config = cards.load(folder / place / CONFIG)
     asked, after = modes(config), kinds[kinds.index("Pooling") + 1 :]
-    if config.get("include_prompt") is False and told["prompts"]:
+    if config.get("include_prompt") is False and facts["prompts"]:
         after = ["without the prompt's tokens", *after]
     fits = len(asked) == 1 and asked[0] in MODES and after in AFTER
     pooling = MODES[asked[0]][AFTER.index(after)] if fits else ""
-    return {"pooling": pooling, "said": f"{place}/{CONFIG} and {MODULES}: {', '.join([*asked, *after])}", **told}
+    return {"pooling": pooling, "said": f"{place}/{CONFIG} and {MODULES}: {', '.join([*asked, *after])}", **facts}
 
 
 def modes(config: Json) -> list[str]:
@@ -56,8 +56,8 @@ def modes(config: Json) -> list[str]:
 
 def _prompts(file: Path) -> tuple[dict[str, str], str]:
     """Name -> text of every prompt, and the text of the default one; "" if there is none."""
-    said = cards.load(file)
-    known, default = said.get("prompts") or {}, said.get("default_prompt_name")
+    content = cards.load(file)
+    known, default = content.get("prompts") or {}, content.get("default_prompt_name")
     if not isinstance(known, dict) or not all(isinstance(text, str) for text in known.values()):
         raise WeightsError(f"'{file}' must hold a text for each name under \"prompts\"; got {known!r:.80}.")
     if default is not None and (not isinstance(default, str) or default not in known):

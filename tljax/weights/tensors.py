@@ -45,10 +45,10 @@ def read(path: Path) -> Mapping[str, np.ndarray]:
     if path.suffix not in known:
         raise WeightsError(f"Weights files must end in {', '.join(sorted(known))}; got '{path}'.")
     _check(path, known)
-    found = plugins.find("formats", known[path.suffix]).read(path)
-    if not found:
+    arrays = plugins.find("formats", known[path.suffix]).read(path)
+    if not arrays:
         raise WeightsError(f"'{path}' must hold tensors; there is none in it. Choose another file.")
-    return found
+    return arrays
 
 
 def _check(path: Path, known: Mapping[str, str]) -> None:
@@ -60,7 +60,7 @@ def _check(path: Path, known: Mapping[str, str]) -> None:
         raise WeightsError(f"The weights '{path}' cannot be read: {error}.") from error
     if plugins.find("formats", known[path.suffix]).recognizes(head):
         return
-    looks = [what for start, what in LOOKS if re.match(start, head.removeprefix(b"\xef\xbb\xbf"))]
+    looks = [kind for start, kind in LOOKS if re.match(start, head.removeprefix(b"\xef\xbb\xbf"))]
     others = [suffix for suffix, name in known.items() if plugins.find("formats", name).recognizes(head)]
     looks += [f"{known[suffix]}: rename it to end in {suffix}" for suffix in others]
     if looks:

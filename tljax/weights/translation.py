@@ -46,7 +46,7 @@ def translate(arrays: Mapping[str, np.ndarray], spelling: Spelling, where: str) 
     Raises:
       WeightsError: two tensors would get the same name.
     """
-    found: dict[str, dict[int, tuple[str, Rule]]] = {}
+    by_name: dict[str, dict[int, tuple[str, Rule]]] = {}
     make: dict[str, Callable[[], np.ndarray]] = {}
     for theirs in arrays:
         match = _match(spelling, theirs)
@@ -56,11 +56,11 @@ def translate(arrays: Mapping[str, np.ndarray], spelling: Spelling, where: str) 
         rule, groups = match
         if rule.name is None:
             continue
-        parts = found.setdefault(rule.name(*groups), {})
+        parts = by_name.setdefault(rule.name(*groups), {})
         if rule.part in parts:
             raise WeightsError(f"'{where}' must hold every tensor once; it holds {parts[rule.part][0]} and {theirs}.")
         parts[rule.part] = theirs, rule
-    for ours, parts in found.items():
+    for ours, parts in by_name.items():
         make[ours] = partial(_joined, arrays, [parts[part] for part in sorted(parts)])
     found_arrays = Arrays(make)
     return spelling.arrange(found_arrays) if spelling.arrange else found_arrays
@@ -88,9 +88,9 @@ def facts(config: Json, spelling: Spelling, where: str) -> Record:
             f"The config.json beside '{where}' describes a {spelling.family} that tljax does not build: "
             f"{', '.join(wrong)}. Choose other weights."
         )
-    found = {field: config.get(key, default) for field, (key, default) in spelling.facts.items()}
-    found |= spelling.told(config, where) if spelling.told else {}
-    plain = {field: tuple(value) if isinstance(value, list) else value for field, value in found.items()}
+    facts = {field: config.get(key, default) for field, (key, default) in spelling.facts.items()}
+    facts |= spelling.told(config, where) if spelling.told else {}
+    plain = {field: tuple(value) if isinstance(value, list) else value for field, value in facts.items()}
     return {field: value for field, value in plain.items() if value is not None}
 
 

@@ -32,16 +32,16 @@ def taken_off(published: Published, families: Sequence[str], prefix: str = "") -
       WeightsError: the file holds several networks, or none under `prefix`.
     """
     names = frozenset(published.arrays)
-    found = [prefix.removesuffix(".") + "."] if prefix else _prefixes(names, families)
-    if len(found) > 1:
+    prefixes = [prefix.removesuffix(".") + "."] if prefix else _prefixes(names, families)
+    if len(prefixes) > 1:
         raise WeightsError(
-            f"'{published.where}' must hold one network; it holds {len(found)}, whose names begin with "
-            f"{' and '.join(map(repr, found))}. Choose one: --config.model.prefix={found[0]} (of `tljax zoo "
-            f"check`, --prefix={found[0]})."
+            f"'{published.where}' must hold one network; it holds {len(prefixes)}, whose names begin with "
+            f"{' and '.join(map(repr, prefixes))}. Choose one: --config.model.prefix={prefixes[0]} (of `tljax zoo "
+            f"check`, --prefix={prefixes[0]})."
         )
-    if found in ([], [""]):
+    if prefixes in ([], [""]):
         return published, ()
-    (wrapper,) = found
+    (wrapper,) = prefixes
     theirs = {name.removeprefix(wrapper): name for name in sorted(names) if name.startswith(wrapper)}
     if not theirs:
         firsts = ", ".join(sorted({name.partition(".")[0] for name in names}))
@@ -99,16 +99,16 @@ def _recognised(names: frozenset[str], tables: Mapping[str, Mapping[str, Name]])
     """The largest share of the names that a family or a spelling of it knows, and whether `_spans` holds for it."""
     libraries = [plugins.find("spellings", name) for name in plugins.available("spellings")]
     spellings = [row for library in libraries for row in library.SPELLINGS]
-    found = [(0.0, False)]
+    likeness = [(0.0, False)]
     for family, table in tables.items():
         own = translation.adapted(family, names) & table.keys()
-        found.append((len(own) / max(1, len(names)), _spans(own, table, STAGES)))
+        likeness.append((len(own) / max(1, len(names)), _spans(own, table, STAGES)))
         for spelling in (row for row in spellings if row.family == family):
             renamed = translation.renamed(names, spelling)
             share = len((names & table.keys()) | renamed.keys()) / max(1, len(names))
             # If tensors are arranged after they are renamed, names do not show all stages.
-            found.append((share, _spans(renamed.values(), table, 1 if spelling.arrange else STAGES)))
-    return max(found)
+            likeness.append((share, _spans(renamed.values(), table, 1 if spelling.arrange else STAGES)))
+    return max(likeness)
 
 
 def _spans(names: Iterable[str | None], table: Mapping[str, Name], stages: int) -> bool:

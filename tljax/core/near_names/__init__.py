@@ -52,9 +52,9 @@ def _phrases(key: str) -> list[tuple[str, ...]]:
 @functools.cache
 def _words(text: str) -> tuple[str, ...]:
     """The words of a name or a phrase, each as `WORDS` has it."""
-    found = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+\d*|[A-Z]+\d*|\d+", text)]
-    kept = [word for word in found if word not in EMPTY] or found
-    return tuple(WORDS.get(word) or word for word in kept)
+    words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+\d*|[A-Z]+\d*|\d+", text)]
+    telling = [word for word in words if word not in EMPTY] or words
+    return tuple(WORDS.get(word) or word for word in telling)
 
 
 @functools.cache

@@ -18,8 +18,8 @@ def near(place: Path | str) -> str:
     names: dict[str, str] = {}
     with contextlib.suppress(OSError):  # a folder that may not be read
         names = {_plain(entry.name): entry.name for entry in sorted(path.parent.iterdir()) if entry.name[0] != "."}
-    found = difflib.get_close_matches(_plain(path.name), names, n=MOST, cutoff=LEAST)
-    known = [str(path.parent / names[one]) for one in found]
+    matches = difflib.get_close_matches(_plain(path.name), names, n=MOST, cutoff=LEAST)
+    known = [str(path.parent / names[one]) for one in matches]
     return f" Near it there is {' and '.join(map(repr, known))}." if known else ""
 
 

@@ -47,27 +47,27 @@ class Watch:
 
     def look(self) -> None:
         """End where another process has failed; find the poll at which all heed a signal, where one came."""
-        if found := _read(FAILED):
-            _end(**json.loads(found))
+        if message := _read(FAILED):
+            _end(**json.loads(message))
         self._listen()
         key = f"tljax/signal/{self._round}"
         if self._wishes:
             with contextlib.suppress(Exception):  # another process was sent one at the same time: that one is heeded
                 agreement.client().key_value_set(key, str(self._wishes[0]))
-        if (found := _read(key)) is not None:
-            self._agree(int(found))
+        if (message := _read(key)) is not None:
+            self._agree(int(message))
 
     def _listen(self) -> None:
         """Say that this process lives, and end where another one does not: it was killed, or its machine is gone."""
         now, client = time.monotonic(), agreement.client()
         try:
             client.key_value_set(f"{ALIVE}/{agreement.index()}", str(now), allow_overwrite=True)
-            found = client.key_value_dir_get(ALIVE) if agreement.first() else []
+            entries = client.key_value_dir_get(ALIVE) if agreement.first() else []
         except Exception:  # the store is process 0's
-            found = [("0", "the same")]
+            entries = [("0", "the same")]
         else:
             self._heard.pop(0, None)
-        for key, value in found:
+        for key, value in entries:
             number = int(key.rpartition("/")[2])
             if self._heard.get(number, ("", 0.0))[0] != value:
                 self._heard[number] = (value, now)

@@ -35,7 +35,7 @@ class Copy:
         self.home = caches.folder(KIND) / hashlib.sha256(f"{use}{self.store.address}".encode()).hexdigest()
         self.place = self.home / FILES / self.store.name
 
-    def pull(self, found: Mapping[str, Entry]) -> None:
+    def pull(self, entries: Mapping[str, Entry]) -> None:
         """Make the copy what the store holds: get what is new or has changed, remove what is gone.
 
         Args:
@@ -47,7 +47,7 @@ class Copy:
         caches.hold(self.home)
         with filelock.FileLock(self.home / ".lock"):  # several processes of a machine have one copy
             known = self.known()
-            rows = {name: self._row(name, entry.mark) for name, entry in found.items() if entry.mark}
+            rows = {name: self._row(name, entry.mark) for name, entry in entries.items() if entry.mark}
             same = {name for name, row in rows.items() if known.get(name) == row}
             for path in sorted((self.home / FILES).rglob("*"), reverse=True):
                 if path.is_file() and str(path.relative_to(self.home / FILES)) not in same:
@@ -55,16 +55,16 @@ class Copy:
                 elif path.is_dir() and not any(path.iterdir()):
                     path.rmdir()
             known = {name: known[name] for name in same}
-            wanted = [name for name in found if name not in same]
-            size = sum(found[name].size for name in wanted)
-            with downloads.progress(self.store.name, size, unit="B") if wanted else contextlib.nullcontext() as bar:
-                for start in range(0, len(wanted), AT_ONCE):
-                    names = wanted[start : start + AT_ONCE]
-                    self._get({name: found[name] for name in names})
-                    known |= {name: self._row(name, found[name].mark) for name in names}
+            missing = [name for name in entries if name not in same]
+            size = sum(entries[name].size for name in missing)
+            with downloads.progress(self.store.name, size, unit="B") if missing else contextlib.nullcontext() as bar:
+                for start in range(0, len(missing), AT_ONCE):
+                    names = missing[start : start + AT_ONCE]
+                    self._get({name: entries[name] for name in names})
+                    known |= {name: self._row(name, entries[name].mark) for name in names}
                     self.note(known)
                     if bar is not None:
-                        bar.update(sum(found[name].size for name in names))
+                        bar.update(sum(entries[name].size for name in names))
             self.note(known)
 
     def known(self) -> Known:
@@ -81,16 +81,16 @@ class Copy:
     def _row(self, name: str, mark: str) -> list[Any]:
         return [mark, *stamp(self.home / FILES / name)]
 
-    def _get(self, wanted: Mapping[str, Entry]) -> None:
-        parts = {name: self.home / FILES / f"{name}.part{os.getpid()}" for name in wanted}
+    def _get(self, entries: Mapping[str, Entry]) -> None:
+        parts = {name: self.home / FILES / f"{name}.part{os.getpid()}" for name in entries}
         for part in parts.values():
             atomic.make_folder(part.parent)
         with store.spoken(self.store.address):
-            self.store.system.get([wanted[name].path for name in wanted], [str(parts[name]) for name in wanted])
+            self.store.system.get([entries[name].path for name in entries], [str(parts[name]) for name in entries])
         for name, part in parts.items():
-            if (size := part.stat().st_size) != wanted[name].size >= 0:
+            if (size := part.stat().st_size) != entries[name].size >= 0:
                 raise DataError(
-                    f"'{wanted[name].path}' must have {wanted[name].size:,} bytes, as its store says; {size:,} came. "
+                    f"'{entries[name].path}' must have {entries[name].size:,} bytes, as its store says; {size:,} came. "
                     f"Start the same command again."
                 )
             part.replace(self.home / FILES / name)
@@ -99,10 +99,10 @@ class Copy:
 def stamp(file: Path) -> tuple[int, int]:
     """Size and time of writing; (-1, 0) if there is no such file."""
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError:
         return -1, 0
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def local(place: str, *, beside: tuple[str, ...] = ()) -> Path:
@@ -121,8 +121,8 @@ def local(place: str, *, beside: tuple[str, ...] = ()) -> Path:
     if not entries:
         raise DataError(f"There must be a file or a folder '{place}'; there is none.")
     single = list(entries) == [""]
-    found = {f"{name}/{inside}" if inside else name: entry for inside, entry in entries.items()}
-    one.pull({**(one.store.beside(beside) if single and beside else {}), **found})
+    named = {f"{name}/{inside}" if inside else name: entry for inside, entry in entries.items()}
+    one.pull({**(one.store.beside(beside) if single and beside else {}), **named})
     return one.place
 
 
@@ -130,11 +130,11 @@ def localized(config: ConfigDict) -> ConfigDict:
     """The config of a run with the paths of copies in the place of addresses in config.data, for what reads examples.
     A run's folder keeps the addresses: on another machine the copies lie elsewhere.
     """
-    found = {key: str(local(value)) for key, value in config.data.items() if is_address(value)}
-    if not found:
+    places = {key: str(local(value)) for key, value in config.data.items() if is_address(value)}
+    if not places:
         return config
     changed = copy.deepcopy(config)
-    changed.data.update(found)
+    changed.data.update(places)
     return changed
 
 

@@ -75,10 +75,10 @@ class Mirror:
 
     def pull(self) -> None:
         """Make the folder on this machine what the store holds: another machine may have gone on."""
-        name, found = self._copy.store.name, self._copy.store.entries()
-        if "" in found:
+        name, entries = self._copy.store.name, self._copy.store.entries()
+        if "" in entries:
             raise ConfigError(f"--workdir must be a folder, or nothing yet; '{self._copy.store.address}' is a file.")
-        self._copy.pull({f"{name}/{file}": entry for file, entry in found.items() if file != OWNER})
+        self._copy.pull({f"{name}/{file}": entry for file, entry in entries.items() if file != OWNER})
         self.folder.mkdir(exist_ok=True)
 
     def push(self) -> None:
@@ -120,11 +120,11 @@ class Mirror:
     def _check_owner(self) -> None:
         """Raise ConfigError if another job has said so since."""
         with store.spoken(self._copy.store.address):
-            found = json.loads(self._copy.store.system.cat_file(self._there(OWNER)))
-        if found != self._me:
+            owner = json.loads(self._copy.store.system.cat_file(self._there(OWNER)))
+        if owner != self._me:
             raise ConfigError(
                 f"One job at a time must work in a run's folder; '{self._copy.store.address}' was taken over by "
-                f"process {found['process']} on '{found['host']}', so this one ends. What it did since is not kept."
+                f"process {owner['process']} on '{owner['host']}', so this one ends. What it did since is not kept."
             )
 
     def _inside(self, name: str) -> str:
@@ -139,8 +139,8 @@ def _turn(name: str) -> int:
     return LAST.index(last) + 1 if last in LAST else 0
 
 
-def _mark(found: dict[str, Entry], name: str) -> str:
-    return found[name].mark if name in found else ""
+def _mark(entries: dict[str, Entry], name: str) -> str:
+    return entries[name].mark if name in entries else ""
 
 
 @contextlib.contextmanager

@@ -42,13 +42,15 @@ class Store:
         """Name -> what lies there; that of a single file is "", others are relative to the folder. {}: nothing."""
         with spoken(self.address):
             self.system.invalidate_cache()
-            found: Mapping[str, Mapping[str, Any]] = {}
+            listing: Mapping[str, Mapping[str, Any]] = {}
             with contextlib.suppress(FileNotFoundError):
                 single = self.address.startswith(PAGES)  # of which only a file is known
-                found = {self.root: self.system.info(self.root)} if single else self.system.find(self.root, detail=True)
+                listing = (
+                    {self.root: self.system.info(self.root)} if single else self.system.find(self.root, detail=True)
+                )
             return {
                 path.removeprefix(self.root).lstrip("/"): Entry(path, _size(info), _mark(info))
-                for path, info in sorted(found.items())
+                for path, info in sorted(listing.items())
                 # Stores have no folders: a name may only begin alike, and some programs write an object for a folder.
                 if info["type"] == "file" and not path.endswith("/") and f"{path}/".startswith(f"{self.root}/")
             }
@@ -59,8 +61,8 @@ class Store:
             return {}
         with spoken(self.address):
             listed = self.system.ls(self.root.rpartition("/")[0], detail=True)
-        found = {info["name"]: info for info in listed if info["type"] == "file" and info["name"].endswith(suffixes)}
-        return {path.rpartition("/")[2]: Entry(path, _size(info), _mark(info)) for path, info in found.items()}
+        files = {info["name"]: info for info in listed if info["type"] == "file" and info["name"].endswith(suffixes)}
+        return {path.rpartition("/")[2]: Entry(path, _size(info), _mark(info)) for path, info in files.items()}
 
 
 def is_address(text: object) -> TypeGuard[str]:
@@ -87,10 +89,10 @@ def at(address: str) -> Store:
 
 def facts(address: str) -> dict[str, Any] | None:
     """What `folders.stamp` says of files, of those at an address; None if there are none."""
-    found = at(address).entries()
-    rows = [(name, entry.size, entry.mark) for name, entry in found.items()]
+    entries = at(address).entries()
+    rows = [(name, entry.size, entry.mark) for name, entry in entries.items()]
     digest = hashlib.sha256(repr(rows).encode()).hexdigest()
-    size = sum(max(entry.size, 0) for entry in found.values())
+    size = sum(max(entry.size, 0) for entry in entries.values())
     return {"place": address, "files": len(rows), "bytes": size, "sha256": digest} if rows else None
 
 
@@ -102,8 +104,8 @@ def spoken(address: str) -> Iterator[None]:
     except TljaxError:
         raise
     except Exception as error:  # the file systems of fsspec have no common class of error
-        if isinstance(error, OSError) and error.errno and error.filename and (said := atomic.refusal(error)):
-            raise said from error  # a file of this machine
+        if isinstance(error, OSError) and error.errno and error.filename and (refusal := atomic.refusal(error)):
+            raise refusal from error  # a file of this machine
         reason = str(error).strip().partition("\n")[0][:300] or type(error).__name__
         advice = "Install the package it names (pip install 'tljax[gs]' for gs://)" if isinstance(
             error, ImportError
@@ -120,8 +122,8 @@ def _size(info: Mapping[str, Any]) -> int:
 
 def _mark(info: Mapping[str, Any]) -> str:
     """A checksum of what the store says of a file; "" if it says nothing by which a change is seen."""
-    said = [(key, str(info[key])) for key in MARKS if info.get(key) is not None]
-    if not said:
+    marks = [(key, str(info[key])) for key in MARKS if info.get(key) is not None]
+    if not marks:
         return ""
-    said.append(("size", str(info.get("size"))))
-    return hashlib.sha256(repr(said).encode()).hexdigest()[:32]
+    marks.append(("size", str(info.get("size"))))
+    return hashlib.sha256(repr(marks).encode()).hexdigest()[:32]

@@ -40,10 +40,10 @@ class Variant:
     @property
     def inputs(self) -> tuple[int, ...]:
         """Channels at the input of each dense block: a transition halves the number of channels."""
-        found = [self.width]
+        channels = [self.width]
         for layers in self.blocks[:-1]:
-            found.append((found[-1] + layers * self.growth) // 2)
-        return tuple(found)
+            channels.append((channels[-1] + layers * self.growth) // 2)
+        return tuple(channels)
 
 
 VARIANTS = {

@@ -98,8 +98,8 @@ def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
     v2 may have any number of channels and of blocks; v3 may have any number of channels.
     """
     del config  # the tensors show all sizes
-    found = [(match, arrays[match[0]]) for match in (re.fullmatch(LAST, name) for name in arrays) if match]
-    widths = {int(match[1]): len(array) for match, array in found if array.ndim == 4}  # not BatchNorm's
+    matches = [(match, arrays[match[0]]) for match in (re.fullmatch(LAST, name) for name in arrays) if match]
+    widths = {int(match[1]): len(array) for match, array in matches if array.ndim == 4}  # not BatchNorm's
     outs = [widths[i] for i in sorted(widths)]
     # In narrow networks, two stages side by side may have the same width.
     numbers = V2_BLOCKS if len(outs) == sum(V2_BLOCKS) else [len(list(run)) for _, run in itertools.groupby(outs)]

@@ -41,11 +41,11 @@ class Sizes:
         """Name -> output channels (0: as many as go in), kernel, stride, and whether a ReLU follows."""
         if self.kernel:
             return {"conv": (self.out, self.kernel, self.stride, True)}
-        found = {"start": (0, self.start, 1 if self.middle else self.stride, False)} if self.start else {}
-        found["expand"] = (self.inner, 1, 1, True)
+        table = {"start": (0, self.start, 1 if self.middle else self.stride, False)} if self.start else {}
+        table["expand"] = (self.inner, 1, 1, True)
         if self.middle:
-            found["middle"] = (0, self.middle, self.stride, True)
-        return found | {"project": (self.out, 1, 1, False)}
+            table["middle"] = (0, self.middle, self.stride, True)
+        return table | {"project": (self.out, 1, 1, False)}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -83,21 +83,21 @@ def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
       ConfigError: see `Family.infer`; or a layer has a bias, or the blocks' kinds have no period.
     """
     if config is None:
-        found = FAMILY.infer(arrays, None)
-        return variant_of(vars(found) | {"units": found.units // 2})  # the layer holds units, and as many gates
+        sizes = FAMILY.infer(arrays, None)
+        return variant_of(vars(sizes) | {"units": sizes.units // 2})  # the layer holds units, and as many gates
     wrong = [f"{key} {config[key]!r}, not {value!r}" for key, value in BUILT.items() if config.get(key, value) != value]
-    told = {**config}
+    settings = {**config}
     for name, kind in KINDS.items():
-        said = (config.get("rope_parameters") or {}).get(kind) or {}
-        told |= {f"{name}_rope_theta": said["rope_theta"]} if "rope_theta" in said else {}
-        wrong += [f"rope_type {said['rope_type']!r}" for _ in "1" if said.get("rope_type", "default") != "default"]
+        rotary = (config.get("rope_parameters") or {}).get(kind) or {}
+        settings |= {f"{name}_rope_theta": rotary["rope_theta"]} if "rope_theta" in rotary else {}
+        wrong += [f"rope_type {rotary['rope_type']!r}" for _ in "1" if rotary.get("rope_type", "default") != "default"]
     if kinds := config.get("layer_types"):
         full = [i for i, kind in enumerate(kinds) if kind == KINDS["global"]]
-        told["global_attn_every_n_layers"] = every = full[1] if len(full) > 1 else len(kinds)
+        settings["global_attn_every_n_layers"] = every = full[1] if len(full) > 1 else len(kinds)
         wrong += [f"layer_types {kinds}" for _ in "1" if full != list(range(0, len(kinds), every))]
     if wrong:
         raise ConfigError(f"These weights are of a ModernBERT that is not built here: {', '.join(wrong)}.")
-    return variant_of(vars(FAMILY.infer(arrays, told)))
+    return variant_of(vars(FAMILY.infer(arrays, settings)))
 
 
 def describe(variant: VariantLike, classes: Sequence[str]) -> Record:

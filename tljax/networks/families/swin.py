@@ -80,12 +80,12 @@ def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
 
 def as_published(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The arrays, and the rows of each table as a buffer, which torchvision's strict loading asks for."""
-    found = dict(arrays)
+    published = dict(arrays)
     for name, table in arrays.items():
         if name.endswith(TABLE):
             window = (math.isqrt(len(table)) + 1) // 2
-            found[name.removesuffix(TABLE) + "relative_position_index"] = distances(window).reshape(-1)
-    return found
+            published[name.removesuffix(TABLE) + "relative_position_index"] = distances(window).reshape(-1)
+    return published
 
 
 def build(variant: VariantLike, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> "Swin":
@@ -122,8 +122,8 @@ def together(sides: tuple[int, ...], window: int, shifts: tuple[int, ...]) -> np
         place = np.arange(side)
         part = ((place >= side - window).astype(int) + (place >= side - shift)) if shift else np.zeros(side, int)
         region += 3**axis * (part[:, None] if axis == 0 else part[None])
-    found = _windows(region[None, :, :, None], window)[0, ..., 0]
-    return found[:, :, None] == found[:, None]
+    regions = _windows(region[None, :, :, None], window)[0, ..., 0]
+    return regions[:, :, None] == regions[:, None]
 
 
 def _windows(x, window: int):

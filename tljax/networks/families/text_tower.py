@@ -55,21 +55,21 @@ def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
       WeightsError: there is no config, or tljax does not have its activation.
     """
     arrays = adapt(arrays)
-    said = (config or {}).get("text_config", config)
+    text = (config or {}).get("text_config", config)
     vocabulary, width = arrays["text_model.embeddings.token_embedding.weight"].shape
     causal = "text_model.head.weight" not in arrays
-    if not isinstance(said, Mapping) or not said:
+    if not isinstance(text, Mapping) or not text:
         raise WeightsError(
             "The tensors of a CLIP or SigLIP do not show the heads and the GELU of its blocks. Put the config.json of "
             "transformers beside the file, or name config.model.variant."
         )
-    named = said.get("hidden_act", "quick_gelu" if causal else "gelu_pytorch_tanh")
+    named = text.get("hidden_act", "quick_gelu" if causal else "gelu_pytorch_tanh")
     if named not in ACTIVATIONS:
         raise WeightsError(f"hidden_act of a tower for texts must be one of {', '.join(ACTIVATIONS)}; got {named!r}.")
     projection = arrays.get("text_projection.weight" if causal else "text_model.head.weight")
     return Variant(
         width,
-        said.get("num_attention_heads", 8 if causal else 12),  # the defaults of transformers, as the next
+        text.get("num_attention_heads", 8 if causal else 12),  # the defaults of transformers, as the next
         sum(sizes.depths(arrays, r"text_model\.encoder\.layers\.(\d+)\.layer_norm1\.weight")),
         len(arrays["text_model.encoder.layers.0.mlp.fc1.weight"]),
         vocabulary=vocabulary,
@@ -77,8 +77,8 @@ def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
         projection=0 if projection is None else len(projection),
         causal=causal,
         activation=ACTIVATIONS[named],
-        epsilon=said.get("layer_norm_eps", 1e-5 if causal else 1e-6),
-        padding=None if causal else 0 if vocabulary == GEMMA else said.get("pad_token_id", 1),
+        epsilon=text.get("layer_norm_eps", 1e-5 if causal else 1e-6),
+        padding=None if causal else 0 if vocabulary == GEMMA else text.get("pad_token_id", 1),
     )
 
 

@@ -102,9 +102,9 @@ class Block(Stage):
         qkv = self.dense(3 * shape.width, "qkv")(x).reshape(*x.shape[:2], 3, shape.heads, -1)
         q, k, v = jnp.moveaxis(qkv, 2, 0)  # each (B, L, heads, D / heads)
         q, k = (rotated(one, shape.local_theta if local else shape.global_theta) for one in (q, k))
-        seen = mask[:, None, None]  # (B, 1, 1, keys)
+        visible = mask[:, None, None]  # (B, 1, 1, keys)
         window = (shape.window // 2, shape.window // 2) if local else None
-        y = jax.nn.dot_product_attention(q, k, v, mask=seen, local_window_size=window)
+        y = jax.nn.dot_product_attention(q, k, v, mask=visible, local_window_size=window)
         return self.dense(shape.width, "out")(y.reshape(x.shape))
 
 

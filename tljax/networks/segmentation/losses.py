@@ -33,8 +33,8 @@ def dice(logits: jax.Array, label: jax.Array, weights: jax.Array) -> jax.Array:
     """1 - the mean Dice coefficient of the classes in the picture (Milletari et al. 2016, arXiv 1606.04797), (B,)."""
     counts = (label != IGNORED)[..., None]
     truth = jax.nn.one_hot(label, logits.shape[-1])  # IGNORED is no class: zeros
-    said = jax.nn.softmax(logits) * counts
-    both, either = (truth * said).sum((1, 2)), (truth + said).sum((1, 2))  # (B, K)
+    probabilities = jax.nn.softmax(logits) * counts
+    both, either = (truth * probabilities).sum((1, 2)), (truth + probabilities).sum((1, 2))  # (B, K)
     weight = weights[None] * truth.any((1, 2))
     scores = (2 * both + SMOOTH) / (either + SMOOTH)
     return ((1 - scores) * weight).sum(1) / jnp.maximum(weight.sum(1), 1e-6)

@@ -14,12 +14,12 @@ def last(backbone: Backbone) -> StageMap:
     Raises:
       ConfigError: none does.
     """
-    if not (found := stage_maps.of(backbone)):
+    if not (maps := stage_maps.of(backbone)):
         raise ConfigError(
             f"Segmentation needs a backbone of pictures with maps; no stage of {type(backbone).__name__} gives one. "
             f"Choose another config.model.family."
         )
-    return found[-1]
+    return maps[-1]
 
 
 def pyramid(backbone: Backbone) -> tuple[StageMap, ...]:
@@ -27,10 +27,10 @@ def pyramid(backbone: Backbone) -> tuple[StageMap, ...]:
 
     A plain ViT has one stride: as many stages, evenly spaced up to the last one.
     """
-    final, found = last(backbone), stage_maps.of(backbone)
-    by_stride = {one.stride: one for one in found}
+    final, maps = last(backbone), stage_maps.of(backbone)
+    by_stride = {one.stride: one for one in maps}
     if len(by_stride) > 1:
         return tuple(by_stride[stride] for stride in sorted(by_stride)[-LEVELS:])
-    alike = [one for one in found if one.width == final.width]
+    alike = [one for one in maps if one.width == final.width]
     places = sorted({round((i + 1) * len(alike) / LEVELS) - 1 for i in range(LEVELS)} - {-1})
     return tuple(alike[i] for i in places)

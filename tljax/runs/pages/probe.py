@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tljax.data.batches import lengths_of
 from tljax.data.parts.subsets import Subset
 from tljax.reporting import label_errors
 from tljax.runs.pages.finished import Finished
@@ -103,7 +104,7 @@ class Some:
         self.subset: Subset = part.subset.take(places)
         self.in_memory = part.in_memory
         self._part, self._places = part, places
-        if (lengths := getattr(part, "lengths", None)) is not None:
+        if (lengths := lengths_of(part)) is not None:
             self.lengths = lengths[places]
 
     def __len__(self) -> int:

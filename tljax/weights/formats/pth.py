@@ -35,17 +35,17 @@ def read(path: Path) -> Arrays:
     """
     torch = _torch(path)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # pickle.UnpicklingError, RuntimeError, EOFError
         raise WeightsError(
             f"'{path}' must be a whole torch checkpoint that holds only weights (torch.load, weights_only=True), but "
             f"reading it failed: {_reason(error)}\nIt is not read in any other way: save it as safetensors."
         ) from error
-    tensors = _tensors(torch, found)
+    tensors = _tensors(torch, content)
     if not tensors:
-        inner = {key: rows for key, value in _items(found) if (rows := _tensors(torch, value))}
+        inner = {key: rows for key, value in _items(content) if (rows := _tensors(torch, value))}
         if not inner:
-            keys = ", ".join(str(key) for key, _ in _items(found)) or type(found).__name__
+            keys = ", ".join(str(key) for key, _ in _items(content)) or type(content).__name__
             raise WeightsError(
                 f"'{path}' must hold a table of tensors, or such tables under names; it holds: {keys}. Save the "
                 f"table that you need as a file of its own."
@@ -74,17 +74,17 @@ def _torch(path: Path) -> Any:
 
 def _reason(error: Exception) -> str:
     """The reason in torch's error, without torch's advice to read the file in a way that runs its code."""
-    found = re.search(r"WeightsUnpickler error: (.+)", str(error))
-    return found[1] if found else next(iter(str(error).splitlines()), type(error).__name__)
+    match = re.search(r"WeightsUnpickler error: (.+)", str(error))
+    return match[1] if match else next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def _items(found: Any) -> list[tuple[Any, Any]]:
-    return list(found.items()) if isinstance(found, Mapping) else []
+def _items(content: Any) -> list[tuple[Any, Any]]:
+    return list(content.items()) if isinstance(content, Mapping) else []
 
 
-def _tensors(torch: ModuleType, found: Any) -> Record:
+def _tensors(torch: ModuleType, content: Any) -> Record:
     """`found` if it is a table of tensors only, else {}."""
-    items = _items(found)
+    items = _items(content)
     return {str(key): x for key, x in items} if all(isinstance(x, torch.Tensor) for _, x in items) else {}
 
 

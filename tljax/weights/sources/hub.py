@@ -79,21 +79,21 @@ def read(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Pu
     lock = lock or LOCK
     entry = lock_file.read(lock, beside=BESIDE).get(spec, {})
     path = _locate(card, card.file, card.revision or entry.get("revision", ""))
-    got = {"revision": _commit(path, card), "sha256": atomic.sha256(path)}
+    facts = {"revision": _commit(path, card), "sha256": atomic.sha256(path)}
     for pins in ({pin: getattr(card, pin) for pin in lock_file.PINS}, entry):
-        lock_file.hold(lock, spec, path, {pin: (pins.get(pin), got[pin]) for pin in lock_file.PINS})
+        lock_file.hold(lock, spec, path, {pin: (pins.get(pin), facts[pin]) for pin in lock_file.PINS})
     arrays = _arrays(path)  # before the lock is written: a damaged file must not get into it
-    places, complete = _beside(card, got["revision"], entry.get("beside"))
+    places, complete = _beside(card, facts["revision"], entry.get("beside"))
     beside = {name: atomic.sha256(place) for name, place in places.items()}
-    for name, held in entry.get("beside", {}).items():
-        lock_file.hold(lock, spec, places[name], {f"sha256 of {name}": (held, beside[name])})
-    fresh = {"file": card.file, **got} | ({"beside": beside} if complete else {})
+    for name, recorded in entry.get("beside", {}).items():
+        lock_file.hold(lock, spec, places[name], {f"sha256 of {name}": (recorded, beside[name])})
+    fresh = {"file": card.file, **facts} | ({"beside": beside} if complete else {})
     if fresh != entry and (complete or not entry):
         lock_file.record(lock, spec, fresh, file=path, beside=BESIDE)
-    said = local_weights.config(path.parent, path, beside=places)
-    if not card.mean and places.keys() & {cards.PROCESSOR, "config.json"} and (found := cards.beside(path.parent)):
-        card = dataclasses.replace(found, repository=card.repository, file=card.file)  # none in the zoo, none given
-    return Published(arrays, dataclasses.replace(card, **got), str(path), said)
+    config = local_weights.config(path.parent, path, beside=places)
+    if not card.mean and places.keys() & {cards.PROCESSOR, "config.json"} and (near := cards.beside(path.parent)):
+        card = dataclasses.replace(near, repository=card.repository, file=card.file)  # none in the zoo, none given
+    return Published(arrays, dataclasses.replace(card, **facts), str(path), config)
 
 
 def locate(spec: str, *, card: Card | None = None, lock: Path | None = None) -> Path:
@@ -108,7 +108,7 @@ def _arrays(path: Path) -> Mapping[str, np.ndarray]:
         raise WeightsError(f"{error}\nDelete '{path.resolve()}' to download it again.") from error
 
 
-def _beside(card: Card, commit: str, held: Mapping[str, str] | None) -> tuple[dict[str, Path], bool]:
+def _beside(card: Card, commit: str, recorded: Mapping[str, str] | None) -> tuple[dict[str, Path], bool]:
     """Name -> path of the files beside the weights; and whether these are all that the repository has.
 
     Without a network, only the files in the cache are known.
@@ -116,15 +116,15 @@ def _beside(card: Card, commit: str, held: Mapping[str, str] | None) -> tuple[di
     Args:
       held: the files in the lock, which must all exist; None if they are not locked yet.
     """
-    files = {name: str(PurePosixPath(card.file).parent / name) for name in (BESIDE if held is None else held)}
+    files = {name: str(PurePosixPath(card.file).parent / name) for name in (BESIDE if recorded is None else recorded)}
     cached = {name: _cached(card, file, commit) for name, file in files.items()}
-    unknown = [name for name, found in cached.items() if found is None]
-    complete = held is not None or not unknown or not _offline(_url(card, files[unknown[0]], commit))
-    found = {name: Path(place) for name, place in cached.items() if isinstance(place, str)}
+    unknown = [name for name, places in cached.items() if places is None]
+    complete = recorded is not None or not unknown or not _offline(_url(card, files[unknown[0]], commit))
+    places = {name: Path(place) for name, place in cached.items() if isinstance(place, str)}
     if complete:
-        fetched = {name: _locate(card, files[name], commit, optional=held is None) for name in unknown}
-        found |= {name: place for name, place in fetched.items() if place is not None}
-    return found, complete
+        fetched = {name: _locate(card, files[name], commit, optional=recorded is None) for name in unknown}
+        places |= {name: place for name, place in fetched.items() if place is not None}
+    return places, complete
 
 
 def _cached(card: Card, file: str, revision: str) -> object:

@@ -48,15 +48,15 @@ def locate(spec: str, *, card: Card | None = None, lock: Path | None = None) -> 
     files = [PurePosixPath(file) for file in distribution.files or ()]
     places = {place for file in files for place in (file, *file.parents)}
     if inside:
-        wanted = PurePosixPath(inside).parts
-        found = [place for place in places if place.parts[-len(wanted) :] == wanted]
+        names = PurePosixPath(inside).parts
+        matches = [place for place in places if place.parts[-len(names) :] == names]
     else:
-        found = [file.parent for file in files if file.name == local_weights.FILE]
-    if len(found) != 1:
+        matches = [file.parent for file in files if file.name == local_weights.FILE]
+    if len(matches) != 1:
         listed = [str(file) for file in files if file.suffix in tensors.suffixes()]
         raise WeightsError(
-            f"'{spec}' must name one file or folder of the package; {len(found)} fit: "
-            f"{', '.join(sorted(map(str, found))) or 'none'}. It holds the weights: {', '.join(listed) or 'none'}. "
+            f"'{spec}' must name one file or folder of the package; {len(matches)} fit: "
+            f"{', '.join(sorted(map(str, matches))) or 'none'}. It holds the weights: {', '.join(listed) or 'none'}. "
             f"Write {PREFIX}{name}/<path inside>."
         )
-    return Path(str(distribution.locate_file(str(found[0]))))
+    return Path(str(distribution.locate_file(str(matches[0]))))

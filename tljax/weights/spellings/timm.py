@@ -145,8 +145,8 @@ def _by_architecture(config: Json, where: str) -> Record:
         )
     name = config["architecture"]
     tensorflow = name.startswith("tf_") or re.fullmatch(r"efficientnet_b\d_pruned", name)
-    told = {"padding": "same", "epsilon": 1e-3} if tensorflow else {"padding": "half", "epsilon": 1e-5}
-    return told | {"momentum": 0.9}
+    facts = {"padding": "same", "epsilon": 1e-3} if tensorflow else {"padding": "half", "epsilon": 1e-5}
+    return facts | {"momentum": 0.9}
 
 
 def _by_v3(config: Json, where: str) -> Record:
@@ -155,14 +155,14 @@ def _by_v3(config: Json, where: str) -> Record:
     Raises:
       WeightsError: the network is a relative, or its architecture stands nowhere.
     """
-    told = _by_architecture(config, where)
+    facts = _by_architecture(config, where)
     if not re.fullmatch(r"(tf_)?mobilenetv3_(large|small)_\d+", config["architecture"]):
         raise WeightsError(
             f"A network of timm with the names of a MobileNetV3 must be mobilenetv3_large_N or mobilenetv3_small_N, or "
             f"one of them with tf_ before it; the config.json beside '{where}' says '{config['architecture']}', which "
             f"tljax does not build. Choose other weights."
         )
-    return told
+    return facts
 
 
 SPELLINGS = (

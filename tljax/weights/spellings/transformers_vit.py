@@ -115,9 +115,9 @@ def _told(config: Json, where: str, activation: str, eps: float) -> Record:
     Raises:
       WeightsError: tljax does not have the activation, or the pictures are not square.
     """
-    said = config.get("vision_config", config)
-    said = said if isinstance(said, Mapping) else {}
-    named, size = said.get("hidden_act", activation), said.get("image_size", 0)
+    vision = config.get("vision_config", config)
+    vision = vision if isinstance(vision, Mapping) else {}
+    named, size = vision.get("hidden_act", activation), vision.get("image_size", 0)
     if not isinstance(named, str) or named not in ACTIVATIONS:
         raise WeightsError(
             f"hidden_act in the config.json beside '{where}' must be one of {', '.join(ACTIVATIONS)}; got {named!r}. "
@@ -125,8 +125,8 @@ def _told(config: Json, where: str, activation: str, eps: float) -> Record:
         )
     if isinstance(size, list) and any(side != size[0] for side in size):
         raise WeightsError(f"Positions in '{where}' must be of square pictures; its config.json says {size}.")
-    facts = {"activation": ACTIVATIONS[named], "eps": said.get("layer_norm_eps", eps)}
-    return facts | ({"heads": said["num_attention_heads"]} if "num_attention_heads" in said else {})
+    facts = {"activation": ACTIVATIONS[named], "eps": vision.get("layer_norm_eps", eps)}
+    return facts | ({"heads": vision["num_attention_heads"]} if "num_attention_heads" in vision else {})
 
 
 def _told_dinov3(config: Json, where: str) -> Record:
@@ -148,8 +148,8 @@ def _told_dinov3(config: Json, where: str) -> Record:
 def _spelling(
     rules: tuple[Rule, ...], activation: str, eps: float, arrange: Callable[[Arrays], Arrays] | None
 ) -> Spelling:
-    told = partial(_told, activation=activation, eps=eps)
-    return Spelling("transformers", "vit", rules, told=told, arrange=arrange)
+    facts = partial(_told, activation=activation, eps=eps)
+    return Spelling("transformers", "vit", rules, told=facts, arrange=arrange)
 
 
 SPELLINGS = (
