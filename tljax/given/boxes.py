@@ -42,7 +42,7 @@ def look(place: Path, asked: Changes) -> Found | None:
         return None
     dataset = _loaded(kind, root, splits, asked)
     changes, learned, divided = parts.of({name: len(dataset.splits[name]) for name in splits}, "boxes")
-    files = [file for name in learned for file in groups.files_of(dataset.splits[name])]
+    files = [Path(file) for name in learned for file in groups.files_of(dataset.splits[name])]
     keys: Changes = {"data.source": kind, "data.dir": str(root), **changes}
     classes = dataset.info.classes
     note = f"boxes: {kind} in '{root}', pictures in '{files[0].parent}'; classes: {labels.cut(list(classes))}"
