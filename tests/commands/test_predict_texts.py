@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+import tljax
 from tests.runs.test_text_runs import TINY, config, written
 from tljax.__main__ import main
 from tljax.core.errors import WeightsError
@@ -94,6 +95,10 @@ def test_what_is_too_long_is_cut_as_in_training_and_counted(trained, capsys):
     out, error = capsys.readouterr()
     first, second = (json.loads(line)["classes"] for line in out.splitlines())
     assert first == second and "1 of 2 texts were cut to 16 tokens" in error
+    loaded = tljax.load(place)
+    for asked in ([LONG, kept], [LONG]):  # each call counts its own
+        with pytest.warns(UserWarning, match=f"1 of {len(asked)} texts were cut to 16 tokens"):
+            loaded.predict(asked)
 
 
 def test_texts_that_cannot_be_asked_are_named_after_the_answers(trained, tmp_path, capsys):

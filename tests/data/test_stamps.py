@@ -43,6 +43,16 @@ def test_a_file_that_is_written_again_is_seen(named, tmp_path, key):
     )
 
 
+def test_other_content_under_the_old_time_is_seen(named, tmp_path):
+    """As `cp -p` and `tar` leave it: the same size, and the time of writing of another file."""
+    before = stamps.files(tmp_path / "run", named)
+    file = tmp_path / FILES["data.dir"]
+    time = file.stat().st_mtime_ns
+    file.write_text("other")
+    os.utime(file, ns=(time, time))
+    assert not stamps.unchanged(before, tmp_path / "run", named)[0]
+
+
 def test_what_is_gone_is_said_and_what_is_no_file_is_left_out(named, tmp_path):
     before = stamps.files(tmp_path / "run", named)
     (tmp_path / "net.safetensors").unlink()

@@ -3,10 +3,12 @@
 import json
 import shutil
 
+import optax
 import pytest
 
 from tests import small
 from tljax.core.errors import DataError
+from tljax.reporting.run_folder import environment
 from tljax.runs.run import run
 
 
@@ -56,18 +58,37 @@ def test_files_that_were_written_again_and_hold_the_same(trained, capsys):
 
 def test_code_that_was_changed(trained, tmp_path, capsys):
     config, _, folder = trained
-    file = tmp_path / "of_my_own.py"
-    file.write_text("import optax\n\n\ndef slow(learning_rate):\n    return optax.sgd(learning_rate)\n")
+    file, other = tmp_path / "of_my_own.py", tmp_path / "beside_of_my_own.py"
+    other.write_text("FACTOR = 1\n")
+    file.write_text(
+        "import optax\nfrom beside_of_my_own import FACTOR\n\n\n"
+        "def slow(learning_rate):\n    return optax.sgd(FACTOR * learning_rate)\n"
+    )
     config.optimizer.name, config.optimizer.kwargs = f"{file}:slow", {}
     run(config, folder)
     assert "has changed" not in capsys.readouterr().out
-    file.write_text(file.read_text().replace("(learning_rate)\n", "(2 * learning_rate)\n"))
+    file.write_text(file.read_text().replace("FACTOR *", "2 *"))
+    other.write_text("FACTOR = 2\n")
     run(config, folder)
     said = capsys.readouterr().out
-    assert f"warning: '{file}' has changed since: this is the result of the code as it was then" in said
+    for one in (file, other):
+        assert f"warning: '{one}' has changed since: this is the result of the code as it was then" in said
     (folder / "result.json").unlink()
+    then = json.loads((folder / "env.json").read_text())
+    then["packages"]["optax"] = "0.0.1"
+    (folder / "env.json").write_text(json.dumps(then))
     run(config, folder)
-    assert f"warning: '{file}' has changed since this run began" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"warning: '{file}' has changed since this run began" in said and f"warning: '{other}' has" in said
+    assert f"there changed: optax 0.0.1 -> {optax.__version__}. What it computed before" in said
+    (earlier,) = json.loads((folder / "env.json").read_text())["earlier"]
+    assert earlier["packages"]["optax"] == "0.0.1"
+
+
+@pytest.mark.parametrize("damaged", ["{", "[]", '{"packages": 3}', '{"earlier": 1}'])
+def test_an_env_json_that_is_damaged_is_written_again(tmp_path, damaged):
+    (tmp_path / "env.json").write_text(damaged)
+    assert environment.write(tmp_path) == [] and "packages" in json.loads((tmp_path / "env.json").read_text())
 
 
 def test_data_that_are_gone(trained, capsys):

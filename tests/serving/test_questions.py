@@ -36,6 +36,9 @@ def test_a_table_is_read_by_its_columns(texts, tmp_path, capsys):  # noqa: F811
     assert [row["p(neg)"] for row in plain] == pytest.approx([row["p(neg)"] for row in rows], abs=1e-6)
     assert main(["predict", str(folder), str(table), f"--out={out}", "--id=stars"]) == 0
     assert [row["id"] for row in lines(out)] == ["5", "1"]
+    table.write_text(table.read_text().replace("1,bad", "5,bad"))
+    assert main(["predict", str(folder), str(table), f"--out={out}", "--id=stars"]) == 0
+    assert "warning: 1 rows of second.csv have the 'stars' of another row" in capsys.readouterr().err
 
 
 def test_other_columns_are_named_and_missing_ones_refused(texts, tmp_path, capsys):  # noqa: F811

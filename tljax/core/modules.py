@@ -57,6 +57,22 @@ def checksum(file: str) -> str:
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
+def beside(file: str) -> list[str]:
+    """The files of loaded modules in the folder of a user's file or in its package: what it may have imported."""
+    root = Path(file).resolve().parent
+    while (root.parent / "__init__.py").is_file():
+        root = root.parent
+    files = {name: getattr(module, "__file__", None) or "" for name, module in list(sys.modules.items())}
+    return sorted(
+        file
+        for name, file in files.items()
+        if file.endswith(".py")
+        and Path(file).resolve().is_relative_to(root)
+        and not set(INSTALLED) & set(Path(file).parts)
+        and name.partition(".")[0] not in ("__main__", "tljax")
+    )
+
+
 def _noted(name: str, module: ModuleType) -> ModuleType:
     """The module, noted in `loaded` if it is the user's own file."""
     file = module.__file__

@@ -65,10 +65,11 @@ def _compared(before: Json, now: Record) -> tuple[bool, list[str]]:
 
 
 def code(config: ConfigDict) -> Record:
-    """The user's own file -> its checksum when it was loaded, for files that the config names."""
+    """The user's own file -> its checksum, for files that the config names and the modules beside them."""
     values = [text for value in config_tables.flat(config).values() for text in _named(value)]
     names = {name for text in values for name in (text, text.partition(":")[0], text.rpartition(".")[0])}
-    return {file: sha256 for name, (file, sha256) in modules.loaded.items() if name in names}
+    own = {file: sha256 for name, (file, sha256) in modules.loaded.items() if name in names}
+    return {other: modules.checksum(other) for file in own for other in modules.beside(file)} | own
 
 
 def changed_code(before: Json) -> list[str]:
@@ -79,7 +80,9 @@ def changed_code(before: Json) -> list[str]:
 
 def stamp(place: Path, *, without: Path | None = None) -> Record | None:
     """Facts about a file or a folder, known without reading its files: their number, their size, and a checksum of
-    their names, sizes and times of writing; None if there are no files.
+    their names, sizes, times of writing and times of change; None if there are no files.
+
+    Programs set the time of writing as they like (cp -p, tar, rsync -a); that of change is the file system's own.
 
     Args:
       without: a folder that is left out.
@@ -87,9 +90,13 @@ def stamp(place: Path, *, without: Path | None = None) -> Record | None:
     if not place.exists():
         return None
     files = [place] if place.is_file() else _files(place, {os.path.realpath(place), os.path.realpath(without or "")})
-    rows = [(os.path.relpath(file, place), stat.st_size, stat.st_mtime_ns) for file in files if (stat := _stat(file))]
+    rows = [
+        (os.path.relpath(file, place), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        for file in files
+        if (stat := _stat(file))
+    ]
     digest = hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()
-    return {"place": str(place), "files": len(rows), "bytes": sum(size for _, size, _ in rows), "sha256": digest}
+    return {"place": str(place), "files": len(rows), "bytes": sum(row[1] for row in rows), "sha256": digest}
 
 
 def _files(folder: Path, seen: set[str]) -> Iterator[Path]:

@@ -15,8 +15,8 @@ from tljax.core.atomic import make_folder, read_json, sync, write, write_json, w
 from tljax.core.errors import DataError, TljaxError
 from tljax.core.experiment import Experiment
 from tljax.core.types import Json, Record
-from tljax.reporting import figures, machine, plan_chart, run_lines, throughput
-from tljax.reporting.run_folder import divergence, inputs, ownership
+from tljax.reporting import figures, plan_chart, run_lines, throughput
+from tljax.reporting.run_folder import divergence, environment, inputs, ownership
 from tljax.reporting.terminal import Advance, Screen
 from tljax.reporting.watchdog import Watchdog
 from tljax.reporting.writer import About, Writers
@@ -65,12 +65,11 @@ class Report(Screen):
         make_folder(self.folder)
         with ownership.claimed(self.folder):
             before = inputs.check(self.folder, checksums)
-            for file in inputs.changed_code(before):
-                self.say(f"warning: '{file}' has changed since this run began: what it learned before is of other code")
             write(self.folder / "config.json", self._config)  # the first file: it marks the folder as a run's
             inputs.write(self.folder, checksums, before, self._settings)
             ownership.sweep(self.folder)
-            write_json(self.folder / "env.json", machine.environment())
+            for note in (*inputs.changes(before), *environment.write(self.folder)):
+                self.say(note)
             for name, text in self._kept.items():
                 write(self.folder / name, text)
             with contextlib.closing(self._writers):

@@ -1,5 +1,6 @@
 """A finished run as a person holds it in Python: its folder, its result, and answers about new examples."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,15 @@ class Loaded:
         """What `tljax predict` says of pictures (files, folders), texts or tables, a dict each: its name, "prediction"
         and "p(<class>)" of every class; numbers, and labels that had a column each, under "<name> predicted".
 
+        What the command says besides, as of texts that were cut, is a warning.
+
         Raises:
           DataError: what cannot be read; all are named.
         """
         places = [str(one) for one in ([asked] if isinstance(asked, Path | str) else asked)]
         found = questions.find(self.folder, self.model, places)
         predictor = self._predictor = self._predictor or Predictor(self.model)
+        predictor.cut = 0
         data, faults = questions.reading(self.folder, self.model), list(found.faults)
         table = answers.Answers(self.model, questions.kind(self.model), data)
         for name, (_, answer) in zip(found.names, predictor.answers(found.asked), strict=True):
@@ -53,5 +57,7 @@ class Loaded:
                 table.add(name, answer)
         if faults:
             raise DataError(f"What is asked must be readable; {len(faults)} are not:\n  " + "\n  ".join(faults))
+        for note in (*found.notes, *predictor.notes(len(found.asked))):
+            warnings.warn(note, stacklevel=2)
         columns = {name: np.asarray(values).tolist() for name, values in table.columns.items()}
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -209,4 +209,7 @@ def _ids(file: Path, data: ConfigDict, column: str, found: Questions) -> dict[st
         return {}
     if not column:
         found.notes.append(f"{file.name}: rows go by their column '{ID}' (--id names another)")
-    return {str(line): str(cells[column or ID]) for line, cells in rows}
+    ids = {str(line): str(cells[column or ID]) for line, cells in rows}
+    if again := len(ids) - len(set(ids.values())):
+        found.notes.append(f"warning: {again:,} rows of {file.name} have the '{column or ID}' of another row")
+    return ids

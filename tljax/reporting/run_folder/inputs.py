@@ -25,7 +25,7 @@ def unchanged(folder: Path, config: ConfigDict) -> tuple[bool, list[str]]:
     """(Whether the files that a finished run has read are unchanged, notes about them and about the user's code)."""
     before = stored(folder)
     same, notes = stamps.unchanged(before.get(FILES, {}), folder, config)
-    for file in changed_code(before):
+    for file in stamps.changed_code(before.get(CODE, {})):
         notes.append(
             f"warning: '{file}' has changed since: this is the result of the code as it was then; another --workdir "
             f"runs the new one"
@@ -33,9 +33,12 @@ def unchanged(folder: Path, config: ConfigDict) -> tuple[bool, list[str]]:
     return same, notes
 
 
-def changed_code(before: Json) -> list[str]:
-    """The user's own files that have changed since the run began; `before` is its inputs.json."""
-    return stamps.changed_code(before.get(CODE, {}))
+def changes(before: Json) -> list[str]:
+    """Warnings of the user's own files that have changed since the run began; `before` is its inputs.json."""
+    return [
+        f"warning: '{file}' has changed since this run began: what it learned before is of other code"
+        for file in stamps.changed_code(before.get(CODE, {}))
+    ]
 
 
 def stored(folder: Path) -> Record:
