@@ -1,4 +1,4 @@
-"""Small CLIPs and SigLIPs in transformers' layout, random weights and a real tokenizer, without torch."""
+"""Small CLIPs, SigLIPs and TIPSv2s in transformers' layout, random weights and a real tokenizer, without torch."""
 
 import json
 import string
@@ -23,10 +23,12 @@ CONFIGS = {
              "vision_config": {**TEXT, "hidden_act": "quick_gelu"}},
     "siglip": {"model_type": "siglip", "text_config": {**TEXT, "max_position_embeddings": 30, "vocab_size": 70,
                                                        "pad_token_id": 0}, "vision_config": TEXT},
+    "tips": {"model_type": "tipsv2", "text_config": {**TEXT, "max_position_embeddings": 30, "vocab_size": 70},
+             "vision_config": TEXT, "temperature_init_value": 0.05},
 }  # fmt: skip
 PROCESSOR = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "size": {"shortest_edge": 16}, "do_center_crop": True,
              "crop_size": {"height": 16, "width": 16}, "resample": 3}  # fmt: skip
-PROJECTION = {"clip": 3, "siglip": 8}
+PROJECTION = {"clip": 3, "siglip": 8, "tips": 0}
 
 
 def shape(kind: str) -> Variant:
@@ -34,6 +36,8 @@ def shape(kind: str) -> Variant:
     sizes = {"vocabulary": 70, "positions": 20, "activation": "quick_gelu"}
     if kind == "siglip":
         sizes = {"vocabulary": 70, "padding": 0, **text_tower.SIGLIP, "positions": 30}
+    if kind == "tips":
+        sizes = {**text_tower.TIPSV2, "vocabulary": 70, "positions": 30}
     return Variant(8, 2, 2, 12, projection=PROJECTION[kind], **sizes)
 
 
@@ -47,16 +51,36 @@ def text_arrays(kind: str, seed: int = 2) -> dict[str, np.ndarray]:
     return {name: x for name, x in arrays.items() if not name.startswith("classifier.")}
 
 
+def tips() -> dict[str, np.ndarray]:
+    """Both towers under the names of TIPSv2's files."""
+    swaps = {"text_model.": "text_encoder.", "embeddings.": "", "encoder.layers.": "transformer.resblocks.",
+             "layer_norm": "ln_", "self_attn.": "attn.", "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj",
+             "final_ln_": "ln_final"}  # fmt: skip
+    towers = pictures.tips(pictures.published("tips")).items()
+    arrays = {name: x for name, x in towers if name.startswith("vision_encoder.")}
+    for name, x in text_arrays("tips").items():
+        theirs = name
+        for ours, other in swaps.items():
+            theirs = theirs.replace(ours, other)
+        part = next((letter for letter in "qkv" if f"attn.{letter}_proj." in theirs), "")
+        theirs = theirs.replace(f"attn.{part}_proj.", "attn.in_proj_") if part else theirs
+        arrays[theirs] = np.concatenate([arrays[theirs], x]) if theirs in arrays else x
+    return arrays
+
+
 def tokenizer(kind: str) -> Any:
-    """A tokenizer of letters: CLIP's byte-level BPE, or the BPE of SigLIP 2's Gemma."""
+    """A tokenizer of letters: CLIP's byte-level BPE, or the BPE of SigLIP 2's Gemma, or that of TIPSv2."""
     from tokenizers import processors
-    from transformers import CLIPTokenizer, Siglip2Tokenizer
+    from transformers import CLIPTokenizer, Siglip2Tokenizer, Tipsv2Tokenizer
 
     if kind == "clip":
         words = [*LETTERS, *(f"{letter}</w>" for letter in LETTERS), "ca", "cat</w>"]
         words += ["<|startoftext|>", "<|endoftext|>"]
         merges = [("c", "a"), ("ca", "t</w>")]
         return CLIPTokenizer(vocab={word: i for i, word in enumerate(words)}, merges=merges)
+    if kind == "tips":
+        words = ["<pad>", "<unk>", *LETTERS, "▁", "ca", "cat"]
+        return Tipsv2Tokenizer(vocab={word: i for i, word in enumerate(words)}, merges=[("c", "a"), ("ca", "t")])
     words = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *LETTERS, "▁", "ca", "cat"]
     merges = [("c", "a"), ("ca", "t")]
     made = Siglip2Tokenizer(vocab={word: i for i, word in enumerate(words)}, merges=merges)
@@ -69,12 +93,13 @@ def tokenizer(kind: str) -> Any:
 def write(folder: Path, kind: str) -> Path:
     """Both towers, tokenizer and configs in `folder`, as transformers lays them."""
     folder.mkdir(parents=True, exist_ok=True)
-    both = pictures.tower(pictures.published(kind)) | text_arrays(kind)
+    both = tips() if kind == "tips" else pictures.tower(pictures.published(kind)) | text_arrays(kind)
     both = {name: x for name, x in both.items() if np.asarray(x).ndim or "logit" not in name}
     both.pop("vision_model.embeddings.position_ids", None)
     if kind == "siglip":
         both["logit_bias"] = np.full(1, -2.0, np.float32)
-    both["logit_scale"] = np.full((), np.log(20.0), np.float32)
+    if kind != "tips":  # its scale is in the config
+        both["logit_scale"] = np.full((), np.log(20.0), np.float32)
     safetensors.numpy.save_file(
         {name: np.ascontiguousarray(x) for name, x in both.items()}, folder / "model.safetensors"
     )

@@ -20,7 +20,7 @@ CONFIG, DATA, WEIGHTS = 2, 3, 4
 
 @pytest.fixture(scope="module")
 def towers(tmp_path_factory):
-    return {kind: two_towers.write(tmp_path_factory.mktemp(kind), kind) for kind in ("clip", "siglip")}
+    return {kind: two_towers.write(tmp_path_factory.mktemp(kind), kind) for kind in ("clip", "siglip", "tips")}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_a_table_is_refused_before_weights_are_looked_for(tmp_path, capsys):
     assert code == DATA and f"pictures or folders of them, and no table; got: {tmp_path / 'new.csv'}" in out.err
 
 
-@pytest.mark.parametrize("kind", ["clip", "siglip"])
+@pytest.mark.parametrize("kind", ["clip", "siglip", "tips"])
 def test_folders_of_classes_give_the_accuracy(kind, towers, data, capsys):
     code, out = told(capsys, towers[kind], data, "--template", "a photo of a {}", "--template", "{}", "--json")
     found = json.loads(out.out.splitlines()[-1])
@@ -99,7 +99,7 @@ def from_names(towers, data):
     return config
 
 
-@pytest.mark.parametrize("kind", ["clip", "siglip"])
+@pytest.mark.parametrize("kind", ["clip", "siglip", "tips"])
 def test_a_run_begins_with_the_head_of_its_classes(kind, towers, data, tmp_path):
     """At a rate of nearly 0 the head stays as it began."""
     config = from_names(towers[kind], data)

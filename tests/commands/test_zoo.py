@@ -76,10 +76,10 @@ def test_a_card_says_what_is_known_and_where_from(spec):
     assert (card.repository, card.file) == (spec, "model.safetensors")
     assert card.revision == "" or re.fullmatch(lock_file.PINS["revision"], card.revision)
     assert card.sha256 == "" or re.fullmatch(lock_file.PINS["sha256"], card.sha256)
-    licences = "BSD-3-Clause", "Apache-2.0", "MIT", "CC-BY-NC-4.0", "DINOv3-License"
-    assert card.licence in licences  # a new one is to be read before it is listed
+    licences = {"BSD-3-Clause", "Apache-2.0", "MIT", "CC-BY-NC-4.0", "DINOv3-License"}
+    assert card.licence in licences | {"FAIR-NC"}  # a new one is to be read before it is listed
     assert card.classes >= 0 and card.parameters > 0 and card.gflops > 0 and card.size > 0 and 0 < card.crop <= 1
-    assert (card.mean, card.std) in (IMAGENET, CLIP, ((0.5,) * 3, (0.5,) * 3))
+    assert (card.mean, card.std) in (IMAGENET, CLIP, ((0.5,) * 3, (0.5,) * 3), ((0.0,) * 3, (1.0,) * 3))
     assert (card.scale, card.channel_order) == (255.0, "RGB") and card.interpolation in preprocess.METHODS
     assert {field for fields in card.sources for field in fields.split(", ")} == SOURCED
     assert all(card.sources.values())
@@ -137,12 +137,16 @@ def test_the_numbers_in_a_repositorys_name_are_those_of_its_card(spec):
     elif card.family == "regnet":  # "y_1_6gf" is 016 there, in units of 100 MFLOPs
         number, unit = re.fullmatch(r"y_([\d_]+)([gm])f", card.variant).groups()
         assert f"y_{float(number.replace('_', '.')) * (10 if unit == 'g' else 0.01):03.0f}" in name
+    elif name.startswith("tipsv2-"):
+        assert card.variant == {"b14": "tipsv2_base14", "l14": "tipsv2_large14"}[name.removeprefix("tipsv2-")]
     elif card.family == "mobilenet_v4":
         assert f"mobilenetv4_{card.variant}." in name and f"_r{card.size}_" in name
     elif found := re.search(r"patch(\d+)(?:.*_(\d\d\d))?", name):
         shape, (patch, size) = find("families", "vit").VARIANTS[card.variant], found.groups()
-        assert (shape.patch, card.size) == (int(patch), int(size or (256 if "dinov3" in name else 518)))
-        assert (shape.distilled, shape.registers) == ("distilled" in name, 4 * ("reg4" in name or "dinov3" in name))
+        pixels = 256 if "dinov3" in name else 448 if "tipsv2" in name else 518
+        assert (shape.patch, card.size) == (int(patch), int(size or pixels))
+        registers = 4 * ("reg4" in name or "dinov3" in name) + ("reg1" in name)
+        assert (shape.distilled, shape.registers) == ("distilled" in name, registers)
         assert (shape.pre_norm, shape.attention_pool) == ("clip" in name and "siglip" not in name, "siglip" in name)
         assert shape.activation == ("gelu_tanh" if "siglip" in name else "quick_gelu" if "openai" in name else "gelu")
     else:
@@ -151,6 +155,8 @@ def test_the_numbers_in_a_repositorys_name_are_those_of_its_card(spec):
             in name
         )
     none = {
+        "tipsv2-b14": 0,
+        "tipsv2-l14": 0,
         "lvd142m": 0,
         "lvd1689m": 0,
         "mae": 0,
@@ -159,7 +165,7 @@ def test_the_numbers_in_a_repositorys_name_are_those_of_its_card(spec):
     }  # seen without labels, or with texts for labels
     space = 768 if "large" in name else 512  # which CLIP shares with texts
     classes = {"in21k": 21843, "in22k": 21841, **none, "openai": space, "datacompxl": space}
-    tag = name.rpartition(".")[2].removeprefix("dinov3_")
+    tag = name.rpartition(".")[2].removeprefix("dinov3_").removeprefix("eupe_")
     assert card.classes == classes.get(tag, classes.get(tag.rpartition("_")[2], 1000))
 
 

@@ -1,4 +1,4 @@
-"""The towers for texts of CLIP and SigLIP: names, sizes, spellings. Their numbers: test_parity_towers.py."""
+"""The towers for texts of CLIP, SigLIP and TIPSv2: names, sizes, spellings. Their numbers: test_parity_towers.py."""
 
 import math
 
@@ -22,6 +22,7 @@ PARAMETERS = {
     "clip_large": 123_650_304,
     "siglip_base": 110_271_744,
     "siglip2_base": 282_303_744,
+    "tipsv2_base": 109_632_000,
 }
 
 
@@ -77,7 +78,7 @@ def test_openais_names_hold_the_same_tensors():
         np.testing.assert_array_equal(found[name], array, err_msg=name)
 
 
-@pytest.mark.parametrize("kind", ["clip", "siglip"])
+@pytest.mark.parametrize("kind", ["clip", "siglip", "tips"])
 def test_a_texts_vector_does_not_depend_on_padding(kind):
     network, variables = placed(kind, two_towers.text_arrays(kind))
     short = network.apply(variables, tokens([[5, 6, 7], [8, 9, 3]], 3), method="features")
@@ -95,9 +96,16 @@ def test_a_tower_alone_has_names_without_the_first_word():
 
 
 def test_sizes_that_fit_no_tower_are_refused():
-    with pytest.raises(ConfigError, match=r"only then; got width 8, 2 heads, 'gelu', causal True, padding 1"):
+    with pytest.raises(ConfigError, match=r"one of causal .* got width 8, 2 heads, 'gelu', causal True, padding 1"):
         Variant(8, 2, 1, 8, padding=1)
-    with pytest.raises(WeightsError, match=r"do not show the heads and the GELU.*config\.json of transformers"):
+    with pytest.raises(WeightsError, match=r"do not show the heads and the activation.*config\.json of transformers"):
         text_tower.infer(two_towers.text_arrays("clip"), None)
-    with pytest.raises(WeightsError, match=r"hidden_act of a tower.*got 'relu'"):
-        text_tower.infer(two_towers.text_arrays("clip"), {"text_config": {"hidden_act": "relu"}})
+    with pytest.raises(WeightsError, match=r"hidden_act of a tower.*got 'silu'"):
+        text_tower.infer(two_towers.text_arrays("clip"), {"text_config": {"hidden_act": "silu"}})
+    with pytest.raises(WeightsError, match="scale_sqrt_depth is false"):
+        text_tower.infer(two_towers.text_arrays("tips"), {"text_config": {"scale_sqrt_depth": False}})
+
+
+def test_the_first_config_of_tipsv2_has_other_words():
+    told = {"model_type": "tipsv2", "text_num_heads": 2, "max_len": 30, "temperature": 0.004}
+    assert text_tower.infer(two_towers.text_arrays("tips"), told) == two_towers.shape("tips")

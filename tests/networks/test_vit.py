@@ -42,6 +42,8 @@ PARAMETERS |= {
     "dinov2_small14": 22_013_800, "dinov2_base14": 86_493_928, "dinov2_large14": 304_252_904,
     "dinov2_giant14": 1_136_306_664, "dinov2_small14_reg4": 22_014_952, "dinov2_base14_reg4": 86_496_232,
     "dinov2_large14_reg4": 304_255_976, "dinov2_giant14_reg4": 1_136_311_272,
+    "tipsv2_base14": 86_493_928, "tipsv2_large14": 304_252_904, "tipsv2_giant14": 1_136_306_664,
+    "tipsv2_so400m14": 413_659_864,
     "deit3_small16": 22_059_496, "deit3_base16": 86_585_320, "deit3_large16": 304_374_760,
     "clip_base32": 88_225_000, "clip_base16": 86_568_424, "clip_large14": 304_204_776,
     "siglip_base16": 93_653_224, "siglip_base32": 95_309_800, "siglip_large16": 316_919_784,
@@ -49,6 +51,7 @@ PARAMETERS |= {
 }  # fmt: skip
 # timm's with biases of queries and values alone; there is one of the keys here too, which begins as zeros.
 PARAMETERS |= {
+    "dinov3_tiny16": 5_682_664 + 12 * 192,
     "dinov3_small16": 21_981_160 + 12 * 384, "dinov3_base16": 86_428_648 + 12 * 768,
     "dinov3_large16": 304_153_576 + 24 * 1024, "dinov3_small_plus16": 29_077_480 + 12 * 384,
     "dinov3_huge_plus16": 841_872_360 + 32 * 1280,

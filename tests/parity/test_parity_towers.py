@@ -1,4 +1,4 @@
-"""Both towers of CLIP and SigLIP against transformers: every block of the tower for texts, and zero-shot logits."""
+"""Both towers of CLIP, SigLIP and TIPSv2 against transformers: every block of the one for texts, zero-shot logits."""
 
 import json
 from types import SimpleNamespace
@@ -43,7 +43,11 @@ def siglip(**options: Any) -> Any:
     return transformers.SiglipTextModel(config)
 
 
-TOWERS = {"CLIP": clip, "CLIP, exact GELU": lambda: clip(hidden_act="gelu"), "SigLIP": siglip}
+def tips() -> Any:
+    return transformers.Tipsv2TextModel(transformers.Tipsv2TextConfig(**SIZES, max_position_embeddings=11))
+
+
+TOWERS = {"CLIP": clip, "CLIP, exact GELU": lambda: clip(hidden_act="gelu"), "SigLIP": siglip, "TIPSv2": tips}
 
 
 @pytest.mark.parametrize("name", TOWERS)
@@ -68,9 +72,10 @@ def test_every_block_and_the_vector_of_a_text(name, length):
     for stage in net.backbone.stages:
         y = net.apply(variables, y, method=lambda net, y, stage=stage: net.backbone(y, start=stage, stop=stage))
         found[stage] = np.asarray(y if stage == "pool" else y["hidden"])
-    whole = ids if "CLIP" in name else np.pad(ids, ((0, 0), (0, 11 - length)))
+    whole = np.pad(ids, ((0, 0), (0, 11 - length))) if name == "SigLIP" else ids
+    seen = {"attention_mask": torch.tensor(mask)} if name == "TIPSv2" else {}
     with torch.inference_mode():
-        output = module(torch.tensor(whole), output_hidden_states=True)
+        output = module(torch.tensor(whole), output_hidden_states=True, **seen)
     expected = {f"block{i}": hidden.numpy() for i, hidden in enumerate(output.hidden_states[1:])}
     expected["embed"] = output.hidden_states[0].numpy()
     expected["pool"] = (output.text_embeds if "CLIP" in name else output.pooler_output).numpy()
@@ -88,6 +93,9 @@ def whole(kind: str) -> Any:
         return drawn(
             transformers.CLIPModel(transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=7))
         )
+    if kind == "tips":
+        vision |= {"num_register_tokens": 1, "patch_size": 12}
+        return drawn(transformers.Tipsv2Model(transformers.Tipsv2Config(text_config=text, vision_config=vision)))
     text["pad_token_id"] = 0
     module = drawn(transformers.SiglipModel(transformers.SiglipConfig(text_config=text, vision_config=vision)))
     with torch.no_grad():
@@ -96,7 +104,7 @@ def whole(kind: str) -> Any:
     return module
 
 
-@pytest.mark.parametrize("kind", ["clip", "siglip"])
+@pytest.mark.parametrize("kind", ["clip", "siglip", "tips"])
 def test_zero_shot_logits(kind, tmp_path):
     module = whole(kind)
     module.save_pretrained(tmp_path)
@@ -116,7 +124,8 @@ def test_zero_shot_logits(kind, tmp_path):
     words = transformers.AutoTokenizer.from_pretrained(tmp_path)
     padded = {"padding": "max_length", "max_length": 30, "padding_side": "right", "return_tensors": "pt"}
     texts = words([TEMPLATES[0].format(one.replace("_", " ")) for one in CLASSES], **padded)
+    seen = {"attention_mask": texts["attention_mask"]} if kind == "tips" else {}
     with torch.inference_mode():
-        expected = module(input_ids=texts["input_ids"], pixel_values=nchw(pixels)).logits_per_image.numpy()
+        expected = module(input_ids=texts["input_ids"], pixel_values=nchw(pixels), **seen).logits_per_image.numpy()
     found = Predictor(model, batch_size=4)(examples)
     assert above(1e-5, {"logits": found}, {"logits": expected}, f"zero-shot of {kind}") == {}

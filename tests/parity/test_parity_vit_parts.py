@@ -35,6 +35,9 @@ ARCHITECTURES = {
     "vit_small_patch14_reg4_dinov2": ("dinov2_small14_reg4", 2),
     "vit_giant_patch14_dinov2": ("dinov2_giant14", 1),
     "vit_giant_patch14_reg4_dinov2": ("dinov2_giant14_reg4", 1),
+    "vit_base_patch14_reg1_tipsv2": ("tipsv2_base14", 1),
+    "vit_so400m_patch14_reg1_tipsv2": ("tipsv2_so400m14", 1),
+    "vit_giant_patch14_reg1_tipsv2": ("tipsv2_giant14", 1),
     "deit3_small_patch16_224": ("deit3_small16", 2),
     "vit_base_patch32_clip_224": ("clip_base32", 1),
     "vit_base_patch32_clip_quickgelu_224": ("clip_base32_quick", 1),
@@ -46,6 +49,7 @@ ARCHITECTURES = {
 }
 # The same of DINOv3: the backbone alone, for timm's head is given the patches' mean.
 DINOV3 = {
+    "vit_tiny_patch16_dinov3_qkvb": ("dinov3_tiny16", {}),  # EUPE's
     "vit_small_patch16_dinov3": ("dinov3_small16", {"qkv_bias": False}),
     "vit_small_patch16_dinov3_qkvb": ("dinov3_small16", {}),
     "vit_small_plus_patch16_dinov3": ("dinov3_small_plus16", {"qkv_bias": False}),
@@ -210,7 +214,15 @@ def dinov3(**options: Any) -> Any:
     return transformers.DINOv3ViTModel(config)
 
 
+def tips(**options: Any) -> Any:
+    vision = {**SMALL, "image_size": 56, "patch_size": 14, "num_register_tokens": 1, **options}
+    text = {**SMALL, **MLP, "vocab_size": 20, "max_position_embeddings": 8}
+    return transformers.Tipsv2Model(transformers.Tipsv2Config(vision_config=vision, text_config=text))
+
+
 NETWORKS = {
+    "Tipsv2Model": tips,
+    "Tipsv2Model gated": lambda: tips(use_swiglu_ffn=True),
     "DINOv3ViTModel": lambda: dinov3(num_register_tokens=2),
     "DINOv3ViTModel gated, theta 30": lambda: dinov3(
         num_register_tokens=4, use_gated_mlp=True, hidden_act="silu", rope_theta=30.0
@@ -234,7 +246,7 @@ def theirs(module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
         output = (module.vision_model if whole else module)(pixel_values=pixels, output_hidden_states=True)
         found = {f"block{i}": hidden for i, hidden in enumerate(output.hidden_states[1:])}
         found["embed"] = output.hidden_states[0]
-        if whole:
+        if whole and hasattr(module, "visual_projection"):
             found["logits"] = module.visual_projection(output.pooler_output)
         elif hasattr(module, "visual_projection"):
             found["logits"] = output.image_embeds

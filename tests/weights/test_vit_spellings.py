@@ -21,6 +21,8 @@ SHAPES = {
     "dinov2": dataclasses.replace(SMALL, layer_scale=True),
     "registers": dataclasses.replace(SMALL, layer_scale=True, registers=2),
     "gated": dataclasses.replace(SMALL, layer_scale=True, gated=True, hidden=12),
+    "tips": dataclasses.replace(SMALL, layer_scale=True, registers=1),
+    "gated tips": dataclasses.replace(SMALL, layer_scale=True, registers=1, gated=True, hidden=12),
     "clip": dataclasses.replace(SMALL, pre_norm=True, activation="quick_gelu", eps=1e-5),
     "siglip": dataclasses.replace(SMALL, class_token=False, attention_pool=True, activation="gelu_tanh"),
     "mae": SMALL,
@@ -164,6 +166,14 @@ def meta(arrays):
     return found | {"mask_token": np.ones((1, 8), np.float32)}
 
 
+def tips(arrays, linear=("mlp.fc1", "mlp.fc2")):
+    """TIPSv2's two towers."""
+    swaps = {"reg_token": "register_tokens", r"mlp\.fc1": linear[0], r"mlp\.fc2": linear[1]}
+    found = {f"vision_encoder.{swapped(name, swaps)}": x for name, x in unfolded(arrays).items()}
+    return found | {"vision_encoder.mask_token": np.ones((1, 8), np.float32), "temperature": np.ones(()),
+                    "text_encoder.transformer.resblocks.0.ln_1.weight": np.ones(8)}  # fmt: skip
+
+
 BOTH = {"vision_config": {"num_attention_heads": 2, "hidden_act": "quick_gelu"}}  # of a tower for pictures and texts
 # What is spelled -> (the network, its arrays there, the config beside them, the library).
 HEADS = {"num_attention_heads": 2}
@@ -177,6 +187,9 @@ SPELLED = {
     "clip": ("clip", tower(published("clip")), BOTH, "transformers"),
     "siglip": ("siglip", tower(published("siglip")), {"vision_config": HEADS}, "transformers"),
     "siglip of modules": ("siglip", tower(published("siglip"), before=""), HEADS, "transformers"),
+    "tips": ("tips", tips(published("tips")), {"vision_config": HEADS}, "transformers"),
+    "tips by transformers": ("tips", tips(published("tips"), ("mlp.c_fc", "mlp.c_proj")), HEADS, "transformers"),
+    "gated tips": ("gated tips", tips(published("gated tips"), ("mlp.w12", "mlp.w3")), HEADS, "transformers"),
     "dinov3": ("dinov3", dinov3(published("dinov3")), HEADS, "transformers"),
     "gated dinov3": ("gated dinov3", dinov3(published("gated dinov3")), SILU, "transformers"),
     "timm's dinov3": ("dinov3", dinov3(published("dinov3"), timm=True), None, "timm"),

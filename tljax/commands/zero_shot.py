@@ -1,4 +1,4 @@
-"""Classify pictures by the names of classes, without training: CLIP and SigLIP."""
+"""Classify pictures by the names of classes, without training: CLIP, SigLIP and TIPSv2."""
 
 import argparse
 import dataclasses

@@ -25,6 +25,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "gelu": gelu,  # exact, by erf
     "gelu_tanh": partial(nn.gelu, approximate=True),
     "quick_gelu": quick_gelu,
+    "relu": nn.relu,
 }
 
 

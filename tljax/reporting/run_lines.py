@@ -29,7 +29,8 @@ def first_lines(config: ConfigDict, experiment: Experiment, folder: Path) -> Ite
     if skipped := experiment.skipped:
         yield f"skipped {len(skipped)} (all in skipped.txt): " + "; ".join(skipped[:3])
     if experiment.published:
-        yield f"weights: {experiment.published.where}; starting at random: {labels.cut(experiment.drawn)}"
+        licence = f" (licence: {experiment.card.licence})" if experiment.card.licence else ""
+        yield f"weights: {experiment.published.where}{licence}; starting at random: {labels.cut(experiment.drawn)}"
     else:
         yield f"weights: none; all {len(experiment.drawn)} parameters start at random (seed {config.seed})"
     for note in experiment.notes:

@@ -1,4 +1,5 @@
-"""A head from the names of classes: their texts through the tower for texts of a CLIP or SigLIP (Radford et al. 2021).
+"""A head from the names of classes: their texts through the tower for texts of a CLIP (Radford et al. 2021), SigLIP or
+TIPSv2.
 
 A class's vector is the mean over templates of the unit vectors of its texts, of length 1 again. A picture's logits are
 scale * cos(picture, class) + bias (CLIP has no bias). A linear head cannot divide each picture's vector by its length,
@@ -26,7 +27,12 @@ from tljax.networks.network import Network
 from tljax.weights import placement, pretrained
 
 FAMILY = "text_tower"
-PICTURES = ("vision_model.", "visual_projection.", "visual.")  # the tensors of the tower for pictures begin so
+PICTURES = (
+    "vision_model.",
+    "visual_projection.",
+    "visual.",
+    "vision_encoder.",
+)  # the tensors of the tower for pictures begin so
 BATCH = 32  # texts at a time
 SHOWN = 5  # texts in an error
 LEAST = 1e-12  # a shorter vector has no direction
@@ -42,12 +48,12 @@ class TextTower:
     variables: Variables
     tokenizer: Tokenizer
     scale: float  # of cosines, to logits
-    bias: float  # added to logits; 0 for CLIP
+    bias: float  # added to logits; only SigLIP has one
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """The unit vector of every text, (N, P) float32.
 
-        SigLIP was trained on lower-case texts; CLIP's tokenizer makes them so itself.
+        SigLIP was trained on lower-case texts; the tokenizers of CLIP and TIPSv2 make them so themselves.
 
         Raises:
           ConfigError: texts are longer than the tower's longest; they are named.
@@ -109,8 +115,8 @@ def read(spec: str, *, lock: Path, tokenizer: str = "") -> TextTower:
     family = find("families", FAMILY)
     if not family.adapt(text_arrays).keys() & {"text_model.embeddings.token_embedding.weight"}:
         raise WeightsError(
-            f"The names of classes become a head only with weights that hold a tower for texts, as those of CLIP and "
-            f"SigLIP do in transformers' files; '{published.where}' holds none. Choose such weights, as "
+            f"The names of classes become a head only with weights that hold a tower for texts, as those of CLIP, "
+            f"SigLIP and TIPSv2 do in transformers' files; '{published.where}' holds none. Choose such weights, as "
             f"openai/clip-vit-base-patch32 or google/siglip2-base-patch16-224."
         )
     model_config = ConfigDict({"family": FAMILY, "variant": pretrained.AUTO, "prefix": ""})
@@ -121,11 +127,25 @@ def read(spec: str, *, lock: Path, tokenizer: str = "") -> TextTower:
     variables, _ = placement.start(
         network, example, seed=0, published=known, names=family.names(variant), unused=family.UNUSED
     )
-    scale, bias = (_number(published, name) for name in ("logit_scale", "logit_bias"))
+    scale, bias = _scale(published), _number(published, "logit_bias")
     if scale is None:
-        raise WeightsError(f"'{published.where}' must hold logit_scale, the scale of its logits; it does not.")
+        raise WeightsError(
+            f"'{published.where}' must hold logit_scale or temperature, the scale of its logits, or its config.json "
+            f"must have temperature; neither does."
+        )
     folder = Path(tokenizer).expanduser() if tokenizer else pretrained.folder_of(spec, card=UNKNOWN, lock=lock)
-    return TextTower(network, variables, Tokenizer(folder), float(np.exp(scale)), bias or 0.0)
+    return TextTower(network, variables, Tokenizer(folder), scale, bias or 0.0)
+
+
+def _scale(published: Published) -> float | None:
+    """What cosines are multiplied by; None: nothing says it. TIPSv2 has its inverse, in its config if not a tensor."""
+    if (logarithm := _number(published, "logit_scale")) is not None:
+        return float(np.exp(logarithm))
+    config = published.config or {}
+    told = config.get("temperature", config.get("temperature_init_value"))
+    temperature = _number(published, "temperature")
+    temperature = told if temperature is None else temperature
+    return 1 / float(temperature) if isinstance(temperature, int | float) and temperature > 0 else None
 
 
 def _number(published: Published, name: str) -> float | None:

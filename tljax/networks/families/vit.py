@@ -32,10 +32,17 @@ DINOV2 = {
     **{f"dinov2_{size}14": Variant(14, *SIZES[size], layer_scale=True) for size in ("small", "base", "large")},
     "dinov2_giant14": Variant(14, 1536, 24, 40, hidden=4096, layer_scale=True, gated=True),
 }
+TIPSV2 = {  # Cao et al. 2026, arXiv:2604.12012: DINOv2's network with one register, a class token of other captions
+    **{
+        f"tipsv2_{size}14": dataclasses.replace(DINOV2[f"dinov2_{size}14"], registers=1)
+        for size in ("base", "large", "giant")
+    },
+    "tipsv2_so400m14": Variant(14, 1152, 16, 27, hidden=4304, layer_scale=True, registers=1),
+}
 THETA = 100.0  # theta of DINOv3's rotary positions
 PARTS = {"registers": 4, "eps": 1e-5, "layer_scale": True, "rotary": THETA}
 DINOV3 = {
-    **{f"dinov3_{name}16": Variant(16, *SIZES[name], **PARTS) for name in ("small", "base", "large")},
+    **{f"dinov3_{name}16": Variant(16, *SIZES[name], **PARTS) for name in SIZES},  # tiny: EUPE (arXiv:2603.22387)
     "dinov3_small_plus16": Variant(16, *SIZES["small"], gated=True, **PARTS),
     "dinov3_huge_plus16": Variant(16, 1280, 20, 32, gated=True, **PARTS),
 }
@@ -56,6 +63,7 @@ VARIANTS = {
     "base16_reg8_gap": dataclasses.replace(PLAIN["base16"], class_token=False, registers=8, average=True),
     **DINOV2,
     **{f"{name}_reg4": dataclasses.replace(shape, registers=4) for name, shape in DINOV2.items()},
+    **TIPSV2,
     **{
         f"deit3_{name}": dataclasses.replace(PLAIN[name], layer_scale=True, class_position=False)
         for name in ("small16", "base16", "large16")

@@ -1,4 +1,4 @@
-"""The tensors of towers for texts: transformers' names, and OpenAI's and OpenCLIP's, which become transformers'."""
+"""The tensors of towers for texts: transformers' names; OpenAI's, OpenCLIP's and TIPSv2's become transformers'."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +10,7 @@ from tljax.core.types import Arrays, Name
 from tljax.networks.towers.text import Variant
 
 PREFIX = "text_model."
+TIPS = "text_encoder."  # before OpenAI's names in TIPSv2's files
 LAYERS = {
     "norm1": "layer_norm1",
     "attention/query": "self_attn.q_proj",
@@ -36,7 +37,7 @@ JOINED = rf"{BLOCK}attn\.in_proj_(weight|bias)"  # queries, keys and values in o
 
 def rows(shape: Variant) -> Iterator[Name]:
     """transformers' name of every tensor, and its path here."""
-    for word in ("token", "position"):
+    for word in ("token",) if shape.average else ("token", "position"):
         ours = f"backbone/embed/{'word' if word == 'token' else word}/embedding"
         yield Name(f"{PREFIX}embeddings.{word}_embedding.weight", "params", ours)
     for i in range(shape.depth):
@@ -62,6 +63,8 @@ def transformers(arrays: Mapping[str, np.ndarray]) -> Arrays:
 
     A file of the tower alone may have the names without "text_model.". OpenAI's projection is transposed.
     """
+    if any(name.startswith(TIPS) for name in arrays):
+        arrays = Arrays({name.removeprefix(TIPS): partial(arrays.__getitem__, name) for name in arrays})
     make: dict[str, Callable[[], np.ndarray]] = {}
     alone = "embeddings.token_embedding.weight" in arrays
     openai = "token_embedding.weight" in arrays

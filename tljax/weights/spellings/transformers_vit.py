@@ -1,5 +1,5 @@
 """Hugging Face transformers' other vision transformers (besides ViT and DeiT): DINOv2, DINOv3, and the towers for
-pictures of CLIP and SigLIP. If a file also holds the tower for texts, that tower is left out.
+pictures of CLIP, SigLIP and TIPSv2. If a file also holds the tower for texts, that tower is left out.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ def _qkv(layer: str, old: str, new: str, leaf: str = "weight|bias") -> tuple[Rul
     )
 
 
-DINO = r"(?:dinov2\.|dinov2_with_registers\.)?"
+DINO = r"(?:dinov2\.|dinov2_with_registers\.|vision_model\.)?"
 DINO_LAYER = DINO + r"encoder\.layer\.(\d+)\."
 DINOV2 = (
     Rule(DINO + r"embeddings\.cls_token", lambda: "cls_token"),
@@ -45,6 +45,23 @@ DINOV2 = (
     Rule(rf"{DINO_LAYER}mlp\.up_proj\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc1.{leaf}", 1),
     Rule(rf"{DINO_LAYER}mlp\.(?:fc2|weights_out|down_proj)\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc2.{leaf}"),
     Rule(rf"{DINO}layernorm\.{LEAF}", lambda leaf: f"norm.{leaf}"),
+    Rule(r"text_model\..*|temperature", None),  # TIPSv2's tower for texts, and the scale of its logits
+)
+TIPS = r"vision_encoder\."  # in TIPSv2's files, which transformers writes too
+TIPS_LAYER = TIPS + r"blocks\.(\d+)\."
+TIPSV2 = (
+    Rule(TIPS + r"(cls_token|pos_embed)", lambda name: name),
+    Rule(TIPS + r"register_tokens", lambda: "reg_token"),
+    Rule(TIPS + r"mask_token", None),  # only for pretraining
+    Rule(rf"{TIPS}(patch_embed\.proj|norm)\.{LEAF}", lambda layer, leaf: f"{layer}.{leaf}"),
+    Rule(
+        rf"{TIPS_LAYER}(norm1|norm2|attn\.qkv|attn\.proj|mlp\.fc1|mlp\.fc2)\.{LEAF}",
+        lambda i, layer, leaf: f"blocks.{i}.{layer}.{leaf}",
+    ),
+    Rule(rf"{TIPS_LAYER}ls(\d)\.gamma", lambda i, n: f"blocks.{i}.ls{n}.gamma"),
+    Rule(rf"{TIPS_LAYER}mlp\.(?:c_fc|w12)\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc1.{leaf}"),
+    Rule(rf"{TIPS_LAYER}mlp\.(?:c_proj|w3)\.{LEAF}", lambda i, leaf: f"blocks.{i}.mlp.fc2.{leaf}"),
+    Rule(r"text_encoder\..*|temperature", None),
 )
 V3 = r"(?:model\.)?layer\.(\d+)\."
 DINOV3 = (
@@ -154,6 +171,7 @@ def _spelling(
 
 SPELLINGS = (
     _spelling(DINOV2, "gelu", 1e-6, fold_class_position),
+    _spelling(TIPSV2, "gelu", 1e-6, fold_class_position),
     Spelling("transformers", "vit", DINOV3, told=_told_dinov3, arrange=join_dinov3),
     _spelling(CLIP, "quick_gelu", 1e-5, add_bias),
     _spelling(SIGLIP, "gelu_pytorch_tanh", 1e-6, _split_query),
