@@ -82,8 +82,8 @@ class Pictures:
         if self.images is not None:
             images, labels = self.images[positions], [self._labels.get(int(i)) for i in positions]
         else:
-            found = [self._read(int(i)) for i in positions]
-            images, labels = np.stack([image for image, _ in found]), [label for _, label in found]
+            examples = [self._read(int(i)) for i in positions]
+            images, labels = np.stack([image for image, _ in examples]), [label for _, label in examples]
         if self.subset.labels is not None:
             return {"image": images, "label": self.subset.labels[positions]}
         loaded = [label for label in labels if label is not None]  # all labels, or none
@@ -120,23 +120,23 @@ class Pictures:
         Raises:
           DataError: no picture of a class is left.
         """
-        kept = np.array([i for i in range(len(self)) if i not in why], int)
+        remaining = np.array([i for i in range(len(self)) if i not in why], int)
         self.skipped += tuple(f"{self.name(i)}: {why[i]}" for i in sorted(why))
-        if set(self.subset.take(kept).strata) != set(self.subset.strata):
+        if set(self.subset.take(remaining).strata) != set(self.subset.strata):
             raise DataError(
                 f"Some picture of every class must be left; {len(why)} of {len(self)} are left out:\n  "
                 + "\n  ".join(self.skipped)
             )
-        self.subset, self.prints = self.subset.take(kept), self.prints[kept]
-        new = {int(old): position for position, old in enumerate(kept)}
+        self.subset, self.prints = self.subset.take(remaining), self.prints[remaining]
+        new = {int(old): position for position, old in enumerate(remaining)}
         self.spans = {new[i]: span for i, span in self.spans.items() if i in new}
         self._shapes = {new[i]: shape for i, shape in self._shapes.items() if i in new}
         self._labels = {new[i]: label for i, label in self._labels.items() if i in new}
         self._digests = {new[i]: digest for i, digest in self._digests.items() if i in new}
         if self.images is not None:  # in place: a copy would need twice the memory
-            for position, old in enumerate(kept):
+            for position, old in enumerate(remaining):
                 self.images[position] = self.images[old]
-            self.images = self.images[: len(kept)]
+            self.images = self.images[: len(remaining)]
 
     def _read(self, position: int) -> tuple[np.ndarray, np.ndarray | None]:
         """A picture, and its label if that is loaded with it, both in the stored size."""
@@ -231,8 +231,8 @@ class Pictures:
         which = hashlib.sha256(f"{len(self)} {self.name(0)} {self.name(len(self) - 1)}".encode()).hexdigest()
 
         def of_all(what: str, own: Mapping[int, Value]) -> dict[int, Value]:
-            found = [dict(some) for some in agreement.gathered(list(own.items()), name=f"{which} {what}")]
-            return dict(sorted(pair for some in found for pair in some.items()))
+            shares = [dict(some) for some in agreement.gathered(list(own.items()), name=f"{which} {what}")]
+            return dict(sorted(pair for some in shares for pair in some.items()))
 
         prints = {i: base64.b64encode(self.prints[i].tobytes()).decode() for i in self._shapes}
         for i, text in of_all("prints", prints).items():

@@ -115,17 +115,17 @@ def read(root: Path, suffixes: Collection[str], config: ConfigDict, *, what: str
     skipped += [f"{place}: a folder without {what}" for place in places if place.name not in known]
     for name in used:
         skipped += _left_out(root / name if level else None, tables[name], suffixes, what)
-    found = {name: [(file, of) for of, one in sorted(tables[name].items()) for file in one.examples] for name in used}
-    return Splits(found, skipped, [name for name in tables if name not in used])
+    files = {name: [(file, of) for of, one in sorted(tables[name].items()) for file in one.examples] for name in used}
+    return Splits(files, skipped, [name for name in tables if name not in used])
 
 
 def _table(places: Iterable[Path], suffixes: Collection[str]) -> Table:
-    found = {}
+    table = {}
     for place in places:
         if place.is_dir():
             every = [(path, is_example(path, suffixes)) for path in entries(place)]
-            found[place.name] = Class(place, [p for p, held in every if held], [p for p, held in every if not held])
-    return found
+            table[place.name] = Class(place, [p for p, held in every if held], [p for p, held in every if not held])
+    return table
 
 
 def _any(table: Table) -> bool:
@@ -140,12 +140,12 @@ def _left_out(split: Path | None, table: Table, suffixes: Collection[str], what:
     """ "path: reason" for everything in a split that is not an example (None: no splits); all names are checked."""
     loose = [path for path in entries(split) if not path.is_dir()] if split else []
     atomic.check_names([*loose, *(path for one in table.values() for path in (one.home, *one.examples, *one.others))])
-    found = [f"{path}: not in a class folder" for path in loose]
+    lines = [f"{path}: not in a class folder" for path in loose]
     for one in table.values():
-        found += [f"{path}: {_why_none(path, suffixes, what)}" for path in one.others]
+        lines += [f"{path}: {_why_none(path, suffixes, what)}" for path in one.others]
         if unseen := [path.name for path in _hidden(one.home) if path.suffix.lower() in suffixes]:
-            found.append(f"{one.home}: {len(unseen)} hidden files ({labels.cut(unseen)})")
-    return found
+            lines.append(f"{one.home}: {len(unseen)} hidden files ({labels.cut(unseen)})")
+    return lines
 
 
 def _why_none(path: Path, suffixes: Collection[str], what: str) -> str:

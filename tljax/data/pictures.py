@@ -185,8 +185,8 @@ def fit_label(label: np.ndarray, size: int, shape: tuple[int, ...], kind: str) -
     scale = np.array([scaled[0] / height, scaled[1] / width] * 2, np.float32)
     corner = np.array([(scaled[0] - size) // 2, (scaled[1] - size) // 2] * 2, np.float32)
     boxes = ((label[:, :4] - cut) * scale - corner).clip(0, size)
-    seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    return np.concatenate([boxes, label[:, 4:]], axis=1)[seen].astype(np.float32)
+    visible = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    return np.concatenate([boxes, label[:, 4:]], axis=1)[visible].astype(np.float32)
 
 
 def filled_boxes(label: np.ndarray, rows: int) -> np.ndarray:
@@ -197,8 +197,8 @@ def filled_boxes(label: np.ndarray, rows: int) -> np.ndarray:
 
 def _checked_map(label: np.ndarray, shape: tuple[int, ...], classes: tuple[str, ...]) -> np.ndarray:
     if label.shape != shape or label.dtype != np.uint8:
-        found = f"{label.shape} {label.dtype}"
-        raise ValueError(f"its label map must be {shape} uint8, as large as the picture; it is {found}")
+        form = f"{label.shape} {label.dtype}"
+        raise ValueError(f"its label map must be {shape} uint8, as large as the picture; it is {form}")
     bad = [int(value) for value in np.unique(label) if value >= len(classes) and value != IGNORED]
     if bad:
         raise ValueError(

@@ -133,9 +133,9 @@ def note(config: ConfigDict, card: Card, stored: int, *, pretrained: bool, chang
         saw = " x ".join(map(str, card.shape or (card.size,)))
         trained = f"; the weights were trained with {saw} px" if pretrained and card.size else ""
         return f"pictures whole, in {shape[0]} x {shape[1]} px (height x width){trained}" + (changes and f": {changes}")
-    share, seen = (crop or stored) / stored, card.crop or 1.0
-    if pretrained and card.size and (size != card.size or abs(share - seen) > 0.02):
-        ours, theirs = (f"{pixels} px ({part:.0%} of the side)" for pixels, part in ((size, share), (card.size, seen)))
+    share, usual = (crop or stored) / stored, card.crop or 1.0
+    if pretrained and card.size and (size != card.size or abs(share - usual) > 0.02):
+        ours, theirs = (f"{pixels} px ({part:.0%} of the side)" for pixels, part in ((size, share), (card.size, usual)))
         return f"pictures {ours}; the weights were trained with {theirs}" + (f": {changes}" if changes else "")
     if config.size:
         return ""
@@ -226,9 +226,9 @@ def of_map(label: jax.Array, window: Window, size: Side) -> jax.Array:
     places = [(jnp.arange(n) + 0.5) / n for n in _pair(size)]
     rows, columns = (jnp.floor(window.corner[i] + places[i] * window.sides[i]).astype(jnp.int32) for i in (0, 1))
     inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))[None, :]
-    seen = label[rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)[None, :]]
-    seen = jnp.where(inside, seen, jnp.asarray(IGNORED, label.dtype))
-    return jnp.where(window.flip, seen[:, ::-1], seen)
+    cropped = label[rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)[None, :]]
+    cropped = jnp.where(inside, cropped, jnp.asarray(IGNORED, label.dtype))
+    return jnp.where(window.flip, cropped[:, ::-1], cropped)
 
 
 def of_boxes(label: jax.Array, window: Window, size: Side) -> jax.Array:

@@ -22,8 +22,8 @@ def key(name: str) -> Decimal | str:
     names with other spaces and invisible characters.
     """
     name = unicodedata.normalize("NFKC", name)
-    kept = (c for c in name if c.isspace() or (c not in UNSEEN and unicodedata.category(c) not in ("Cf", "Cc")))
-    plain = unicodedata.normalize("NFKC", " ".join("".join(kept).split()).casefold())
+    visible = (c for c in name if c.isspace() or (c not in UNSEEN and unicodedata.category(c) not in ("Cf", "Cc")))
+    plain = unicodedata.normalize("NFKC", " ".join("".join(visible).split()).casefold())
     number = plain.replace(",", "" if THOUSANDS.fullmatch(plain) else ".") if COMMAS.fullmatch(plain) else plain
     return Decimal(number) if NUMBER.fullmatch(number) else plain
 
@@ -78,13 +78,15 @@ def classes(counts: Mapping[str, int], source: str, how: str) -> tuple[dict[str,
     same = [names for names in alike.values() if len(names) > 1]
     if how == "keep" or not same:
         return {name: name for name in counts}, ()
-    said = [f"{shown(names)} ({', '.join(f'{counts[name]:,}' for name in names)} examples)" for names in same[:SHOWN]]
+    spellings = [
+        f"{shown(names)} ({', '.join(f'{counts[name]:,}' for name in names)} examples)" for names in same[:SHOWN]
+    ]
     more = f"; and {len(same) - SHOWN} more" if len(same) > SHOWN else ""
     if how == "error":
         raise DataError(
             f"Labels of '{source}' must differ by more than their spelling (case, spaces, zeros, invisible "
-            f"characters); these do not: {'; '.join(said)}{more}. Correct them, or set {KEY}=merge to make one class "
-            f"of each, or {KEY}=keep where they are different classes."
+            f"characters); these do not: {'; '.join(spellings)}{more}. Correct them, or set {KEY}=merge to make one "
+            f"class of each, or {KEY}=keep where they are different classes."
         )
     merged = {name: names[0] for names in alike.values() for name in names}
-    return merged, (f"labels merged ({KEY}=merge), each under the first: {'; '.join(said)}{more}",)
+    return merged, (f"labels merged ({KEY}=merge), each under the first: {'; '.join(spellings)}{more}",)

@@ -27,7 +27,7 @@ def files(folder: Path, config: ConfigDict) -> Record:
     flat = config_tables.flat(config)
     named = {key: _named(flat[key]) for key in PLACES if key in flat}
     stamps = {key: [_stamp(place, folder) for place in places] for key, places in named.items()}
-    return {key: found for key, found in stamps.items() if found and all(found)}
+    return {key: rows for key, rows in stamps.items() if rows and all(rows)}
 
 
 def unchanged(before: Json, folder: Path, config: ConfigDict) -> tuple[bool, list[str]]:
@@ -53,12 +53,12 @@ def _compared(before: Json, now: Record) -> tuple[bool, list[str]]:
                 f"config.{key}: its files are gone: there is no '{', '.join(one['place'] for one in stamps)}'; this is "
                 f"what the run found when there was"
             )
-        for then, found in zip(stamps, now.get(key, ()), strict=False):
-            if then != found:
+        for then, stamp in zip(stamps, now.get(key, ()), strict=False):
+            if then != stamp:
                 same = False
                 notes.append(
-                    f"finished, but the files in '{found['place']}' are not as they were ({then['files']:,} files of "
-                    f"{then['bytes']:,} bytes then, {found['files']:,} of {found['bytes']:,} now, or written since): "
+                    f"finished, but the files in '{stamp['place']}' are not as they were ({then['files']:,} files of "
+                    f"{then['bytes']:,} bytes then, {stamp['files']:,} of {stamp['bytes']:,} now, or written since): "
                     f"they are compared with those it learned from"
                 )
     return same, notes
@@ -99,11 +99,11 @@ def stamp(place: Path, *, without: Path | None = None) -> Record | None:
     return {"place": str(place), "files": len(rows), "bytes": sum(row[1] for row in rows), "sha256": digest}
 
 
-def _files(folder: Path, seen: set[str]) -> Iterator[Path]:
+def _files(folder: Path, visited: set[str]) -> Iterator[Path]:
     for path in folders.entries(folder):
         if path.is_dir():
-            if (real := os.path.realpath(path)) not in seen:
-                yield from _files(path, seen | {real})
+            if (real := os.path.realpath(path)) not in visited:
+                yield from _files(path, visited | {real})
         else:
             yield path
 

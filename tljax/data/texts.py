@@ -134,14 +134,14 @@ def _is_utf8(raw: bytes, encoding: str) -> bool:
 
 def lines(content: str) -> list[str]:
     """One text per line, without the spaces around it; `splitlines` would also cut inside texts."""
-    found = content.split("\n")
-    return [line.strip() for line in (found[:-1] if found[-1] == "" else found)]
+    rows = content.split("\n")
+    return [line.strip() for line in (rows[:-1] if rows[-1] == "" else rows)]
 
 
 def fault(text: str) -> str:
     """Why tokenizers refuse this text; "" if they do not. JSON can hold characters that UTF-8 cannot."""
-    found = STRANGE.search(text)
-    return "" if found is None else "it holds a NUL character" if found.group() == "\0" else "it is not UTF-8"
+    match = STRANGE.search(text)
+    return "" if match is None else "it holds a NUL character" if match.group() == "\0" else "it is not UTF-8"
 
 
 def dataset(
@@ -173,47 +173,47 @@ def dataset(
         classes differ only in spelling; or training lacks a class.
     """
     _refuse_strange(splits, source)
-    kept, empty = _without_empty(splits, source, skip=config.unreadable == "skip", pairs=pairs)
+    remaining, empty = _without_empty(splits, source, skip=config.unreadable == "skip", pairs=pairs)
     if kind in ("classes", "sets") and not classes:
-        counts = labels.counts(row.label for rows in kept.values() for row in rows)
+        counts = labels.counts(row.label for rows in remaining.values() for row in rows)
         same, merged = spelling.classes(counts, source, config.similar_labels)
         notes = (*notes, *merged)
         if merged:
-            kept = {
+            remaining = {
                 name: [dataclasses.replace(row, label=labels.renamed(row.label, same)) for row in rows]
-                for name, rows in kept.items()
+                for name, rows in remaining.items()
             }
     skipped = [*skipped, *empty]
     if config.duplicates == "remove":
-        kept, repeats = _without_repeats(kept, config.splits.train)
+        remaining, repeats = _without_repeats(remaining, config.splits.train)
         skipped += repeats
-    if not any(kept.values()):
+    if not any(remaining.values()):
         raise DataError(f"'{source}' must hold texts; it holds none.")
-    found = {name: [row.label for row in rows] for name, rows in kept.items()}
-    names = tuple(classes) or labels.names(found, source, "" if config.fractions else config.splits.train)
+    label_lists = {name: [row.label for row in rows] for name, rows in remaining.items()}
+    names = tuple(classes) or labels.names(label_lists, source, "" if config.fractions else config.splits.train)
     if kind == "sets" and not names:
         raise DataError(f"Some example of '{source}' must have a label; all are empty sets. Correct the label column.")
-    parts = {name: Texts(rows, names, kind) for name, rows in kept.items()}
+    parts = {name: Texts(rows, names, kind) for name, rows in remaining.items()}
     return Dataset(parts, Info(names, source, tuple(skipped), kind, tuple(notes), tuple(unread)))
 
 
 def _refuse_strange(splits: Mapping[str, Sequence[Row]], source: str) -> None:
     every = [row for rows in splits.values() for row in rows]
-    found = [f"{row.id}: {why}" for row in every if (why := fault(row.text + row.pair))]
-    found += [f"{row.id}: of its label, {why}" for row in every if (why := fault(labels.said(row.label)))]
-    if found:
-        more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    faults = [f"{row.id}: {why}" for row in every if (why := fault(row.text + row.pair))]
+    faults += [f"{row.id}: of its label, {why}" for row in every if (why := fault(labels.said(row.label)))]
+    if faults:
+        more = f", and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise DataError(
-            f"Texts and labels in '{source}' must be UTF-8 without NUL: {', '.join(found[:SHOWN])}{more}. Remove them."
+            f"Texts and labels in '{source}' must be UTF-8 without NUL: {', '.join(faults[:SHOWN])}{more}. Remove them."
         )
 
 
 def repeated(rows: Iterable[Row]) -> dict[str, list[Row]]:
     """Text -> its rows, for texts that occur more than once; spaces and case do not count."""
-    found: dict[str, list[Row]] = {}
+    by_text: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault(key(row.text, row.pair), []).append(row)
-    return {key: same for key, same in found.items() if len(same) > 1}
+        by_text.setdefault(key(row.text, row.pair), []).append(row)
+    return {key: same for key, same in by_text.items() if len(same) > 1}
 
 
 def key(text: str, pair: str) -> str:
@@ -237,8 +237,8 @@ def _without_empty(
             f"config.data.missing; {len(empty)} do not: {', '.join(empty[:SHOWN])}{more}. Remove them, or set "
             f"config.data.unreadable=skip to leave them out, counted and listed."
         )
-    kept = {name: [row for row in rows if not lacks(row)] for name, rows in splits.items()}
-    return kept, [f"{place}: an empty text" for place in empty]
+    remaining = {name: [row for row in rows if not lacks(row)] for name, rows in splits.items()}
+    return remaining, [f"{place}: an empty text" for place in empty]
 
 
 def _without_repeats(splits: Mapping[str, Sequence[Row]], train: str) -> tuple[dict[str, list[Row]], list[str]]:
@@ -249,10 +249,10 @@ def _without_repeats(splits: Mapping[str, Sequence[Row]], train: str) -> tuple[d
     drop: dict[str, str] = {}
     order = sorted(splits, key=lambda name: name == train)
     for same in repeated(row for name in order for row in splits[name]).values():
-        given = sorted({labels.said(row.label) for row in same})
-        if len(given) > 1:
-            drop |= {row.id: f"the same text is labelled {' and '.join(given)}" for row in same}
+        names = sorted({labels.said(row.label) for row in same})
+        if len(names) > 1:
+            drop |= {row.id: f"the same text is labelled {' and '.join(names)}" for row in same}
         else:
             drop |= {row.id: f"repeats {same[0].id}" for row in same[1:]}
-    kept = {name: [row for row in rows if row.id not in drop] for name, rows in splits.items()}
-    return kept, [f"{place}: {why}" for place, why in drop.items()]
+    remaining = {name: [row for row in rows if row.id not in drop] for name, rows in splits.items()}
+    return remaining, [f"{place}: {why}" for place, why in drop.items()]

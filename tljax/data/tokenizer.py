@@ -70,8 +70,8 @@ class Tokenizer:
     @property
     def special(self) -> dict[str, int]:
         """Key of a config.json ("pad_token_id") -> id, for the special tokens that it has."""
-        found = {f"{name}_token_id": getattr(self._tokenizer, f"{name}_token_id", None) for name in SPECIAL}
-        return {key: int(value) for key, value in found.items() if value is not None}
+        numbers = {f"{name}_token_id": getattr(self._tokenizer, f"{name}_token_id", None) for name in SPECIAL}
+        return {key: int(value) for key, value in numbers.items() if value is not None}
 
     def count(self, text: str) -> int:
         """The number of a text's own tokens."""
@@ -91,12 +91,12 @@ class Tokenizer:
         """
         columns = (list(texts), list(pairs)) if pairs else (list(texts),)
         with self._one:
-            kept = self._encoded(*columns, truncation=True, max_length=longest, return_token_type_ids=True)
-            full = [i for i, ids in enumerate(kept["input_ids"]) if len(ids) == longest]
+            cut = self._encoded(*columns, truncation=True, max_length=longest, return_token_type_ids=True)
+            full = [i for i, ids in enumerate(cut["input_ids"]) if len(ids) == longest]
             again = [[column[i] for i in full] for column in columns]
             # verbose=False: no warning about texts that are too long for the network, because we count them.
             whole = self._encoded(*again, verbose=False)["input_ids"] if full else []
-        return kept["input_ids"], kept["token_type_ids"], sum(len(ids) > longest for ids in whole)
+        return cut["input_ids"], cut["token_type_ids"], sum(len(ids) > longest for ids in whole)
 
     def _encoded(self, *columns: list[str], **how: Any) -> Any:
         """What the package makes of texts; WeightsError if its rules contradict each other."""

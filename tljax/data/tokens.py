@@ -48,14 +48,19 @@ class Tokens:
                 f"tokenizer adds and those of config.data.prefix; got {tuple(config.lengths)}."
             )
         key = hashlib.sha256(json.dumps([texts, pairs, config.lengths[-1], tokenizer.fingerprint]).encode()).hexdigest()
-        kept = _read(key)
-        if kept is None:
+        arrays = _read(key)
+        if arrays is None:
             ids, types, cut = tokenizer(texts, pairs if any(pairs) else (), config.lengths[-1])
             lengths = np.array([len(row) for row in ids], np.int32)
             _refuse_empty(rows, lengths)
-            kept = {"ids": _flat(ids), "types": _flat(types), "lengths": lengths, "cut": np.array(cut)}
-            _write(key, kept)
-        self._ids, self._types, self.lengths, self.cut = kept["ids"], kept["types"], kept["lengths"], int(kept["cut"])
+            arrays = {"ids": _flat(ids), "types": _flat(types), "lengths": lengths, "cut": np.array(cut)}
+            _write(key, arrays)
+        self._ids, self._types, self.lengths, self.cut = (
+            arrays["ids"],
+            arrays["types"],
+            arrays["lengths"],
+            int(arrays["cut"]),
+        )
         self._starts = np.cumsum(self.lengths) - self.lengths
         self.paired = any(pairs)
 
@@ -130,8 +135,8 @@ def _read(key: str) -> dict[str, np.ndarray] | None:
         return None
     caches.used(file)
     try:
-        with file.open("rb") as opened, np.load(opened) as kept:  # np.load leaves it open
-            return {name: kept[name] for name in ("ids", "types", "lengths", "cut")}
+        with file.open("rb") as opened, np.load(opened) as arrays:  # np.load leaves it open
+            return {name: arrays[name] for name in ("ids", "types", "lengths", "cut")}
     except Exception as error:  # numpy and zipfile raise a dozen kinds for damaged bytes
         why = f"{type(error).__name__}: {error}"
         warnings.warn(f"Token ids kept in '{file}' are damaged ({why}); they are made again.", stacklevel=2)

@@ -30,23 +30,23 @@ def check(tokenizer: Tokenizer, weights: Path) -> tuple[str, ...]:
     return _same_words(tokenizer, Tokenizer(weights))
 
 
-def same_checksum(tokenizer: Tokenizer, held: str) -> None:
+def same_checksum(tokenizer: Tokenizer, recorded: str) -> None:
     """Raise WeightsError if the words do not have the checksum `held`; "": the run has no checksum."""
-    if held and tokenizer.checksum != held:
+    if recorded and tokenizer.checksum != recorded:
         raise WeightsError(
             f"The tokenizer in '{tokenizer.folder}' must be that of the run: the checksum of its words is "
-            f"{tokenizer.checksum[:12]}..., and model.json holds {held[:12]}.... Put the run's own files back."
+            f"{tokenizer.checksum[:12]}..., and model.json holds {recorded[:12]}.... Put the run's own files back."
         )
 
 
 def _same_special(tokenizer: Tokenizer, weights: Path) -> None:
     """Compare special tokens with the config.json beside the weights, if both have their ids."""
     config = weights / "config.json"
-    said = cards.load(config) if config.is_file() else {}
+    content = cards.load(config) if config.is_file() else {}
     wrong = [
-        f"{key} {found} ('{tokenizer.words.get(found)}'), and there {said[key]}"
-        for key, found in tokenizer.special.items()
-        if isinstance(said.get(key), int) and said[key] != found
+        f"{key} {number} ('{tokenizer.words.get(number)}'), and there {content[key]}"
+        for key, number in tokenizer.special.items()
+        if isinstance(content.get(key), int) and content[key] != number
     ]
     if wrong:
         raise WeightsError(
@@ -67,6 +67,6 @@ def _same_words(tokenizer: Tokenizer, own: Tokenizer) -> tuple[str, ...]:
             f"in which {len(other):,} of {len(shared):,} ids mean other words: {shown}. Leave config.model.tokenizer "
             f"empty, or remove the other tokenizer's files if it is the wrong one."
         )
-    found = f"; {shown}" if shown else ""
-    counted = f"{len(other):,} ids mean other words, {len(alone):,} are in one of the two alone{found}"
+    examples = f"; {shown}" if shown else ""
+    counted = f"{len(other):,} ids mean other words, {len(alone):,} are in one of the two alone{examples}"
     return (f"tokenizer: not the one beside the weights: {counted}",) if other or alone else ()

@@ -72,18 +72,18 @@ def _versions() -> Iterator[Line]:
     from packaging.requirements import Requirement
 
     yield Line("python", f"{platform.python_version()} ({sys.executable})")
-    wanted = [Requirement(text) for text in importlib.metadata.requires("tljax") or ()]
-    wanted = [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]
+    requirements = [Requirement(text) for text in importlib.metadata.requires("tljax") or ()]
+    requirements = [one for one in requirements if one.marker is None or one.marker.evaluate({"extra": ""})]
     yield Line("tljax", importlib.metadata.version("tljax"))
     wrong = 0
-    for one in wanted:
+    for one in requirements:
         version = _installed(one.name)
         if version and one.specifier.contains(version, prereleases=True):
             continue
         wrong += 1
         yield Line(one.name, version or "not installed", f"pip install '{one.name}{one.specifier}'")
     shown = ", ".join(f"{name} {_installed(name)}" for name in ("jax", "jaxlib", "flax", "optax", "numpy"))
-    yield Line("packages", f"{len(wanted) - wrong} of {len(wanted)} as tljax wants them; {shown}")
+    yield Line("packages", f"{len(requirements) - wrong} of {len(requirements)} as tljax wants them; {shown}")
     if _installed("jax") != _installed("jaxlib"):
         yield Line("jaxlib", str(_installed("jaxlib")), f"pip install jaxlib=={_installed('jax')}, as jax is")
 
@@ -128,12 +128,12 @@ def _memory() -> Iterator[Line]:
 
 
 def _disk() -> Iterator[Line]:
-    for what, place in (("disk, runs", Path.cwd()), ("disk, caches", caches.folder("xla"))):
+    for label, place in (("disk, runs", Path.cwd()), ("disk, caches", caches.folder("xla"))):
         near = next(one for one in (place, *place.parents) if one.exists())
         free = shutil.disk_usage(near).free
         advice = "" if free > LEAST_DISK else "make room, or begin in another folder"
         advice = advice if os.access(near, os.W_OK) else f"'{near}' takes no files: begin in a folder of yours"
-        yield Line(what, f"{free / 2**30:.1f} GiB free at {near}", advice)
+        yield Line(label, f"{free / 2**30:.1f} GiB free at {near}", advice)
 
 
 def _caches() -> Iterator[Line]:
@@ -164,6 +164,6 @@ def _weights() -> Iterator[Line]:
             needed=False,
         )
     hub = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or "~/.cache/huggingface") / "hub")
-    held = sorted(hub.expanduser().glob("models--*"))
-    names = ", ".join(re.sub("^models--", "", one.name).replace("--", "/") for one in held[:8])
-    yield Line("hub", f"{len(held)} repositories in {hub}" + (f": {names}" if names else ""))
+    repositories = sorted(hub.expanduser().glob("models--*"))
+    names = ", ".join(re.sub("^models--", "", one.name).replace("--", "/") for one in repositories[:8])
+    yield Line("hub", f"{len(repositories)} repositories in {hub}" + (f": {names}" if names else ""))

@@ -56,13 +56,13 @@ def matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarra
 def per_class(outcome: Outcome) -> dict[str, np.ndarray]:
     """Precision, recall, F1 and number of examples of every class, (K,) each; 0 if the divisor is 0."""
     said_of, size = outcome.predicted, len(outcome.classes)
-    labels, said, hits = (
+    labels, predicted, hits = (
         np.bincount(some, minlength=size) for some in (outcome.labels, said_of, said_of[said_of == outcome.labels])
     )
     return {
-        "precision": hits / np.maximum(said, 1),
+        "precision": hits / np.maximum(predicted, 1),
         "recall": hits / np.maximum(labels, 1),
-        "f1": 2 * hits / np.maximum(labels + said, 1),
+        "f1": 2 * hits / np.maximum(labels + predicted, 1),
         "examples": labels,
     }
 

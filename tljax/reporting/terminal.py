@@ -126,23 +126,23 @@ def show(
         shown, at least two, and the names of the others are said.
     """
     console = console or Console(width=None if sys.stdout.isatty() else 180, highlight=False)
-    kept, left = list(columns), [name for name in columns if name not in first]
+    visible, left = list(columns), [name for name in columns if name not in first]
     order = [*first, *left]
     wide = console.options.update(max_width=10_000)
-    while first and len(kept) > 2:
-        if console.measure(_table("", kept, columns, rows), options=wide).maximum <= console.width:
+    while first and len(visible) > 2:
+        if console.measure(_table("", visible, columns, rows), options=wide).maximum <= console.width:
             break
-        kept.remove(order.pop())
-    console.print(_table(title, kept, columns, rows))
-    if hidden := [name for name in columns if name not in kept]:
+        visible.remove(order.pop())
+    console.print(_table(title, visible, columns, rows))
+    if hidden := [name for name in columns if name not in visible]:
         console.print(f"  not shown here: {', '.join(hidden)}", markup=False, soft_wrap=True, style="dim")
 
 
-def _table(title: str, kept: Sequence[str], columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def _table(title: str, visible: Sequence[str], columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for column in kept:
+    for column in visible:
         table.add_column(column, overflow="fold")  # a narrow terminal must not lose a digit
-    places = [list(columns).index(column) for column in kept]
+    places = [list(columns).index(column) for column in visible]
     for row in rows:
         table.add_row(*(printable(row[place]) for place in places))
     return table

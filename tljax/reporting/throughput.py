@@ -21,8 +21,8 @@ def summary(examples: int, seconds: float, tokens: int, filled: int) -> dict[str
     """
     if not (examples and seconds):
         return {}
-    found = {"examples_s": examples / seconds}
-    return found | ({"tokens_s": tokens / seconds} if filled else {}) | padding(tokens, filled)
+    speed = {"examples_s": examples / seconds}
+    return speed | ({"tokens_s": tokens / seconds} if filled else {}) | padding(tokens, filled)
 
 
 def padding(tokens: int, filled: int) -> dict[str, float]:

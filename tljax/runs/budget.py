@@ -72,20 +72,20 @@ def steps(job: Job, views: Sequence[View], initial: TrainState, devices: Paralle
 
     Several processes measure together, and take what process 0's clock says.
     """
-    config, wanted = job.config, job.steps
-    found = agreement.told(lambda: report.stored(FILE))
-    if found is None:
+    config, planned = job.config, job.steps
+    fit = agreement.told(lambda: report.stored(FILE))
+    if fit is None:
         price = measure(job, views, initial, devices, report)
         left = 60 * config.train.minutes - report.seconds - price.final - RESERVE
         fits = int(left / price.a_step(job))
-        mine = {"steps": max(1, min(wanted, fits)), "wanted": wanted, "seconds a step": round(price.step, 4)}
-        found = agreement.told(lambda: mine)
-    report.keep(FILE, json.dumps(found, indent=2))
-    said = f"a step takes {found['seconds a step']:.3g} s; {found['steps']:,} of {found['wanted']:,} steps fit"
-    report.say(f"time: at most {config.train.minutes:g} min: {said}")
-    if found["steps"] < min(LEAST, wanted):
+        mine = {"steps": max(1, min(planned, fits)), "wanted": planned, "seconds a step": round(price.step, 4)}
+        fit = agreement.told(lambda: mine)
+    report.keep(FILE, json.dumps(fit, indent=2))
+    sentence = f"a step takes {fit['seconds a step']:.3g} s; {fit['steps']:,} of {fit['wanted']:,} steps fit"
+    report.say(f"time: at most {config.train.minutes:g} min: {sentence}")
+    if fit["steps"] < min(LEAST, planned):
         report.say(
-            f"warning: so few steps ({found['steps']}) teach little: give more minutes, or a smaller --size, "
+            f"warning: so few steps ({fit['steps']}) teach little: give more minutes, or a smaller --size, "
             f"or --strategy linear_probe"
         )
-    return found["steps"]
+    return fit["steps"]

@@ -76,5 +76,5 @@ def _check(folder: Path) -> None:
             raise DataError(f"RUN must be one run; '{folder}' holds {len(runs)}. Name one: {names}.")
 
 
-def _validation(found: dict[str, Any]) -> float | None:
-    return found["metrics"].get("validation", {}).get(found["metric"])
+def _validation(result: dict[str, Any]) -> float | None:
+    return result["metrics"].get("validation", {}).get(result["metric"])

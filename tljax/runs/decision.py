@@ -34,7 +34,7 @@ COLUMNS = ("rule", "chosen where there are", "strategy", "trainable", "optimizer
 
 
 def settle(
-    method: Method, made: Experiment, devices: Parallel, report: Report, config: ConfigDict
+    method: Method, loaded: Experiment, devices: Parallel, report: Report, config: ConfigDict
 ) -> tuple[Method, Experiment]:
     """The strategy of this run, and the experiment for it. A strategy that does not choose is returned unchanged.
 
@@ -45,19 +45,19 @@ def settle(
       DataError: decision.json is damaged.
     """
     if method.chooses is None:
-        return method, made
-    found = agreement.told(lambda: report.stored(FILE))
-    if found is not None:
-        check(found, (config.strategy.auto[cell] for cell in find("strategies", method.name).CELLS))
+        return method, loaded
+    decision = agreement.told(lambda: report.stored(FILE))
+    if decision is not None:
+        check(decision, (config.strategy.auto[cell] for cell in find("strategies", method.name).CELLS))
     else:
-        decided = _decided(method, made, devices, report, config)
-        found = agreement.told(lambda: decided)
-    report.keep(FILE, json.dumps(found, indent=2))
-    tell(found, report)
-    chosen = _method(found["strategy"], config.strategy)
+        decided = _decided(method, loaded, devices, report, config)
+        decision = agreement.told(lambda: decided)
+    report.keep(FILE, json.dumps(decision, indent=2))
+    tell(decision, report)
+    chosen = _method(decision["strategy"], config.strategy)
     if not chosen.pretrained:
-        made = experiment.load(config, axis=devices.axis, pretrained_wanted=False)
-    return chosen, made
+        loaded = experiment.load(config, axis=devices.axis, pretrained_wanted=False)
+    return chosen, loaded
 
 
 def measure(made: Experiment, devices: Parallel, report: Report, config: ConfigDict) -> Facts:

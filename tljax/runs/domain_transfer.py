@@ -21,7 +21,7 @@ def summarize(rows: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, An
     (`train.oracle`), the row is followed by a row "... (oracle)" with the results of this epoch. It is no method, but
     an upper bound for methods that choose an epoch without these labels.
     """
-    found = []
+    table = []
     for name, results in rows.items():
         targets = [part for part in results[0]["metrics"] if part not in PARTS]
         if not targets:
@@ -31,11 +31,11 @@ def summarize(rows: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, An
         row |= {"seeds": [result["seed"] for result in results]}
         own = _values(result["metrics"]["test"][metric] for result in results)
         reached = {t: _values(result["metrics"][t][metric] for result in results) for t in targets}
-        found.append(row | {"own": own, "targets": reached})
+        table.append(row | {"own": own, "targets": reached})
         if all("oracle" in result for result in results):
             best = {t: _values(result["oracle"][t][metric] for result in results) for t in targets}
-            found.append(row | {"name": f"{name} (oracle)", "own": own, "targets": best})
-    return found
+            table.append(row | {"name": f"{name} (oracle)", "own": own, "targets": best})
+    return table
 
 
 def columns(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ def domains(rows: Sequence[dict[str, Any]]) -> list[str]:
 def cells(row: dict[str, Any], targets: Sequence[str]) -> list[str]:
     """One row of the table; "own" if a target is the source, "-" if it was not evaluated."""
     own = row["own"]["mean"]
-    said = [
+    percents = [
         f"{_percent(row['targets'][t])} ({_points(row['targets'][t]['mean'] - own)})"
         if t in row["targets"]
         else "own"
@@ -60,7 +60,7 @@ def cells(row: dict[str, Any], targets: Sequence[str]) -> list[str]:
         for t in targets
     ]
     mean = statistics.mean(values["mean"] - own for values in row["targets"].values())
-    return [row["name"], row["source"], _percent(row["own"]), *said, _points(mean)]
+    return [row["name"], row["source"], _percent(row["own"]), *percents, _points(mean)]
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:

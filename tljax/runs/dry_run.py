@@ -53,11 +53,11 @@ def run(config: ConfigDict) -> dict[str, float]:
                 f"features once, and a fit."
             )
         experiment = prepared.experiment
-        seen = views.make(experiment, prepared.phases, experiment.task, devices, report, config)
-        steps = max(seen[0].training.steps(config.train.epochs), config.train.min_steps)
+        phase_views = views.make(experiment, prepared.phases, experiment.task, devices, report, config)
+        steps = max(phase_views[0].training.steps(config.train.epochs), config.train.min_steps)
         job = prepared.job(steps, config, devices.axis)
         initial = TrainState.create(experiment.variables, seed=config.seed)
-        price = budget.measure(job, seen, initial, devices, report)
+        price = budget.measure(job, phase_views, initial, devices, report)
         report.say("checked: data, weights, groups and plan; one step of every phase")
         _saved_and_restored(folder, job, initial, prepared, config)
         report.say("checked: a checkpoint is saved and restored; model/ is saved, loaded, and answers")

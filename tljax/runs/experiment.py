@@ -75,9 +75,9 @@ def load(config: ConfigDict, *, axis: str | None, pretrained_wanted: bool = True
     built = network.build(build, family, known.variant, known.published, config.model, axis=axis)
     backbone, own = built.network.backbone, known.published is not None
     built, variables, drawn = _start(task, family, built, known, fresh, config)
-    kept: tuple[str, ...] = ()
+    head_notes: tuple[str, ...] = ()
     if config.model.keep_head and known.published:
-        variables, kept = head_names.by_class(variables, drawn, known.published, classes)
+        variables, head_notes = head_names.by_class(variables, drawn, known.published, classes)
     groups = layer_groups.assign(variables["params"], backbone.stages, config.groups)
     if method is not PLAIN:
         method.check(variables["params"], groups, backbone.stages)
@@ -95,7 +95,7 @@ def load(config: ConfigDict, *, axis: str | None, pretrained_wanted: bool = True
         published=known.published,
         card=known.card,
         variant=built.variant,
-        notes=(*info.notes, *known.notes, *built.notes, *kept, *inputs.notes),
+        notes=(*info.notes, *known.notes, *built.notes, *head_notes, *inputs.notes),
         lists=inputs.lists,
         prepare=inputs.prepare,
         network=built.network,
@@ -221,12 +221,12 @@ def _repeated(number: int, size: int) -> tuple[str, ...]:
 def _weighed(task: Any, classes: Sequence[str], config: ConfigDict) -> tuple[str, ...]:
     """A note of the class weights in the loss, if they are set: by name, in the order of classes."""
     key = {"classes": "class_weights", "sets": "pos_weight", "maps": "class_weights"}.get(task.LABEL_KIND, "")
-    wanted = tuple(config[key]) if key in config else ()
-    if not wanted or (wanted == ("balanced",) and task.LABEL_KIND != "maps"):
+    setting = tuple(config[key]) if key in config else ()
+    if not setting or (setting == ("balanced",) and task.LABEL_KIND != "maps"):
         return ()
-    balanced = wanted == ("balanced",)
-    found = task.class_weights if balanced else labels.numbers_by_name(wanted, classes, f"config.task.{key}")
-    pairs = [f"{name} {number:.3g}" for name, number in zip(classes, found, strict=True)]
+    balanced = setting == ("balanced",)
+    weights = task.class_weights if balanced else labels.numbers_by_name(setting, classes, f"config.task.{key}")
+    pairs = [f"{name} {number:.3g}" for name, number in zip(classes, weights, strict=True)]
     return (f"config.task.{key}{', balanced by pixels of train' if balanced else ''}: {labels.cut(pairs)}",)
 
 

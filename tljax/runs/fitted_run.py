@@ -93,12 +93,14 @@ def run(
         together = experiment.parts["train"].subset.together
         fitted = method.fits(train["features"], train["label"], config.strategy, seed=config.seed, together=together)
         seconds = {"train": time.monotonic() - began}
-        held = "too few examples for folds" if fitted.accuracy is None else f"{fitted.accuracy:.4f} in cross-validation"
-        report.say(f"chose {', '.join(f'{key} {value:g}' for key, value in fitted.chosen.items())}: {held}")
+        accuracy = (
+            "too few examples for folds" if fitted.accuracy is None else f"{fitted.accuracy:.4f} in cross-validation"
+        )
+        report.say(f"chose {', '.join(f'{key} {value:g}' for key, value in fitted.chosen.items())}: {accuracy}")
         totals = {part: _totals(task, fitted.scores(batch["features"]), batch) for part, batch in batches.items()}
         temperature = records.temperature(task, totals)
         took = sum((part.took for part in parts.values()), Took())
-        found = _result(task, fitted, experiment, totals, method, config) | {
+        result = _result(task, fitted, experiment, totals, method, config) | {
             "seconds": {"features": took.seconds, **seconds},
             "throughput": throughput.padding(took.tokens, took.places),
             "temperature": temperature,
@@ -107,7 +109,7 @@ def run(
         def save(folder: Path) -> None:
             _save(folder, method.name, fitted, train, experiment, config, temperature)
 
-        return finish(save, found, totals, experiment, devices, report, config)
+        return finish(save, result, totals, experiment, devices, report, config)
 
 
 def _save(

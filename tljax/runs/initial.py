@@ -19,8 +19,8 @@ def variables(run: Path) -> Variables:
       TljaxError: its data or weights cannot be read; see `errors`.
     """
     file = labelled.config_file(run)
-    said = model_json.read(file.parent / "model")
-    config = stored_config.read_network(file, family=said["family"], task=said["task"])
+    content = model_json.read(file.parent / "model")
+    config = stored_config.read_network(file, family=content["family"], task=content["task"])
     if not config.model.text_head:
         raise DataError(
             f"The network that '{run}' began with has a random head, so it is no first network for WiSE-FT. Train "
@@ -28,7 +28,7 @@ def variables(run: Path) -> Variables:
             f"--recipe wise_ft. Or begin the run from the names of its classes, by config.model.text_head."
         )
     began = experiment.load(config, axis=None)
-    if saved_model.variant_as_json(began.variant) != said["variant"]:
+    if saved_model.variant_as_json(began.variant) != content["variant"]:
         raise DataError(
             f"The line of WiSE-FT needs two networks of the same sizes; the strategy of '{run}' gave its network parts "
             f"that the weights do not have. Give two runs of this strategy, or a run of another one."

@@ -29,13 +29,13 @@ def totals(
       variables: on the devices.
     """
     task: Any = experiment.task
-    found = {}
+    sums = {}
     for part, examples in view.evaluations.items():
         if part != PART or not isinstance(task, JudgesInOwnSize):
-            found[part] = view.evaluator(variables, examples)
+            sums[part] = view.evaluator(variables, examples)
         else:
-            found[part] = _judged(view, variables, examples, experiment, devices, config)
-    return found
+            sums[part] = _judged(view, variables, examples, experiment, devices, config)
+    return sums
 
 
 def _judged(

@@ -27,9 +27,9 @@ def columns(
     if not isinstance(experiment.task, Lists):
         return {}
     reader = find("inputs", find("families", config.model.family).INPUT)
-    said = experiment.task.columns(sums, experiment.classes, temperature)
+    table = experiment.task.columns(sums, experiment.classes, temperature)
     separator = config.data.get("separator", labels.BETWEEN)  # sources that are no tables have none
-    answers = {name: [_cell(value, separator) for value in values] for name, values in said.items()}
+    answers = {name: [_cell(value, separator) for value in values] for name, values in table.items()}
     known = reader.said(experiment.parts[part])  # a target of a regression may have such a name too
     return {f"{name} of example" if name in answers else name: x for name, x in known.items()} | answers
 
@@ -43,5 +43,5 @@ def files(
 ) -> None:
     """Write <stem>_predictions.csv, and the task's own files."""
     experiment.task.files(sums, stem, classes=experiment.classes)
-    if found := columns(experiment, config, temperature, part, sums):
-        records.save(stem.with_name(f"{stem.name}_predictions.csv"), found)
+    if table := columns(experiment, config, temperature, part, sums):
+        records.save(stem.with_name(f"{stem.name}_predictions.csv"), table)

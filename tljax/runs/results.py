@@ -61,16 +61,16 @@ def read(folder: Path, file: str = "result.json") -> dict[str, Any]:
     Raises:
       DataError: the folder holds none, or it is damaged.
     """
-    found = read_json(folder / file)
+    result = read_json(folder / file)
     try:
         if file == "result.json":
-            _summary("", [found])
+            _summary("", [result])
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise DataError(
             f"A finished run must hold a whole {file}; in '{folder}' it has not all fields for tables ({error!r}). "
             f"Remove that folder and run it again."
         ) from error
-    return found
+    return result
 
 
 def summarize(rows: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -101,21 +101,21 @@ def unlike(folders: Sequence[Path]) -> list[str]:
     """
     facts = {folder: _facts(folder) for folder in folders}
     notes = []
-    for what in dict.fromkeys(what for known in facts.values() for what in known):
+    for fact in dict.fromkeys(fact for known in facts.values() for fact in known):
         runs: dict[str, list[str]] = {}
         for folder, known in facts.items():
-            if what in known:
-                runs.setdefault(known[what], []).append(str(folder))
+            if fact in known:
+                runs.setdefault(known[fact], []).append(str(folder))
         if len(runs) > 1:
-            said = "; ".join(f"{value} in {labels.cut(names)}" for value, names in list(runs.items())[: labels.SHOWN])
-            notes.append(f"these runs differ in {what}: {said}")
+            values = "; ".join(f"{value} in {labels.cut(names)}" for value, names in list(runs.items())[: labels.SHOWN])
+            notes.append(f"these runs differ in {fact}: {values}")
     return notes
 
 
 def _facts(folder: Path) -> dict[str, str]:
     """What is known of a finished run's circumstances; {} if its files are damaged. Earlier versions kept less."""
     try:
-        return {what: value for what, value in _read_facts(folder).items() if value}
+        return {fact: value for fact, value in _read_facts(folder).items() if value}
     except (DataError, KeyError, TypeError, AttributeError):
         return {}
 

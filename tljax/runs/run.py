@@ -35,11 +35,11 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     experiment, phases, task = prepared.experiment, prepared.phases, prepared.experiment.task
     if prepared.method.fits:
         return fitted_run.run(prepared.method, experiment, devices, report, config)
-    seen = views.make(experiment, phases, task, devices, report, config)
-    steps = max(seen[0].training.steps(config.train.epochs), config.train.min_steps)
+    phase_views = views.make(experiment, phases, task, devices, report, config)
+    steps = max(phase_views[0].training.steps(config.train.epochs), config.train.min_steps)
     initial = TrainState.create(experiment.variables, seed=config.seed)
     job = prepared.job(steps, config, devices.axis)
-    if config.train.minutes and (fits := budget.steps(job, seen, initial, devices, report)) < steps:
+    if config.train.minutes and (fits := budget.steps(job, phase_views, initial, devices, report)) < steps:
         # Fewer epochs of the same length, so that evaluations stay as far apart.
         shorter = overrides.apply(config, (f"train.epochs={config.train.epochs * fits / steps!r}",))
         job = prepared.job(fits, shorter, devices.axis)
@@ -53,20 +53,20 @@ def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         for line in left:
             report.say(f"  {line}")
         report.plan(tables, plan_rates.chart(phases, job.steps, job.config.train.epochs, config.optimizer))
-        for view in seen:
+        for view in phase_views:
             report.say(view.note)
         keep, layout = config.train.keep_checkpoints, devices.layout
         with opened(workdir / "checkpoints", keep=keep, layout=layout) as checkpoints:
             loop = Loop(
-                job, seen, devices, checkpoints, report, deadline=Deadline(report.deadline(config.train.minutes))
+                job, phase_views, devices, checkpoints, report, deadline=Deadline(report.deadline(config.train.minutes))
             )
             trained = loop.fit(initial)
-        final, last = loop.variables(devices.put_state(trained.state)), seen[-1]
+        final, last = loop.variables(devices.put_state(trained.state)), phase_views[-1]
         totals, learned = own_size.totals(last, final, experiment, devices, config), devices.get_state(final)
         temperature = records.temperature(task, totals)
-        found = results.make(job, trained, totals, views.took(seen)) | {"temperature": temperature}
+        result = results.make(job, trained, totals, views.took(phase_views)) | {"temperature": temperature}
 
         def save(folder: Path) -> None:
             saved_model.save(folder, learned, experiment, config, temperature=temperature)
 
-        return finish(save, found, totals, experiment, devices, report, config)
+        return finish(save, result, totals, experiment, devices, report, config)

@@ -28,19 +28,19 @@ def axes(words: Sequence[str]) -> tuple[Axis, ...]:
     Raises:
       ConfigError: no key, no value, or the same key twice.
     """
-    found = []
+    axes = []
     for word in words:
         key, equals, text = word.partition("=")
         ends = RANGE.fullmatch(text)
         values = tuple(dict.fromkeys(one for one in re.split(r",(?![^()]*\))", text) if one))
         if not key or not equals or not values:
             raise ConfigError(f"--grid must be KEY=VALUE,VALUE,... or KEY=LOW..HIGH (--random); got '{word}'.")
-        found.append(Axis(key.removeprefix("config."), () if ends else values, _ends(ends, word) if ends else None))
-    if twice := {one.key for one in found if sum(other.key == one.key for other in found) > 1}:
+        axes.append(Axis(key.removeprefix("config."), () if ends else values, _ends(ends, word) if ends else None))
+    if twice := {one.key for one in axes if sum(other.key == one.key for other in axes) > 1}:
         raise ConfigError(
             f"--grid must name every key once; twice: {', '.join(sorted(twice))}. Put its values together."
         )
-    return tuple(found)
+    return tuple(axes)
 
 
 def grid(found: Sequence[Axis]) -> list[tuple[str, ...]]:
@@ -83,9 +83,9 @@ def _draw(axis: Axis, rng: np.random.Generator) -> str:
     return f"{value:.2g}"
 
 
-def _ends(found: re.Match[str], word: str) -> tuple[float, float]:
+def _ends(match: re.Match[str], word: str) -> tuple[float, float]:
     try:
-        low, high = map(float, found.groups())
+        low, high = map(float, match.groups())
     except ValueError:
         low, high = 0.0, 0.0
     if not low < high:

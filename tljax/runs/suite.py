@@ -85,7 +85,7 @@ def each(run_one: Run, plan: Sequence[Planned], folder: Path, *, minutes: float 
     """
     console = Console(highlight=False)
     console.print(f"{len(plan)} runs; what each prints is in {folder}/<row>/seed<n>.log", markup=False)
-    found: Results = {}
+    results: Results = {}
     failed: Failed = []
     began, longest = time.monotonic(), 0.0
     for number, (row, seed, one, place) in enumerate(plan, start=1):
@@ -117,8 +117,8 @@ def each(run_one: Run, plan: Sequence[Planned], folder: Path, *, minutes: float 
         line = f"[{number}/{len(plan)}] {row} seed {seed}: test {best} {value:.4f} ({seconds:.1f} s)"
         console.print(line, markup=False)
         if row != "first":
-            found.setdefault(row, []).append(result)
-    return found, failed
+            results.setdefault(row, []).append(result)
+    return results, failed
 
 
 def expand(config: ConfigDict, folder: Path, rows: Mapping[str, Sequence[str]] | None = None) -> list[Planned]:
@@ -170,13 +170,13 @@ def check_heeded(flags: Sequence[str], config: ConfigDict, plan: Sequence[Planne
     """Raise ConfigError if a flag has no effect, because every run overrides its key."""
     faults = []
     for key in dict.fromkeys(flag.partition("=")[0] for flag in flags):
-        asked, found = settings.get(config, key), {}
+        asked, values = settings.get(config, key), {}
         if key.startswith("suite.") or isinstance(asked, ConfigDict):
             continue
         for planned in plan:
-            found.setdefault(repr(settings.get(planned.config, key)), planned.row)
-        if repr(asked) not in found:
-            others = ", ".join(f"{row} has {value}" for value, row in found.items())
+            values.setdefault(repr(settings.get(planned.config, key)), planned.row)
+        if repr(asked) not in values:
+            others = ", ".join(f"{row} has {value}" for value, row in values.items())
             instead = "config.suite.seeds" if key == "seed" else "config.suite.rows, or leave the rows out ({})"
             faults.append(f"config.{key}={asked!r} has no effect: {others}, whatever it is. Change {instead}.")
     if faults:

@@ -39,8 +39,8 @@ def beside(experiment: Experiment, method: Method, config: ConfigDict) -> Experi
             f"config.strategy.name={method.name} asks its teachers once for every picture, and these are augmented: "
             f"the network would see others than they. Set config.data.augment=false."
         )
-    found = [_asked(copies.local(place), experiment, config) for place in places]
-    logits, features = zip(*found, strict=True)
+    answers = [_asked(copies.local(place), experiment, config) for place in places]
+    logits, features = zip(*answers, strict=True)
     return dataclasses.replace(experiment, beside=method.taught.answers(logits, features, config.strategy))
 
 

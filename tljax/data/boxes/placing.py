@@ -36,9 +36,9 @@ class InPictures:
         """The same as JSON has it, for the other processes."""
         return {position: (list(map(int, shape)), boxes.tolist()) for position, (shape, boxes) in self._found.items()}
 
-    def put_together(self, told: Mapping[int, Any]) -> None:
+    def put_together(self, entries: Mapping[int, Any]) -> None:
         """Take what all processes have told."""
-        for position, (shape, boxes) in told.items():
+        for position, (shape, boxes) in entries.items():
             self.add(position, tuple(shape), np.array(boxes, np.float32).reshape(-1, 5))
 
 
@@ -71,9 +71,9 @@ def window(sizes: Json, shape: tuple[int, ...]) -> np.ndarray:
     side = min(shape)
     resize = sizes["resize"] or side  # 0: the file's size
     cut = np.array([max(0, n - pictures.LONGEST * side) // 2 for n in shape])  # as in `pictures.fit`
-    seen = np.minimum(whole, pictures.LONGEST * side)
-    stored = np.array([max(resize, round(n * resize / side)) for n in seen])
+    sides = np.minimum(whole, pictures.LONGEST * side)
+    stored = np.array([max(resize, round(n * resize / side)) for n in sides])
     crop = sizes["crop"] or resize
     first = (stored - resize) // 2 + (resize - crop) // 2
-    each = seen / stored
+    each = sides / stored
     return np.concatenate([cut + first * each, each * crop / sizes["size"], whole])

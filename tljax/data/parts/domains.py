@@ -33,13 +33,15 @@ def add(subsets: Mapping[str, Subset], dataset: Dataset, config: ConfigDict, see
     _check(subsets, dataset, config)
     if not config.unlabelled:
         return dict(subsets)
-    seen = {name: _drawn(len(dataset.splits[name]), name, config.unlabelled_share, seed) for name in config.unlabelled}
+    unlabelled = {
+        name: _drawn(len(dataset.splits[name]), name, config.unlabelled_share, seed) for name in config.unlabelled
+    }
     parts = dict(subsets)
-    for name in seen.keys() & set(config.targets) if config.unlabelled_share < 1 else ():
-        parts[name] = parts[name].take(np.flatnonzero(~np.isin(parts[name].indices, seen[name])))
-    begins = np.cumsum([0, *(len(dataset.splits[name]) for name in seen)])
-    indices = np.concatenate([begin + places for begin, places in zip(begins, seen.values(), strict=False)])
-    joined = Joined([dataset.splits[name] for name in seen])
+    for name in unlabelled.keys() & set(config.targets) if config.unlabelled_share < 1 else ():
+        parts[name] = parts[name].take(np.flatnonzero(~np.isin(parts[name].indices, unlabelled[name])))
+    begins = np.cumsum([0, *(len(dataset.splits[name]) for name in unlabelled)])
+    indices = np.concatenate([begin + places for begin, places in zip(begins, unlabelled.values(), strict=False)])
+    joined = Joined([dataset.splits[name] for name in unlabelled])
     parts[UNLABELLED] = Subset(joined, indices, np.full(len(indices), -1, np.int32))
     if empty := [name for name in parts if not len(parts[name])]:
         raise DataError(
@@ -74,10 +76,10 @@ def _check(subsets: Mapping[str, Subset], dataset: Dataset, config: ConfigDict) 
         "named twice": [name for name in dict.fromkeys(names) if names.count(name) > 1],
     }
     if any(bad.values()):
-        found = "; ".join(f"{why}: {', '.join(some)}" for why, some in bad.items() if some)
+        faults = "; ".join(f"{why}: {', '.join(some)}" for why, some in bad.items() if some)
         raise ConfigError(
             f"config.data.unlabelled must name other splits of {dataset.info.source} "
-            f"({', '.join(dataset.splits)}) to learn from without labels; {found}."
+            f"({', '.join(dataset.splits)}) to learn from without labels; {faults}."
         )
     if names and dataset.info.loaded:
         raise ConfigError(

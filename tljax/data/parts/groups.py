@@ -56,13 +56,13 @@ def of(split: Split, source: str, config: ConfigDict) -> np.ndarray | None:
         )
     root = os.path.expanduser(config.dir)
     paths = [f"/{os.path.relpath(file, root)}".replace(os.sep, "/") for file in files]
-    found = [pattern.search(path) for path in paths]
-    if bad := [path for path, match in zip(paths, found, strict=True) if not match or not match[1]]:
+    matches = [pattern.search(path) for path in paths]
+    if bad := [path for path, match in zip(paths, matches, strict=True) if not match or not match[1]]:
         raise DataError(
             f"config.data.group must match the path of every file below '{root}'; {config.group!r} does not match "
             f"{len(bad)} of {len(paths)}: {labels.cut(bad)}."
         )
-    return np.array([match[1] for match in found if match])
+    return np.array([match[1] for match in matches if match])
 
 
 def tell(parts: Mapping[str, np.ndarray | None], key: str) -> str:
@@ -71,12 +71,12 @@ def tell(parts: Mapping[str, np.ndarray | None], key: str) -> str:
     Raises:
       DataError: a group is in two parts, because the source's splits divide it.
     """
-    found = {name: set(map(str, groups)) for name, groups in parts.items() if groups is not None}
-    pairs = {f"{one} and {other}": found[one] & found[other] for one, other in itertools.combinations(found, 2)}
+    owners = {name: set(map(str, groups)) for name, groups in parts.items() if groups is not None}
+    pairs = {f"{one} and {other}": owners[one] & owners[other] for one, other in itertools.combinations(owners, 2)}
     both = [f"{where}: {labels.cut(sorted(shared))}" for where, shared in pairs.items() if shared]
     if both:
         raise DataError(
             f"Examples of one group (config.data.group={key!r}) must be in one part; some are in {'; '.join(both)}. "
             f"Move these examples, or let config.data.fractions divide all of them again."
         )
-    return f"groups by {key!r}, each in one part: " + ", ".join(f"{len(some)} {name}" for name, some in found.items())
+    return f"groups by {key!r}, each in one part: " + ", ".join(f"{len(some)} {name}" for name, some in owners.items())

@@ -31,9 +31,9 @@ def used(names: Sequence[str], config: ConfigDict) -> list[str]:
 
     Other splits are not read: they may have no labels, or may not be splits at all.
     """
-    wanted = {*config.targets, *config.unlabelled}
-    wanted |= set(config.divide or names) if config.fractions else set(config.splits.values())
-    return [name for name in names if name in wanted] or list(names)
+    names_used = {*config.targets, *config.unlabelled}
+    names_used |= set(config.divide or names) if config.fractions else set(config.splits.values())
+    return [name for name in names if name in names_used] or list(names)
 
 
 def choose(dataset: Dataset, config: ConfigDict, seed: int) -> Parts:
@@ -62,11 +62,14 @@ def choose(dataset: Dataset, config: ConfigDict, seed: int) -> Parts:
         notes += [how]
     if config.validation:
         train = parts["train"]
-        held = draws.mask(train.strata, seed, 1, share=config.validation, groups=train.together)
-        parts["validation"], parts["train"] = train.take(np.flatnonzero(held)), train.take(np.flatnonzero(~held))
+        validation = draws.mask(train.strata, seed, 1, share=config.validation, groups=train.together)
+        parts["validation"], parts["train"] = (
+            train.take(np.flatnonzero(validation)),
+            train.take(np.flatnonzero(~validation)),
+        )
     if config.examples_per_class:
-        kept = draws.mask(parts["train"].strata, seed, 2, number=config.examples_per_class)
-        parts["train"] = parts["train"].take(np.flatnonzero(kept))
+        chosen = draws.mask(parts["train"].strata, seed, 2, number=config.examples_per_class)
+        parts["train"] = parts["train"].take(np.flatnonzero(chosen))
     _check_targets(dataset, config)
     targets = {name: _subset(dataset.splits[name], numbers, dataset.info, config) for name in config.targets}
     _check(parts | targets, classes, dataset.info.labels, config)
@@ -127,7 +130,7 @@ def _no_choice_by_class(info: Info, config: ConfigDict) -> None:
 
 
 def _subset(split: Split, numbers: list[int], info: Info, config: ConfigDict) -> Subset:
-    found, names = np.asarray(split.labels), info.classes
+    values, names = np.asarray(split.labels), info.classes
     owners = groups.of(split, info.source, config)
     if info.labels == "none":
         return Subset(split, np.arange(len(split)), np.zeros(len(split), np.int32), owners)
@@ -136,29 +139,29 @@ def _subset(split: Split, numbers: list[int], info: Info, config: ConfigDict) ->
             raise DataError(f"A label map holds at most {IGNORED} classes; {info.source} has {len(info.classes)}.")
         return Subset(split, np.arange(len(split)), None, owners, info)
     if info.labels != "classes":
-        bad = np.flatnonzero(~(np.abs(found.astype(np.float64)) <= LARGEST).all(axis=1))
+        bad = np.flatnonzero(~(np.abs(values.astype(np.float64)) <= LARGEST).all(axis=1))
         if len(bad):
-            listed = ", ".join(f"example {i}: {found[i].tolist()}" for i in bad[:10])
+            listed = ", ".join(f"example {i}: {values[i].tolist()}" for i in bad[:10])
             raise DataError(
                 f"Labels must be finite numbers up to {LARGEST:g}, whose squares can be summed; {len(bad)} are not: "
                 f"{listed}. Correct them, or give them in a larger unit."
             )
-        return Subset(split, np.arange(len(found)), found, owners)
-    bad = np.flatnonzero((found < 0) | (found >= len(names)))
+        return Subset(split, np.arange(len(values)), values, owners)
+    bad = np.flatnonzero((values < 0) | (values >= len(names)))
     if len(bad):
-        listed = ", ".join(f"example {i}: {found[i]}" for i in bad[:10])
+        listed = ", ".join(f"example {i}: {values[i]}" for i in bad[:10])
         raise DataError(f"Labels must be 0 to {len(names) - 1} ({len(names)} classes); {len(bad)} are not: {listed}.")
-    indices = np.flatnonzero(np.isin(found, numbers))
+    indices = np.flatnonzero(np.isin(values, numbers))
     new = np.full(len(names), -1, np.int32)
     new[numbers] = np.arange(len(numbers))
-    return Subset(split, indices, new[found[indices]], None if owners is None else owners[indices])
+    return Subset(split, indices, new[values[indices]], None if owners is None else owners[indices])
 
 
 def _by_name(dataset: Dataset, config: ConfigDict, numbers: list[int]) -> dict[str, Subset]:
-    wanted = {part: name for part, name in config.splits.items() if name}
-    bad = [f"{part}='{name}'" for part, name in wanted.items() if name not in dataset.splits]
-    bad += [f"{part}=''" for part in ("train", "test") if part not in wanted]
-    bad = bad or [f"{part}='{name}'" for part, name in wanted.items() if list(wanted.values()).count(name) > 1]
+    named = {part: name for part, name in config.splits.items() if name}
+    bad = [f"{part}='{name}'" for part, name in named.items() if name not in dataset.splits]
+    bad += [f"{part}=''" for part in ("train", "test") if part not in named]
+    bad = bad or [f"{part}='{name}'" for part, name in named.items() if list(named.values()).count(name) > 1]
     if bad:
         raise ConfigError(
             f"config.data.splits must name different splits of {dataset.info.source} "
@@ -166,7 +169,7 @@ def _by_name(dataset: Dataset, config: ConfigDict, numbers: list[int]) -> dict[s
             f"got {', '.join(bad)}. Or set config.data.fractions to divide all examples: "
             f"--config.data.fractions='(0.8, 0, 0.2)'."
         )
-    return {part: _subset(dataset.splits[name], numbers, dataset.info, config) for part, name in wanted.items()}
+    return {part: _subset(dataset.splits[name], numbers, dataset.info, config) for part, name in named.items()}
 
 
 def _by_fractions(dataset: Dataset, config: ConfigDict, numbers: list[int], seed: int) -> dict[str, Subset]:
@@ -181,10 +184,12 @@ def _by_fractions(dataset: Dataset, config: ConfigDict, numbers: list[int], seed
     everything = _subset(Joined([dataset.splits[name] for name in divided]), numbers, dataset.info, config)
     test = draws.mask(everything.strata, seed, 3, share=shares["test"], groups=everything.together)
     rest = everything.take(np.flatnonzero(~test))
-    held = draws.mask(rest.strata, seed, 4, share=shares["validation"] / (1 - shares["test"]), groups=rest.together)
+    validation = draws.mask(
+        rest.strata, seed, 4, share=shares["validation"] / (1 - shares["test"]), groups=rest.together
+    )
     parts = {
-        "train": rest.take(np.flatnonzero(~held)),
-        "validation": rest.take(np.flatnonzero(held)),
+        "train": rest.take(np.flatnonzero(~validation)),
+        "validation": rest.take(np.flatnonzero(validation)),
         "test": everything.take(np.flatnonzero(test)),
     }
     return {name: part for name, part in parts.items() if shares[name]}
@@ -200,25 +205,25 @@ def _check_targets(dataset: Dataset, config: ConfigDict) -> None:
         "named twice": [name for name in dict.fromkeys(config.targets) if list(config.targets).count(name) > 1],
     }
     if any(bad.values()):
-        found = "; ".join(f"{why}: {', '.join(names)}" for why, names in bad.items() if names)
+        faults = "; ".join(f"{why}: {', '.join(names)}" for why, names in bad.items() if names)
         raise ConfigError(
             f"config.data.targets must name further splits of {dataset.info.source} ({', '.join(dataset.splits)}) "
-            f"to evaluate on; {found}."
+            f"to evaluate on; {faults}."
         )
 
 
 def _check(parts: Mapping[str, Subset], classes: tuple[str, ...], kind: str, config: ConfigDict) -> None:
-    need, found = max(1, config.examples_per_class), parts["train"].labels
-    if found is not None and kind == "classes":
-        counts = np.bincount(found, minlength=len(classes))
-    elif found is not None and kind == "sets":
-        counts = found.sum(axis=0)
+    need, values = max(1, config.examples_per_class), parts["train"].labels
+    if values is not None and kind == "classes":
+        counts = np.bincount(values, minlength=len(classes))
+    elif values is not None and kind == "sets":
+        counts = values.sum(axis=0)
     else:  # numbers need no examples of each value; the classes in maps and boxes are not known yet
         counts = np.full(len(classes), need)
     short = [f"{name}: {count}" for name, count in zip(classes, counts, strict=True) if count < need]
     empty = [name for name in parts if not len(parts[name])]
     if short or empty:
-        what = "label" if kind == "sets" else "class"
+        kind_of_label = "label" if kind == "sets" else "class"
         keys = {
             "examples_per_class": config.examples_per_class,
             "validation": config.validation,
@@ -228,7 +233,7 @@ def _check(parts: Mapping[str, Subset], classes: tuple[str, ...], kind: str, con
         }
         asked = [f"config.data.{key}" for key, value in keys.items() if value]
         raise DataError(
-            f"Every {what} must have at least {need} training example(s), and no part may be empty; "
+            f"Every {kind_of_label} must have at least {need} training example(s), and no part may be empty; "
             f"too few: {labels.cut(short) or 'none'}; empty parts: {', '.join(empty) or 'none'}. "
             + (f"Change {' or '.join(asked)}, or add examples." if asked else "Add examples.")
         )

@@ -39,18 +39,18 @@ def load(config: ConfigDict) -> Dataset:
     root = Path(config.dir).expanduser()
     files = find(root)
     names = splits.used(list(files), config)
-    read = {name: _read(files[name]) for name in names}
-    classes = _classes({files[name]: read[name] for name in names})
-    found, orphans, crowds = {}, [], 0
+    contents = {name: _read(files[name]) for name in names}
+    classes = _classes({files[name]: contents[name] for name in names})
+    examples, orphans, crowds = {}, [], 0
     for name in names:
-        found[name], lost, left = _pictures(read[name], files[name], classes, config)
+        examples[name], lost, left = _pictures(contents[name], files[name], classes, config)
         orphans, crowds = orphans + lost, crowds + left
-    every = [one for some in found.values() for one in some]
+    every = [one for some in examples.values() for one in some]
     doubts.refuse_corners([one.boxes for one in every], [one.size for one in every], str(root))
     notes = [f"boxes: {crowds:,} of crowds (iscrowd) are left out"] if crowds else []
     unread = [name for name in files if name not in names]
     return annotated.dataset(
-        found, classes, config, source=str(root), advice=ADVICE, orphans=orphans, notes=notes, unread=unread
+        examples, classes, config, source=str(root), advice=ADVICE, orphans=orphans, notes=notes, unread=unread
     )
 
 
@@ -102,9 +102,9 @@ def _read(file: Path) -> Json:
     return content
 
 
-def _classes(read: Mapping[Path, Json]) -> tuple[str, ...]:
+def _classes(contents: Mapping[Path, Json]) -> tuple[str, ...]:
     """Names of categories in the order of their ids, which must be the same in all files."""
-    tables = {file: _table(content, file) for file, content in read.items()}
+    tables = {file: _table(content, file) for file, content in contents.items()}
     first, *others = tables
     for other in others:
         if differ := sorted(set(tables[first].values()) ^ set(tables[other].values())):
@@ -149,18 +149,18 @@ def _pictures(
     orphans, crowds = [], 0
     for place, one in enumerate(content["annotations"]):
         crowds += bool(one.get("iscrowd"))
-        said = f"{file}: annotation {one.get('id', place)}"
+        annotation = f"{file}: annotation {one.get('id', place)}"
         if not _among(one.get("image_id"), known):
-            orphans.append(f"{said}: no picture has the image_id {untrusted.shown(one.get('image_id'))}")
+            orphans.append(f"{annotation}: no picture has the image_id {untrusted.shown(one.get('image_id'))}")
         elif why := _fault(one, numbers):
-            faults[one["image_id"]].append(f"{said}: {why}")
+            faults[one["image_id"]].append(f"{annotation}: {why}")
         elif not one.get("iscrowd"):
             left, top, width, height = one["bbox"]
             number = numbers[one["category_id"]]
             boxes[one["image_id"]].append([top, left, top + height, left + width, number])
     files = annotated.located(names, file.parent, config)
     shift = np.array([max(config.first_pixel, 0)] * 4 + [0])
-    found = [
+    examples = [
         Annotated(
             name,
             files[name],
@@ -171,7 +171,7 @@ def _pictures(
         )
         for name, (number, one) in zip(names, known.items(), strict=True)
     ]
-    return found, orphans, crowds
+    return examples, orphans, crowds
 
 
 def _size(image: Json) -> tuple[int, int] | None:

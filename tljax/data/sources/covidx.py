@@ -68,10 +68,10 @@ def load(config: ConfigDict) -> Dataset:
             f"Set config.data.dir."
         )
     used = splits.used(list(files), config)
-    found = {name: _lines(files[name], config) for name in used}
-    counts = labels.counts(line.label for lines in found.values() for line in lines)
+    lines_of = {name: _lines(files[name], config) for name in used}
+    counts = labels.counts(line.label for lines in lines_of.values() for line in lines)
     same, merged = spelling.classes(counts, str(root), config.similar_labels)
-    named = {name: [line._replace(label=same[line.label]) for line in lines] for name, lines in found.items()}
+    named = {name: [line._replace(label=same[line.label]) for line in lines] for name, lines in lines_of.items()}
     every = {name: [line.label for line in lines] for name, lines in named.items()}
     classes = labels.names(every, str(root), "" if config.fractions else config.splits.train)
     unread = tuple(name for name in files if name not in used)
@@ -82,7 +82,7 @@ def load(config: ConfigDict) -> Dataset:
 def _lines(file: Path, config: ConfigDict) -> list[Line]:
     places = [Path(config.pictures).expanduser()] if config.pictures else []
     places = places or [file.parent / "pictures", file.parent / file.stem, file.parent]
-    found, faults = [], []
+    lines, faults = [], []
     for number, text in enumerate(texts.lines(texts.read(file, config.encoding)), start=1):
         fields = text.split()
         if not fields:
@@ -95,10 +95,10 @@ def _lines(file: Path, config: ConfigDict) -> list[Line]:
         if place is None:
             faults.append(f"{file}:{number}: no picture '{name}'")
         else:
-            found.append(Line(fields[0], place, fields[-2], fields[-1]))
+            lines.append(Line(fields[0], place, fields[-2], fields[-1]))
     if faults:
         raise DataError(
             f"Every line of a list must be {LAYOUT}, and its picture must be in {', '.join(map(str, places))}; "
             f"{len(faults)} are not: {labels.cut(faults)}. Correct the list, or set config.data.pictures."
         )
-    return found
+    return lines

@@ -39,14 +39,14 @@ def load(config: ConfigDict) -> Dataset:
     """
     package = _import(config.name, f"config.data.name must be an installed package; got '{config.name}'")
     parts = tuple(config.classes) or tuple(name for name in _public(package) if not name.startswith("_"))
-    rows, seen = [], set()
+    rows, documented = [], set()
     for part in parts:
         name = f"{config.name}.{part}"
         module = _import(name, f"config.data.classes must be parts of {config.name}; it has no '{part}'")
         for place, thing in _documented(module, name):
             text = prose(inspect.getdoc(thing) or "")
-            if id(thing) not in seen and text:
-                seen.add(id(thing))
+            if id(thing) not in documented and text:
+                documented.add(id(thing))
                 rows.append(Row(text, "", part, place))
     version = getattr(package, "__version__", "")
     return texts.dataset({"all": rows}, f"docstrings of {config.name} {version}", config)
@@ -57,8 +57,8 @@ def prose(doc: str) -> str:
     if heading := HEADING.search(doc):
         doc = doc[: heading.start()].rstrip("\n").rpartition("\n")[0]  # the title above the line goes too
     paragraphs = re.split(r"\n\s*\n", doc.strip("\n"))
-    kept = [" ".join(part.split()) for part in paragraphs if not part.startswith(("..", " ", ">>>"))]
-    return " ".join(part for part in kept if part and not SIGNATURE.fullmatch(part))
+    prose = [" ".join(part.split()) for part in paragraphs if not part.startswith(("..", " ", ">>>"))]
+    return " ".join(part for part in prose if part and not SIGNATURE.fullmatch(part))
 
 
 def _documented(module: ModuleType, name: str) -> Iterator[tuple[str, Any]]:

@@ -42,14 +42,14 @@ def load(config: ConfigDict) -> Dataset:
         see also `folders.read`.
     """
     root = Path(config.dir).expanduser()
-    found = folders.read(root, pictures.SUFFIXES, config, what="pictures", layout=LAYOUT)
-    counts = labels.counts(name for rows in found.splits.values() for _, name in rows)
+    folder = folders.read(root, pictures.SUFFIXES, config, what="pictures", layout=LAYOUT)
+    counts = labels.counts(name for rows in folder.splits.values() for _, name in rows)
     same, merged = spelling.classes(counts, str(root), config.similar_labels)
-    named = {split: [same[name] for _, name in rows] for split, rows in found.splits.items()}
+    named = {split: [same[name] for _, name in rows] for split, rows in folder.splits.items()}
     classes = labels.names(named, str(root), "" if config.fractions else config.splits.train)
     number = {name: i for i, name in enumerate(classes)}
     splits = {
         split: Folder([file for file, _ in rows], [number[name] for name in named[split]], config)
-        for split, rows in found.splits.items()
+        for split, rows in folder.splits.items()
     }
-    return Dataset(splits, Info(classes, str(root), tuple(found.skipped), notes=merged, unread=tuple(found.unread)))
+    return Dataset(splits, Info(classes, str(root), tuple(folder.skipped), notes=merged, unread=tuple(folder.unread)))

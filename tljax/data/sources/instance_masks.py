@@ -40,8 +40,8 @@ def load(config: ConfigDict) -> Dataset:
             f"Every picture of '{images}' must have a mask of its name in '{masks}'; {len(lost)} have none: "
             f"{', '.join(lost[:10])}."
         )
-    found = [_annotated(file, by_stem[file.stem], most=config.max_pixels) for file in files]
-    return annotated.dataset({"all": found}, (config.object,), config, source=str(root))
+    examples = [_annotated(file, by_stem[file.stem], most=config.max_pixels) for file in files]
+    return annotated.dataset({"all": examples}, (config.object,), config, source=str(root))
 
 
 def _annotated(file: Path, mask: Path, *, most: int) -> Annotated:

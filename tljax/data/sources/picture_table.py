@@ -43,29 +43,29 @@ def load(config: ConfigDict) -> Dataset:
       DataError: pictures are missing (the first are named), unless `data.unreadable` is "skip"; names of classes differ
         only in spelling; or the training split lacks a class that others have; see also `labelled.read`.
     """
-    found = labelled.read(config, config.columns.image, what="paths of pictures")
-    home = found.root if found.root.is_dir() else found.root.parent
+    table = labelled.read(config, config.columns.image, what="paths of pictures")
+    home = table.root if table.root.is_dir() else table.root.parent
     folder = Path(config.pictures).expanduser() if config.pictures else home
-    places = {name: [(row, locate(folder, row.text)) for row in rows] for name, rows in found.splits.items()}
+    places = {name: [(row, locate(folder, row.text)) for row in rows] for name, rows in table.splits.items()}
     lost = [f"{row.id}: no picture '{row.text}'" for rows in places.values() for row, file in rows if file is None]
     every = sum(map(len, places.values()))
     if lost and (config.unreadable != "skip" or len(lost) > every / 2):
         raise DataError(
-            f"Every row of '{found.root}' must name a picture below '{folder}'; {len(lost)} of {every} do not: "
+            f"Every row of '{table.root}' must name a picture below '{folder}'; {len(lost)} of {every} do not: "
             f"{labels.cut(lost)}. Set config.data.pictures to the folder that the paths begin in, or correct the table."
         )
-    kept = {name: [(row, file) for row, file in rows if file is not None] for name, rows in places.items()}
-    classes, merged, same = found.classes, (), {}
+    remaining = {name: [(row, file) for row, file in rows if file is not None] for name, rows in places.items()}
+    classes, merged, same = table.classes, (), {}
     if config.labels in ("classes", "sets") and not classes:
-        counts = labels.counts(row.label for rows in kept.values() for row, _ in rows)
-        same, merged = spelling.classes(counts, str(found.root), config.similar_labels)
-        named = {name: [labels.renamed(row.label, same) for row, _ in rows] for name, rows in kept.items()}
-        classes = labels.names(named, str(found.root), "" if config.fractions else config.splits.train)
+        counts = labels.counts(row.label for rows in remaining.values() for row, _ in rows)
+        same, merged = spelling.classes(counts, str(table.root), config.similar_labels)
+        named = {name: [labels.renamed(row.label, same) for row, _ in rows] for name, rows in remaining.items()}
+        classes = labels.names(named, str(table.root), "" if config.fractions else config.splits.train)
     parts = {}
-    for name, rows in kept.items():
+    for name, rows in remaining.items():
         some = [dataclasses.replace(row, label=labels.renamed(row.label, same)) if same else row for row, _ in rows]
         parts[name] = Listed(some, [file for _, file in rows], config, classes)
-    info = Info(classes, str(found.root), (*found.skipped, *lost), config.labels, (*found.notes, *merged), found.unread)
+    info = Info(classes, str(table.root), (*table.skipped, *lost), config.labels, (*table.notes, *merged), table.unread)
     return Dataset(parts, info)
 
 

@@ -26,15 +26,15 @@ def load(config: ConfigDict) -> Dataset:
     Raises:
       DataError: see `labelled.read` and `texts.dataset`.
     """
-    found = labelled.read(config, config.columns.text, config.columns.pair, what="texts")
+    table = labelled.read(config, config.columns.text, config.columns.pair, what="texts")
     return texts.dataset(
-        found.splits,
-        str(found.root),
+        table.splits,
+        str(table.root),
         config,
         kind=config.labels,
-        classes=found.classes,
+        classes=table.classes,
         pairs=bool(config.columns.pair),
-        notes=found.notes,
-        skipped=found.skipped,
-        unread=found.unread,
+        notes=table.notes,
+        skipped=table.skipped,
+        unread=table.unread,
     )

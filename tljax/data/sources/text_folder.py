@@ -38,30 +38,32 @@ def load(config: ConfigDict) -> Dataset:
     root = Path(config.dir).expanduser()
     if config.labels == "none":
         return _unlabelled(root, config)
-    found = folders.read(root, SUFFIXES, config, what="texts", layout=LAYOUT)
+    folder = folders.read(root, SUFFIXES, config, what="texts", layout=LAYOUT)
     rows = {
         split: [Row(texts.read(file, config.encoding), "", name, str(file)) for file, name in files]
-        for split, files in found.splits.items()
+        for split, files in folder.splits.items()
     }
-    return texts.dataset(rows, str(root), config, skipped=found.skipped, unread=found.unread)
+    return texts.dataset(rows, str(root), config, skipped=folder.skipped, unread=folder.unread)
 
 
 def _unlabelled(root: Path, config: ConfigDict) -> Dataset:
     if not config.dir or not root.is_dir():
         raise DataError(f"Texts: no folder '{root if config.dir else ''}'. Set config.data.dir; the layout is {PLAIN}.")
     inside = {place.name: folders.entries(place) for place in folders.entries(root) if place.is_dir()}
-    held = {name: [file for file in some if folders.is_example(file, SUFFIXES)] for name, some in inside.items()}
-    names = [name for name, files in held.items() if files]
+    files_of = {name: [file for file in some if folders.is_example(file, SUFFIXES)] for name, some in inside.items()}
+    names = [name for name, files in files_of.items() if files]
     if not names:
         raise DataError(f"'{root}' must hold texts ({', '.join(SUFFIXES)}) as {PLAIN}; it holds none.")
     used = splits.used(names, config)
-    atomic.check_names(file for name in used for file in held[name])
+    atomic.check_names(file for name in used for file in files_of[name])
     skipped = [
         f"{file}: no text by its suffix, or a folder"
         for name in used
         for file in inside[name]
-        if file not in set(held[name])
+        if file not in set(files_of[name])
     ]
-    rows = {name: [Row(texts.read(file, config.encoding), "", NONE, str(file)) for file in held[name]] for name in used}
+    rows = {
+        name: [Row(texts.read(file, config.encoding), "", NONE, str(file)) for file in files_of[name]] for name in used
+    }
     unread = [name for name in names if name not in used]
     return texts.dataset(rows, str(root), config, kind="none", skipped=skipped, unread=unread)

@@ -94,7 +94,7 @@ def find(name: Name, root: Path) -> Path | None:
     """
     home = root / name.set
     files = [home.glob("*/dataset_info.json"), home.glob("*/*/dataset_info.json")]
-    folders = [file.parent for found in files for file in found if re.fullmatch(r"\d+\.\d+\.\d+", file.parent.name)]
+    folders = [file.parent for listing in files for file in listing if re.fullmatch(r"\d+\.\d+\.\d+", file.parent.name)]
     folders = [folder for folder in folders if fnmatch(folder.name, name.version)]
     if name.config:
         folders = [folder for folder in folders if folder.parent == home / name.config]
@@ -160,16 +160,16 @@ def _labels(
     info: tfds.core.DatasetInfo, features: Mapping[str, tfds.features.FeatureConnector], columns: ConfigDict
 ) -> tuple[str, tuple[str, ...]]:
     """The kind of labels, and their names; DataError unless there are labels, and pictures or texts."""
-    found = tfds_features.kind_of(features.get(columns.label), columns.label)
-    seen = tfds_features.says(features, columns) or tfds_features.shows_pictures(features)
-    if found is None or not seen:
+    kind = tfds_features.kind_of(features.get(columns.label), columns.label)
+    readable = tfds_features.says(features, columns) or tfds_features.shows_pictures(features)
+    if kind is None or not readable:
         pair = f" and '{columns.pair}'" if columns.pair else ""
         raise DataError(
             f"TFDS set '{info.full_name}' must have the features 'image' (Image, uint8), or '{columns.text}'{pair} "
             f"(Text), and '{columns.label}' (ClassLabel, a Sequence of it, or floats): see config.data.columns; "
             f"it has:\n{info.features}"
         )
-    return found
+    return kind
 
 
 def _all(name: str, records: "Records") -> Iterator[bytes]:
@@ -218,19 +218,19 @@ class TfdsSplit:
     @functools.cached_property
     def _kept(self) -> np.ndarray:
         column, kind = self._config.columns.label, self._kind
-        found = [tfds_features.label(tfds_features.read(r), column, kind) for r in _all(self._name, self._records)]
+        labels = [tfds_features.label(tfds_features.read(r), column, kind) for r in _all(self._name, self._records)]
         if kind == "numbers":
-            return np.array(found).reshape(len(found), -1)
-        outside = [i for i, label in enumerate(found) if not np.isin(label, range(len(self._classes))).all()]
+            return np.array(labels).reshape(len(labels), -1)
+        outside = [i for i, label in enumerate(labels) if not np.isin(label, range(len(self._classes))).all()]
         if outside:
             raise DataError(
                 f"Split '{self._name}': every label must be in 0..{len(self._classes) - 1}, but {len(outside)} of "
-                f"{len(self)} are not (example {outside[0]}: {found[outside[0]]}).\n"
+                f"{len(self)} are not (example {outside[0]}: {labels[outside[0]]}).\n"
                 "TFDS marks unlabelled examples with -1: use another split."
             )
         if kind == "classes":
-            return np.array(found, np.int32)
-        return np.array([np.isin(range(len(self._classes)), label) for label in found])
+            return np.array(labels, np.int32)
+        return np.array([np.isin(range(len(self._classes)), label) for label in labels])
 
     def __getitem__(self, index: int) -> Record:
         """One example; ValueError if its picture is unreadable."""

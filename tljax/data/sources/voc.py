@@ -52,8 +52,8 @@ def load(config: ConfigDict) -> Dataset:
     root = Path(config.dir).expanduser()
     files = find(root)
     names = splits.used(list(files), config)
-    read = {file: _read(file) for name in names for file in files[name]}
-    objects = [one for content in read.values() for one in content.objects]
+    contents = {file: _read(file) for name in names for file in files[name]}
+    objects = [one for content in contents.values() for one in content.objects]
     classes = tuple(sorted({name for name, _ in objects}))
     first, notes = _first_pixel(config.first_pixel, [corner for _, corners in objects for corner in corners[:2]])
     number = {name: i for i, name in enumerate(classes)}
@@ -64,11 +64,11 @@ def load(config: ConfigDict) -> Dataset:
         name, picture = content.picture or file.stem, _picture(file, content.picture, root, config)
         return Annotated(name, picture, boxes, str(file), content.size, faults=content.faults)
 
-    found = {name: [of(file, read[file]) for file in files[name]] for name in names}
+    examples = {name: [of(file, contents[file]) for file in files[name]] for name in names}
     unread = [name for name in files if name not in names]
     settled = {} if config.first_pixel >= 0 else {"first_pixel": first}
     return annotated.dataset(
-        found, classes, config, source=str(root), advice=ADVICE, notes=notes, unread=unread, settled=settled
+        examples, classes, config, source=str(root), advice=ADVICE, notes=notes, unread=unread, settled=settled
     )
 
 
@@ -84,8 +84,8 @@ def find(root: Path) -> dict[str, list[Path]]:
         named = {name: _listed(file, home) for name, file in lists.items() if file.is_file()}
         return named or {"all": inside}
     below = {path.name: _xmls(path) for path in (folders.entries(home) if home.is_dir() else ()) if path.is_dir()}
-    if found := {name: inside for name, inside in below.items() if inside}:
-        return found
+    if splits := {name: inside for name, inside in below.items() if inside}:
+        return splits
     raise DataError(
         f"config.data.dir must hold Annotations/*.xml with JPEGImages/, a folder a split, or XML files beside their "
         f"pictures; '{root}' has none of these."
@@ -103,10 +103,10 @@ def _xmls(folder: Path) -> list[Path]:
 
 def _listed(file: Path, home: Path) -> list[Path]:
     lines = file.read_text(encoding="utf-8").splitlines()
-    found = [home / f"{line.split()[0]}.xml" for line in lines if line.split()]
-    if lost := [path.name for path in found if not path.is_file()]:
+    files = [home / f"{line.split()[0]}.xml" for line in lines if line.split()]
+    if lost := [path.name for path in files if not path.is_file()]:
         raise DataError(f"Every line of '{file}' must name a file of '{home}'; there is no {', '.join(lost[:10])}.")
-    return found
+    return files
 
 
 def _read(file: Path) -> Content:

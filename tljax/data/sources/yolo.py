@@ -36,13 +36,13 @@ def load(config: ConfigDict) -> Dataset:
     root = Path(config.dir).expanduser()
     places, classes = find(root), _classes(root)
     names = splits.used(list(places), config)
-    found = {
+    examples = {
         name: [_annotated(file, classes) for file in folders.inside(places[name], pictures.SUFFIXES)] for name in names
     }
-    without = sum(not _text(one.file).is_file() for some in found.values() for one in some if one.file)
+    without = sum(not _text(one.file).is_file() for some in examples.values() for one in some if one.file)
     notes = [f"boxes: {without:,} pictures have no file of labels, and so no boxes"] if without else []
     unread = [name for name in places if name not in names]
-    return annotated.dataset(found, classes, config, source=str(root), notes=notes, unread=unread)
+    return annotated.dataset(examples, classes, config, source=str(root), notes=notes, unread=unread)
 
 
 def find(root: Path) -> dict[str, Path]:
@@ -55,8 +55,8 @@ def find(root: Path) -> dict[str, Path]:
     if (home := root / IMAGES).is_dir():
         inside = {path.name: path for path in folders.entries(home) if path.is_dir()}
         return inside or {"all": home}
-    if found := {path.name: path / IMAGES for path in below if (path / IMAGES).is_dir() and (path / LABELS).is_dir()}:
-        return found
+    if splits := {path.name: path / IMAGES for path in below if (path / IMAGES).is_dir() and (path / LABELS).is_dir()}:
+        return splits
     raise DataError(
         f"config.data.dir must hold {IMAGES}/ and {LABELS}/, with or without a folder a split in them, or a folder a "
         f"split that holds both; '{root}' does not."

@@ -14,20 +14,20 @@ ROUNDS, SEED = 1000, 0  # of the bootstrap
 BITS = 63  # classes in one integer
 
 
-def confusion(label: np.ndarray, said: np.ndarray, classes: int) -> np.ndarray:
+def confusion(label: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """(H, W) twice -> (K, K) int64: pixels by label (rows) and answer (columns); those of IGNORED in either are not."""
-    known = (label != IGNORED) & (said != IGNORED)
-    cells = label[known].astype(np.int64) * classes + said[known]
+    known = (label != IGNORED) & (predicted != IGNORED)
+    cells = label[known].astype(np.int64) * classes + predicted[known]
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
-def boundaries(label: np.ndarray, said: np.ndarray, classes: int) -> np.ndarray:
+def boundaries(label: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """(4, K) int64: boundary pixels of the answer, those near one of the label; then both the other way round."""
-    known = (label != IGNORED) & (said != IGNORED)
+    known = (label != IGNORED) & (predicted != IGNORED)
     reach = max(1, round(TOLERANCE * math.hypot(*label.shape)))
-    ours, theirs = (_edges(one, known) for one in (said, label))
+    ours, theirs = (_edges(one, known) for one in (predicted, label))
     rows = []
-    for edges, one, other, of_other in ((ours, said, theirs, label), (theirs, label, ours, said)):
+    for edges, one, other, of_other in ((ours, predicted, theirs, label), (theirs, label, ours, predicted)):
         near = np.zeros_like(edges)
         for first in range(0, classes, BITS):
             bits = np.where(other & (of_other >= first) & (of_other < first + BITS), _bit(of_other, first), 0)
@@ -45,10 +45,10 @@ def iou(pixels: np.ndarray) -> np.ndarray:
 
 def boundary_f1(table: np.ndarray) -> np.ndarray:
     """(4, K) of `boundaries` -> (K,); NaN for a class without a boundary."""
-    found, found_near, label, label_near = np.asarray(table, np.float64)
-    precision, recall = found_near / np.maximum(found, 1), label_near / np.maximum(label, 1)
+    predicted, predicted_near, label, label_near = np.asarray(table, np.float64)
+    precision, recall = predicted_near / np.maximum(predicted, 1), label_near / np.maximum(label, 1)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    return np.where(found + label > 0, f1, np.nan)
+    return np.where(predicted + label > 0, f1, np.nan)
 
 
 def mean(values: np.ndarray) -> float:
@@ -57,7 +57,7 @@ def mean(values: np.ndarray) -> float:
     return float(known.mean()) if len(known) else 0.0
 
 
-def interval(label: np.ndarray, said: np.ndarray, both: np.ndarray) -> tuple[float, float] | None:
+def interval(label: np.ndarray, predicted: np.ndarray, both: np.ndarray) -> tuple[float, float] | None:
     """The 95 % interval of mean IoU by the bootstrap over pictures (Efron 1979), percentiles; None for one picture.
 
     Args:
@@ -68,27 +68,27 @@ def interval(label: np.ndarray, said: np.ndarray, both: np.ndarray) -> tuple[flo
         return None
     weights = np.random.default_rng(SEED).multinomial(number, np.full(number, 1 / number), ROUNDS).astype(np.float64)
     with np.errstate(invalid="ignore"):
-        rows = _quotient(*(weights @ np.asarray(one, np.float64) for one in (label, said, both)))  # (ROUNDS, K)
+        rows = _quotient(*(weights @ np.asarray(one, np.float64) for one in (label, predicted, both)))  # (ROUNDS, K)
     low, high = np.percentile([mean(row) for row in rows], [2.5, 97.5])
     return float(low), float(high)
 
 
-def _quotient(label: np.ndarray, said: np.ndarray, both: np.ndarray) -> np.ndarray:
-    either = label + said - both
+def _quotient(label: np.ndarray, predicted: np.ndarray, both: np.ndarray) -> np.ndarray:
+    either = label + predicted - both
     return both / np.where(either > 0, either, np.nan)
 
 
 def _edges(one: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Known pixels with a known neighbour (of four) of another class."""
-    found = np.zeros(one.shape, bool)
+    edges = np.zeros(one.shape, bool)
     for here, there in (
         ((slice(1, None),), (slice(None, -1),)),
         ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
     ):
         differs = (one[here] != one[there]) & known[here] & known[there]
-        found[here] |= differs
-        found[there] |= differs
-    return found
+        edges[here] |= differs
+        edges[there] |= differs
+    return edges
 
 
 def _bit(one: np.ndarray, first: int) -> np.ndarray:

@@ -42,8 +42,8 @@ def curves(log: Sequence[Mapping[str, Any]], metrics: Sequence[str], *, per_epoc
         axis.grid(alpha=0.3)
         if axis.lines:
             axis.legend()
-    kept = "" if best is None else f" Epoch {best / per_epoch:.3g} is kept."
-    return figure(drawn, f"{' and '.join(map(words.metric, metrics))} over epochs, by part.{kept}")
+    epoch = "" if best is None else f" Epoch {best / per_epoch:.3g} is kept."
+    return figure(drawn, f"{' and '.join(map(words.metric, metrics))} over epochs, by part.{epoch}")
 
 
 def confusion(outcome: Outcome) -> Picture:

@@ -36,7 +36,7 @@ def start(about: About) -> Csv:
     file = about.folder / "metrics.csv"
     text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
     rows = [row for row in csv.reader(text.splitlines()) if len(row) == len(COLUMNS) and row[0].isdigit()]
-    kept = [row for row in rows if about.keeps(int(row[0]), row[1])]
+    earlier = [row for row in rows if about.keeps(int(row[0]), row[1])]
     with whole(file) as part, part.open("w", newline="", encoding="utf-8") as out:
-        csv.writer(out).writerows([COLUMNS, *kept])
+        csv.writer(out).writerows([COLUMNS, *earlier])
     return Csv(file)

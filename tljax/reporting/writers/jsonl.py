@@ -37,11 +37,11 @@ def start(about: About) -> Jsonl:
     if file.exists():
         lines = file.read_bytes().splitlines()
         rows = [_row(line) for line in lines]
-        kept = [row for row in rows if row and about.keeps(row["step"], row["part"])]
+        earlier = [row for row in rows if row and about.keeps(row["step"], row["part"])]
         bad = [number for number, row in enumerate(rows, start=1) if row is None]
         if bad and bad != [len(rows)]:  # a kill may have cut the last line
             about.say(f"metrics.jsonl: {len(bad)} of {len(rows)} lines are damaged and left out; the first is {bad[0]}")
-        write(file, "".join(json.dumps(row) + "\n" for row in kept))
+        write(file, "".join(json.dumps(row) + "\n" for row in earlier))
     return Jsonl(file)
 
 

@@ -44,11 +44,11 @@ def load() -> Any:
 
 def start(about: About) -> Mlflow:
     """A new run, or the one that mlflow.id in the run folder names."""
-    mlflow, kept = load(), about.folder / "mlflow.id"
+    mlflow, id_file = load(), about.folder / "mlflow.id"
     mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", "tljax"))
-    known = kept.read_text(encoding="utf-8").strip() if kept.exists() and about.step else None
+    known = id_file.read_text(encoding="utf-8").strip() if id_file.exists() and about.step else None
     run = mlflow.start_run(run_id=known, run_name=about.name)
     if known is None:
-        write(kept, run.info.run_id)
+        write(id_file, run.info.run_id)
         mlflow.log_params({key: str(value)[:LONGEST] for key, value in as_flat(about.config).items()})
     return Mlflow(mlflow)

@@ -38,8 +38,8 @@ def load() -> Any:
 
 def start(about: About) -> Wandb:
     """A new run, or the one that wandb.id in the run folder names; its files lie in the run folder too."""
-    wandb, kept = load(), about.folder / "wandb.id"
-    known = kept.read_text(encoding="utf-8").strip() if kept.exists() and about.step else None
+    wandb, id_file = load(), about.folder / "wandb.id"
+    known = id_file.read_text(encoding="utf-8").strip() if id_file.exists() and about.step else None
     run = wandb.init(
         project=os.environ.get("WANDB_PROJECT", "tljax"),
         name=about.name,
@@ -48,5 +48,5 @@ def start(about: About) -> Wandb:
         id=known,
         resume="allow" if known else None,
     )
-    write(kept, run.id)
+    write(id_file, run.id)
     return Wandb(run)
