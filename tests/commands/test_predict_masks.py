@@ -79,11 +79,20 @@ def test_it_reports_on_all_pixels(trained):
     assert model.classes == ("0", "1", "2") and model.stored == (24, 32, 3)
 
 
+def test_masks_hold_the_values_of_the_training_where_names_tell_them():
+    """Else a mask of class 7 held 2, and was another class to whoever read it like those of the training."""
+    assert pixel_maps.values(("0", "3", "7")) == [0, 3, 7]
+    for names in (("ground", "object"), ("0", "1000"), ("0", "255"), ("0", "00"), ("#000000", "#ff0000")):
+        assert pixel_maps.values(names) == [0, 1]
+
+
 def test_masks_and_overlays_have_the_size_of_their_pictures(trained, tmp_path, capsys):
     data, run = trained
     Image.fromarray(np.zeros((50, 20, 3), np.uint8)).save(tmp_path / "0.png")  # another shape, and a name that is taken
     main(["predict", str(run), str(data / "test"), str(tmp_path / "0.png"), "--out", str(tmp_path / "out")])
-    assert "5 masks in masks/" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "5 masks in masks/" in out and "values of the masks" not in out  # they are the names
+    assert (tmp_path / "out" / "classes.csv").read_text().split() == ["value,class", "0,0", "1,1", "2,2"]
     masks = {path.name: opened(path) for path in sorted((tmp_path / "out" / "masks").iterdir())}
     assert list(masks) == ["0-2.png", "0.png", "1.png", "2.png", "3.png"]
     assert masks["0-2.png"].size == (20, 50) and masks["1.png"].size == (40, 30) and masks["1.png"].mode == "P"

@@ -175,6 +175,7 @@ TABLES = {
         {"text": "premise", "pair": "hypothesis", "label": "label"},
     ),
     "groups": ({"text": TEXTS, "label": SPAM, "patient_id": column(1, 2, 3)}, {"group": "patient_id"}),
+    "numbers of folds are no parts": ({"text": TEXTS, "label": SPAM, "fold": column(0, 1, 2)}, {"split": None}),
     "parts": (
         {"text": TEXTS, "label": SPAM, "split": column("train", "train", "test")},
         {"split": "split", "splits.train": "train", "splits.test": "test"},
@@ -191,8 +192,10 @@ def keys(found: dict[str, object]) -> dict[str, object]:
 def test_tables(tmp_path, name):
     columns, expected = TABLES[name]
     file = table(tmp_path / "a.csv", tuple(columns), *zip(*columns.values(), strict=True))
-    found = keys(changes(file))
+    given = config.read(str(file))
+    found = keys(given.changes)
     assert found["source"] == "text_csv"
+    assert any("says no parts" in note for note in given.notes) == (name == "numbers of folds are no parts")
     assert {key: found.get(key) for key in expected} == expected
 
 

@@ -67,6 +67,8 @@ def guess(raw: Raw, home: Path, asked: Changes) -> Columns:
     for key, names in (("data.group", GROUPS), ("data.columns.split", SPLITS)):
         if key not in asked and (found := _by_name(names, free)) and found not in (*label, *text, *image):
             if key == "data.columns.split" and not _are_parts(raw, found):
+                held = cut(sorted(set(map(str, cells(raw, found)))))
+                notes.append(f"columns: '{found}' says no parts, for none of its values means training: {held}")
                 continue
             changes[key] = found
             what = "rows of one stay in one part" if key == "data.group" else "says which part a row is of"

@@ -17,6 +17,7 @@ from tljax.core.remote.store import is_address
 from tljax.core.types import Dataset
 from tljax.data import folders, pictures, tables, texts
 from tljax.data.parts import groups
+from tljax.data.picture import frames
 from tljax.data.sources import picture_table, text_folder
 from tljax.data.texts import Row
 from tljax.serving import stored_config
@@ -83,6 +84,7 @@ def find(run: Path, model: Model, places: Sequence[str], columns: Mapping[str, s
         else:
             inside = _pictures(Path(place))
             wrong += [] if inside else [asked]
+            found.notes += frames.notes(inside)
             for file in inside:
                 found.add(asked + str(file).removeprefix(place) if remote else str(file), file)
     if wrong:

@@ -14,7 +14,7 @@ from tljax.core.options import Option
 from tljax.core.types import Dataset, Info, Record
 from tljax.data import folders, labels, pictures
 from tljax.data.boxes import doubts
-from tljax.data.picture import turned
+from tljax.data.picture import frames, turned
 
 EDGE = 1.0  # pixels that a box may stand out of its picture: rounding, or pixels counted from 1; it is cut off
 EDGE_SHARE = 0.005  # the same of boxes in shares of the picture
@@ -109,7 +109,8 @@ def dataset(
     if cut:
         said.append(f"boxes: {cut} stood out of their picture by {EDGE:g} pixel or less, and were cut at its edge")
     said += doubts.repeated([one.boxes for some in kept.values() for one in some])
-    said += turned.notes([one.file for some in kept.values() for one in some if one.file], "boxes")
+    there = [one.file for some in kept.values() for one in some if one.file]
+    said += [*turned.notes(there, "boxes"), *frames.notes(there)]
     info = Info(
         tuple(classes), source, tuple(wrong), labels="boxes", notes=(*notes, *said), unread=tuple(unread),
         settled=dict(settled),

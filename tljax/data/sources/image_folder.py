@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 from tljax.core.options import Option
 from tljax.core.types import Dataset, Info, Record
 from tljax.data import folders, labels, pictures, spelling
+from tljax.data.picture import frames
 
 OPTIONS = {
     "dir": Option("", "The folder of splits."),
@@ -52,4 +53,5 @@ def load(config: ConfigDict) -> Dataset:
         split: Folder([file for file, _ in rows], [number[name] for name in named[split]], config)
         for split, rows in folder.splits.items()
     }
-    return Dataset(splits, Info(classes, str(root), tuple(folder.skipped), notes=merged, unread=tuple(folder.unread)))
+    notes = (*merged, *frames.notes(file for split in splits.values() for file in split.files))
+    return Dataset(splits, Info(classes, str(root), tuple(folder.skipped), notes=notes, unread=tuple(folder.unread)))

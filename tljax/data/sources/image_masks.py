@@ -16,7 +16,7 @@ from tljax.data.masks import class_file, codes, doubts, layout, palettes, values
 from tljax.data.masks.codes import Seen
 from tljax.data.masks.values import Meaning
 from tljax.data.parts import splits
-from tljax.data.picture import turned
+from tljax.data.picture import frames, turned
 
 LISTED = 30  # classes whose share of pixels is listed
 CODES: Rule = ("a tuple of values or names", lambda xs: all(isinstance(x, str | int) for x in xs))
@@ -103,6 +103,7 @@ def load(config: ConfigDict) -> Dataset:
         )
     skipped = [*wrong, *(f"{mask}: a mask without a picture" for one in table.values() for mask in one.left)]
     notes = [*filter(None, (by_lists, *notes, *meaning.notes)), *turned.notes(_pictures(kept), "masks")]
+    notes += frames.notes(_pictures(kept))
     notes += [_shares(name, [seen[mask] for _, mask in both], meaning) for name, both in kept.items() if both]
     notes += doubts.notes([seen[mask] for both in kept.values() for _, mask in both], meaning)
     info = Info(

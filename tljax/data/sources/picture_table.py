@@ -9,6 +9,7 @@ from tljax.core.errors import DataError
 from tljax.core.options import Option
 from tljax.core.types import Dataset, Info, Record
 from tljax.data import labels, pictures, spelling
+from tljax.data.picture import frames
 from tljax.data.table import labelled
 from tljax.data.texts import Row
 
@@ -65,7 +66,8 @@ def load(config: ConfigDict) -> Dataset:
     for name, rows in remaining.items():
         some = [dataclasses.replace(row, label=labels.renamed(row.label, same)) if same else row for row, _ in rows]
         parts[name] = Listed(some, [file for _, file in rows], config, classes)
-    info = Info(classes, str(table.root), (*table.skipped, *lost), config.labels, (*table.notes, *merged), table.unread)
+    notes = (*table.notes, *merged, *frames.notes(file for part in parts.values() for file in part.files))
+    info = Info(classes, str(table.root), (*table.skipped, *lost), config.labels, notes, table.unread)
     return Dataset(parts, info)
 
 

@@ -1,6 +1,7 @@
 """Answers that are maps, in each picture's own size: as PNG with a palette, laid over the picture, and counted."""
 
-from collections.abc import Iterator, Mapping
+import csv
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
@@ -11,8 +12,10 @@ from PIL import Image
 
 from tljax.core.atomic import make_folder, whole
 from tljax.core.types import IGNORED, Batch, Json, Prepare, Totals, Tree, Variables
+from tljax.core.untrusted import printable
 from tljax.data import pictures
 from tljax.data.batches import Evaluation
+from tljax.data.labels import cut
 from tljax.data.parts.subsets import Subset
 from tljax.networks.network import Network
 from tljax.reporting import overlays
@@ -25,34 +28,53 @@ from tljax.training.parallel import Parallel
 from tljax.training.train_step import make_eval_step
 
 MASKS, OVERLAYS = "masks", "overlays"  # folders below --out
+VALUES = "classes.csv"  # the class of each value, beside them
 
 
 def save(out: Path, found: Questions, predictor: Predictor) -> int:
     """Write <out>/masks/<name>.png and <out>/overlays/<name>.png for every picture; returns their number.
 
-    A mask holds the number of the class of each pixel, and 255 where the network saw nothing of the picture.
+    A mask holds the `values` of the classes, and 255 where the network saw nothing of the picture.
     """
     model, number = predictor.model, 0
+    held = values(model.classes)
+    table = np.full(IGNORED + 1, IGNORED, np.uint8)
+    table[: len(held)] = held
     colours = overlays.palette(model.classes)
+    shades = np.full((IGNORED + 1, 3), 255, np.uint8)
+    shades[held] = colours
     stems = found.stems()
     for folder in (MASKS, OVERLAYS):
         make_folder(out / folder)
+    with whole(out / VALUES) as part, part.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("value", "class"), *zip(held, model.classes, strict=True)])
     for (asked, answer), name, stem in zip(predictor.answers(found.asked), found.names, stems, strict=True):
         if isinstance(answer, ValueError):
             found.faults.append(f"{name}: {answer}")
             continue
         image = _picture(asked, model)
-        cut = tiles.asked(model.input)
-        label = tiles.said(predictor, image) if cut else full_size(answer, image.shape[:2], model.input)
-        mask = Image.fromarray(label)
-        mask.putpalette([*colours.reshape(-1).tolist(), *[255] * (3 * (256 - len(colours)))])
+        in_tiles = tiles.asked(model.input)
+        label = tiles.said(predictor, image) if in_tiles else full_size(answer, image.shape[:2], model.input)
+        mask = Image.fromarray(table[label])
+        mask.putpalette(shades.reshape(-1).tolist())
         drawn = Image.fromarray(overlays.overlaid(image, label, colours))
         for folder, picture in ((MASKS, mask), (OVERLAYS, drawn)):
             with whole(out / folder / f"{stem}.png") as part:
                 picture.save(part, format="PNG")
         number += 1
     print(f"{out}: {number:,} masks in {MASKS}/, the same over their pictures in {OVERLAYS}/")
+    meant = [f"{value} {name}" for value, name in zip(held, model.classes, strict=True) if str(value) != name]
+    if meant:
+        print(printable(f"values of the masks: {cut(meant)} (all in {VALUES})"))
     return number
+
+
+def values(classes: Sequence[str]) -> list[int]:
+    """The value of each class in masks that are written: its name, where all have numbers for names, as of masks
+    without a file of classes; else its place among the classes.
+    """
+    named = [int(name) for name in classes if name.isascii() and name.isdecimal() and int(name) < IGNORED]
+    return named if len(set(named)) == len(classes) else list(range(len(classes)))
 
 
 def full_size(probabilities: np.ndarray, shape: tuple[int, ...], sizes: Json) -> np.ndarray:
