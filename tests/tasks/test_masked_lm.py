@@ -132,6 +132,7 @@ def test_sums_are_over_the_hidden_tokens_of_the_texts_that_count():
 # The whole
 
 
+@pytest.fixture(scope="module")
 def before(folder):
     """What the network says of the test texts at the start, computed here: nats and hits of every hidden token."""
     made = experiment.load(config(folder), axis=None)
@@ -146,21 +147,21 @@ def before(folder):
         answers = batch["ids"][0][np.asarray(x["places"])[0]]
         nats += (-log_softmax(logits, axis=-1)[np.arange(len(answers)), answers])[on].tolist()
         right += (logits.argmax(-1) == answers)[on].tolist()
-    return made, nats, right
+    return nats, right
 
 
-def test_it_learns_what_the_network_did_not_know(folder, learned):
+def test_it_learns_what_the_network_did_not_know(before, learned):
     result = learned[1]["metrics"]["test"]
-    _, nats, right = before(folder)
+    nats, right = before
     assert np.mean(right) < 0.4 and np.mean(nats) > 2.0
     assert result["accuracy"] > 0.9 and result["loss"] < 0.5
     assert result["tokens"] == len(nats) and result["examples"] == 30
     assert learned[1]["metric"] == "accuracy" and result["perplexity"] == pytest.approx(np.exp(result["loss"]))
 
 
-def test_evaluation_is_exact_whatever_the_batch(folder):
+def test_evaluation_is_exact_whatever_the_batch(folder, before):
     """As it was computed text by text; and twice the same, with another seed and other batches."""
-    _, nats, right = before(folder)
+    nats, right = before
     rate = {"optimizer__lr": 1e-30, "train__epochs": 0.1}
     for name, size, seed in (("small", 4, 0), ("large", 32, 5)):
         found = run(config(folder, train__eval_batch_size=size, seed=seed, **rate), folder / name)["metrics"]["test"]

@@ -12,10 +12,15 @@ from tljax.networks.detection.pyramid import enlarged
 SIZES = {"width": 32, "depth": 1}
 
 
+def answered(head, outputs):
+    """The head's output and its variables, in one program."""
+    return jax.jit(lambda key, x: head.init_with_output(key, x, EVALUATE))(jax.random.key(0), outputs)
+
+
 def test_maps_of_three_stages_and_two_more_levels():
     head = fcos.Head(3, ("a", "b", "c"), (8, 16, 32), extra=2, **SIZES)
     outputs = {name: np.ones((2, n, n + 1, 4), np.float32) for name, n in (("a", 12), ("b", 6), ("c", 3))}
-    found, variables = head.init_with_output(jax.random.key(0), outputs, EVALUATE)
+    found, variables = answered(head, outputs)
     places = 12 * 13 + 6 * 7 + 3 * 4 + 2 * 2 + 1
     assert jax.tree.map(lambda x: x.shape, found) == {
         "logits": (2, places, 3), "centre": (2, places), "boxes": (2, places, 4), "points": (2, places, 3),
@@ -31,11 +36,11 @@ def test_maps_of_three_stages_and_two_more_levels():
 def test_tokens_of_a_vit():
     head = fcos.Head(2, ("block1",), (16,), before=1, **SIZES)
     tokens = np.random.default_rng(0).normal(size=(1, 17, 8)).astype(np.float32)
-    found, _ = head.init_with_output(jax.random.key(0), {"block1": (tokens, np.zeros((1, 16, 2)))}, EVALUATE)
+    found, _ = answered(head, {"block1": (tokens, np.zeros((1, 16, 2)))})
     assert found["logits"].shape == (1, 64 + 16 + 4, 2)
     assert sorted(set(np.asarray(found["points"])[0, :, 2])) == [8, 16, 32]
     wide = fcos.Head(2, ("block1",), (16,), before=1, shape=(32, 128), **SIZES)
-    found, _ = wide.init_with_output(jax.random.key(0), {"block1": tokens}, EVALUATE)
+    found, _ = answered(wide, {"block1": tokens})
     assert np.asarray(found["points"])[0, :, :2].max(0).tolist() == [28, 124]  # rows of 2 patches, columns of 8
     with pytest.raises(ConfigError, match="16 make no 2 x 4"):
         wide.clone(shape=(32, 64)).init(jax.random.key(0), {"block1": tokens}, EVALUATE)
