@@ -12,7 +12,7 @@ from tljax.cli import keep_compiled
 from tljax.core.atomic import make_folder, write_json
 from tljax.core.errors import ConfigError
 from tljax.core.remote import copies
-from tljax.core.types import Totals
+from tljax.core.types import Record, Totals
 from tljax.core.untrusted import printable
 from tljax.reporting import significance
 from tljax.reporting.page import words
@@ -78,7 +78,7 @@ def _loaded(options: argparse.Namespace, run: Path, model: Model) -> tuple[Total
     return loaded_labels.of_part(run, model, options.part or "test")
 
 
-def _per_class(model: Model, totals: Totals) -> list[dict[str, Any]]:
+def _per_class(model: Model, totals: Totals) -> list[Record]:
     """A row for each class, of tasks that have such a table."""
     if not isinstance(model.task, Tabulates):
         return []
@@ -92,7 +92,7 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _tell(found: dict[str, Any], *, as_json: bool) -> None:
+def _tell(found: Record, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(found))
         return
@@ -109,7 +109,7 @@ def _tell(found: dict[str, Any], *, as_json: bool) -> None:
     print(f"{best} {number(found['value'])} of {metrics['examples']:,} examples{between}")
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _cells(row: Record) -> list[str]:
     recall = f"{100 * row['recall']:.2f} ({_range(row['interval'])})" if row["interval"] else "-"
     others = ["-" if row[name] is None else f"{100 * row[name]:.2f}" for name in ("precision", "f1")]
     return [row["class"], f"{row['examples']:,}", recall, *others]

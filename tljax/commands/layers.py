@@ -5,10 +5,10 @@ import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tljax.core.atomic import make_folder, write_json
 from tljax.core.errors import DataError
+from tljax.core.untrusted import Record
 from tljax.reporting import figures
 from tljax.reporting.terminal import show
 from tljax.runs import results
@@ -73,7 +73,7 @@ def original() -> list[str]:
 
 def read(suite: Path) -> tuple[list[float], dict[str, Points], str]:
     """(base network on B, series -> points, name of the metric) of the finished runs below a suite's folder."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[Record]] = {}
     for file in sorted(suite.glob("*/seed*/result.json")):
         found.setdefault(file.parent.parent.name, []).append(results.read(file.parent))
     values = {row: [_value(result) for result in runs] for row, runs in found.items()}
@@ -92,7 +92,7 @@ def _points(values: Mapping[str, list[float]], name: str) -> Points:
     return dict(sorted((int(match[1]), values[row]) for row, match in rows.items() if match))
 
 
-def _value(result: dict[str, Any]) -> float:
+def _value(result: Record) -> float:
     return result["metrics"]["test"][result["metric"]]
 
 

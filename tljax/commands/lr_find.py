@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -14,6 +13,7 @@ from tljax.core.atomic import check_folder, make_folder, write_json
 from tljax.core.errors import ConfigError
 from tljax.core.plugins import find
 from tljax.core.processes import agreement
+from tljax.core.untrusted import Record
 from tljax.given import config as given
 from tljax.reporting import figures
 from tljax.reporting.report import Report
@@ -96,7 +96,7 @@ def sweep(config: ConfigDict, group: str, rates: Sequence[float]) -> dict[str, l
     return sweeps
 
 
-def _told(group: str, found: dict[str, Any]) -> list[str]:
+def _told(group: str, found: Record) -> list[str]:
     what = "optimizer.lr" if group == "all" else f"the rate of group '{group}', alone"
     rules = ", ".join(f"{rule} {rate:.2g}" for rule, rate in found["suggestions"].items())
     at = f"at {found['rates'][-1]:.2g}" if found["rates"] else "at once"

@@ -16,7 +16,7 @@ from tljax.core.errors import ConfigError, TljaxError
 from tljax.core.experiment import Experiment
 from tljax.core.processes import agreement
 from tljax.core.trees import flatten
-from tljax.core.types import Card
+from tljax.core.types import Card, Record
 from tljax.core.untrusted import printable
 from tljax.data import preprocess
 from tljax.given import config as given
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> None:
         raise failure
 
 
-def score(config: ConfigDict) -> dict[str, Any]:
+def score(config: ConfigDict) -> Record:
     """One row: sizes, the scores of `transferability.scores`, and the seconds that features and scores took."""
     devices, task = parallel.of(config), plugins.find("tasks", config.task.name)
     settings.batch_size(config.train, devices.devices)

@@ -5,11 +5,10 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tljax.core.errors import DataError
 from tljax.core.remote import copies
-from tljax.core.untrusted import printable
+from tljax.core.untrusted import Record, printable
 from tljax.reporting import table_files
 from tljax.reporting.terminal import show
 from tljax.runs import domain_transfer, results
@@ -76,7 +75,7 @@ def _damage(run: Path) -> str:
     return ""
 
 
-def by_row(folders: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
+def by_row(folders: Sequence[Path]) -> dict[str, list[Record]]:
     """Row name -> results, one for each seed."""
     rows: dict[str, list[Path]] = {}
     for folder in folders:
@@ -89,7 +88,7 @@ def by_row(folders: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
     return {name: _over_seeds(members) for name, members in zip(names, rows.values(), strict=True)}
 
 
-def _over_seeds(folders: Sequence[Path]) -> list[dict[str, Any]]:
+def _over_seeds(folders: Sequence[Path]) -> list[Record]:
     found = sorted((results.read(folder) for folder in folders), key=lambda result: result["seed"])
     seeds = [result["seed"] for result in found]
     if len(set(seeds)) < len(seeds):

@@ -6,7 +6,9 @@ from typing import Any, TypeGuard
 
 from ml_collections import ConfigDict
 
-Table = ConfigDict | Mapping[str, Any]  # a table of a config, or a dict from JSON
+from tljax.core.untrusted import Json, Record
+
+Table = ConfigDict | Json  # a table of a config, or a dict from JSON
 
 
 def is_table(value: object) -> TypeGuard[Table]:
@@ -57,7 +59,7 @@ def put(table: ConfigDict, key: str, value: object) -> None:
         table[last] = new
 
 
-def flat(config: Table, prefix: str = "") -> dict[str, Any]:
+def flat(config: Table, prefix: str = "") -> Record:
     """Dotted key -> value, empty tables included."""
     keys = {}
     for key, value in config.items():

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from tljax.core import config_files, config_tables, options, overrides
 from tljax.core.errors import ConfigError
 from tljax.core.options import NOT_NEGATIVE, POSITIVE, SHARE, STRINGS, resolution
-from tljax.core.untrusted import Json
+from tljax.core.untrusted import Json, Record
 
 # key -> its rule; names of plugins are checked at their lookup.
 RULES = {
@@ -192,7 +192,7 @@ def asks(config: ConfigDict, key: str) -> Any:
         return None
 
 
-def changed(config: ConfigDict) -> dict[str, Any]:
+def changed(config: ConfigDict) -> Record:
     """Key -> value, of the keys in which a config differs from the default with the same plugins chosen."""
     plain = config_files.default()
     own = [key for key in overrides.CHOICES if get(config, key) != get(plain, key)]

@@ -4,7 +4,6 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -16,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from tljax.core.atomic import make_folder, whole
+from tljax.core.untrusted import Record
 
 plt.rcParams["text.parse_math"] = False  # a class may be called "$5_bills$"
 
@@ -100,7 +100,7 @@ def scatter(labels: np.ndarray, found: np.ndarray, names: Sequence[str], file: P
     _save(figure, file)
 
 
-def comparison(rows: Sequence[dict[str, Any]], file: Path) -> None:
+def comparison(rows: Sequence[Record], file: Path) -> None:
     """The test metric of every row: a dot for each seed, a bar for the mean."""
     figure, axis = plt.subplots(figsize=(7, 0.8 + 0.45 * len(rows)), layout="constrained")
     for y, row in enumerate(reversed(rows)):
@@ -146,7 +146,7 @@ def curves_over(lines: Mapping[str, Mapping[int, Sequence[float]]], file: Path, 
     _save(figure, file)
 
 
-def intervals(rows: Sequence[dict[str, Any]], file: Path) -> None:
+def intervals(rows: Sequence[Record], file: Path) -> None:
     """The test metric of every row: seeds as dots, the mean with its interval over seeds, and that of the test size."""
     figure, axis = plt.subplots(figsize=(7.5, 1.0 + 0.5 * len(rows)), layout="constrained")
     for y, row in enumerate(reversed(rows)):
@@ -170,7 +170,7 @@ def _possible(limits: tuple[float, float], values: Sequence[float]) -> tuple[flo
     return max(limits[0], min(0.0, *values)), min(limits[1], 1.02)
 
 
-def learning_curves(lines: dict[str, list[dict[str, Any]]], file: Path) -> None:
+def learning_curves(lines: dict[str, list[Record]], file: Path) -> None:
     """The test metric over the number of training examples per class; bars are 95 % intervals over seeds."""
     figure, axis = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
     for place, (name, points) in enumerate(lines.items()):
@@ -192,7 +192,7 @@ def learning_curves(lines: dict[str, list[dict[str, Any]]], file: Path) -> None:
     _save(figure, file)
 
 
-def plan(table: dict[str, Any], limits: tuple[float, float], file: Path) -> None:
+def plan(table: Record, limits: tuple[float, float], file: Path) -> None:
     """A plan's chart (`plan_rates.chart`): groups vertical, epochs horizontal, rate as shade, frozen hatched."""
     groups, edges = list(table["rates"]), table["edges"]
     rates = np.array([[np.nan if rate is None else rate for rate in row] for row in table["rates"].values()])
@@ -212,7 +212,7 @@ def plan(table: dict[str, Any], limits: tuple[float, float], file: Path) -> None
     _save(figure, file)
 
 
-def sweeps(found: dict[str, dict[str, Any]], file: Path) -> None:
+def sweeps(found: dict[str, Record], file: Path) -> None:
     """The loss over the learning rate of every sweep (`lr_sweep.Sweep.as_json`), and the suggested rate."""
     figure, axis = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
     for group, one in found.items():

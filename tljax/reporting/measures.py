@@ -5,9 +5,10 @@ Probabilities are (N, K), labels (N,) are numbers of classes; a confusion matrix
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
+
+from tljax.core.untrusted import Record
 
 DRAWN = 1000  # classes up to which a confusion matrix is made: its size is their square
 BINS = 15  # bins of equal width for the calibration error, as in Guo et al. 2017
@@ -73,7 +74,7 @@ def commonest(outcome: Outcome, train: np.ndarray) -> tuple[str, float]:
     return outcome.classes[guess], float((outcome.labels == guess).mean())
 
 
-def confused(outcome: Outcome, most: int) -> list[dict[str, Any]]:
+def confused(outcome: Outcome, most: int) -> list[Record]:
     """The pairs of classes that are confused most often."""
     classes, wrong = outcome.classes, ~outcome.right
     mistakes = np.stack([outcome.labels[wrong], outcome.predicted[wrong]], axis=1)

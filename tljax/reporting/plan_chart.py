@@ -3,15 +3,16 @@
 import bisect
 import itertools
 import math
-from typing import Any
 
 import numpy as np
+
+from tljax.core.untrusted import Record
 
 WIDTH = 60  # of the text
 SHADES, FROZEN = "░▒▓█", "·"
 
 
-def limits(table: dict[str, Any]) -> tuple[float, float]:
+def limits(table: Record) -> tuple[float, float]:
     """The rates of the lightest and the darkest shade: a tenth of the slowest group's peak (or the lowest rate, if
     that is higher), and the highest rate. Otherwise a schedule that ends at 0 would use most shades for its last steps.
     """
@@ -20,7 +21,7 @@ def limits(table: dict[str, Any]) -> tuple[float, float]:
     return max(min(peaks) / 10, min(lowest)) if peaks else 1.0, max(peaks, default=1.0)
 
 
-def folded(table: dict[str, Any]) -> dict[str, Any]:
+def folded(table: Record) -> Record:
     """The chart with one row for neighbours that learn alike: "embed to block11"."""
     rates, alike = table["rates"], itertools.groupby(table["rates"], key=lambda group: table["rates"][group])
     together = [list(groups) for _, groups in alike]
@@ -28,7 +29,7 @@ def folded(table: dict[str, Any]) -> dict[str, Any]:
     return table | {"rates": {name: rates[groups[0]] for name, groups in zip(names, together, strict=True)}}
 
 
-def lines(table: dict[str, Any]) -> list[str]:
+def lines(table: Record) -> list[str]:
     """A chart as text: a title, and a line for each group; darker is faster, on a log scale."""
     low, high = limits(table)
     names = max(map(len, table["rates"]))

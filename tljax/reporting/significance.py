@@ -2,10 +2,11 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
+
+from tljax.core.untrusted import Json
 
 ALPHA = 0.05
 SHARES = ("accuracy", "subset_accuracy")  # metrics that are a share, of examples where there are no tokens
@@ -55,13 +56,13 @@ def ends(metric: str) -> tuple[str, str]:
     return f"{metric}_low", f"{metric}_high"
 
 
-def of_part(metric: str, values: Mapping[str, Any]) -> tuple[float, float] | None:
+def of_part(metric: str, values: Json) -> tuple[float, float] | None:
     """The 95 % interval of a metric of one part: the task's own, else Wilson's of a share; None if there is none."""
     low, high = ends(metric)
     return (values[low], values[high]) if low in values else of_share(metric, values)
 
 
-def of_share(metric: str, values: Mapping[str, Any]) -> tuple[float, float] | None:
+def of_share(metric: str, values: Json) -> tuple[float, float] | None:
     """The 95 % interval of a metric of one part, as `Task.summarize` gives them; None if it is not a share of examples.
 
     A share of hidden tokens is none: a text has many of them, and they are not independent.

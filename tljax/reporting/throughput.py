@@ -1,8 +1,6 @@
 """Throughput: examples and tokens per second, and the share of padding."""
 
-from typing import Any
-
-from tljax.core.types import Batch
+from tljax.core.types import Batch, Record
 
 
 def places(batch: Batch) -> tuple[int, int]:
@@ -30,7 +28,7 @@ def padding(tokens: int, filled: int) -> dict[str, float]:
     return {"padding": 1 - tokens / filled} if filled else {}
 
 
-def line(found: dict[str, Any], cut: dict[str, int]) -> str:
+def line(found: Record, cut: dict[str, int]) -> str:
     """A summary as a line for the user, with the number of cut texts in each part."""
     shown = {"examples_s": "{:,.1f} examples/s", "tokens_s": "{:,.0f} tokens/s", "padding": "{:.1%} padding"}
     said = [form.format(found[key]) for key, form in shown.items() if key in found]

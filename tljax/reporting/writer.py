@@ -3,11 +3,12 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from tljax.core import plugins
 from tljax.core.errors import ConfigError
 from tljax.core.modules import Plugin
+from tljax.core.untrusted import Json
 
 ALWAYS = "jsonl"  # the log that resuming, curves and tables read
 FINAL = "final "  # prefix of a part's name for the numbers of result.json, which are of the step that was kept
@@ -23,7 +24,7 @@ class Writer(Protocol):
         """
         ...
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: Json) -> None:
         """Take the content of result.json: `final` gives its numbers."""
         ...
 
@@ -37,7 +38,7 @@ class About:
     """The run that a writer writes for."""
 
     folder: Path  # the run's folder
-    config: Mapping[str, Any]  # plain values, nested as in configs/default.py
+    config: Json  # plain values, nested as in configs/default.py
     step: int  # updates before this start of the run: numbers after this step will be written again
     say: Callable[[str], None]  # prints a line
     evaluated: bool = True  # whether the evaluation after `step` was done; else its numbers are written again too
@@ -106,7 +107,7 @@ class Writers:
         """To every writer: see `Writer.scalars`."""
         self._each(lambda writer: writer.scalars(step, part, values))
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: Json) -> None:
         """To every writer: see `Writer.finish`."""
         self._each(lambda writer: writer.finish(result))
 
@@ -129,7 +130,7 @@ class Writers:
                 )
 
 
-def final(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def final(result: Json) -> dict[str, dict[str, float]]:
     """ "final test" and so on -> the numbers of that part's final evaluation."""
     return {FINAL + part: dict(values) for part, values in result["metrics"].items()}
 

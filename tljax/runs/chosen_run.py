@@ -2,13 +2,14 @@
 
 import argparse
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from tljax.core.errors import DataError
 from tljax.core.near_names import paths
 from tljax.core.remote import copies
+from tljax.core.untrusted import Record
 from tljax.data.labels import cut
 from tljax.runs import results
 
@@ -40,7 +41,7 @@ def of(folder: Path) -> Chosen:
     runs = sorted(file.parent for file in folder.glob("**/seed*/result.json"))
     if (folder / "model").exists() or (folder / "model.json").exists() or not runs:
         return Chosen(folder)
-    rows: dict[Path, dict[Path, dict[str, Any]]] = {}
+    rows: dict[Path, dict[Path, Record]] = {}
     for run in runs:
         rows.setdefault(run.parent, {})[run] = results.read(run)
     scores = {row: [_validation(found) for found in members.values()] for row, members in rows.items()}
@@ -76,5 +77,5 @@ def _check(folder: Path) -> None:
             raise DataError(f"RUN must be one run; '{folder}' holds {len(runs)}. Name one: {names}.")
 
 
-def _validation(result: dict[str, Any]) -> float | None:
+def _validation(result: Record) -> float | None:
     return result["metrics"].get("validation", {}).get(result["metric"])

@@ -4,11 +4,11 @@ import csv
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tljax.core.atomic import make_folder, write, write_json
+from tljax.core.untrusted import Json, Record
 from tljax.reporting import figures, significance, table_files
 from tljax.reporting.significance import ALPHA, TESTS, Difference
 from tljax.runs import results
@@ -24,7 +24,7 @@ COLUMNS = (
 FIRST = ("row", "test %", "95 % test size", "to the best (95 %)", "p", "resolved", "seconds", "validation %")
 
 
-def rows(found: Mapping[str, Sequence[dict[str, Any]]], folders: Mapping[str, Path]) -> list[dict[str, Any]]:
+def rows(found: Mapping[str, Sequence[Record]], folders: Mapping[str, Path]) -> list[Record]:
     """Row -> its results over seeds, as a table of JSON: statistics, costs, difference to the best row.
 
     The best row has the highest mean on the test part, among rows with the most seeds. p values are corrected for the
@@ -58,7 +58,7 @@ def rows(found: Mapping[str, Sequence[dict[str, Any]]], folders: Mapping[str, Pa
     return [full.get(name, {"name": name, "values": []}) for name in found]
 
 
-def _to_chosen(table: Sequence[dict[str, Any]], chosen: dict[str, Any] | None, hits: Hits) -> None:
+def _to_chosen(table: Sequence[Record], chosen: Record | None, hits: Hits) -> None:
     """Put "p_to_chosen" into every other row: whether the test part tells it from the chosen one (Holm 1979)."""
     differences = {row["name"]: _to(chosen, row, hits) for row in table if chosen and row is not chosen}
     known = {name: difference.p for name, difference in differences.items() if difference}
@@ -67,7 +67,7 @@ def _to_chosen(table: Sequence[dict[str, Any]], chosen: dict[str, Any] | None, h
         row["p_to_chosen"] = corrected.get(row["name"])
 
 
-def read_hits(folder: Path, result: dict[str, Any]) -> tuple[str, np.ndarray] | None:
+def read_hits(folder: Path, result: Record) -> tuple[str, np.ndarray] | None:
     """(checksum of the test part, (N,) bool: what a finished run got right), from its predictions.
 
     Args:
@@ -82,7 +82,7 @@ def read_hits(folder: Path, result: dict[str, Any]) -> tuple[str, np.ndarray] | 
     return (part, right) if abs(right.mean() - _value(result)) < 1e-9 else None
 
 
-def save(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Failure], folder: Path) -> None:
+def save(tables: Mapping[int, Sequence[Record]], failed: Sequence[Failure], folder: Path) -> None:
     """Write comparison.md and .json, and a picture of every table; learning curves where sizes differ.
 
     Args:
@@ -109,9 +109,9 @@ def save(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Failur
         figures.learning_curves(lines, folder / "learning_curves.png")
 
 
-def curves(tables: Mapping[int, Sequence[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+def curves(tables: Mapping[int, Sequence[Record]]) -> dict[str, list[Record]]:
     """Row -> a point for every number of examples per class: mean, interval over seeds and the values."""
-    lines: dict[str, list[dict[str, Any]]] = {}
+    lines: dict[str, list[Record]] = {}
     for size, table in tables.items():
         for row in table:
             if size and row["values"]:
@@ -120,7 +120,7 @@ def curves(tables: Mapping[int, Sequence[dict[str, Any]]]) -> dict[str, list[dic
     return lines
 
 
-def markdown(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Failure]) -> str:
+def markdown(tables: Mapping[int, Sequence[Record]], failed: Sequence[Failure]) -> str:
     """The tables for a README, with a description of their columns."""
     text = ""
     for size, table in tables.items():
@@ -130,7 +130,7 @@ def markdown(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Fa
     return text + "".join(f"- {note}\n" for note in notes(tables, failed))
 
 
-def cells(row: dict[str, Any]) -> list[str]:
+def cells(row: Record) -> list[str]:
     """One row as texts, in the order of COLUMNS; * marks the row that validation chooses."""
     if not row["values"]:
         return [row["name"], "not begun" if row.get("waiting") else "failed", *("-" for _ in COLUMNS[2:])]
@@ -157,7 +157,7 @@ def cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def notes(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Failure]) -> list[str]:
+def notes(tables: Mapping[int, Sequence[Record]], failed: Sequence[Failure]) -> list[str]:
     """Notes for below the tables: failures, the meaning of columns, and the tests."""
     rows = [row for table in tables.values() for row in table if row["values"]]
     whys: dict[tuple[str, str], list[str]] = {}
@@ -179,14 +179,14 @@ def notes(tables: Mapping[int, Sequence[dict[str, Any]]], failed: Sequence[Failu
     ]
 
 
-def _by(row: Mapping[str, Any]) -> str:
+def _by(row: Json) -> str:
     """How `test_size` comes about."""
     if row["metric"] in significance.SHARES or not row["test_size"]:
         return "Wilson's interval for the mean"
     return "the interval that the task gives a run's metric (see its run's page), mean over seeds,"
 
 
-def _row(name: str, members: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _row(name: str, members: Sequence[Record]) -> Record:
     metric, values = members[0]["metric"], [_value(member) for member in members]
     validation = [m["metrics"]["validation"][metric] for m in members if "validation" in m["metrics"]]
     examples = members[0]["metrics"]["test"]["examples"]
@@ -211,7 +211,7 @@ def _row(name: str, members: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _test_size(metric: str, mean: float, parts: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
+def _test_size(metric: str, mean: float, parts: Sequence[Json]) -> tuple[float, float] | None:
     """How sure one test part of this size is: the means of the ends that the task gives each run, else Wilson's."""
     low, high = significance.ends(metric)
     if all(low in part for part in parts):
@@ -224,11 +224,11 @@ def _within(ends: tuple[float, float] | None, metric: str) -> tuple[float, float
     return (max(ends[0], 0.0), min(ends[1], 1.0)) if ends and metric in significance.SHARES else ends
 
 
-def _value(result: dict[str, Any]) -> float:
+def _value(result: Record) -> float:
     return result["metrics"]["test"][result["metric"]]
 
 
-def _to(best: dict[str, Any], row: dict[str, Any], hits: Hits) -> Difference | None:
+def _to(best: Record, row: Record, hits: Hits) -> Difference | None:
     """The difference of `row` to `best` over their common seeds, by the strongest test that their runs allow."""
     ours, theirs = (dict(zip(one["seeds"], one["values"], strict=True)) for one in (row, best))
     seeds = [seed for seed in ours if seed in theirs]

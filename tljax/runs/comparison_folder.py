@@ -3,14 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tljax.core.atomic import read_json
 from tljax.core.errors import DataError
+from tljax.core.untrusted import Record
 from tljax.runs import comparison, results
 from tljax.runs.comparison import Failure
 
-Tables = Mapping[int, Sequence[dict[str, Any]]]  # training examples a class (0: as the config has it) -> rows
+Tables = Mapping[int, Sequence[Record]]  # training examples a class (0: as the config has it) -> rows
 
 
 def place(size: int, entry: str) -> str:
@@ -38,7 +38,7 @@ def read(folder: Path) -> tuple[Tables, dict[tuple[int, str], Path], list[Failur
         raise DataError(f"'{file}' must hold the tables of a comparison; it is damaged ({error!r}).") from error
 
 
-def _stored(folder: Path, said: dict[str, Any]) -> tuple[Tables, dict[tuple[int, str], Path], list[Failure]]:
+def _stored(folder: Path, said: Record) -> tuple[Tables, dict[tuple[int, str], Path], list[Failure]]:
     """The tables that comparison.json names, by the results that are there now."""
     tables, places = {}, {}
     for one in said["tables"]:
@@ -66,7 +66,7 @@ def _suite(folder: Path) -> Sequence[str]:
     return [*first, *(name for name in ended if name not in first)]
 
 
-def _found(homes: dict[str, Path]) -> dict[str, list[dict[str, Any]]]:
+def _found(homes: dict[str, Path]) -> dict[str, list[Record]]:
     """Row -> the results of its finished runs, by seed."""
     found = {
         name: [results.read(file.parent) for file in home.glob("seed*/result.json")] for name, home in homes.items()

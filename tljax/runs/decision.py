@@ -15,7 +15,7 @@ from tljax.core.experiment import Experiment
 from tljax.core.plugins import find
 from tljax.core.processes import agreement
 from tljax.core.trees import flatten
-from tljax.core.types import Batch
+from tljax.core.types import Batch, Record
 from tljax.data import mixing
 from tljax.data.batches import Training
 from tljax.networks import flops
@@ -80,7 +80,7 @@ def measure(made: Experiment, devices: Parallel, report: Report, config: ConfigD
     return transferability.facts(rows, labels[some], np.bincount(labels, minlength=len(made.classes)))
 
 
-def tell(found: dict[str, Any], report: Report) -> None:
+def tell(found: Record, report: Report) -> None:
     """Print the facts, the chosen rule, and the cost of every rule."""
     lines, rows, last = _told(found)
     for line in lines:
@@ -109,7 +109,7 @@ def check(found: Any, strategies: Iterable[str]) -> None:
         ) from error
 
 
-def _told(found: dict[str, Any]) -> tuple[list[str], list[list[str]], str]:
+def _told(found: Record) -> tuple[list[str], list[list[str]], str]:
     """(Lines about the facts and the rule, the rows of the table of costs, the line below it)."""
     facts, thresholds = Facts(**found["facts"]), found["thresholds"]
     lines = [
@@ -131,7 +131,7 @@ def _told(found: dict[str, Any]) -> tuple[list[str], list[list[str]], str]:
     return lines, rows, last
 
 
-def _decided(method: Method, made: Experiment, devices: Parallel, report: Report, config: ConfigDict) -> dict[str, Any]:
+def _decided(method: Method, made: Experiment, devices: Parallel, report: Report, config: ConfigDict) -> Record:
     """The content of decision.json."""
     assert method.chooses  # checked by `settle`
     table, rules = find("strategies", method.name), config.strategy.auto
@@ -155,7 +155,7 @@ def _decided(method: Method, made: Experiment, devices: Parallel, report: Report
     }
 
 
-def cost(method: Method, made: Experiment, devices: Parallel, config: ConfigDict) -> dict[str, Any]:
+def cost(method: Method, made: Experiment, devices: Parallel, config: ConfigDict) -> Record:
     """Learning parameters, bytes of the largest optimizer state, and FLOPs of an update (mean over the run).
 
     FLOPs are those of convolutions and matrix products; caching, mixup and CutMix are not considered. None if there
@@ -168,7 +168,7 @@ def cost(method: Method, made: Experiment, devices: Parallel, config: ConfigDict
     steps = max(training.steps(config.train.epochs), config.train.min_steps)
     job, leaves = prepared.job(steps, config, devices.axis), flatten(begun.variables["params"])
     learning = {group for phase in prepared.phases for group in phase.learning}
-    found: dict[str, Any] = {
+    found: Record = {
         "trainable": sum(leaves[path].size for group in learning for path in begun.groups[group]),
         "optimizer_bytes": 0,
         "operations": None,
@@ -202,7 +202,7 @@ def _method(name: str, config: ConfigDict) -> Method:
     return Method.of(find("strategies", name), config)
 
 
-def _cells(row: dict[str, Any], own: dict[str, Any]) -> list[str]:
+def _cells(row: Record, own: Record) -> list[str]:
     """One row of the table, in the order of COLUMNS."""
     known = row["operations"] and own["operations"]
     return [

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tljax.core.atomic import make_folder, write, write_json
+from tljax.core.untrusted import Record
 from tljax.data.parts.splits import PARTS
 from tljax.reporting import figures
 from tljax.reporting.terminal import show
@@ -14,7 +15,7 @@ from tljax.runs.results import called
 NOTE = "of the targets, with the change against the source's own test part in points"
 
 
-def summarize(rows: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+def summarize(rows: Mapping[str, Sequence[Record]]) -> list[Record]:
     """Row -> its results over seeds: the source, its test metric, and that of every target.
 
     Rows whose runs have no target are left out. If runs used the labels of targets to find the best epoch
@@ -38,17 +39,17 @@ def summarize(rows: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, An
     return table
 
 
-def columns(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+def columns(rows: Sequence[Record]) -> tuple[str, ...]:
     """The table's columns: row, source, its own test part, every domain that is a target of some row, mean change."""
     return ("row", "source", "own test %", *domains(rows), "mean change")
 
 
-def domains(rows: Sequence[dict[str, Any]]) -> list[str]:
+def domains(rows: Sequence[Record]) -> list[str]:
     """The targets of all rows, sorted."""
     return sorted({target for row in rows for target in row["targets"]})
 
 
-def cells(row: dict[str, Any], targets: Sequence[str]) -> list[str]:
+def cells(row: Record, targets: Sequence[str]) -> list[str]:
     """One row of the table; "own" if a target is the source, "-" if it was not evaluated."""
     own = row["own"]["mean"]
     percents = [
@@ -63,19 +64,19 @@ def cells(row: dict[str, Any], targets: Sequence[str]) -> list[str]:
     return [row["name"], row["source"], _percent(row["own"]), *percents, _points(mean)]
 
 
-def markdown(rows: Sequence[dict[str, Any]]) -> str:
+def markdown(rows: Sequence[Record]) -> str:
     """The table for a README."""
     lines = [columns(rows), ["---"] * len(columns(rows)), *(cells(row, domains(rows)) for row in rows)]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def tell(rows: Sequence[dict[str, Any]]) -> None:
+def tell(rows: Sequence[Record]) -> None:
     """Print the table, if there is one."""
     if rows:
         show(f"{rows[0]['metric']} {NOTE}", columns(rows), [cells(row, domains(rows)) for row in rows])
 
 
-def save(rows: Sequence[dict[str, Any]], folder: Path) -> None:
+def save(rows: Sequence[Record], folder: Path) -> None:
     """Write transfer.md, transfer.json and transfer.png into `folder`, if there is a table."""
     if not rows:
         return
@@ -87,20 +88,20 @@ def save(rows: Sequence[dict[str, Any]], folder: Path) -> None:
     figures.transfer(means, [row["name"] for row in rows], targets, rows[0]["metric"], folder / "transfer.png")
 
 
-def _values(values: Any) -> dict[str, Any]:
+def _values(values: Any) -> Record:
     """Mean, sample standard deviation (None for one value), and the values in the order of their seeds."""
     every = list(values)
     spread = statistics.stdev(every) if len(every) > 1 else None
     return {"mean": statistics.mean(every), "spread": spread, "values": every}
 
 
-def _mean(row: dict[str, Any], domain: str) -> float:
+def _mean(row: Record, domain: str) -> float:
     """A cell of the heat map: the own test part if the domain is the source; NaN if there is no value."""
     values = row["own"] if domain == row["source"] else row["targets"].get(domain)
     return values["mean"] if values else float("nan")
 
 
-def _percent(values: dict[str, Any]) -> str:
+def _percent(values: Record) -> str:
     spread = "" if values["spread"] is None else f" ± {100 * values['spread']:.2f}"
     return f"{100 * values['mean']:.2f}{spread}"
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ml_collections import ConfigDict
 
 from tljax.core.experiment import Experiment
 from tljax.core.processes import agreement
 from tljax.core.remote import mirror
+from tljax.core.untrusted import Record
 from tljax.reporting.report import Report
 from tljax.runs import records
 from tljax.runs.pages import run_page
@@ -21,13 +21,13 @@ from tljax.training.parallel import Parallel
 
 def finish(
     save: Callable[[Path], None],
-    found: dict[str, Any],
-    totals: Mapping[str, dict[str, Any]],
+    found: Record,
+    totals: Mapping[str, Record],
     experiment: Experiment,
     devices: Parallel,
     report: Report,
     config: ConfigDict,
-) -> dict[str, Any]:
+) -> Record:
     """Write everything that a finished run leaves. Process 0 does it; the others get the result.
 
     Args:
@@ -39,7 +39,7 @@ def finish(
       The content of result.json.
     """
 
-    def written() -> dict[str, Any]:
+    def written() -> Record:
         save(report.folder / "model")
         result = report.finish(found, totals, partial(records.files, experiment, config, found["temperature"]))
         model_card.save(report.folder, result)

@@ -1,9 +1,7 @@
 """A run of a classifier that is fitted instead of trained: its features, numbers and files."""
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -13,7 +11,7 @@ from tljax.core import settings
 from tljax.core.errors import ConfigError
 from tljax.core.experiment import Experiment
 from tljax.core.trees import count
-from tljax.core.types import Batch, Variables
+from tljax.core.types import Batch, Json, Record, Variables
 from tljax.data.parts import domains
 from tljax.reporting import throughput
 from tljax.reporting.report import Report
@@ -58,9 +56,7 @@ def check(config: ConfigDict) -> None:
         )
 
 
-def run(
-    method: Method, experiment: Experiment, devices: Parallel, report: Report, config: ConfigDict
-) -> dict[str, Any]:
+def run(method: Method, experiment: Experiment, devices: Parallel, report: Report, config: ConfigDict) -> Record:
     """Compute features of all parts, `fit` the classifier to those of the training part, evaluate every part once.
 
     A linear classifier becomes the head of the network in model/. For any other classifier this head is 0, and the
@@ -154,8 +150,8 @@ def _with_head(variables: Variables, kernel: np.ndarray, bias: np.ndarray) -> Va
 
 
 def _result(
-    task: Task, fitted: Fit, experiment: Experiment, totals: Mapping[str, Any], method: Method, config: ConfigDict
-) -> dict[str, Any]:
+    task: Task, fitted: Fit, experiment: Experiment, totals: Json, method: Method, config: ConfigDict
+) -> Record:
     """The content of result.json, as `results.make` has it for a run in steps; and what was chosen."""
     metrics = {part: task.summarize(sums) for part, sums in totals.items()}
     return {

@@ -3,12 +3,12 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tljax.core.errors import DataError
 from tljax.core.remote import copies
+from tljax.core.untrusted import Record
 from tljax.runs import chosen_run, results
 from tljax.serving import answers, questions, saved_model
 from tljax.serving.predictor import Predictor
@@ -27,7 +27,7 @@ class Loaded:
         return f"tljax.load({str(self.folder)!r})"
 
     @property
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Record:
         """The content of result.json: metrics of every part, counts, seconds."""
         return results.read(self.folder)
 
@@ -35,7 +35,7 @@ class Loaded:
     def classes(self) -> tuple[str, ...]:
         return tuple(self.model.classes)
 
-    def predict(self, asked: Sequence[Path | str] | Path | str) -> list[dict[str, Any]]:
+    def predict(self, asked: Sequence[Path | str] | Path | str) -> list[Record]:
         """What `tljax predict` says of pictures (files, folders), texts or tables, a dict each: its name, "prediction"
         and "p(<class>)" of every class; numbers, and labels that had a column each, under "<name> predicted".
 

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from tljax.core.experiment import Experiment
 from tljax.core.plugins import find
+from tljax.core.untrusted import Record
 from tljax.data import labels
 from tljax.reporting import records
 from tljax.tasks import Calibrates, Lists, Task
@@ -15,14 +16,12 @@ from tljax.tasks import Calibrates, Lists, Task
 ON = "validation"  # the part that the temperature is fitted to
 
 
-def temperature(task: Task, totals: Mapping[str, dict[str, Any]]) -> float:
+def temperature(task: Task, totals: Mapping[str, Record]) -> float:
     """The number to divide logits by; 1 if the task has none, or if there is no validation part."""
     return task.temperature(totals[ON]) if isinstance(task, Calibrates) and ON in totals else 1.0
 
 
-def columns(
-    experiment: Experiment, config: ConfigDict, temperature: float, part: str, sums: dict[str, Any]
-) -> records.Columns:
+def columns(experiment: Experiment, config: ConfigDict, temperature: float, part: str, sums: Record) -> records.Columns:
     """Name or text, label and answer of every example of a part; {} if the task does not list answers."""
     if not isinstance(experiment.task, Lists):
         return {}
@@ -38,9 +37,7 @@ def _cell(value: Any, separator: str) -> Any:
     return labels.joined(value, separator) if isinstance(value, tuple) else value
 
 
-def files(
-    experiment: Experiment, config: ConfigDict, temperature: float, part: str, sums: dict[str, Any], stem: Path
-) -> None:
+def files(experiment: Experiment, config: ConfigDict, temperature: float, part: str, sums: Record, stem: Path) -> None:
     """Write <stem>_predictions.csv, and the task's own files."""
     experiment.task.files(sums, stem, classes=experiment.classes)
     if table := columns(experiment, config, temperature, part, sums):

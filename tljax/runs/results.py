@@ -3,7 +3,6 @@
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 
@@ -11,6 +10,7 @@ from tljax.core.atomic import make_folder, read_json, write, write_json
 from tljax.core.errors import DataError
 from tljax.core.layer_groups import Groups
 from tljax.core.trees import count, flatten
+from tljax.core.untrusted import Json, Record
 from tljax.data import labels
 from tljax.data.parts import domains
 from tljax.reporting import figures, table_files, throughput
@@ -24,7 +24,7 @@ from tljax.training.train_state import TrainState
 COLUMNS = ("row", "test %", "spread", "train %", "seeds", "test n", "seconds", "trainable", "parameters")
 
 
-def make(job: Job, trained: Trained, totals: Mapping[str, Any], took: Took) -> dict[str, Any]:
+def make(job: Job, trained: Trained, totals: Json, took: Took) -> Record:
     """The content of result.json, except the values that the report measures.
 
     Args:
@@ -55,7 +55,7 @@ def make(job: Job, trained: Trained, totals: Mapping[str, Any], took: Took) -> d
     }
 
 
-def read(folder: Path, file: str = "result.json") -> dict[str, Any]:
+def read(folder: Path, file: str = "result.json") -> Record:
     """The result (or the config.json) of a finished run.
 
     Raises:
@@ -73,12 +73,12 @@ def read(folder: Path, file: str = "result.json") -> dict[str, Any]:
     return result
 
 
-def summarize(rows: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+def summarize(rows: Mapping[str, Sequence[Record]]) -> list[Record]:
     """Row -> its results over seeds: mean, sample standard deviation and the values."""
     return [_summary(name, results) for name, results in rows.items() if results]
 
 
-def cells(summary: dict[str, Any]) -> list[str]:
+def cells(summary: Record) -> list[str]:
     """One row of the table, in the order of COLUMNS."""
     percent = {key: "-" if (x := summary[key]) is None else f"{100 * x:.2f}" for key in ("mean", "spread", "train")}
     return [
@@ -136,19 +136,19 @@ def _read_facts(folder: Path) -> dict[str, str]:
     }
 
 
-def called(name: str, results: Sequence[dict[str, Any]]) -> str:
+def called(name: str, results: Sequence[Record]) -> str:
     """A row's name; for `auto` with the strategies that it chose: "auto (full)"."""
     chosen = dict.fromkeys(one["chosen_strategy"] for one in results if "chosen_strategy" in one)
     return f"{name} ({', '.join(chosen)})" if chosen else name
 
 
-def markdown(summaries: Sequence[dict[str, Any]]) -> str:
+def markdown(summaries: Sequence[Record]) -> str:
     """The table for a README."""
     lines = [COLUMNS, ["---"] * len(COLUMNS), *(cells(summary) for summary in summaries)]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def save(summaries: list[dict[str, Any]], folder: Path) -> None:
+def save(summaries: list[Record], folder: Path) -> None:
     """Write table.md, table.json and table.png into `folder`."""
     make_folder(folder)
     write(folder / "table.md", markdown(summaries))
@@ -156,7 +156,7 @@ def save(summaries: list[dict[str, Any]], folder: Path) -> None:
     figures.comparison(summaries, folder / "table.png")
 
 
-def save_as(summaries: list[dict[str, Any]], file: Path) -> None:
+def save_as(summaries: list[Record], file: Path) -> None:
     """Write the table as one file: .tex or .csv, or drawn, .png, .pdf or .svg.
 
     Raises:
@@ -168,7 +168,7 @@ def save_as(summaries: list[dict[str, Any]], file: Path) -> None:
     return table_files.save([COLUMNS, *(cells(summary) for summary in summaries)], file)
 
 
-def _summary(name: str, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _summary(name: str, results: Sequence[Record]) -> Record:
     metric = results[0]["metric"]
     values = [result["metrics"]["test"][metric] for result in results]
     train = [result["metrics"]["train"][metric] for result in results if "train" in result["metrics"]]

@@ -1,7 +1,6 @@
 """One experiment: pretrained weights in; a fine-tuned network, its numbers and its run folder out."""
 
 from pathlib import Path
-from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -9,6 +8,7 @@ from tljax.core import overrides, settings
 from tljax.core.plugins import find
 from tljax.core.processes import agreement
 from tljax.core.processes.deadline import Deadline
+from tljax.core.untrusted import Record
 from tljax.reporting import silent
 from tljax.runs import budget, fitted_run, own_size, records, results
 from tljax.runs.finish import finish
@@ -22,7 +22,7 @@ from tljax.training.train_loop import Loop
 from tljax.training.train_state import TrainState
 
 
-def run(config: ConfigDict, workdir: Path) -> dict[str, Any]:
+def run(config: ConfigDict, workdir: Path) -> Record:
     """Run the experiment; in an interrupted run's folder, the rest; in that of a finished run, its result."""
     config, left = settings.resolve(config)
     report = silent.of(workdir, config, best=find("tasks", config.task.name).BEST_METRIC)

@@ -17,14 +17,15 @@ from tljax.core.atomic import make_folder
 from tljax.core.errors import ConfigError, DataError, WeightsError
 from tljax.core.processes import agreement
 from tljax.core.remote import copies
+from tljax.core.untrusted import Record
 from tljax.reporting import terminal
 from tljax.reporting.terminal import show
 from tljax.runs import comparison, domain_transfer, fitted_run, results
 from tljax.runs.pages import comparison_page
 from tljax.transfer.method import Method
 
-Run = Callable[[Any, Path], dict[str, Any]]
-Results = dict[str, list[dict[str, Any]]]  # row -> results, in the order of their seeds
+Run = Callable[[Any, Path], Record]
+Results = dict[str, list[Record]]  # row -> results, in the order of their seeds
 Failed = list[tuple[str, int, Exception]]  # row, seed and error, in the order of the failures
 
 
@@ -37,7 +38,7 @@ class Planned(NamedTuple):
     folder: Path
 
 
-def run(run_one: Run, config: ConfigDict, folder: Path, *, flags: Sequence[str] = ()) -> list[dict[str, Any]]:
+def run(run_one: Run, config: ConfigDict, folder: Path, *, flags: Sequence[str] = ()) -> list[Record]:
     """Run `config.suite` below `folder` and write its table.
 
     Args:
@@ -210,7 +211,7 @@ def _filled(changes: Sequence[str], folder: Path, seed: int) -> list[str]:
     ]
 
 
-def _quietly(run_one: Run, config: ConfigDict, place: Path) -> dict[str, Any]:
+def _quietly(run_one: Run, config: ConfigDict, place: Path) -> Record:
     """Run with everything it prints in <folder>.log, where twenty runs' tables are in nobody's way."""
     if not agreement.first():
         return run_one(config, place)

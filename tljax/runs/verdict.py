@@ -1,12 +1,12 @@
 """Who won a comparison, and how sure: one sentence. The winner is chosen on the validation part alone."""
 
 from collections.abc import Sequence
-from typing import Any
 
+from tljax.core.untrusted import Record
 from tljax.reporting.significance import ALPHA
 
 
-def sentence(table: Sequence[dict[str, Any]]) -> str:
+def sentence(table: Sequence[Record]) -> str:
     """What is to be said of a table as `comparison.rows` makes it; a row is `waiting` where some run was not begun."""
     rows = [row for row in table if row["values"]]
     waiting = sum(row.get("waiting", False) for row in table)
@@ -30,17 +30,17 @@ def sentence(table: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _validation(row: dict[str, Any]) -> float:
+def _validation(row: Record) -> float:
     return row["validation"] if row["validation"] is not None else float("-inf")
 
 
-def _reached(row: dict[str, Any]) -> str:
+def _reached(row: Record) -> str:
     ends = row["test_size"] or row["interval"]
     between = f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f})" if ends else ""
     return f"test {row['metric']} {100 * row['mean']:.2f} %{between} of {row['examples']:,} examples"
 
 
-def _sure(winner: dict[str, Any], others: Sequence[dict[str, Any]]) -> str:
+def _sure(winner: Record, others: Sequence[Record]) -> str:
     """Whether the test part tells the winner from the others, by p corrected for how many they are."""
     known = [row for row in others if row.get("p_to_chosen") is not None]
     if not known:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from tljax.core.errors import DataError
-from tljax.core.types import Batch, Totals
+from tljax.core.types import Batch, Record, Totals
 from tljax.data import labels
 from tljax.data.batches import Evaluation
 from tljax.reporting import significance
@@ -63,7 +63,7 @@ def totals(predictor: Predictor, examples: Labelled, *, skip: bool = False) -> d
     return Evaluator(step, parallel.alone())({}, batches)
 
 
-def summary(model: Model, found: dict[str, np.ndarray]) -> dict[str, Any]:
+def summary(model: Model, found: dict[str, np.ndarray]) -> Record:
     """Metrics, the name of the main one, its 95 % interval if it has one, and metrics of each class."""
     metrics = measured(model.task, found)
     value = metrics[model.task.BEST_METRIC]
@@ -91,7 +91,7 @@ def _counts(model: Model, found: dict[str, np.ndarray]) -> list[tuple[str, int, 
     return [(name, int(labels[k]), int(said[k]), int(hits[k])) for k, name in enumerate(model.classes)]
 
 
-def _of_class(name: str, examples: int, said: int, hits: int) -> dict[str, Any]:
+def _of_class(name: str, examples: int, said: int, hits: int) -> Record:
     """Metrics of a class; None if undefined: a class without examples has no recall."""
     return {
         "class": name,

@@ -1,27 +1,23 @@
 """The card of a finished run for people: README.md in model/, of what was measured and nothing else."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tljax.core.atomic import read_json, write
-from tljax.core.untrusted import printable
+from tljax.core.untrusted import Json, printable
 from tljax.reporting import significance
 
 FILE = "README.md"
 LISTED = 50  # classes that are named
 
 
-def save(folder: Path, result: Mapping[str, Any]) -> None:
+def save(folder: Path, result: Json) -> None:
     """Write README.md into model/ of the run in `folder`. `result` is what it has measured, as in result.json."""
     config = read_json(folder / "config.json")
     model, card = (read_json(folder / "model" / name) for name in ("model.json", "card.json"))
     write(folder / "model" / FILE, text(result, config, model, card))
 
 
-def text(
-    result: Mapping[str, Any], config: Mapping[str, Any], model: Mapping[str, Any], card: Mapping[str, Any]
-) -> str:
+def text(result: Json, config: Json, model: Json, card: Json) -> str:
     """The card, in Markdown: what the network does, how good it is on what, from what it was made, how to ask it."""
     classes, best = model["classes"], result["metric"]
     named = ", ".join(classes[:LISTED]) + (f" and {len(classes) - LISTED} more" if len(classes) > LISTED else "")
@@ -61,12 +57,12 @@ def text(
     return printable("\n".join(lines)) + "\n"
 
 
-def _metrics(result: Mapping[str, Any]) -> list[str]:
+def _metrics(result: Json) -> list[str]:
     names = dict.fromkeys(name for values in result["metrics"].values() for name in values)
     return [name for name in names if name not in ("examples", *significance.ends(result["metric"]))]
 
 
-def _row(part: str, values: Mapping[str, Any], names: list[str]) -> str:
+def _row(part: str, values: Json, names: list[str]) -> str:
     """A part's numbers; of a part that was not learned from with 95 % intervals."""
     cells = [part, f"{values['examples']:,}"]
     for name in names:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tljax.core import untrusted
 from tljax.core.errors import DataError
+from tljax.core.untrusted import Json, Record
 from tljax.reporting import temperatures
 
 FILE = "model.json"
@@ -31,9 +32,9 @@ class Fields:
     variant: Any  # checked by its family
     dtype: str
     task: str
-    input: Mapping[str, Any]
+    input: Json
     started_from: str = ""
-    known: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    known: Json = dataclasses.field(default_factory=dict)
     classifier: str = ""
     temperature: float = 1.0
 
@@ -59,7 +60,7 @@ class Texts:
     vocabulary: str = ""
 
 
-def read(folder: Path) -> dict[str, Any]:
+def read(folder: Path) -> Record:
     """The content of model.json in `folder`.
 
     Raises:
@@ -84,7 +85,7 @@ def refused(folder: Path, why: str) -> DataError:
     )
 
 
-def _faults(said: Mapping[str, Any]) -> list[str]:
+def _faults(said: Json) -> list[str]:
     """The faults of a model.json; unknown keys are allowed."""
     needed = [field.name for field in dataclasses.fields(Fields) if field.name in said or _is_needed(field)]
     if missing := [key for key in (*needed, "classes") if key not in said]:

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from tljax.core import plugins
 from tljax.core.errors import WeightsError
 from tljax.core.plugins import find
-from tljax.core.types import Asked, Card, Name, Published
+from tljax.core.types import Asked, Card, Name, Published, Record
 from tljax.networks.families import Adapts, Family
 from tljax.networks.network import Network
 from tljax.serving.saved_model import Model
@@ -83,7 +83,7 @@ def load(
     return model, notes, published
 
 
-def _texts(variant: Any) -> tuple[dict[str, Any], Asked]:
+def _texts(variant: Any) -> tuple[Record, Asked]:
     """The sizes of a text encoder, and random token ids instead of a text: no tokenizer is read."""
     example = find("inputs", "tokens").example()
     ids = np.random.default_rng(0).integers(variant.vocabulary, size=example["ids"].shape, dtype=np.int32)
@@ -95,7 +95,7 @@ def _texts(variant: Any) -> tuple[dict[str, Any], Asked]:
     return sizes, Asked(no_text, no_text, lambda batch, *_: batch, {**example, "ids": ids})
 
 
-def _pictures(card: Card, seen: int, backbone: Any) -> tuple[dict[str, Any], Asked]:
+def _pictures(card: Card, seen: int, backbone: Any) -> tuple[Record, Asked]:
     """The sizes of pictures in the authors' evaluation, and the reading and preparation of pictures."""
     size = card.size or SIZE
     # timm's center-crop transform: the shorter side becomes floor(size / share); 1e-6 against rounding in 224 / 0.7.

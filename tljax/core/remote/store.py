@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 
 from tljax.core import atomic
 from tljax.core.errors import ConfigError, DataError, TljaxError
+from tljax.core.untrusted import Json, Record
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://.")
 PAGES = ("http://", "https://")  # where there are files and no folders
@@ -42,7 +43,7 @@ class Store:
         """Name -> what lies there; that of a single file is "", others are relative to the folder. {}: nothing."""
         with spoken(self.address):
             self.system.invalidate_cache()
-            listing: Mapping[str, Mapping[str, Any]] = {}
+            listing: Mapping[str, Json] = {}
             with contextlib.suppress(FileNotFoundError):
                 single = self.address.startswith(PAGES)  # of which only a file is known
                 listing = (
@@ -87,7 +88,7 @@ def at(address: str) -> Store:
     return Store(address, system, root)
 
 
-def facts(address: str) -> dict[str, Any] | None:
+def facts(address: str) -> Record | None:
     """What `folders.stamp` says of files, of those at an address; None if there are none."""
     entries = at(address).entries()
     rows = [(name, entry.size, entry.mark) for name, entry in entries.items()]
@@ -116,11 +117,11 @@ def spoken(address: str) -> Iterator[None]:
         ) from error
 
 
-def _size(info: Mapping[str, Any]) -> int:
+def _size(info: Json) -> int:
     return -1 if info.get("size") is None else int(info["size"])
 
 
-def _mark(info: Mapping[str, Any]) -> str:
+def _mark(info: Json) -> str:
     """A checksum of what the store says of a file; "" if it says nothing by which a change is seen."""
     marks = [(key, str(info[key])) for key in MARKS if info.get(key) is not None]
     if not marks:

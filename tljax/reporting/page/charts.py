@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tljax.core.untrusted import Json
 from tljax.reporting import figures
 from tljax.reporting.figures import plt
 from tljax.reporting.measures import Outcome, coverage, reliability
@@ -21,7 +22,7 @@ def color(part: str) -> str:
     return PARTS.get(part, OTHER)
 
 
-def curves(log: Sequence[Mapping[str, Any]], metrics: Sequence[str], *, per_epoch: float, best: int | None) -> Picture:
+def curves(log: Sequence[Json], metrics: Sequence[str], *, per_epoch: float, best: int | None) -> Picture:
     """Metrics over epochs.
 
     Args:
@@ -103,7 +104,7 @@ def seconds(found: Mapping[str, float]) -> Picture:
     return figure(drawn, f"Seconds by part of the run: {said}.")
 
 
-def plan(table: Mapping[str, Any], limits: tuple[float, float]) -> Picture:
+def plan(table: Json, limits: tuple[float, float]) -> Picture:
     """A plan's chart (`plan_rates.chart`): groups vertical, epochs horizontal; the rate as shade and number."""
     from matplotlib.colors import LogNorm
 

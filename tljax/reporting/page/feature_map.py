@@ -11,6 +11,7 @@ import numpy as np
 from tljax.reporting import records
 from tljax.reporting.page import html
 from tljax.reporting.page.charts import RIGHT, WRONG
+from tljax.reporting.page.html import Content
 
 FILE = "map.csv"
 
@@ -27,7 +28,7 @@ class Points:
     numbers: np.ndarray | None = None  # (2, N): a number, and what is predicted
 
 
-def draw(rows: np.ndarray, points: Points, folder: Path) -> dict[str, Any]:
+def draw(rows: np.ndarray, points: Points, folder: Path) -> Content:
     """Features (N, D) by their first three principal components, and `FILE` in `folder` with their places.
 
     Returns:

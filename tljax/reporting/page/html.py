@@ -12,11 +12,12 @@ from tljax.core.errors import ConfigError
 from tljax.core.untrusted import printable
 from tljax.reporting.page import words
 
+Content = dict[str, Any]  # name -> what a template shows there: texts, numbers, pictures, lists of such
 UNITS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
 LARGEST = 6 * 2**20  # bytes; a page is sent by mail, and opened on a phone
 
 
-def save(file: Path, template: str, content: dict[str, Any]) -> int:
+def save(file: Path, template: str, content: Content) -> int:
     """Fill in a template, and write the page.
 
     Returns:

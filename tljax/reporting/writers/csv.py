@@ -3,9 +3,9 @@
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tljax.core.atomic import whole
+from tljax.core.untrusted import Json
 from tljax.reporting.writer import About, final
 
 COLUMNS = ["step", "part", "name", "value"]
@@ -22,7 +22,7 @@ class Csv:
         with self._file.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([step, part, name, value] for name, value in values.items())
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: Json) -> None:
         """One line for each number of result.json, part "final test" and so on."""
         for part, values in final(result).items():
             self.scalars(result["step"], part, values)

@@ -4,9 +4,9 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tljax.core.atomic import write
+from tljax.core.untrusted import Json, Record
 from tljax.reporting.writer import About, final
 
 
@@ -22,7 +22,7 @@ class Jsonl:
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, "part": part, **finite}) + "\n")
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: Json) -> None:
         """One line for each part, "final test" and so on."""
         for part, values in final(result).items():
             self.scalars(result["step"], part, values)
@@ -45,7 +45,7 @@ def start(about: About) -> Jsonl:
     return Jsonl(file)
 
 
-def _row(line: bytes) -> dict[str, Any] | None:
+def _row(line: bytes) -> Record | None:
     """A line of the log; None if it is damaged."""
     try:
         row = json.loads(line)

@@ -8,6 +8,7 @@ from typing import Any
 
 from tljax.core.atomic import write
 from tljax.core.settings import as_flat
+from tljax.core.untrusted import Json
 from tljax.reporting.writer import About, final, named
 
 LONGEST = 6000  # the most characters of a parameter's value in MLflow
@@ -24,7 +25,7 @@ class Mlflow:
         metrics = {re.sub(r"[^\w\-. /]", "_", name): float(x) for name, x in named(part, values).items()}
         self._mlflow.log_metrics(metrics, step=step)
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: Json) -> None:
         """Metrics "final test/accuracy" and so on."""
         for part, values in final(result).items():
             self.scalars(result["step"], part, values)

@@ -5,8 +5,8 @@ import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from tljax.core.untrusted import Json
 from tljax.reporting.writer import About, final
 
 FLUSHED_EVERY = 30.0  # seconds
@@ -30,7 +30,7 @@ class Events:
         for name, value in values.items():
             self.scalar(f"{part}/{name}", value, step)
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: Json) -> None:
         """A point for each number of result.json, "final test/accuracy" and so on."""
         for part, values in final(result).items():
             self.scalars(result["step"], part, values)

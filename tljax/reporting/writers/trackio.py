@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
+from tljax.core.untrusted import Json
 from tljax.reporting.writer import About, final, named
 
 
@@ -18,7 +19,7 @@ class Trackio:
         """Metrics "train/loss" and so on."""
         self._trackio.log(named(part, values), step=step)
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: Json) -> None:
         """Metrics "final test/accuracy" and so on."""
         for part, values in final(result).items():
             self.scalars(result["step"], part, values)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tljax.core.atomic import write
+from tljax.core.untrusted import Json
 from tljax.reporting.writer import About, final, named
 
 
@@ -18,7 +19,7 @@ class Wandb:
         """Metrics "train/loss" and so on."""
         self._run.log(named(part, values), step=step)
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: Json) -> None:
         """Into the summary: they belong to the best step, and the log does not accept a step before its last."""
         for part, values in final(result).items():
             self._run.summary.update(named(part, values))

@@ -10,6 +10,7 @@ from tljax.core import plugins
 from tljax.core.experiment import Experiment
 from tljax.data.batches import Evaluation
 from tljax.data.parts import domains
+from tljax.reporting.page.html import Content
 from tljax.reporting.run_folder import inputs
 from tljax.reporting.terminal import Screen
 from tljax.runs import comparison_folder, experiment, own_size, results
@@ -62,9 +63,7 @@ def of_run(folder: Path, asked: str, screen: Screen) -> Finished:
     return Finished(folder, loaded, config, totals, result, parallel.alone(), screen)
 
 
-def _totals(
-    folder: Path, model: Model, loaded: Experiment, config: ConfigDict, screen: Screen
-) -> dict[str, dict[str, Any]]:
+def _totals(folder: Path, model: Model, loaded: Experiment, config: ConfigDict, screen: Screen) -> dict[str, Content]:
     """Part -> the sums of its evaluation."""
     parts, size = domains.labelled(loaded.parts), config.train.eval_batch_size
     if model.classifier:

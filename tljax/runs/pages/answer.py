@@ -2,13 +2,13 @@
 
 import re
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 
 from tljax.core import plugins
 from tljax.reporting import measures, significance
 from tljax.reporting.page import charts, words
+from tljax.reporting.page.html import Content
 from tljax.reporting.significance import wilson
 from tljax.runs.pages.finished import Finished
 from tljax.training import selection
@@ -20,7 +20,7 @@ OWN = "by the bootstrap over the examples"  # of a task that says its own (`HasI
 NAMED = 60  # classes up to which all are in the table; of more the worst
 
 
-def gather(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
+def gather(run: Finished, baseline: Content | None) -> Content:
     """What stands first.
 
     Args:
@@ -28,7 +28,7 @@ def gather(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
     """
     best, values = run.result["metric"], run.result["metrics"]["test"]
     ends = significance.ends(best)
-    found: dict[str, Any] = {
+    found: Content = {
         "metric": best,
         "value": values[best],
         "examples": values["examples"],
@@ -49,7 +49,7 @@ def gather(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
     return found | (kinds[kind](run, baseline) if (kind := run.experiment.task.LABEL_KIND) in kinds else {})
 
 
-def _classes(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
+def _classes(run: Finished, baseline: Content | None) -> Content:
     test, values = run.test, run.result["metrics"]["test"]
     accuracy, count = values["accuracy"], values["examples"]
     guess, guessed = measures.commonest(test, run.experiment.parts["train"].subset.labels)
@@ -73,7 +73,7 @@ def _classes(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _sets(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
+def _sets(run: Finished, baseline: Content | None) -> Content:
     del baseline
     sums = run.totals["test"]
     columns = zip(run.experiment.classes, sums["labels"], sums["predicted"], sums["hits"], strict=True)
@@ -92,7 +92,7 @@ def _sets(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _beside_chance(run: Finished) -> list[dict[str, Any]]:
+def _beside_chance(run: Finished) -> list[Content]:
     """The mean average precision, and that of an order by chance: a class's share of the examples."""
     metric, values = "mean_average_precision", run.result["metrics"]["test"]
     ends = significance.of_part(metric, values)
@@ -105,7 +105,7 @@ def _beside_chance(run: Finished) -> list[dict[str, Any]]:
     ]
 
 
-def _numbers(run: Finished, baseline: dict[str, Any] | None) -> dict[str, Any]:
+def _numbers(run: Finished, baseline: Content | None) -> Content:
     del baseline
     decode, sums = run.experiment.task.decode, run.totals["test"]
     labels, found = decode(sums["label"]), decode(sums["prediction"])
@@ -177,7 +177,7 @@ def weights(run: Finished) -> str:
     return next((part for part in reversed(parts) if part not in SILENT), parts[-1])
 
 
-def _parts(run: Finished, best: str) -> list[dict[str, Any]]:
+def _parts(run: Finished, best: str) -> list[Content]:
     return [
         {"name": part, "value": values[best], "examples": values["examples"], "color": charts.color(part)}
         for part, values in run.result["metrics"].items()

@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tljax.reporting import plan_chart
 from tljax.reporting.page import charts, pictures
+from tljax.reporting.page.html import Content
 from tljax.runs import comparison, verdict
 from tljax.runs.comparison import Failure
 from tljax.runs.comparison_folder import Tables
@@ -36,9 +36,7 @@ def write(
     return drawing.draw(folder, "comparison.html", partial(gather, tables, places, failed, folder), asked, say)
 
 
-def gather(
-    tables: Tables, places: Mapping[tuple[int, str], Path], failed: Sequence[Failure], folder: Path
-) -> dict[str, Any]:
+def gather(tables: Tables, places: Mapping[tuple[int, str], Path], failed: Sequence[Failure], folder: Path) -> Content:
     """All that the template is given."""
     sections = []
     for size, table in tables.items():
@@ -72,9 +70,9 @@ def _links(place: Path, seeds: Sequence[int], folder: Path) -> list[dict[str, st
     ]
 
 
-def _plans(tables: Tables, places: Mapping[tuple[int, str], Path]) -> list[dict[str, Any]]:
+def _plans(tables: Tables, places: Mapping[tuple[int, str], Path]) -> list[Content]:
     """The plan of every row, of its first size and seed."""
-    found: dict[str, Any] = {}
+    found: Content = {}
     for size, table in tables.items():
         for row in table:
             files = [

@@ -4,6 +4,7 @@ from typing import Any
 
 from tljax.reporting import plan_chart
 from tljax.reporting.page import charts, words
+from tljax.reporting.page.html import Content
 from tljax.runs.pages.finished import Finished
 
 ENOUGH = 0.01  # of the metric: smaller differences are no reason to do anything
@@ -11,7 +12,7 @@ STILL = ("linear_probe", "classic")  # strategies that hold the backbone still
 WIDE = 0.05  # half an interval from which on more test examples are worth it
 
 
-def gather(run: Finished, baseline: dict[str, Any] | None, slope: float | None, interval: Any) -> dict[str, Any]:
+def gather(run: Finished, baseline: Content | None, slope: float | None, interval: Any) -> Content:
     """Plan, curves, seconds, memory.
 
     Args:
@@ -36,7 +37,7 @@ def gather(run: Finished, baseline: dict[str, Any] | None, slope: float | None, 
     }
 
 
-def advice(run: Finished, baseline: dict[str, Any] | None, slope: float | None, interval: Any) -> list[dict[str, str]]:
+def advice(run: Finished, baseline: Content | None, slope: float | None, interval: Any) -> list[dict[str, str]]:
     """What to try next, each with its reason, the most promising first."""
     best, metrics = run.result["metric"], run.result["metrics"]
     test, found = metrics["test"][best], []

@@ -4,15 +4,15 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from tljax.reporting.page import html
+from tljax.reporting.page.html import Content
 
 FILE, FAULT = "index.html", "page-error.txt"
 
 
 def draw(
-    folder: Path, template: str, gather: Callable[[], dict[str, Any]], asked: str, say: Callable[[str], None]
+    folder: Path, template: str, gather: Callable[[], Content], asked: str, say: Callable[[str], None]
 ) -> Path | None:
     """Gather and write <folder>/report/index.html; a fault is said, and where it failed stands beside.
 

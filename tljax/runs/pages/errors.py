@@ -1,12 +1,11 @@
 """The errors of a run for its page: the surest mistakes, thumbnails of all, confused pairs of classes, copies."""
 
-from typing import Any
-
 import numpy as np
 
 from tljax.data.picture import duplicates
 from tljax.reporting import measures
 from tljax.reporting.page import pictures
+from tljax.reporting.page.html import Content
 from tljax.runs.pages import judged
 from tljax.runs.pages.finished import Finished
 from tljax.runs.pages.judged import Judged
@@ -15,14 +14,14 @@ from tljax.runs.pages.probe import Probe
 SHOWN, SHEET, PAIRS, COPIES = 12, 60, 8, 12
 
 
-def gather(run: Finished, found_by: Probe | None) -> dict[str, Any]:
+def gather(run: Finished, found_by: Probe | None) -> Content:
     """The worst examples of the test part; of a task whose answers have no such order, none.
 
     Args:
       found_by: a probe, which also says which training labels may be wrong.
     """
     kinds = {"classes": _classes, "sets": _sets, "numbers": _numbers}
-    found: dict[str, Any] = {"worst": [], "title": "", "sheet": [], "more": 0, "wrong": 0, "pairs": []}
+    found: Content = {"worst": [], "title": "", "sheet": [], "more": 0, "wrong": 0, "pairs": []}
     found |= {"suspects": [], "all_suspects": 0, "probe": ""}
     kind = run.experiment.task.LABEL_KIND
     found |= {"copies": _copies(run), "notes": _notes(run)}
@@ -30,7 +29,7 @@ def gather(run: Finished, found_by: Probe | None) -> dict[str, Any]:
     return found | (kinds[kind](run) if kind in kinds else {})
 
 
-def _suspects(run: Finished, probe: Probe) -> dict[str, Any]:
+def _suspects(run: Finished, probe: Probe) -> Content:
     """Training examples whose label may be wrong, with what a classifier says that did not learn from them."""
     labels, classes = np.asarray(run.experiment.parts["train"].subset.labels), run.experiment.classes
     shown = []
@@ -42,11 +41,11 @@ def _suspects(run: Finished, probe: Probe) -> dict[str, Any]:
     return {"suspects": shown, "all_suspects": len(probe.suspects), "probe": probe.name}
 
 
-def _classes(run: Finished) -> dict[str, Any]:
+def _classes(run: Finished) -> Content:
     test = run.test
     wrong = test.mistakes()
 
-    def card(i: int, size: int) -> dict[str, Any]:
+    def card(i: int, size: int) -> Content:
         label, said = test.classes[int(test.labels[i])], test.classes[int(test.predicted[i])]
         known = run.card("test", i, f"labelled {label}, predicted {said}", size=size)
         return known | {"label": label, "said": said, "p": float(test.sureness[i])}
@@ -63,19 +62,19 @@ def _classes(run: Finished) -> dict[str, Any]:
     }
 
 
-def _sets(run: Finished) -> dict[str, Any]:
+def _sets(run: Finished) -> Content:
     test = judged.of(run)
     worst = [_card(run, test, i, f"labels {test.labels[i]}, predicted {test.said[i]}") for i in test.wrong[:SHOWN]]
     return {"title": "The largest losses", "worst": worst, "wrong": len(test.wrong)}
 
 
-def _numbers(run: Finished) -> dict[str, Any]:
+def _numbers(run: Finished) -> Content:
     test = judged.of(run)
     worst = [_card(run, test, i, f"is {test.labels[i]}, predicted {test.said[i]}") for i in test.wrong[:SHOWN]]
     return {"title": "The largest errors", "worst": worst}
 
 
-def _card(run: Finished, test: Judged, i: int, alternative: str) -> dict[str, Any]:
+def _card(run: Finished, test: Judged, i: int, alternative: str) -> Content:
     return run.card("test", int(i), alternative) | {"label": test.labels[i], "said": test.said[i], "p": None}
 
 

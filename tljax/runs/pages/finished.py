@@ -5,14 +5,15 @@ import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from tljax.core.experiment import Experiment
 from tljax.core.plugins import find
+from tljax.core.untrusted import Json
 from tljax.reporting.measures import Outcome
+from tljax.reporting.page.html import Content
 from tljax.reporting.page.pictures import Picture, thumbnail
 from tljax.reporting.temperatures import scaled
 from tljax.reporting.terminal import Screen
@@ -26,8 +27,8 @@ class Finished:
     folder: Path
     experiment: Experiment
     config: ConfigDict
-    totals: Mapping[str, dict[str, Any]]  # part -> the sums of its evaluation, and what was kept of each example
-    result: Mapping[str, Any]  # result.json
+    totals: Mapping[str, Content]  # part -> the sums of its evaluation, and what was kept of each example
+    result: Json  # result.json
     devices: Parallel
     screen: Screen
 
@@ -55,14 +56,14 @@ class Finished:
         return self.outcome("test")
 
     @functools.cached_property
-    def log(self) -> list[dict[str, Any]]:
+    def log(self) -> list[Content]:
         """The rows of metrics.jsonl; none of a classifier that is fitted at once."""
         file = self.folder / "metrics.jsonl"
         lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
         return [json.loads(line) for line in lines]
 
     @functools.cached_property
-    def chart(self) -> dict[str, Any] | None:
+    def chart(self) -> Content | None:
         """The plan (`plan_rates.chart`); None of a classifier that is fitted at once."""
         file = self.folder / "report" / "plan.json"
         return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
@@ -100,7 +101,7 @@ class Finished:
         image = self.experiment.parts[part].take(np.array([position]))["image"][0]
         return thumbnail(image, alternative, **size)
 
-    def card(self, part: str, position: int, alternative: str, **size: int) -> dict[str, Any]:
+    def card(self, part: str, position: int, alternative: str, **size: int) -> Content:
         """An example as a page shows it: its name, and its picture or its text."""
         known = {"name": self.name(part, position), "text": "", "picture": None}
         if self.of_texts:

@@ -12,6 +12,7 @@ import numpy as np
 from tljax.data.batches import lengths_of
 from tljax.data.parts.subsets import Subset
 from tljax.reporting import label_errors
+from tljax.reporting.page.html import Content
 from tljax.runs.pages.finished import Finished
 from tljax.training import features
 from tljax.training.prefix import Prefix
@@ -37,7 +38,7 @@ class Probe:
     looked_at: np.ndarray  # (N,) their positions in the training part
 
     @property
-    def baseline(self) -> dict[str, Any]:
+    def baseline(self) -> Content:
         """As the first section of a page takes it."""
         return {"name": self.name, "value": self.accuracy, "why": self.why, "examples": self.examples}
 
@@ -65,7 +66,7 @@ def _drawn(count: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng([seed, 7]).choice(count, MOST, replace=False))
 
 
-def _rows(run: Finished, places: dict[str, np.ndarray]) -> tuple[str, str, dict[str, Any], Any]:
+def _rows(run: Finished, places: dict[str, np.ndarray]) -> tuple[str, str, Content, Any]:
     """(What it is called, of what, the rows of each part, what makes the classifier)."""
     if run.of_texts:
         rows = {part: [run.text(part, int(i)) for i in some] for part, some in places.items()}

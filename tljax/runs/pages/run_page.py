@@ -2,8 +2,8 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from tljax.reporting.page.html import Content
 from tljax.runs.pages import answer, cost, drawing, errors, maps, probe, sureness, why
 from tljax.runs.pages.finished import Finished
 
@@ -13,7 +13,7 @@ def write(run: Finished) -> Path | None:
     return drawing.draw(run.folder, "run.html", partial(gather, run), run.config.report, run.screen.say)
 
 
-def gather(run: Finished) -> dict[str, Any]:
+def gather(run: Finished) -> Content:
     """All that the template is given."""
     found = probe.fit(run)
     baseline = found.baseline if found else None

@@ -1,15 +1,14 @@
 """Calibration of a run: the probabilities of its predictions, and how often they are right."""
 
-from typing import Any
-
 from tljax.reporting import measures
 from tljax.reporting.page import charts
+from tljax.reporting.page.html import Content
 from tljax.runs.pages.finished import Finished
 
 SHARE = 0.9  # of the cases in which a conformal set holds the label
 
 
-def gather(run: Finished) -> dict[str, Any] | None:
+def gather(run: Finished) -> Content | None:
     """Reliability, calibration error before and after the temperature, coverage; None where labels are no classes."""
     if run.experiment.task.LABEL_KIND != "classes":
         return None

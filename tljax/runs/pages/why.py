@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tljax.reporting.page import feature_map, layer_charts, pictures
+from tljax.reporting.page.html import Content
 from tljax.runs.pages import judged
 from tljax.runs.pages.finished import Finished
 from tljax.runs.pages.judged import Judged
@@ -24,7 +25,7 @@ class Question:
 
     place: int  # of the example in the test part
     output: int
-    shown: dict[str, Any]  # for the template: what is said and what is true
+    shown: Content  # for the template: what is said and what is true
 
     @classmethod
     def about(cls, run: Finished, test: Judged, place: int, output: int) -> "Question":
@@ -38,14 +39,14 @@ class Question:
         return cls(place, output, known | {"label": "" if kind == "classes" and right else is_true})
 
 
-def gather(run: Finished) -> dict[str, Any] | None:
+def gather(run: Finished) -> Content | None:
     """Explanations of some of the test part, wrong and right; None where no single output can be asked about."""
     kind = run.experiment.task.LABEL_KIND
     if kind not in asked.KINDS or not run.full or run.experiment.network.reads:
         return None
     model, test = saved_model.load(run.folder), judged.of(run)
     chosen = _chosen(run, test)
-    found: dict[str, Any] = {"heat": [], "methods": [], "words": [], "filters": None, "stages": None, "kind": kind}
+    found: Content = {"heat": [], "methods": [], "words": [], "filters": None, "stages": None, "kind": kind}
     if run.of_texts and chosen:
         found |= {"words": _words(run, model, chosen)}
     elif chosen and model.classifier is None:
@@ -68,7 +69,7 @@ def _chosen(run: Finished, test: Judged) -> list[Question]:
     ]
 
 
-def _heat(run: Finished, model: Model, chosen: list[Question]) -> dict[str, Any]:
+def _heat(run: Finished, model: Model, chosen: list[Question]) -> Content:
     """For each question what the network saw, and the map of each method over it."""
     images = list(run.experiment.parts["test"].take(np.array([one.place for one in chosen]))["image"])
     looked = heat_maps.of(model, images, [one.output for one in chosen])
@@ -84,7 +85,7 @@ def _heat(run: Finished, model: Model, chosen: list[Question]) -> dict[str, Any]
     return {"heat": rows, "methods": ["what it saw", *looked.maps]}
 
 
-def _words(run: Finished, model: Model, chosen: list[Question]) -> list[dict[str, Any]]:
+def _words(run: Finished, model: Model, chosen: list[Question]) -> list[Content]:
     predictor, found = Predictor(model), []
     numbers = run.experiment.task.LABEL_KIND == "numbers"
     for one in chosen:
@@ -97,7 +98,7 @@ def _words(run: Finished, model: Model, chosen: list[Question]) -> list[dict[str
     return found
 
 
-def _layers(run: Finished, model: Model, shown: int) -> dict[str, Any]:
+def _layers(run: Finished, model: Model, shown: int) -> Content:
     """The first layer's filters, and what each stage makes of one picture."""
     filters = layers.filters(model)
     maps = layers.stages(model, run.experiment.parts["test"].take(np.array([shown]))["image"][0])
@@ -109,7 +110,7 @@ def _layers(run: Finished, model: Model, shown: int) -> dict[str, Any]:
     }
 
 
-def _map(run: Finished, model: Model, test: Judged) -> dict[str, Any]:
+def _map(run: Finished, model: Model, test: Judged) -> Content:
     """The test part's features of the trained network in three dimensions."""
     part, count = run.experiment.parts["test"], min(len(run.experiment.parts["test"]), POINTS)
     places = np.sort(np.random.default_rng([run.config.seed, 9]).permutation(len(part))[:count])

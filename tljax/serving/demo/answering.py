@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tljax.core.errors import ConfigError
-from tljax.core.types import Json
+from tljax.core.types import Json, Record
 from tljax.data import pictures
 from tljax.reporting.page import pictures as drawn
 from tljax.serving import questions
@@ -32,7 +32,7 @@ class Answering:
         self._many = Predictor(model) if self.kind == "text" else self._predictor  # the text without each of its words
         self._maps, self._no_maps = _maps(model) if self.kind == "picture" else (None, "")
 
-    def of_picture(self, content: bytes) -> dict[str, Any]:
+    def of_picture(self, content: bytes) -> Record:
         """The answer about the picture in a file's bytes.
 
         Raises:
@@ -44,7 +44,7 @@ class Answering:
             output = self._output(example)
             return self._said(output) | self._heat(example, output) | self._near(example)
 
-    def of_text(self, texts: list[str]) -> dict[str, Any]:
+    def of_text(self, texts: list[str]) -> Record:
         """The answer about a text, or about the two of a pair.
 
         Raises:
@@ -67,14 +67,14 @@ class Answering:
             raise output
         return np.asarray(output)
 
-    def _said(self, output: np.ndarray) -> dict[str, Any]:
+    def _said(self, output: np.ndarray) -> Record:
         """What `tljax predict` says."""
         task, classes = self.model.task, self.model.classes
         answer = task.answer(output, classes, SHOWN)
         more = len(classes) - SHOWN if task.LABEL_KIND == "classes" else 0
         return {"labels": task.LABEL_KIND, "answer": answer, "more": max(more, 0), "notes": []}
 
-    def _heat(self, example: Json, output: np.ndarray) -> dict[str, Any]:
+    def _heat(self, example: Json, output: np.ndarray) -> Record:
         """What the network saw, and each map over it, for the most probable class or label, or the first number."""
         if self._maps is None:
             return {"heat": [], "no_heat": self._no_maps}
@@ -86,7 +86,7 @@ class Answering:
             shown.append((caption, drawn.overlay(looked.seen[0], found[0], "", SIDE)))
         return {"heat": [{"source": picture.source, "caption": caption} for caption, picture in shown], "no_heat": ""}
 
-    def _words(self, text: str, output: np.ndarray) -> dict[str, Any]:
+    def _words(self, text: str, output: np.ndarray) -> Record:
         """By how much the probability of the most probable class or label, or the first number, falls without each
         word.
         """
@@ -96,7 +96,7 @@ class Answering:
         pieces = words.of(self._many, text, number)
         return {"words": [{"text": p.text, "effect": p.effect} for p in pieces], "about": self.model.classes[number]}
 
-    def _near(self, example: Any) -> dict[str, Any]:
+    def _near(self, example: Any) -> Record:
         if self._nearest is None:
             return {"nearest": [], "near_note": self.without}
         return {"nearest": self._nearest.of(example), "near_note": self._nearest.note}

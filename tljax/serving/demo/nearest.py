@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tljax.core.errors import ConfigError, TljaxError
-from tljax.core.types import Json
+from tljax.core.types import Json, Record
 from tljax.core.untrusted import printable
 from tljax.reporting.page import pictures
 from tljax.serving import embedding, labelled, questions
@@ -35,7 +35,7 @@ class Nearest:
         self._features = _unit(np.concatenate(features))
         self.note = f"compared with {len(self._positions):,} of {len(examples.asked):,} training examples"
 
-    def of(self, asked: Any) -> list[dict[str, Any]]:
+    def of(self, asked: Any) -> list[Record]:
         """What to show of the nearest examples, the nearest first."""
         ((_, faults, rows),) = self._one.rows([asked])
         if faults:
@@ -44,9 +44,9 @@ class Nearest:
         order = np.argsort(-similarity, kind="stable")[:SHOWN]
         return [self._shown(int(self._positions[i])) | {"similarity": float(similarity[i])} for i in order]
 
-    def _shown(self, i: int) -> dict[str, Any]:
+    def _shown(self, i: int) -> Record:
         name, label = printable(self._examples.names[i]), self._label(i)
-        found: dict[str, Any] = {"name": name, "label": label}
+        found: Record = {"name": name, "label": label}
         example: Json = self._examples.asked[i]()
         if questions.kind(self._model) == "text":
             return found | {"text": _cut(example["text"]), "pair": _cut(example["pair"])}

@@ -10,6 +10,7 @@ from typing import Any
 
 from tljax.core import untrusted
 from tljax.core.errors import ConfigError, TljaxError, of_device
+from tljax.core.untrusted import Record
 from tljax.serving.demo.answering import Answering
 
 ADDRESS = "127.0.0.1"
@@ -114,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         if origin is not None and origin != f"http://{host}":
             raise RefusedError(403, "This page answers only its own questions, none of another page.")
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self) -> Record:
         kind = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         wanted = PICTURE if self.server.answering.kind == "picture" else TEXT
         if kind != wanted:
