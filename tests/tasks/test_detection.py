@@ -160,6 +160,9 @@ def test_predict_in_the_pixels_of_the_picture(ran, tmp_path, capsys):
     assert main(["predict", str(folder), pictures, "--out", str(out)]) == 0
     found, truth = json.loads(out.read_text()), json.loads(file.read_text())
     assert len(found["images"]) == PICTURES
+    assert (
+        "its category ids: 1 red, 2 blue; those of other files" in capsys.readouterr().out
+    )  # 0 and 1 in the training's
     of_test = {Path(name).name for name in labelled.some(folder, saved_model.load(folder), PICTURES).names}
     assert of_pycocotools(file, found, of_test) == pytest.approx(
         [result["metrics"]["test"][name] for name in ("AP", "AP50", "AP75")], abs=1e-6

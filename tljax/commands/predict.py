@@ -13,6 +13,7 @@ from tljax.cli import keep_compiled
 from tljax.core.errors import ConfigError, DataError
 from tljax.core.untrusted import printable
 from tljax.data import texts
+from tljax.data.labels import cut
 from tljax.reporting.terminal import number
 from tljax.runs import chosen_run
 from tljax.serving import answers, found_boxes, questions, saved_model
@@ -135,6 +136,9 @@ def _boxes(options: argparse.Namespace, found: Questions, predictor: Predictor) 
     if out:
         file = folder / found_boxes.FILE if folder else out
         print(printable(f"{file}: {found_boxes.save(every, model, file):,} boxes of {answered:,} pictures"))
+        if file.suffix.lower() == found_boxes.COCO:
+            ids = cut([f"{one['id']} {one['name']}" for one in found_boxes.categories(model)])
+            print(printable(f"its category ids: {ids}; those of other files, of the training's too, may be others"))
     if folder:
         print(printable(f"{folder / found_boxes.OVERLAYS}: the pictures, with the boxes that are shown drawn on them"))
     return answered

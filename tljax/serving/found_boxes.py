@@ -90,7 +90,7 @@ def coco(every: Sequence[Found], model: Model) -> Record:
             {"id": i, "file_name": one.name, "height": one.image.shape[0], "width": one.image.shape[1]}
             for i, one in enumerate(every, start=1)
         ],
-        "categories": [{"id": k, "name": name} for k, name in enumerate(model.classes, start=1)],
+        "categories": categories(model),
         "annotations": [
             {
                 "id": LARGEST * i + j,
@@ -105,6 +105,11 @@ def coco(every: Sequence[Found], model: Model) -> Record:
             for j, (top, left, bottom, right, number, score) in enumerate(one.boxes)
         ],
     }
+
+
+def categories(model: Model) -> list[Record]:
+    """The classes, numbered from 1: a run does not keep the ids of the file that it learned from."""
+    return [{"id": k, "name": name} for k, name in enumerate(model.classes, start=1)]
 
 
 def draw(found: Found, model: Model, out: Path) -> Path:
