@@ -128,8 +128,8 @@ def trim(*, most: float = math.nan) -> Size:
 
 
 def trim_hourly() -> Size:
-    """`trim`, but nothing if that was done with the same limit within the last hour: looking through all entries costs
-    every start time, and what is younger than an hour stays anyway.
+    """`trim`, at most once an hour for each limit: looking through all entries costs time at every start, and entries
+    younger than an hour are kept anyway.
     """
     note, most = folder("xla").with_name(TRIMMED), str(limit())
     with contextlib.suppress(OSError, UnicodeDecodeError):

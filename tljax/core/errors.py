@@ -40,7 +40,7 @@ class WeightsError(TljaxError):
 
 
 class DeviceError(TljaxError):
-    """The memory does not hold what is computed, or there is no such device."""
+    """The computation does not fit into memory, or there is no such device."""
 
     code = 5
 

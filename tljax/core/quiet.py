@@ -38,8 +38,8 @@ def quiet() -> Iterator[None]:
 def _delete_tasks(error: BaseException) -> None:
     """Delete the asyncio tasks that the frames of `error` hold, now, while their logger is off.
 
-    A task that failed beside the one whose error was raised logs its traceback when it is deleted: with the error
-    itself, long after the context.
+    Several tasks may fail, and only one error is raised. The others log their tracebacks when they are deleted. Without
+    this function that is when the error itself is deleted, long after the context.
     """
     chained: BaseException | None = error
     while chained is not None:

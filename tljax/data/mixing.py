@@ -116,7 +116,7 @@ def _blend(key: jax.Array, image: jax.Array, other: jax.Array, alpha: float) -> 
 
 
 def _cut(key: jax.Array, image: jax.Array, other: jax.Array, alpha: float) -> tuple[jax.Array, jax.Array]:
-    """`image` with a rectangle of `other`, whose area is 1 - share of the picture, share ~ Beta(alpha, alpha).
+    """`image` with a rectangle of `other`: its area is 1 - share of the picture, with share ~ Beta(alpha, alpha).
 
     The centre is anywhere in the picture. The rectangle is cut at the edges, and the share is computed again from the
     remaining pixels (Yun et al. 2019, equation 2 and their algorithm).

@@ -31,7 +31,7 @@ def check(tokenizer: Tokenizer, weights: Path) -> tuple[str, ...]:
 
 
 def same_checksum(tokenizer: Tokenizer, recorded: str) -> None:
-    """Raise WeightsError if the words do not have the checksum `held`; "": the run has no checksum."""
+    """Raise WeightsError if the words do not have the checksum `recorded`; "": the run has no checksum."""
     if recorded and tokenizer.checksum != recorded:
         raise WeightsError(
             f"The tokenizer in '{tokenizer.folder}' must be that of the run: the checksum of its words is "

@@ -10,7 +10,7 @@ from tljax.core.types import Arrays
 
 
 def refuse_others(arrays: Mapping[str, np.ndarray]) -> None:
-    """Refuse networks whose tensors look like those of a ViT here, and whose positions are computed otherwise.
+    """Refuse networks with the tensors of a ViT of this file that compute something else from them.
 
     Raises:
       WeightsError: EVA and EVA-02 (biases of queries and values alone), BEiT and CaiT, rotary ViTs other than DINOv3's

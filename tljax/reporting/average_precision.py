@@ -28,7 +28,9 @@ class Curve(NamedTuple):
 
     @property
     def precision(self) -> np.ndarray:
-        """(T, D): the share of answers up to each that are right; or a higher one further on, as COCO has it."""
+        """(T, D): the share of right answers of each answer and all surer ones; where a less sure answer has a higher
+        share, that one (COCO's rule).
+        """
         shares = self.right.cumsum(axis=1) / np.arange(1, len(self.scores) + 1)
         return np.maximum.accumulate(shares[:, ::-1], axis=1)[:, ::-1]
 

@@ -115,7 +115,7 @@ def _devices() -> Iterator[Line]:
         return
     kinds = ", ".join(dict.fromkeys(f"{one.device_kind} ({one.platform})" for one in devices))
     unused = devices[0].platform == "cpu" and shutil.which("nvidia-smi") is not None
-    advice = "a GPU of NVIDIA seems to be here, and JAX does not use it: pip install 'jax[cuda13]'" if unused else ""
+    advice = "a GPU of NVIDIA seems to be here, and JAX does not use it: pip install 'jax[cuda12]'" if unused else ""
     yield Line("devices", f"{len(devices)} x {kinds}", advice if right else "1 + ... + 9 is wrong: replace jaxlib")
     yield Line("processors", f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}")
 

@@ -18,7 +18,7 @@ PLAIN_LINES_EVERY = 10.0  # seconds, where there is no terminal for a live line
 STYLES = {"warning": "yellow", "result": "bold green", "error": "bold red"}  # what a line begins with
 # Which of a suite's runs is on, "[3/20] full seed 1": it stands before the live line of each.
 within: contextvars.ContextVar[str] = contextvars.ContextVar("within", default="")
-Advance = Callable[[int, str], None]  # so much is done, and what is to be said of it
+Advance = Callable[[int, str], None]  # (how much is done, a message)
 
 
 def number(value: float) -> str:
@@ -62,9 +62,9 @@ class Screen:
 
     @contextlib.contextmanager
     def progress(self, what: str, done: int, total: int) -> Iterator[Advance]:
-        """One live line: what, how much is done, time left, and what is to be said; at most 80 columns.
+        """One live line of at most 80 columns: what is being done, how far it is, the time left, and a message.
 
-        Without a terminal it is a line now and then. It is taken down too when a run ends with an error.
+        Without a terminal, a plain line is printed now and then. If a run ends with an error, the live line is removed.
         """
         screen = self.console if self.console.is_terminal else Console(stderr=True)
         if screen.is_terminal and done < total:

@@ -152,7 +152,7 @@ def _with_head(variables: Variables, kernel: np.ndarray, bias: np.ndarray) -> Va
 def _result(
     task: Task, fitted: Fit, experiment: Experiment, totals: Json, method: Method, config: ConfigDict
 ) -> Record:
-    """The content of result.json, as `results.make` has it for a run in steps; and what was chosen."""
+    """The content of result.json: the keys that `results.make` gives for a run in steps, and the chosen settings."""
     metrics = {part: task.summarize(sums) for part, sums in totals.items()}
     return {
         "metric": task.BEST_METRIC,

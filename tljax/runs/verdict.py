@@ -7,7 +7,7 @@ from tljax.reporting.significance import ALPHA
 
 
 def sentence(table: Sequence[Record]) -> str:
-    """What is to be said of a table as `comparison.rows` makes it; a row is `waiting` where some run was not begun."""
+    """The conclusion from a table of `comparison.rows`. A row is `waiting` if one of its runs was not begun."""
     rows = [row for row in table if row["values"]]
     waiting = sum(row.get("waiting", False) for row in table)
     left = f" {waiting} of {len(table)} rows have runs that were not begun, for the time was up." if waiting else ""

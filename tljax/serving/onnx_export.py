@@ -94,8 +94,8 @@ def check(model: Model, file: Path, images: Sequence[np.ndarray]) -> str:
 
 
 def _as_it_is(graph: Any) -> Any:
-    """In the place of jax2onnx's optimizer, which folds transposes through the BatchNorm of a residual branch, whose
-    vectors of channels then lie along another axis. onnxruntime optimises what it loads itself.
+    """Replaces jax2onnx's optimizer. It moves transposes through the BatchNorm of a residual branch, and the vectors of
+    BatchNorm are then on a wrong axis. onnxruntime does its own optimisation when it loads a file.
     """
     return graph
 

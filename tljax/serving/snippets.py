@@ -38,9 +38,9 @@ def until(today: datetime.date | None = None) -> datetime.date:
 
 
 def named(model: Model) -> str:
-    """The call that builds the network in the library whose names its tensors have; "" where it has none such.
+    """The call that builds the network in the library that its tensors' names come from; "" if it has no such network.
 
-    A head on several stages is no library's.
+    No library has a head on several stages.
     """
     family = find("families", model.family)
     if isinstance(model.variant, str):

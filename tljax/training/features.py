@@ -168,7 +168,7 @@ class Cached:
         share = self._prefix.share
 
         def batch(number: int) -> Batch:
-            some = np.resize(blocks[number], size)  # the last one is filled up with what it begins with
+            some = np.resize(blocks[number], size)  # the last one is filled up with its own first examples
             seeds = [int(hashlib.sha256(keys[place].encode()).hexdigest()[:7], 16) for place in share.of(some)]
             return inputs_of(self.examples, some % len(self), share) | {"position": np.array(seeds, np.int32)}
 

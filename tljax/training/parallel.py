@@ -64,7 +64,7 @@ class Parallel(Protocol):
 
 
 class Jit:
-    """Batches are divided over a mesh, XLA adds the sums. The state is on every device, or divided too (`sharding`)."""
+    """Batches are divided over a mesh, and XLA adds the sums. The state is on every device, or divided (`sharding`)."""
 
     axis: str | None = None
 
@@ -162,7 +162,7 @@ class Jit:
 
 
 def _divided(x: Tree, where: NamedSharding) -> jax.Array:
-    """An array whose parts lie where they must; each process gives the parts of its devices."""
+    """The array with its parts on the devices that `where` says; each process gives the parts of its own devices."""
     if isinstance(x, jax.Array) and x.sharding == where:
         return x
     return jax.make_array_from_callback(np.shape(x), where, lambda part: np.array(np.asarray(x)[part]))

@@ -70,8 +70,8 @@ class Alignment:
         """The experiment with the adaptation's own parameters and their group, which learns in every phase.
 
         Raises:
-          ConfigError: features are not (B, D), nothing before the head learns, a group is called "domain", or there
-            is no BatchNorm whose statistics could be measured.
+          ConfigError: features are not (B, D); nothing before the head learns; a group is called "domain"; or the
+            adaptation measures BatchNorm statistics and the network has no BatchNorm.
         """
         if self.measures and not experiment.variables.get("batch_stats"):
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""What a file in `strategies/` is: a `Strategy` that `Plans` or `Chooses`; the others are what it may be besides.
+"""The protocols of a file in `strategies/`: a `Strategy` that `Plans` or `Chooses`. All others are optional.
 
 Every function is pure, and `config` is `config.strategy`, with the file's own options (`core.options`). Networks, tasks
 and the optimizer know nothing of strategies. `Method.of` (`transfer.method`) is the one place that asks by these types.
@@ -38,7 +38,7 @@ class Look(Protocol):
 
 
 class Strategy(Plugin, Protocol):
-    """A file of `strategies/`; it is `Plans`, `PlansByFacts` or `Chooses` besides."""
+    """A file of `strategies/`; it is also `Plans`, `PlansByFacts` or `Chooses`."""
 
     @property
     def PRETRAINED(self) -> bool:  # noqa: N802 -- a constant of the file
@@ -57,7 +57,7 @@ class Plans(Protocol):
 
 @runtime_checkable
 class Chooses(Protocol):
-    """Another strategy, from measured facts: `strategies/auto.py`. It has CELLS and `condition` besides."""
+    """Another strategy, from measured facts: `strategies/auto.py`. It also has CELLS and `condition`."""
 
     def choose(self, facts: Tree, config: ConfigDict) -> str:
         """A key of CELLS.
@@ -92,14 +92,14 @@ class Fit(Protocol):
 
     scores: Callable[[np.ndarray], np.ndarray]  # features (N, D) -> (N, K), the largest one of the class predicted
     chosen: Json  # what was chosen on the training part
-    accuracy: float | None  # of the choice, on what it was not fitted to; None where that is not known
+    accuracy: float | None  # of the choice, on examples that it was not fitted to; None: not known
     learned: int  # how many numbers were learned
     linear: tuple[np.ndarray, np.ndarray] | None  # kernel (D, K) and bias (K,) where it is linear
 
 
 @runtime_checkable
 class Fits(Protocol):
-    """A classifier on the network's features in the place of the training loop."""
+    """A classifier on the network's features instead of the training loop."""
 
     def fit(
         self, x: np.ndarray, y: np.ndarray, config: ConfigDict, *, seed: int, together: np.ndarray | None = None
@@ -119,7 +119,7 @@ class Refits(Protocol):
     def refit(
         self, x: np.ndarray, y: np.ndarray, *, classifier: str, chosen: Json, seed: int
     ) -> Callable[[np.ndarray], np.ndarray]:
-        """The scores as `fit` found them: of the same `x` and `y`, with what it chose."""
+        """The scores of the classifier that `fit` chose, for the same `x` and `y`."""
         ...
 
 
@@ -177,7 +177,7 @@ class HasLoss(Protocol):
 
 @runtime_checkable
 class HasTeachers(Protocol):
-    """Finished runs answer for the training part; their answers stand beside its examples (`runs.teachers`)."""
+    """A strategy with teachers: finished runs. Their outputs for the training examples are in the batches."""
 
     def teachers(self, config: ConfigDict) -> tuple[str, ...]:
         """The folders of the runs."""

@@ -1,6 +1,6 @@
-"""timm's names of architectures, of families whose tensors do not show all of a network: blurred strides, activations.
+"""timm's names of architectures that tljax builds, for families whose tensors do not show everything about a network.
 
-In a config.json of timm the name is "architecture".
+Strides and activations, for example, are in no tensor. In a config.json of timm, the key "architecture" holds the name.
 """
 
 import re
@@ -8,7 +8,7 @@ import re
 from tljax.core.errors import WeightsError
 from tljax.core.types import Json
 
-# Kind of network -> the pattern of the architectures whose every part tljax builds. Others have tensors of the same
+# Kind of network -> the pattern of the architectures that tljax builds completely. Others have tensors of the same
 # names and shapes, and other strides (resnetblur, resnetaa), activations (mnasnet, spnasnet, test_convnext) or epsilons
 # (convnext_xxlarge).
 BUILT = {

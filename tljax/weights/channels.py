@@ -2,9 +2,9 @@
 
 The rule keeps sums. Let the weights have n channels, and the pictures m. If m > n, channel i gets the kernel of
 channel i mod n, divided by the number of channels that get the same kernel. If m < n, channel i gets the sum of the
-kernels j with j mod m = i. So one channel gets R + G + B, and four channels get R / 2, G, B, R / 2: the output for
-a picture whose fourth channel repeats the first is that for its first three channels. For one channel, and for
-multiples of three, this is timm's `adapt_input_conv`.
+kernels j with j mod m = i. So one channel gets R + G + B, and four channels get R / 2, G, B, R / 2: if the
+fourth channel of a picture repeats the first, the output is the same as for its first three channels. For one channel,
+and for multiples of three, this is timm's `adapt_input_conv`.
 """
 
 import dataclasses

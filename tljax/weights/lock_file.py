@@ -47,7 +47,7 @@ def read(path: Path, *, beside: Collection[str]) -> Locked:
 
 
 def hold(path: Path, spec: str, file: Path, pins: Mapping[str, tuple[str | None, str]]) -> None:
-    """Raise WeightsError if a pin of `spec` differs. `pins`: name -> (what it must be, what was got); None: not set."""
+    """Raise WeightsError if a pin of `spec` differs. `pins`: name -> (value recorded or None, value now)."""
     wrong = [f"{pin} must be {must}, got {got}" for pin, (must, got) in pins.items() if must and must != got]
     if wrong:
         raise WeightsError(

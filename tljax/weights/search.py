@@ -39,11 +39,11 @@ def find(kind: str, name: str = "", *, last: Collection[str] = ()) -> Choice:
     Of several in $TLJAX_WEIGHTS the smallest network is taken.
 
     Args:
-      wanted: the name of one in $TLJAX_WEIGHTS, or what config.model.weights takes; "": what is found first.
+      name: of weights in $TLJAX_WEIGHTS, or a value of config.model.weights; "": the first ones that are found.
       last: families that are taken only where there is no other.
 
     Raises:
-      WeightsError: there are none, or nothing says of what network `wanted` is.
+      WeightsError: there are none, or nothing says which network the weights of this `name` are for.
     """
     here = sorted(inside(kind), key=lambda choice: (choice.family in last, choice.parameters, choice.spec))
     if name:

@@ -1,6 +1,7 @@
 """What a folder of sentence-transformers says of its texts: how they are pooled, and what stands before each.
 
-`modules.json` names the pooling's module, whose own config says the kind; the prompts stand in a file of their own.
+`modules.json` names the module of the pooling. The config.json of this module says which kind of pooling it is. The
+prompts are in another file.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Find the library whose names a file's tensors have, and rename the tensors to the family's names."""
+"""Find out which library named the tensors of a file, and rename them to the family's names."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping

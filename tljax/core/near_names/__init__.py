@@ -51,7 +51,7 @@ def _phrases(key: str) -> list[tuple[str, ...]]:
 
 @functools.cache
 def _words(text: str) -> tuple[str, ...]:
-    """The words of a name or a phrase, each as `WORDS` has it."""
+    """The words of a name or a phrase, each replaced by its entry in `WORDS`."""
     words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+\d*|[A-Z]+\d*|\d+", text)]
     telling = [word for word in words if word not in EMPTY] or words
     return tuple(WORDS.get(word) or word for word in telling)

@@ -1,4 +1,4 @@
-"""What the processes of a run know alike: process 0 decides, all are told. Calls come in the same order everywhere."""
+"""Values that all processes of a run share. Process 0 decides. Every process makes the same calls in the same order."""
 
 import dataclasses
 import itertools
@@ -38,7 +38,7 @@ def index() -> int:
 
 
 def first() -> bool:
-    """Whether this is process 0, which alone writes what is kept."""
+    """Whether this is process 0, the only one that writes files."""
     return index() == 0
 
 
@@ -47,7 +47,9 @@ def share() -> Share:
 
 
 def told(decide: Callable[[], T]) -> T:
-    """What `decide` returns in process 0, as JSON has it; the others do not call it. An error there ends all."""
+    """The value of `decide` in process 0, for every process; it goes through JSON. Only process 0 calls `decide`. Its
+    error ends all processes.
+    """
     if count() == 1:
         return decide()
     key = f"tljax/told/{next(_numbers)}"
@@ -59,10 +61,11 @@ def told(decide: Callable[[], T]) -> T:
 
 
 def gathered(value: T, name: str = "") -> list[T]:
-    """Every process's value, as JSON has it, in their order.
+    """The value of every process, in the order of the processes; values go through JSON.
 
     Args:
-      name: of this exchange; where threads are at several at a time, their order is not that of the other processes.
+      name: of this exchange. It is needed if several threads exchange values at the same time: their order may differ
+        from process to process.
     """
     if count() == 1:
         return [value]

@@ -61,7 +61,7 @@ def join(arguments: MutableSequence[str], environment: Mapping[str, str] = os.en
         ) from error
     if agreement.count() > 1:
         ending.watch(place.heartbeat)
-    if not agreement.first():  # what all do alike is said once
+    if not agreement.first():  # all processes print the same lines: one of them is enough
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, until the process ends
         warnings.simplefilter("ignore")
 

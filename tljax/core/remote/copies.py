@@ -36,10 +36,10 @@ class Copy:
         self.place = self.home / FILES / self.store.name
 
     def pull(self, entries: Mapping[str, Entry]) -> None:
-        """Make the copy what the store holds: get what is new or has changed, remove what is gone.
+        """Make the copy equal to the store: download new and changed files, remove those that are gone.
 
         Args:
-          found: name -> file; the name is relative to `home/files`.
+          entries: name -> file; the name is relative to `home/files`.
         """
         import filelock  # as fsspec, not where nothing is remote
 
@@ -127,7 +127,7 @@ def local(place: str, *, beside: tuple[str, ...] = ()) -> Path:
 
 
 def localized(config: ConfigDict) -> ConfigDict:
-    """The config of a run with the paths of copies in the place of addresses in config.data, for what reads examples.
+    """The config of a run with the paths of copies instead of addresses in config.data, for code that reads examples.
     A run's folder keeps the addresses: on another machine the copies lie elsewhere.
     """
     places = {key: str(local(value)) for key, value in config.data.items() if is_address(value)}
@@ -139,7 +139,7 @@ def localized(config: ConfigDict) -> ConfigDict:
 
 
 def named(text: str) -> str:
-    """`text` with addresses in the place of the paths of their copies: for what people read, and for configs."""
+    """`text` with addresses instead of the paths of their copies: for lines on the screen, and for configs."""
     with contextlib.suppress(ConfigError, DataError):  # no cache has a folder; a damaged index
         folder = str(caches.folder(KIND))
         for entry in set(re.findall(rf"{re.escape(folder)}/([0-9a-f]{{64}})/{FILES}/", text)):

@@ -1,9 +1,9 @@
-"""A run's folder at an address: the run works in the copy of it, and what counts is put back at every checkpoint.
+"""A run's folder at an address: the run works in a local copy, and files are uploaded at every checkpoint.
 
-An object store puts one file whole or not at all, and has no rename. So files come up in an order in which a run may be
-cut off anywhere, as on a disk: what makes others count (checksums of a checkpoint, result.json) after these, and what
-is gone here goes there last. Which run a folder belongs to says `OWNER`: a job that was taken for dead and lives on
-finds the other's name there, and ends.
+An object store writes each file whole or not at all, and cannot rename. So the order of uploads is such that a run may
+be killed anywhere: a file that makes others valid (checksums of a checkpoint, result.json) comes after them, and files
+that were deleted here are deleted there last. The file `OWNER` names the process that works in the folder. A job that
+was believed dead and still runs finds another name there, and ends.
 """
 
 import contextlib

@@ -121,7 +121,7 @@ def dataset(
 def _checked(one: Annotated) -> tuple[np.ndarray, list[str], int]:
     """(The boxes, cut at the edge; "place: reason" of those that are faulty; the number of boxes that were cut).
 
-    Boxes of a picture whose size is not known are held to it when it is decoded.
+    If the size of a picture is not known yet, its boxes are compared with it when it is decoded.
     """
     boxes, edge = one.boxes, EDGE_SHARE if one.shares else EDGE
     height, width = (1.0, 1.0) if one.shares else one.size or (np.inf, np.inf)

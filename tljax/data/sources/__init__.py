@@ -18,7 +18,7 @@ class Source(Plugin, Protocol):
           config: `config.data`, with the file's own options.
 
         Raises:
-          DataError: nothing is there, or what is there cannot be read or contradicts itself; all places are named.
-          ConfigError: a key does not fit what is there.
+          DataError: there are no examples, they cannot be read, or they contradict each other; all places are named.
+          ConfigError: a key does not fit the data.
         """
         ...

@@ -1,7 +1,7 @@
 """Boxes from masks of instances: <data.dir>/images/<name>.jpg and <data.dir>/masks/<name>.png.
 
-A mask is as large as its picture, and has one channel: 0 is ground, and every other value is one object, whose box is
-the smallest that holds its pixels. All objects are of one class.
+A mask is as large as its picture, and has one channel: 0 is background, and every other value is one object. Its box
+is the smallest that holds all its pixels. All objects are of one class.
 """
 
 from pathlib import Path

@@ -1,9 +1,9 @@
 """Boxes in YOLO's text files, one a picture: a line a box, "class x y width height", in shares of the picture.
 
-x and y are the box's centre; classes are numbers from 0, whose names stand in data.yaml or classes.txt.
+x and y are the box's centre. Classes are numbers from 0; their names are in data.yaml or classes.txt.
 Pictures lie in images/ and labels in labels/, at the same place below: DIR/images/train, DIR/labels/train; or
-DIR/train/images, DIR/train/labels; or without splits. A longer line is a polygon, "class x y x y ...", whose box is
-taken. A picture without a text file has no boxes.
+DIR/train/images, DIR/train/labels; or without splits. A longer line is a polygon, "class x y x y ..."; the box
+around it is used. A picture without a text file has no boxes.
 Format: https://docs.ultralytics.com/datasets/detect/.
 """
 

@@ -40,7 +40,7 @@ class Tower(nn.Module):
 
 
 class Head(nn.Module):
-    """{stage: output} -> for each of the L places of all levels, finest level first, what is there:
+    """{stage: output} -> the predictions at the L places of all levels, finest level first:
 
     logits (B, L, K) and centre (B, L), before the sigmoid; boxes (B, L, 4) in pixels of the input; points (B, L, 3),
     [row, column, stride] of the place, in pixels.

@@ -112,7 +112,7 @@ class KnowsItsSize(Protocol):
 
 @runtime_checkable
 class Describes(Protocol):
-    """transformers can load what is exported."""
+    """A family whose exports transformers can load."""
 
     def describe(self, variant: VariantLike, classes: Sequence[str], /) -> Record:
         """The config.json that belongs beside the weights."""

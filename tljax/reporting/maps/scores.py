@@ -61,7 +61,7 @@ def interval(label: np.ndarray, predicted: np.ndarray, both: np.ndarray) -> tupl
     """The 95 % interval of mean IoU by the bootstrap over pictures (Efron 1979), percentiles; None for one picture.
 
     Args:
-      label: (N, K) pixels of every picture and class of the label; `said`, `both`: of the answer, and of both.
+      label: (N, K) pixels of every picture and class of the label; `predicted`, `both`: of the answer, and of both.
     """
     number = len(label)
     if number < 2:

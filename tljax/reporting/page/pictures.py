@@ -59,7 +59,7 @@ def _address(kind: str, content: bytes) -> str:
 
 
 def overlay(image: np.ndarray, heat: np.ndarray, alternative: str, size: int = THUMBNAIL) -> Picture:
-    """A map from 0 to 1 over what it is of, a picture (H, W, C) uint8: the warmer, the more."""
+    """A heat map, from 0 to 1, over its picture (H, W, C) uint8: warmer colours are larger values."""
     return thumbnail(laid_over(image, heat), alternative, size)
 
 

@@ -46,7 +46,11 @@ class Finished:
         return find("families", self.config.model.family).INPUT == "tokens"
 
     def outcome(self, part: str, *, temperature: float | None = None) -> Outcome:
-        """What is said of every example of a part, where labels are classes; by default as `predict` says it."""
+        """Labels and probabilities of every example of a part, if labels are classes.
+
+        Args:
+          temperature: default: the one that `predict` uses.
+        """
         sums = self.totals[part]
         logits = scaled(sums["logits"], self.temperature if temperature is None else temperature)
         return Outcome(self.experiment.classes, np.asarray(sums["label"]), self.experiment.task.outputs(logits))

@@ -98,7 +98,7 @@ def seen(model: Model, inputs: np.ndarray) -> np.ndarray:
 def _gradients(
     model: Model, variables: Variables, inputs: jax.Array, classes: jax.Array, stage: str
 ) -> tuple[jax.Array, jax.Array]:
-    """(Grad-CAM of the stage, before what is below 0 is cut off; gradient x input): (N, h, w) each."""
+    """(Grad-CAM of the stage, with its negative values; gradient x input): (N, h, w) each."""
     network, last = model.network, model.network.stages[-1]
 
     def until(x: jax.Array) -> Tree:

@@ -25,7 +25,7 @@ from tljax.training.train_state import TrainState
 
 @dataclasses.dataclass
 class Progress:
-    """The loop's own values besides the state; they are saved with it."""
+    """The loop's own values; they are saved with the state."""
 
     best: float = float("-inf")  # the best score so far, by which the epoch is chosen
     best_step: int = -1
@@ -182,7 +182,7 @@ class Checkpoints:
         return jax.tree.unflatten(jax.tree.structure(template), leaves), Progress(**note["progress"])
 
     def _arrays(self, kind: str, step: int, template: TrainState) -> dict[str, Tree]:
-        """Name -> array: as numpy, or each part where the layout has it."""
+        """Name -> array: as numpy, or with each part on the device that the layout says."""
         where = _named(self._layout.of(template)) if self._layout else {}
         abstract = {
             name: jax.ShapeDtypeStruct(np.shape(x), x.dtype, sharding=where.get(name))

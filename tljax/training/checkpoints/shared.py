@@ -20,7 +20,9 @@ from tljax.training.train_state import TrainState
 
 
 class SharedCheckpoints(Checkpoints):
-    """The same in every process. An error of process 0 ends all (`processes.ending`): nobody waits in vain."""
+    """Checkpoints that only process 0 writes, with the same result in every process. Its error ends all processes
+    (`processes.ending`), so none waits for ever.
+    """
 
     def __init__(self, own: Checkpoints | None) -> None:
         """`own`: those of process 0; None in the others."""

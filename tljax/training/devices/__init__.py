@@ -1,1 +1,1 @@
-"""What is seen of the devices: a trace of steps, and whether what is computed fits into their memory."""
+"""Measurements of the devices: a trace of steps, and whether a program fits into memory."""

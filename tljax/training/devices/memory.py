@@ -38,7 +38,7 @@ def limit() -> int:
 
 
 def check(planned: Plan) -> None:
-    """Raise DeviceError if a program, whose arguments are on the devices, has no room for what it needs besides."""
+    """Raise DeviceError if a program does not fit into memory; its arguments are on the devices already."""
     more = planned.outputs + planned.temporary
     for stats in _stats():
         if "bytes_limit" in stats and more > (free := stats["bytes_limit"] - stats.get("bytes_in_use", 0)):

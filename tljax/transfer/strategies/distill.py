@@ -4,19 +4,19 @@ With p the teacher's and q the student's softmax of logits / T, the loss is (the
 
     own (cross-entropy with the labels) + (1 - own) T^2 KL(p || q).
 
-T^2 keeps the size of gradients as T grows. p is the mean over `teachers`, each of which may be a run, a soup or a run
-of another network and picture size, and of the same classes. `features` adds the distance of Tung & Mori 2019 (arXiv
-1907.09682): how alike the examples of a batch are to the student is to be how alike they are to the teacher,
+T^2 keeps the size of gradients as T grows. p is the mean over `teachers`. Each teacher is a run or a soup with the
+same classes; its network and its picture size may be others. `features` adds the distance of Tung & Mori 2019 (arXiv
+1907.09682). Two examples that are similar for the teacher should be similar for the student:
 
     |G_t - G_s|^2 / B^2,    G: rows of Q Q' divided by their length, Q (B, D) the vectors before the head.
 
-FitNets (Romero et al. 2015) regress the teacher's vectors instead, by a layer that is thrown away; the similarities
-need none, and fit any two widths.
+FitNets (Romero et al. 2015) predict the teacher's vectors instead, with a layer that is thrown away afterwards.
+Similarities need no such layer, and the two networks may have any widths.
 
 Teachers answer once, before the first step, for every training example as they see it in evaluation. So pictures must
-not be augmented: a teacher should see what the student sees (Beyer et al. 2022, arXiv 2106.05237). All learns, the
-backbone at `backbone_scale`; with config.model.copied_stages=0 the student begins at random. T = 4 and a tenth for the
-labels are usual; Hinton et al. have T from 1 to 20, and a low weight of the labels. 3000 is Tung & Mori's weight.
+not be augmented: a teacher should see what the student sees (Beyer et al. 2022, arXiv 2106.05237). All groups learn,
+the backbone at `backbone_scale`; with config.model.copied_stages=0 the student begins at random. T = 4 and a tenth for
+the labels are usual; Hinton et al. have T from 1 to 20, and a low weight of the labels. 3000 is Tung & Mori's weight.
 """
 
 from collections.abc import Sequence

@@ -83,7 +83,7 @@ def _items(content: Any) -> list[tuple[Any, Any]]:
 
 
 def _tensors(torch: ModuleType, content: Any) -> Record:
-    """`found` if it is a table of tensors only, else {}."""
+    """`content` if it is a table of tensors only, else {}."""
     items = _items(content)
     return {str(key): x for key, x in items} if all(isinstance(x, torch.Tensor) for _, x in items) else {}
 

@@ -114,7 +114,7 @@ def _beside(card: Card, commit: str, recorded: Mapping[str, str] | None) -> tupl
     Without a network, only the files in the cache are known.
 
     Args:
-      held: the files in the lock, which must all exist; None if they are not locked yet.
+      recorded: the files in the lock, which must all exist; None if they are not locked yet.
     """
     files = {name: str(PurePosixPath(card.file).parent / name) for name in (BESIDE if recorded is None else recorded)}
     cached = {name: _cached(card, file, commit) for name, file in files.items()}
