@@ -207,7 +207,7 @@ def test_no_run_is_begun_when_the_minutes_are_up(start, fake, capsys, monkeypatc
     monkeypatch.setattr(suite.time, "monotonic", lambda: next(clock))
     assert start("--grid", "optimizer.lr=0.1,0.2,0.3,0.4", "--minutes", "1.5") == 0
     out = capsys.readouterr().out
-    assert len(fake.seen) == 2 and "not begun, for it might end after the 1.5 min of --minutes" in out
+    assert len(fake.seen) == 2 and "not begun, for it might end after the 1.5 min of --minutes" in " ".join(out.split())
     assert "2 of 4 rows have runs that were not begun" in out
     for flags in (["--random", "3"], ["--minutes", "0"], ["--grid", "x"]):
         assert start(*flags) == 2
