@@ -30,6 +30,7 @@ def test_as_many_steps_as_fit_are_taken_and_kept(tmp_path, monkeypatch, capsys):
     (tmp_path / "run" / "result.json").unlink()
     monkeypatch.setattr(budget, "measure", lambda *rest: pytest.fail("a run keeps to what it has decided"))
     assert run(config, tmp_path / "run")["step"] == kept["steps"]
+    assert "a step takes 10 s (as it was measured when this run began); 4 of" in capsys.readouterr().out
 
 
 def test_evaluations_count_and_stay_an_epoch_apart(tmp_path, monkeypatch):

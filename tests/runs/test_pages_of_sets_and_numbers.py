@@ -48,7 +48,8 @@ def test_the_page_of_sets_says_how_sure_and_why(runs, tmp_path):
     assert not page.with_name("page-error.txt").exists()
     found = browser.open_page(page, tmp_path)
     assert found.console == [] and found.requests == [] and found.silent_pictures == []
-    for said in ("By label", "Grad-CAM for red", "Grad-CAM for green", "speak for the label", "by the bootstrap"):
+    for said in ("By label", "Grad-CAM for red", "Grad-CAM for green", "speak for the label", "by the bootstrap",
+                 "a logistic regression for every label on 16 x 16 pixels"):  # fmt: skip
         assert said in found.dom, said
     with (page.parent / "map.csv").open(newline="") as lines:
         assert {row["label"] for row in csv.DictReader(lines)} <= {"red", "green", "green, red"}
@@ -59,7 +60,14 @@ def test_the_page_of_numbers_says_how_far_off_and_why(runs, tmp_path):
     assert not page.with_name("page-error.txt").exists()
     found = browser.open_page(page, tmp_path, anchor="#map", milliseconds=15_000)
     assert found.console == [] and found.requests == [] and found.silent_pictures == []
-    for said in ("R² on ", "off on average", "Grad-CAM for bright", "raise the number", "<canvas"):
+    for said in (
+        "R² on ",
+        "off on average",
+        "Grad-CAM for bright",
+        "raise the number",
+        "<canvas",
+        "ridge regression on 16",
+    ):
         assert said in found.dom, said
     assert "<title>table.csv: regression by resnet tiny, scratch</title>" in found.dom
 

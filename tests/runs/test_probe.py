@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tljax.runs.pages import probe
+from tljax.runs.pages import baseline, probe
 
 
 def texts(count, seed):
@@ -34,3 +34,18 @@ def test_the_linear_probe_is_as_good_as_with_the_tolerance_of_scikit_learn(width
     exact = make_pipeline(StandardScaler(), LogisticRegression(C=probe.STRENGTH, max_iter=3000))
     found = probe.linear().fit(rows[:400], labels[:400]).score(rows[400:], labels[400:])
     assert found == pytest.approx(exact.fit(rows[:400], labels[:400]).score(rows[400:], labels[400:]), abs=0.02)
+
+
+def test_the_baselines_of_sets_and_numbers_find_what_is_linear():
+    """Of two labels and two numbers one follows from the features, and one is chance: means of 1 and about a half."""
+    rng = np.random.default_rng(0)
+    rows, chance = rng.normal(size=(400, 8)), rng.normal(size=400)
+    numbers = np.stack([rows[:, 0] - rows[:, 1], chance], axis=1)
+    train, test = rows[:300], rows[300:]
+    assert baseline._numbers(train, numbers[:300], test, numbers[300:], "features") == pytest.approx(0.45, abs=0.1)
+    assert baseline._numbers(train, numbers[:300, :1], test, numbers[300:, :1], "words") > 0.99
+    sets = numbers > 0
+    found = baseline._sets(train, sets[:300], test, sets[300:], "features")
+    assert found == pytest.approx((1 + sets[300:, 1].mean()) / 2, abs=0.1)
+    everybody = np.ones((400, 1), bool)  # a label that all have needs no fit
+    assert baseline._sets(train, everybody[:300], test, everybody[300:], "features") == 1

@@ -91,6 +91,10 @@ def test_what_stands_beside_an_example_is_its_teachers_answer(teacher):
     np.testing.assert_allclose(rows.beside["teacher"], softmax(np.asarray(logits) / 4), rtol=1e-4)
     features = model.network.apply(model.variables, batch["inputs"], method="features")
     np.testing.assert_allclose(rows.beside["teacher_features"], features, rtol=1e-4, atol=1e-5)
+    right = (np.asarray(logits).argmax(axis=-1) == train.subset.labels).mean()
+    assert rows.notes[-1] == (
+        f"teacher: '{teacher}', asked once for all {len(train)} training examples; right on {right:.1%} of them"
+    )
     assert rows.fingerprints()["teachers"] and "teachers" not in begun.fingerprints()
 
 

@@ -74,6 +74,7 @@ def steps(job: Job, views: Sequence[View], initial: TrainState, devices: Paralle
     """
     config, planned = job.config, job.steps
     fit = agreement.told(lambda: report.stored(FILE))
+    when = " (as it was measured when this run began)" if fit else ""
     if fit is None:
         price = measure(job, views, initial, devices, report)
         left = 60 * config.train.minutes - report.seconds - price.final - RESERVE
@@ -81,11 +82,13 @@ def steps(job: Job, views: Sequence[View], initial: TrainState, devices: Paralle
         mine = {"steps": max(1, min(planned, fits)), "wanted": planned, "seconds a step": round(price.step, 4)}
         fit = agreement.told(lambda: mine)
     report.keep(FILE, json.dumps(fit, indent=2))
-    sentence = f"a step takes {fit['seconds a step']:.3g} s; {fit['steps']:,} of {fit['wanted']:,} steps fit"
+    sentence = f"a step takes {fit['seconds a step']:.3g} s{when}; {fit['steps']:,} of {fit['wanted']:,} steps fit"
     report.say(f"time: at most {config.train.minutes:g} min: {sentence}")
     if fit["steps"] < min(LEAST, planned):
-        report.say(
-            f"warning: so few steps ({fit['steps']}) teach little: give more minutes, or a smaller --size, "
-            f"or --strategy linear_probe"
-        )
+        report.say(f"warning: {few(fit['steps'])}: give more minutes, or a smaller --size, or --strategy linear_probe")
     return fit["steps"]
+
+
+def few(steps: int) -> str:
+    """What is to be said of so many steps, where the time allowed no more; "" for enough."""
+    return f"so few steps ({steps}) teach little" if steps < LEAST else ""

@@ -74,11 +74,10 @@ def _classes(run: Finished, baseline: Content | None) -> Content:
 
 
 def _sets(run: Finished, baseline: Content | None) -> Content:
-    del baseline
     sums = run.totals["test"]
     columns = zip(run.experiment.classes, sums["labels"], sums["predicted"], sums["hits"], strict=True)
     return {
-        "rows": _beside_chance(run) if run.result["metric"] == "mean_average_precision" else [],
+        "rows": _beside_chance(run, baseline) if run.result["metric"] == "mean_average_precision" else [],
         "per_class": [
             {
                 "name": name,
@@ -92,8 +91,8 @@ def _sets(run: Finished, baseline: Content | None) -> Content:
     }
 
 
-def _beside_chance(run: Finished) -> list[Content]:
-    """The mean average precision, and that of an order by chance: a class's share of the examples."""
+def _beside_chance(run: Finished, baseline: Content | None) -> list[Content]:
+    """The mean average precision, the baseline's, and that of an order by chance: a label's share of the examples."""
     metric, values = "mean_average_precision", run.result["metrics"]["test"]
     ends = significance.of_part(metric, values)
     counts = [count for count in map(int, run.totals["test"]["labels"]) if count]
@@ -101,12 +100,12 @@ def _beside_chance(run: Finished) -> list[Content]:
     why = "the mean share of the test examples that have a label"
     return [
         {"name": "this run", "value": values[metric], "why": "", "interval": ends},
+        *([baseline] if baseline else []),
         {"name": "an order by chance", "value": chance, "why": why, "interval": None},
     ]
 
 
 def _numbers(run: Finished, baseline: Content | None) -> Content:
-    del baseline
     decode, sums = run.experiment.task.decode, run.totals["test"]
     labels, found = decode(sums["label"]), decode(sums["prediction"])
     values = run.result["metrics"]["test"]
@@ -114,7 +113,7 @@ def _numbers(run: Finished, baseline: Content | None) -> Content:
     this = {"name": "this run", "value": values["r2"], "why": "", "interval": significance.of_part("r2", values)}
     far, always = (np.abs(labels - one).mean(axis=0) for one in (found, np.array(run.experiment.task.mean)))
     return {
-        "rows": [this, mean],
+        "rows": [this, *([baseline] if baseline else []), mean],
         "in_units": [
             f"{name}: {words.number(float(off))} off on average; the mean of the training part would be "
             f"{words.number(float(guess))} off."

@@ -5,6 +5,7 @@ from typing import Any
 from tljax.reporting import plan_chart
 from tljax.reporting.page import charts, words
 from tljax.reporting.page.html import Content
+from tljax.runs import budget
 from tljax.runs.pages.finished import Finished
 
 ENOUGH = 0.01  # of the metric: smaller differences are no reason to do anything
@@ -42,14 +43,15 @@ def advice(run: Finished, baseline: Content | None, slope: float | None, interva
     best, metrics = run.result["metric"], run.result["metrics"]
     test, found = metrics["test"][best], []
     if baseline and baseline["value"] > test + ENOUGH:
-        more = f"{100 * (baseline['value'] - test):.1f} points more, for seconds of work."
-        why = f"{baseline['name']} reaches {100 * baseline['value']:.1f} %, {more}"
+        why = f"The {baseline['name']} reaches {words.value(baseline['value'], best)}, for seconds of work."
         found.append(_line("Check the learning rate, or take the probe", why))
     if run.chart and run.chosen and run.result["step"] == run.chart["steps"]:
         epochs = f"--config.train.epochs={2 * run.chart['epochs']:g}"
         found.append(_line(epochs, "The best epoch is the last one: it was still learning."))
     if run.config.train.minutes and run.chart and run.chart["epochs"] < run.config.train.epochs:
         had = f"The time allowed {run.chart['epochs']:.3g} of {run.config.train.epochs:g} epochs."
+        if few := budget.few(run.chart["steps"]):
+            had += f" {few.capitalize()}."
         found.append(_line(f"More time: --config.train.minutes={2 * run.config.train.minutes:g}", had))
     if slope is not None and slope > ENOUGH:
         found.append(_line("More training examples", f"Twice as many add about {100 * slope:.1f} points to a probe."))

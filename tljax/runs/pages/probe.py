@@ -21,6 +21,10 @@ MOST = 5_000  # examples of a part that are looked at; of a larger one a draw by
 PIXELS = 16  # of a side, where there is no network that has seen anything
 STRENGTH = 0.01  # scikit-learn's C on standardised features
 TOLERANCE = 1e-2  # of its fit: a sixth of the time of 1e-4, and the same accuracy to 0.1 points
+SETTINGS: dict[str, dict[str, Any]] = {  # of scikit-learn's logistic regression, by what it is fitted to
+    "words": {"C": 10, "max_iter": 300},
+    "features": {"C": STRENGTH, "tol": TOLERANCE, "max_iter": 300},
+}
 DRAWS = 3  # halves of the training part, to see what the other half was worth
 
 
@@ -47,40 +51,48 @@ def fit(run: Finished) -> Probe | None:
     """The probe of a run; None where labels are no classes, or too few for folds."""
     if run.experiment.task.LABEL_KIND != "classes" or not run.full:
         return None
-    places = {part: _drawn(len(run.experiment.parts[part]), run.config.seed) for part in ("train", "test")}
+    places = {part: drawn(len(run.experiment.parts[part]), run.config.seed) for part in ("train", "test")}
     labels = {part: np.asarray(run.experiment.parts[part].subset.labels)[some] for part, some in places.items()}
     if np.bincount(labels["train"], minlength=len(run.experiment.classes)).min() < 2:
         return None
-    name, why, rows, make = _rows(run, places)
-    fitted = make().fit(rows["train"], labels["train"])
-    accuracy = float((fitted.predict(rows["test"]) == labels["test"]).mean())
-    outside = out_of_fold(make, rows["train"], labels["train"], run.config.seed)
+    name, what, seen, make = rows(run, places)
+    fitted = make().fit(seen["train"], labels["train"])
+    accuracy = float((fitted.predict(seen["test"]) == labels["test"]).mean())
+    outside = out_of_fold(make, seen["train"], labels["train"], run.config.seed)
     order = label_errors.candidates(labels["train"], outside)
-    slope = _slope(make, rows, labels, accuracy, run.config.seed)
-    return Probe(name, why, accuracy, len(labels["test"]), slope, places["train"][order], outside, places["train"])
+    slope = _slope(make, seen, labels, accuracy, run.config.seed)
+    return Probe(
+        name,
+        f"logistic regression on {what}",
+        accuracy,
+        len(labels["test"]),
+        slope,
+        places["train"][order],
+        outside,
+        places["train"],
+    )
 
 
-def _drawn(count: int, seed: int) -> np.ndarray:
+def drawn(count: int, seed: int) -> np.ndarray:
     if count <= MOST:
         return np.arange(count)
     return np.sort(np.random.default_rng([seed, 7]).choice(count, MOST, replace=False))
 
 
-def _rows(run: Finished, places: dict[str, np.ndarray]) -> tuple[str, str, Content, Any]:
-    """(What it is called, of what, the rows of each part, what makes the classifier)."""
+def rows(run: Finished, places: dict[str, np.ndarray]) -> tuple[str, str, Content, Any]:
+    """(What it is called, what it sees, the rows of each part, what makes the classifier)."""
     if run.of_texts:
-        rows = {part: [run.text(part, int(i)) for i in some] for part, some in places.items()}
-        return "bag of words", "logistic regression on words and pairs of words", rows, bag_of_words
+        texts = {part: [run.text(part, int(i)) for i in some] for part, some in places.items()}
+        return "bag of words", "words and pairs of words", texts, bag_of_words
     if run.experiment.published and not run.experiment.network.reads:
-        why = "logistic regression on the features of the network as it was published"
-        return "probe on frozen features", why, frozen(run, places), linear
-    rows = {part: _pixels(run, part, some) for part, some in places.items()}
-    return (
-        "pixels",
-        f"logistic regression on {PIXELS} x {PIXELS} pixels: no network has seen anything else",
-        rows,
-        linear,
-    )
+        return (
+            "probe on frozen features",
+            "the features of the network as it was published",
+            frozen(run, places),
+            linear,
+        )
+    pixels = {part: _pixels(run, part, some) for part, some in places.items()}
+    return "pixels", f"{PIXELS} x {PIXELS} pixels: no network has seen anything else", pixels, linear
 
 
 def frozen(run: Finished, places: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -127,20 +139,32 @@ def _pixels(run: Finished, part: str, places: np.ndarray) -> np.ndarray:
 
 def bag_of_words() -> Any:
     """A classifier of texts. Their gradients are small: with `TOLERANCE` it would stop before it has learned."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    return make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10, max_iter=300))
+    return make_pipeline(words(), LogisticRegression(**SETTINGS["words"]))
 
 
 def linear() -> Any:
     """A classifier of features (N, D)."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(scaler(), LogisticRegression(**SETTINGS["features"]))
+
+
+def words() -> Any:
+    """Texts to weighted counts of their words and pairs of words."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+
+
+def scaler() -> Any:
+    """Features with mean 0 and deviation 1."""
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, tol=TOLERANCE, max_iter=300))
+    return StandardScaler()
 
 
 def out_of_fold(make: Callable[[], Any], rows: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:

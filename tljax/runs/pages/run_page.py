@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from tljax.reporting.page.html import Content
-from tljax.runs.pages import answer, cost, drawing, errors, maps, probe, sureness, why
+from tljax.runs.pages import answer, baseline, cost, drawing, errors, maps, probe, sureness, why
 from tljax.runs.pages.finished import Finished
 
 
@@ -16,14 +16,14 @@ def write(run: Finished) -> Path | None:
 def gather(run: Finished) -> Content:
     """All that the template is given."""
     found = probe.fit(run)
-    baseline = found.baseline if found else None
-    first = answer.gather(run, baseline)
+    cheap = found.baseline if found else baseline.measure(run)
+    first = answer.gather(run, cheap)
     return {
         "title": f"{_name(run)}: {run.config.task.name} by {_network(run)}, {first['facts']['strategy']}",
         "answer": first,
         "errors": errors.gather(run, found),
         "sureness": sureness.gather(run),
-        "cost": cost.gather(run, baseline, found.slope if found else None, first["interval"]),
+        "cost": cost.gather(run, cheap, found.slope if found else None, first["interval"]),
         "why": why.gather(run),
         "maps": maps.gather(run),
         "texts": run.of_texts,
