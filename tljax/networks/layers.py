@@ -1,4 +1,4 @@
-"""Linen layers that the families share: convolution and BatchNorm with torch's conventions; dense layers, GELU."""
+"""Linen layers that families share: convolution and BatchNorm with torch's conventions, dense layers, GELU, a stem."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from tljax.core.types import Mode
-from tljax.networks import ops
+from tljax.networks import ops, pooling
 
 # He et al. 2015, equation 10, with fan_out as torchvision initialises its ResNets.
 KAIMING = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -103,3 +103,17 @@ class LayerNorm(nn.LayerNorm):
 
     epsilon: float = 1e-6
     use_fast_variance: bool = False
+
+
+class Stem(nn.Module):
+    """7x7/2 convolution, BatchNorm, ReLU, 3x3/2 max-pool: (B, H, W, 3) -> (B, H/4, W/4, width)."""
+
+    width: int
+    dtype: DTypeLike
+    bn_axis: str | None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        x = Conv(self.width, 7, stride=2, padding=3, dtype=self.dtype, name="conv")(x)
+        x = BatchNorm(dtype=self.dtype, axis_name=self.bn_axis, name="bn")(x, mode)
+        return pooling.max_pool(nn.relu(x), window=3, stride=2, padding=1)

@@ -15,9 +15,9 @@ from jax.typing import DTypeLike
 
 from tljax.core.errors import ConfigError
 from tljax.core.types import Json, Mode, Name, VariantLike
-from tljax.networks import pooling, sizes
+from tljax.networks import sizes
 from tljax.networks.backbone import Backbone, RunnableStage
-from tljax.networks.layers import BatchNorm, Conv
+from tljax.networks.layers import BatchNorm, Conv, Stem
 
 INPUT = "image"
 
@@ -92,20 +92,6 @@ def infer(arrays: Mapping[str, np.ndarray], config: Json | None) -> Variant:
 def build(variant: VariantLike, *, dtype: DTypeLike = jnp.float32, bn_axis: str | None = None) -> "ResNet":
     """The backbone. `bn_axis` names the pmap axis that BatchNorm statistics span, if any."""
     return ResNet(variant_of(variant), dtype=dtype, bn_axis=bn_axis)
-
-
-class Stem(nn.Module):
-    """7x7/2 convolution, BatchNorm, ReLU, 3x3/2 max-pool: (B, H, W, 3) -> (B, H/4, W/4, width)."""
-
-    width: int
-    dtype: DTypeLike
-    bn_axis: str | None
-
-    @nn.compact
-    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
-        x = Conv(self.width, 7, stride=2, padding=3, dtype=self.dtype, name="conv")(x)
-        x = BatchNorm(dtype=self.dtype, axis_name=self.bn_axis, name="bn")(x, mode)
-        return pooling.max_pool(nn.relu(x), window=3, stride=2, padding=1)
 
 
 class Block(nn.Module):
