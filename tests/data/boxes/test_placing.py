@@ -1,5 +1,7 @@
 """Boxes go into the network's input and back into the picture: the way back is that of the way there."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -79,3 +81,18 @@ def test_a_part_knows_all_boxes_of_its_pictures_in_their_own_pixels(in_memory):
     np.testing.assert_array_equal(
         back(seen[:1], {"resize": 4, "crop": 0, "size": 4}, (8, 16))[:, :5], [[2, 6, 6, 7, 1]]
     )
+
+
+def test_what_processes_tell_each_other_is_the_same_again():
+    """Each decodes its share; after the exchange, by JSON, all know all boxes."""
+    sizes = {"shape": [20, 40]}
+    one, other, both = (placing.InPictures(sizes) for _ in range(3))
+    for position, known in ((0, one), (1, other)):
+        boxes = np.array([[0.1, 2, 3, 4, 1]] * position, np.float32).reshape(-1, 5)
+        known.add(position, (10, 40), boxes)
+        both.add(position, (10, 40), boxes)
+    told = [json.loads(json.dumps(list(known.told.items()))) for known in (one, other)]
+    for known in (one, other):
+        known.put_together(dict(pair for pairs in told for pair in pairs))
+        for name, rows in both.rows([0, 1]).items():
+            np.testing.assert_array_equal(known.rows([0, 1])[name], rows)
