@@ -124,7 +124,7 @@ def _table(places: Iterable[Path], suffixes: Collection[str]) -> Table:
     for place in places:
         if place.is_dir():
             every = [(path, is_example(path, suffixes)) for path in entries(place)]
-            table[place.name] = Class(place, [p for p, held in every if held], [p for p, held in every if not held])
+            table[place.name] = Class(place, [p for p, fits in every if fits], [p for p, fits in every if not fits])
     return table
 
 

@@ -60,29 +60,29 @@ def settle(
     return chosen, loaded
 
 
-def measure(made: Experiment, devices: Parallel, report: Report, config: ConfigDict) -> Facts:
+def measure(loaded: Experiment, devices: Parallel, report: Report, config: ConfigDict) -> Facts:
     """The facts of the training part, measured on the pretrained features before the head.
 
     Raises:
       ConfigError: examples do not have one class each.
     """
-    labels = made.parts["train"].subset.labels
-    if not made.classes or labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+    labels = loaded.parts["train"].subset.labels
+    if not loaded.classes or labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise ConfigError(
             f"config.strategy.name=auto measures how well features separate classes: every example needs one class, "
-            f"but those of {made.info.source} have {made.info.labels}. Name another strategy."
+            f"but those of {loaded.info.source} have {loaded.info.labels}. Name another strategy."
         )
-    where, why = views.decide(made, made.stages, config.data, devices, passes=float("inf"), augmented=False)
+    where, why = views.decide(loaded, loaded.stages, config.data, devices, passes=float("inf"), augmented=False)
     report.say(f"features, to choose a strategy: {why}")
-    parts = features.vectors(made, where or "process", devices, report, config)
+    parts = features.vectors(loaded, where or "process", devices, report, config)
     some = np.sort(np.random.default_rng(config.seed).permutation(len(labels))[:MOST])
     rows = parts["train"].take(some)["features"]
-    return transferability.facts(rows, labels[some], np.bincount(labels, minlength=len(made.classes)))
+    return transferability.facts(rows, labels[some], np.bincount(labels, minlength=len(loaded.classes)))
 
 
-def tell(found: Record, report: Report) -> None:
+def tell(decision: Record, report: Report) -> None:
     """Print the facts, the chosen rule, and the cost of every rule."""
-    lines, rows, last = _told(found)
+    lines, rows, last = _told(decision)
     for line in lines:
         report.say(line)
     first = ("rule", "strategy", "times", "trainable")
@@ -90,18 +90,18 @@ def tell(found: Record, report: Report) -> None:
     report.say(last)
 
 
-def check(found: Any, strategies: Iterable[str]) -> None:
+def check(decision: Any, strategies: Iterable[str]) -> None:
     """Raise DataError if this cannot be what a run has decided: a file in its folder may be damaged, or a stranger's.
 
     Args:
       strategies: the names among which `auto` chooses.
     """
     try:
-        if wrong := untrusted.faults(Facts, found["facts"], {"classes": (1, 2**20), "examples": (1, 2**40)}):
+        if wrong := untrusted.faults(Facts, decision["facts"], {"classes": (1, 2**20), "examples": (1, 2**40)}):
             raise ValueError("; ".join(wrong))
-        if found["strategy"] not in (known := list(strategies)):
-            raise ValueError(f"strategy must be one of {', '.join(known)}; got {untrusted.shown(found['strategy'])}")
-        _told(found)
+        if decision["strategy"] not in (known := list(strategies)):
+            raise ValueError(f"strategy must be one of {', '.join(known)}; got {untrusted.shown(decision['strategy'])}")
+        _told(decision)
     except (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError) as error:
         raise DataError(
             f"{FILE} of a run must hold what `auto` decided: {type(error).__name__}: {error}. Choose another "
@@ -109,29 +109,29 @@ def check(found: Any, strategies: Iterable[str]) -> None:
         ) from error
 
 
-def _told(found: Record) -> tuple[list[str], list[list[str]], str]:
+def _told(decision: Record) -> tuple[list[str], list[list[str]], str]:
     """(Lines about the facts and the rule, the rows of the table of costs, the line below it)."""
-    facts, thresholds = Facts(**found["facts"]), found["thresholds"]
+    facts, thresholds = Facts(**decision["facts"]), decision["thresholds"]
     lines = [
         f"auto: {facts.per_class:g} examples a class ({facts.smallest} to {facts.largest}; "
         f"much from {thresholds['much']:g}, very much from {thresholds['very_much']:g})",
         f"  similarity {facts.similarity:.3f} +- {facts.error:.3f} (similar from {thresholds['similar']:g}): "
         f"kNN {facts.knn:.4f}, the largest class alone {facts.chance:.4f}, of {facts.measured:,} examples",
         f"  LogME {facts.logme:.4f}, shrunk H-score {facts.shrunk_h:.4f}: no rule asks for them",
-        f"  so the rule is {found['rule']}: strategy {found['strategy']}",
+        f"  so the rule is {decision['rule']}: strategy {decision['strategy']}",
     ]
     distance = abs(facts.similarity - thresholds["similar"])
     if distance < 2 * facts.error:
         lines.append(f"  a close call: similarity is {distance:.3f} from its threshold, less than 2 standard errors")
-    own = next(row for row in found["costs"] if row["rule"] == found["rule"])
-    rows = [_cells(row, own) for row in found["costs"]]
-    others = ",".join(dict.fromkeys(row["strategy"] for row in found["costs"]))
+    own = next(row for row in decision["costs"] if row["rule"] == decision["rule"])
+    rows = [_cells(row, own) for row in decision["costs"]]
+    others = ",".join(dict.fromkeys(row["strategy"] for row in decision["costs"]))
     last = (f"  what another rule would reach is not known before it is trained; "
             f"`tljax compare --strategies {others}` finds out, with this run's data or --config")  # fmt: skip
     return lines, rows, last
 
 
-def _decided(method: Method, made: Experiment, devices: Parallel, report: Report, config: ConfigDict) -> Record:
+def _decided(method: Method, loaded: Experiment, devices: Parallel, report: Report, config: ConfigDict) -> Record:
     """The content of decision.json."""
     assert method.chooses  # checked by `settle`
     table, rules = find("strategies", method.name), config.strategy.auto
@@ -139,7 +139,7 @@ def _decided(method: Method, made: Experiment, devices: Parallel, report: Report
     priced = {cell: _method(rules[cell], config.strategy) for cell in cells}
     if other := [f"{cell}={rules[cell]}" for cell, one in priced.items() if one.chooses]:
         raise ConfigError(f"config.strategy.auto must name strategies that have a plan; got {', '.join(other)}.")
-    facts = measure(made, devices, report, config)
+    facts = measure(loaded, devices, report, config)
     cell = method.chooses(facts, config.strategy)
     return {
         "facts": dataclasses.asdict(facts),
@@ -149,42 +149,42 @@ def _decided(method: Method, made: Experiment, devices: Parallel, report: Report
         "strategy": rules[cell],
         "costs": [
             {"rule": one, "when": table.condition(one, config.strategy), "strategy": rules[one]}
-            | cost(priced[one], made, devices, config)
+            | cost(priced[one], loaded, devices, config)
             for one in cells
         ],
     }
 
 
-def cost(method: Method, made: Experiment, devices: Parallel, config: ConfigDict) -> Record:
+def cost(method: Method, loaded: Experiment, devices: Parallel, config: ConfigDict) -> Record:
     """Learning parameters, bytes of the largest optimizer state, and FLOPs of an update (mean over the run).
 
     FLOPs are those of convolutions and matrix products; caching, mixup and CutMix are not considered. None if there
     are no updates, or they cannot be counted.
     """
     config = overrides.apply(config, [f"task.{name}=0" for name in mixing.OPTIONS if name in config.task])
-    prepared = experiment.with_plan(made, method, config)
+    prepared = experiment.with_plan(loaded, method, config)
     begun = prepared.experiment
     training = Training(begun.parts["train"], batch_size=config.train.batch_size, seed=config.seed)
     steps = max(training.steps(config.train.epochs), config.train.min_steps)
     job, leaves = prepared.job(steps, config, devices.axis), flatten(begun.variables["params"])
     learning = {group for phase in prepared.phases for group in phase.learning}
-    found: Record = {
+    row: Record = {
         "trainable": sum(leaves[path].size for group in learning for path in begun.groups[group]),
         "optimizer_bytes": 0,
         "operations": None,
     }
     if method.fits:
-        return found
+        return row
     start, batch = TrainState.create(begun.variables, seed=config.seed), training(0)
     counts = []
     for index, end in enumerate(job.ends):
         state = job.at(end, start)
-        found["optimizer_bytes"] = max(found["optimizer_bytes"], sum(optimizer.state_bytes(state.opt_state).values()))
+        row["optimizer_bytes"] = max(row["optimizer_bytes"], sum(optimizer.state_bytes(state.opt_state).values()))
         counts.append(_operations(job.step(index), state, batch, devices))
     if None not in counts:
         lengths = np.diff((0, *job.ends))
-        found["operations"] = int(np.dot(counts, lengths) / steps)
-    return found
+        row["operations"] = int(np.dot(counts, lengths) / steps)
+    return row
 
 
 def _operations(step: Any, state: TrainState, batch: Batch, devices: Parallel) -> int | None:

@@ -50,15 +50,15 @@ def run(run_one: Run, config: ConfigDict, folder: Path, *, flags: Sequence[str] 
     """
     plan = expand(config, folder)
     check_heeded(flags, config, plan)
-    found, failed = each(run_one, plan, folder)
-    rows = {row: found[row] for row in config.suite.rows if row in found}
+    finished, failed = each(run_one, plan, folder)
+    rows = {row: finished[row] for row in config.suite.rows if row in finished}
     summaries, domains = results.summarize(rows), domain_transfer.summarize(rows)
     if summaries and agreement.first() and not config.suite.only:
         results.save(summaries, folder)
         domain_transfer.save(domains, folder)
         show(f"{folder}", results.COLUMNS, [results.cells(summary) for summary in summaries], first=results.COLUMNS)
         domain_transfer.tell(domains)
-        _page(found, failed, config, folder)
+        _page(finished, failed, config, folder)
     if failed:
         raise failed[-1][2]
     return summaries

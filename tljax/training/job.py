@@ -141,7 +141,9 @@ class Job:
           compute: `Parallel.compute`, which begins the optimizer's state where it will lie.
         """
         before = state.opt_state.inner_states if state.opt_state else {}
-        stopped = {group: kept for group, kept in before.items() if group not in self.phases[index].learning}
+        stopped = {
+            group: group_state for group, group_state in before.items() if group not in self.phases[index].learning
+        }
         params = averaged(state.params, stopped)
         learns, _ = optimizer.split(params, self.labels(index))
         fresh = compute(self.tx(index).init, learns)

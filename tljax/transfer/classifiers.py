@@ -88,8 +88,8 @@ def fit(x: np.ndarray, y: np.ndarray, config: ConfigDict, *, seed: int, together
       together: (N,) numbers of what belongs together (`data.group`), which stays in one fold.
     """
     x, name = np.asarray(x, np.float64), config.classifier
-    held = np.arange(len(y)) if together is None else together
-    folds = min(config.folds, *(len(np.unique(held[y == label])) for label in np.unique(y)))
+    groups = np.arange(len(y)) if together is None else together
+    folds = min(config.folds, *(len(np.unique(groups[y == label])) for label in np.unique(y)))
     grid = _grid(name, x, folds)
     if folds < 2:  # a class of one example, or of one patient, cannot be held out
         chosen, accuracy = {key: values[len(values) // 2] for key, values in grid.items()}, None

@@ -72,10 +72,10 @@ def placed(arguments: MutableSequence[str], environment: Mapping[str, str]) -> P
     `--distributed=HOST:PORT,INDEX,COUNT[,join=SECONDS][,heartbeat=SECONDS]`; `--distributed=auto` asks the launcher;
     `--distributed=off` leaves a launcher that was found alone.
     """
-    found = next((i for i, word in enumerate(arguments) if word == FLAG or word.startswith(f"{FLAG}=")), None)
-    if found is None:
+    position = next((i for i, word in enumerate(arguments) if word == FLAG or word.startswith(f"{FLAG}=")), None)
+    if position is None:
         return Place() if launched(environment) else None
-    word = arguments.pop(found)
+    word = arguments.pop(position)
     value = word.partition("=")[2] or "auto"
     if value == "off":
         return None

@@ -74,7 +74,7 @@ def load(config: ConfigDict) -> Dataset:
     features, columns = tfds_features.named(builder.info), config.columns
     kind, classes = _labels(builder.info, features, columns)
     raw: Any = builder.as_data_source(deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
-    records = {str(split): found for split, found in raw.items()}
+    records = {str(split): split_records for split, split_records in raw.items()}
     source = f"TFDS {builder.info.full_name} in {folder}"
     if tfds_features.says(features, columns):
         used = splits.used(tuple(records), config)
@@ -82,7 +82,7 @@ def load(config: ConfigDict) -> Dataset:
         pairs = bool(columns.pair)
         unread = [name for name in records if name not in used]
         return texts.dataset(rows, source, config, kind=kind, classes=classes, pairs=pairs, unread=unread)
-    parts = {name: TfdsSplit(name, found, kind, classes, config) for name, found in records.items()}
+    parts = {name: TfdsSplit(name, split_records, kind, classes, config) for name, split_records in records.items()}
     return Dataset(parts, Info(classes, source, labels=kind))
 
 

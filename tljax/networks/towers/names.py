@@ -77,10 +77,10 @@ def transformers(arrays: Mapping[str, np.ndarray]) -> Arrays:
         elif openai and name == "text_projection":
             make["text_projection.weight"] = partial(_transposed, get)
         elif openai:
-            found = next(
+            own_name = next(
                 (re.sub(f"^{old}$", new, name) for old, new in OPENAI.items() if re.fullmatch(old, name)), name
             )
-            make[found] = get
+            make[own_name] = get
         else:
             inside = alone and name.startswith(("embeddings.", "encoder.", "final_layer_norm.", "head."))
             make[PREFIX + name if inside else name] = get
