@@ -233,7 +233,7 @@ def test_a_folder_of_ones_own_is_compared_as_it_is_trained(tmp_path, monkeypatch
 
     def read(place, changes):
         asked.append((place, changes))
-        return given.Given(found, "My-pictures", steps, ("data: 3 classes",))
+        return given.Given(found, "My-pictures", steps, ("data: 3 classes", "strategy: auto, which measures"))
 
     monkeypatch.setattr(given, "read", read)
     monkeypatch.setattr(given, "is_data", lambda place: True)
@@ -249,7 +249,8 @@ def test_a_folder_of_ones_own_is_compared_as_it_is_trained(tmp_path, monkeypatch
         (one.config.optimizer.clip, one.config.train.patience, len(one.config.optimizer.groups)) for one in plan
     ]
     assert settings == [(1.0, 10, 1), (0, 0, 0)]  # a fit takes no steps
-    assert "data: 3 classes" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "data: 3 classes" in out and "strategy: auto" not in out  # each row has its own
 
 
 def test_a_folder_and_a_config_are_two_things_to_compare(capsys):

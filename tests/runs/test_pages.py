@@ -8,7 +8,7 @@ import pytest
 
 from tests import browser, small
 from tljax.reporting.page import charts
-from tljax.runs.pages import answer, drawing
+from tljax.runs.pages import answer, cost, drawing
 from tljax.runs.pages.finished import Finished
 from tljax.runs.run import run
 
@@ -42,6 +42,26 @@ def test_a_page_is_complete_and_quiet(root, tmp_path):
     ):
         assert said in found.dom, said
     assert f"with temperature {result['temperature']:.3f}" in found.dom
+
+
+@pytest.mark.parametrize(
+    ("patience", "evaluated", "said"),
+    [(0, (10,), "The time allowed 2.1 of 30 epochs."), (2, (10, 20, 21), "")],
+    ids=["the clock", "patience"],
+)
+def test_the_time_is_blamed_for_what_it_ended(tmp_path, patience, evaluated, said):
+    """57 steps were planned, and 21 of 10 an epoch were done: the clock, or patience, ended the run there."""
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "plan.json").write_text(json.dumps({"steps": 57, "epochs": 5.7}))
+    rows = [{"part": "train", "step": 21}, *({"part": "validation", "step": step} for step in evaluated)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    config = small.config(train__epochs=30.0, train__minutes=1.0, train__patience=patience)
+    result = {"step": 10, "metric": "accuracy", "metrics": {"test": {"accuracy": 0.5}, "validation": {}}}
+    experiment = SimpleNamespace(published=None)
+    finished = Finished(tmp_path, experiment, config, {}, result, None, None)
+    assert finished.reached == pytest.approx(2.1) and finished.stopped_early == bool(patience)
+    why = [line["why"] for line in cost.advice(finished, None, None, None) if "More time" in line["what"]]
+    assert why == ([said] if said else [])
 
 
 def test_on_a_phone_tables_scroll_in_their_own_box_and_no_number_is_cut(root, tmp_path):

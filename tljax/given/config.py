@@ -92,11 +92,14 @@ def _look(root: Path, asked: Changes) -> Found:
     return found
 
 
-def of_flags(data: str | None, config: str | None, asked: Sequence[str], *, default: str = "") -> Given:
+def of_flags(
+    data: str | None, config: str | None, asked: Sequence[str], *, default: str = "", but: tuple[str, ...] = ()
+) -> Given:
     """The config for the one of DATA and --config that a verb was given; what is found out about DATA is printed.
 
     Args:
       default: the config where there is neither; "": that is an error.
+      but: how the notes begin that do not hold, and are not printed.
 
     Raises:
       ConfigError: both were given, or neither.
@@ -109,7 +112,8 @@ def of_flags(data: str | None, config: str | None, asked: Sequence[str], *, defa
     place = data or config or default
     found = read(place, asked)
     for note in found.notes:
-        print(printable(note))
+        if not note.startswith(but):
+            print(printable(note))
     return found if is_data(place) else dataclasses.replace(found, name=Path(place.partition(":")[0]).stem)
 
 

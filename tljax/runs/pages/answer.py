@@ -130,7 +130,7 @@ def _kept(run: Finished) -> str:
         return "A classifier was fitted at once; there are no epochs."
     if not run.chosen:
         return (
-            f"The last of {run.chart['epochs']:g} epochs is kept: there is no validation part to choose another by "
+            f"The last of {run.reached:.3g} epochs is kept: there is no validation part to choose another by "
             f"(config.data.validation=0.1 holds one out)."
         )
     metric, sign = selection.chosen_by(run.config.train.best, run.experiment.task, len(run.experiment.classes))

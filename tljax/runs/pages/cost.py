@@ -48,9 +48,9 @@ def advice(run: Finished, baseline: Content | None, slope: float | None, interva
     if run.chart and run.chosen and run.result["step"] == run.chart["steps"]:
         epochs = f"--config.train.epochs={2 * run.chart['epochs']:g}"
         found.append(_line(epochs, "The best epoch is the last one: it was still learning."))
-    if run.config.train.minutes and run.chart and run.chart["epochs"] < run.config.train.epochs:
-        had = f"The time allowed {run.chart['epochs']:.3g} of {run.config.train.epochs:g} epochs."
-        if few := budget.few(run.chart["steps"]):
+    if run.config.train.minutes and run.chart and run.reached < run.config.train.epochs and not run.stopped_early:
+        had = f"The time allowed {run.reached:.3g} of {run.config.train.epochs:g} epochs."
+        if few := budget.few(round(run.reached * run.per_epoch)):
             had += f" {few.capitalize()}."
         found.append(_line(f"More time: --config.train.minutes={2 * run.config.train.minutes:g}", had))
     if slope is not None and slope > ENOUGH:

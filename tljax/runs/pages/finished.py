@@ -83,6 +83,18 @@ class Finished:
         return self.result["step"] / self.per_epoch
 
     @property
+    def reached(self) -> float:
+        """Epochs that were trained: fewer than planned where time was up or training was stopped early."""
+        return max((row["step"] for row in self.log), default=0) / self.per_epoch
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether patience ended training: so many evaluations in a row were no better than the kept one."""
+        patience = self.config.train.patience
+        later = {row["step"] for row in self.log if row["part"] == "validation" and row["step"] > self.result["step"]}
+        return 0 < patience <= len(later)
+
+    @property
     def per_epoch(self) -> float:
         """Steps of an epoch."""
         return self.chart["steps"] / self.chart["epochs"] if self.chart else 1.0
