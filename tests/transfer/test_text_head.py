@@ -59,5 +59,5 @@ def test_weights_without_a_tower_for_texts_are_refused(shared):
     file = next((shared / "weights").rglob("*.safetensors"), None)
     if file is None:
         pytest.skip("no weights here")
-    with pytest.raises(WeightsError, match=r"hold a tower for texts, as those of CLIP and SigLIP.*openai/clip"):
+    with pytest.raises(WeightsError, match=r"hold a tower for texts, as those of CLIP, SigLIP and TIPSv2.*openai/clip"):
         text_head.read(str(file), lock=file)

@@ -58,7 +58,10 @@ def checksum(file: str) -> str:
 
 
 def beside(file: str) -> list[str]:
-    """The files of loaded modules in the folder of a user's file or in its package: what it may have imported."""
+    """The files of loaded modules in the folder of a user's file or in its package: what it may have imported.
+
+    Some compiled modules (of scikit-learn) name a file that is nowhere, without its folder.
+    """
     root = Path(file).resolve().parent
     while (root.parent / "__init__.py").is_file():
         root = root.parent
@@ -67,6 +70,7 @@ def beside(file: str) -> list[str]:
         file
         for name, file in files.items()
         if file.endswith(".py")
+        and Path(file).is_absolute()
         and Path(file).resolve().is_relative_to(root)
         and not set(INSTALLED) & set(Path(file).parts)
         and name.partition(".")[0] not in ("__main__", "tljax")
