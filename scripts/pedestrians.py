@@ -22,7 +22,7 @@ from tljax.reporting import significance
 
 BLOCK = re.compile(r"<!--table (\S+?)-->(.*?)<!--/-->", re.DOTALL)
 NOT_RUN = "not run"
-AHEAD, BEHIND = "layer_decay", "scratch"  # the difference that the last line of a table shows
+SCRATCH = "scratch"  # how far others are ahead of it stands below a table
 Scores = dict[str, dict[int, dict[int, float]]]  # strategy -> training pictures -> seed -> the test part's metric
 
 
@@ -55,7 +55,7 @@ def scores(suite: Path) -> tuple[Scores, list[Mapping]]:
 
 
 def table(suite: Path) -> str:
-    """Strategies x training pictures, in percent, with the interval over seeds; and how far ahead of scratch."""
+    """Strategies x training pictures, in percent, with the interval over seeds; and how far each is above scratch."""
     found, results = scores(suite)
     if not found:
         return f"\n{NOT_RUN}\n"
@@ -63,16 +63,19 @@ def table(suite: Path) -> str:
     lines = [
         [name, *(_cell(list(of_sizes.get(size, {}).values())) for size in sizes)] for name, of_sizes in _ordered(found)
     ]
-    ahead, behind = found.get(AHEAD, {}), found.get(BEHIND, {})
-    pairs = {size: [x - behind[size][seed] for seed, x in ahead.get(size, {}).items() if seed in behind.get(size, {})]
-             for size in sizes}  # fmt: skip
-    lines.append([f"{AHEAD} - {BEHIND}, paired", *(_cell(pairs[size], sign="+") for size in sizes)])
+    behind = found.get(SCRATCH, {})
+    for name, of_sizes in _ordered(found):
+        pairs = {size: [x - behind[size][seed] for seed, x in of_sizes.get(size, {}).items()
+                        if seed in behind.get(size, {})] for size in sizes}  # fmt: skip
+        if name != SCRATCH and any(pairs.values()):
+            lines.append([f"{name} - {SCRATCH}, paired", *(_cell(pairs[size], sign="+") for size in sizes)])
     head = ["strategy", *(f"{size} pictures" for size in sizes)]
     text = "".join("| " + " | ".join(line) + " |\n" for line in (head, ["---"] * len(head), *lines))
     seconds = statistics.mean(one["seconds"]["total"] for one in results)
     return (
-        f"\n{text}\n{results[0]['metric']} in % of {results[0]['counts']['test']} test pictures, mean and 95 % "
-        f"t-interval over seeds; {len(results)} runs of {seconds / 60:.1f} minutes on average.\n"
+        f"\n{text}\n{results[0]['metric']} in % of {results[0]['counts']['test']} test pictures; in brackets the "
+        f"95 % t-interval over 3 seeds, or the values of 2; {len(results)} runs of {seconds / 60:.1f} minutes on "
+        f"average.\n"
     )
 
 
@@ -113,9 +116,16 @@ def _ordered(found: Scores) -> list[tuple[str, dict[int, dict[int, float]]]]:
 def _cell(values: list[float], sign: str = "") -> str:
     if not values:
         return NOT_RUN
-    mean, ends = 100 * statistics.mean(values), significance.interval([100 * x for x in values])
-    between = f"{ends[0]:{sign}.1f} to {ends[1]:{sign}.1f}" if ends else "1 seed"
-    return f"{mean:{sign}.1f} ({between})"
+    percent = [100 * x for x in values]
+    if len(percent) == 1:
+        between = "1 seed"
+    elif len(percent) == 2:  # an interval of two says nothing
+        between = " and ".join(f"{x:{sign}.1f}" for x in percent)
+    else:
+        low, high = significance.interval(percent) or (percent[0], percent[0])
+        low, high = (low, high) if sign else (max(low, 0.0), min(high, 100.0))
+        between = f"{low:{sign}.1f} to {high:{sign}.1f}"
+    return f"{statistics.mean(percent):{sign}.1f} ({between})"
 
 
 if __name__ == "__main__":
