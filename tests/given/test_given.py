@@ -331,6 +331,13 @@ def test_pictures_from_scratch_need_no_weights(tmp_path, monkeypatch):
         config.read(place, asked)
 
 
+def test_no_strategy_is_chosen_where_each_row_names_its_own(tmp_path):
+    place = str(lay(tmp_path, *classes()))
+    one, rows = config.read(place), config.read(place, rows=True)
+    assert one.changes["strategy.name"] == "auto" and any(note.startswith("strategy: ") for note in one.notes)
+    assert "strategy.name" not in rows.changes and not any(note.startswith("strategy: ") for note in rows.notes)
+
+
 def test_a_folder_of_texts_is_read_as_the_config_says(tmp_path):
     for name in ("good", "bad"):
         (tmp_path / name).mkdir()

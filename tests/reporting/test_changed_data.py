@@ -80,7 +80,7 @@ def test_code_that_was_changed(trained, tmp_path, capsys):
     run(config, folder)
     said = capsys.readouterr().out
     assert f"warning: '{file}' has changed since this run began" in said and f"warning: '{other}' has" in said
-    assert f"there changed: optax 0.0.1 -> {optax.__version__}. What it computed before" in said
+    assert f"these have changed: optax 0.0.1 -> {optax.__version__}. What it has computed" in said
     (earlier,) = json.loads((folder / "env.json").read_text())["earlier"]
     assert earlier["packages"]["optax"] == "0.0.1"
 

@@ -81,8 +81,8 @@ def _read(options: argparse.Namespace, asked: Sequence[str]) -> Given:
     """What is compared, and what its folder is called after."""
     if not (options.config or options.data):
         print(f"no --config, and no folder or table: the rows are compared on {DEFAULT}")
-    but = ("strategy: ",) if options.strategies else ()  # each row has its own
-    read = given.of_flags(options.data, options.config, asked, default=DEFAULT, but=but)
+    rows = bool(options.strategies)
+    read = given.of_flags(options.data, options.config, asked, default=DEFAULT, rows=rows)
     if not options.seeds:
         return read
     return dataclasses.replace(read, config=overrides.apply(read.config, [f"suite.seeds={_seeds(options.seeds)}"]))

@@ -32,13 +32,14 @@ class Given:
     notes: tuple[str, ...]  # findings, for the user
 
 
-def read(place: str, asked: Sequence[str] = ()) -> Given:
+def read(place: str, asked: Sequence[str] = (), *, rows: bool = False) -> Given:
     """The config for `place`.
 
     Args:
       place: a folder of examples, a table (csv, tsv, jsonl, parquet), a COCO json, a config's file, or the name
         of one, "name:row".
       asked: "key=value" from the command line; these override guesses.
+      rows: see `recipe.changes`.
 
     Raises:
       TljaxError: `place` does not exist, has no examples, a key does not fit, or there are no weights.
@@ -52,7 +53,7 @@ def read(place: str, asked: Sequence[str] = ()) -> Given:
     found = _look(root, {key: str(copies.local(value)) if is_address(value) else value for key, value in set_.items()})
     last = FLAT if found.labels in ("maps", "boxes") else ()
     weights = _random(found, set_) or search.find(found.input, str(set_.get("model.weights", "")), last=last)
-    keys, notes = recipe.changes(found, weights, set_)
+    keys, notes = recipe.changes(found, weights, set_, rows=rows)
     keys = {key: copies.named(x) if isinstance(x, str) else x for key, x in {**keys, **found.changes}.items()}
     changes = {key: value for key, value in keys.items() if key not in set_ or key == "model.weights"}
     flags = [one for one in asked if not one.startswith("model.weights=")]
@@ -93,13 +94,13 @@ def _look(root: Path, asked: Changes) -> Found:
 
 
 def of_flags(
-    data: str | None, config: str | None, asked: Sequence[str], *, default: str = "", but: tuple[str, ...] = ()
+    data: str | None, config: str | None, asked: Sequence[str], *, default: str = "", rows: bool = False
 ) -> Given:
     """The config for the one of DATA and --config that a verb was given; what is found out about DATA is printed.
 
     Args:
       default: the config where there is neither; "": that is an error.
-      but: how the notes begin that do not hold, and are not printed.
+      rows: see `recipe.changes`.
 
     Raises:
       ConfigError: both were given, or neither.
@@ -110,10 +111,9 @@ def of_flags(
             f"Give one of a folder or table and --config; got {f'{data!r} and --config={config}' if data else 'none'}."
         )
     place = data or config or default
-    found = read(place, asked)
+    found = read(place, asked, rows=rows)
     for note in found.notes:
-        if not note.startswith(but):
-            print(printable(note))
+        print(printable(note))
     return found if is_data(place) else dataclasses.replace(found, name=Path(place.partition(":")[0]).stem)
 
 

@@ -41,11 +41,12 @@ RATES = {"image": Rates(3e-4, 3e-3), "tokens": Rates(2e-4, 3e-3)}
 OF_STEPS = {"task.class_weights": "()", "train.patience": "0", "optimizer.clip": "0", "optimizer.groups": "{}"}
 
 
-def changes(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, tuple[str, ...]]:
+def changes(found: Found, weights: Choice, asked: Changes, *, rows: bool = False) -> tuple[Changes, tuple[str, ...]]:
     """The keys, and notes about them.
 
     Args:
       asked: keys that the user has set; they override guesses, and keys that depend on them are left out.
+      rows: whether each row of a comparison names its own strategy, so that none is chosen here.
     """
     keys: Changes = {
         "data.unreadable": "skip",
@@ -58,7 +59,7 @@ def changes(found: Found, weights: Choice, asked: Changes) -> tuple[Changes, tup
     network = f"{weights.family} {weights.variant}".removesuffix(" auto")
     where = f"{weights.spec} ({network})" if weights.spec else f"none, {network} begins at random"
     notes = [f"weights: {where}, {weights.why}"]
-    own = "strategy.name" in asked
+    own = rows or "strategy.name" in asked
     for more, said in (
         _task(found),
         ({}, []) if own else _strategy(found),

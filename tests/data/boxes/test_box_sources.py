@@ -161,7 +161,7 @@ def test_boxes_of_another_convention_are_not_left_out_one_by_one(tmp_path):
         load("coco", corners, unreadable="skip")
     content = json.loads(again.read_text())
     again.write_text(json.dumps(content | {"annotations": content["annotations"] * 2}))
-    assert any("warning: 3 boxes are there again" in note for note in load("coco", again).info.notes)
+    assert any("warning: 3 boxes repeat another one" in note for note in load("coco", again).info.notes)
 
 
 def test_pixels_counted_from_0_or_from_1(tmp_path):

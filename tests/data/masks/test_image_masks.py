@@ -303,5 +303,5 @@ def test_what_all_masks_together_show(tmp_path):
     (empty,) = warnings("empty", mask(0), mask(0))
     assert "every pixel is of class 'ground'" in empty
     (two_ways,) = warnings("two ways", mask(0, 255), mask(0, 1), mask(0, 1))
-    assert "255 counts for nothing, and is only in masks (1 of 3)" in two_ways
+    assert "255 is not counted, and is only in masks (1 of 3)" in two_ways
     assert not warnings("void around objects", mask(0, 255, 1), mask(0, 1), mask(0, 255))

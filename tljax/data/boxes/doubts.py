@@ -40,9 +40,9 @@ def refuse_corners(boxes: Sequence[np.ndarray], sizes: Sequence[tuple[int, int] 
 
 
 def repeated(boxes: Sequence[np.ndarray]) -> list[str]:
-    """A warning of boxes that are again in their picture, with the same class."""
+    """A warning if a box occurs more than once in its picture, with the same class."""
     number = sum(len(one) - len(np.unique(one, axis=0)) for one in boxes)
-    return [f"warning: {number:,} boxes are there again, in one place with one class: each counts as one more object"
+    return [f"warning: {number:,} boxes repeat another one of their picture, place and class: each counts as an object"
             ] if number else []  # fmt: skip
 
 

@@ -20,11 +20,11 @@ def notes(seen: Iterable[Seen], meaning: Meaning) -> tuple[str, ...]:
     said = []
     if len(classes) == 1:
         name = meaning.classes[next(iter(classes))]
-        said.append(f"warning: every pixel is of class '{name}': who answers it everywhere is never wrong")
+        said.append(f"warning: every pixel is of class '{name}': a network that always answers it is never wrong")
     void = [one for one in held if IGNORED in one]
     if void and all(len(one) <= 2 for one in void) and any(len(one) > 1 for one in held if IGNORED not in one):
         said.append(
-            f"warning: 255 counts for nothing, and is only in masks ({len(void):,} of {len(held):,}) that hold at most "
-            f"one other value: if objects are 255 there and another value elsewhere, write one value for them"
+            f"warning: 255 is not counted, and is only in masks ({len(void):,} of {len(held):,}) with at "
+            f"most one other value: if it is an object there that has another value in other masks, write one value"
         )
     return tuple(said)

@@ -3,12 +3,14 @@
 import contextlib
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import simplejpeg
 from PIL import Image
 
+LOOKED_AT = 500  # pictures whose headers are read, from all over the set
 JPEG = frozenset({"JPEG", "MPO"})  # MPO: a JPEG with more JPEGs after it
 COLOURS = {"L": "GRAY", "RGB": "RGB"}  # PIL's modes of a JPEG -> simplejpeg's
 # libjpeg's warnings (jerror.h) that mean lost pixels. Its other warnings are about bytes that do not affect pixels.
@@ -28,6 +30,22 @@ UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda x: x[::-1, ::-1].transpose(1, 0, 2),
     8: lambda x: np.rot90(x, 1),
 }
+
+
+def with_header(paths: Sequence[Path], holds: Callable[[Image.Image], bool]) -> tuple[int, list[Path]]:
+    """(The number of pictures whose headers were read, those of them for which `holds` is true): `LOOKED_AT` at most,
+    evenly chosen. A damaged file is none of them; it is named when it is read.
+    """
+    some = paths[:: max(1, -(-len(paths) // LOOKED_AT))]
+    return len(some), [path for path in some if _header_holds(path, holds)]
+
+
+def _header_holds(path: Path, holds: Callable[[Image.Image], bool]) -> bool:
+    try:
+        with Image.open(path) as image:
+            return holds(image)
+    except Exception:  # decoders raise many kinds for damaged files
+        return False
 
 
 def upright(array: np.ndarray, image: Image.Image) -> np.ndarray:

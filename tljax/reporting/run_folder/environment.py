@@ -22,8 +22,8 @@ def write(folder: Path) -> list[str]:
         earlier = [*earlier, {name: before[name] for name in (*ONE, "packages") if name in before}]
     write_json(file, {**now, EARLIER: earlier} if earlier else now)
     said = (
-        f"warning: since this run was started the last time there changed: {', '.join(changes)}. What it computed "
-        f"before stays; a run without a break may end with slightly other numbers (env.json keeps both)"
+        f"warning: since the last start of this run these have changed: {', '.join(changes)}. What it has computed is "
+        f"kept; a run without a break might have ended with slightly different numbers (env.json lists both)"
     )
     return [said] if changes else []
 
